@@ -104,6 +104,8 @@ export interface PendingStop {
   id: string;
   reason: StopReason;
   decidedMs: number;
+  /** Present: nothing was decided, this hold forbids it; remembered so that it is logged once, not at every look. */
+  held?: HoldName;
 }
 
 /** What became of a decided start or stop. Written by `nudger` only, removed by `analyzer` with the decision. */
@@ -126,13 +128,14 @@ export interface Droplet {
   firstSeenMs: number;
   /** The last known desired state. Stays when the droplet leaves the desired state, see `goneMs`. */
   desired?: Desired;
-  /** Set when a complete pass no longer listed it: when it was last listed. Removed when it is listed again. */
+  /**
+   * Set by the first complete pass that does not list the droplet: when it was last listed. Removed when it
+   * is listed again. So its presence says that at least one complete pass since then did not list it.
+   */
   goneMs?: number;
-  /** With `goneMs`: when the latest complete pass that did not list it began... written once, at the first such pass. */
-  goneConfirmedMs?: number;
   /** When the latest `droplet.updated` came. */
   updatedMs?: number;
-  /** Start of the latest pass that listed the droplet after an update; only kept while it matters. */
+  /** When the latest pass that wrote the droplet's entry began: ends `update_required` if after `updatedMs`. */
   listedMs?: number;
   instances: Instance[];
   exits: Exit[];

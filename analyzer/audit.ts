@@ -1,0 +1,70 @@
+import type { Clock } from '../common/clock.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import { PIECES } from '../common/schema.ts';
+import type { Looker } from './look.ts';
+import { Totals } from './totals.ts';
+
+interface Options {
+  redis: RedisConnections;
+  clock: Clock;
+  policy: PolicySettings;
+  looker: Looker;
+  /** Droplets a second that the audits of the whole deployment look at at most. */
+  auditRate: number;
+}
+
+/**
+ * The slow audit: every droplet is looked at now and then, due or not, to prove that the due lists miss
+ * nothing; what the fleet as a whole is like is counted on the way.
+ *
+ * A round takes `droplets_analysis`, or longer where that would be more than `audit_rate` droplets a second.
+ * Where it stands is kept in Redis, so any analyzer's tick goes on with it.
+ */
+export class Audit {
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** The slices whose turn it is now. */
+  async next(): Promise<number[]> {
+    const { redis, clock, policy, auditRate } = this.#options;
+    const { client, keys } = redis;
+    const nowMs = clock.now();
+    const [slice, at, droplets] = await client.hmget(keys.scan, 'audit_slice', 'audit_at', 'droplets');
+    const position = Number(slice ?? 0) % keys.slices;
+    const sinceMs = at == null ? policy.dropletsAnalysisMs : nowMs - Number(at);
+    const byTime = (keys.slices * sinceMs) / policy.dropletsAnalysisMs;
+    const perSlice = Number(droplets ?? 0) / keys.slices;
+    const byRate = perSlice === 0 ? byTime : (auditRate * sinceMs) / 1000 / perSlice;
+    const count = Math.min(keys.slices, Math.floor(Math.min(byTime, byRate)));
+    if (count < 1) return [];
+    await client.hset(keys.scan, 'audit_slice', (position + count) % keys.slices, 'audit_at', nowMs);
+    if (position + count >= keys.slices) await this.#countDroplets();
+    return Array.from({ length: count }, (_, n) => (position + n) % keys.slices).sort((a, b) => a - b);
+  }
+
+  /** Audits one slice, a piece at a time, and stores its totals. */
+  async slice(slice: number): Promise<void> {
+    const { client, keys } = this.#options.redis;
+    const pieces = await Promise.all(
+      Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
+    );
+    const totals = new Totals();
+    for (const ids of pieces) {
+      if (ids.length > 0) await this.#options.looker.audit(ids, (droplet, decided) => totals.add(droplet, decided));
+    }
+    await client.hset(keys.summary(slice), totals.toFields());
+  }
+
+  /** Once a round: how large the fleet is, which the rate of the next round depends on. */
+  async #countDroplets(): Promise<void> {
+    const { client, keys } = this.#options.redis;
+    const counts = await Promise.all(
+      Array.from({ length: keys.slices }, (_, slice) => client.hget(keys.summary(slice), 'droplets')),
+    );
+    await client.hset(keys.scan, 'droplets', counts.reduce((sum, count) => sum + Number(count ?? 0), 0));
+  }
+}

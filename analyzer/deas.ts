@@ -1,0 +1,65 @@
+import type { Clock } from '../common/clock.ts';
+import type { Logger } from '../common/log.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+
+/** Length of the fingerprint at the head of each line of a DEA's list (see the schema). */
+const FINGERPRINT = 8;
+
+/**
+ * Finds the DEAs that have been silent for longer than `droplet_lost` and marks the droplets that they listed
+ * due, once for each silence.
+ *
+ * @param held DEAs whose loss is not acted on: they stay to be found
+ */
+export async function markLostDeas(
+  redis: RedisConnections,
+  clock: Clock,
+  policy: PolicySettings,
+  log: Logger,
+  held: ReadonlySet<string>,
+): Promise<void> {
+  const { client, keys, scripts } = redis;
+  const flat = await scripts.deasLost([keys.deasHeard, keys.deasLost], [clock.now(), policy.dropletLostMs]);
+  for (let at = 0; at + 1 < flat.length; at += 2) {
+    const dea = flat[at] as string;
+    const heardMs = flat[at + 1] as string;
+    if (held.has(dea)) continue;
+    const droplets = await listedDroplets(redis, dea);
+    const nowMs = clock.now();
+    await Promise.all([...droplets].map((id) => client.zadd(keys.due(keys.sliceOf(id)), nowMs, id)));
+    await client.zadd(keys.deasLost, heardMs, dea);
+    log.warn({ event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - Number(heardMs) }, 'a DEA has fallen silent');
+  }
+}
+
+/** Droplets that the DEA's latest heartbeats listed, those included that are still being stored. */
+async function listedDroplets({ client, keys }: RedisConnections, dea: string): Promise<Set<string>> {
+  const lists = await client.hmget(keys.deaList(dea), 'list', 'next', 'writing');
+  const droplets = new Set<string>();
+  for (const list of lists) {
+    for (const line of list?.split('\n') ?? []) if (line !== '') droplets.add(line.slice(FINGERPRINT));
+  }
+  return droplets;
+}
+
+/** So many silences of `droplet_lost` after its last heartbeat a DEA is forgotten (policy: clean-up). */
+const FORGET_AFTER = 10;
+
+/** Clean-up: removes DEAs that have not been heard for ten times `droplet_lost`. */
+export async function forgetSilentDeas(
+  { client, keys, scripts }: RedisConnections,
+  clock: Clock,
+  policy: PolicySettings,
+  log: Logger,
+): Promise<void> {
+  const beforeMs = clock.now() - FORGET_AFTER * policy.dropletLostMs;
+  const silent = await client.zrangebyscore(keys.deasHeard, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
+  for (const dea of silent) {
+    const forgotten = await scripts.deaForget(
+      [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deasCount, keys.deasShutdown, keys.deasLost, keys.deaList(dea)],
+      [dea, beforeMs],
+    );
+    if (forgotten === 1) log.info({ event: 'dea_forgotten', dea }, 'a DEA that has long been silent is forgotten');
+  }
+}

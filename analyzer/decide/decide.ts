@@ -1,0 +1,117 @@
+/**
+ * The decision about one droplet: a pure function of its record, the liveness of its DEAs, the holds, the time and
+ * the settings. Two rules stand over it: never hurt what is healthy; start all that is missing and stop all that is
+ * surplus, in bounded time.
+ */
+import type { Droplet, Holds } from '../../common/droplet.ts';
+import type { Deas } from '../../common/policy/liveness.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import { see } from '../../common/policy/sight.ts';
+import type { Decided } from './decision.ts';
+import { takeEvents } from './events.ts';
+import { exitsToForget, instancesToForget, isToBeRemoved, outcomesToForget } from './forget.ts';
+import { Scene } from './scene.ts';
+import { decideStarts } from './starts.ts';
+import { decideStops } from './stops.ts';
+
+export type { Decided, Decision } from './decision.ts';
+
+/**
+ * What is to be done about a droplet, and when to look again.
+ *
+ * @param deas at least the DEAs that the droplet's instances name, as far as they are known
+ * @param now epoch ms on Redis's clock
+ */
+export function decide(
+  droplet: Droplet,
+  deas: Deas,
+  holds: Holds,
+  now: number,
+  settings: PolicySettings,
+): Decided {
+  return isHealthy(droplet, deas, now, settings)
+    ? NOTHING
+    : decideInFull(droplet, deas, holds, now, settings);
+}
+
+/** The answer for a droplet as it should be, about which nothing is remembered. One for all: most are. */
+const NOTHING: Decided = Object.freeze({
+  decisions: [],
+  slots: new Map(),
+  stops: new Map(),
+  handledExits: 0,
+  handledUpdateMs: undefined,
+  outcomesToForget: [],
+  instancesToForget: [],
+  exitsToForget: [],
+  ensure: [],
+  remove: false,
+  changed: false,
+});
+
+/** Indices that fit the bits of a small integer. */
+const MOST_BITS = 31;
+
+/**
+ * The usual case, told quickly: exactly the wanted instances are live, on DEAs that are heard regularly, and nothing
+ * happened that is remembered. May say no to a healthy droplet, never yes to another.
+ */
+function isHealthy(droplet: Droplet, deas: Deas, now: number, settings: PolicySettings): boolean {
+  const { desired, instances } = droplet;
+  if (desired === undefined || droplet.goneMs !== undefined) return false;
+  if (droplet.slots.size !== 0 || droplet.stops.size !== 0 || droplet.outcomes.size !== 0) return false;
+  if (droplet.exits.length !== 0 || droplet.updatedMs !== droplet.handledUpdateMs) return false;
+  if (desired.state === 'STOPPED') return instances.length === 0;
+  if (desired.packageState !== 'STAGED') return false;
+  const wanted = desired.instances;
+  if (instances.length !== wanted || wanted > MOST_BITS) return false;
+  let seen = 0;
+  for (let i = 0; i < wanted; i++) {
+    const instance = instances[i];
+    if (instance === undefined || instance.lastListedMs !== undefined) return false;
+    if (instance.state !== 'RUNNING' && instance.state !== 'STARTING') return false;
+    if (instance.index >= wanted || instance.version !== desired.version) return false;
+    const dea = deas.get(instance.dea);
+    if (dea === undefined || now - dea.heardMs > settings.dropletLostMs / 2) return false;
+    seen |= 1 << instance.index;
+  }
+  return seen === (2 ** wanted - 1) >> 0;
+}
+
+function decideInFull(
+  droplet: Droplet,
+  deas: Deas,
+  holds: Holds,
+  now: number,
+  settings: PolicySettings,
+): Decided {
+  const scene = new Scene(see(droplet, deas, holds, now, settings));
+  const events = takeEvents(scene);
+  decideStarts(scene, events);
+  const stops = decideStops(scene);
+  const { slots, changed: slotsChanged } = scene.slots.result();
+  const decided = {
+    decisions: scene.decisions,
+    slots,
+    stops,
+    handledExits: events.handledExits,
+    handledUpdateMs: droplet.updatedMs,
+    outcomesToForget: outcomesToForget(scene, slots, stops),
+    instancesToForget: instancesToForget(scene),
+    exitsToForget: exitsToForget(scene, events.handledExits),
+    ensure: scene.ensure,
+    remove: isToBeRemoved(scene),
+  };
+  const changed =
+    slotsChanged ||
+    stops !== droplet.stops ||
+    decided.handledExits !== droplet.handledExits ||
+    decided.handledUpdateMs !== droplet.handledUpdateMs ||
+    decided.decisions.length > 0 ||
+    decided.outcomesToForget.length > 0 ||
+    decided.instancesToForget.length > 0 ||
+    decided.exitsToForget.length > 0 ||
+    decided.remove;
+  const { lookAgainMs } = scene;
+  return lookAgainMs === undefined ? { ...decided, changed } : { ...decided, changed, lookAgainMs };
+}

@@ -1,0 +1,104 @@
+/** What happened since the last look: a new version, a `droplet.updated`, exits. Crashes are counted here. */
+import type { Droplet, Exit } from '../../common/droplet.ts';
+import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
+import { updateRequired } from '../../common/policy/holds.ts';
+import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
+import { decisionId } from './ids.ts';
+import type { Scene } from './scene.ts';
+import { cancelStart } from './starts.ts';
+
+/** What of it asks for a start, by index. */
+export interface Events {
+  crashed: Set<number>;
+  evacuated: Set<number>;
+  /** Slots with an exit that waits for the pass after a `droplet.updated`. */
+  waiting: Set<number>;
+  handledExits: number;
+}
+
+/** Takes all news into account. */
+export function takeEvents(scene: Scene): Events {
+  const { droplet, holds } = scene.sight;
+  const events: Events = {
+    crashed: new Set(),
+    evacuated: new Set(),
+    waiting: new Set(),
+    handledExits: droplet.handledExits,
+  };
+  if (droplet.slots.size > 0) {
+    dropOldVersions(scene);
+    if (droplet.updatedMs !== droplet.handledUpdateMs) startCountsAgain(scene);
+  }
+  if (droplet.exits.length === 0) return events;
+  const news = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
+  const waits = updateRequired(droplet, holds);
+  for (const exit of news) {
+    const concerned = exit.version === droplet.desired?.version;
+    if (concerned && isWantedAsLastKnown(droplet, exit.index, holds)) {
+      if (waits) events.waiting.add(exit.index);
+      else takeExit(scene, exit, events);
+    }
+    if (!waits) events.handledExits = exit.n;
+  }
+  return events;
+}
+
+/** What an exit asks for: also used for one that was known already, when it turns out to end a start. */
+export function addEvent(exit: Exit, events: Events): void {
+  if (exit.reason === 'CRASHED') events.crashed.add(exit.index);
+  else if (exit.reason !== 'STOPPED') events.evacuated.add(exit.index);
+}
+
+function takeExit(scene: Scene, exit: Exit, events: Events): void {
+  if (exit.reason === 'CRASHED' && isToBeCounted(scene.sight.droplet, exit)) count(scene, exit);
+  addEvent(exit, events);
+}
+
+/** The count began again with the latest update; and each instance counts once. */
+function isToBeCounted(droplet: Droplet, exit: Exit): boolean {
+  if (droplet.updatedMs !== undefined && exit.atMs < droplet.updatedMs) return false;
+  return !droplet.exits.some(
+    (other) => other.instance === exit.instance && other.reason === 'CRASHED' && other.n < exit.n,
+  );
+}
+
+function count(scene: Scene, exit: Exit): void {
+  const { droplet, now, settings } = scene.sight;
+  const before = scene.slots.get(exit.index);
+  const wasGivenUp = before !== undefined && isGivenUp(before, now, settings);
+  const slot = scene.slots.edit(exit.index, exit.version);
+  countCrash(slot, exit, settings);
+  if (wasGivenUp || !isGivenUp(slot, now, settings)) return;
+  scene.decisions.push({
+    kind: 'giveup',
+    id: decisionId(droplet, `giveup-${exit.index}`, now),
+    index: exit.index,
+    version: exit.version,
+    crashes: slot.crashes,
+  });
+}
+
+function dropOldVersions(scene: Scene): void {
+  const { droplet } = scene.sight;
+  for (const slot of scene.slots.all()) {
+    if (slot.version === droplet.desired?.version) continue;
+    cancelStart(scene, slot, 'not_wanted');
+    scene.slots.remove(slot.index);
+  }
+}
+
+/** At a `droplet.updated` counts start again, and pending restarts are dropped. */
+function startCountsAgain(scene: Scene): void {
+  for (const { index, version, crashes, flapping, start } of scene.slots.all()) {
+    const restart = start?.reason === 'flapping' && !scene.sight.droplet.outcomes.has(start.id);
+    if (crashes === 0 && !flapping && !restart) continue;
+    const slot = scene.slots.edit(index, version);
+    slot.crashes = 0;
+    slot.flapping = false;
+    delete slot.lastCrashS;
+    delete slot.lastCrashMs;
+    if (!restart) continue;
+    cancelStart(scene, slot, 'updated');
+    delete slot.start;
+  }
+}

@@ -1,0 +1,102 @@
+/** Clean-up: what can matter no more. */
+import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
+import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
+import type { Scene } from './scene.ts';
+
+/** DEAs unheard for so many times `droplet_lost` are forgotten, and with them what they listed. */
+const DEA_FORGOTTEN = 10;
+
+/** Instances that no DEA has listed for so long that they count for nothing any more. */
+export function instancesToForget(scene: Scene): string[] {
+  const { droplet, now } = scene.sight;
+  const guids: string[] = [];
+  for (const instance of droplet.instances) {
+    const atMs = forgetInstanceAtMs(scene, instance);
+    if (atMs === undefined) continue;
+    if (now >= atMs) guids.push(instance.guid);
+    else scene.look(atMs);
+  }
+  return guids;
+}
+
+/**
+ * Never while a DEA that is known lists it: when that DEA is heard again with the same list, nothing is written,
+ * and the record must still have the instance.
+ */
+function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number | undefined {
+  const { deas, settings } = sight;
+  const { state, lastListedMs, dea, firstHeardMs } = instance;
+  if (lastListedMs !== undefined) {
+    return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
+  }
+  return deas.has(dea) ? undefined : firstHeardMs + DEA_FORGOTTEN * settings.dropletLostMs + 1;
+}
+
+/** Exits that have been taken into account and that no heartbeat can contradict any more. */
+export function exitsToForget(scene: Scene, handledExits: number): string[] {
+  const { droplet, now, standings, deas, settings } = scene.sight;
+  const guids: string[] = [];
+  for (const exit of droplet.exits) {
+    const atMs = forgetExitAtMs(scene, exit);
+    if (exit.n > handledExits) continue;
+    if (now >= atMs) guids.push(exit.instance);
+    else scene.look(atMs);
+  }
+  // An instance that goes on being listed after its exit is believed once the exit stands no more.
+  for (const instance of droplet.exits.length === 0 ? [] : droplet.instances) {
+    const exit = scene.sight.exits.get(instance.guid);
+    if (exit === undefined || standings.has(instance) || instance.lastListedMs !== undefined) continue;
+    const heard = deas.get(instance.dea)?.heardMs;
+    if (heard === undefined || now - heard > settings.dropletLostMs) continue;
+    scene.look(Math.max(exit.atMs + 2 * settings.dropletLostMs + 1, now + settings.dropletLostMs / 6));
+  }
+  return guids;
+}
+
+/**
+ * For `2 * droplet_lost` an exit stands against heartbeats, and what was heard just before that is over may seem
+ * live for another. Crashes are shown for `flapping_timeout`.
+ */
+function forgetExitAtMs({ sight }: Scene, exit: Exit): number {
+  const { dropletLostMs, flappingTimeoutMs } = sight.settings;
+  const keepMs = Math.max(3 * dropletLostMs, exit.reason === 'CRASHED' ? flappingTimeoutMs : 0);
+  return exit.atMs + keepMs + 1;
+}
+
+/** Outcomes of decisions that are over. */
+export function outcomesToForget(
+  { sight }: Scene,
+  slots: ReadonlyMap<number, Slot>,
+  stops: ReadonlyMap<string, PendingStop>,
+): string[] {
+  if (sight.droplet.outcomes.size === 0) return [];
+  const needed = new Set<string>();
+  for (const { start } of slots.values()) if (start !== undefined) needed.add(start.id);
+  for (const stop of stops.values()) needed.add(stop.id);
+  return [...sight.droplet.outcomes.keys()].filter((id) => !needed.has(id));
+}
+
+/** Whether the droplet is out of the desired state for long enough, with nothing running, to be removed. */
+export function isToBeRemoved(scene: Scene): boolean {
+  const { droplet, holds, now, settings, standings } = scene.sight;
+  const since = notDesiredSinceMs(droplet);
+  if (since === undefined) return false;
+  const atMs = since + settings.dropletGcGraceMs + 1;
+  if (now < atMs) scene.look(atMs);
+  if (now < atMs || standings.size > 0) return false;
+  if (
+    holds.massDelete ||
+    !missedByPass(droplet, holds) ||
+    droplet.instances.some((i) => mayReturn(scene, i))
+  ) {
+    scene.look(now + settings.dropletGcMs);
+    return false;
+  }
+  return true;
+}
+
+/** An instance on the list of a DEA that is silent, but known: it would be back, unannounced, with the DEA. */
+function mayReturn({ sight }: Scene, { state, lastListedMs, dea }: Instance): boolean {
+  if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return false;
+  return lastListedMs === undefined && sight.deas.has(dea);
+}

@@ -1,0 +1,70 @@
+/** What the parts of a decision share while it is made. */
+import type { Slot } from '../../common/droplet.ts';
+import type { Sight } from '../../common/policy/sight.ts';
+import type { Decision, StartDecision, StopDecision } from './decision.ts';
+
+export class Scene {
+  readonly sight: Sight;
+  readonly slots: SlotDrafts;
+  readonly decisions: Decision[] = [];
+  readonly ensure: (StartDecision | StopDecision)[] = [];
+  lookAgainMs: number | undefined;
+
+  constructor(sight: Sight) {
+    this.sight = sight;
+    this.slots = new SlotDrafts(sight.droplet.slots);
+  }
+
+  /** The answer may change at this time. A time that has come (it waits for news by now) is taken as very soon. */
+  look(atMs: number): void {
+    const at = Math.max(Math.ceil(atMs), this.sight.now + 1);
+    if (this.lookAgainMs === undefined || at < this.lookAgainMs) this.lookAgainMs = at;
+  }
+
+  /** The answer waits for something that nobody announces, as the end of a hold: look every few seconds. */
+  lookSoon(): void {
+    const { now, settings } = this.sight;
+    this.look(now + Math.min(5000, settings.dropletsAnalysisMs / 4));
+  }
+}
+
+/** Slots while they change: copied on the first change, so that what did not change stays the same object. */
+export class SlotDrafts {
+  readonly #before: ReadonlyMap<number, Slot>;
+  #after: Map<number, Slot> | undefined;
+
+  constructor(before: ReadonlyMap<number, Slot>) {
+    this.#before = before;
+  }
+
+  get(index: number): Slot | undefined {
+    return (this.#after ?? this.#before).get(index);
+  }
+
+  /** A copy to change; a new slot of `version` if there is none. */
+  edit(index: number, version: string): Slot {
+    const known = this.get(index);
+    if (known !== undefined && known !== this.#before.get(index)) return known;
+    const draft: Slot = known === undefined ? { index, version, crashes: 0, flapping: false } : { ...known };
+    this.#own().set(index, draft);
+    return draft;
+  }
+
+  remove(index: number): void {
+    if (this.get(index) !== undefined) this.#own().delete(index);
+  }
+
+  all(): Iterable<Slot> {
+    return [...(this.#after ?? this.#before).values()];
+  }
+
+  /** The next slots, and whether they are others than before. */
+  result(): { slots: ReadonlyMap<number, Slot>; changed: boolean } {
+    return { slots: this.#after ?? this.#before, changed: this.#after !== undefined };
+  }
+
+  #own(): Map<number, Slot> {
+    this.#after ??= new Map(this.#before);
+    return this.#after;
+  }
+}

@@ -1,0 +1,132 @@
+import { setTimeout } from 'node:timers/promises';
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { Lifecycle } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
+import type { RedisClient, RedisConnections } from '../common/redis.ts';
+import type { AnalyzerMetrics } from './metrics.ts';
+
+const GROUP = 'analyzers';
+/** Events read at once: enough to fill a pipeline, few enough to be handled within milliseconds. */
+const READ_AT_ONCE = 200;
+/** How long a read waits for an event before it looks whether the process is to stop. */
+const BLOCK_MS = 5_000;
+/** Events that another analyzer has read and not acknowledged for so long are taken over: it is dead or stalled. */
+const CLAIM_AFTER_MS = 5_000;
+const AFTER_FAILURE_MS = 1_000;
+
+const Entry = Compile(
+  Type.Object({ kind: Type.Enum(['exit', 'update']), droplet: Type.String({ minLength: 1 }) }),
+);
+
+interface Options {
+  redis: RedisConnections;
+  log: Logger;
+  lifecycle: Lifecycle;
+  metrics: AnalyzerMetrics;
+  /** This analyzer's name in the consumer group. */
+  consumer: string;
+  /** Looks at these droplets; resolves when the effect is stored. */
+  look(droplets: string[]): Promise<void>;
+}
+
+/**
+ * Reads the streams of exits and updates, as one of a consumer group: each event goes to one analyzer and is
+ * acknowledged when its effect is stored; what a dead one had read is claimed by another.
+ *
+ * An event is only a droplet's name. Two analyzers that look at one droplet at once are kept apart by the
+ * record's revision, so the order of events does not matter.
+ */
+export function readEvents(options: Options): void {
+  for (const stream of options.redis.keys.eventStreams) new StreamReader(stream, options).start();
+}
+
+class StreamReader {
+  readonly #stream: string;
+  readonly #options: Options;
+  readonly #connection: RedisClient;
+  #stopped = false;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(stream: string, options: Options) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#connection = options.redis.dedicated(`reader of ${stream}`);
+  }
+
+  start(): void {
+    this.#running = this.#run();
+    const claimer = setInterval(() => this.#claim(), CLAIM_AFTER_MS);
+    this.#options.lifecycle.onStop(`reader of ${this.#stream}`, async () => {
+      this.#stopped = true;
+      clearInterval(claimer);
+      // Ends the blocking read; events that it had just been given are claimed by another analyzer.
+      this.#connection.disconnect();
+      await this.#running;
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        const reply = (await this.#connection.call(
+          'XREADGROUP', 'GROUP', GROUP, this.#options.consumer, 'COUNT', READ_AT_ONCE, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, '>',
+        )) as [string, StreamEntry[]][] | null;
+        if (reply !== null) await this.#handle(reply.flatMap(([, entries]) => entries));
+      } catch (error) {
+        if (this.#stopped) return;
+        await this.#recover(error);
+      }
+    }
+  }
+
+  async #handle(entries: StreamEntry[]): Promise<void> {
+    const { look, metrics, log, redis } = this.#options;
+    const droplets = new Set<string>();
+    for (const [id, fields] of entries) {
+      const entry = fromFields(fields ?? []);
+      if (Entry.Check(entry)) {
+        droplets.add(entry.droplet);
+        metrics.events.inc({ kind: entry.kind });
+      } else {
+        metrics.eventsRejected.inc();
+        log.warn({ event: 'bad_event', stream: this.#stream, id }, 'an entry of the stream is not as ingest writes it: left out');
+      }
+    }
+    if (droplets.size > 0) await look([...droplets]);
+    if (entries.length > 0) await redis.client.xack(this.#stream, GROUP, ...entries.map(([id]) => id));
+  }
+
+  async #claim(): Promise<void> {
+    const { redis, consumer, log } = this.#options;
+    try {
+      const [, entries] = (await redis.client.call(
+        'XAUTOCLAIM', this.#stream, GROUP, consumer, CLAIM_AFTER_MS, '0', 'COUNT', READ_AT_ONCE,
+      )) as [string, StreamEntry[]];
+      await this.#handle(entries);
+    } catch (error) {
+      log.debug({ event: 'not_claimed', err: error }, 'could not claim events; tried again soon');
+    }
+  }
+
+  /** The group is made when it is missing: at first start, and after Redis lost its data. */
+  async #recover(error: unknown): Promise<void> {
+    const { redis, log } = this.#options;
+    try {
+      if (!(error instanceof Error && error.message.startsWith('NOGROUP'))) throw error;
+      await redis.client.xgroup('CREATE', this.#stream, GROUP, '0', 'MKSTREAM');
+    } catch (failure) {
+      if (failure instanceof Error && failure.message.startsWith('BUSYGROUP')) return;
+      log.warn({ event: 'events_not_handled', stream: this.#stream, err: failure }, 'events could not be handled; they are claimed again');
+      await setTimeout(AFTER_FAILURE_MS);
+    }
+  }
+}
+
+type StreamEntry = [id: string, fields: string[] | null];
+
+function fromFields(fields: string[]): unknown {
+  const entries: [string, string][] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) entries.push([fields[at] as string, fields[at + 1] as string]);
+  return Object.fromEntries(entries);
+}

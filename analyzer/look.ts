@@ -1,0 +1,145 @@
+import type { Clock } from '../common/clock.ts';
+import { LOG_LENGTH } from '../common/decision-log.ts';
+import type { Droplet } from '../common/droplet.ts';
+import type { Logger } from '../common/log.ts';
+import { readHolds } from '../common/holds.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import { readDeas, readDroplets } from '../common/state.ts';
+import { changesOf } from './changes.ts';
+import { type Decided, decide } from './decide/decide.ts';
+import type { Enqueuer } from './enqueue.ts';
+import type { AnalyzerMetrics } from './metrics.ts';
+
+interface Options {
+  redis: RedisConnections;
+  clock: Clock;
+  log: Logger;
+  metrics: AnalyzerMetrics;
+  policy: PolicySettings;
+  enqueuer: Enqueuer;
+}
+
+/** After so many conflicts in a row a droplet is left to the next tick: it is due, and others wait. */
+const TRIES = 8;
+
+/** How much one look handles at once: bounds the pipeline and the memory. */
+const BATCH = 500;
+
+/**
+ * Looks at droplets: read, decide, store, enqueue.
+ *
+ * Storing succeeds only on the record that was decided on (its revision), so however many analyzers look at
+ * a droplet at once, each decision is made once and on the truth. Jobs are enqueued after that; should this
+ * process die in between, the record says that a start is on its way, and the look that is due for it then
+ * makes sure of the job.
+ */
+export class Looker {
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Looks at droplets that are due or had an event; resolves when every effect is stored and enqueued. */
+  async look(ids: readonly string[]): Promise<void> {
+    for (let at = 0; at < ids.length; at += BATCH) await this.#lookAtBatch(ids.slice(at, at + BATCH));
+  }
+
+  /** Looks at droplets that are not due: writes nothing if, as it should be, there is nothing to do. */
+  async audit(ids: readonly string[], seen: (droplet: Droplet, decided: Decided) => void): Promise<void> {
+    const { metrics } = this.#options;
+    const missed: string[] = [];
+    for (let at = 0; at < ids.length; at += BATCH) {
+      for (const { droplet, decided } of await this.#decide(ids.slice(at, at + BATCH))) {
+        metrics.auditLooks.inc();
+        seen(droplet, decided);
+        if (decided.changed) missed.push(droplet.id);
+      }
+    }
+    const misses = await this.#notDue(missed);
+    metrics.auditMisses.inc(misses.length);
+    if (misses.length > 0) {
+      this.#options.log.warn({ event: 'audit_miss', droplets: misses.slice(0, 10), count: misses.length }, 'the audit found droplets that should have been due');
+    }
+    await this.look(missed);
+  }
+
+  async #lookAtBatch(ids: readonly string[]): Promise<void> {
+    let left = ids;
+    for (let attempt = 0; attempt < TRIES && left.length > 0; attempt++) {
+      if (attempt > 0) this.#options.metrics.conflicts.inc(left.length);
+      left = await this.#lookOnce(left);
+    }
+  }
+
+  /** @returns the droplets whose record changed between reading and storing */
+  async #lookOnce(ids: readonly string[]): Promise<string[]> {
+    const { enqueuer, metrics } = this.#options;
+    const looks = await this.#decide(ids);
+    metrics.looks.inc(looks.length);
+    const stored = await Promise.all(looks.map((look) => this.#store(look)));
+    const done = looks.filter((_, at) => stored[at]);
+    for (const { decided } of done) {
+      for (const decision of decided.decisions) {
+        metrics.decisions.inc({ kind: decision.kind, reason: 'reason' in decision ? decision.reason : '' });
+      }
+    }
+    await enqueuer.enqueue(done);
+    return looks.filter((_, at) => !stored[at]).map(({ droplet }) => droplet.id);
+  }
+
+  async #decide(ids: readonly string[]): Promise<Look[]> {
+    const { redis, clock, policy, metrics, log } = this.#options;
+    const [records, holds] = await Promise.all([readDroplets(redis, ids), readHolds(redis, clock, policy)]);
+    const droplets: Droplet[] = [];
+    const gone: string[] = [];
+    records.forEach((record, at) => {
+      if (record instanceof Error) {
+        metrics.unreadable.inc();
+        log.error({ event: 'unreadable_record', droplet: ids[at], err: record }, 'this droplet is left alone until its record can be read');
+      } else if (record === undefined) {
+        gone.push(ids[at] as string);
+      } else {
+        droplets.push(record);
+      }
+    });
+    await Promise.all(gone.map((id) => redis.client.zrem(redis.keys.due(redis.keys.sliceOf(id)), id)));
+    // Between the records and the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
+    const nowMs = clock.now();
+    const deas = await readDeas(redis, droplets);
+    return droplets.map((droplet) => ({ droplet, nowMs, decided: decide(droplet, deas, holds, nowMs, policy) }));
+  }
+
+  async #store({ droplet, decided, nowMs }: Look): Promise<boolean> {
+    const { keys, scripts } = this.#options.redis;
+    const { id, rev } = droplet;
+    const slice = keys.sliceOf(id);
+    if (decided.remove) {
+      return (await scripts.forget([keys.droplet(id), keys.due(slice), keys.indexOf(id)], [id, rev])) === 1;
+    }
+    const { set, remove, log } = changesOf(droplet, decided, nowMs);
+    const stored = await scripts.commit(
+      [keys.droplet(id), keys.due(slice), keys.decisions(slice)],
+      [
+        id, rev, nowMs, decided.lookAgainMs ?? '', LOG_LENGTH, set.length, remove.length, log.length,
+        ...set.flat(), ...remove, ...log.map((entry) => JSON.stringify(entry)),
+      ],
+    );
+    return stored === 1;
+  }
+
+  async #notDue(ids: string[]): Promise<string[]> {
+    const { redis, clock } = this.#options;
+    const due = await Promise.all(ids.map((id) => redis.client.zscore(redis.keys.due(redis.keys.sliceOf(id)), id)));
+    const nowMs = clock.now();
+    return ids.filter((_, at) => due[at] == null || Number(due[at]) > nowMs + 1000);
+  }
+}
+
+/** One droplet as it was read, and what follows. */
+export interface Look {
+  droplet: Droplet;
+  nowMs: number;
+  decided: Decided;
+}

@@ -1,0 +1,50 @@
+import { Counter, Histogram, type Registry } from 'prom-client';
+
+/** What the analyzer counts. */
+export interface AnalyzerMetrics {
+  events: Counter<'kind'>;
+  eventsRejected: Counter;
+  looks: Counter;
+  conflicts: Counter;
+  decisions: Counter<'kind' | 'reason'>;
+  auditLooks: Counter;
+  auditMisses: Counter;
+  unreadable: Counter;
+  ticks: Counter;
+  scanSeconds: Histogram;
+}
+
+/** Registers the metrics of the analyzer. */
+export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
+  const counter = (name: string, help: string) => new Counter({ name, help, registers: [registry] });
+  return {
+    events: new Counter({
+      name: 'hm_events_total',
+      help: 'Exits and updates read from the streams',
+      labelNames: ['kind'],
+      registers: [registry],
+    }),
+    eventsRejected: counter('hm_events_rejected_total', 'Stream entries that nobody of ours wrote so'),
+    looks: counter('hm_looks_total', 'Droplets looked at because they were due or had an event'),
+    conflicts: counter('hm_look_conflicts_total', 'Looks repeated because the record changed meanwhile'),
+    decisions: new Counter({
+      name: 'hm_decisions_total',
+      help: 'Decisions',
+      labelNames: ['kind', 'reason'],
+      registers: [registry],
+    }),
+    auditLooks: counter('hm_audit_looks_total', 'Droplets looked at by the slow audit'),
+    auditMisses: counter(
+      'hm_audit_misses_total',
+      'Droplets of which the audit found that something was to be done and that were not due: should stay 0',
+    ),
+    unreadable: counter('hm_records_unreadable_total', 'Looks at droplet records that could not be read'),
+    ticks: counter('hm_ticks_total', 'Ticks of the cron'),
+    scanSeconds: new Histogram({
+      name: 'hm_slices_seconds',
+      help: 'Time that a job of some slices took',
+      buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
+      registers: [registry],
+    }),
+  };
+}

@@ -1,0 +1,106 @@
+import type { Queue } from 'bullmq';
+import type { Clock } from '../common/clock.ts';
+import { readHolds } from '../common/holds.ts';
+import type { Logger } from '../common/log.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import type { SlicesJob } from '../common/queues.ts';
+import type { Audit } from './audit.ts';
+import { forgetSilentDeas, markLostDeas } from './deas.ts';
+import type { Looker } from './look.ts';
+import type { AnalyzerMetrics } from './metrics.ts';
+
+interface Options {
+  redis: RedisConnections;
+  clock: Clock;
+  log: Logger;
+  metrics: AnalyzerMetrics;
+  policy: PolicySettings;
+  looker: Looker;
+  audit: Audit;
+  slicesQueue: Queue;
+}
+
+/** Slices are handed out in so many jobs at most: enough for many analyzers, few enough to cost nothing. */
+const GROUPS = 16;
+/** Due droplets of a slice that are looked at in one go. */
+const DUE_AT_ONCE = 500;
+
+/**
+ * The scan: what is due is looked at, wherever it is.
+ *
+ * A tick asks all due lists how many droplets are due now, and makes jobs of the slices that have some; any
+ * analyzer takes them. Nothing is read of droplets that are not due. A tick also finds the DEAs that have
+ * fallen silent and marks their droplets due, and goes on with the slow audit.
+ */
+export class Scanner {
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** The cron's tick. Several at once, or one too many, do no harm. */
+  async tick(): Promise<void> {
+    const { redis, clock, policy, metrics, log, audit } = this.#options;
+    metrics.ticks.inc();
+    await redis.client.hset(redis.keys.scan, 'tick', clock.now());
+    const holds = await readHolds(redis, clock, policy);
+    // While nobody has listened for long enough silence says nothing, and all of it would be held.
+    if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds.massLossDeas);
+    await forgetSilentDeas(redis, clock, policy, log);
+    await this.#handOut(await this.#slicesWithDue(), 'due');
+    await this.#handOut(await audit.next(), 'audit');
+  }
+
+  /** A job of some slices: looks at all that is due in them, or audits them. */
+  async work({ slices, audit }: SlicesJob): Promise<void> {
+    const end = this.#options.metrics.scanSeconds.startTimer();
+    for (const slice of slices) {
+      if (audit) await this.#options.audit.slice(slice);
+      else await this.#lookThrough(slice);
+    }
+    end();
+  }
+
+  async #lookThrough(slice: number): Promise<void> {
+    const { redis, clock, looker } = this.#options;
+    const untilMs = clock.now();
+    let ids: string[];
+    do {
+      ids = await redis.client.zrangebyscore(redis.keys.due(slice), '-inf', untilMs, 'LIMIT', 0, DUE_AT_ONCE);
+      await looker.look(ids);
+      // A full batch of which none could be stored (all unreadable) must not keep this job for ever.
+    } while (ids.length === DUE_AT_ONCE && (await this.#firstIsNew(slice, ids[0] as string)));
+  }
+
+  async #firstIsNew(slice: number, before: string): Promise<boolean> {
+    const { redis } = this.#options;
+    const [first] = await redis.client.zrange(redis.keys.due(slice), '0', '0');
+    return first !== before;
+  }
+
+  async #slicesWithDue(): Promise<number[]> {
+    const { redis, clock } = this.#options;
+    const nowMs = clock.now();
+    const all = Array.from({ length: redis.keys.slices }, (_, slice) => slice);
+    const counts = await Promise.all(all.map((slice) => redis.client.zcount(redis.keys.due(slice), '-inf', nowMs)));
+    return all.filter((slice) => (counts[slice] as number) > 0);
+  }
+
+  async #handOut(slices: number[], what: 'due' | 'audit'): Promise<void> {
+    if (slices.length === 0) return;
+    const groups = new Map<number, number[]>();
+    for (const slice of slices) {
+      const group = Math.floor((slice * GROUPS) / this.#options.redis.keys.slices);
+      groups.set(group, [...(groups.get(group) ?? []), slice]);
+    }
+    const jobs = [...groups].map(([group, of]) => ({
+      name: `${what}: slices ${of[0]} to ${of.at(-1)}`,
+      data: { slices: of, audit: what === 'audit' } satisfies SlicesJob,
+      // While this group's last job is not done a second one would only do the same.
+      opts: { jobId: `${what}-${group}` },
+    }));
+    await this.#options.slicesQueue.addBulk(jobs);
+  }
+}

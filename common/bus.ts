@@ -1,0 +1,338 @@
+/**
+ * The connection to NATS (core, no JetStream).
+ *
+ * States: connecting (until a server is there, for ever) -> connected <-> lost -> closed. A loss and a return
+ * are each said once. While it is lost nothing is published: what was decided before an outage is to be
+ * decided anew after it, not to be sent late.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type ConnectionOptions,
+  connect,
+  headers as createHeaders,
+  ErrorCode,
+  Events,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  NatsError,
+  type Subscription,
+} from 'nats';
+import type { Registry } from 'prom-client';
+import type { Health } from './health.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from './log.ts';
+import { type BusMetrics, busMetrics } from './metrics.ts';
+import type { MbusSettings } from './settings.ts';
+
+export type { Msg, Subscription } from 'nats';
+
+/** NATS could not do what was asked of it. */
+export class BusError extends Error {
+  /** `disconnected`: not connected now; `no_responders`: nobody is subscribed; `timeout`: no reply in time. */
+  readonly kind: 'disconnected' | 'no_responders' | 'timeout' | 'other';
+
+  constructor(kind: BusError['kind'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'BusError';
+    this.kind = kind;
+  }
+}
+
+export type Handler = (message: Msg) => unknown;
+export type Headers = Readonly<Record<string, string>>;
+
+export interface Bus {
+  readonly connection: NatsConnection;
+  connected(): boolean;
+  /**
+   * Subscribes, over all reconnects. With a `queue`, of all that subscribe with the same one gets each message.
+   * What a handler throws, or a promise of it rejects with, is logged and counted.
+   */
+  subscribe(subject: string, options: { queue?: string }, handler: Handler): Subscription;
+  /** @throws BusError `disconnected` */
+  publish(subject: string, data?: string | Uint8Array, headers?: Headers): void;
+  /** @throws BusError */
+  request(subject: string, data: string | Uint8Array, options: { timeoutMs: number }): Promise<Msg>;
+  /** Whether anybody is subscribed there: false only when the server says that nobody is. */
+  answers(subject: string): Promise<boolean>;
+  /** A round trip to the server: all that was published before has arrived. @throws BusError */
+  flush(): Promise<void>;
+  onLost(fn: () => void): void;
+  onRestored(fn: () => void): void;
+  /** Lets handlers finish what has come, sends what is to be sent, and closes. */
+  close(): Promise<void>;
+}
+
+export interface BusOptions {
+  mbus: MbusSettings;
+  /** Of this client, for who looks at the server's connections. */
+  name: string;
+  log: Logger;
+  health: Health;
+  /** Closes the bus at its stop, and ends the wait for a server. */
+  lifecycle: Lifecycle;
+  metrics: Registry;
+}
+
+const RECONNECT_WAIT_MS = 250;
+/** Spread, so that not all clients come at once when a server is back. */
+const RECONNECT_JITTER_MS = 250;
+/**
+ * A connection that died without a word is noticed after three of these, so within a third of HM 2.0's
+ * `droplet_lost`: before its silence could be taken for the hosts'.
+ */
+const PING_INTERVAL_MS = 3_000;
+const MAX_PINGS_OUT = 2;
+const HANDSHAKE_MS = 5_000;
+const ANSWERS_WITHIN_MS = 1_000;
+
+function connectionOptions({ mbus, name }: Pick<BusOptions, 'mbus' | 'name'>): ConnectionOptions {
+  return {
+    servers: mbus.servers,
+    name,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_WAIT_MS,
+    reconnectJitter: RECONNECT_JITTER_MS,
+    reconnectJitterTLS: RECONNECT_JITTER_MS,
+    // A server whose users are being changed may refuse us for a while.
+    ignoreAuthErrorAbort: true,
+    pingInterval: PING_INTERVAL_MS,
+    maxPingOut: MAX_PINGS_OUT,
+    timeout: HANDSHAKE_MS,
+    noAsyncTraces: true,
+    ...(mbus.tls ? { tls: {} } : {}),
+    ...(mbus.user === undefined ? {} : { user: mbus.user }),
+    ...(mbus.password === undefined ? {} : { pass: mbus.password }),
+    ...(mbus.token === undefined ? {} : { token: mbus.token }),
+  };
+}
+
+function wordsOf(error: unknown): string {
+  if (error instanceof NatsError) {
+    const cause = error.chainedError?.message;
+    return cause === undefined ? error.message : `${error.message} (${cause})`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Connects; waits for a server that is away, and says so once.
+ *
+ * @throws BusError `disconnected` when the lifecycle stops before
+ */
+export async function connectBus(options: BusOptions): Promise<Bus> {
+  const { log, health, lifecycle, mbus } = options;
+  const servers = mbus.servers.join(', ');
+  health.set('nats', 'not connected yet');
+  let said = false;
+  while (!lifecycle.stopping) {
+    try {
+      const bus = new NatsBus(await connect(connectionOptions(options)), options);
+      log.info({ event: 'nats_connected', server: bus.connection.getServer() }, 'connected to NATS');
+      return lifecycle.own('nats', bus, (owned) => owned.close());
+    } catch (error) {
+      const problem = wordsOf(error);
+      health.set('nats', `${servers}: ${problem}`);
+      if (!said)
+        log.warn({ event: 'nats_away', servers, problem }, 'NATS is not to be reached; retrying until it is');
+      said = true;
+    }
+    const wait = RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
+    await delay(wait, undefined, { signal: lifecycle.signal }).catch(() => undefined); // Aborted: the loop ends.
+  }
+  throw new BusError('disconnected', 'stopped before a NATS server was there');
+}
+
+class NatsBus implements Bus {
+  readonly connection: NatsConnection;
+  readonly #log: Logger;
+  readonly #limited: RateLimitedLog;
+  readonly #health: Health;
+  readonly #metrics: BusMetrics;
+  readonly #lost: (() => void)[] = [];
+  readonly #restored: (() => void)[] = [];
+  #connected = true;
+  #closing = false;
+
+  constructor(connection: NatsConnection, { log, health, metrics }: BusOptions) {
+    this.connection = connection;
+    this.#log = log;
+    this.#limited = createRateLimit(log);
+    this.#health = health;
+    this.#metrics = busMetrics(metrics);
+    this.#metrics.connected.set(1);
+    health.set('nats', undefined);
+    void this.#watch();
+    void this.#watchEnd();
+  }
+
+  connected(): boolean {
+    return this.#connected && !this.connection.isClosed();
+  }
+
+  subscribe(subject: string, options: { queue?: string }, handler: Handler): Subscription {
+    return this.connection.subscribe(subject, {
+      ...options,
+      callback: (error, message) => {
+        if (error !== null)
+          this.#limited.error(
+            'subscription',
+            { subject, problem: error.message },
+            'NATS refused a subscription',
+          );
+        else this.#handle(subject, handler, message);
+      },
+    });
+  }
+
+  #handle(subject: string, handler: Handler, message: Msg): void {
+    const failed = (error: unknown) => {
+      this.#metrics.handlerErrors.inc({ subject });
+      this.#limited.error(`handler of ${subject}`, { subject, err: error }, 'a message could not be handled');
+    };
+    try {
+      const result = handler(message);
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  publish(subject: string, data: string | Uint8Array = '', headers?: Headers): void {
+    if (!this.connected()) throw new BusError('disconnected', `${subject}: not connected to NATS`);
+    try {
+      this.connection.publish(subject, data, headers === undefined ? {} : { headers: headersOf(headers) });
+    } catch (cause) {
+      throw busError(subject, cause);
+    }
+  }
+
+  async request(
+    subject: string,
+    data: string | Uint8Array,
+    { timeoutMs }: { timeoutMs: number },
+  ): Promise<Msg> {
+    if (!this.connected()) throw new BusError('disconnected', `${subject}: not connected to NATS`);
+    try {
+      return await this.connection.request(subject, data, { timeout: timeoutMs });
+    } catch (cause) {
+      throw busError(subject, cause);
+    }
+  }
+
+  async answers(subject: string): Promise<boolean> {
+    try {
+      await this.request(subject, '', { timeoutMs: ANSWERS_WITHIN_MS });
+    } catch (error) {
+      if (error instanceof BusError) return error.kind !== 'no_responders';
+      throw error;
+    }
+    return true;
+  }
+
+  async flush(): Promise<void> {
+    if (!this.connected()) throw new BusError('disconnected', 'flush: not connected to NATS');
+    try {
+      await this.connection.flush();
+    } catch (cause) {
+      throw busError('flush', cause);
+    }
+  }
+
+  onLost(fn: () => void): void {
+    this.#lost.push(fn);
+  }
+
+  onRestored(fn: () => void): void {
+    this.#restored.push(fn);
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    if (this.connection.isClosed()) return;
+    // Draining needs the server; without one there is nothing to wait for.
+    if (this.#connected) await this.connection.drain().catch(() => this.connection.close());
+    else await this.connection.close();
+  }
+
+  async #watch(): Promise<void> {
+    for await (const { type, data } of this.connection.status()) {
+      if (type === Events.Disconnect) this.#onDisconnect(String(data));
+      else if (type === Events.Reconnect) this.#onReconnect(String(data));
+      else if (type === Events.Error) this.#onError(String(data));
+    }
+  }
+
+  /** The client gives up only where it cannot go on; then neither can the process: it is to be started anew. */
+  async #watchEnd(): Promise<void> {
+    const error = await this.connection.closed();
+    this.#connected = false;
+    this.#metrics.connected.set(0);
+    if (this.#closing) return;
+    this.#health.set('nats', 'connection closed');
+    setImmediate(() => {
+      throw new Error('the NATS client gave up', { cause: error });
+    });
+  }
+
+  #onDisconnect(server: string): void {
+    if (!this.#connected || this.#closing) return;
+    this.#connected = false;
+    this.#metrics.connected.set(0);
+    this.#metrics.losses.inc();
+    this.#health.set('nats', `connection to ${server} lost`);
+    this.#log.warn({ event: 'nats_away', server }, 'NATS is away; retrying until it is back');
+    this.#tell(this.#lost);
+  }
+
+  #onReconnect(server: string): void {
+    if (this.#connected || this.#closing) return;
+    this.#connected = true;
+    this.#metrics.connected.set(1);
+    this.#health.set('nats', undefined);
+    this.#log.info({ event: 'nats_back', server }, 'NATS is back');
+    this.#tell(this.#restored);
+  }
+
+  #onError(code: string): void {
+    const kind = kindOf(code);
+    this.#metrics.errors.inc({ kind });
+    // While it is away, each try to come back may fail in its own way; the loss has been said.
+    if (this.#connected) this.#limited.error(`nats ${kind}`, { problem: code }, 'NATS reported an error');
+  }
+
+  #tell(listeners: readonly (() => void)[]): void {
+    for (const listener of listeners) {
+      try {
+        listener();
+      } catch (error) {
+        this.#log.error({ err: error }, 'a listener to the state of the NATS connection failed');
+      }
+    }
+  }
+}
+
+function headersOf(headers: Headers): MsgHdrs {
+  const result = createHeaders();
+  for (const [name, value] of Object.entries(headers)) result.set(name, value);
+  return result;
+}
+
+function kindOf(code: string): 'slow_consumer' | 'permission' | 'authentication' | 'other' {
+  if (/slow consumer/i.test(code)) return 'slow_consumer';
+  if (code === ErrorCode.PermissionsViolation) return 'permission';
+  return /auth/i.test(code) ? 'authentication' : 'other';
+}
+
+function busError(subject: string, cause: unknown): BusError {
+  const code = cause instanceof NatsError ? cause.code : undefined;
+  if (code === ErrorCode.NoResponders)
+    return new BusError('no_responders', `${subject}: nobody is subscribed`, { cause });
+  if (code === ErrorCode.Timeout) return new BusError('timeout', `${subject}: no reply in time`, { cause });
+  const away =
+    code === ErrorCode.Disconnect ||
+    code === ErrorCode.ConnectionClosed ||
+    code === ErrorCode.ConnectionDraining;
+  return new BusError(away ? 'disconnected' : 'other', `${subject}: ${wordsOf(cause)}`, { cause });
+}

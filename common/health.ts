@@ -1,0 +1,19 @@
+/** What keeps a process from serving, part by part; `/readyz` shows it. */
+export class Health {
+  readonly #problems = new Map<string, string>();
+
+  /** @param problem why the part does not work, in words without secrets; `undefined`: it works. */
+  set(part: string, problem: string | undefined): void {
+    if (problem === undefined) this.#problems.delete(part);
+    else this.#problems.set(part, problem);
+  }
+
+  /** By part. Empty: ready. */
+  problems(): ReadonlyMap<string, string> {
+    return this.#problems;
+  }
+
+  ready(): boolean {
+    return this.#problems.size === 0;
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * The kinds of values that a configuration may hold: what fits, and the words for what was expected.
+ *
+ * A kind gets the value as YAML (or the environment) gives it and returns what it means, or `undefined`
+ * when it does not fit. Numbers in quotes are numbers: files written for HM 2.0 have them so.
+ */
+
+export interface Raw {
+  value: unknown;
+  /** The characters as written, of a plain scalar that YAML takes for something else than text. */
+  source?: string;
+}
+
+export interface Kind<T> {
+  /** Follows "expected" in an error line. */
+  expected: string;
+  parse(raw: Raw): T | undefined;
+}
+
+/** Node's timers take at most 2^31 - 1 ms (about 24 days) and fire at once beyond: longer times are cut to it. */
+const LONGEST_S = 2_147_483;
+
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+
+function numberOf(value: unknown): number | undefined {
+  if (typeof value === 'string' && DECIMAL.test(value.trim())) return numberOf(Number(value));
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+function numberKind(expected: string, fits: (n: number) => boolean): Kind<number> {
+  return {
+    expected,
+    parse: ({ value }) => {
+      const n = numberOf(value);
+      return n !== undefined && fits(n) ? n : undefined;
+    },
+  };
+}
+
+function secondsKind(expected: string, fits: (n: number) => boolean): Kind<number> {
+  const plain = numberKind(expected, fits);
+  return {
+    expected,
+    parse: (raw) => {
+      const n = plain.parse(raw);
+      return n === undefined ? undefined : Math.min(n, LONGEST_S);
+    },
+  };
+}
+
+export const seconds = secondsKind('a number of seconds > 0', (n) => n > 0);
+export const secondsOrZero = secondsKind('a number of seconds >= 0', (n) => n >= 0);
+export const positive = numberKind('a number > 0', (n) => n > 0);
+export const fraction = numberKind('a fraction > 0 and <= 1', (n) => n > 0 && n <= 1);
+export const whole = numberKind('a whole number', Number.isSafeInteger);
+
+export function wholeFrom(least: number, most?: number): Kind<number> {
+  const range = most === undefined ? `>= ${least}` : `from ${least} to ${most}`;
+  return numberKind(
+    `a whole number ${range}`,
+    (n) => Number.isSafeInteger(n) && n >= least && n <= (most ?? Number.MAX_SAFE_INTEGER),
+  );
+}
+
+export const yesNo: Kind<boolean> = {
+  expected: 'true or false',
+  parse: ({ value }) => {
+    if (typeof value === 'boolean') return value;
+    const word = typeof value === 'string' ? value.trim().toLowerCase() : undefined;
+    return word === 'true' ? true : word === 'false' ? false : undefined;
+  },
+};
+
+/** Text. What YAML takes for a number or a truth value (a password `0123`, `no`) stays as it was written. */
+export const text: Kind<string> = {
+  expected: 'a text',
+  parse: ({ value, source }) => {
+    if (typeof value === 'string') return value === '' ? undefined : value;
+    if (typeof value === 'number' || typeof value === 'boolean') return source ?? String(value);
+    return undefined;
+  },
+};
+
+export const keyPrefix: Kind<string> = {
+  expected: 'a text without braces and white space',
+  parse: (raw) => {
+    const value = text.parse(raw);
+    return value !== undefined && !/[{}\s]/.test(value) ? value : undefined;
+  },
+};
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+/** pino's levels, and the names that Steno (HM 2.0's logger) has for them. */
+const LEVELS = new Map<string, LogLevel>([
+  ['trace', 'trace'],
+  ['debug', 'debug'],
+  ['info', 'info'],
+  ['warn', 'warn'],
+  ['error', 'error'],
+  ['fatal', 'fatal'],
+  ['silent', 'silent'],
+  ['all', 'trace'],
+  ['debug2', 'trace'],
+  ['debug1', 'debug'],
+  ['off', 'silent'],
+]);
+
+export const logLevel: Kind<LogLevel> = {
+  expected: `one of ${[...LEVELS.keys()].join(', ')}`,
+  // `off` without quotes is false in YAML 1.1, which HM 2.0's files are written in.
+  parse: ({ value, source }) => LEVELS.get(String(value === false ? (source ?? 'off') : value).toLowerCase()),
+};
+
+/** An HTTP base URL, without a slash at its end. Without a scheme it is `http://`. */
+export const httpUrl: Kind<string> = {
+  expected: 'an http:// or https:// URL',
+  parse: ({ value }) => {
+    if (typeof value !== 'string' || value.trim() === '' || /\s/.test(value.trim())) return undefined;
+    const full = /^[a-z][a-z0-9+.-]*:\/\//i.test(value.trim()) ? value.trim() : `http://${value.trim()}`;
+    const url = URL.canParse(full) ? new URL(full) : undefined;
+    if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '') return undefined;
+    return full.replace(/\/+$/, '');
+  },
+};
+
+export interface NatsUrl {
+  /** `host:port`; without user, password and scheme. */
+  server: string;
+  tls: boolean;
+  user?: string;
+  password?: string;
+  token?: string;
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // A bare % in a password that was never encoded.
+  }
+}
+
+function natsUrl(raw: string): NatsUrl | undefined {
+  const match = /^(?:(nats|tls):\/\/)?(?:(.*)@)?(\[[0-9a-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?\/?$/i.exec(
+    raw.trim(),
+  );
+  if (match === null) return undefined;
+  const [, scheme, userinfo, host, port = '4222'] = match;
+  if (Number(port) < 1 || Number(port) > 65_535) return undefined;
+  const url: NatsUrl = { server: `${host}:${port}`, tls: scheme?.toLowerCase() === 'tls' };
+  if (userinfo === undefined || userinfo === '') return url;
+  const colon = userinfo.indexOf(':');
+  if (colon < 0) return { ...url, token: decoded(userinfo) };
+  return { ...url, user: decoded(userinfo.slice(0, colon)), password: decoded(userinfo.slice(colon + 1)) };
+}
+
+function listOf<T>(raw: Raw, one: (item: string) => T | undefined): T[] | undefined {
+  const items = typeof raw.value === 'string' ? raw.value.split(',') : raw.value;
+  if (!Array.isArray(items) || items.length === 0) return undefined;
+  const parsed: T[] = [];
+  for (const item of items) {
+    const value = typeof item === 'string' ? one(item) : undefined;
+    if (value === undefined) return undefined;
+    parsed.push(value);
+  }
+  return parsed;
+}
+
+/** One URL, several with commas between, or a list. */
+export const natsUrls: Kind<NatsUrl[]> = {
+  expected: 'a nats:// or tls:// URL or a list of them',
+  parse: (raw) => listOf(raw, natsUrl),
+};
+
+function redisUrlOf(raw: string): string | undefined {
+  const url = URL.canParse(raw.trim()) ? new URL(raw.trim()) : undefined;
+  if (url === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') return undefined;
+  return /^\/?\d*$/.test(url.pathname) ? raw.trim() : undefined;
+}
+
+export const redisUrl: Kind<string> = {
+  expected: 'a redis:// or rediss:// URL',
+  parse: ({ value }) => (typeof value === 'string' ? redisUrlOf(value) : undefined),
+};
+
+export const redisUrls: Kind<string[]> = {
+  expected: 'a list of redis:// or rediss:// URLs',
+  parse: (raw) => listOf(raw, redisUrlOf),
+};
+
+/** Sentinels: `host:port` or a Redis URL each; all of them come out as URLs. */
+export const sentinelNodes: Kind<string[]> = {
+  expected: 'a list of host:port or redis:// URLs',
+  parse: (raw) =>
+    listOf(raw, (node) =>
+      redisUrlOf(/^[\w.-]+(:\d{1,5})?$/.test(node.trim()) ? `redis://${node.trim()}` : node),
+    ),
+};
+
+/** For keys that are accepted and mean nothing any more. */
+export const anything: Kind<undefined> = { expected: 'anything', parse: () => undefined };
+
+/**
+ * How a value looks in an error line. Of a secret one only what surely is none is shown: scheme, host and
+ * port of a URL.
+ */
+export function shown(value: unknown, secret: boolean): string {
+  if (!secret) {
+    const json = JSON.stringify(value) ?? String(value);
+    return json.length > 100 ? `${json.slice(0, 100)}...` : json;
+  }
+  if (Array.isArray(value)) return `[${value.map((item) => shown(item, true)).join(', ')}]`;
+  if (typeof value !== 'string') return value === null || typeof value === 'object' ? 'no text' : '***';
+  const parts = /^([a-z][a-z0-9+.-]*:\/\/)(?:(.*)@)?([\w.-]+(?::\d{1,5})?)(?:[/?].*)?$/is.exec(value);
+  if (parts === null) return '"***"';
+  return JSON.stringify(`${parts[1]}${parts[2] === undefined ? '' : '***@'}${parts[3]}`);
+}

@@ -1,0 +1,80 @@
+/** The metrics registry of a process, and the metrics that all processes have. */
+import { Counter, Gauge, Registry } from 'prom-client';
+
+/**
+ * What prom-client's own default metrics have of use. Not those: they watch the event loop and the garbage
+ * collector all the time, which costs more than a steady fleet does.
+ */
+function processMetrics(registers: Registry[]): void {
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'User and system CPU time of this process',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory of this process',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+  new Gauge({
+    name: 'process_start_time_seconds',
+    help: 'When this process started, by its host',
+    registers,
+  }).set(Math.round(Date.now() / 1000 - process.uptime()));
+}
+
+/** @param name the process; a label of every metric */
+export function createRegistry(name: string): Registry {
+  const registry = new Registry();
+  registry.setDefaultLabels({ process: name });
+  processMetrics([registry]);
+  return registry;
+}
+
+/** What the bus counts. */
+export interface BusMetrics {
+  connected: Gauge;
+  losses: Counter;
+  /** `kind`: slow_consumer, permission, authentication, other. */
+  errors: Counter<'kind'>;
+  handlerErrors: Counter<'subject'>;
+}
+
+/** Registers the metrics of the bus; those of a second connection of a process are the same ones. */
+export function busMetrics(registry: Registry): BusMetrics {
+  const registers = [registry];
+  const known = <M>(name: string, create: () => M): M =>
+    (registry.getSingleMetric(name) as M | undefined) ?? create();
+  return {
+    connected: known('hm_nats_connected', () => {
+      return new Gauge({ name: 'hm_nats_connected', help: '1 while connected to NATS', registers });
+    }),
+    losses: known('hm_nats_losses_total', () => {
+      return new Counter({ name: 'hm_nats_losses_total', help: 'NATS connections lost', registers });
+    }),
+    errors: known('hm_nats_errors_total', () => {
+      return new Counter({
+        name: 'hm_nats_errors_total',
+        help: 'Errors that NATS reported',
+        labelNames: ['kind'],
+        registers,
+      });
+    }),
+    handlerErrors: known('hm_handler_errors_total', () => {
+      return new Counter({
+        name: 'hm_handler_errors_total',
+        help: 'Messages whose handling failed',
+        labelNames: ['subject'],
+        registers,
+      });
+    }),
+  };
+}

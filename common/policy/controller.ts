@@ -1,0 +1,23 @@
+/** The check that a controller makes of what it is asked (contract: messages out), so that it is asked nothing it refuses. */
+import type { Droplet, Instance } from '../droplet.ts';
+import type { Running } from './running.ts';
+import { isDesired } from './wanted.ts';
+
+/** Whether the controller would start `index` of `version`, given the message's `running`. */
+export function acceptsStart(droplet: Droplet, version: string, index: number, running: Running): boolean {
+  const { desired } = droplet;
+  if (desired === undefined || desired.state !== 'STARTED' || desired.version !== version) return false;
+  return index < desired.instances && (running.get(version) ?? 0) < desired.instances;
+}
+
+/**
+ * Whether the controller would stop `instance`. Of a started app it keeps at least `instances` RUNNING ones of the
+ * live version, and touches another version only while the live one runs.
+ *
+ * @param staysRunning RUNNING instances of the live version that stay after this stop
+ */
+export function acceptsStop(droplet: Droplet, instance: Instance, staysRunning: number): boolean {
+  const { desired } = droplet;
+  if (desired === undefined || !isDesired(droplet) || desired.state !== 'STARTED') return true;
+  return instance.version === desired.version ? staysRunning >= desired.instances : staysRunning > 0;
+}

@@ -1,0 +1,114 @@
+import { type ConnectionOptions, type Job, type Processor, Queue, Worker, type WorkerOptions } from 'bullmq';
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { PendingStart, PendingStop } from './droplet.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Logger } from './log.ts';
+import type { RedisConnections } from './redis.ts';
+
+/**
+ * The BullMQ queues, the names and the data of their jobs.
+ *
+ * - `starts`: prioritized, rate-limited over the whole deployment; a job is one slot to start
+ * - `restarts`: flapping restarts, delayed until they are due, past the rate limit
+ * - `stops`: a job is one instance to stop
+ * - `cron`: the analyzer's tick, by a job scheduler
+ * - `slices`: a job is some slices to look through
+ * - `sync`: a job is one pass over the bulk API
+ *
+ * Delays and schedules are stamped by the wall clock of whoever adds a job. So they only make things quick:
+ * what must happen is in the droplets' records and in the due lists, which go by Redis's clock.
+ */
+export type QueueName = 'starts' | 'restarts' | 'stops' | 'cron' | 'slices' | 'sync';
+
+const StartJobSchema = Type.Object({
+  id: Type.String({ minLength: 1 }),
+  droplet: Type.String({ minLength: 1 }),
+  index: Type.Integer({ minimum: 0, maximum: 65535 }),
+  version: Type.String(),
+  reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
+});
+
+const StopJobSchema = Type.Object({
+  id: Type.String({ minLength: 1 }),
+  droplet: Type.String({ minLength: 1 }),
+  instance: Type.String({ minLength: 1 }),
+  reason: Type.Enum(['stopped', 'extra_index', 'wrong_version', 'duplicate', 'evacuation_complete', 'extra_app']),
+});
+
+const SlicesJobSchema = Type.Object({
+  slices: Type.Array(Type.Integer({ minimum: 0 })),
+  /** Look at all droplets of the slices, not only at those that are due. */
+  audit: Type.Boolean(),
+});
+
+/** Data of a job of `starts` and `restarts`: names a slot; all else is read anew when it leaves. */
+export type StartJob = Type.Static<typeof StartJobSchema> & { reason: PendingStart['reason'] };
+/** Data of a job of `stops`. */
+export type StopJob = Type.Static<typeof StopJobSchema> & { reason: PendingStop['reason'] };
+/** Data of a job of `slices`. */
+export type SlicesJob = Type.Static<typeof SlicesJobSchema>;
+
+const startJob = Compile(StartJobSchema);
+const stopJob = Compile(StopJobSchema);
+const slicesJob = Compile(SlicesJobSchema);
+
+/** A job whose data nobody of ours has written so: somebody edited it by hand. It is dropped. */
+export class JobDataError extends Error {
+  constructor(job: Pick<Job, 'id' | 'queueName' | 'data'>, problem: string) {
+    super(`queue ${job.queueName}, job ${job.id}: data ${problem}: ${JSON.stringify(job.data)?.slice(0, 200)}`);
+    this.name = 'JobDataError';
+  }
+}
+
+function read<T>(job: Job, schema: { Check(v: unknown): boolean; Errors(v: unknown): { instancePath: string; message: string }[] }): T {
+  if (schema.Check(job.data)) return job.data as T;
+  const first = schema.Errors(job.data)[0];
+  throw new JobDataError(job, `${first?.instancePath ?? ''} ${first?.message ?? 'does not fit'}`.trim());
+}
+
+/** @throws JobDataError */
+export const readStartJob = (job: Job): StartJob => read(job, startJob);
+/** @throws JobDataError */
+export const readStopJob = (job: Job): StopJob => read(job, stopJob);
+/** @throws JobDataError */
+export const readSlicesJob = (job: Job): SlicesJob => read(job, slicesJob);
+
+/** A queue to put jobs into. Finished jobs leave at once, so that their ids can be used again. */
+export function openQueue(redis: RedisConnections, lifecycle: Lifecycle, log: Logger, name: QueueName): Queue {
+  const queue = new Queue(name, {
+    connection: redis.dedicated(`queue ${name}`) as unknown as ConnectionOptions,
+    prefix: redis.keys.queuePrefix,
+    defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
+    skipMetasUpdate: true,
+  });
+  queue.on('error', (error) => log.debug({ queue: name, err: error }, 'queue connection'));
+  return lifecycle.own(`queue ${name}`, queue, (q) => q.close());
+}
+
+/**
+ * A worker on a queue. A job that fails is logged and gone: what it was for is still in the record, and the
+ * next look asks for it again.
+ *
+ * The lock is short and checked often, so that the work of a process that died is taken up within seconds.
+ */
+export function openWorker(
+  redis: RedisConnections,
+  lifecycle: Lifecycle,
+  log: Logger,
+  name: QueueName,
+  processor: Processor,
+  options: Partial<WorkerOptions> = {},
+): Worker {
+  const worker = new Worker(name, processor, {
+    connection: redis.dedicated(`worker ${name}`) as unknown as ConnectionOptions,
+    prefix: redis.keys.queuePrefix,
+    lockDuration: 10_000,
+    stalledInterval: 5_000,
+    maxStalledCount: 100,
+    ...options,
+  });
+  worker.on('error', (error) => log.debug({ queue: name, err: error }, 'worker connection'));
+  worker.on('failed', (job, error) => log.error({ queue: name, job: job?.id, err: error }, 'job failed'));
+  return lifecycle.own(`worker ${name}`, worker, (w) => w.close());
+}

@@ -1,0 +1,267 @@
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import type {
+  Desired,
+  Droplet,
+  Exit,
+  ExitReason,
+  Instance,
+  Outcome,
+  PendingStop,
+  Slot,
+} from './droplet.ts';
+import { FIELD } from './schema.ts';
+
+/**
+ * A droplet's hash in Redis, to and from its type.
+ *
+ * What exists a million times (the desired state, instances, exits) is kept in words: shorter than JSON and
+ * readable with a bare `redis-cli`. What only troubled droplets have is JSON. Ids inside the words are
+ * URI-encoded, which leaves a guid as it is.
+ */
+
+/** `STARTED 3x STAGED version <v> 256M updated 1398000000` */
+export function desiredToText(d: Desired): string {
+  return `${d.state} ${d.instances}x ${d.packageState} version ${encodeURIComponent(d.version)} ${d.memoryMb}M updated ${d.updatedAtS}`;
+}
+
+/** @throws RecordError when the text is not as `desiredToText` writes it */
+export function desiredFromText(text: string): Desired {
+  const [state, instances, packageState, , version, memory, , updated] = text.split(' ');
+  if (
+    (state !== 'STARTED' && state !== 'STOPPED') ||
+    (packageState !== 'STAGED' && packageState !== 'PENDING' && packageState !== 'FAILED') ||
+    version === undefined
+  ) {
+    throw new RecordError('desired', text);
+  }
+  return {
+    state,
+    packageState,
+    instances: number('desired', text, instances?.slice(0, -1)),
+    version: decode(version),
+    memoryMb: number('desired', text, memory?.slice(0, -1)),
+    updatedAtS: number('desired', text, updated),
+  };
+}
+
+/** `2 RUNNING on <dea> version <v> since <state_timestamp>`: as a heartbeat gives it; the script adds ` first <ms>`. */
+export function heardToText(
+  i: Pick<Instance, 'index' | 'state' | 'dea' | 'version' | 'stateTimestampS'>,
+): string {
+  return `${i.index} ${encodeURIComponent(i.state)} on ${encodeURIComponent(i.dea)} version ${encodeURIComponent(i.version)} since ${i.stateTimestampS}`;
+}
+
+/** `2 RUNNING on <dea> version <v> since <state_timestamp> first <ms>[ last <ms>]` */
+export function instanceToText(i: Instance): string {
+  const last = i.lastListedMs === undefined ? '' : ` last ${i.lastListedMs}`;
+  return `${heardToText(i)} first ${i.firstHeardMs}${last}`;
+}
+
+/** @throws RecordError when the text is not as `instanceToText` writes it */
+export function instanceFromText(guid: string, text: string): Instance {
+  const [index, state, , dea, , version, , since, , first, , last] = text.split(' ');
+  if (state === undefined || dea === undefined || version === undefined) {
+    throw new RecordError(FIELD.instance + guid, text);
+  }
+  const instance: Instance = {
+    guid,
+    index: number('instance', text, index),
+    version: decode(version),
+    state: decode(state),
+    stateTimestampS: number('instance', text, since),
+    dea: decode(dea),
+    firstHeardMs: number('instance', text, first),
+  };
+  if (last !== undefined) instance.lastListedMs = number('instance', text, last);
+  return instance;
+}
+
+/** `2 CRASHED version <v> at <ms>[ crashed <crash_timestamp>]`: as it came; the script adds ` n <n>`. */
+export function exitedToText(
+  e: Pick<Exit, 'index' | 'reason' | 'version' | 'atMs' | 'crashTimestampS'>,
+): string {
+  const crashed = e.crashTimestampS === undefined ? '-' : String(e.crashTimestampS);
+  return `${e.index} ${e.reason} version ${encodeURIComponent(e.version)} at ${e.atMs} crashed ${crashed}`;
+}
+
+/** `2 CRASHED version <v> at <ms> crashed <crash_timestamp or -> n <n>` */
+export function exitToText(e: Exit): string {
+  return `${exitedToText(e)} n ${e.n}`;
+}
+
+const EXIT_REASONS: ReadonlySet<string> = new Set(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION']);
+
+/** @throws RecordError when the text is not as `exitToText` writes it */
+export function exitFromText(instance: string, text: string): Exit {
+  const [index, reason, , version, , at, , crashed, , n] = text.split(' ');
+  if (reason === undefined || !EXIT_REASONS.has(reason) || version === undefined) {
+    throw new RecordError(FIELD.exit + instance, text);
+  }
+  const exit: Exit = {
+    instance,
+    index: number('exit', text, index),
+    version: decode(version),
+    reason: reason as ExitReason,
+    atMs: number('exit', text, at),
+    n: number('exit', text, n),
+  };
+  if (crashed !== '-') exit.crashTimestampS = number('exit', text, crashed);
+  return exit;
+}
+
+/**
+ * A droplet from the flat reply of HGETALL (`field, value, field, value, ...`).
+ *
+ * @returns undefined for an empty reply: there is no such droplet
+ * @throws RecordError naming the field that nobody of ours has written so
+ */
+export function dropletFromReply(id: string, reply: readonly string[]): Droplet | undefined {
+  if (reply.length === 0) return undefined;
+  const droplet: Droplet = {
+    id,
+    rev: 0,
+    firstSeenMs: 0,
+    instances: [],
+    exits: [],
+    handledExits: 0,
+    slots: new Map(),
+    stops: new Map(),
+    outcomes: new Map(),
+  };
+  for (let at = 0; at + 1 < reply.length; at += 2) {
+    readField(droplet, reply[at] as string, reply[at + 1] as string);
+  }
+  return droplet;
+}
+
+function readField(droplet: Droplet, field: string, value: string): void {
+  switch (field) {
+    case FIELD.rev:
+      droplet.rev = number(field, value, value);
+      return;
+    case FIELD.seen:
+      droplet.firstSeenMs = number(field, value, value);
+      return;
+    case FIELD.desired:
+      droplet.desired = desiredFromText(value);
+      return;
+    case FIELD.gone:
+      droplet.goneMs = number(field, value, value);
+      return;
+    case FIELD.listed:
+      droplet.listedMs = number(field, value, value);
+      return;
+    case FIELD.updated:
+      droplet.updatedMs = number(field, value, value);
+      return;
+    case FIELD.handled:
+      droplet.handledExits = number(field, value, value);
+      return;
+    case FIELD.handledUpdate:
+      droplet.handledUpdateMs = number(field, value, value);
+      return;
+    case FIELD.exits:
+      return;
+  }
+  const colon = field.indexOf(':') + 1;
+  const of = field.slice(colon);
+  switch (field.slice(0, colon)) {
+    case FIELD.instance:
+      droplet.instances.push(instanceFromText(of, value));
+      return;
+    case FIELD.exit:
+      droplet.exits.push(exitFromText(of, value));
+      return;
+    case FIELD.slot: {
+      const slot = json<Slot>(field, value, SlotJson);
+      droplet.slots.set(slot.index, slot);
+      return;
+    }
+    case FIELD.stop:
+      droplet.stops.set(of, json<PendingStop>(field, value, StopJson));
+      return;
+    case FIELD.outcome:
+      droplet.outcomes.set(of, json<Outcome>(field, value, OutcomeJson));
+      return;
+    case FIELD.fence:
+      return;
+    default:
+      throw new RecordError(field, value);
+  }
+}
+
+const SlotJson = Compile(
+  Type.Object({
+    index: Type.Integer({ minimum: 0 }),
+    version: Type.String(),
+    crashes: Type.Integer({ minimum: 0 }),
+    flapping: Type.Boolean(),
+    lastCrashS: Type.Optional(Type.Number()),
+    lastCrashMs: Type.Optional(Type.Number()),
+    start: Type.Optional(
+      Type.Object({
+        id: Type.String(),
+        reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
+        priority: Type.Enum(['high', 'normal', 'low']),
+        decidedMs: Type.Number(),
+        dueMs: Type.Optional(Type.Number()),
+      }),
+    ),
+  }),
+);
+
+const StopJson = Compile(
+  Type.Object({
+    instance: Type.String(),
+    id: Type.String(),
+    reason: Type.String(),
+    decidedMs: Type.Number(),
+  }),
+);
+
+const OutcomeJson = Compile(
+  Type.Object({
+    id: Type.String(),
+    outcome: Type.Enum(['sent', 'dropped']),
+    atMs: Type.Number(),
+    why: Type.Optional(Type.String()),
+  }),
+);
+
+function json<T>(field: string, text: string, schema: { Check(value: unknown): boolean }): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new RecordError(field, text, { cause });
+  }
+  if (!schema.Check(value)) throw new RecordError(field, text);
+  return value as T;
+}
+
+function decode(word: string): string {
+  if (!word.includes('%')) return word;
+  try {
+    return decodeURIComponent(word);
+  } catch (cause) {
+    throw new RecordError('an encoded word', word, { cause });
+  }
+}
+
+function number(field: string, text: string, word: string | undefined): number {
+  const value = Number(word);
+  if (word === undefined || word === '' || !Number.isFinite(value)) throw new RecordError(field, text);
+  return value;
+}
+
+/** A field of a droplet's hash that is not as the health manager writes it: somebody edited it by hand. */
+export class RecordError extends Error {
+  readonly field: string;
+
+  constructor(field: string, text: string, options?: ErrorOptions) {
+    super(`droplet record: field ${field}: cannot be read: ${JSON.stringify(text.slice(0, 200))}`, options);
+    this.name = 'RecordError';
+    this.field = field;
+  }
+}

@@ -1,0 +1,330 @@
+import { crc32 } from 'node:zlib';
+
+/**
+ * The Redis schema: every key that the health manager uses, spelled here and nowhere else.
+ *
+ * Droplets are shared out over `slices` by a hash of their id. The slice is the hash tag of its keys, so that
+ * all keys of a slice sit in one Redis Cluster slot and a script may touch several of them.
+ */
+export interface Keys {
+  readonly slices: number;
+  /** The slice of a droplet. */
+  sliceOf(droplet: string): number;
+  droplet(id: string): string;
+  due(slice: number): string;
+  index(slice: number, piece: number): string;
+  indexOf(droplet: string): string;
+  decisions(slice: number): string;
+  summary(slice: number): string;
+  deasHeard: string;
+  deasPrevious: string;
+  deasDigest: string;
+  deasCount: string;
+  deasShutdown: string;
+  deasLost: string;
+  deaList(dea: string): string;
+  events(slice: number): string;
+  eventStreams: readonly string[];
+  listening: string;
+  ingestors: string;
+  syncState: string;
+  /** The pass of the sync that may write in the slice. */
+  passOf(slice: number): string;
+  syncPass: string;
+  syncPage(number: number): string;
+  syncMissing: string;
+  holds: string;
+  scan: string;
+  counters: string;
+  layout: string;
+  queuePrefix: string;
+}
+
+/** Pieces of a slice's index: an audit reads a piece at a time, and a piece of up to 512 ids is kept compactly. */
+export const PIECES = 16;
+
+/** Streams of exits and updates; a slice's events all go to one of them, so a droplet's stay in order. */
+export const EVENT_STREAMS = 4;
+
+/** Version of this layout, kept in Redis: another one is refused at start. */
+export const LAYOUT_VERSION = 1;
+
+/** @param prefix first part of every key (`redis.prefix`)  @param slices how many slices (`slices`) */
+export function createKeys(prefix: string, slices: number): Keys {
+  const sliceOf = (droplet: string) => crc32(droplet) % slices;
+  const pieceOf = (droplet: string) => Math.floor(crc32(droplet) / slices) % PIECES;
+  const index = (slice: number, piece: number) => `${prefix}:{${slice}}:droplets:${piece}`;
+  const events = (stream: number) => `${prefix}:{events-${stream}}:events`;
+  return {
+    slices,
+    sliceOf,
+    droplet: (id) => `${prefix}:{${sliceOf(id)}}:droplet:${id}`,
+    due: (slice) => `${prefix}:{${slice}}:due`,
+    index,
+    indexOf: (id) => index(sliceOf(id), pieceOf(id)),
+    decisions: (slice) => `${prefix}:{${slice}}:decisions`,
+    summary: (slice) => `${prefix}:{${slice}}:summary`,
+    deasHeard: `${prefix}:{deas}:heard`,
+    deasPrevious: `${prefix}:{deas}:previous`,
+    deasDigest: `${prefix}:{deas}:digest`,
+    deasCount: `${prefix}:{deas}:instances`,
+    deasShutdown: `${prefix}:{deas}:shutdown`,
+    deasLost: `${prefix}:{deas}:lost`,
+    deaList: (dea) => `${prefix}:{deas}:list:${dea}`,
+    events: (slice) => events(slice % EVENT_STREAMS),
+    eventStreams: Array.from({ length: EVENT_STREAMS }, (_, stream) => events(stream)),
+    listening: `${prefix}:{fleet}:listening`,
+    ingestors: `${prefix}:{fleet}:ingestors`,
+    syncState: `${prefix}:{fleet}:sync`,
+    passOf: (slice) => `${prefix}:{${slice}}:pass`,
+    syncPass: `${prefix}:{sync}:pass`,
+    syncPage: (number) => `${prefix}:{sync}:page:${number}`,
+    syncMissing: `${prefix}:{sync}:missing`,
+    holds: `${prefix}:{fleet}:holds`,
+    scan: `${prefix}:{fleet}:scan`,
+    counters: `${prefix}:{fleet}:counters`,
+    layout: `${prefix}:{fleet}:layout`,
+    queuePrefix: `${prefix}:{queues}`,
+  };
+}
+
+/** A row of the schema's documentation. */
+export interface SchemaEntry {
+  key: string;
+  type: 'hash' | 'zset' | 'set' | 'stream' | 'string';
+  holds: string;
+  writer: string;
+  readers: string;
+  life: string;
+}
+
+/** What each key is, who writes it (one writer a field), who reads it, how long it lives. */
+export const SCHEMA: readonly SchemaEntry[] = [
+  {
+    key: '<prefix>:{<slice>}:droplet:<id>',
+    type: 'hash',
+    holds: 'one droplet: see the table of its fields',
+    writer: 'by field',
+    readers: 'analyzer, nudger, reporter',
+    life: 'until the droplet is neither desired nor running for droplet_gc_grace_period',
+  },
+  {
+    key: '<prefix>:{<slice>}:due',
+    type: 'zset',
+    holds: 'droplet -> when it must be looked at (ms)',
+    writer: 'all who change a droplet',
+    readers: 'analyzer',
+    life: 'an entry until the look',
+  },
+  {
+    key: '<prefix>:{<slice>}:droplets:<piece>',
+    type: 'hash',
+    holds: 'the ids of the droplets of the slice, in pieces',
+    writer: 'with the droplet',
+    readers: 'analyzer (audit), reporter',
+    life: 'as the droplet',
+  },
+  {
+    key: '<prefix>:{<slice>}:decisions',
+    type: 'stream',
+    holds: 'the decision log',
+    writer: 'analyzer (decided), nudger (sent, dropped)',
+    readers: 'reporter, command line',
+    life: 'bounded length',
+  },
+  {
+    key: '<prefix>:{<slice>}:summary',
+    type: 'hash',
+    holds: 'totals of the slice: droplets, apps, instances, running, missing, crashed, flapping',
+    writer: 'analyzer',
+    readers: 'reporter',
+    life: 'replaced at every audit',
+  },
+  {
+    key: '<prefix>:{deas}:heard',
+    type: 'zset',
+    holds: 'DEA -> its latest heartbeat (ms)',
+    writer: 'ingest',
+    readers: 'analyzer, nudger, reporter',
+    life: '10 * droplet_lost after the last heartbeat',
+  },
+  {
+    key: '<prefix>:{deas}:previous',
+    type: 'zset',
+    holds: 'DEA -> the heartbeat before (ms)',
+    writer: 'ingest',
+    readers: 'analyzer, nudger',
+    life: 'as heard',
+  },
+  {
+    key: '<prefix>:{deas}:digest',
+    type: 'hash',
+    holds: 'DEA -> SHA-1 of its latest heartbeat, once all of it is stored',
+    writer: 'ingest',
+    readers: 'ingest',
+    life: 'as heard',
+  },
+  {
+    key: '<prefix>:{deas}:instances',
+    type: 'hash',
+    holds: 'DEA -> how many instances its latest heartbeat lists',
+    writer: 'ingest',
+    readers: 'analyzer, reporter',
+    life: 'as heard',
+  },
+  {
+    key: '<prefix>:{deas}:shutdown',
+    type: 'hash',
+    holds: 'DEA -> when it said dea.shutdown (ms)',
+    writer: 'ingest',
+    readers: 'analyzer',
+    life: 'until it is heard again',
+  },
+  {
+    key: '<prefix>:{deas}:lost',
+    type: 'zset',
+    holds: 'silent DEA whose droplets have been marked due -> its latest heartbeat (ms)',
+    writer: 'analyzer',
+    readers: 'analyzer',
+    life: 'as heard',
+  },
+  {
+    key: '<prefix>:{deas}:list:<dea>',
+    type: 'hash',
+    holds: 'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored',
+    writer: 'ingest',
+    readers: 'ingest, analyzer',
+    life: 'as heard',
+  },
+  {
+    key: '<prefix>:{events-<n>}:events',
+    type: 'stream',
+    holds: 'droplets that had an exit or an update',
+    writer: 'ingest',
+    readers: 'analyzer (group "analyzers")',
+    life: 'trimmed',
+  },
+  {
+    key: '<prefix>:{fleet}:listening',
+    type: 'hash',
+    holds: 'since, until (ms): how long ingestors have been listening without a gap',
+    writer: 'ingest',
+    readers: 'analyzer, nudger, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:ingestors',
+    type: 'zset',
+    holds: 'ingestor -> when it last said that it listens (ms)',
+    writer: 'ingest',
+    readers: 'ingest, analyzer, nudger',
+    life: 'until it stops or is found gone',
+  },
+  {
+    key: '<prefix>:{fleet}:sync',
+    type: 'hash',
+    holds:
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms, accepted), failed and error, aborted, heard, rewrite, users, wanted; times in ms',
+    writer: 'sync; wanted: whoever asks for a pass',
+    readers: 'analyzer, nudger, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{sync}:page:<n>',
+    type: 'hash',
+    holds: 'the n-th bulk page: sha1, token of the next one, count, rejected, entries (digests and ids, compressed)',
+    writer: 'sync',
+    readers: 'sync',
+    life: 'until a complete pass has fewer pages',
+  },
+  {
+    key: '<prefix>:{sync}:missing',
+    type: 'set',
+    holds: 'droplets that left the page they were on and were not seen on another one yet',
+    writer: 'sync',
+    readers: 'sync',
+    life: 'until the next complete pass',
+  },
+  {
+    key: '<prefix>:{sync}:pass and <prefix>:{<slice>}:pass',
+    type: 'string',
+    holds: 'number of the pass of the sync that may write there',
+    writer: 'sync',
+    readers: 'sync',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:holds',
+    type: 'hash',
+    holds: 'hold -> its state (JSON): mass_loss, mass_delete',
+    writer: 'analyzer (mass_loss), sync (mass_delete)',
+    readers: 'analyzer, nudger, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:scan',
+    type: 'hash',
+    holds: 'the cron: tick (ms); the slow audit: audit_slice, audit_at (ms), droplets',
+    writer: 'analyzer',
+    readers: 'analyzer, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:counters',
+    type: 'hash',
+    holds: 'messages received and sent by the whole deployment',
+    writer: 'every process, by increment',
+    readers: 'reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:layout',
+    type: 'hash',
+    holds: 'version of this layout, slices',
+    writer: 'the first process',
+    readers: 'every process at start',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{queues}:...',
+    type: 'hash',
+    holds: 'the BullMQ queues: starts, restarts, stops, slices, sync',
+    writer: 'BullMQ',
+    readers: 'BullMQ, Bull Board',
+    life: 'a job until it is done',
+  },
+];
+
+/** Field names of a droplet's hash. Those that end in a colon are followed by what they are of. */
+export const FIELD = {
+  /** Counts the changes of the record. */
+  rev: 'rev',
+  /** First seen (ms). */
+  seen: 'seen',
+  /** `sync`: the desired state in words. */
+  desired: 'desired',
+  /** `sync`: left the desired state, last listed then (ms). */
+  gone: 'gone',
+  /** `sync`: begin of the latest pass that wrote the entry (ms). */
+  listed: 'listed',
+  /** `ingest`: latest `droplet.updated` (ms). */
+  updated: 'updated',
+  /** `ingest`: instance guid -> as last heard, in words. */
+  instance: 'instance:',
+  /** `ingest`: DEA -> heartbeats of it received before then (ms) must not change this droplet. */
+  fence: 'fence:',
+  /** `ingest`: instance guid -> its exit, in words. */
+  exit: 'exit:',
+  /** `ingest`: how many exits there were. */
+  exits: 'exits',
+  /** `analyzer`: how many exits were taken into account. */
+  handled: 'handled',
+  /** `analyzer`: latest update taken into account (ms). */
+  handledUpdate: 'handled_update',
+  /** `analyzer`: index -> slot (JSON). */
+  slot: 'slot:',
+  /** `analyzer`: instance guid -> stop on its way (JSON). */
+  stop: 'stop:',
+  /** `nudger`: decision id -> what became of it (JSON). */
+  outcome: 'outcome:',
+} as const;

@@ -1,0 +1,31 @@
+-- Begins to store a changed heartbeat of one DEA.
+-- KEYS  1 heard zset, 2 previous zset, 3 digest hash, 4 the DEA's list hash, 5 shutdown hash
+-- ARGV  1 when it was received (ms), 2 DEA, 3 what it lists (a line each: fingerprint, droplet)
+-- Returns {'stale'} if a newer one has begun, else {its time (ms), list as stored, lists that others began to
+-- store and have not finished, when the DEA was heard before (ms, or '')}. Of two that were received in the
+-- same millisecond the second one's time is a millisecond later.
+--
+-- The digest goes first: until dea_finish puts it back, an equal heartbeat is stored whole again, so whoever
+-- dies in between loses nothing. 'writing' keeps what unfinished heartbeats listed, so that the one who comes
+-- after knows every droplet that they may have touched.
+local at, dea = ARGV[1], ARGV[2]
+local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'writing')
+if stored[1] then
+  if tonumber(at) < tonumber(stored[1]) then
+    return { 'stale' }
+  elseif tonumber(at) == tonumber(stored[1]) then
+    at = string.format('%.0f', tonumber(at) + 1)
+  end
+end
+redis.call('HDEL', KEYS[3], dea)
+local unfinished = (stored[4] or '') .. (stored[3] or '')
+redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'writing', unfinished)
+local heard = redis.call('ZSCORE', KEYS[1], dea)
+if not heard or tonumber(at) > tonumber(heard) then
+  if heard then
+    redis.call('ZADD', KEYS[2], heard, dea)
+  end
+  redis.call('ZADD', KEYS[1], at, dea)
+end
+redis.call('HDEL', KEYS[5], dea)
+return { at, stored[2] or '', unfinished, heard or '' }

@@ -1,0 +1,66 @@
+-- What one DEA runs of some droplets of one slice, whole: an instance that the record places on that DEA
+-- and that is not named is from now on one that the DEA no longer lists.
+-- KEYS  1 due zset of the slice, then for each droplet: its hash, its piece of the index
+-- ARGV  1 when the heartbeat was received (ms), 2 fence ('1' or ''), 3 ' on <dea, encoded> ', 4 DEA,
+--       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if their records stay
+--       as they are (the DEA is back from a silence), then for each droplet: id, how many instances, and for
+--       each: guid, its words without ' first ...'
+-- Returns how many droplets changed.
+--
+-- With a fence (another heartbeat of this DEA was begun and not finished) the record remembers the time, and
+-- a write of an older heartbeat that is still on its way is ignored. Repeatable and, by the fence, reorderable.
+local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
+local changed, arg = 0, 7
+for k = 2, #KEYS, 2 do
+  local key, index = KEYS[k], KEYS[k + 1]
+  local id, n = ARGV[arg], tonumber(ARGV[arg + 1])
+  arg = arg + 2
+  local stored = redis.call('HGETALL', key)
+  local known, fenced = {}, nil
+  for f = 1, #stored, 2 do
+    local field = stored[f]
+    if string.sub(field, 1, 9) == 'instance:' then
+      known[field] = stored[f + 1]
+    elseif field == 'fence:' .. dea then
+      fenced = tonumber(stored[f + 1])
+    end
+  end
+  if not fenced or tonumber(at) >= fenced then
+    local set, listed = {}, {}
+    for i = arg, arg + 2 * n - 1, 2 do
+      local field, words = 'instance:' .. ARGV[i], ARGV[i + 1]
+      local old = known[field]
+      listed[field] = true
+      local value = words .. ' first ' .. (old and string.match(old, ' first (%d+)') or at)
+      if value ~= old then
+        set[#set + 1] = field
+        set[#set + 1] = value
+      end
+    end
+    for field, old in pairs(known) do
+      if not listed[field] and string.find(old, on, 1, true) and not string.find(old, ' last ', 1, true) then
+        set[#set + 1] = field
+        set[#set + 1] = old .. ' last ' .. (before ~= '' and before or at)
+      end
+    end
+    if fence then
+      redis.call('HSET', key, 'fence:' .. dea, at)
+    end
+    if #set > 0 then
+      if #stored == 0 then
+        redis.call('HSET', key, 'seen', at)
+        redis.call('HSET', index, id, '')
+      end
+      for f = 1, #set, 2 do
+        redis.call('HSET', key, set[f], set[f + 1])
+      end
+      redis.call('HINCRBY', key, 'rev', 1)
+      redis.call('ZADD', KEYS[1], at, id)
+      changed = changed + 1
+    elseif ARGV[6] == '1' and #stored > 0 then
+      redis.call('ZADD', KEYS[1], at, id)
+    end
+  end
+  arg = arg + 2 * n
+end
+return changed

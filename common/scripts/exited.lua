@@ -1,0 +1,20 @@
+-- An instance ended (droplet.exited).
+-- KEYS  1 droplet hash, 2 due zset, 3 piece of the index
+-- ARGV  1 droplet, 2 instance, 3 its exit in words without ' n ...', 4 now (ms), 5 reason
+-- Returns 1, or 0 if that instance's end is known already. An announced evacuation is not yet an end:
+-- another reason replaces it.
+-- Repeatable.
+local field = 'exit:' .. ARGV[2]
+local old = redis.call('HGET', KEYS[1], field)
+if old and (ARGV[5] == 'DEA_EVACUATION' or not string.find(old, '^%d+ DEA_EVACUATION ')) then
+  return 0
+end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'seen', ARGV[4])
+  redis.call('HSET', KEYS[3], ARGV[1], '')
+end
+local n = redis.call('HINCRBY', KEYS[1], 'exits', 1)
+redis.call('HSET', KEYS[1], field, ARGV[3] .. ' n ' .. n)
+redis.call('HINCRBY', KEYS[1], 'rev', 1)
+redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+return 1

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Cluster, Redis } from 'ioredis';
+import { packageRoot } from '../root.ts';
+
+/** A connection to Redis, to a single server (also by way of Sentinel) or to a cluster. */
+export type RedisClient = Redis | Cluster;
+
+type Argument = string | number | Buffer;
+
+/**
+ * The scripts that run inside Redis. Keys, arguments, result and guarantee of each stand at the head of its
+ * `.lua` file; `keys` of one call are all of one hash tag.
+ */
+export interface Scripts {
+  deasHeard(keys: string[], args: Argument[]): Promise<number[]>;
+  deaBegin(keys: string[], args: Argument[]): Promise<string[]>;
+  deaFinish(keys: string[], args: Argument[]): Promise<number>;
+  deasLost(keys: string[], args: Argument[]): Promise<string[]>;
+  deaForget(keys: string[], args: Argument[]): Promise<number>;
+  dropletsHeard(keys: string[], args: Argument[]): Promise<number>;
+  exited(keys: string[], args: Argument[]): Promise<number>;
+  updated(keys: string[], args: Argument[]): Promise<number>;
+  desired(keys: string[], args: Argument[]): Promise<number>;
+  gone(keys: string[], args: Argument[]): Promise<number>;
+  commit(keys: string[], args: Argument[]): Promise<number>;
+  forget(keys: string[], args: Argument[]): Promise<number>;
+  settle(keys: string[], args: Argument[]): Promise<number>;
+  listening(keys: string[], args: Argument[]): Promise<string>;
+  time(keys: string[], args: Argument[]): Promise<string[]>;
+  fence(keys: string[], args: Argument[]): Promise<number>;
+  syncBegin(keys: string[], args: Argument[]): Promise<string>;
+  syncReport(keys: string[], args: Argument[]): Promise<number>;
+  pagesStore(keys: string[], args: Argument[]): Promise<number>;
+}
+
+const FILES: Record<keyof Scripts, string> = {
+  deasHeard: 'deas_heard',
+  deaBegin: 'dea_begin',
+  deaFinish: 'dea_finish',
+  deasLost: 'deas_lost',
+  deaForget: 'dea_forget',
+  dropletsHeard: 'droplets_heard',
+  exited: 'exited',
+  updated: 'updated',
+  desired: 'desired',
+  gone: 'gone',
+  commit: 'commit',
+  forget: 'forget',
+  settle: 'settle',
+  listening: 'listening',
+  time: 'time',
+  fence: 'fence',
+  syncBegin: 'sync_begin',
+  syncReport: 'sync_report',
+  pagesStore: 'pages_store',
+};
+
+/** Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). */
+export function defineScripts(client: RedisClient): Scripts {
+  const scripts: Partial<Record<keyof Scripts, unknown>> = {};
+  for (const [name, file] of Object.entries(FILES) as [keyof Scripts, string][]) {
+    const lua = readFileSync(join(packageRoot, 'common', 'scripts', `${file}.lua`), 'utf8');
+    const command = `hm_${file}`;
+    client.defineCommand(command, { lua });
+    const run = (client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>)[command];
+    if (run === undefined) throw new Error(`ioredis did not define ${command}`);
+    scripts[name] = (keys: string[], args: Argument[]) => run.call(client, keys.length, ...keys, ...args);
+  }
+  return scripts as Scripts;
+}

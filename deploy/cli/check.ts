@@ -1,0 +1,77 @@
+import { pino } from 'pino';
+import { type Bus, connectBus } from '../../common/bus.ts';
+import { loadConfig } from '../../common/config.ts';
+import { Health } from '../../common/health.ts';
+import { Lifecycle } from '../../common/lifecycle.ts';
+import { withoutLogins } from '../../common/log.ts';
+import { createRegistry } from '../../common/metrics.ts';
+import type { Settings } from '../../common/settings.ts';
+import { tryBulkApi } from './check-bulk.ts';
+import { tryRedis } from './check-redis.ts';
+import type { ConfigOption } from './program.ts';
+
+/** What does not answer within this is away. */
+const ANSWER_MS = 5_000;
+
+/** One thing that was tried: what is to be said, or why it failed. */
+export type Tried = { ok: string } | { problem: string };
+
+/** `hm check`: is the configuration right, and do NATS, Redis and the bulk API answer? */
+export async function check(options: ConfigOption): Promise<number> {
+  const { settings, warnings, file } = loadConfig({
+    file: options.config,
+    env: process.env,
+    cwd: process.cwd(),
+  });
+  for (const warning of warnings) print('warning', warning);
+  print('ok', `configuration: ${file}`);
+  const lifecycle = new Lifecycle();
+  try {
+    const nats = await tryNats(settings, lifecycle);
+    const results = [
+      report('NATS', nats.tried),
+      report('Redis', await tryRedis(settings, ANSWER_MS)),
+      report('bulk API', nats.bus ? await tryBulkApi(settings, nats.bus) : WITHOUT_NATS),
+    ];
+    return results.every((well) => well) ? 0 : 1;
+  } finally {
+    await lifecycle.stop();
+  }
+}
+
+const WITHOUT_NATS: Tried = { problem: 'not tried: its credentials come over NATS' };
+
+function report(what: string, tried: Tried): boolean {
+  if ('ok' in tried) print('ok', `${what}: ${tried.ok}`);
+  else print('FAILED', `${what}: ${tried.problem}`);
+  return 'ok' in tried;
+}
+
+function print(mark: string, text: string): void {
+  process.stdout.write(`${mark.padEnd(8)}${withoutLogins(text)}\n`);
+}
+
+async function tryNats(settings: Settings, lifecycle: Lifecycle): Promise<{ bus?: Bus; tried: Tried }> {
+  const waiting = new Lifecycle();
+  const health = new Health();
+  const timer = setTimeout(() => void waiting.stop(), ANSWER_MS);
+  try {
+    const bus = await connectBus({
+      mbus: settings.mbus,
+      name: 'hm check',
+      log: pino({ level: 'silent' }),
+      health,
+      lifecycle: waiting,
+      metrics: createRegistry('check'),
+    });
+    lifecycle.onStop('nats', () => waiting.stop());
+    return { bus, tried: { ok: `connected to ${bus.connection.getServer()}` } };
+  } catch {
+    // Its error says only that the waiting was ended; why there was any, health knows.
+    const reason = health.problems().get('nats') ?? 'does not answer';
+    const more = settings.mbusGiven ? '' : ' (mbus is not set: "hm start" would start a private NATS)';
+    return { tried: { problem: `${reason}${more}` } };
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,70 @@
+import { readFileSync } from 'node:fs';
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+
+export interface Count {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+/** The part of vitest's JSON report that is counted. */
+const report = Compile(
+  Type.Object({
+    testResults: Type.Array(
+      Type.Object({
+        /** Not empty: something failed that is no test, such as a hook, an import or the leak check. */
+        message: Type.String(),
+        assertionResults: Type.Array(Type.Object({ status: Type.String() })),
+      }),
+    ),
+  }),
+);
+
+/**
+ * Counts vitest's JSON report.
+ *
+ * @param exitCode vitest's: a failure that the report does not show (a crash, an unhandled error) still counts
+ */
+export function countVitest(file: string, exitCode: number | null): Count {
+  const count = readReport(file);
+  if (exitCode !== 0 && count.failed === 0) count.failed = 1;
+  // No test found at all is no success.
+  if (count.passed + count.failed === 0) count.failed = 1;
+  return count;
+}
+
+function readReport(file: string): Count {
+  const count = { passed: 0, failed: 0, skipped: 0 };
+  let found: unknown;
+  try {
+    found = JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return { ...count, failed: 1 }; // vitest ended before it wrote a report
+  }
+  if (!report.Check(found)) return { ...count, failed: 1 };
+  for (const testFile of found.testResults) {
+    if (testFile.message !== '') count.failed++;
+    for (const { status } of testFile.assertionResults) {
+      if (status === 'passed') count.passed++;
+      else if (status === 'failed') count.failed++;
+      else count.skipped++;
+    }
+  }
+  return count;
+}
+
+/** Counts the result lines of `hm demo --check`: `ok ...` and `FAILED ...`. */
+export function countDemo(lines: readonly string[], exitCode: number | null): Count {
+  const passed = lines.filter((line) => /^ok\b/.test(line)).length;
+  const failed = lines.filter((line) => /^FAILED\b/.test(line)).length;
+  const silent = (exitCode !== 0 && failed === 0) || passed + failed === 0;
+  return { passed, failed: silent ? failed + 1 : failed, skipped: 0 };
+}
+
+/** The last line of `npm test`. */
+export function lastLine(counts: readonly Count[]): string {
+  const sum = (key: keyof Count) => counts.reduce((total, count) => total + count[key], 0);
+  const skipped = sum('skipped');
+  return `${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}

@@ -1,0 +1,112 @@
+/** `npm test`, after the set-up: every step, a summary, and last of all the line `N passed, N failed`. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packageRoot } from '../../common/root.ts';
+import { type Count, countDemo, countVitest, lastLine } from './count.ts';
+
+/** A step that takes longer hangs. */
+const STEP_AT_MOST_MS = 8 * 60_000;
+/** One that was told to stop and does not. */
+const STOP_AT_MOST_MS = 20_000;
+
+interface Step {
+  name: string;
+  run(): Promise<Count>;
+}
+
+let current: ChildProcess | undefined;
+
+/** Runs a program with its output shown, and kept in lines if asked. */
+async function show(program: string, args: string[], lines?: string[]): Promise<number | null> {
+  const child = spawn(program, args, {
+    cwd: packageRoot,
+    stdio: ['ignore', lines ? 'pipe' : 'inherit', 'inherit'],
+  });
+  current = child;
+  let rest = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    process.stdout.write(text);
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    lines?.push(...parts);
+  });
+  const timers = [
+    setTimeout(() => {
+      console.log(`took more than ${STEP_AT_MOST_MS / 60_000} minutes, is ended`);
+      child.kill('SIGTERM');
+    }, STEP_AT_MOST_MS),
+    setTimeout(() => child.kill('SIGKILL'), STEP_AT_MOST_MS + STOP_AT_MOST_MS),
+  ];
+  const code = await new Promise<number | null>((resolve) => {
+    child.once('error', (error) => {
+      console.log(error.message);
+      resolve(1);
+    });
+    child.once('close', resolve);
+  });
+  for (const timer of timers) clearTimeout(timer);
+  current = undefined;
+  return code;
+}
+
+function tool(name: string, args: string[]): () => Promise<Count> {
+  return async () => {
+    const code = await show(join(packageRoot, 'node_modules', '.bin', name), args);
+    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  };
+}
+
+async function vitest(): Promise<Count> {
+  const folder = mkdtempSync(join(tmpdir(), 'hm-test-'));
+  const report = join(folder, 'vitest.json');
+  try {
+    const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const code = await show(join(packageRoot, 'node_modules', '.bin', 'vitest'), args);
+    return countVitest(report, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function demo(): Promise<Count> {
+  const lines: string[] = [];
+  const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
+  const code = await show(process.execPath, [main, 'demo', '--check'], lines);
+  return countDemo(lines, code);
+}
+
+const steps: Step[] = [
+  { name: 'types', run: tool('tsc', ['--noEmit', '-p', '.']) },
+  { name: 'lint and format', run: tool('biome', ['check']) },
+  { name: 'tests', run: vitest },
+  { name: 'demo --check', run: demo },
+];
+
+// A signal to us alone (not a terminal's Ctrl-C, which reaches all) ends the step first.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    steps.length = 0;
+    const code = signal === 'SIGINT' ? 130 : 143;
+    if (!current) process.exit(code);
+    current.once('close', () => process.exit(code));
+    current.kill(signal);
+  });
+}
+
+const results: { name: string; count: Count; seconds: number }[] = [];
+for (const { name, run } of steps) {
+  console.log(`\n== ${name}`);
+  const beganMs = performance.now();
+  const count = await run();
+  results.push({ name, count, seconds: (performance.now() - beganMs) / 1000 });
+}
+
+console.log('\n== summary');
+for (const { name, count, seconds } of results) {
+  const mark = count.failed === 0 ? 'ok    ' : 'FAILED';
+  console.log(`${mark} ${name.padEnd(16)} ${lastLine([count])} (${seconds.toFixed(1)} s)`);
+}
+console.log(lastLine(results.map(({ count }) => count)));
+process.exitCode = results.some(({ count }) => count.failed > 0) ? 1 : 0;

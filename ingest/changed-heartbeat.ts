@@ -1,0 +1,115 @@
+import { hash } from 'node:crypto';
+import type { Heartbeat, HeartbeatEntry } from '../common/messages.ts';
+import { heardToText } from '../common/record.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import type { RawHeartbeat } from './heartbeats.ts';
+
+/**
+ * Stores a heartbeat that differs from the last one of its DEA, by its difference.
+ *
+ * 1. `dea_begin` takes the DEA's digest away and gives the stored list: a line for each instance, its
+ *    fingerprint and its droplet.
+ * 2. Every droplet with a line that only one of the two lists has is written, with all its instances of this DEA.
+ * 3. `dea_finish` stores the new list and the digest.
+ *
+ * Whoever dies in between leaves no digest, so the next heartbeat of this DEA, ten seconds later, comes here
+ * again; it finds the unfinished one's list too and writes every droplet of all of them. That is also what
+ * happens when two ingestors store two heartbeats of one DEA at once: the newer one writes all, behind a
+ * fence that the older one's late writes do not pass.
+ *
+ * @returns how many droplets were changed, and whether a newer heartbeat was there already
+ */
+export async function storeChangedHeartbeat(
+  redis: RedisConnections,
+  dropletLostMs: number,
+  heartbeat: Heartbeat,
+  raw: Pick<RawHeartbeat, 'digest' | 'receivedMs'>,
+): Promise<{ droplets: number; stale: boolean }> {
+  const { keys, scripts } = redis;
+  const { dea } = heartbeat;
+  const lines = heartbeat.entries.map(lineOf);
+  const [at, stored, unfinished, heardBefore] = (await scripts.deaBegin(
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
+    [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
+  )) as [string, string, string, string];
+  if (at === 'stale') return { droplets: 0, stale: true };
+
+  const back = heardBefore === '' || Number(at) - Number(heardBefore) > dropletLostMs;
+  const whole = back || unfinished !== '';
+  const touched = differing(lines, splitLines(stored), whole ? splitLines(unfinished) : undefined);
+  const droplets = await writeDroplets(redis, touched, heartbeat, {
+    at,
+    heardBefore,
+    fence: unfinished !== '' ? '1' : '',
+    due: back ? '1' : '',
+  });
+  await scripts.deaFinish(
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount],
+    [at, dea, raw.digest, heartbeat.entries.length],
+  );
+  return { droplets, stale: false };
+}
+
+/** Length of a fingerprint: 48 bits of SHA-1, of the few instances that a droplet ever has on one DEA. */
+const FINGERPRINT = 8;
+
+/** The line of an instance in its DEA's list: a fingerprint of all that the heartbeat says of it, and its droplet. */
+function lineOf(entry: HeartbeatEntry): string {
+  const { instance, index, version, state, stateTimestampS } = entry;
+  const text = `${instance}\n${index}\n${version}\n${state}\n${stateTimestampS}`;
+  return hash('sha1', text, 'base64').slice(0, FINGERPRINT) + entry.droplet;
+}
+
+/** Ids have no control characters, so a newline ends a line. */
+function splitLines(list: string): string[] {
+  return list === '' ? [] : list.slice(0, -1).split('\n');
+}
+
+/** Droplets of the lines that are in one list only; with `unfinished`: droplets of all lines. */
+function differing(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {
+  const droplets = new Set<string>();
+  const add = (line: string) => droplets.add(line.slice(FINGERPRINT));
+  if (unfinished !== undefined) {
+    for (const list of [lines, stored, unfinished]) list.forEach(add);
+    return droplets;
+  }
+  const before = new Set(stored);
+  for (const line of lines) if (!before.delete(line)) add(line);
+  before.forEach(add);
+  return droplets;
+}
+
+interface Write {
+  at: string;
+  heardBefore: string;
+  fence: '1' | '';
+  due: '1' | '';
+}
+
+/** One script call for each slice that has a touched droplet. */
+async function writeDroplets(
+  { keys, scripts }: RedisConnections,
+  touched: Set<string>,
+  heartbeat: Heartbeat,
+  { at, heardBefore, fence, due }: Write,
+): Promise<number> {
+  const entries = new Map<string, HeartbeatEntry[]>();
+  for (const droplet of touched) entries.set(droplet, []);
+  for (const entry of heartbeat.entries) entries.get(entry.droplet)?.push(entry);
+
+  const { dea } = heartbeat;
+  const bySlice = new Map<number, { keys: string[]; args: (string | number)[] }>();
+  for (const [droplet, listed] of entries) {
+    const slice = keys.sliceOf(droplet);
+    let call = bySlice.get(slice);
+    if (call === undefined) {
+      call = { keys: [keys.due(slice)], args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due] };
+      bySlice.set(slice, call);
+    }
+    call.keys.push(keys.droplet(droplet), keys.indexOf(droplet));
+    call.args.push(droplet, listed.length);
+    for (const entry of listed) call.args.push(entry.instance, heardToText({ ...entry, dea }));
+  }
+  const changed = await Promise.all([...bySlice.values()].map((call) => scripts.dropletsHeard(call.keys, call.args)));
+  return changed.reduce((sum, count) => sum + count, 0);
+}

@@ -1,0 +1,44 @@
+import type { Clock } from '../common/clock.ts';
+import type { Exited } from '../common/messages.ts';
+import { exitedToText } from '../common/record.ts';
+import type { RedisConnections } from '../common/redis.ts';
+
+/** About so many events are kept in a stream after they were handled; unhandled ones are droplets in the due lists too. */
+const STREAM_LENGTH = 10_000;
+
+/** What an event entry of a stream says: a droplet's name, all else is read anew. */
+export type EventKind = 'exit' | 'update';
+
+/**
+ * Stores the end of an instance and wakes the analyzers.
+ *
+ * The record comes first: should this process die before the event is in the stream, the droplet is due and
+ * the next tick finds it.
+ *
+ * @returns false if that end is known already
+ */
+export async function storeExit(redis: RedisConnections, clock: Clock, exited: Exited): Promise<boolean> {
+  const { keys, scripts } = redis;
+  const nowMs = clock.now();
+  const words = exitedToText({ ...exited, atMs: nowMs });
+  const stored = await scripts.exited(
+    [keys.droplet(exited.droplet), keys.due(keys.sliceOf(exited.droplet)), keys.indexOf(exited.droplet)],
+    [exited.droplet, exited.instance, words, nowMs, exited.reason],
+  );
+  if (stored === 1) await tell(redis, 'exit', exited.droplet);
+  return stored === 1;
+}
+
+/** Stores that the controller changed a droplet, and wakes the analyzers. */
+export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet: string): Promise<void> {
+  const { keys, scripts } = redis;
+  await scripts.updated(
+    [keys.droplet(droplet), keys.due(keys.sliceOf(droplet)), keys.indexOf(droplet)],
+    [droplet, clock.now()],
+  );
+  await tell(redis, 'update', droplet);
+}
+
+async function tell({ client, keys }: RedisConnections, kind: EventKind, droplet: string): Promise<void> {
+  await client.xadd(keys.events(keys.sliceOf(droplet)), 'MAXLEN', '~', STREAM_LENGTH, '*', 'kind', kind, 'droplet', droplet);
+}

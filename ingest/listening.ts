@@ -1,0 +1,117 @@
+import { performance } from 'node:perf_hooks';
+import type { Bus } from '../common/bus.ts';
+import type { Clock } from '../common/clock.ts';
+import type { Lifecycle } from '../common/lifecycle.ts';
+import type { Logger } from '../common/log.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import { ingestorSubject, SUBJECTS } from '../common/subjects.ts';
+
+interface Options {
+  id: string;
+  bus: Bus;
+  redis: RedisConnections;
+  clock: Clock;
+  log: Logger;
+  lifecycle: Lifecycle;
+  dropletLostMs: number;
+}
+
+/**
+ * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`).
+ *
+ * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved
+ * it. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
+ * So it counts as a gap, unless NATS says that nobody answers to its name any more: then it was killed, lost
+ * nothing that others did not get, and is taken off the list.
+ */
+export class Listening {
+  readonly #options: Options;
+  /** On this process's own monotonic clock: only a process that was stopped falls behind by it. */
+  #lastTurnMs = performance.now();
+  #catchingUp = false;
+  #busy = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** The longest silence that is no gap: a third of `droplet_lost`. */
+  get #gapMs(): number {
+    return this.#options.dropletLostMs / 3;
+  }
+
+  /** Begins to listen: says so at once, then again and again until the process stops. */
+  async start(): Promise<void> {
+    const { bus, id, lifecycle, redis } = this.#options;
+    bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
+    await this.say();
+    const timer = setInterval(() => this.say(), Math.min(1000, this.#gapMs / 4));
+    lifecycle.onStop('listening', async () => {
+      clearInterval(timer);
+      await redis.client.zrem(redis.keys.ingestors, id);
+    });
+  }
+
+  /**
+   * Whether a heartbeat that is handed over now is news. After this process was stopped for longer than a gap
+   * it is not: it may have waited all that time, and nothing in a heartbeat tells its age. It is again after a
+   * round trip to NATS, behind which nothing old is left.
+   */
+  isNews(): boolean {
+    if (!this.#catchingUp && performance.now() - this.#lastTurnMs > this.#gapMs) {
+      this.#catchingUp = true;
+      this.#options.log.warn({ event: 'stalled' }, 'this process was stopped for a while: heartbeats that waited are not used');
+      void this.#catchUp();
+    }
+    return !this.#catchingUp;
+  }
+
+  async #catchUp(): Promise<void> {
+    try {
+      await this.#options.bus.flush();
+    } catch {
+      // The connection was lost meanwhile, and with it all that waited in it.
+    }
+    this.#lastTurnMs = performance.now();
+    this.#catchingUp = false;
+  }
+
+  /** Says that this ingestor listens, if it does. */
+  async say(): Promise<void> {
+    if (this.isNews()) this.#lastTurnMs = performance.now();
+    if (this.#busy) return;
+    this.#busy = true;
+    try {
+      await this.#say();
+    } catch (error) {
+      // Said again in a second; the connections tell themselves that they are lost.
+      this.#options.log.debug({ event: 'not_listening', err: error }, 'could not say that this ingestor listens');
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #say(): Promise<void> {
+    const { bus, redis, clock, id, log } = this.#options;
+    if (!bus.connected()) return;
+    await bus.flush();
+    const nowMs = clock.now();
+    const { keys } = redis;
+    const since = await redis.scripts.listening([keys.listening, keys.ingestors], [nowMs, id, this.#gapMs]);
+    if (Number(since) === nowMs) {
+      log.info({ event: 'listening' }, 'listening after a gap: asking all DEAs for a heartbeat');
+      bus.publish(SUBJECTS.healthmanagerStart, '{}');
+    }
+    await this.#findGone(nowMs);
+  }
+
+  async #findGone(nowMs: number): Promise<void> {
+    const { bus, redis, id, log } = this.#options;
+    const silent = await redis.client.zrangebyscore(redis.keys.ingestors, '-inf', nowMs - this.#gapMs / 3);
+    for (const other of silent) {
+      if (other === id || (await bus.answers(ingestorSubject(other)))) continue;
+      await redis.client.zrem(redis.keys.ingestors, other);
+      log.info({ event: 'ingestor_gone', ingestor: other }, 'another ingestor is gone');
+    }
+  }
+}

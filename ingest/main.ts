@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto';
+import { createRateLimit } from '../common/log.ts';
+import { parseExited, parseShutdown, parseUpdated } from '../common/messages.ts';
+import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
+import { openQueue } from '../common/queues.ts';
+import { QUEUE_GROUPS, SUBJECTS } from '../common/subjects.ts';
+import { requestSync } from '../common/sync-request.ts';
+import { storeExit, storeUpdate } from './events.ts';
+import { HeartbeatIntake } from './heartbeats.ts';
+import { Listening } from './listening.ts';
+import { ingestMetrics } from './metrics.ts';
+
+/** What tests do with a running ingest process. */
+export interface Ingest {
+  /** Resolves when all that was received is stored. */
+  idle(): Promise<void>;
+  listening: Listening;
+}
+
+/** NATS in, Redis out: heartbeats, exits, updates, shutdowns. */
+export const ingest: ProcessDefinition = {
+  name: 'ingest',
+  start: async (context) => {
+    await startIngest(context);
+  },
+};
+
+/** Starts the ingest process on what `context` gives. */
+export async function startIngest(context: ProcessContext): Promise<Ingest> {
+  const { settings, log, clock, lifecycle, redis } = context;
+  const { ccPartition } = settings;
+  const { dropletLostMs } = settings.policy;
+  const metrics = ingestMetrics(context.metrics);
+  const limited = createRateLimit(log);
+  const syncQueue = openQueue(redis, lifecycle, log, 'sync');
+  const bus = await context.connectBus();
+
+  const rejected = (subject: string, reason: string, detail: Record<string, unknown> = {}) => {
+    metrics.rejected.inc({ subject, reason });
+    limited.warn(`${subject} ${reason}`, { event: 'rejected', subject, reason, ...detail }, 'a message that does not fit was left out');
+  };
+  const inHand = new Set<Promise<unknown>>();
+  const handle = (subject: string, work: Promise<unknown>) => {
+    const done = work
+      .catch((error: unknown) => log.error({ event: 'not_stored', subject, err: error }, 'a message could not be stored'))
+      .finally(() => inHand.delete(done));
+    inHand.add(done);
+  };
+
+  const heartbeats = new HeartbeatIntake({
+    redis, clock, log, metrics, ccPartition, dropletLostMs,
+    rejected: (reason, detail) => rejected(SUBJECTS.heartbeat, reason, detail),
+  });
+  const listening = new Listening({ id: randomUUID(), bus, redis, clock, log, lifecycle, dropletLostMs });
+  const idle = async () => {
+    while (inHand.size > 0) await Promise.all(inHand);
+    await heartbeats.idle();
+  };
+  lifecycle.onStop('messages in hand', idle);
+
+  const group = { queue: QUEUE_GROUPS.ingest };
+  const subscriptions = [
+    bus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
+      if (listening.isNews()) heartbeats.take(data);
+      else metrics.heartbeatsOld.inc();
+    }),
+    bus.subscribe(SUBJECTS.exited, group, ({ data }) => {
+      const parsed = parseExited(data, ccPartition);
+      if ('reject' in parsed) return rejected(SUBJECTS.exited, parsed.reject);
+      if ('foreign' in parsed) return;
+      metrics.exits.inc({ reason: parsed.ok.reason });
+      handle(SUBJECTS.exited, storeExit(redis, clock, parsed.ok));
+    }),
+    bus.subscribe(SUBJECTS.updated, group, ({ data }) => {
+      const parsed = parseUpdated(data, ccPartition);
+      if ('reject' in parsed) return rejected(SUBJECTS.updated, parsed.reject);
+      if ('foreign' in parsed) return;
+      metrics.updates.inc();
+      handle(
+        SUBJECTS.updated,
+        storeUpdate(redis, clock, parsed.ok.droplet).then(() => requestSync(syncQueue, redis, clock)),
+      );
+    }),
+    bus.subscribe(SUBJECTS.shutdown, group, ({ data }) => {
+      const parsed = parseShutdown(data);
+      if ('reject' in parsed) return rejected(SUBJECTS.shutdown, parsed.reject);
+      metrics.shutdowns.inc();
+      handle(SUBJECTS.shutdown, redis.client.hset(redis.keys.deasShutdown, parsed.ok.dea, clock.now()));
+    }),
+  ];
+  // First of all steps of the stop: no new messages, and all that came is handed over.
+  lifecycle.onStop('subscriptions', async () => {
+    await Promise.all(subscriptions.map((subscription) => subscription.drain()));
+  });
+  await listening.start();
+  return { idle, listening };
+}

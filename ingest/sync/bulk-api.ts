@@ -1,0 +1,133 @@
+import { type Dispatcher, Pool } from 'undici';
+import { parseUserCount } from '../../common/messages.ts';
+import type { Credentials } from './credentials.ts';
+import { BulkApiError } from './errors.ts';
+
+const PAGE_TIMEOUT_MS = 10_000;
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** The count of users is only shown: not worth a long wait. */
+const USERS_TIMEOUT_MS = 2_000;
+
+export interface BulkApiOptions {
+  /** `bulk_api.host`, with its scheme. */
+  host: string;
+  batchSize: number;
+  credentials: Credentials;
+  /** For a whole page, from the request to the end of the body. */
+  pageTimeoutMs?: number;
+  maxBodyBytes?: number;
+  /** Of the connection; for tests with certificates of their own. */
+  connect?: Pool.Options['connect'];
+}
+
+/** The controller's bulk API (contract: bulk API). One request at a time; connections are kept. */
+export class BulkApi {
+  readonly #pool: Pool;
+  readonly #path: string;
+  /** Where it is, without login: for messages. */
+  readonly #name: string;
+  readonly #batchSize: number;
+  readonly #credentials: Credentials;
+  readonly #pageTimeoutMs: number;
+  readonly #maxBodyBytes: number;
+
+  constructor(options: BulkApiOptions) {
+    const { origin, pathname, host } = new URL(options.host);
+    this.#path = pathname.replace(/\/+$/, '');
+    this.#name = host;
+    this.#batchSize = options.batchSize;
+    this.#credentials = options.credentials;
+    this.#pageTimeoutMs = options.pageTimeoutMs ?? PAGE_TIMEOUT_MS;
+    this.#maxBodyBytes = options.maxBodyBytes ?? MAX_BODY_BYTES;
+    this.#pool = new Pool(origin, {
+      connections: 2,
+      headersTimeout: this.#pageTimeoutMs,
+      bodyTimeout: this.#pageTimeoutMs,
+      ...(options.connect === undefined ? {} : { connect: options.connect }),
+    });
+  }
+
+  /**
+   * One page of droplets, as it came.
+   *
+   * @param token the token of the page before, as JSON; `{}` for the first
+   * @throws BulkApiError; the signal's reason when it is aborted
+   */
+  page(token: string, signal: AbortSignal): Promise<Buffer> {
+    const query = `batch_size=${this.#batchSize}&bulk_token=${encodeURIComponent(token)}`;
+    return this.#get(`${this.#path}/bulk/apps?${query}`, this.#pageTimeoutMs, signal);
+  }
+
+  /**
+   * How many users the cloud has.
+   *
+   * @throws BulkApiError; the signal's reason when it is aborted
+   */
+  async users(signal: AbortSignal): Promise<number> {
+    const timeoutMs = Math.min(USERS_TIMEOUT_MS, this.#pageTimeoutMs);
+    const parsed = parseUserCount(await this.#get(`${this.#path}/bulk/counts?model=user`, timeoutMs, signal));
+    if ('ok' in parsed) return parsed.ok;
+    throw new BulkApiError('page', `${this.#name}: the reply is not usable: ${parsed.reject}`);
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #get(path: string, timeoutMs: number, signal: AbortSignal): Promise<Buffer> {
+    signal.throwIfAborted();
+    const { user, password } = await this.#credentials.get();
+    const abort = new AbortController();
+    const stop = () => abort.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    const late = new BulkApiError('timeout', `${this.#name}: no whole reply within ${timeoutMs} ms`);
+    const timer = setTimeout(() => abort.abort(late), timeoutMs);
+    try {
+      const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+      const headers = { authorization, accept: 'application/json' };
+      const response = await this.#pool.request({ method: 'GET', path, headers, signal: abort.signal });
+      return await this.#read(response);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof BulkApiError ? error : this.#explained(error);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #read({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Buffer> {
+    if (statusCode !== 200) {
+      // Leaving without reading it would keep the connection busy. What is long is cut off with its connection.
+      await body.dump({ limit: 65_536 }).catch(() => undefined);
+      if (statusCode === 401) {
+        this.#credentials.refused();
+        throw new BulkApiError('unauthorized', `${this.#name}: status 401: the credentials are not accepted`);
+      }
+      throw new BulkApiError('status', `${this.#name}: status ${statusCode}`);
+    }
+    const chunks: Buffer[] = [];
+    let size = Number(headers['content-length'] ?? 0);
+    if (size <= this.#maxBodyBytes) {
+      size = 0;
+      for await (const chunk of body as AsyncIterable<Buffer>) {
+        size += chunk.length;
+        if (size > this.#maxBodyBytes) break;
+        chunks.push(chunk);
+      }
+    }
+    if (size > this.#maxBodyBytes) {
+      body.on('error', () => undefined); // it is we who cut it off
+      body.destroy();
+      throw new BulkApiError('too_large', `${this.#name}: a page of more than ${this.#maxBodyBytes} bytes`);
+    }
+    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+  }
+
+  #explained(error: unknown): BulkApiError {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const timeout = code?.includes('TIMEOUT') === true;
+    const why = code === undefined ? message : `${code} ${message}`;
+    return new BulkApiError(timeout ? 'timeout' : 'connection', `${this.#name}: ${why}`, { cause: error });
+  }
+}

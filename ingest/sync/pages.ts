@@ -1,0 +1,71 @@
+import { hash } from 'node:crypto';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import type { RedisConnections } from '../../common/redis.ts';
+
+/** What is remembered of a bulk page besides its entries. */
+export interface PageHead {
+  /** Of the body as it came. */
+  sha1: string;
+  /** For the next page, as JSON. */
+  token: string;
+  /** Droplets listed, unreadable ones included. */
+  count: number;
+  /** Entries that could not be read. */
+  rejected: number;
+}
+
+/** Droplet id -> digest of what the page says of it. */
+export type PageEntries = Map<string, string>;
+
+/** The digest of an entry that could not be read: it is looked at again whenever the page changes. */
+export const UNREADABLE = '--------';
+
+/** 48 bits, so a change is overlooked once in 10^14 changes. */
+export function entryDigest(words: string): string {
+  return hash('sha1', words, 'base64url').slice(0, UNREADABLE.length);
+}
+
+export function pageDigest(body: Buffer): string {
+  return hash('sha1', body, 'hex');
+}
+
+/** A line an entry: digest and id, compressed. (Ids have no line breaks.) */
+export function encodeEntries(entries: PageEntries): Buffer {
+  let text = '';
+  for (const [id, digest] of entries) text += `${digest}${id}\n`;
+  return deflateRawSync(text, { level: 1 });
+}
+
+/** @returns undefined if nobody of ours wrote this */
+export function decodeEntries(blob: Buffer): PageEntries | undefined {
+  const entries: PageEntries = new Map();
+  let text: string;
+  try {
+    text = inflateRawSync(blob).toString();
+  } catch {
+    return undefined;
+  }
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    if (line.length <= UNREADABLE.length) return undefined;
+    entries.set(line.slice(UNREADABLE.length), line.slice(0, UNREADABLE.length));
+  }
+  return entries;
+}
+
+/** The stored head of page `number`; undefined if there is none. */
+export async function readHead(redis: RedisConnections, number: number): Promise<PageHead | undefined> {
+  const key = redis.keys.syncPage(number);
+  const [sha1, token, count, rejected] = await redis.client.hmget(key, 'sha1', 'token', 'count', 'rejected');
+  if (!sha1 || !token || !count || !rejected) return undefined;
+  return { sha1, token, count: Number(count), rejected: Number(rejected) };
+}
+
+/** The stored entries of page `number`; undefined if there is no such page, `unreadable` if it is not ours. */
+export async function readEntries(
+  redis: RedisConnections,
+  number: number,
+): Promise<PageEntries | 'unreadable' | undefined> {
+  const blob = await redis.client.hgetBuffer(redis.keys.syncPage(number), 'entries');
+  return blob === null ? undefined : (decodeEntries(blob) ?? 'unreadable');
+}

@@ -1,0 +1,151 @@
+import type { Bus } from '../common/bus.ts';
+import type { Clock } from '../common/clock.ts';
+import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
+import type { DeaLiveness, Droplet, Holds, Outcome, StartReason, StopReason } from '../common/droplet.ts';
+import { readHolds } from '../common/holds.ts';
+import type { Logger } from '../common/log.ts';
+import type { StartMessage, StopMessage } from '../common/policy/check.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import { readDeas, readDroplets } from '../common/state.ts';
+import { HEADERS } from '../common/subjects.ts';
+import type { Gate } from './gate.ts';
+import type { NudgerMetrics } from './metrics.ts';
+
+/** What the second look says: send this, drop it, or it is not due yet. */
+export type Checked = { send: StartMessage | StopMessage; reason: StartReason | StopReason } | { drop: string } | { wait: number };
+
+/** A start or a stop on its way out. */
+export interface Delivery {
+  id: string;
+  droplet: string;
+  subject: string;
+  /** What the decision log says of it besides. */
+  log: Pick<LogEntry, 'index' | 'version' | 'instance' | 'reason'>;
+  /** When it was decided, if the record still holds it (ms). */
+  decidedMs(droplet: Droplet): number | undefined;
+  /** The second look: pure, by the same functions as the decision. */
+  check(droplet: Droplet, deas: ReadonlyMap<string, DeaLiveness>, holds: Holds, nowMs: number): Checked;
+}
+
+interface Options {
+  redis: RedisConnections;
+  bus: Bus;
+  clock: Clock;
+  log: Logger;
+  metrics: NudgerMetrics;
+  policy: PolicySettings;
+  dryRun: boolean;
+  /** Open while NATS is there. */
+  gate: Gate;
+}
+
+/** A job that this process cannot send any more as it stops goes back to the queue for so long. */
+const AFTER_STOP_MS = 100;
+/** After so many conflicts the job is left: the analyzer makes sure of it again. */
+const TRIES = 20;
+
+/**
+ * Sends a decided start or stop, if it is still right.
+ *
+ * Read, check, settle, publish. Settling succeeds only on the record that was checked (its revision), and for
+ * one nudger only; then the message goes out and is flushed. So nothing is ever sent twice for one decision,
+ * and nothing that the record at that moment speaks against. Should this process die between settling and
+ * publishing, the message is lost, and asked for again after `droplet_lost`.
+ *
+ * @returns ms to wait if it is not due yet
+ */
+export async function deliver(delivery: Delivery, options: Options): Promise<number | undefined> {
+  const { redis, clock, policy, metrics, log, gate } = options;
+  const kind = delivery.subject;
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    // What waits for NATS is checked when NATS is back, not before.
+    if (!(await gate.open())) return AFTER_STOP_MS;
+    const [[droplet], holds] = await Promise.all([
+      readDroplets(redis, [delivery.droplet]),
+      readHolds(redis, clock, policy),
+    ]);
+    if (droplet instanceof Error) throw droplet;
+    if (droplet === undefined) {
+      metrics.dropped.inc({ kind, why: 'unknown' });
+      return undefined;
+    }
+    const nowMs = clock.now();
+    const deas = await readDeas(redis, [droplet]);
+    const checked = delivery.check(droplet, deas, holds, nowMs);
+    if ('wait' in checked) return checked.wait - nowMs;
+    const decidedMs = delivery.decidedMs(droplet);
+    if (decidedMs === undefined) {
+      // Taken back or replaced by another decision: the record knows nothing of it that could be settled.
+      const why = 'drop' in checked ? checked.drop : 'superseded';
+      metrics.dropped.inc({ kind, why });
+      log.debug({ event: 'dropped', id: delivery.id, why }, 'left nothing to do');
+      return undefined;
+    }
+    if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
+    if ('drop' in checked) {
+      metrics.dropped.inc({ kind, why: checked.drop });
+      return undefined;
+    }
+    metrics.waitedSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
+    await publish(delivery, checked, options);
+    return undefined;
+  }
+  log.warn({ event: 'not_settled', id: delivery.id, tries: TRIES }, 'the record changed at every try; asked again later');
+  return undefined;
+}
+
+async function settle(
+  delivery: Delivery,
+  checked: Exclude<Checked, { wait: number }>,
+  droplet: Droplet,
+  nowMs: number,
+  { redis, policy }: Options,
+): Promise<boolean> {
+  const { keys, scripts } = redis;
+  const dropped = 'drop' in checked;
+  const outcome: Outcome = {
+    id: delivery.id,
+    outcome: dropped ? 'dropped' : 'sent',
+    atMs: nowMs,
+    ...(dropped ? { why: checked.drop } : {}),
+  };
+  const entry: LogEntry = {
+    atMs: nowMs,
+    droplet: droplet.id,
+    kind: outcome.outcome,
+    id: delivery.id,
+    ...delivery.log,
+    ...(dropped ? { why: checked.drop } : { reason: checked.reason }),
+  };
+  const slice = keys.sliceOf(droplet.id);
+  const lookAgainMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
+  const settled = await scripts.settle(
+    [keys.droplet(droplet.id), keys.due(slice), keys.decisions(slice)],
+    [droplet.id, droplet.rev, delivery.id, JSON.stringify(outcome), lookAgainMs, LOG_LENGTH, JSON.stringify(entry)],
+  );
+  return settled === 1;
+}
+
+async function publish(
+  delivery: Delivery,
+  checked: Extract<Checked, { send: unknown }>,
+  options: Options,
+): Promise<void> {
+  const { bus, metrics, log, dryRun } = options;
+  const { id, subject } = delivery;
+  const { reason } = checked;
+  if (dryRun) {
+    log.info({ event: 'dry_run', subject, id, reason }, 'would be sent');
+    return;
+  }
+  try {
+    bus.publish(subject, JSON.stringify(checked.send), { [HEADERS.messageId]: id, [HEADERS.decision]: id, [HEADERS.reason]: reason });
+    await bus.flush();
+    metrics.sent.inc({ kind: subject, reason });
+  } catch (error) {
+    // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
+    metrics.unconfirmed.inc({ kind: subject });
+    log.warn({ event: 'unconfirmed', subject, id, err: error }, 'NATS was lost while this was sent; it may have arrived');
+  }
+}
