@@ -54,7 +54,8 @@ export class Audit {
     );
     const totals = new Totals();
     for (const ids of pieces) {
-      if (ids.length > 0) await this.#options.looker.audit(ids, (droplet, decided) => totals.add(droplet, decided));
+      if (ids.length > 0)
+        await this.#options.looker.audit(ids, (droplet, decided) => totals.add(droplet, decided));
     }
     await client.hset(keys.summary(slice), totals.toFields());
   }
@@ -65,6 +66,10 @@ export class Audit {
     const counts = await Promise.all(
       Array.from({ length: keys.slices }, (_, slice) => client.hget(keys.summary(slice), 'droplets')),
     );
-    await client.hset(keys.scan, 'droplets', counts.reduce((sum, count) => sum + Number(count ?? 0), 0));
+    await client.hset(
+      keys.scan,
+      'droplets',
+      counts.reduce((sum, count) => sum + Number(count ?? 0), 0),
+    );
   }
 }

@@ -28,7 +28,10 @@ const STUCK_AFTER_TICKS = 3;
  */
 export async function startCron(options: Options): Promise<void> {
   const { redis, clock, log, lifecycle, policy, tick } = options;
-  const everyMs = Math.max(50, Math.min(TICK_AT_MOST_MS, policy.dropletsAnalysisMs / 2, policy.dropletLostMs / 4));
+  const everyMs = Math.max(
+    50,
+    Math.min(TICK_AT_MOST_MS, policy.dropletsAnalysisMs / 2, policy.dropletLostMs / 4),
+  );
   const queue = openQueue(redis, lifecycle, log, 'cron');
   openWorker(redis, lifecycle, log, 'cron', tick, { concurrency: 1 });
   const schedule = () => queue.upsertJobScheduler('tick', { every: everyMs }, { name: 'tick' });

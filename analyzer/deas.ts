@@ -29,12 +29,15 @@ export async function markLostDeas(
     const nowMs = clock.now();
     await Promise.all([...droplets].map((id) => client.zadd(keys.due(keys.sliceOf(id)), nowMs, id)));
     await client.zadd(keys.deasLost, heardMs, dea);
-    log.warn({ event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - Number(heardMs) }, 'a DEA has fallen silent');
+    log.warn(
+      { event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - Number(heardMs) },
+      'a DEA has fallen silent',
+    );
   }
 }
 
 /** Droplets that the DEA's latest heartbeats listed, those included that are still being stored. */
-async function listedDroplets({ client, keys }: RedisConnections, dea: string): Promise<Set<string>> {
+export async function listedDroplets({ client, keys }: RedisConnections, dea: string): Promise<Set<string>> {
   const lists = await client.hmget(keys.deaList(dea), 'list', 'next', 'writing');
   const droplets = new Set<string>();
   for (const list of lists) {
@@ -57,9 +60,18 @@ export async function forgetSilentDeas(
   const silent = await client.zrangebyscore(keys.deasHeard, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
   for (const dea of silent) {
     const forgotten = await scripts.deaForget(
-      [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deasCount, keys.deasShutdown, keys.deasLost, keys.deaList(dea)],
+      [
+        keys.deasHeard,
+        keys.deasPrevious,
+        keys.deasDigest,
+        keys.deasCount,
+        keys.deasShutdown,
+        keys.deasLost,
+        keys.deaList(dea),
+      ],
       [dea, beforeMs],
     );
-    if (forgotten === 1) log.info({ event: 'dea_forgotten', dea }, 'a DEA that has long been silent is forgotten');
+    if (forgotten === 1)
+      log.info({ event: 'dea_forgotten', dea }, 'a DEA that has long been silent is forgotten');
   }
 }

@@ -70,7 +70,17 @@ class StreamReader {
     while (!this.#stopped) {
       try {
         const reply = (await this.#connection.call(
-          'XREADGROUP', 'GROUP', GROUP, this.#options.consumer, 'COUNT', READ_AT_ONCE, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, '>',
+          'XREADGROUP',
+          'GROUP',
+          GROUP,
+          this.#options.consumer,
+          'COUNT',
+          READ_AT_ONCE,
+          'BLOCK',
+          BLOCK_MS,
+          'STREAMS',
+          this.#stream,
+          '>',
         )) as [string, StreamEntry[]][] | null;
         if (reply !== null) await this.#handle(reply.flatMap(([, entries]) => entries));
       } catch (error) {
@@ -90,7 +100,10 @@ class StreamReader {
         metrics.events.inc({ kind: entry.kind });
       } else {
         metrics.eventsRejected.inc();
-        log.warn({ event: 'bad_event', stream: this.#stream, id }, 'an entry of the stream is not as ingest writes it: left out');
+        log.warn(
+          { event: 'bad_event', stream: this.#stream, id },
+          'an entry of the stream is not as ingest writes it: left out',
+        );
       }
     }
     if (droplets.size > 0) await look([...droplets]);
@@ -101,7 +114,14 @@ class StreamReader {
     const { redis, consumer, log } = this.#options;
     try {
       const [, entries] = (await redis.client.call(
-        'XAUTOCLAIM', this.#stream, GROUP, consumer, CLAIM_AFTER_MS, '0', 'COUNT', READ_AT_ONCE,
+        'XAUTOCLAIM',
+        this.#stream,
+        GROUP,
+        consumer,
+        CLAIM_AFTER_MS,
+        '0',
+        'COUNT',
+        READ_AT_ONCE,
       )) as [string, StreamEntry[]];
       await this.#handle(entries);
     } catch (error) {
@@ -117,7 +137,10 @@ class StreamReader {
       await redis.client.xgroup('CREATE', this.#stream, GROUP, '0', 'MKSTREAM');
     } catch (failure) {
       if (failure instanceof Error && failure.message.startsWith('BUSYGROUP')) return;
-      log.warn({ event: 'events_not_handled', stream: this.#stream, err: failure }, 'events could not be handled; they are claimed again');
+      log.warn(
+        { event: 'events_not_handled', stream: this.#stream, err: failure },
+        'events could not be handled; they are claimed again',
+      );
       await setTimeout(AFTER_FAILURE_MS);
     }
   }
@@ -127,6 +150,7 @@ type StreamEntry = [id: string, fields: string[] | null];
 
 function fromFields(fields: string[]): unknown {
   const entries: [string, string][] = [];
-  for (let at = 0; at + 1 < fields.length; at += 2) entries.push([fields[at] as string, fields[at + 1] as string]);
+  for (let at = 0; at + 1 < fields.length; at += 2)
+    entries.push([fields[at] as string, fields[at + 1] as string]);
   return Object.fromEntries(entries);
 }

@@ -1,13 +1,14 @@
 import type { Clock } from '../common/clock.ts';
 import { LOG_LENGTH } from '../common/decision-log.ts';
 import type { Droplet } from '../common/droplet.ts';
-import type { Logger } from '../common/log.ts';
 import { readHolds } from '../common/holds.ts';
+import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDeas, readDroplets } from '../common/state.ts';
 import { changesOf } from './changes.ts';
 import { type Decided, decide } from './decide/decide.ts';
+import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 
@@ -48,20 +49,22 @@ export class Looker {
 
   /** Looks at droplets that are not due: writes nothing if, as it should be, there is nothing to do. */
   async audit(ids: readonly string[], seen: (droplet: Droplet, decided: Decided) => void): Promise<void> {
-    const { metrics } = this.#options;
-    const missed: string[] = [];
+    const { metrics, log } = this.#options;
+    const found: Look[] = [];
     for (let at = 0; at < ids.length; at += BATCH) {
-      for (const { droplet, decided } of await this.#decide(ids.slice(at, at + BATCH))) {
+      for (const { droplet, decided, nowMs } of await this.#decide(ids.slice(at, at + BATCH))) {
         metrics.auditLooks.inc();
         seen(droplet, decided);
-        if (decided.changed) missed.push(droplet.id);
+        if (!isQuiet(decided)) found.push({ droplet, decided, nowMs });
       }
     }
-    const misses = await this.#notDue(missed);
-    metrics.auditMisses.inc(misses.length);
-    if (misses.length > 0) {
-      this.#options.log.warn({ event: 'audit_miss', droplets: misses.slice(0, 10), count: misses.length }, 'the audit found droplets that should have been due');
-    }
+    const missed = await this.#notDue(found);
+    if (missed.length === 0) return;
+    metrics.auditMisses.inc(missed.length);
+    log.warn(
+      { event: 'audit_miss', droplets: missed.slice(0, 10), count: missed.length },
+      'the audit found droplets that should have been due',
+    );
     await this.look(missed);
   }
 
@@ -97,7 +100,10 @@ export class Looker {
     records.forEach((record, at) => {
       if (record instanceof Error) {
         metrics.unreadable.inc();
-        log.error({ event: 'unreadable_record', droplet: ids[at], err: record }, 'this droplet is left alone until its record can be read');
+        log.error(
+          { event: 'unreadable_record', droplet: ids[at], err: record },
+          'this droplet is left alone until its record can be read',
+        );
       } else if (record === undefined) {
         gone.push(ids[at] as string);
       } else {
@@ -108,7 +114,11 @@ export class Looker {
     // Between the records and the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
     const nowMs = clock.now();
     const deas = await readDeas(redis, droplets);
-    return droplets.map((droplet) => ({ droplet, nowMs, decided: decide(droplet, deas, holds, nowMs, policy) }));
+    return droplets.map((droplet) => ({
+      droplet,
+      nowMs,
+      decided: decide(droplet, deas, holds, nowMs, policy),
+    }));
   }
 
   async #store({ droplet, decided, nowMs }: Look): Promise<boolean> {
@@ -122,19 +132,38 @@ export class Looker {
     const stored = await scripts.commit(
       [keys.droplet(id), keys.due(slice), keys.decisions(slice)],
       [
-        id, rev, nowMs, decided.lookAgainMs ?? '', LOG_LENGTH, set.length, remove.length, log.length,
-        ...set.flat(), ...remove, ...log.map((entry) => JSON.stringify(entry)),
+        id,
+        rev,
+        nowMs,
+        decided.lookAgainMs ?? '',
+        LOG_LENGTH,
+        set.length,
+        remove.length,
+        log.length,
+        ...set.flat(),
+        ...remove,
+        ...log.map((entry) => JSON.stringify(entry)),
       ],
     );
     return stored === 1;
   }
 
-  async #notDue(ids: string[]): Promise<string[]> {
-    const { redis, clock } = this.#options;
-    const due = await Promise.all(ids.map((id) => redis.client.zscore(redis.keys.due(redis.keys.sliceOf(id)), id)));
-    const nowMs = clock.now();
-    return ids.filter((_, at) => due[at] == null || Number(due[at]) > nowMs + 1000);
+  /** Those that something is to be done about, or that must be looked at later, and that no due list has in time. */
+  async #notDue(looks: readonly Look[]): Promise<string[]> {
+    const { client, keys } = this.#options.redis;
+    const due = await Promise.all(
+      looks.map(({ droplet }) => client.zscore(keys.due(keys.sliceOf(droplet.id)), droplet.id)),
+    );
+    return looks.filter((look, at) => !isInTime(look, due[at])).map(({ droplet }) => droplet.id);
   }
+}
+
+/** The tick that takes a due droplet up may be this late without its being a miss. */
+const TICK_MAY_LATE_MS = 5_000;
+
+function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): boolean {
+  const neededMs = decided.changed || decided.ensure.length > 0 ? nowMs : (decided.lookAgainMs ?? nowMs);
+  return dueMs != null && Number(dueMs) <= neededMs + TICK_MAY_LATE_MS;
 }
 
 /** One droplet as it was read, and what follows. */

@@ -42,9 +42,14 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
   const scanner = new Scanner({ redis, clock, log, metrics, policy, looker, audit, slicesQueue });
   const tick = () => scanner.tick();
 
-  openWorker(redis, lifecycle, log, 'slices', (job) => scanner.work(readSlicesJob(job)), { concurrency: JOBS_AT_ONCE });
+  openWorker(redis, lifecycle, log, 'slices', (job) => scanner.work(readSlicesJob(job)), {
+    concurrency: JOBS_AT_ONCE,
+  });
   readEvents({
-    redis, log, lifecycle, metrics,
+    redis,
+    log,
+    lifecycle,
+    metrics,
     consumer: randomUUID(),
     look: (droplets) => looker.look(droplets),
   });

@@ -3,11 +3,12 @@ import type { Clock } from '../common/clock.ts';
 import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
-import type { RedisConnections } from '../common/redis.ts';
 import type { SlicesJob } from '../common/queues.ts';
+import type { RedisConnections } from '../common/redis.ts';
 import type { Audit } from './audit.ts';
 import { forgetSilentDeas, markLostDeas } from './deas.ts';
 import type { Looker } from './look.ts';
+import { judgeMassLoss } from './mass-loss.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 
 interface Options {
@@ -45,6 +46,7 @@ export class Scanner {
     const { redis, clock, policy, metrics, log, audit } = this.#options;
     metrics.ticks.inc();
     await redis.client.hset(redis.keys.scan, 'tick', clock.now());
+    await judgeMassLoss({ redis, clock, policy, log });
     const holds = await readHolds(redis, clock, policy);
     // While nobody has listened for long enough silence says nothing, and all of it would be held.
     if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds.massLossDeas);
@@ -84,7 +86,9 @@ export class Scanner {
     const { redis, clock } = this.#options;
     const nowMs = clock.now();
     const all = Array.from({ length: redis.keys.slices }, (_, slice) => slice);
-    const counts = await Promise.all(all.map((slice) => redis.client.zcount(redis.keys.due(slice), '-inf', nowMs)));
+    const counts = await Promise.all(
+      all.map((slice) => redis.client.zcount(redis.keys.due(slice), '-inf', nowMs)),
+    );
     return all.filter((slice) => (counts[slice] as number) > 0);
   }
 

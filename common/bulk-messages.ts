@@ -93,7 +93,11 @@ function parseCommon(match: RegExpExecArray): number | undefined {
 
 const FORMATS = ['yyyy-MM-dd HH:mm:ss z', 'EEE MMM d HH:mm:ss ZZZ yyyy', 'EEE MMM d HH:mm:ss z yyyy'];
 
+/** A date begins with its year, or names its month and has a year: a mere time of day would be one of today. */
+const HAS_YEAR = /^\d{4}|[a-z]{3}.*\d{4}/i;
+
 function parseUncommon(text: string): number | undefined {
+  if (!HAS_YEAR.test(text)) return undefined;
   const zone = { zone: 'utc' };
   const readers = [
     () => DateTime.fromISO(text, zone),
@@ -104,7 +108,7 @@ function parseUncommon(text: string): number | undefined {
   ];
   for (const read of readers) {
     const date = read();
-    if (date.isValid) return Math.floor(date.toSeconds());
+    if (date.isValid && date.toSeconds() >= 0) return Math.floor(date.toSeconds());
   }
   return undefined;
 }

@@ -260,7 +260,7 @@ class NatsBus implements Bus {
     for await (const { type, data } of this.connection.status()) {
       if (type === Events.Disconnect) this.#onDisconnect(String(data));
       else if (type === Events.Reconnect) this.#onReconnect(String(data));
-      else if (type === Events.Error) this.#onError(String(data));
+      else if (type === Events.Error) this.#onError(lastWords(this.connection) ?? String(data));
     }
   }
 
@@ -295,11 +295,11 @@ class NatsBus implements Bus {
     this.#tell(this.#restored);
   }
 
-  #onError(code: string): void {
-    const kind = kindOf(code);
+  #onError(problem: string): void {
+    const kind = kindOf(problem);
     this.#metrics.errors.inc({ kind });
     // While it is away, each try to come back may fail in its own way; the loss has been said.
-    if (this.#connected) this.#limited.error(`nats ${kind}`, { problem: code }, 'NATS reported an error');
+    if (this.#connected) this.#limited.error(`nats ${kind}`, { problem }, 'NATS reported an error');
   }
 
   #tell(listeners: readonly (() => void)[]): void {
@@ -319,10 +319,19 @@ function headersOf(headers: Headers): MsgHdrs {
   return result;
 }
 
-function kindOf(code: string): 'slow_consumer' | 'permission' | 'authentication' | 'other' {
-  if (/slow consumer/i.test(code)) return 'slow_consumer';
-  if (code === ErrorCode.PermissionsViolation) return 'permission';
-  return /auth/i.test(code) ? 'authentication' : 'other';
+/**
+ * What the server said last. The client's status has only a code for it, which is one and the same for a slow
+ * consumer and for all else that it has no code for.
+ */
+function lastWords(connection: NatsConnection): string | undefined {
+  const { protocol } = connection as { protocol?: { lastError?: unknown } };
+  return protocol?.lastError instanceof Error ? protocol.lastError.message : undefined;
+}
+
+function kindOf(problem: string): 'slow_consumer' | 'permission' | 'authentication' | 'other' {
+  if (/slow consumer/i.test(problem)) return 'slow_consumer';
+  if (/permissions?[ _]violation/i.test(problem)) return 'permission';
+  return /auth/i.test(problem) ? 'authentication' : 'other';
 }
 
 function busError(subject: string, cause: unknown): BusError {

@@ -49,7 +49,10 @@ async function measure(redis: RedisConnections): Promise<number> {
   let best = { roundTripMs: Number.POSITIVE_INFINITY, offsetMs: 0 };
   for (let i = 0; i < SAMPLES; i++) {
     const before = performance.now();
-    const [seconds, micros] = (await redis.scripts.time([redis.keys.listening], [])).map(Number) as [number, number];
+    const [seconds, micros] = (await redis.scripts.time([redis.keys.listening], [])).map(Number) as [
+      number,
+      number,
+    ];
     const after = performance.now();
     const roundTripMs = after - before;
     if (roundTripMs < best.roundTripMs) {

@@ -122,13 +122,21 @@ function isKey(path: string): path is Path {
   return Object.hasOwn(KEYS, path);
 }
 
-/** Levenshtein, but a key in the wrong section is near to the right one. */
-function nearest(unknown: string): Path {
+/** Keys and sections; not those that mean nothing any more. */
+const SPELLINGS = [
+  ...new Set(
+    PATHS.filter((path) => !('unused' in KEYS[path])).flatMap((path) => {
+      const parts = path.split('.');
+      return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
+    }),
+  ),
+];
+
+/** By Levenshtein, but a key in the wrong section is near to the right one. */
+function nearest(unknown: string): string {
   const last = (path: string) => path.slice(path.lastIndexOf('.') + 1);
-  const far = (path: Path) => Math.min(distance(unknown, path), distance(last(unknown), last(path)) + 1);
-  return PATHS.filter((path) => !('unused' in KEYS[path])).reduce((best, path) =>
-    far(path) < far(best) ? path : best,
-  );
+  const far = (path: string) => Math.min(distance(unknown, path), distance(last(unknown), last(path)) + 1);
+  return SPELLINGS.reduce((best, path) => (far(path) < far(best) ? path : best));
 }
 
 /** What has been read so far: values, problems, warnings. */

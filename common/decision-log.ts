@@ -30,6 +30,8 @@ export interface LogEntry {
   kind: LogKind;
   /** Id of the decision that this is, or is about; also in the header `hm-decision`. */
   id?: string;
+  /** With `held` and `cancel`: of what. */
+  what?: 'start' | 'stop';
   reason?: StartReason | StopReason;
   index?: number;
   version?: string;

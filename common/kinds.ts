@@ -145,7 +145,8 @@ function natsUrl(raw: string): NatsUrl | undefined {
   const match = /^(?:(nats|tls):\/\/)?(?:(.*)@)?(\[[0-9a-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?\/?$/i.exec(
     raw.trim(),
   );
-  if (match === null) return undefined;
+  // An unknown scheme would pass for a user.
+  if (match === null || (match[1] === undefined && raw.includes('://'))) return undefined;
   const [, scheme, userinfo, host, port = '4222'] = match;
   if (Number(port) < 1 || Number(port) > 65_535) return undefined;
   const url: NatsUrl = { server: `${host}:${port}`, tls: scheme?.toLowerCase() === 'tls' };
@@ -207,7 +208,7 @@ export const anything: Kind<undefined> = { expected: 'anything', parse: () => un
  */
 export function shown(value: unknown, secret: boolean): string {
   if (!secret) {
-    const json = JSON.stringify(value) ?? String(value);
+    const json = typeof value === 'number' ? String(value) : JSON.stringify(value);
     return json.length > 100 ? `${json.slice(0, 100)}...` : json;
   }
   if (Array.isArray(value)) return `[${value.map((item) => shown(item, true)).join(', ')}]`;

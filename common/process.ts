@@ -5,6 +5,7 @@
  * 78 wrong configuration.
  */
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import type { Registry } from 'prom-client';
 import { type Bus, connectBus } from './bus.ts';
 import { type Clock, startClock } from './clock.ts';
@@ -52,9 +53,6 @@ export const EXIT = { done: 0, failed: 1, usage: 64, unavailable: 69, config: 78
 /** An orderly stop has 10 s; this is less by the time that it takes to go. */
 const STOP_WITHIN_MS = 9_000;
 
-/** Where the side processes' HTTP server listens: it has no password, so it is not open to the network. */
-const SIDE_HTTP_HOST = '127.0.0.1';
-
 /** The exit code that tells of an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof ConfigError || error instanceof LayoutError) return EXIT.config;
@@ -83,7 +81,7 @@ function configure({ configFile }: RunOptions): LoadedConfig {
   const loaded = loadConfig({ file: configFile, env: process.env, cwd: process.cwd() });
   if (loaded.settings.redis === undefined) {
     throw new ConfigError([
-      `${loaded.file}: redis: expected redis.url, redis.cluster or redis.sentinel (or REDIS_URL), got none`,
+      `${path.basename(loaded.file)}: redis: expected redis.url, redis.cluster or redis.sentinel (or REDIS_URL), got none`,
     ]);
   }
   return loaded;
@@ -129,7 +127,7 @@ async function start(
   health.set('process', 'starting');
   // First, so that `/readyz` tells what the start waits for.
   if (httpPort !== undefined && definition.ownHttp === undefined) {
-    await listen(createHttp({ lifecycle, log, health, metrics }), SIDE_HTTP_HOST, httpPort);
+    await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);
   }
   const redis = await connectRedis({ settings, log, health, lifecycle });
   const clock = await startClock(redis, lifecycle);

@@ -33,7 +33,14 @@ const StopJobSchema = Type.Object({
   id: Type.String({ minLength: 1 }),
   droplet: Type.String({ minLength: 1 }),
   instance: Type.String({ minLength: 1 }),
-  reason: Type.Enum(['stopped', 'extra_index', 'wrong_version', 'duplicate', 'evacuation_complete', 'extra_app']),
+  reason: Type.Enum([
+    'stopped',
+    'extra_index',
+    'wrong_version',
+    'duplicate',
+    'evacuation_complete',
+    'extra_app',
+  ]),
 });
 
 const SlicesJobSchema = Type.Object({
@@ -56,12 +63,17 @@ const slicesJob = Compile(SlicesJobSchema);
 /** A job whose data nobody of ours has written so: somebody edited it by hand. It is dropped. */
 export class JobDataError extends Error {
   constructor(job: Pick<Job, 'id' | 'queueName' | 'data'>, problem: string) {
-    super(`queue ${job.queueName}, job ${job.id}: data ${problem}: ${JSON.stringify(job.data)?.slice(0, 200)}`);
+    super(
+      `queue ${job.queueName}, job ${job.id}: data ${problem}: ${JSON.stringify(job.data)?.slice(0, 200)}`,
+    );
     this.name = 'JobDataError';
   }
 }
 
-function read<T>(job: Job, schema: { Check(v: unknown): boolean; Errors(v: unknown): { instancePath: string; message: string }[] }): T {
+function read<T>(
+  job: Job,
+  schema: { Check(v: unknown): boolean; Errors(v: unknown): { instancePath: string; message: string }[] },
+): T {
   if (schema.Check(job.data)) return job.data as T;
   const first = schema.Errors(job.data)[0];
   throw new JobDataError(job, `${first?.instancePath ?? ''} ${first?.message ?? 'does not fit'}`.trim());
@@ -75,7 +87,12 @@ export const readStopJob = (job: Job): StopJob => read(job, stopJob);
 export const readSlicesJob = (job: Job): SlicesJob => read(job, slicesJob);
 
 /** A queue to put jobs into. Finished jobs leave at once, so that their ids can be used again. */
-export function openQueue(redis: RedisConnections, lifecycle: Lifecycle, log: Logger, name: QueueName): Queue {
+export function openQueue(
+  redis: RedisConnections,
+  lifecycle: Lifecycle,
+  log: Logger,
+  name: QueueName,
+): Queue {
   const queue = new Queue(name, {
     connection: redis.dedicated(`queue ${name}`) as unknown as ConnectionOptions,
     prefix: redis.keys.queuePrefix,

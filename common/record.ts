@@ -1,15 +1,6 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type {
-  Desired,
-  Droplet,
-  Exit,
-  ExitReason,
-  Instance,
-  Outcome,
-  PendingStop,
-  Slot,
-} from './droplet.ts';
+import type { Desired, Droplet, Exit, ExitReason, Instance, Outcome, PendingStop, Slot } from './droplet.ts';
 import { FIELD } from './schema.ts';
 
 /**
@@ -199,6 +190,7 @@ const SlotJson = Compile(
     flapping: Type.Boolean(),
     lastCrashS: Type.Optional(Type.Number()),
     lastCrashMs: Type.Optional(Type.Number()),
+    held: Type.Optional(Type.String()),
     start: Type.Optional(
       Type.Object({
         id: Type.String(),
@@ -217,6 +209,7 @@ const StopJson = Compile(
     id: Type.String(),
     reason: Type.String(),
     decidedMs: Type.Number(),
+    held: Type.Optional(Type.String()),
   }),
 );
 

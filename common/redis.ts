@@ -65,7 +65,7 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
 
 function open(where: Settings['redis'], extra: { enableAutoPipelining?: boolean }): RedisClient {
   const retry = (times: number) => Math.min(50 * times, RETRY_AT_MOST_MS);
-  const options = { maxRetriesPerRequest: null, retryStrategy: retry, keepAlive: 10_000 } as const;
+  const options = { maxRetriesPerRequest: null, retryStrategy: retry, keepAlive: 10_000, protocol: 2 } as const;
   switch (where?.kind) {
     case 'single':
       return new Redis(where.url, { ...options, ...extra });
@@ -74,7 +74,10 @@ function open(where: Settings['redis'], extra: { enableAutoPipelining?: boolean 
         ...options,
         ...extra,
         name: where.name,
-        sentinels: where.nodes.map((url) => ({ host: new URL(url).hostname, port: Number(new URL(url).port || 26379) })),
+        sentinels: where.nodes.map((url) => ({
+          host: new URL(url).hostname,
+          port: Number(new URL(url).port || 26379),
+        })),
         sentinelRetryStrategy: retry,
       });
     case 'cluster':
@@ -89,7 +92,8 @@ function watch(client: RedisClient, log: Logger, health: Health): void {
   let away: string | undefined;
   const lost = (problem: string) => {
     health.set('redis', problem);
-    if (away === undefined) log.warn({ event: 'redis_away', reason: problem }, 'Redis is away; retrying until it is back');
+    if (away === undefined)
+      log.warn({ event: 'redis_away', reason: problem }, 'Redis is away; retrying until it is back');
     away = problem;
   };
   client.on('error', (error: Error) => lost(error.message));

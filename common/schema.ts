@@ -167,7 +167,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{deas}:instances',
     type: 'hash',
-    holds: 'DEA -> how many instances its latest heartbeat lists',
+    holds: 'DEA -> how many STARTING, RUNNING or EVACUATING instances its latest heartbeat lists',
     writer: 'ingest',
     readers: 'analyzer, reporter',
     life: 'as heard',
@@ -191,7 +191,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{deas}:list:<dea>',
     type: 'hash',
-    holds: 'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored',
+    holds:
+      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored',
     writer: 'ingest',
     readers: 'ingest, analyzer',
     life: 'as heard',
@@ -224,7 +225,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:sync',
     type: 'hash',
     holds:
-      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms, accepted), failed and error, aborted, heard, rewrite, users, wanted; times in ms',
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, heard, rewrite, users, wanted; times in ms',
     writer: 'sync; wanted: whoever asks for a pass',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
@@ -232,7 +233,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{sync}:page:<n>',
     type: 'hash',
-    holds: 'the n-th bulk page: sha1, token of the next one, count, rejected, entries (digests and ids, compressed)',
+    holds:
+      'the n-th bulk page: sha1, token of the next one, count, rejected, entries (digests and ids, compressed)',
     writer: 'sync',
     readers: 'sync',
     life: 'until a complete pass has fewer pages',
@@ -256,8 +258,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:holds',
     type: 'hash',
-    holds: 'hold -> its state (JSON): mass_loss, mass_delete',
-    writer: 'analyzer (mass_loss), sync (mass_delete)',
+    holds: 'hold -> its state (JSON): mass_loss, mass_delete; release_<hold>: an operator asks for its end',
+    writer: 'analyzer (mass_loss), sync (mass_delete), command line (release_...)',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
   },

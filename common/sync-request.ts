@@ -13,7 +13,11 @@ const PASS = { id: 'pass' };
  *
  * @param queue the queue `sync`
  */
-export async function requestSync(queue: Queue, { client, keys }: RedisConnections, clock: Clock): Promise<void> {
+export async function requestSync(
+  queue: Queue,
+  { client, keys }: RedisConnections,
+  clock: Clock,
+): Promise<void> {
   // Before the job: a pass that begins on it begins after this time, and so is the one that was wanted.
   await client.hset(keys.syncState, 'wanted', clock.now());
   await queue.add('requested', {}, { deduplication: { ...PASS, keepLastIfActive: true } });

@@ -18,12 +18,15 @@ const PLAIN_ID = new RegExp(ID_CHARACTERS);
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
+/** With `u` a pair is one character, so this finds only halves. */
+const HALF_PAIR = /\p{Surrogate}/u;
+
 /** Non-empty, at most 256 bytes, no control characters, no half of a surrogate pair (it has no UTF-8). */
 export function isId(value: unknown): value is string {
   if (typeof value !== 'string') return false;
   if (PLAIN_ID.test(value)) return true;
-  if (value === '' || CONTROL.test(value) || Buffer.byteLength(value) > MAX_ID_BYTES) return false;
-  return Buffer.from(value).toString() === value;
+  if (value === '' || CONTROL.test(value) || HALF_PAIR.test(value)) return false;
+  return Buffer.byteLength(value) <= MAX_ID_BYTES;
 }
 
 export function isIndex(value: unknown): value is number {

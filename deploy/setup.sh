@@ -109,11 +109,12 @@ apt_install='
   printf "#!/bin/sh\nexit 101\n" >"$policy"
   chmod 755 "$policy"
   apt-get -qq update || echo "setup: apt-get update failed, trying with the package lists that are here"
-  apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@" >/dev/null
+  if ! said=$(apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install "$@" 2>&1); then
+    echo "$said"
+    exit 1
+  fi
   for service in "$@"; do
-    if command -v deb-systemd-helper >/dev/null 2>&1; then
-      deb-systemd-helper disable "$service.service" >/dev/null 2>&1 || true
-    fi
+    if command -v systemctl >/dev/null 2>&1; then systemctl disable "$service" >/dev/null 2>&1 || true; fi
     if [ -e "/etc/init.d/$service" ]; then update-rc.d "$service" disable >/dev/null 2>&1 || true; fi
   done
 '

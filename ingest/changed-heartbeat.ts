@@ -45,10 +45,13 @@ export async function storeChangedHeartbeat(
   });
   await scripts.deaFinish(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount],
-    [at, dea, raw.digest, heartbeat.entries.length],
+    [at, dea, raw.digest, heartbeat.entries.filter(({ state }) => RUNS.has(state)).length],
   );
   return { droplets, stale: false };
 }
+
+/** States of an instance that is there: the others are reports of one that was. */
+const RUNS: ReadonlySet<string> = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
 
 /** Length of a fingerprint: 48 bits of SHA-1, of the few instances that a droplet ever has on one DEA. */
 const FINGERPRINT = 8;
@@ -103,13 +106,18 @@ async function writeDroplets(
     const slice = keys.sliceOf(droplet);
     let call = bySlice.get(slice);
     if (call === undefined) {
-      call = { keys: [keys.due(slice)], args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due] };
+      call = {
+        keys: [keys.due(slice)],
+        args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due],
+      };
       bySlice.set(slice, call);
     }
     call.keys.push(keys.droplet(droplet), keys.indexOf(droplet));
     call.args.push(droplet, listed.length);
     for (const entry of listed) call.args.push(entry.instance, heardToText({ ...entry, dea }));
   }
-  const changed = await Promise.all([...bySlice.values()].map((call) => scripts.dropletsHeard(call.keys, call.args)));
+  const changed = await Promise.all(
+    [...bySlice.values()].map((call) => scripts.dropletsHeard(call.keys, call.args)),
+  );
   return changed.reduce((sum, count) => sum + count, 0);
 }

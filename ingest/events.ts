@@ -40,5 +40,15 @@ export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet
 }
 
 async function tell({ client, keys }: RedisConnections, kind: EventKind, droplet: string): Promise<void> {
-  await client.xadd(keys.events(keys.sliceOf(droplet)), 'MAXLEN', '~', STREAM_LENGTH, '*', 'kind', kind, 'droplet', droplet);
+  await client.xadd(
+    keys.events(keys.sliceOf(droplet)),
+    'MAXLEN',
+    '~',
+    STREAM_LENGTH,
+    '*',
+    'kind',
+    kind,
+    'droplet',
+    droplet,
+  );
 }

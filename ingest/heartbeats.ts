@@ -3,8 +3,8 @@ import type { Clock } from '../common/clock.ts';
 import type { Logger } from '../common/log.ts';
 import { parseHeartbeat, tailDea } from '../common/messages.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import type { IngestMetrics } from './metrics.ts';
 import { storeChangedHeartbeat } from './changed-heartbeat.ts';
+import type { IngestMetrics } from './metrics.ts';
 
 /** A heartbeat as it came, waiting to be stored. */
 export interface RawHeartbeat {
@@ -84,7 +84,10 @@ export class HeartbeatIntake {
     this.#waiting = new Map();
     this.#storing = this.#storeBatch(batch)
       .catch((error: unknown) => {
-        this.#options.log.error({ event: 'heartbeats_not_stored', err: error, deas: batch.size }, 'heartbeats could not be stored; the next ones will be');
+        this.#options.log.error(
+          { event: 'heartbeats_not_stored', err: error, deas: batch.size },
+          'heartbeats could not be stored; the next ones will be',
+        );
       })
       .finally(() => {
         this.#storing = undefined;
@@ -118,7 +121,8 @@ export class HeartbeatIntake {
       rejected(parsed.reject, { dea });
       return;
     }
-    for (const entry of parsed.ok.rejected) rejected(entry.reason, { dea: parsed.ok.dea, entries: entry.count });
+    for (const entry of parsed.ok.rejected)
+      rejected(entry.reason, { dea: parsed.ok.dea, entries: entry.count });
     const outcome = await storeChangedHeartbeat(redis, dropletLostMs, parsed.ok, raw);
     metrics.heartbeatsChanged.inc();
     if (outcome.stale) metrics.heartbeatsOvertaken.inc();

@@ -60,7 +60,10 @@ export class Listening {
   isNews(): boolean {
     if (!this.#catchingUp && performance.now() - this.#lastTurnMs > this.#gapMs) {
       this.#catchingUp = true;
-      this.#options.log.warn({ event: 'stalled' }, 'this process was stopped for a while: heartbeats that waited are not used');
+      this.#options.log.warn(
+        { event: 'stalled' },
+        'this process was stopped for a while: heartbeats that waited are not used',
+      );
       void this.#catchUp();
     }
     return !this.#catchingUp;
@@ -85,7 +88,10 @@ export class Listening {
       await this.#say();
     } catch (error) {
       // Said again in a second; the connections tell themselves that they are lost.
-      this.#options.log.debug({ event: 'not_listening', err: error }, 'could not say that this ingestor listens');
+      this.#options.log.debug(
+        { event: 'not_listening', err: error },
+        'could not say that this ingestor listens',
+      );
     } finally {
       this.#busy = false;
     }

@@ -37,18 +37,29 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
 
   const rejected = (subject: string, reason: string, detail: Record<string, unknown> = {}) => {
     metrics.rejected.inc({ subject, reason });
-    limited.warn(`${subject} ${reason}`, { event: 'rejected', subject, reason, ...detail }, 'a message that does not fit was left out');
+    limited.warn(
+      `${subject} ${reason}`,
+      { event: 'rejected', subject, reason, ...detail },
+      'a message that does not fit was left out',
+    );
   };
   const inHand = new Set<Promise<unknown>>();
   const handle = (subject: string, work: Promise<unknown>) => {
     const done = work
-      .catch((error: unknown) => log.error({ event: 'not_stored', subject, err: error }, 'a message could not be stored'))
+      .catch((error: unknown) =>
+        log.error({ event: 'not_stored', subject, err: error }, 'a message could not be stored'),
+      )
       .finally(() => inHand.delete(done));
     inHand.add(done);
   };
 
   const heartbeats = new HeartbeatIntake({
-    redis, clock, log, metrics, ccPartition, dropletLostMs,
+    redis,
+    clock,
+    log,
+    metrics,
+    ccPartition,
+    dropletLostMs,
     rejected: (reason, detail) => rejected(SUBJECTS.heartbeat, reason, detail),
   });
   const listening = new Listening({ id: randomUUID(), bus, redis, clock, log, lifecycle, dropletLostMs });

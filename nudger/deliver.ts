@@ -4,7 +4,6 @@ import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
 import type { DeaLiveness, Droplet, Holds, Outcome, StartReason, StopReason } from '../common/droplet.ts';
 import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
-import type { StartMessage, StopMessage } from '../common/policy/check.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDeas, readDroplets } from '../common/state.ts';
@@ -13,7 +12,10 @@ import type { Gate } from './gate.ts';
 import type { NudgerMetrics } from './metrics.ts';
 
 /** What the second look says: send this, drop it, or it is not due yet. */
-export type Checked = { send: StartMessage | StopMessage; reason: StartReason | StopReason } | { drop: string } | { wait: number };
+export type Checked =
+  | { send: string; reason: StartReason | StopReason }
+  | { drop: string }
+  | { wait: number };
 
 /** A start or a stop on its way out. */
 export interface Delivery {
@@ -91,7 +93,10 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
     await publish(delivery, checked, options);
     return undefined;
   }
-  log.warn({ event: 'not_settled', id: delivery.id, tries: TRIES }, 'the record changed at every try; asked again later');
+  log.warn(
+    { event: 'not_settled', id: delivery.id, tries: TRIES },
+    'the record changed at every try; asked again later',
+  );
   return undefined;
 }
 
@@ -122,7 +127,15 @@ async function settle(
   const lookAgainMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
   const settled = await scripts.settle(
     [keys.droplet(droplet.id), keys.due(slice), keys.decisions(slice)],
-    [droplet.id, droplet.rev, delivery.id, JSON.stringify(outcome), lookAgainMs, LOG_LENGTH, JSON.stringify(entry)],
+    [
+      droplet.id,
+      droplet.rev,
+      delivery.id,
+      JSON.stringify(outcome),
+      lookAgainMs,
+      LOG_LENGTH,
+      JSON.stringify(entry),
+    ],
   );
   return settled === 1;
 }
@@ -140,12 +153,19 @@ async function publish(
     return;
   }
   try {
-    bus.publish(subject, JSON.stringify(checked.send), { [HEADERS.messageId]: id, [HEADERS.decision]: id, [HEADERS.reason]: reason });
+    bus.publish(subject, checked.send, {
+      [HEADERS.messageId]: id,
+      [HEADERS.decision]: id,
+      [HEADERS.reason]: reason,
+    });
     await bus.flush();
     metrics.sent.inc({ kind: subject, reason });
   } catch (error) {
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
     metrics.unconfirmed.inc({ kind: subject });
-    log.warn({ event: 'unconfirmed', subject, id, err: error }, 'NATS was lost while this was sent; it may have arrived');
+    log.warn(
+      { event: 'unconfirmed', subject, id, err: error },
+      'NATS was lost while this was sent; it may have arrived',
+    );
   }
 }

@@ -1,7 +1,15 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
+import { startMessage, stopMessage } from '../common/messages.ts';
 import { checkStart, checkStop } from '../common/policy/check.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { JobDataError, openWorker, readStartJob, readStopJob, type StartJob, type StopJob } from '../common/queues.ts';
+import {
+  JobDataError,
+  openWorker,
+  readStartJob,
+  readStopJob,
+  type StartJob,
+  type StopJob,
+} from '../common/queues.ts';
 import { SUBJECTS } from '../common/subjects.ts';
 import { type Delivery, deliver } from './deliver.ts';
 import { Gate } from './gate.ts';
@@ -35,7 +43,10 @@ export async function startNudger(context: ProcessContext): Promise<void> {
       const pending = droplet.slots.get(job.index)?.start;
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
-    check: (droplet, deas, holds, nowMs) => checkStart(droplet, job, deas, holds, nowMs, policy),
+    check: (droplet, deas, holds, nowMs) => {
+      const checked = checkStart(droplet, job, deas, holds, nowMs, policy);
+      return 'send' in checked ? { ...checked, send: startMessage(checked.send) } : checked;
+    },
   });
   const stop = (job: StopJob): Delivery => ({
     id: job.id,
@@ -46,7 +57,10 @@ export async function startNudger(context: ProcessContext): Promise<void> {
       const pending = droplet.stops.get(job.instance);
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
-    check: (droplet, deas, holds, nowMs) => checkStop(droplet, job, deas, holds, nowMs, policy),
+    check: (droplet, deas, holds, nowMs) => {
+      const checked = checkStop(droplet, job, deas, holds, nowMs, policy);
+      return 'send' in checked ? { ...checked, send: stopMessage(checked.send) } : checked;
+    },
   });
 
   const processor =
@@ -71,7 +85,14 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const concurrency = AT_ONCE;
   const limiter = { max: settings.startsPerPeriod, duration: settings.startsPeriodMs };
   const starts = processor((job) => start(readStartJob(job)));
-  openWorker(redis, lifecycle, log, 'stops', processor((job) => stop(readStopJob(job))), { concurrency });
+  openWorker(
+    redis,
+    lifecycle,
+    log,
+    'stops',
+    processor((job) => stop(readStopJob(job))),
+    { concurrency },
+  );
   openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency });
   openWorker(redis, lifecycle, log, 'starts', starts, { concurrency, limiter });
 }

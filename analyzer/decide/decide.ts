@@ -30,7 +30,7 @@ export function decide(
   settings: PolicySettings,
 ): Decided {
   return isHealthy(droplet, deas, now, settings)
-    ? NOTHING
+    ? nothing(droplet)
     : decideInFull(droplet, deas, holds, now, settings);
 }
 
@@ -48,6 +48,11 @@ const NOTHING: Decided = Object.freeze({
   remove: false,
   changed: false,
 });
+
+function nothing({ handledExits, handledUpdateMs }: Droplet): Decided {
+  if (handledExits === 0 && handledUpdateMs === undefined) return NOTHING;
+  return { ...NOTHING, handledExits, handledUpdateMs };
+}
 
 /** Indices that fit the bits of a small integer. */
 const MOST_BITS = 31;

@@ -31,7 +31,8 @@ export function takeEvents(scene: Scene): Events {
   }
   if (droplet.exits.length === 0) return events;
   const news = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
-  const waits = updateRequired(droplet, holds);
+  const waits = news.length > 0 && updateRequired(droplet, holds);
+  if (waits) scene.lookSoon();
   for (const exit of news) {
     const concerned = exit.version === droplet.desired?.version;
     if (concerned && isWantedAsLastKnown(droplet, exit.index, holds)) {

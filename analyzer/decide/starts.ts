@@ -6,7 +6,7 @@
  *
  * so it has at most one start on its way.
  */
-import type { Exit, Slot, StartReason } from '../../common/droplet.ts';
+import type { Exit, HoldName, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
 import { isGivenUp, restartDueMs } from '../../common/policy/flapping.ts';
 import { holdOnStart } from '../../common/policy/holds.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
@@ -31,7 +31,8 @@ export function decideStarts(scene: Scene, events: Events): void {
   }
   if (wanted === 0 && sight.droplet.goneMs !== undefined && sight.holds.massDelete) {
     for (const index of indicesOf(scene, events)) {
-      if (!sight.live.has(index)) decideStart(scene, index, events);
+      const asBefore = isWantedAsLastKnown(sight.droplet, index, sight.holds);
+      if (asBefore && !sight.live.has(index)) decideStart(scene, index, events);
     }
   }
   for (const slot of slots.all()) tidySlot(scene, slot);
@@ -50,56 +51,59 @@ function indicesOf({ sight, slots }: Scene, events: Events): Set<number> {
 }
 
 /** Takes a waiting start back: it is logged, and its job need not be kept. */
-export function cancelStart(scene: Scene, { index, version, start }: Slot, why: DropReason): void {
+export function cancelStart(
+  scene: Scene,
+  { index, version, start }: Pick<Slot, 'index' | 'version' | 'start'>,
+  why: DropReason,
+): void {
   if (start === undefined || scene.sight.droplet.outcomes.has(start.id)) return;
   const { id, reason } = start;
   scene.decisions.push({ kind: 'cancel', what: 'start', id, index, version, reason, why });
 }
 
-/** Ends a start that is over, and otherwise sees to it that its end is noticed. */
-function settleStart(scene: Scene, { index, version, start }: Slot, events: Events): void {
-  if (start === undefined) return;
+/** Ends the slot's start if it is over, and otherwise sees to it that its end is noticed. */
+function settleStart(scene: Scene, slot: Slot, events: Events): void {
+  if (slot.start === undefined) return;
+  if (isStartOver(scene, slot, slot.start, events)) delete scene.slots.edit(slot.index, slot.version).start;
+}
+
+function isStartOver(scene: Scene, slot: Slot, start: PendingStart, events: Events): boolean {
   const { droplet, live, now, settings } = scene.sight;
   const outcome = droplet.outcomes.get(start.id);
-  const end = () => {
-    delete scene.slots.edit(index, version).start;
-  };
   if (outcome === undefined) {
-    const why = whyCancel(scene, index);
-    if (why === undefined) return remind(scene, index);
-    cancelStart(scene, { index, version, crashes: 0, flapping: false, start }, why);
-    end();
-  } else if (outcome.outcome === 'dropped' || live.has(index)) {
-    end();
-  } else {
-    const exit = exitSince(scene, index, outcome.atMs);
-    if (exit !== undefined) addEvent(exit, events);
-    const lostMs = outcome.atMs + settings.dropletLostMs;
-    if (exit !== undefined || wasHeardSince(scene, index, outcome.atMs) || now > lostMs) end();
-    else scene.look(lostMs + 1);
+    const why = whyCancel(scene, slot, start);
+    if (why === undefined) remind(scene, slot, start);
+    else cancelStart(scene, slot, why);
+    return why !== undefined;
   }
+  if (outcome.outcome === 'dropped' || live.has(slot.index)) return true;
+  const exit = exitSince(scene, slot.index, outcome.atMs);
+  if (exit !== undefined) addEvent(exit, events);
+  const lostMs = outcome.atMs + settings.dropletLostMs;
+  if (exit !== undefined || wasHeardSince(scene, slot.index, outcome.atMs) || now > lostMs) return true;
+  scene.look(lostMs + 1);
+  return false;
 }
 
 /** Why a start that waits is no longer right. */
-function whyCancel({ sight, slots }: Scene, index: number): DropReason | undefined {
+function whyCancel({ sight }: Scene, slot: Slot, start: PendingStart): DropReason | undefined {
   const { droplet, holds, live, now, settings } = sight;
-  const slot = slots.get(index);
   const wanted =
-    slot?.start?.reason === 'missing' ? isWanted(droplet, index) : isWantedAsLastKnown(droplet, index, holds);
+    start.reason === 'missing'
+      ? isWanted(droplet, slot.index)
+      : isWantedAsLastKnown(droplet, slot.index, holds);
   if (!wanted) return 'not_wanted';
-  if (live.has(index)) return 'live';
-  return slot !== undefined && isGivenUp(slot, now, settings) ? 'given_up' : undefined;
+  if (live.has(slot.index)) return 'live';
+  return isGivenUp(slot, now, settings) ? 'given_up' : undefined;
 }
 
 /** A start waits without a time limit; every now and then its job is made sure of. */
-function remind(scene: Scene, index: number): void {
+function remind(scene: Scene, slot: Slot, start: PendingStart): void {
   const { now, settings } = scene.sight;
-  const slot = scene.slots.get(index);
-  if (slot?.start === undefined) return;
-  const { decidedMs, dueMs } = slot.start;
+  const { decidedMs, dueMs } = start;
   const lostMs = settings.dropletLostMs;
   const from = dueMs === undefined ? decidedMs + lostMs : Math.max(dueMs, decidedMs) + RESTART_SAFETY_MS;
-  if (now >= from) scene.ensure.push(orderOf(scene, slot, slot.start));
+  if (now >= from) scene.ensure.push(orderOf(scene, slot, start));
   scene.look(now < from ? from : from + lostMs * (Math.floor((now - from) / lostMs) + 1));
 }
 
@@ -130,34 +134,43 @@ function wasHeardSince({ sight }: Scene, index: number, sentMs: number): boolean
 /** Decides about a slot without a live instance. */
 function decideStart(scene: Scene, index: number, events: Events): void {
   const { sight, slots } = scene;
-  const { now, settings, droplet } = sight;
+  const { now, settings } = sight;
   const slot = slots.get(index);
   if (slot !== undefined && isGivenUp(slot, now, settings)) {
     scene.look((slot.lastCrashMs ?? now) + settings.flappingTimeoutMs + 1);
-    return setHeld(scene, index, undefined);
+    setHeld(scene, index, undefined);
+    return;
   }
   const evacuated = events.evacuated.has(index) || sight.evacuating.has(index);
   if (slot?.start !== undefined) {
-    if (evacuated) lift(scene, slot);
+    if (evacuated) lift(scene, slot, slot.start);
     return;
   }
   const need = neededStart(scene, index, slot, events, evacuated);
-  if (need === undefined) return setHeld(scene, index, undefined);
-  const hold = holdOnStart(sight, need.reason, index);
-  if (hold !== undefined) return setHeld(scene, index, { hold, reason: need.reason });
+  const hold = need === undefined ? undefined : holdOnStart(sight, need.reason, index);
+  if (need === undefined || hold === undefined) setHeld(scene, index, undefined);
+  else setHeld(scene, index, { hold, reason: need.reason });
+  if (need !== undefined && hold === undefined) order(scene, index, need);
+}
 
-  const version = droplet.desired?.version ?? '';
-  const draft = slots.edit(index, version);
-  delete draft.held;
-  draft.start = {
+interface Need {
+  reason: StartReason;
+  dueMs?: number;
+}
+
+/** The start is decided. */
+function order(scene: Scene, index: number, { reason, dueMs }: Need): void {
+  const { droplet, now } = scene.sight;
+  const slot = scene.slots.edit(index, droplet.desired?.version ?? '');
+  slot.start = {
     id: decisionId(droplet, `start-${index}`, now),
-    reason: need.reason,
-    priority: START_PRIORITY[need.reason],
+    reason,
+    priority: START_PRIORITY[reason],
     decidedMs: now,
-    ...(need.dueMs === undefined ? {} : { dueMs: need.dueMs }),
+    ...(dueMs === undefined ? {} : { dueMs }),
   };
-  scene.decisions.push(orderOf(scene, draft, draft.start));
-  remind(scene, index);
+  scene.decisions.push(orderOf(scene, slot, slot.start));
+  remind(scene, slot, slot.start);
 }
 
 /** The start that the slot needs, and why; undefined if none, or not yet. */
@@ -167,7 +180,7 @@ function neededStart(
   slot: Slot | undefined,
   events: Events,
   evacuated: boolean,
-): { reason: StartReason; dueMs?: number } | undefined {
+): Need | undefined {
   const { droplet, now, settings } = scene.sight;
   const crashed = events.crashed.has(index);
   if (slot?.flapping) {
@@ -185,11 +198,11 @@ function neededStart(
   return undefined;
 }
 
-/** While a start waits only an evacuation changes it: it becomes urgent, and is then held by no more than one. */
-function lift(scene: Scene, { index, version, start }: Slot): void {
-  if (start === undefined || start.priority === 'high' || scene.sight.droplet.outcomes.has(start.id)) return;
-  const draft = scene.slots.edit(index, version);
-  draft.start = { ...start, reason: 'evacuated', priority: 'high' };
+/** While a start waits only an evacuation changes it: it becomes urgent, and no hold keeps it back any more. */
+function lift(scene: Scene, { index, version }: Slot, start: PendingStart): void {
+  if (start.priority === 'high' || scene.sight.droplet.outcomes.has(start.id)) return;
+  const lifted: PendingStart = { ...start, reason: 'evacuated', priority: 'high' };
+  scene.slots.edit(index, version).start = lifted;
   scene.decisions.push({
     kind: 'lift',
     id: start.id,
@@ -201,13 +214,13 @@ function lift(scene: Scene, { index, version, start }: Slot): void {
   });
 }
 
-function orderOf(scene: Scene, slot: Slot, start: NonNullable<Slot['start']>): StartDecision {
+function orderOf(scene: Scene, { index, version }: Slot, start: PendingStart): StartDecision {
   const { id, reason, priority, dueMs } = start;
   return {
     kind: 'start',
     id,
-    index: slot.index,
-    version: slot.version,
+    index,
+    version,
     reason,
     priority,
     queuePriority: queuePriority(priority, missingShare(scene)),
@@ -228,7 +241,7 @@ function missingShare({ sight }: Scene): number {
 function setHeld(
   scene: Scene,
   index: number,
-  held: { hold: NonNullable<Slot['held']>; reason: StartReason } | undefined,
+  held: { hold: HoldName; reason: StartReason } | undefined,
 ): void {
   const before = scene.slots.get(index)?.held;
   const { droplet, now } = scene.sight;
@@ -237,9 +250,7 @@ function setHeld(
     if (before !== undefined) delete scene.slots.edit(index, version).held;
     return;
   }
-  // The pass that ends it is on its way and takes about a second.
-  if (held.hold === 'update_required') scene.look(now + 1000);
-  else scene.lookSoon();
+  scene.lookSoon();
   if (before === held.hold) return;
   scene.slots.edit(index, version).held = held.hold;
   const id = decisionId(droplet, `held-${index}`, now);
@@ -259,10 +270,10 @@ function watchSilence(scene: Scene, index: number): void {
 
 /** A slot leaves FLAPPING when it runs again, or has not crashed for long; one with nothing to remember is forgotten. */
 function tidySlot(scene: Scene, { index, version, crashes, lastCrashMs, flapping, held, start }: Slot): void {
-  const { live, now, settings } = scene.sight;
+  const { droplet, holds, live, now, settings } = scene.sight;
   const isLive = live.has(index);
-  if (held !== undefined && (isLive || index >= wantedIndices(scene.sight.droplet))) {
-    if (isLive || !scene.sight.holds.massDelete) delete scene.slots.edit(index, version).held;
+  if (held !== undefined && (isLive || !isWantedAsLastKnown(droplet, index, holds))) {
+    delete scene.slots.edit(index, version).held;
   }
   const timeoutMs = settings.flappingTimeoutMs;
   if (flapping) {

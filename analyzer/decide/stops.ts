@@ -4,6 +4,7 @@ import { acceptsStop } from '../../common/policy/controller.ts';
 import { holdOnStop } from '../../common/policy/holds.ts';
 import { countRunning } from '../../common/policy/running.ts';
 import {
+  doOthersLeave,
   duplicatesWait,
   extraAppDueMs,
   isStopOnItsWay,
@@ -27,17 +28,19 @@ export function decideStops(scene: Scene): ReadonlyMap<string, PendingStop> {
   cancelGone(scene, next);
 
   let staysRunning = countRunning(sight, onTheirWay);
+  let othersLeave = doOthersLeave(sight, onTheirWay);
   for (const found of surplus(sight, onTheirWay)) {
     const { instance, standing } = found;
-    const counts = standing === 'RUNNING' && instance.version === sight.droplet.desired?.version;
-    const stays = counts ? staysRunning - 1 : staysRunning;
-    if (!acceptsStop(sight.droplet, instance, stays)) continue;
+    const isCurrent = instance.version === sight.droplet.desired?.version;
+    const stays = standing === 'RUNNING' && isCurrent ? staysRunning - 1 : staysRunning;
+    if (!acceptsStop(sight.droplet, instance, stays, othersLeave)) continue;
     const hold = holdOnStop(sight, found.reason);
     if (hold !== undefined) {
       remember(scene, found, hold, next);
       continue;
     }
     staysRunning = stays;
+    othersLeave ||= !isCurrent;
     next.set(instance.guid, decide(scene, found));
     scene.look(sight.now + sight.settings.dropletLostMs);
   }
@@ -62,7 +65,10 @@ function keep(scene: Scene, guid: string, next: Map<string, PendingStop>): void 
   next.set(guid, stop);
   const outcome = droplet.outcomes.get(stop.id);
   const lostMs = settings.dropletLostMs;
-  if (outcome !== undefined) return scene.look(outcome.atMs + lostMs + 1);
+  if (outcome !== undefined) {
+    scene.look(outcome.atMs + lostMs + 1);
+    return;
+  }
   const waited = now - stop.decidedMs;
   if (waited >= lostMs) scene.ensure.push(orderOf(scene, stop));
   scene.look(stop.decidedMs + lostMs * (Math.max(0, Math.floor(waited / lostMs)) + 1));
@@ -87,8 +93,7 @@ function cancelGone(scene: Scene, next: ReadonlyMap<string, PendingStop>): void 
 function remember(scene: Scene, found: Surplus, hold: HoldName, next: Map<string, PendingStop>): void {
   const { droplet, now } = scene.sight;
   const { guid, index, version } = found.instance;
-  if (hold === 'update_required') scene.look(now + 1000);
-  else scene.lookSoon();
+  scene.lookSoon();
   const before = droplet.stops.get(guid);
   if (before?.held === hold && before.reason === found.reason) {
     next.set(guid, before);

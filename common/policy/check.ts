@@ -12,8 +12,10 @@ import type { DropReason } from './reasons.ts';
 import { countRunning, runningForStart, runningForStop } from './running.ts';
 import type { PolicySettings } from './settings.ts';
 import { see } from './sight.ts';
-import { stopsOnTheirWay, surplus } from './stops.ts';
+import { doOthersLeave, stopsOnTheirWay, surplus } from './stops.ts';
 import { hasHadItsTimeMs, isDesired, isWanted, isWantedAsLastKnown } from './wanted.ts';
+
+export type { StartMessage, StopMessage } from '../outgoing.ts';
 
 /** What a second look finds. `reason` may be another than at the decision: an evacuation lifts a waiting start. */
 export type StartCheck =
@@ -94,7 +96,7 @@ export function checkStop(
   const hold = holdOnStop(sight, reason);
   if (hold !== undefined) return { drop: `held:${hold}` };
   const staysRunning = countRunning(sight, new Set([...others, instance.guid]));
-  if (!acceptsStop(droplet, instance, staysRunning)) return { drop: 'refused' };
+  if (!acceptsStop(droplet, instance, staysRunning, doOthersLeave(sight, others))) return { drop: 'refused' };
   const desired = isDesired(droplet) ? droplet.desired : undefined;
   const send: StopMessage = {
     droplet: droplet.id,

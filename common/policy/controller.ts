@@ -15,9 +15,16 @@ export function acceptsStart(droplet: Droplet, version: string, index: number, r
  * live version, and touches another version only while the live one runs.
  *
  * @param staysRunning RUNNING instances of the live version that stay after this stop
+ * @param othersLeave another version is being stopped, for which one of the live version must stay RUNNING
  */
-export function acceptsStop(droplet: Droplet, instance: Instance, staysRunning: number): boolean {
+export function acceptsStop(
+  droplet: Droplet,
+  instance: Instance,
+  staysRunning: number,
+  othersLeave = false,
+): boolean {
   const { desired } = droplet;
   if (desired === undefined || !isDesired(droplet) || desired.state !== 'STARTED') return true;
-  return instance.version === desired.version ? staysRunning >= desired.instances : staysRunning > 0;
+  if (instance.version !== desired.version) return staysRunning > 0;
+  return staysRunning >= Math.max(desired.instances, othersLeave ? 1 : 0);
 }

@@ -34,8 +34,8 @@ export function stopsOnTheirWay(sight: Sight, except?: string): Set<string> {
 }
 
 /**
- * All surplus instances whose stop is not on its way yet, in the order in which they should go: what is not
- * RUNNING first, because the controller counts RUNNING ones; then from the highest index down.
+ * All surplus instances whose stop is not on its way yet, in the order in which they should go: other versions first,
+ * then what is not RUNNING, because the controller counts RUNNING ones; then from the highest index down.
  */
 export function surplus(sight: Sight, onTheirWay: ReadonlySet<string>): Surplus[] {
   const found: Surplus[] = [];
@@ -50,7 +50,16 @@ export function surplus(sight: Sight, onTheirWay: ReadonlySet<string>): Surplus[
     if (victim === undefined) continue;
     found.push({ instance: victim, standing: sight.standings.get(victim) ?? 'NONE', reason: 'duplicate' });
   }
-  return found.length > 1 ? found.sort(inOrder) : found;
+  return found.length > 1 ? found.sort((a, b) => inOrder(a, b, sight.droplet.desired?.version)) : found;
+}
+
+/** Whether the stop of an instance of another than the live version is on its way. */
+export function doOthersLeave({ droplet, standings }: Sight, onTheirWay: ReadonlySet<string>): boolean {
+  if (onTheirWay.size === 0) return false;
+  for (const { guid, version } of standings.keys()) {
+    if (version !== droplet.desired?.version && onTheirWay.has(guid)) return true;
+  }
+  return false;
 }
 
 /** Whether a wanted slot has copies that must be listed more often before one of them may be stopped. */
@@ -127,7 +136,9 @@ function knownLongEnough(copies: readonly Instance[], deas: Deas): boolean {
   });
 }
 
-function inOrder(a: Surplus, b: Surplus): number {
+function inOrder(a: Surplus, b: Surplus, liveVersion: string | undefined): number {
+  const aOther = a.instance.version !== liveVersion;
+  if (aOther !== (b.instance.version !== liveVersion)) return aOther ? -1 : 1;
   const aRuns = a.standing === 'RUNNING';
   if (aRuns !== (b.standing === 'RUNNING')) return aRuns ? 1 : -1;
   if (a.instance.index !== b.instance.index) return b.instance.index - a.instance.index;

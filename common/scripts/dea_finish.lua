@@ -1,6 +1,6 @@
 -- Ends what dea_begin began, once all droplets are written.
 -- KEYS  1 digest hash, 2 the DEA's list hash, 3 instances hash
--- ARGV  1 the time given to dea_begin (ms), 2 DEA, 3 digest, 4 how many instances it lists
+-- ARGV  1 the time given to dea_begin (ms), 2 DEA, 3 digest, 4 how many running instances it lists
 -- Returns 1, or 0 if a newer heartbeat has begun since: that one then writes everything itself.
 if redis.call('HGET', KEYS[2], 'at') ~= ARGV[1] then
   return 0

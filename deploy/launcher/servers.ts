@@ -123,7 +123,8 @@ async function ready(
   let silentSinceMs = performance.now();
   while (exit === undefined) {
     if (signal?.aborted) return 'no longer wanted';
-    const answer = await probe();
+    // A probe of somebody else's port may take its time; our server's end does not wait for it.
+    const answer = await Promise.race([probe(), server.exited]);
     if (answer === 'ready') return undefined;
     if (answer === 'busy') silentSinceMs = performance.now();
     if (performance.now() - silentSinceMs > SILENT_AT_MOST_MS) return 'does not answer';

@@ -30,7 +30,11 @@ export async function retried<T>(request: () => Promise<T>, options: RetryOption
       options.failed(error, tries);
       if (!error.retryable) throw new PassFailedError(error.reason, error.message, { cause: error });
       if (tries === TRIES) {
-        throw new PassFailedError(error.reason, `${TRIES} tries in a row failed, the last: ${error.message}`, { cause: error });
+        throw new PassFailedError(
+          error.reason,
+          `${TRIES} tries in a row failed, the last: ${error.message}`,
+          { cause: error },
+        );
       }
       // The first 401 most often means new credentials, and those are asked for at once.
       if (error.reason === 'unauthorized' && tries === 1) continue;

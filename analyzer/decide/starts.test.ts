@@ -1,0 +1,422 @@
+import { describe, expect, it } from 'vitest';
+import type { Droplet, Exit, Holds, Instance, Outcome, PendingStart } from '../../common/droplet.ts';
+import type { Deas } from '../../common/policy/liveness.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  holds,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  SETTINGS,
+  slot,
+} from '../../common/policy/testing.ts';
+import { type Decided, decide } from './decide.ts';
+import { applied } from './testing.ts';
+
+interface World {
+  deas?: Deas;
+  holds?: Partial<Holds>;
+  now?: number;
+}
+
+function look(d: Droplet, world: World = {}): Decided {
+  return decide(d, world.deas ?? deas(), holds(world.holds), world.now ?? NOW, SETTINGS);
+}
+
+/** `reason index priority` of each start decided. */
+function starts(d: Droplet, world: World = {}): string[] {
+  return look(d, world).decisions.flatMap((x) =>
+    x.kind === 'start' ? [`${x.reason} ${x.index} ${x.priority}`] : [],
+  );
+}
+
+const kinds = (decided: Decided) => decided.decisions.map((d) => d.kind);
+
+function waiting(over: Partial<PendingStart> = {}): PendingStart {
+  return { id: 'd1', reason: 'missing', priority: 'normal', decidedMs: NOW - 5 * SECOND, ...over };
+}
+
+const sent = (agoMs: number, id = 'd1'): Outcome => ({ id, outcome: 'sent', atMs: NOW - agoMs });
+const silent = (agoMs: number) =>
+  deas({ 'dea-1': { heardMs: NOW - agoMs, previousMs: NOW - agoMs - 10_000 } });
+
+describe('missing', () => {
+  it.each<[string, Droplet, World, string[]]>([
+    ['wanted, nothing there', droplet(), {}, ['missing 0 normal']],
+    [
+      'each missing index by itself',
+      droplet({ desired: desired({ instances: 3 }), instances: [instance('a', { index: 1 })] }),
+      {},
+      ['missing 0 normal', 'missing 2 normal'],
+    ],
+    ['RUNNING', droplet({ instances: [instance('a')] }), {}, []],
+    ['STARTING', droplet({ instances: [instance('a', { state: 'STARTING' })] }), {}, []],
+    ['only CRASHED', droplet({ instances: [instance('a', { state: 'CRASHED' })] }), {}, ['missing 0 normal']],
+    [
+      'only RESUMING',
+      droplet({ instances: [instance('a', { state: 'RESUMING' })] }),
+      {},
+      ['missing 0 normal'],
+    ],
+    [
+      'only another version',
+      droplet({ instances: [instance('a', { version: 'v0' })] }),
+      {},
+      ['missing 0 normal'],
+    ],
+    [
+      'the DEA silent for exactly droplet_lost',
+      droplet({ instances: [instance('a')] }),
+      { deas: silent(LOST) },
+      [],
+    ],
+    [
+      'the DEA silent for longer',
+      droplet({ instances: [instance('a')] }),
+      { deas: silent(LOST + 1) },
+      ['missing 0 normal'],
+    ],
+    ['the DEA forgotten', droplet({ instances: [instance('a')] }), { deas: new Map() }, ['missing 0 normal']],
+    [
+      'the DEA not known yet, the instance just heard',
+      droplet({ instances: [instance('a', { firstHeardMs: NOW - SECOND })] }),
+      { deas: new Map() },
+      [],
+    ],
+    [
+      'off the list for droplet_lost',
+      droplet({ instances: [instance('a', { lastListedMs: NOW - LOST })] }),
+      {},
+      [],
+    ],
+    [
+      'off the list for longer',
+      droplet({ instances: [instance('a', { lastListedMs: NOW - LOST - 1 })] }),
+      {},
+      ['missing 0 normal'],
+    ],
+    ['STOPPED', droplet({ desired: desired({ state: 'STOPPED' }) }), {}, []],
+    ['PENDING', droplet({ desired: desired({ packageState: 'PENDING' }) }), {}, []],
+    ['FAILED', droplet({ desired: desired({ packageState: 'FAILED' }) }), {}, []],
+    ['no instances wanted', droplet({ desired: desired({ instances: 0 }) }), {}, []],
+    ['desired state unknown', droplet({ desired: undefined }), {}, []],
+    ['gone from the desired state', droplet({ goneMs: NOW - SECOND }), {}, []],
+    ['first seen less than droplet_lost ago', droplet({ firstSeenMs: NOW - LOST + 1 }), {}, []],
+    ['first seen droplet_lost ago', droplet({ firstSeenMs: NOW - LOST }), {}, ['missing 0 normal']],
+    [
+      'updated less than droplet_lost ago',
+      droplet({ updatedMs: NOW - LOST + 1, handledUpdateMs: NOW - LOST + 1 }),
+      {},
+      [],
+    ],
+    ['updated droplet_lost ago', droplet({ updatedMs: NOW - LOST }), {}, ['missing 0 normal']],
+    [
+      'an instance of the slot stopped just now',
+      droplet({ exits: [exit('a', { reason: 'STOPPED' })] }),
+      {},
+      [],
+    ],
+    [
+      'an instance of the slot stopped droplet_lost ago',
+      droplet({ exits: [exit('a', { reason: 'STOPPED', atMs: NOW - LOST })] }),
+      {},
+      ['missing 0 normal'],
+    ],
+    [
+      'an exit at one index does not delay the others',
+      droplet({ desired: desired({ instances: 2 }), exits: [exit('a', { reason: 'STOPPED' })] }),
+      {},
+      ['missing 1 normal'],
+    ],
+    [
+      'an old version stopping does not delay it',
+      droplet({ exits: [exit('a', { reason: 'STOPPED', version: 'v0' })] }),
+      {},
+      ['missing 0 normal'],
+    ],
+  ])('%s', (_, d, world, expected) => {
+    expect(starts(d, world)).toEqual(expected);
+  });
+
+  it('comes back when a slot has had its time', () => {
+    const decided = look(droplet({ firstSeenMs: NOW - 10 * SECOND }));
+    expect(decided).toMatchObject({ changed: false, lookAgainMs: NOW + 20 * SECOND });
+  });
+
+  it('comes back when an unlisted instance is lost, and when a silent DEA would be', () => {
+    const unlisted = droplet({ instances: [instance('a', { lastListedMs: NOW - 10 * SECOND })] });
+    expect(look(unlisted).lookAgainMs).toBe(NOW + 20 * SECOND + 1);
+    const onSilent = droplet({ instances: [instance('a')] });
+    expect(look(onSilent, { deas: silent(20 * SECOND) }).lookAgainMs).toBe(NOW + 10 * SECOND + 1);
+  });
+
+  it('the larger the share of missing indices, the earlier within the priority', () => {
+    const priority = (d: Droplet) =>
+      look(d).decisions.map((x) => (x.kind === 'start' ? x.queuePriority : 0))[0];
+    const allGone = priority(droplet({ desired: desired({ instances: 2 }) }));
+    const halfGone = priority(droplet({ desired: desired({ instances: 2 }), instances: [instance('a')] }));
+    expect(allGone).toBeLessThan(halfGone ?? 0);
+  });
+});
+
+describe('crashed', () => {
+  const crash = (over: Partial<Exit> = {}) =>
+    droplet({ instances: [instance('a')], exits: [exit('a', over)] });
+
+  it.each<[string, Droplet, World, string[]]>([
+    ['a crash of a wanted instance', crash(), {}, ['crashed 0 low']],
+    [
+      'at once, whatever the time since first seen',
+      { ...crash(), firstSeenMs: NOW - SECOND },
+      {},
+      ['crashed 0 low'],
+    ],
+    ['of one that never showed in a heartbeat', droplet({ exits: [exit('x')] }), {}, ['crashed 0 low']],
+    ['another copy is live', { ...crash(), instances: [instance('a'), instance('b')] }, {}, []],
+    ['of a STOPPED app', { ...crash(), desired: desired({ state: 'STOPPED' }) }, {}, []],
+    ['of an app that is not staged', { ...crash(), desired: desired({ packageState: 'PENDING' }) }, {}, []],
+    ['of an unknown app', droplet({ desired: undefined, exits: [exit('a')] }), {}, []],
+    ['of a gone app', { ...crash(), goneMs: NOW - SECOND }, {}, []],
+    ['of an old version', { ...crash({ version: 'v0' }), instances: [instance('b')] }, {}, []],
+    ['of an index out of range', { ...crash({ index: 5 }), instances: [instance('b')] }, {}, []],
+    ['STOPPED is no crash', crash({ reason: 'STOPPED' }), {}, []],
+  ])('%s', (_, d, world, expected) => {
+    expect(starts(d, world)).toEqual(expected);
+  });
+
+  it('is asked for once, and the exit is done with', () => {
+    const d = crash();
+    const first = look(d);
+    expect(first.handledExits).toBe(d.exits[0]?.n);
+    expect(first.slots.get(0)).toMatchObject({ crashes: 1, lastCrashMs: NOW });
+    expect(kinds(look(applied(d, first)))).toEqual([]);
+  });
+
+  it('a late heartbeat does not make the instance live again', () => {
+    const d = { ...crash({ atMs: NOW - 2 * LOST }), handledExits: 1e9 };
+    const decided = look(d, { deas: deas({ 'dea-1': { heardMs: NOW } }) });
+    expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+  });
+
+  it('an instance still listed 2 * droplet_lost after its exit is believed again', () => {
+    const d = { ...crash({ atMs: NOW - 2 * LOST - 1 }), handledExits: 1e9 };
+    expect(starts(d, { deas: deas({ 'dea-1': { heardMs: NOW } }) })).toEqual([]);
+  });
+
+  it('a listed instance whose exit still stands is looked at when that is over', () => {
+    const d = {
+      ...crash({ atMs: NOW - 40 * SECOND }),
+      handledExits: 1e9,
+      slots: new Map([[0, slot({ start: waiting() })]]),
+    };
+    expect(look(d).lookAgainMs).toBeLessThanOrEqual(NOW + 20 * SECOND + 1);
+  });
+});
+
+describe('evacuated', () => {
+  it.each<[string, Droplet, string[]]>([
+    [
+      'DEA_SHUTDOWN',
+      droplet({ instances: [instance('a')], exits: [exit('a', { reason: 'DEA_SHUTDOWN' })] }),
+      ['evacuated 0 high'],
+    ],
+    [
+      'DEA_EVACUATION, heartbeats still saying RUNNING',
+      droplet({ instances: [instance('a')], exits: [exit('a', { reason: 'DEA_EVACUATION' })] }),
+      ['evacuated 0 high'],
+    ],
+    [
+      'EVACUATING in a heartbeat',
+      droplet({ instances: [instance('a', { state: 'EVACUATING' })] }),
+      ['evacuated 0 high'],
+    ],
+    [
+      'EVACUATING, and a live one is there',
+      droplet({ instances: [instance('a', { state: 'EVACUATING' }), instance('b', { state: 'STARTING' })] }),
+      [],
+    ],
+    [
+      'EVACUATING, not wanted',
+      droplet({
+        desired: desired({ state: 'STOPPED' }),
+        instances: [instance('a', { state: 'EVACUATING' })],
+      }),
+      [],
+    ],
+    [
+      'EVACUATING, another version',
+      droplet({ firstSeenMs: NOW, instances: [instance('a', { state: 'EVACUATING', version: 'v0' })] }),
+      [],
+    ],
+    [
+      'EVACUATING for longer than droplet_lost ago',
+      droplet({ instances: [instance('a', { state: 'EVACUATING', lastListedMs: NOW - LOST - 1 })] }),
+      ['missing 0 normal'],
+    ],
+  ])('%s', (_, d, expected) => {
+    expect(starts(d)).toEqual(expected);
+  });
+
+  it('is not delayed by the slot having its time', () => {
+    const d = droplet({ firstSeenMs: NOW, instances: [instance('a', { state: 'EVACUATING' })] });
+    expect(starts(d)).toEqual(['evacuated 0 high']);
+  });
+
+  it('lifts a waiting start to high, once', () => {
+    const d = droplet({
+      instances: [instance('a', { state: 'EVACUATING' })],
+      slots: [slot({ start: waiting({ reason: 'crashed', priority: 'low' }) })],
+    });
+    const decided = look(d);
+    expect(decided.decisions).toMatchObject([{ kind: 'lift', id: 'd1', priority: 'high' }]);
+    expect(decided.slots.get(0)?.start).toMatchObject({ id: 'd1', priority: 'high' });
+    expect(kinds(look(applied(d, decided)))).toEqual([]);
+  });
+
+  it('does not lift one that was sent, nor a pending restart', () => {
+    const evacuating = [instance('a', { state: 'EVACUATING' })];
+    const wasSent = droplet({
+      instances: evacuating,
+      slots: [slot({ start: waiting() })],
+      outcomes: [sent(SECOND)],
+    });
+    expect(kinds(look(wasSent))).toEqual([]);
+    const restart = waiting({ reason: 'flapping', priority: 'high', dueMs: NOW + SECOND });
+    const flapping = slot({ crashes: 2, lastCrashMs: NOW, flapping: true, start: restart });
+    expect(kinds(look(droplet({ instances: evacuating, slots: [flapping] })))).toEqual([]);
+  });
+});
+
+describe('a start on its way', () => {
+  const missing = (over: Partial<PendingStart> = {}, outcomes: Outcome[] = [], instances: Instance[] = []) =>
+    droplet({ slots: [slot({ start: waiting(over) })], outcomes, instances });
+
+  it('while it waits, however long, no other is decided; its job is made sure of', () => {
+    const decided = look(missing({ decidedMs: NOW - 3600 * SECOND }));
+    expect(decided.decisions).toEqual([]);
+    expect(decided.ensure).toMatchObject([{ kind: 'start', id: 'd1', reason: 'missing' }]);
+    expect(decided.changed).toBe(false);
+    expect(decided.lookAgainMs).toBe(NOW + LOST);
+    expect(look(missing()).ensure).toEqual([]);
+    expect(look(missing()).lookAgainMs).toBe(NOW + 25 * SECOND);
+  });
+
+  it('after it was sent: none for droplet_lost, then it is asked for again', () => {
+    const wait = look(missing({}, [sent(LOST)]));
+    expect(wait.decisions).toEqual([]);
+    expect(wait.lookAgainMs).toBe(NOW + 1);
+    const again = look(missing({}, [sent(LOST + 1)]));
+    expect(again.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+    expect(again.outcomesToForget).toEqual(['d1']);
+  });
+
+  it('ends when an instance is heard at the slot, and is forgotten', () => {
+    const decided = look(missing({}, [sent(5 * SECOND)], [instance('b', { firstHeardMs: NOW - SECOND })]));
+    expect(decided.decisions).toEqual([]);
+    expect(decided.slots.size).toBe(0);
+    expect(decided.outcomesToForget).toEqual(['d1']);
+  });
+
+  it('is not ended by the CRASHED trace of the instance before', () => {
+    const crashed = instance('new-guid', { state: 'CRASHED', firstHeardMs: NOW - SECOND });
+    expect(kinds(look(missing({}, [sent(5 * SECOND)], [crashed])))).toEqual([]);
+  });
+
+  it('an instance that came up and crashed is the crash it is', () => {
+    const d = missing({}, [sent(5 * SECOND)]);
+    d.exits = [exit('b', { atMs: NOW - SECOND })];
+    expect(starts(d)).toEqual(['crashed 0 low']);
+  });
+
+  it('is not ended by the exit of an instance that was there before it was sent', () => {
+    const d = missing({}, [sent(5 * SECOND)], [instance('a', { state: 'EVACUATING' })]);
+    d.exits = [exit('a', { reason: 'DEA_SHUTDOWN', atMs: NOW - SECOND })];
+    const decided = look(d);
+    expect(decided.decisions).toEqual([]);
+    expect(decided.handledExits).toBe(d.exits[0]?.n);
+  });
+
+  it('the exit of what it started, seen before it was known to be sent, is answered when it is', () => {
+    const d = missing();
+    d.exits = [exit('b', { atMs: NOW - SECOND })];
+    const first = look(d);
+    expect(first.decisions).toEqual([]);
+    const later = applied(d, first);
+    later.outcomes = new Map([['d1', sent(2 * SECOND)]]);
+    expect(starts(later)).toEqual(['crashed 0 low']);
+  });
+
+  it('dropped when leaving: the slot is decided anew at once', () => {
+    const d = missing({}, [{ id: 'd1', outcome: 'dropped', atMs: NOW, why: 'held:actual_not_fresh' }]);
+    const decided = look(d);
+    expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+    expect(decided.slots.get(0)?.start?.id).not.toBe('d1');
+    expect(decided.outcomesToForget).toEqual(['d1']);
+  });
+
+  it.each<[string, Droplet, string]>([
+    ['live again', missing({}, [], [instance('a')]), 'live'],
+    ['app stopped', { ...missing(), desired: desired({ state: 'STOPPED' }) }, 'not_wanted'],
+    ['scaled down', { ...missing(), desired: desired({ instances: 0 }) }, 'not_wanted'],
+    ['new version', { ...missing(), desired: desired({ version: 'v2' }), firstSeenMs: NOW }, 'not_wanted'],
+    [
+      'given up',
+      droplet({ slots: [slot({ crashes: 5, lastCrashMs: NOW - SECOND, flapping: true, start: waiting() })] }),
+      'given_up',
+    ],
+  ])('is taken back when it is no longer right: %s', (_, d, why) => {
+    const decided = look(d);
+    expect(decided.decisions).toMatchObject([{ kind: 'cancel', id: 'd1', why }]);
+    expect(decided.slots.get(0)?.start).toBeUndefined();
+  });
+
+  it('has an id that is unique for droplet and commit, without a colon, and no integer', () => {
+    const d = droplet({ id: 'a:b.c/ü', instances: [instance('0', { index: 1 })] });
+    const ids = look({ ...d, rev: 41 }).decisions.map(({ id }) => id);
+    expect(ids[0]).toMatch(/^a%3Ab%2Ec%2F%C3%BC\.start-0\.42-/);
+    expect(ids.join()).not.toMatch(/:/);
+    expect(new Set([...ids, ...look({ ...d, rev: 42 }).decisions.map(({ id }) => id)]).size).toBe(
+      2 * ids.length,
+    );
+  });
+});
+
+describe('nothing to do', () => {
+  it.each<[string, Droplet]>([
+    ['one instance', droplet({ instances: [instance('a')] })],
+    [
+      'several, one still STARTING',
+      droplet({
+        desired: desired({ instances: 2 }),
+        instances: [instance('b', { index: 1, state: 'STARTING' }), instance('a')],
+      }),
+    ],
+    ['stopped', droplet({ desired: desired({ state: 'STOPPED' }) })],
+    [
+      'updated long ago',
+      droplet({ instances: [instance('a')], updatedMs: 5, handledUpdateMs: 5, handledExits: 3 }),
+    ],
+    [
+      'more than fit the quick look',
+      droplet({
+        desired: desired({ instances: 40 }),
+        instances: Array.from({ length: 40 }, (_, index) => instance(`i${index}`, { index })),
+      }),
+    ],
+  ])('%s: nothing is written, and no look is needed', (_, d) => {
+    const decided = look(d);
+    expect(decided).toMatchObject({ decisions: [], ensure: [], remove: false, changed: false });
+    expect(decided.lookAgainMs).toBeUndefined();
+    expect(decided.handledExits).toBe(d.handledExits);
+    expect(decided.handledUpdateMs).toBe(d.handledUpdateMs);
+  });
+
+  it('two copies of one index do not pass for two indices', () => {
+    const d = droplet({ desired: desired({ instances: 2 }), instances: [instance('a'), instance('b')] });
+    expect(starts(d)).toEqual(['missing 1 normal']);
+  });
+});

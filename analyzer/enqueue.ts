@@ -1,0 +1,101 @@
+import type { Queue } from 'bullmq';
+import type { Clock } from '../common/clock.ts';
+import type { StartJob, StopJob } from '../common/queues.ts';
+import type { StartDecision, StopDecision } from './decide/decision.ts';
+import type { Look } from './look.ts';
+
+interface Options {
+  clock: Clock;
+  starts: Queue;
+  restarts: Queue;
+  stops: Queue;
+}
+
+/**
+ * Makes jobs of decisions that are stored. A job's id is its decision's, so adding it once more, to make sure
+ * that it exists, does nothing where it does.
+ */
+export class Enqueuer {
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Enqueues, lifts and takes back what these looks decided, and makes sure of what has waited for long. */
+  async enqueue(looks: readonly Look[]): Promise<void> {
+    const { starts, restarts, stops } = this.#options;
+    const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
+    const others: Promise<unknown>[] = [];
+    for (const { droplet, decided } of looks) {
+      for (const decision of decided.decisions) {
+        if (decision.kind === 'start') {
+          const queue = decision.reason === 'flapping' ? jobs.restarts : jobs.starts;
+          queue.push(this.#startJob(droplet.id, decision));
+        } else if (decision.kind === 'stop') {
+          jobs.stops.push(stopJob(droplet.id, decision));
+        } else if (decision.kind === 'lift') {
+          others.push(lift(starts, decision.id, decision.queuePriority));
+        } else if (decision.kind === 'cancel') {
+          const queue = decision.what === 'stop' ? stops : decision.reason === 'flapping' ? restarts : starts;
+          // One that a nudger has in hand cannot be removed; its check finds that it is taken back.
+          others.push(queue.remove(decision.id));
+        }
+      }
+      for (const decision of decided.ensure) {
+        if (decision.kind === 'stop') jobs.stops.push(stopJob(droplet.id, decision));
+        else if (decision.reason === 'flapping') others.push(this.#ensureRestart(droplet.id, decision));
+        else jobs.starts.push(this.#startJob(droplet.id, decision));
+      }
+    }
+    await Promise.all([
+      addAll(starts, jobs.starts),
+      addAll(restarts, jobs.restarts),
+      addAll(stops, jobs.stops),
+      ...others,
+    ]);
+  }
+
+  #startJob(droplet: string, decision: StartDecision): BulkJob {
+    const { id, index, version, reason, dueMs, queuePriority } = decision;
+    const data: StartJob = { id, droplet, index, version, reason };
+    const name = `${reason}: start ${droplet}/${index}`;
+    if (dueMs === undefined) return { name, data, opts: { jobId: id, priority: queuePriority } };
+    return { name, data, opts: { jobId: id, delay: Math.max(0, dueMs - this.#options.clock.now()) } };
+  }
+
+  /** A restart that is due and still delayed: its delay was stamped by a wall clock that is ahead. */
+  async #ensureRestart(droplet: string, decision: StartDecision): Promise<void> {
+    const { restarts, clock } = this.#options;
+    const job = await restarts.getJob(decision.id);
+    if (job === undefined) {
+      await addAll(restarts, [this.#startJob(droplet, decision)]);
+    } else if (decision.dueMs !== undefined && decision.dueMs <= clock.now() && (await job.isDelayed())) {
+      await job.promote();
+    }
+  }
+}
+
+interface BulkJob {
+  name: string;
+  data: StartJob | StopJob;
+  opts: { jobId: string; priority?: number; delay?: number };
+}
+
+function stopJob(droplet: string, { id, instance, reason }: StopDecision): BulkJob {
+  return {
+    name: `${reason}: stop ${instance} of ${droplet}`,
+    data: { id, droplet, instance, reason },
+    opts: { jobId: id },
+  };
+}
+
+async function addAll(queue: Queue, jobs: BulkJob[]): Promise<void> {
+  if (jobs.length > 0) await queue.addBulk(jobs);
+}
+
+/** A job that has left meanwhile needs no lifting. */
+async function lift(queue: Queue, id: string, priority: number): Promise<void> {
+  const job = await queue.getJob(id);
+  await job?.changePriority({ priority });
+}

@@ -1,0 +1,121 @@
+import type { Clock } from '../common/clock.ts';
+import { readMassLoss } from '../common/holds.ts';
+import type { Logger } from '../common/log.ts';
+import { exitStands, exitsByInstance } from '../common/policy/liveness.ts';
+import { type DeaFacts, type MassLoss, nextMassLoss, releaseMassLoss } from '../common/policy/mass-loss.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import { readDroplets, readFleetFacts } from '../common/state.ts';
+import { listedDroplets } from './deas.ts';
+
+interface Options {
+  redis: RedisConnections;
+  clock: Clock;
+  policy: PolicySettings;
+  log: Logger;
+}
+
+/** Field of the holds hash by which an operator asks for the end of the hold. */
+export const RELEASE_MASS_LOSS = 'release_mass_loss';
+
+/**
+ * Raises and ends the hold `mass_loss` (policy: holds). Called by every tick; as long as few DEAs are late it
+ * only counts them.
+ */
+export async function judgeMassLoss(options: Options): Promise<void> {
+  const { redis, clock, policy, log } = options;
+  const { client, keys } = redis;
+  const [facts, released, late] = await Promise.all([
+    readFleetFacts(redis),
+    client.hget(keys.holds, RELEASE_MASS_LOSS),
+    countLate(options),
+  ]);
+  const previous = readMassLoss(facts);
+  const on = previous.sinceMs !== undefined;
+  if (!on && released === null && late < policy.massLoss.minimumDeas) return;
+
+  const next =
+    released !== null
+      ? releaseMassLoss(previous, clock.now())
+      : nextMassLoss(previous, await deaFacts(options), clock.now(), policy);
+  const text = JSON.stringify(next);
+  if (text !== facts.massLoss) await client.hset(keys.holds, 'mass_loss', text);
+  if (released !== null) await client.hdel(keys.holds, RELEASE_MASS_LOSS);
+  say(log, previous, next);
+}
+
+function say(log: Logger, previous: MassLoss, next: MassLoss): void {
+  if (previous.sinceMs === undefined && next.sinceMs !== undefined) {
+    log.warn(
+      { event: 'hold_on', hold: 'mass_loss', deas: next.lateDeas.length },
+      'so many DEAs are silent at once that their instances are not started elsewhere yet: hm release mass_loss if they are really dead',
+    );
+  } else if (previous.sinceMs !== undefined && next.sinceMs === undefined) {
+    log.info({ event: 'hold_off', hold: 'mass_loss' }, 'the hold mass_loss has ended');
+  }
+}
+
+/** DEAs that are late and not so long silent that they are not counted any more: at least the counted ones. */
+async function countLate({ redis, clock, policy }: Options): Promise<number> {
+  const nowMs = clock.now();
+  const lost = policy.dropletLostMs;
+  return redis.client.zcount(redis.keys.deasHeard, nowMs - 3 * lost, `(${nowMs - (lost * 2) / 3}`);
+}
+
+async function deaFacts({ redis, clock, policy }: Options): Promise<DeaFacts[]> {
+  const { client, keys } = redis;
+  const [heard, counts, shutdown] = await Promise.all([
+    client.zrange(keys.deasHeard, '0', '-1', 'WITHSCORES'),
+    client.call('HGETALL', keys.deasCount) as Promise<string[]>,
+    client.hkeys(keys.deasShutdown),
+  ]);
+  const running = new Map<string, number>();
+  for (let at = 0; at + 1 < counts.length; at += 2) {
+    running.set(counts[at] as string, Number(counts[at + 1]));
+  }
+  const left = new Set(shutdown);
+  const nowMs = clock.now();
+  const facts: DeaFacts[] = [];
+  for (let at = 0; at + 1 < heard.length; at += 2) {
+    const guid = heard[at] as string;
+    const heardMs = Number(heard[at + 1]);
+    facts.push({ guid, heardMs, runsSomething: (running.get(guid) ?? 0) > 0, shutdown: left.has(guid) });
+  }
+  const silent = facts.filter(
+    (dea) => dea.runsSomething && nowMs - dea.heardMs > (policy.dropletLostMs * 2) / 3,
+  );
+  await Promise.all(
+    silent.map(async (dea) => {
+      dea.runsSomething = await hasInstanceLeft(redis, dea, policy);
+    }),
+  );
+  return facts;
+}
+
+/** Droplets that are read at once to find one instance that has not exited: usually the first has. */
+const READ_AT_ONCE = 20;
+
+/** Whether the DEA's last list has an instance that has not exited since. */
+async function hasInstanceLeft(
+  redis: RedisConnections,
+  dea: DeaFacts,
+  policy: PolicySettings,
+): Promise<boolean> {
+  const droplets = [...(await listedDroplets(redis, dea.guid))];
+  for (let at = 0; at < droplets.length; at += READ_AT_ONCE) {
+    for (const droplet of await readDroplets(redis, droplets.slice(at, at + READ_AT_ONCE))) {
+      if (droplet === undefined || droplet instanceof Error) continue;
+      const exits = exitsByInstance(droplet.exits);
+      const left = droplet.instances.some((instance) => {
+        if (instance.dea !== dea.guid || instance.lastListedMs !== undefined) return false;
+        if (!RUNNING_SOMETHING.has(instance.state)) return false;
+        const exit = exits.get(instance.guid);
+        return exit === undefined || !exitStands(exit, dea.heardMs, policy);
+      });
+      if (left) return true;
+    }
+  }
+  return false;
+}
+
+const RUNNING_SOMETHING: ReadonlySet<string> = new Set(['STARTING', 'RUNNING', 'EVACUATING']);

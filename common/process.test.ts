@@ -1,0 +1,274 @@
+import { type ChildProcess, execFileSync, fork, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { packageRoot } from './root.ts';
+import { startNats, type TestNats } from './testing/nats.ts';
+import { freePort, startTestRedis, type TestRedis } from './testing/redis.ts';
+
+/** Real processes of compiled code: signals and exit codes cannot be tried inside this one. */
+let built: string;
+let dir: string;
+let redis: TestRedis;
+let nats: TestNats;
+const children: Running[] = [];
+
+beforeAll(async () => {
+  // Below dist/, so that the package's folder and its dependencies are found from there.
+  mkdirSync(path.join(packageRoot, 'dist'), { recursive: true });
+  built = mkdtempSync(path.join(packageRoot, 'dist', '.process-test-'));
+  const tsc = path.join(packageRoot, 'node_modules', '.bin', 'tsc');
+  execFileSync(tsc, ['-p', packageRoot, '--outDir', built, '--noCheck'], { stdio: 'ignore' });
+  [redis, nats] = await Promise.all([startTestRedis(), startNats()]);
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all([redis?.stop(), nats?.stop()]);
+  rmSync(built, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  dir = mkdtempSync(path.join(tmpdir(), 'hm-process-'));
+});
+
+afterEach(async () => {
+  for (const running of children.splice(0)) {
+    running.child.kill('SIGKILL');
+    await running.exited;
+  }
+  rmSync(dir, { recursive: true });
+});
+
+interface Running {
+  child: ChildProcess;
+  /** The log so far. */
+  lines: Record<string, unknown>[];
+  stderr(): string;
+  exited: Promise<{ code: number | null; signal: string | null }>;
+  /** Waits for a line. */
+  event(name: string): Promise<Record<string, unknown>>;
+}
+
+function config(more = ''): string {
+  const file = path.join(dir, 'health_manager.yml');
+  writeFileSync(file, `mbus: ${nats.url}\nredis: {url: "${redis.url}"}\n${more}`);
+  return file;
+}
+
+function run(args: string[], { channel = false } = {}): Running {
+  const fixture = path.join(built, 'common', 'testing', 'process-fixture.js');
+  const env = { PATH: process.env.PATH };
+  const child = channel
+    ? fork(fixture, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env, cwd: dir })
+    : spawn(process.execPath, [fixture, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, cwd: dir });
+  const running: Running = {
+    child,
+    lines: [],
+    stderr: () => stderr,
+    exited: new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal }))),
+    event: (name) =>
+      vi.waitFor(
+        () => {
+          const found = running.lines.find((line) => line.event === name);
+          if (found === undefined)
+            throw new Error(`no ${name} yet: ${JSON.stringify(running.lines)} ${stderr}`);
+          return found;
+        },
+        { timeout: 15_000, interval: 10 },
+      ),
+  };
+  let stderr = '';
+  child.stderr?.on('data', (data: Buffer) => {
+    stderr += data.toString();
+  });
+  if (child.stdout !== null)
+    createInterface(child.stdout).on('line', (line) => running.lines.push(JSON.parse(line)));
+  children.push(running);
+  return running;
+}
+
+const CLEAN = { code: 0, signal: null };
+
+describe('a process', () => {
+  it.each(['SIGTERM', 'SIGINT'] as const)('serves, and stops at %s', async (signal) => {
+    const running = run([config(), 'serves']);
+    expect(await running.event('ready')).toMatchObject({ process: 'ingest', level: 'info' });
+    running.child.kill(signal);
+    expect(await running.exited).toEqual(CLEAN);
+    expect(running.lines.map((line) => line.event)).toEqual([
+      'nats_connected',
+      'ready',
+      'stopping',
+      'released',
+      'stopped',
+    ]);
+  });
+
+  it('logs what the configuration is warned about', async () => {
+    const running = run([config('slicess: 5'), 'serves']);
+    await running.event('ready');
+    expect(await running.event('config_warning')).toMatchObject({
+      msg: 'health_manager.yml: slicess: unknown key, ignored; the nearest known one is slices',
+    });
+  });
+
+  it('says on stdout that it serves when it logs to a file', async () => {
+    const file = path.join(dir, 'hm.log');
+    const running = run([config(`logging: {file: ${file}, level: error}`), 'serves']);
+    expect(await running.event('ready')).toMatchObject({ process: 'ingest' });
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+    expect(running.lines).toHaveLength(1);
+    expect(readFileSync(file, 'utf8')).toBe('');
+  });
+
+  it('keeps a pid file while it runs', async () => {
+    const file = path.join(dir, 'hm.pid');
+    const running = run([config(`pid: ${file}`), 'serves']);
+    await running.event('ready');
+    expect(readFileSync(file, 'utf8')).toBe(`${running.child.pid}\n`);
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it('answers over HTTP while it waits for Redis, and says so', async () => {
+    const [redisPort, httpPort] = [await freePort(), await freePort()];
+    const file = path.join(dir, 'health_manager.yml');
+    writeFileSync(file, `mbus: ${nats.url}\nredis: {url: "redis://127.0.0.1:${redisPort}"}`);
+    const running = run([file, 'serves', String(httpPort)]);
+    const get = (what: string) => fetch(`http://127.0.0.1:${httpPort}/${what}`);
+    await running.event('redis_away');
+    await vi.waitFor(async () => expect((await get('healthz')).status).toBe(200), { timeout: 5_000 });
+    const waiting = await get('readyz');
+    expect(waiting.status).toBe(503);
+    expect(await waiting.text()).toMatch(/^process: starting\nredis: /);
+    const late = await startTestRedis(redisPort);
+    try {
+      await running.event('ready');
+      expect((await get('readyz')).status).toBe(200);
+      expect((await get('metrics')).status).toBe(200);
+      running.child.kill('SIGTERM');
+      expect(await running.exited).toEqual(CLEAN);
+    } finally {
+      await late.stop();
+    }
+  });
+
+  it('can be stopped while it waits for Redis', async () => {
+    const file = path.join(dir, 'health_manager.yml');
+    writeFileSync(file, `redis: {url: "redis://127.0.0.1:${await freePort()}"}`);
+    const running = run([file, 'serves']);
+    await running.event('redis_away');
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+  });
+
+  it('can be stopped while it waits for NATS', async () => {
+    const file = path.join(dir, 'health_manager.yml');
+    writeFileSync(file, `mbus: nats://127.0.0.1:${await freePort()}\nredis: {url: "${redis.url}"}`);
+    const running = run([file, 'serves']);
+    await running.event('nats_away');
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+  });
+});
+
+describe('a stop', () => {
+  it('is one even when something does not stop cleanly, which is logged', async () => {
+    const running = run([config(), 'stops badly']);
+    await running.event('ready');
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+    expect(running.lines).toContainEqual(expect.objectContaining({ event: 'stop_failed', level: 'error' }));
+  });
+
+  it('is in time even when something never ends', async () => {
+    const running = run([config(), 'stops never']);
+    await running.event('ready');
+    const began = performance.now();
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+    expect(performance.now() - began).toBeLessThan(10_000);
+  });
+
+  it('is forced by a second signal', async () => {
+    const running = run([config(), 'stops never']);
+    await running.event('ready');
+    running.child.kill('SIGTERM');
+    await running.event('stopping');
+    running.child.kill('SIGINT');
+    expect(await running.exited).toEqual({ code: 1, signal: null });
+    expect(running.lines.at(-1)).toMatchObject({ event: 'forced' });
+  });
+
+  it('comes when the parent goes', async () => {
+    const running = run([config(), 'serves'], { channel: true });
+    await running.event('ready');
+    running.child.disconnect();
+    expect(await running.exited).toEqual(CLEAN);
+    expect(running.lines).toContainEqual(expect.objectContaining({ event: 'released' }));
+  });
+});
+
+describe('a process that cannot go on', () => {
+  it.each([
+    ['throws', 'start_failed', 'cannot start'],
+    ['rejects later', 'crashed', 'nobody listens'],
+    ['throws later', 'crashed', 'nobody catches'],
+  ])('says why and fails: %s', async (behaviour, event, message) => {
+    const running = run([config(), behaviour]);
+    expect(await running.exited).toEqual({ code: 1, signal: null });
+    expect(running.lines).toContainEqual(
+      expect.objectContaining({ event, level: 'fatal', err: expect.objectContaining({ message }) }),
+    );
+  });
+
+  it('refuses a wrong configuration', async () => {
+    const running = run([config('slices: 0\nintervals: {droplet_lost: soon}'), 'serves']);
+    expect(await running.exited).toEqual({ code: 78, signal: null });
+    expect(running.stderr()).toBe(
+      'health_manager.yml: slices: expected a whole number from 1 to 65536, got 0\n' +
+        'health_manager.yml: intervals.droplet_lost: expected a number of seconds > 0, got "soon"\n',
+    );
+    expect(running.lines).toEqual([]);
+  });
+
+  it('refuses to be without a configuration', async () => {
+    const running = run([path.join(dir, 'nowhere.yml'), 'serves']);
+    expect(await running.exited).toEqual({ code: 78, signal: null });
+    expect(running.stderr()).toBe(`${path.join(dir, 'nowhere.yml')}: no such file\n`);
+  });
+
+  it('refuses to be without a Redis', async () => {
+    const file = path.join(dir, 'health_manager.yml');
+    writeFileSync(file, '');
+    const running = run([file, 'serves']);
+    expect(await running.exited).toEqual({ code: 78, signal: null });
+    expect(running.stderr()).toMatch(/^health_manager\.yml: redis: expected redis\.url, /);
+  });
+
+  it('refuses another number of slices than there is', async () => {
+    const first = run([config(), 'serves']);
+    await first.event('ready');
+    const running = run([config('slices: 7'), 'serves']);
+    expect(await running.exited).toEqual({ code: 78, signal: null });
+    expect(running.stderr()).toMatch(/^slices: expected 256, /);
+  });
+
+  it('names a port that is taken', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const port = String((server.address() as { port: number }).port);
+      const running = run([config(), 'serves', port]);
+      expect(await running.exited).toEqual({ code: 69, signal: null });
+      expect(running.stderr()).toContain(`port ${port} on 127.0.0.1`);
+    } finally {
+      await new Promise((resolve) => server.close(resolve));
+    }
+  });
+});

@@ -1,0 +1,116 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { type Bus, connectBus } from '../bus.ts';
+import type { Clock } from '../clock.ts';
+import { Health } from '../health.ts';
+import { Lifecycle } from '../lifecycle.ts';
+import type { Logger } from '../log.ts';
+import type { PolicySettings } from '../policy/settings.ts';
+import type { ProcessContext } from '../process.ts';
+import { connectRedis, type RedisConnections } from '../redis.ts';
+import { defaultSettings, type Settings } from '../settings.ts';
+
+/** A clock that stands still until the test moves it. */
+export class ManualClock implements Clock {
+  #nowMs: number;
+
+  constructor(nowMs = 1_700_000_000_000) {
+    this.#nowMs = nowMs;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  set(nowMs: number): void {
+    this.#nowMs = nowMs;
+  }
+
+  /** @returns the time it is then */
+  advance(ms: number): number {
+    this.#nowMs += ms;
+    return this.#nowMs;
+  }
+}
+
+/** A logger that keeps its lines (from debug on) instead of writing them. */
+export function captureLog(): { log: Logger; lines: Record<string, unknown>[] } {
+  const lines: Record<string, unknown>[] = [];
+  const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  return { log, lines };
+}
+
+export interface TestContextOptions {
+  /** A real one (see `startTestRedis`). */
+  redis: { url: string };
+  /** A real one; without it `connectBus` gives `bus` or fails. */
+  nats?: { url: string };
+  bus?: Bus;
+  /** What differs from the defaults. */
+  settings?: Partial<Omit<Settings, 'policy'>> & { policy?: Partial<PolicySettings> };
+  /** One for all processes of a scenario, if there are several. */
+  clock?: ManualClock;
+  lifecycle?: Lifecycle;
+}
+
+export interface TestContext extends ProcessContext {
+  clock: ManualClock;
+  /** What was logged, from debug on. */
+  lines: Record<string, unknown>[];
+}
+
+/**
+ * What `runProcess` gives a process, for a test: on a real Redis, with a clock that the test moves, the default
+ * settings and a log that is kept. End it with `context.lifecycle.stop()`.
+ */
+export async function testContext(options: TestContextOptions): Promise<TestContext> {
+  const { clock = new ManualClock(), lifecycle = new Lifecycle() } = options;
+  const { log, lines } = captureLog();
+  const health = new Health();
+  const metrics = new Registry();
+  const settings = settingsOf(options);
+  const redis = await connectRedis({ settings, log, health, lifecycle });
+  let bus: Promise<Bus> | undefined;
+  const connect = (): Promise<Bus> => {
+    if (options.bus !== undefined) return Promise.resolve(options.bus);
+    if (options.nats === undefined) throw new Error('this test context was given neither `nats` nor `bus`');
+    bus ??= connectBus({ mbus: settings.mbus, name: 'test', log, health, lifecycle, metrics });
+    return bus;
+  };
+  return { settings, log, lines, clock, lifecycle, redis, connectBus: connect, metrics, health };
+}
+
+function settingsOf({ redis, nats, settings: overrides }: TestContextOptions): Settings {
+  const defaults = defaultSettings();
+  return {
+    ...defaults,
+    ...(nats === undefined ? {} : { mbus: { servers: [new URL(nats.url).host], tls: false } }),
+    ...overrides,
+    policy: { ...defaults.policy, ...overrides?.policy },
+    redis: { kind: 'single', url: redis.url },
+  };
+}
+
+/** A droplet's hash as it is in Redis. */
+export function recordOf(
+  { client, keys }: RedisConnections,
+  droplet: string,
+): Promise<Record<string, string>> {
+  return client.hgetall(keys.droplet(droplet));
+}
+
+/** The value of a metric now; 0 where it has not counted yet. */
+export async function metricValue(
+  metrics: Registry,
+  name: string,
+  labels: Record<string, string> = {},
+): Promise<number> {
+  const metric = metrics.getSingleMetric(name);
+  if (metric === undefined) throw new Error(`no metric ${name}`);
+  const { values } = await metric.get();
+  return values
+    .filter((value) =>
+      Object.entries(labels).every(([label, of]) => (value.labels as Record<string, unknown>)[label] === of),
+    )
+    .reduce((sum, { value }) => sum + value, 0);
+}

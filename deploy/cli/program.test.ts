@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { main } from './program.ts';
+
+let dir: string;
+let stdout = '';
+let stderr = '';
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hm-cli-'));
+  stdout = '';
+  stderr = '';
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    stdout += text;
+    return true;
+  });
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    stderr += text;
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test.each([
+  [['nonsense'], "unknown command 'nonsense'"],
+  [[], 'Usage: hm'],
+  [['start', '--nonsense'], "unknown option '--nonsense'"],
+  [['start', 'now'], 'too many arguments'],
+  [['start', '--config'], 'argument missing'],
+  [['ingest', '--http-port', 'x'], 'Expected a port, 1 to 65535'],
+  [['ingest', '--http-port', '0'], 'Expected a port, 1 to 65535'],
+  [['ingest', '--http-port', '65536'], 'Expected a port, 1 to 65535'],
+  [['check', '--http-port', '80'], "unknown option '--http-port'"],
+])('wrong usage %j: exit code 64', async (argv, words) => {
+  expect(await main(argv)).toBe(64);
+  expect(stderr).toContain(words);
+  expect(stdout).toBe('');
+});
+
+test('help and version are no errors', async () => {
+  expect(await main(['--version'])).toBe(0);
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  stdout = '';
+  expect(await main(['--help'])).toBe(0);
+  for (const command of ['start', 'ingest', 'sync', 'analyzer', 'nudger', 'reporter', 'demo', 'check']) {
+    expect(stdout).toMatch(new RegExp(`^ {2}${command}\\b`, 'm'));
+  }
+  stdout = '';
+  expect(await main(['help', 'ingest'])).toBe(0);
+  expect(stdout).toContain('--http-port');
+  expect(stderr).toBe('');
+});
+
+test('a wrong configuration: exit code 78 and its lines, nothing else', async () => {
+  const file = join(dir, 'health_manager.yml');
+  writeFileSync(file, 'intervals:\n  droplet_lost: soon\n  droplet_gc: -1\n');
+  for (const command of ['start', 'check']) {
+    stderr = '';
+    expect(await main([command, '--config', file])).toBe(78);
+    expect(stderr.split('\n')).toEqual([
+      'health_manager.yml: intervals.droplet_lost: expected a number of seconds > 0, got "soon"',
+      'health_manager.yml: intervals.droplet_gc: expected a number of seconds > 0, got -1',
+      '',
+    ]);
+  }
+  expect(await main(['start', '--config', join(dir, 'none.yml')])).toBe(78);
+  expect(stderr).toContain(join(dir, 'none.yml'));
+});

@@ -1,0 +1,136 @@
+import type { WriteStream } from 'node:tty';
+import type { App } from './apps.ts';
+import type { AgentView } from './cloud.ts';
+import { runningOf } from './fleet.ts';
+import type { Line } from './story.ts';
+
+/** All that the screen shows. */
+export interface Scene {
+  apps: readonly App[];
+  agents: readonly AgentView[];
+  story: readonly Line[];
+  appsFile: string;
+  /** Further lines for the head: where the servers are. */
+  places: readonly string[];
+  nowMs: number;
+}
+
+const BOLD = '1';
+const DIM = '2';
+const RED = '31';
+const GREEN = '32';
+const YELLOW = '33';
+const CYAN = '36';
+const COLOURS = { decision: CYAN, trouble: RED, effect: GREEN } as const;
+
+/** A line in pieces: its visible text is measured without the colours. */
+type Piece = string | { text: string; colour: string };
+
+const paint = (colour: string, text: string): Piece => ({ text, colour });
+
+/** The screen's lines for a terminal of this size: never longer, never more. */
+export function render(scene: Scene, { columns, rows }: { columns: number; rows: number }): string[] {
+  const top: Piece[][] = [
+    [paint(BOLD, 'The health manager keeps a small cloud as it should be.'), '  Ctrl-C ends it all.'],
+    ...scene.places.map((place) => [paint(DIM, place)]),
+    [],
+    [paint(BOLD, columnsOf(['APP', 10], ['STATE', 9], ['VERSION', 9], ['WANTED', 7], ['RUNNING', 8], ['PIDS (index:pid@agent)', 0]))],
+    ...scene.apps.map((app) => appLine(app, scene.agents)),
+    [],
+    [paint(BOLD, columnsOf(['AGENT', 10], ['STATE', 26], ['PID', 9], ['RUNS', 0]))],
+    ...scene.agents.map((agent) => agentLine(agent, scene.nowMs)),
+    [],
+  ];
+  const hints = hintLines(scene);
+  const room = Math.max(1, rows - top.length - hints.length - 2);
+  const story = scene.story.slice(-room).map(storyLine);
+  const lines = [...top, [paint(BOLD, 'WHAT HAPPENS')], ...story, ...blank(room - story.length), ...hints];
+  return lines.slice(0, rows).map((pieces) => fit(pieces, columns));
+}
+
+function appLine(app: App, agents: readonly AgentView[]): Piece[] {
+  const running = runningOf(agents, app.name);
+  const wanted = app.state === 'STARTED' ? app.instances : 0;
+  const pids = running.map(({ index, pid, agent }) => `${index}:${pid}@${agent.name.replace('dea-', '')}`);
+  return [
+    columnsOf([app.name, 10], [app.state, 9], [app.version, 9], [wanted, 7]),
+    paint(running.length === wanted ? GREEN : YELLOW, String(running.length).padEnd(9)),
+    pids.join(' '),
+  ];
+}
+
+function agentLine(agent: AgentView, nowMs: number): Piece[] {
+  const back = agent.backAtMs === undefined ? '' : `, next in ${Math.max(0, Math.ceil((agent.backAtMs - nowMs) / 1000))} s`;
+  const runs = agent.instances.filter(({ state }) => state === 'RUNNING' || state === 'EVACUATING').length;
+  return [
+    columnsOf([agent.name, 10]),
+    paint(agent.state === 'up' ? GREEN : RED, `${agent.state}${back}`.padEnd(27)),
+    columnsOf([agent.pid ?? '-', 9], [runs, 0]),
+  ];
+}
+
+function storyLine({ at, who, kind, text }: Line): Piece[] {
+  return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], who.padEnd(14)), ' ', text];
+}
+
+function hintLines({ apps, agents, appsFile }: Scene): Piece[][] {
+  const instance = apps.flatMap((app) => runningOf(agents, app.name)).find(({ pid }) => pid !== undefined);
+  const agent = agents.find(({ state, pid }) => state === 'up' && pid !== undefined);
+  return [
+    [paint(BOLD, 'TRY, in another terminal')],
+    [`  kill -9 ${instance?.pid ?? 'PID'}`.padEnd(22), 'an instance: back at once'],
+    [`  kill -9 ${agent?.pid ?? 'PID'}`.padEnd(22), 'a whole agent: its instances come up elsewhere within seconds'],
+    ['  edit, to scale, stop, start, push, create, delete:  ', appsFile],
+  ];
+}
+
+function blank(count: number): Piece[][] {
+  return Array.from({ length: Math.max(0, count) }, () => []);
+}
+
+/** Each value padded to its width and one blank. */
+function columnsOf(...cells: [value: string | number, width: number][]): string {
+  return cells.map(([value, width]) => (width === 0 ? String(value) : `${String(value).padEnd(width)} `)).join('');
+}
+
+function fit(pieces: Piece[], columns: number): string {
+  let left = columns;
+  let line = '';
+  for (const piece of pieces) {
+    const { text, colour } = typeof piece === 'string' ? { text: piece, colour: '' } : piece;
+    // Control characters of a name must not reach the terminal.
+    const shown = text.replace(/\p{Cc}/gu, ' ').slice(0, left);
+    left -= shown.length;
+    line += colour === '' ? shown : `\x1b[${colour}m${shown}\x1b[0m`;
+  }
+  return line;
+}
+
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+const REDRAW_MS = 500;
+
+/**
+ * Shows the scene in place until it is closed, on the terminal's alternate screen.
+ *
+ * @returns gives the terminal back as it was
+ */
+export function openScreen(terminal: WriteStream, scene: () => Scene): () => void {
+  const draw = () => {
+    const lines = render(scene(), terminal);
+    terminal.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
+  };
+  const close = () => {
+    clearInterval(timer);
+    terminal.off('resize', draw);
+    process.off('exit', close);
+    terminal.write(LEAVE);
+  };
+  terminal.write(ENTER);
+  const timer = setInterval(draw, REDRAW_MS);
+  terminal.on('resize', draw);
+  // Also after an error that nobody caught: the terminal must stay usable.
+  process.on('exit', close);
+  draw();
+  return close;
+}

@@ -1,0 +1,136 @@
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { packageRoot } from '../common/root.ts';
+import { isAlive } from './launcher/testing.ts';
+
+const HM = join(packageRoot, 'deploy', 'hm');
+const ENV = { PATH: process.env.PATH, HOME: process.env.HOME };
+
+/** What must not happen while all is well. (That there is no controller is said too, and is no problem.) */
+const PROBLEMS = new Set([
+  'ended',
+  'gave_up',
+  'crashed',
+  'start_failed',
+  'forced',
+  'stop_late',
+  'stop_failed',
+]);
+
+let dir: string;
+beforeAll(() => {
+  execFileSync(join(packageRoot, 'deploy', 'setup.sh'), { stdio: 'pipe' });
+}, 120_000);
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hm-hm-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function run(command: string, args: string[], options: { env?: NodeJS.ProcessEnv; cwd?: string } = {}) {
+  return new Promise<{ code: unknown; stdout: string; stderr: string }>((resolve) => {
+    execFile(command, args, { env: ENV, cwd: dir, ...options }, (error, stdout, stderr) =>
+      resolve({ code: error === null ? 0 : error.code, stdout, stderr }),
+    );
+  });
+}
+
+function config(lines: string[] = []): string {
+  const file = join(dir, 'health_manager.yml');
+  writeFileSync(file, ['status: { port: 0 }', ...lines].join('\n'));
+  return file;
+}
+
+test('hm works from any directory and through symbolic links', async () => {
+  mkdirSync(join(dir, 'bin'));
+  symlinkSync(HM, join(dir, 'hm'));
+  symlinkSync('../hm', join(dir, 'bin', 'hm'));
+  const { code, stdout, stderr } = await run(join(dir, 'bin', 'hm'), ['--version']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test('exit codes reach the caller', async () => {
+  expect(await run(HM, ['nonsense'])).toMatchObject({ code: 64, stdout: '' });
+  expect(await run(HM, ['start'])).toMatchObject({
+    code: 78,
+    stderr: `${dir}/health_manager.yml: no such file\n`,
+  });
+  // A single process has no private Redis.
+  const without = await run(HM, ['ingest', '--config', config()]);
+  expect(without.code).toBe(78);
+  expect(without.stderr).toMatch(/^\S*health_manager.yml: redis: expected redis.url, /);
+});
+
+test('all five processes start on servers of their own, serve, and stop on Ctrl-C', {
+  timeout: 60_000,
+}, async () => {
+  const file = config(['pid: hm.pid', 'intervals: { droplets_analysis: 1 }']);
+  const child = spawn(HM, ['start', '--config', file], {
+    cwd: dir,
+    env: ENV,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  const pids: number[] = [];
+  const problems: unknown[] = [];
+  for await (const text of createInterface({ input: child.stdout })) {
+    const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
+    if (line.event === 'started') pids.push(line.pid);
+    if (PROBLEMS.has(line.event ?? '')) problems.push(line);
+    if (line.event === 'ready' && line.process === 'start') child.kill('SIGINT');
+  }
+  expect(await exited).toEqual([0, null]);
+  expect(problems).toEqual([]);
+  expect(pids.length).toBe(7);
+  expect(pids.filter(isAlive)).toEqual([]);
+});
+
+test('set-up that has nothing to do is silent and takes under a second', async () => {
+  const took: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    const beganMs = performance.now();
+    const result = await run(join(packageRoot, 'deploy', 'setup.sh'), ['--servers']);
+    took.push(performance.now() - beganMs);
+    expect(result).toEqual({ code: 0, stdout: '', stderr: '' });
+  }
+  // The best of three: the other tests run on the same cores.
+  expect(Math.min(...took)).toBeLessThan(1000);
+});
+
+test('set-up refuses what it does not know, and a Node that is too old', async () => {
+  const setup = join(packageRoot, 'deploy', 'setup.sh');
+  expect(await run(setup, ['--nonsense'])).toMatchObject({
+    code: 64,
+    stderr: 'usage: deploy/setup.sh [--servers]\n',
+  });
+
+  for (const version of ['v20.17.0', 'v18.20.1']) {
+    writeFileSync(join(dir, 'node'), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
+    const old = await run(setup, [], { env: { ...ENV, PATH: `${dir}:${ENV.PATH}` } });
+    expect(old.code).toBe(69);
+    expect(old.stderr).toBe(`setup: Node.js 20.18 or newer is needed; ${dir}/node is ${version}.\n`);
+  }
+});
+
+test('set-up that cannot install the servers names the ways', async () => {
+  // Neither redis-server nor a way to install it: a PATH with nothing but what set-up itself uses.
+  for (const name of ['bash', 'dirname', 'node', 'npm', 'find', 'cmp', 'id', 'mkdir', 'sleep', 'rmdir']) {
+    symlinkSync(
+      execFileSync('/bin/sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(),
+      join(dir, name),
+    );
+  }
+  const result = await run('/bin/bash', [join(packageRoot, 'deploy', 'setup.sh'), '--servers'], {
+    env: { PATH: dir },
+  });
+  expect(result.code).toBe(69);
+  expect(result.stderr).toMatch(/^setup: not on the PATH: redis-server/m);
+  for (const way of ['apt-get install', 'brew install redis nats-server', 'redis.url', 'mbus']) {
+    expect(result.stderr).toContain(way);
+  }
+});

@@ -1,0 +1,191 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { Redis } from 'ioredis';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ProcessName } from './child.ts';
+import { UnavailableError } from './errors.ts';
+import { type Launcher, type LauncherOptions, launch } from './launcher.ts';
+import { isAlive } from './testing.ts';
+
+/** A stand-in for a process: says what it is and what it was given, and runs until it is told to stop. */
+const STUB = `
+  console.log(JSON.stringify({ name: process.argv[1], pid: process.pid, redis: process.env.REDIS_URL, nats: process.env.MBUS_URI }));
+  console.log(JSON.stringify({ event: 'ready', process: process.argv[1] }).replaceAll(' ', ''));
+  process.on('SIGTERM', () => process.exit(0));
+  setInterval(() => {}, 1000);
+`;
+
+const NONE = { mbusGiven: false };
+const ALL = { redis: { kind: 'single', url: 'redis://127.0.0.1:1' }, mbusGiven: true } as const;
+
+let dir: string;
+const launchers: Launcher[] = [];
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hm-launcher-'));
+});
+afterEach(async () => {
+  for (const launcher of launchers) launcher.stop();
+  await Promise.allSettled(launchers.splice(0).map(({ done }) => done));
+  rmSync(dir, { recursive: true, force: true });
+});
+
+type Line = Record<string, unknown>;
+
+function lines(stream: PassThrough): Line[] {
+  const found: Line[] = [];
+  let rest = '';
+  stream.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    found.push(...parts.map((part) => JSON.parse(part) as Line));
+  });
+  return found;
+}
+
+function setUp(
+  settings: LauncherOptions['settings'],
+  script: string | ((name: ProcessName) => string) = STUB,
+) {
+  const stdout = new PassThrough();
+  const said = lines(stdout);
+  const logStream = new PassThrough();
+  const logged = lines(logStream);
+  const launcher = launch({
+    settings,
+    log: pino(logStream),
+    dataDir: join(dir, '.hm'),
+    command: (name) => ({
+      program: process.execPath,
+      args: ['-e', typeof script === 'string' ? script : script(name), name],
+    }),
+    env: { PATH: process.env.PATH },
+    output: { stdout, stderr: new PassThrough().resume(), format: (line) => line },
+    backoff: { firstMs: 10, mostMs: 100, ranWellMs: 60_000 },
+  });
+  launchers.push(launcher);
+  const event = (name: string) => logged.filter((line) => line.event === name);
+  const ready = () => expect.poll(() => event('ready').length, { timeout: 20_000 }).toBe(1);
+  return { launcher, said, event, ready };
+}
+
+function pidOf(line: Line | undefined): number {
+  if (typeof line?.pid !== 'number') throw new Error(`no pid in ${JSON.stringify(line)}`);
+  return line.pid;
+}
+
+test('private servers and all processes are started; stopped, nothing is left', async () => {
+  const { launcher, said, event, ready } = setUp(NONE);
+  await ready();
+  expect(event('started').map(({ child }) => child)).toEqual([
+    'redis-server',
+    'nats-server',
+    'ingest',
+    'sync',
+    'analyzer',
+    'nudger',
+    'reporter',
+  ]);
+  const [redis, nats] = event('server').map(({ url }) => url);
+  const stubs = said.filter((line) => 'pid' in line);
+  expect(stubs.map(({ name }) => name).sort()).toEqual(['analyzer', 'ingest', 'nudger', 'reporter', 'sync']);
+  for (const stub of stubs) expect(stub).toMatchObject({ redis, nats });
+
+  const pids = event('started').map(pidOf);
+  expect(pids.every(isAlive)).toBe(true);
+  launcher.stop();
+  expect(await launcher.done).toBe(0);
+  expect(pids.filter(isAlive)).toEqual([]);
+  expect(event('ended')).toEqual([]);
+});
+
+test('servers that are configured are not started', async () => {
+  const { launcher, said, event, ready } = setUp(ALL);
+  await ready();
+  expect(event('server')).toEqual([]);
+  for (const stub of said) expect(stub).not.toHaveProperty('redis');
+  launcher.stop();
+  expect(await launcher.done).toBe(0);
+});
+
+test('a process that dies is started again, the others are left alone', async () => {
+  const { said, event, ready } = setUp(ALL);
+  await ready();
+  const before = event('started');
+  const victim = before.find(({ child }) => child === 'nudger');
+  process.kill(pidOf(victim), 'SIGKILL');
+  await expect.poll(() => event('started').length).toBe(6);
+  expect(event('ended')).toMatchObject([{ child: 'nudger', restart_in_s: 0.01 }]);
+  await expect.poll(() => said.filter(({ name }) => name === 'nudger').length).toBe(2);
+  expect(
+    before
+      .filter((line) => line !== victim)
+      .map(pidOf)
+      .every(isAlive),
+  ).toBe(true);
+});
+
+test('a private server that dies is started again on the same port, with its data', async () => {
+  const { event, ready } = setUp({ mbusGiven: true });
+  await ready();
+  const url = String(event('server')[0]?.url);
+  const client = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
+  client.on('error', () => undefined); // it is away for a moment, as it is to be
+  try {
+    await client.set('colour', 'green');
+    process.kill(pidOf(event('server')[0]), 'SIGTERM');
+    await expect.poll(() => event('started').filter(({ child }) => child === 'redis-server').length).toBe(2);
+    expect(await client.get('colour')).toBe('green');
+  } finally {
+    client.disconnect();
+  }
+});
+
+test('a second launcher on the same folder is refused, and the first does not mind', async () => {
+  const { event, ready } = setUp(NONE);
+  await ready();
+  const second = setUp(NONE);
+  await expect(second.launcher.done).rejects.toThrow(UnavailableError);
+  await expect(second.launcher.done).rejects.toThrow(`in use by another "hm start", pid ${process.pid}`);
+  expect(event('started').map(pidOf).every(isAlive)).toBe(true);
+});
+
+test('a process with a wrong configuration ends everything, with its exit code', async () => {
+  const { launcher, event } = setUp(NONE, (name) => (name === 'sync' ? 'process.exit(78)' : STUB));
+  expect(await launcher.done).toBe(78);
+  expect(event('gave_up')).toMatchObject([{ child: 'sync', code: 78 }]);
+  expect(event('started').map(pidOf).filter(isAlive)).toEqual([]);
+});
+
+test('a port that is not to be had ends everything at the start, and is tried again later', async () => {
+  const atStart = setUp(ALL, (name) => (name === 'reporter' ? 'process.exit(69)' : STUB));
+  expect(await atStart.launcher.done).toBe(69);
+
+  // Ends with 69, but after it was ready: a passing collision.
+  const later = setUp(ALL, (name) => (name === 'reporter' ? STUB.replace('exit(0)', 'exit(69)') : STUB));
+  await later.ready();
+  process.kill(pidOf(later.event('started').find(({ child }) => child === 'reporter')), 'SIGTERM');
+  await expect.poll(() => later.event('started').length).toBe(6);
+  later.launcher.stop();
+  expect(await later.launcher.done).toBe(0);
+});
+
+test('forced, it does not wait for a process that does not stop', async () => {
+  const { launcher, event, ready } = setUp(NONE, STUB.replace('process.exit(0)', '0'));
+  await ready();
+  launcher.stop();
+  await expect.poll(() => event('stopping').length).toBe(1);
+  launcher.force();
+  expect(await launcher.done).toBe(1);
+  expect(event('started').map(pidOf).filter(isAlive)).toEqual([]);
+});
+
+test('told to stop while the servers are being started, it stops without a word of failure', async () => {
+  const { launcher, event } = setUp(NONE);
+  launcher.stop();
+  expect(await launcher.done).toBe(0);
+  expect(event('started').map(pidOf).filter(isAlive)).toEqual([]);
+});

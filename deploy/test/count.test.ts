@@ -1,0 +1,68 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { countDemo, countVitest, lastLine } from './count.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hm-count-'));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+function report(files: { message?: string; statuses: string[] }[], exitCode: number | null) {
+  const file = join(dir, 'report.json');
+  const testResults = files.map(({ message = '', statuses }) => ({
+    message,
+    assertionResults: statuses.map((status) => ({ status })),
+  }));
+  writeFileSync(file, JSON.stringify({ testResults }));
+  return countVitest(file, exitCode);
+}
+
+test('tests are counted, and what fails outside a test', () => {
+  expect(
+    report([{ statuses: ['passed', 'passed'] }, { statuses: ['passed', 'skipped', 'todo'] }], 0),
+  ).toEqual({
+    passed: 3,
+    failed: 0,
+    skipped: 2,
+  });
+  expect(report([{ statuses: ['passed', 'failed'] }], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(report([{ message: 'left open', statuses: ['passed'] }], 1)).toEqual({
+    passed: 1,
+    failed: 1,
+    skipped: 0,
+  });
+});
+
+test('a failure that the report does not show counts', () => {
+  expect(report([{ statuses: ['passed'] }], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(report([{ statuses: ['passed'] }], null)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(report([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  expect(countVitest(join(dir, 'none.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  writeFileSync(join(dir, 'cut.json'), '{"testResults":[');
+  expect(countVitest(join(dir, 'cut.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});
+
+test("the demo's result lines are counted", () => {
+  const lines = [
+    'starting',
+    'ok      kill an instance: healed in 1.2 s',
+    'FAILED  stop: nothing happened',
+    'okay',
+  ];
+  expect(countDemo(lines, 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(countDemo(lines.slice(0, 2), 0)).toEqual({ passed: 1, failed: 0, skipped: 0 });
+  expect(countDemo(lines.slice(0, 2), 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(countDemo([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});
+
+test('the last line', () => {
+  const counts = [
+    { passed: 3, failed: 0, skipped: 0 },
+    { passed: 1, failed: 2, skipped: 0 },
+  ];
+  expect(lastLine(counts)).toBe('4 passed, 2 failed');
+  expect(lastLine([...counts, { passed: 0, failed: 0, skipped: 5 }])).toBe('4 passed, 2 failed, 5 skipped');
+});

@@ -1,0 +1,313 @@
+/**
+ * One pass over the bulk API: from its first page to the one without results.
+ *
+ * What is remembered (all in Redis): the pages as they were last read (digest, ids, a digest of each entry), and
+ * the set of the missing. Two things hold at every moment, whatever process dies where:
+ *
+ *   1. Each droplet that is in the desired state is on a stored page or in the set of the missing.
+ *      A page is replaced in one step with adding to the missing what was on it and is on no page that this pass
+ *      has stored; a droplet leaves the missing when a page with it is stored, or when it is marked as gone.
+ *   2. What a stored page says of a droplet is in the droplet's record.
+ *      The droplets of a page are written first. And no write of an older pass comes after one of a newer pass,
+ *      however long its process was stopped or cut off: each slot of Redis knows the pass that may write
+ *      (fence.lua), and every script that writes asks for it.
+ *
+ * So a page that is equal to the stored one needs no look (2). A pass that dies or fails leaves nothing to be
+ * repaired: the next one goes on from the pages as they are (1). And only a complete pass marks droplets as gone,
+ * after it has looked for each missing one on all pages, every one of which it has read itself; a droplet that
+ * moved while they were read is missed by one pass at most, and the next one, which lists it, takes the mark away.
+ *
+ * The hold `mass_delete` is decided before any droplet is marked, and the pass counts as complete after all are.
+ */
+import type { Clock } from '../../common/clock.ts';
+import { readMassDelete } from '../../common/holds.ts';
+import type { Logger, RateLimitedLog } from '../../common/log.ts';
+import { parseBulkPage } from '../../common/messages.ts';
+import {
+  type MassDelete,
+  massDeleteAfter,
+  massDeleteAfterPass,
+  releaseMassDelete,
+} from '../../common/policy/mass-delete.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import type { RedisConnections } from '../../common/redis.ts';
+import { readFleetFacts } from '../../common/state.ts';
+import type { BulkApi } from './bulk-api.ts';
+import { BulkApiError, PassFailedError, SupersededError } from './errors.ts';
+import { markGone } from './gone.ts';
+import type { SyncMetrics } from './metrics.ts';
+import { PageWriter } from './page-writer.ts';
+import { type PageHead, pageDigest, readEntries, readHead } from './pages.ts';
+import { changesOf, type NewPage } from './read-page.ts';
+import { retried } from './retry.ts';
+import { PassRun } from './run.ts';
+import { readRelease, readSyncState } from './sync-state.ts';
+
+export interface PassDeps {
+  redis: RedisConnections;
+  clock: Clock;
+  api: BulkApi;
+  policy: PolicySettings;
+  postponeUpdateMs: number;
+  log: Logger;
+  limited: RateLimitedLog;
+  metrics: SyncMetrics;
+  /** Who does it: for people. */
+  owner: string;
+  /** First wait after a failed request; for tests. */
+  firstDelayMs?: number;
+}
+
+/** How a pass ended. `aborted`: the process is being stopped; `superseded`: another pass has begun. */
+export type PassOutcome = 'complete' | 'failed' | 'aborted' | 'superseded';
+
+/** While a long pass runs it says once in this time that it does, and learns whether it may go on. */
+const PROGRESS_EVERY_MS = 1000;
+
+interface Progress {
+  pages: number;
+  listed: number;
+  rejected: number;
+  changedPages: number;
+  /** When a page was last read. */
+  heardMs?: number;
+}
+
+/**
+ * Runs one pass and reports how it ended, to Redis, log and metrics.
+ *
+ * @param signal breaks it off
+ */
+export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<PassOutcome> {
+  const { redis, clock, metrics } = deps;
+  const before = await readSyncState(redis);
+  const run = await PassRun.begin(redis, clock, deps.owner);
+  const progress: Progress = { pages: 0, listed: 0, rejected: 0, changedPages: 0 };
+  let outcome: PassOutcome;
+  try {
+    const lost = await run.fence(() => run.report({ rewrite: 1 }));
+    const everything = lost || before.rewrite;
+    const writer = new PageWriter(run);
+    await readPages(deps, run, writer, everything, progress, signal);
+    await complete(deps, run, writer, everything, before.heardMs ?? run.begunMs, progress, signal);
+    outcome = 'complete';
+  } catch (error) {
+    outcome = await broken(deps, run, progress, error, signal);
+  }
+  metrics.passes.inc({ outcome });
+  return outcome;
+}
+
+async function readPages(
+  deps: PassDeps,
+  run: PassRun,
+  writer: PageWriter,
+  everything: boolean,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { redis, clock, metrics } = deps;
+  const tokens = new Set<string>();
+  let reportedMs = clock.now();
+  for (let token = '{}'; ; progress.pages++) {
+    tokens.add(token);
+    const number = progress.pages;
+    const stored = readHead(redis, number);
+    stored.catch(() => undefined); // it is waited for below, after the page
+    const read = await retried(() => readPage(deps, number, token, stored, everything, signal), {
+      signal,
+      delayAtMostMs: deps.postponeUpdateMs,
+      ...(deps.firstDelayMs === undefined ? {} : { firstDelayMs: deps.firstDelayMs }),
+      failed: (error, tries) => requestFailed(deps, error, number, tries),
+    });
+    progress.heardMs = clock.now();
+    if (read === 'end') return;
+    if ('page' in read) {
+      progress.changedPages++;
+      const changed = await changedPage(deps, run, read, everything);
+      progress.listed += changed.head.count;
+      progress.rejected += changed.head.rejected;
+      await writer.add(changed);
+    } else {
+      progress.listed += read.count;
+      progress.rejected += read.rejected;
+    }
+    metrics.pages.inc({ kind: 'page' in read ? 'changed' : 'equal' });
+    if (tokens.has(read.token)) {
+      throw new PassFailedError(
+        'token',
+        `page ${number}: the token does not advance: ${read.token.slice(0, 100)}`,
+      );
+    }
+    token = read.token;
+    if (progress.heardMs - reportedMs >= PROGRESS_EVERY_MS) {
+      reportedMs = progress.heardMs;
+      await run.report({ heard: progress.heardMs });
+    }
+  }
+}
+
+/** The stored page itself if it is as it was; else the new one; `end` if it has no results. */
+async function readPage(
+  { api }: PassDeps,
+  number: number,
+  token: string,
+  storedHead: Promise<PageHead | undefined>,
+  everything: boolean,
+  signal: AbortSignal,
+): Promise<PageHead | NewPage | 'end'> {
+  const body = await api.page(token, signal);
+  const stored = await storedHead;
+  const sha1 = pageDigest(body);
+  if (stored?.sha1 === sha1 && !everything) return stored;
+  const parsed = parseBulkPage(body);
+  if (!('ok' in parsed)) throw new BulkApiError('page', `page ${number}: not usable: ${parsed.reject}`);
+  const page = parsed.ok;
+  if (page.ids.length === 0) return 'end';
+  return { number, sha1, token: JSON.stringify(page.token), page };
+}
+
+async function changedPage(
+  { redis, limited, metrics }: PassDeps,
+  run: PassRun,
+  page: NewPage,
+  everything: boolean,
+) {
+  let old = await readEntries(redis, page.number);
+  if (old === 'unreadable') {
+    // What was on it is not known, so the end of the pass must look at every droplet; also if this one fails.
+    await run.report({ rewrite: 1 });
+    old = undefined;
+  }
+  return changesOf(page, old ?? new Map(), everything, (reason, id) => {
+    metrics.rejected.inc({ reason });
+    limited.warn(
+      `bulk entry ${reason}`,
+      { event: 'rejected', page: page.number, droplet: id.slice(0, 256) },
+      'an entry of a bulk page does not fit; its last good record stays',
+    );
+  });
+}
+
+async function complete(
+  deps: PassDeps,
+  run: PassRun,
+  writer: PageWriter,
+  everything: boolean,
+  listedMs: number,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { redis, clock, metrics, log } = deps;
+  const users = deps.api.users(signal).catch((error: unknown) => {
+    metrics.failures.inc({ reason: 'users' });
+    log.debug({ err: error }, 'the count of users is not to be had');
+    return undefined;
+  });
+  await writer.finish();
+  const [hold, holdNow] = await judge(deps, run, progress.listed);
+  // As long as anything is to be looked for everywhere, the flag is read anew: a page may have raised it.
+  const sweep = everything || (await readSyncState(redis)).rewrite;
+  const gone = await markGone(run, {
+    pages: progress.pages,
+    listedMs: Math.min(listedMs, run.begunMs),
+    sweep,
+  });
+  const usersNow = await users;
+  const endedMs = clock.now();
+  const { pages, listed, rejected, changedPages, heardMs = endedMs } = progress;
+  await run.report({
+    completed: run.begunMs,
+    succeeded: endedMs,
+    listed,
+    pages,
+    rejected,
+    changed: writer.changed,
+    duration_ms: endedMs - run.begunMs,
+    heard: heardMs,
+    error: '',
+    rewrite: '',
+    ...(usersNow === undefined ? {} : { users: usersNow }),
+  });
+  metrics.duration.observe((endedMs - run.begunMs) / 1000);
+  metrics.listed.set(listed);
+  metrics.changed.inc(writer.changed);
+  metrics.gone.inc(gone);
+  const fields = { event: 'sync', listed, pages, changedPages, changed: writer.changed, gone, rejected };
+  log[writer.changed + gone > 0 ? 'info' : 'debug'](
+    { ...fields, ms: endedMs - run.begunMs },
+    'bulk sync complete',
+  );
+  if (holdNow.sinceMs !== undefined && hold.sinceMs === undefined) {
+    log.warn(
+      { event: 'hold', hold: 'mass_delete', listed, accepted: holdNow.accepted },
+      'the controller lists far fewer droplets than before: surplus apps are not stopped for now',
+    );
+  }
+}
+
+/** The hold `mass_delete` before and after this pass; an operator's release takes effect here. */
+async function judge(
+  { redis, clock, policy }: PassDeps,
+  run: PassRun,
+  listed: number,
+): Promise<[before: MassDelete, after: MassDelete]> {
+  const [facts, release] = await Promise.all([readFleetFacts(redis), readRelease(redis)]);
+  let before = massDeleteAfter(readMassDelete(facts), clock.now(), policy);
+  if (release) before = releaseMassDelete(before);
+  const after = massDeleteAfterPass(before, listed, clock.now(), policy);
+  await run.report({ mass_delete: JSON.stringify(after), release_mass_delete: '' }, redis.keys.holds);
+  return [before, after];
+}
+
+/** A pass that did not complete: says why. */
+async function broken(
+  { clock, log, limited }: PassDeps,
+  run: PassRun,
+  { heardMs }: Progress,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<PassOutcome> {
+  const nowMs = clock.now();
+  const heard: Record<string, number> = heardMs === undefined ? {} : { heard: heardMs };
+  try {
+    if (error instanceof SupersededError) throw error;
+    if (signal.aborted) {
+      await run.report({ aborted: nowMs, ...heard });
+      return 'aborted';
+    }
+    const reason = error instanceof PassFailedError ? error.reason : 'internal';
+    const message = error instanceof Error ? error.message : String(error);
+    await run.report({
+      failed: nowMs,
+      error: message.slice(0, 500),
+      duration_ms: nowMs - run.begunMs,
+      ...heard,
+    });
+    const unexpected = error instanceof PassFailedError ? {} : { err: error };
+    limited.warn(
+      `sync ${reason}`,
+      { event: 'sync_failed', problem: message, ...unexpected },
+      'bulk sync failed',
+    );
+    return 'failed';
+  } catch (end) {
+    if (!(end instanceof SupersededError)) throw end;
+    log.warn({ event: 'sync_superseded' }, 'another bulk sync has begun; this one ends');
+    return 'superseded';
+  }
+}
+
+function requestFailed(
+  { limited, metrics }: PassDeps,
+  error: BulkApiError,
+  page: number,
+  tries: number,
+): void {
+  metrics.failures.inc({ reason: error.reason });
+  limited.warn(
+    `bulk api ${error.reason}`,
+    { event: 'bulk_api_failed', page, tries, problem: error.message },
+    'a request to the bulk API failed',
+  );
+}
