@@ -2,6 +2,7 @@ import type { Clock } from '../common/clock.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { PIECES } from '../common/schema.ts';
+import { AUDIT_DURATION } from '../common/summary.ts';
 import type { Looker } from './look.ts';
 import { Totals } from './totals.ts';
 
@@ -48,16 +49,19 @@ export class Audit {
 
   /** Audits one slice, a piece at a time, and stores its totals. */
   async slice(slice: number): Promise<void> {
-    const { client, keys } = this.#options.redis;
+    const { redis, policy, looker } = this.#options;
+    const { client, keys } = redis;
+    const begin = performance.now();
     const pieces = await Promise.all(
       Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
     );
-    const totals = new Totals();
+    const totals = new Totals(policy);
     for (const ids of pieces) {
       if (ids.length > 0)
-        await this.#options.looker.audit(ids, (droplet, decided) => totals.add(droplet, decided));
+        await looker.audit(ids, (droplet, decided, deas, nowMs) => totals.add(droplet, decided, deas, nowMs));
     }
-    await client.hset(keys.summary(slice), totals.toFields());
+    const durationMs = Math.ceil(performance.now() - begin);
+    await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
   }
 
   /** Once a round: how large the fleet is, which the rate of the next round depends on. */

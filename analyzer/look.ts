@@ -3,6 +3,7 @@ import { LOG_LENGTH } from '../common/decision-log.ts';
 import type { Droplet } from '../common/droplet.ts';
 import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
+import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDeas, readDroplets } from '../common/state.ts';
@@ -48,13 +49,13 @@ export class Looker {
   }
 
   /** Looks at droplets that are not due: writes nothing if, as it should be, there is nothing to do. */
-  async audit(ids: readonly string[], seen: (droplet: Droplet, decided: Decided) => void): Promise<void> {
+  async audit(ids: readonly string[], seen: Seen): Promise<void> {
     const { metrics, log } = this.#options;
     const found: Look[] = [];
     for (let at = 0; at < ids.length; at += BATCH) {
-      for (const { droplet, decided, nowMs } of await this.#decide(ids.slice(at, at + BATCH))) {
+      for (const { droplet, decided, deas, nowMs } of await this.#decide(ids.slice(at, at + BATCH))) {
         metrics.auditLooks.inc();
-        seen(droplet, decided);
+        seen(droplet, decided, deas, nowMs);
         if (!isQuiet(decided)) found.push({ droplet, decided, nowMs });
       }
     }
@@ -92,7 +93,7 @@ export class Looker {
     return looks.filter((_, at) => !stored[at]).map(({ droplet }) => droplet.id);
   }
 
-  async #decide(ids: readonly string[]): Promise<Look[]> {
+  async #decide(ids: readonly string[]): Promise<(Look & { deas: Deas })[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
     const [records, holds] = await Promise.all([readDroplets(redis, ids), readHolds(redis, clock, policy)]);
     const droplets: Droplet[] = [];
@@ -116,6 +117,7 @@ export class Looker {
     const deas = await readDeas(redis, droplets);
     return droplets.map((droplet) => ({
       droplet,
+      deas,
       nowMs,
       decided: decide(droplet, deas, holds, nowMs, policy),
     }));
@@ -165,6 +167,9 @@ function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): b
   const neededMs = decided.changed || decided.ensure.length > 0 ? nowMs : (decided.lookAgainMs ?? nowMs);
   return dueMs != null && Number(dueMs) <= neededMs + TICK_MAY_LATE_MS;
 }
+
+/** Is told of each droplet that the audit looks at; `deas` are at least those of its instances. */
+type Seen = (droplet: Droplet, decided: Decided, deas: Deas, nowMs: number) => void;
 
 /** One droplet as it was read, and what follows. */
 export interface Look {

@@ -10,15 +10,14 @@ import {
   type ConnectionOptions,
   connect,
   headers as createHeaders,
-  ErrorCode,
   Events,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
-  NatsError,
   type Subscription,
 } from 'nats';
 import type { Registry } from 'prom-client';
+import { BusError, busError, kindOf, lastWords, wordsOf } from './bus-errors.ts';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from './log.ts';
@@ -26,18 +25,7 @@ import { type BusMetrics, busMetrics } from './metrics.ts';
 import type { MbusSettings } from './settings.ts';
 
 export type { Msg, Subscription } from 'nats';
-
-/** NATS could not do what was asked of it. */
-export class BusError extends Error {
-  /** `disconnected`: not connected now; `no_responders`: nobody is subscribed; `timeout`: no reply in time. */
-  readonly kind: 'disconnected' | 'no_responders' | 'timeout' | 'other';
-
-  constructor(kind: BusError['kind'], message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'BusError';
-    this.kind = kind;
-  }
-}
+export { BusError } from './bus-errors.ts';
 
 export type Handler = (message: Msg) => unknown;
 export type Headers = Readonly<Record<string, string>>;
@@ -106,14 +94,6 @@ function connectionOptions({ mbus, name }: Pick<BusOptions, 'mbus' | 'name'>): C
     ...(mbus.password === undefined ? {} : { pass: mbus.password }),
     ...(mbus.token === undefined ? {} : { token: mbus.token }),
   };
-}
-
-function wordsOf(error: unknown): string {
-  if (error instanceof NatsError) {
-    const cause = error.chainedError?.message;
-    return cause === undefined ? error.message : `${error.message} (${cause})`;
-  }
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**
@@ -317,31 +297,4 @@ function headersOf(headers: Headers): MsgHdrs {
   const result = createHeaders();
   for (const [name, value] of Object.entries(headers)) result.set(name, value);
   return result;
-}
-
-/**
- * What the server said last. The client's status has only a code for it, which is one and the same for a slow
- * consumer and for all else that it has no code for.
- */
-function lastWords(connection: NatsConnection): string | undefined {
-  const { protocol } = connection as { protocol?: { lastError?: unknown } };
-  return protocol?.lastError instanceof Error ? protocol.lastError.message : undefined;
-}
-
-function kindOf(problem: string): 'slow_consumer' | 'permission' | 'authentication' | 'other' {
-  if (/slow consumer/i.test(problem)) return 'slow_consumer';
-  if (/permissions?[ _]violation/i.test(problem)) return 'permission';
-  return /auth/i.test(problem) ? 'authentication' : 'other';
-}
-
-function busError(subject: string, cause: unknown): BusError {
-  const code = cause instanceof NatsError ? cause.code : undefined;
-  if (code === ErrorCode.NoResponders)
-    return new BusError('no_responders', `${subject}: nobody is subscribed`, { cause });
-  if (code === ErrorCode.Timeout) return new BusError('timeout', `${subject}: no reply in time`, { cause });
-  const away =
-    code === ErrorCode.Disconnect ||
-    code === ErrorCode.ConnectionClosed ||
-    code === ErrorCode.ConnectionDraining;
-  return new BusError(away ? 'disconnected' : 'other', `${subject}: ${wordsOf(cause)}`, { cause });
 }

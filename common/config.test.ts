@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError, loadConfig, parseConfig } from './config.ts';
-import { defaultSettings, KEYS, type Settings } from './settings.ts';
+import { KEYS } from './keys.ts';
+import { defaultSettings, type Settings } from './settings.ts';
 
 const FILE = '/etc/hm/health_manager.yml';
 

@@ -6,16 +6,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, parseDocument } from 'yaml';
+import { KEYS, type Key, type Path, type ValueOf } from './keys.ts';
 import { type Raw, shown } from './kinds.ts';
-import {
-  hasSeveralLogins,
-  KEYS,
-  type Key,
-  type Path,
-  type Settings,
-  toSettings,
-  type ValueOf,
-} from './settings.ts';
+import { hasSeveralLogins, type Settings, toSettings } from './settings.ts';
 
 /** The configuration does not fit (exit code 78). */
 export class ConfigError extends Error {

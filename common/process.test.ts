@@ -58,6 +58,18 @@ function config(more = ''): string {
   return file;
 }
 
+/** Gone, and all that it said is read. (`close` does not come for a child whose channel was closed by us.) */
+async function ended(child: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
+  const streams = [child.stdout, child.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream?.once('close', () => resolve())),
+  );
+  const exit = await new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.once('exit', (code, signal) => resolve({ code, signal }));
+  });
+  await Promise.all(streams);
+  return exit;
+}
+
 function run(args: string[], { channel = false } = {}): Running {
   const fixture = path.join(built, 'common', 'testing', 'process-fixture.js');
   const env = { PATH: process.env.PATH };
@@ -68,7 +80,7 @@ function run(args: string[], { channel = false } = {}): Running {
     child,
     lines: [],
     stderr: () => stderr,
-    exited: new Promise((resolve) => child.once('close', (code, signal) => resolve({ code, signal }))),
+    exited: ended(child),
     event: (name) =>
       vi.waitFor(
         () => {

@@ -18,21 +18,26 @@ export function desiredToText(d: Desired): string {
 
 /** @throws RecordError when the text is not as `desiredToText` writes it */
 export function desiredFromText(text: string): Desired {
-  const [state, instances, packageState, , version, memory, , updated] = text.split(' ');
+  const words = text.split(' ');
+  const [state, instances, packageState, version, , memory, updated] = words;
   if (
     (state !== 'STARTED' && state !== 'STOPPED') ||
     (packageState !== 'STAGED' && packageState !== 'PENDING' && packageState !== 'FAILED') ||
-    version === undefined
+    words.length !== 8 ||
+    version !== 'version' ||
+    updated !== 'updated' ||
+    !instances?.endsWith('x') ||
+    !memory?.endsWith('M')
   ) {
-    throw new RecordError('desired', text);
+    throw new RecordError(FIELD.desired, text);
   }
   return {
     state,
     packageState,
-    instances: number('desired', text, instances?.slice(0, -1)),
-    version: decode(version),
-    memoryMb: number('desired', text, memory?.slice(0, -1)),
-    updatedAtS: number('desired', text, updated),
+    instances: whole(FIELD.desired, text, instances.slice(0, -1)),
+    version: decode(FIELD.desired, text, words[4]),
+    memoryMb: number(FIELD.desired, text, memory.slice(0, -1)),
+    updatedAtS: number(FIELD.desired, text, words[7]),
   };
 }
 
@@ -51,20 +56,25 @@ export function instanceToText(i: Instance): string {
 
 /** @throws RecordError when the text is not as `instanceToText` writes it */
 export function instanceFromText(guid: string, text: string): Instance {
-  const [index, state, , dea, , version, , since, , first, , last] = text.split(' ');
-  if (state === undefined || dea === undefined || version === undefined) {
-    throw new RecordError(FIELD.instance + guid, text);
-  }
+  const field = FIELD.instance + guid;
+  const words = text.split(' ');
+  const wellSaid =
+    words[2] === 'on' &&
+    words[4] === 'version' &&
+    words[6] === 'since' &&
+    words[8] === 'first' &&
+    (words.length === 10 || (words.length === 12 && words[10] === 'last'));
+  if (!wellSaid) throw new RecordError(field, text);
   const instance: Instance = {
     guid,
-    index: number('instance', text, index),
-    version: decode(version),
-    state: decode(state),
-    stateTimestampS: number('instance', text, since),
-    dea: decode(dea),
-    firstHeardMs: number('instance', text, first),
+    index: whole(field, text, words[0]),
+    version: decode(field, text, words[5]),
+    state: decode(field, text, words[1]),
+    stateTimestampS: number(field, text, words[7]),
+    dea: decode(field, text, words[3]),
+    firstHeardMs: number(field, text, words[9]),
   };
-  if (last !== undefined) instance.lastListedMs = number('instance', text, last);
+  if (words.length === 12) instance.lastListedMs = number(field, text, words[11]);
   return instance;
 }
 
@@ -85,19 +95,25 @@ const EXIT_REASONS: ReadonlySet<string> = new Set(['CRASHED', 'STOPPED', 'DEA_SH
 
 /** @throws RecordError when the text is not as `exitToText` writes it */
 export function exitFromText(instance: string, text: string): Exit {
-  const [index, reason, , version, , at, , crashed, , n] = text.split(' ');
-  if (reason === undefined || !EXIT_REASONS.has(reason) || version === undefined) {
-    throw new RecordError(FIELD.exit + instance, text);
-  }
+  const field = FIELD.exit + instance;
+  const words = text.split(' ');
+  const wellSaid =
+    words.length === 10 &&
+    words[2] === 'version' &&
+    words[4] === 'at' &&
+    words[6] === 'crashed' &&
+    words[8] === 'n' &&
+    EXIT_REASONS.has(words[1] as string);
+  if (!wellSaid) throw new RecordError(field, text);
   const exit: Exit = {
     instance,
-    index: number('exit', text, index),
-    version: decode(version),
-    reason: reason as ExitReason,
-    atMs: number('exit', text, at),
-    n: number('exit', text, n),
+    index: whole(field, text, words[0]),
+    version: decode(field, text, words[3]),
+    reason: words[1] as ExitReason,
+    atMs: number(field, text, words[5]),
+    n: whole(field, text, words[9]),
   };
-  if (crashed !== '-') exit.crashTimestampS = number('exit', text, crashed);
+  if (words[7] !== '-') exit.crashTimestampS = number(field, text, words[7]);
   return exit;
 }
 
@@ -166,15 +182,22 @@ function readField(droplet: Droplet, field: string, value: string): void {
       return;
     case FIELD.slot: {
       const slot = json<Slot>(field, value, SlotJson);
+      if (String(slot.index) !== of) throw new RecordError(field, value);
       droplet.slots.set(slot.index, slot);
       return;
     }
-    case FIELD.stop:
-      droplet.stops.set(of, json<PendingStop>(field, value, StopJson));
+    case FIELD.stop: {
+      const stop = json<PendingStop>(field, value, StopJson);
+      if (stop.instance !== of) throw new RecordError(field, value);
+      droplet.stops.set(of, stop);
       return;
-    case FIELD.outcome:
-      droplet.outcomes.set(of, json<Outcome>(field, value, OutcomeJson));
+    }
+    case FIELD.outcome: {
+      const outcome = json<Outcome>(field, value, OutcomeJson);
+      if (outcome.id !== of) throw new RecordError(field, value);
+      droplet.outcomes.set(of, outcome);
       return;
+    }
     case FIELD.fence:
       return;
     default:
@@ -233,18 +256,25 @@ function json<T>(field: string, text: string, schema: { Check(value: unknown): b
   return value as T;
 }
 
-function decode(word: string): string {
+function decode(field: string, text: string, word: string | undefined): string {
+  if (word === undefined || word === '') throw new RecordError(field, text);
   if (!word.includes('%')) return word;
   try {
     return decodeURIComponent(word);
   } catch (cause) {
-    throw new RecordError('an encoded word', word, { cause });
+    throw new RecordError(field, text, { cause });
   }
 }
 
 function number(field: string, text: string, word: string | undefined): number {
   const value = Number(word);
-  if (word === undefined || word === '' || !Number.isFinite(value)) throw new RecordError(field, text);
+  if (word === undefined || word.trim() === '' || !Number.isFinite(value)) throw new RecordError(field, text);
+  return value;
+}
+
+function whole(field: string, text: string, word: string | undefined): number {
+  const value = number(field, text, word);
+  if (!Number.isInteger(value) || value < 0) throw new RecordError(field, text);
   return value;
 }
 

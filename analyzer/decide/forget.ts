@@ -6,11 +6,15 @@ import type { Scene } from './scene.ts';
 /** DEAs unheard for so many times `droplet_lost` are forgotten, and with them what they listed. */
 const DEA_FORGOTTEN = 10;
 
-/** Instances that no DEA has listed for so long that they count for nothing any more. */
+/**
+ * Instances that no DEA has listed for so long that they count for nothing any more. While a start is on its way, one
+ * whose exit was heard stays, so that its exit is not taken for that of what was started.
+ */
 export function instancesToForget(scene: Scene): string[] {
-  const { droplet, now } = scene.sight;
+  const { droplet, now, exits } = scene.sight;
   const guids: string[] = [];
   for (const instance of droplet.instances) {
+    if (exits.has(instance.guid) && scene.slots.some(({ start }) => start !== undefined)) continue;
     const atMs = forgetInstanceAtMs(scene, instance);
     if (atMs === undefined) continue;
     if (now >= atMs) guids.push(instance.guid);

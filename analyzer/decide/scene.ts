@@ -58,6 +58,11 @@ export class SlotDrafts {
     return [...(this.#after ?? this.#before).values()];
   }
 
+  some(is: (slot: Slot) => boolean): boolean {
+    for (const slot of (this.#after ?? this.#before).values()) if (is(slot)) return true;
+    return false;
+  }
+
   /** The next slots, and whether they are others than before. */
   result(): { slots: ReadonlyMap<number, Slot>; changed: boolean } {
     return { slots: this.#after ?? this.#before, changed: this.#after !== undefined };

@@ -138,7 +138,7 @@ export class Cloud {
         this.#touch();
       }
     }
-    if (this.now % (60 * SECOND) === 0) this.holds.lastPassBegunMs = this.now;
+    if (this.now % (60 * SECOND) === 0) this.#pass();
     for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.now) this.#deliver(id);
     for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.now; looks++) {
       if (looks > 20) throw new Error(`looks without end at ${this.now}`);
@@ -152,6 +152,11 @@ export class Cloud {
     this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.now };
     this.#touch();
     this.step();
+    this.#pass();
+  }
+
+  /** A complete bulk pass. */
+  #pass(): void {
     this.holds.lastPassBegunMs = this.now;
     this.record = { ...this.record, rev: this.record.rev + 1, desired: this.desired, listedMs: this.now };
     this.#touch();

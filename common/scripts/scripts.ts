@@ -32,6 +32,7 @@ export interface Scripts {
   syncBegin(keys: string[], args: Argument[]): Promise<string>;
   syncReport(keys: string[], args: Argument[]): Promise<number>;
   pagesStore(keys: string[], args: Argument[]): Promise<number>;
+  readDroplets(keys: string[], args: Argument[]): Promise<string[]>;
 }
 
 const FILES: Record<keyof Scripts, string> = {
@@ -54,6 +55,7 @@ const FILES: Record<keyof Scripts, string> = {
   syncBegin: 'sync_begin',
   syncReport: 'sync_report',
   pagesStore: 'pages_store',
+  readDroplets: 'read_droplets',
 };
 
 /** Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). */

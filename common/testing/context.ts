@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { type Bus, connectBus } from '../bus.ts';
 import type { Clock } from '../clock.ts';
 import { Health } from '../health.ts';
@@ -9,6 +10,7 @@ import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
 import { connectRedis, type RedisConnections } from '../redis.ts';
 import { defaultSettings, type Settings } from '../settings.ts';
+import { startTestRedis, type TestRedis } from './redis.ts';
 
 /** A clock that stands still until the test moves it. */
 export class ManualClock implements Clock {
@@ -113,4 +115,27 @@ export async function metricValue(
       Object.entries(labels).every(([label, of]) => (value.labels as Record<string, unknown>)[label] === of),
     )
     .reduce((sum, { value }) => sum + value, 0);
+}
+
+/** What `useRedis` gives: filled before the first test of the file. */
+export interface RedisOfTests {
+  server: TestRedis;
+  context: TestContext;
+}
+
+/** A Redis of the test file's own and a context on it; empty before each test, ended after the last. */
+export function useRedis(options: Omit<TestContextOptions, 'redis'> = {}): RedisOfTests {
+  const of = {} as RedisOfTests;
+  beforeAll(async () => {
+    of.server = await startTestRedis();
+    of.context = await testContext({ ...options, redis: of.server });
+  });
+  afterAll(async () => {
+    await of.context?.lifecycle.stop();
+    await of.server?.stop();
+  });
+  beforeEach(async () => {
+    await of.context.redis.client.flushall();
+  });
+  return of;
 }

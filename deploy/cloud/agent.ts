@@ -2,10 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import { SUBJECTS } from '../../common/subjects.ts';
 import type { ExitReason } from '../../common/droplet.ts';
+import { SUBJECTS } from '../../common/subjects.ts';
+import { exitedText, heartbeatText, type Reported, shutdownText } from './dea-messages.ts';
 import { type Ended, InstanceProcess } from './instance.ts';
-import { type InstanceView, type PlaceRequest, placeRequest, placeSubject, STOP_SUBJECT, stopInstances } from './protocol.ts';
+import { parseJson } from './json.ts';
+import {
+  type InstanceView,
+  type PlaceRequest,
+  placeRequest,
+  placeSubject,
+  STOP_SUBJECT,
+  stopInstances,
+} from './protocol.ts';
 
 export interface AgentOptions {
   nats: NatsConnection;
@@ -31,13 +40,8 @@ export interface AgentOptions {
  * dies by itself is told with CRASHED, and an entry without a process goes on in its place under a new guid.
  * STOPPING ones are in no heartbeat.
  */
-interface Entry {
-  guid: string;
-  droplet: string;
-  version: string;
-  index: number;
+interface Entry extends Reported {
   state: 'STARTING' | 'RUNNING' | 'EVACUATING' | 'STOPPING' | 'CRASHED';
-  sinceS: number;
   process?: InstanceProcess;
   /** Why it is being stopped. */
   stopping?: ExitReason;
@@ -62,35 +66,24 @@ export class Agent {
     const { nats, heartbeatMs } = this.#options;
     nats.subscribe(placeSubject(this.id), {
       callback: (error, message) => {
-        if (error === null) message.respond(JSON.stringify(this.#place(message.json())));
+        if (error === null) message.respond(JSON.stringify(this.#place(parseJson(message.string()))));
       },
     });
     nats.subscribe(STOP_SUBJECT, {
       callback: (error, message) => {
-        if (error === null) this.#stopNamed(message.json());
+        if (error === null) this.#stopNamed(parseJson(message.string()));
       },
     });
-    nats.subscribe(SUBJECTS.listening, { callback: (error) => void (error ?? this.heartbeat()) });
+    nats.subscribe(SUBJECTS.healthmanagerStart, { callback: (error) => void (error ?? this.heartbeat()) });
     await nats.flush();
     this.#every(heartbeatMs, () => this.heartbeat());
     this.heartbeat();
   }
 
-  /** Key order and content as the contract says; `dea` last. */
   heartbeat(): void {
     if (this.#leaving) return;
-    const droplets = [...this.#entries.values()]
-      .filter((entry) => entry.state !== 'STOPPING')
-      .map((entry) => ({
-        cc_partition: this.#options.partition,
-        droplet: entry.droplet,
-        version: entry.version,
-        instance: entry.guid,
-        index: entry.index,
-        state: entry.state,
-        state_timestamp: entry.sinceS,
-      }));
-    this.#publish(SUBJECTS.heartbeat, { droplets, dea: this.id });
+    const listed = this.#all().filter(({ state }) => state !== 'STOPPING');
+    this.#publish(SUBJECTS.heartbeat, heartbeatText(this.id, this.#options.partition, listed));
   }
 
   /** Says of all instances that they are leaving; they run on until somebody else runs them too. */
@@ -98,10 +91,10 @@ export class Agent {
     if (this.#evacuating || this.#leaving) return;
     this.#evacuating = true;
     this.#options.onEvacuating();
-    for (const entry of this.#entries.values()) {
+    for (const entry of this.#all()) {
       if (entry.state !== 'STARTING' && entry.state !== 'RUNNING') continue;
       this.#change(entry, 'EVACUATING');
-      this.#exited(entry, 'DEA_EVACUATION', { code: null, signal: null });
+      this.#exited(entry, 'DEA_EVACUATION');
     }
     this.heartbeat();
   }
@@ -116,12 +109,9 @@ export class Agent {
     if (this.#leaving) return;
     this.#leaving = true;
     for (const timer of this.#timers) clearTimeout(timer);
-    const counts: Record<string, number> = {};
-    for (const { process, droplet } of this.#entries.values()) {
-      if (process !== undefined) counts[droplet] = (counts[droplet] ?? 0) + 1;
-    }
-    this.#publish(SUBJECTS.shutdown, { id: this.id, ip: '127.0.0.1', version: '0.0.1', app_id_to_count: counts });
-    for (const entry of this.#entries.values()) this.#stop(entry, 'DEA_SHUTDOWN');
+    const running = this.#all().flatMap((entry) => (entry.process ? [entry.droplet] : []));
+    this.#publish(SUBJECTS.shutdown, shutdownText(this.id, running));
+    for (const entry of this.#all()) this.#stop(entry, 'DEA_SHUTDOWN');
     await this.#emptyWithin(2 * this.#graceMs);
     await this.#options.nats.flush();
   }
@@ -182,18 +172,12 @@ export class Agent {
     this.#after(this.#options.crashedForMs ?? 10_000, () => this.#remove(crashed));
   }
 
-  #exited(entry: Entry, reason: ExitReason, { code, signal }: Ended): void {
-    this.#publish(SUBJECTS.exited, {
-      cc_partition: this.#options.partition,
-      droplet: entry.droplet,
-      version: entry.version,
-      instance: entry.guid,
-      index: entry.index,
-      reason,
-      exit_status: code,
-      exit_description: signal === null ? '' : `ended by ${signal}`,
-      ...(reason === 'CRASHED' && { crash_timestamp: Math.floor(nowS()) }),
-    });
+  #exited(entry: Entry, reason: ExitReason, ended?: Ended): void {
+    this.#publish(SUBJECTS.exited, exitedText(this.#options.partition, entry, reason, ended));
+  }
+
+  #all(): Entry[] {
+    return [...this.#entries.values()];
   }
 
   #change(entry: Entry, state: Entry['state']): void {
@@ -205,7 +189,7 @@ export class Agent {
   #remove(entry: Entry): void {
     this.#entries.delete(entry.guid);
     this.#news();
-    if (![...this.#entries.values()].some((left) => left.process)) this.#empty?.();
+    if (!this.#all().some((left) => left.process)) this.#empty?.();
   }
 
   #news(): void {
@@ -213,12 +197,12 @@ export class Agent {
       ...{ guid, droplet, version, index, state },
       ...(process?.pid !== undefined && { pid: process.pid }),
     });
-    this.#options.onInstances([...this.#entries.values()].map(view));
+    this.#options.onInstances(this.#all().map(view));
   }
 
   /** Waits until no process is left; after `limitMs` no longer. */
   async #emptyWithin(limitMs: number): Promise<void> {
-    if (![...this.#entries.values()].some((entry) => entry.process)) return;
+    if (!this.#all().some((entry) => entry.process)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, limitMs);
       this.#empty = () => {
@@ -232,10 +216,10 @@ export class Agent {
     return this.#options.graceMs ?? 1_000;
   }
 
-  #publish(subject: string, payload: unknown): void {
+  #publish(subject: string, text: string): void {
     const { nats, log } = this.#options;
     if (nats.isClosed()) log.warn({ subject }, 'not sent: the connection is closed');
-    else nats.publish(subject, JSON.stringify(payload));
+    else nats.publish(subject, text);
   }
 
   #after(ms: number, act: () => void): void {

@@ -103,16 +103,16 @@ const POLL_MS = 1_000;
  * @returns ends the watching
  */
 export function watchApps({ file, onApps, onProblem }: WatchOptions): () => void {
-  let known = readOr(file, () => undefined);
+  let known: string | Error = readOr(file, (reason) => reason);
   let quiet: NodeJS.Timeout | undefined;
 
   const look = () => {
     const text = readOr(file, (reason) => reason);
-    if (text === known) return;
+    if (text === known || (text instanceof Error && known instanceof Error)) return;
     known = text;
     try {
       if (text instanceof Error) throw text;
-      onApps(parseApps(text ?? ''));
+      onApps(parseApps(text));
     } catch (error) {
       onProblem(error instanceof Error ? error.message : String(error));
     }

@@ -4,6 +4,7 @@ import fastify from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { App } from './apps.ts';
+import { parseJson } from './json.ts';
 
 /** An app with what the controller adds to it. */
 export interface Listed {
@@ -61,7 +62,8 @@ export async function serveBulkApi({ credentials, apps, port = 0 }: Options): Pr
     const after = parseToken(request.query.bulk_token ?? '{}');
     const size = request.query.batch_size === undefined ? BATCH_SIZE : Number(request.query.batch_size);
     if (after === undefined) return reply.code(400).send({ error: 'bulk_token does not fit' });
-    if (!Number.isInteger(size) || size < 1) return reply.code(400).send({ error: 'batch_size does not fit' });
+    if (!Number.isInteger(size) || size < 1)
+      return reply.code(400).send({ error: 'batch_size does not fit' });
     return page(apps(), after, Math.min(size, BATCH_AT_MOST));
   });
   server.get<{ Querystring: Record<string, string> }>('/bulk/counts', async (request, reply) => {
@@ -98,12 +100,8 @@ function entry({ app, updatedAt }: Listed) {
 }
 
 function parseToken(text: string): number | undefined {
-  try {
-    const token: unknown = JSON.parse(text);
-    return bulkToken.Check(token) ? (token.id ?? 0) : undefined;
-  } catch {
-    return undefined; // no JSON: the caller answers 400
-  }
+  const token = parseJson(text);
+  return bulkToken.Check(token) ? (token.id ?? 0) : undefined;
 }
 
 function same(given: string, right: string): boolean {

@@ -43,7 +43,13 @@ async function runController(options: Extract<Role, { role: 'controller' }>): Pr
 
 /** Waits for a server that is away, for ever: clouds do. */
 function connectNats(servers: string, name: string) {
-  return connect({ servers, name, maxReconnectAttempts: -1, waitOnFirstConnect: true, reconnectTimeWait: 500 });
+  return connect({
+    servers,
+    name,
+    maxReconnectAttempts: -1,
+    waitOnFirstConnect: true,
+    reconnectTimeWait: 500,
+  });
 }
 
 // Ctrl-C reaches the whole group; the supervisor tells its children when their turn has come.

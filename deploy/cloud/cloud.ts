@@ -154,6 +154,8 @@ class Supervisor implements Cloud {
     const child = fork(file, [JSON.stringify(role)], { stdio: ['ignore', log, log, 'ipc'], execArgv: [] });
     closeSync(log);
     this.#children.add(child);
+    // That it cannot be told or killed any more: `exit` follows.
+    child.on('error', () => {});
     child.once('exit', () => this.#children.delete(child));
     return child;
   }
@@ -170,7 +172,10 @@ class Supervisor implements Cloud {
 }
 
 /** Passes on all that the child says. Resolves when it is ready. */
-function ready<News extends { type: string }>(child: ChildProcess, hear: (news: News) => void): Promise<void> {
+function ready<News extends { type: string }>(
+  child: ChildProcess,
+  hear: (news: News) => void,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => {
       child.kill('SIGKILL');
@@ -185,7 +190,9 @@ function ready<News extends { type: string }>(child: ChildProcess, hear: (news: 
     });
     child.once('exit', (code, signal) => {
       clearTimeout(late);
-      reject(new Error(`a process of the cloud ended with ${signal ?? `exit code ${code}`} (cloud.log says more)`));
+      reject(
+        new Error(`a process of the cloud ended with ${signal ?? `exit code ${code}`} (cloud.log says more)`),
+      );
     });
   });
 }

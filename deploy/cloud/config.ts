@@ -34,7 +34,12 @@ export const DEMO = {
 export const DEMO_LOGIN = { user: 'demo', password: 'demo' } as const;
 
 /** The text of the health manager's configuration file for a demo with these servers. */
-export function demoConfig(servers: { nats: string; redis: string; bulkPort: number; statusPort: number }): string {
+export function demoConfig(servers: {
+  nats: string;
+  redis: string;
+  bulkPort: number;
+  statusPort: number;
+}): string {
   const config = {
     mbus: servers.nats,
     cc_partition: DEMO.partition,

@@ -6,7 +6,13 @@ import { parseStart, parseStop, refuseStart, refuseStop } from './admission.ts';
 import { type App, changedApps, parseApps, watchApps } from './apps.ts';
 import { type BulkApi, type Listed, newCredentials, serveBulkApi } from './bulk-api.ts';
 import { Placement } from './placement.ts';
-import { type ControllerNews, type PlaceRequest, placeReply, placeSubject, STOP_SUBJECT } from './protocol.ts';
+import {
+  type ControllerNews,
+  type PlaceRequest,
+  placeReply,
+  placeSubject,
+  STOP_SUBJECT,
+} from './protocol.ts';
 
 export interface ControllerOptions {
   nats: NatsConnection;
@@ -87,13 +93,18 @@ export async function startController(options: ControllerOptions): Promise<Contr
   /** @returns the new instance's guid; undefined: not taken */
   async function ask(agent: string, request: PlaceRequest): Promise<string | undefined> {
     try {
-      const reply = await nats.request(placeSubject(agent), JSON.stringify(request), { timeout: PLACE_TIMEOUT_MS });
+      const reply = await nats.request(placeSubject(agent), JSON.stringify(request), {
+        timeout: PLACE_TIMEOUT_MS,
+      });
       const answer = reply.json();
       if (placeReply.Check(answer) && 'instance' in answer) return answer.instance;
       placement.refuses(agent);
       log.info({ agent, answer }, 'agent takes no instance');
     } catch (error) {
-      log.warn({ agent, why: error instanceof Error ? error.message : String(error) }, 'agent does not answer');
+      log.warn(
+        { agent, why: error instanceof Error ? error.message : String(error) },
+        'agent does not answer',
+      );
     }
     return undefined;
   }
@@ -107,7 +118,14 @@ export async function startController(options: ControllerOptions): Promise<Contr
     const app = catalogue.get(droplet);
     const why = refuseStart(app, request);
     for (const index of request.indices) {
-      onNews({ type: 'start', droplet, version, index, flapping, ...(why !== undefined && { refused: why }) });
+      onNews({
+        type: 'start',
+        droplet,
+        version,
+        index,
+        flapping,
+        ...(why !== undefined && { refused: why }),
+      });
       if (why !== undefined) refused(`start of ${droplet}/${index}`, why);
     }
     if (why !== undefined || app === undefined) return;
@@ -120,7 +138,13 @@ export async function startController(options: ControllerOptions): Promise<Contr
     const app = catalogue.get(droplet);
     const instances = Object.keys(request.instances);
     const why = refuseStop(app, request);
-    onNews({ type: 'stop', droplet, instances, ...(app && { app }), ...(why !== undefined && { refused: why }) });
+    onNews({
+      type: 'stop',
+      droplet,
+      instances,
+      ...(app && { app }),
+      ...(why !== undefined && { refused: why }),
+    });
     if (why !== undefined) refused(`stop of ${instances.length} of ${droplet}`, why);
     else nats.publish(STOP_SUBJECT, JSON.stringify({ instances }));
   });
@@ -166,7 +190,12 @@ class Catalogue {
     for (const name of changed) {
       const app = apps.find((candidate) => candidate.name === name);
       if (app === undefined) this.#listed.delete(name);
-      else this.#listed.set(name, { app, id: this.#listed.get(name)?.id ?? ++this.#lastId, updatedAt: new Date() });
+      else
+        this.#listed.set(name, {
+          app,
+          id: this.#listed.get(name)?.id ?? ++this.#lastId,
+          updatedAt: new Date(),
+        });
     }
     return changed;
   }

@@ -23,7 +23,10 @@ export function runningOf(agents: Agents, droplet: string): Located[] {
 }
 
 /** A wanted slot: started, the current version, an index in range. */
-export function isWanted(app: App | undefined, { version, index }: { version: string; index: number }): boolean {
+export function isWanted(
+  app: App | undefined,
+  { version, index }: { version: string; index: number },
+): boolean {
   return app?.state === 'STARTED' && version === app.version && index < app.instances;
 }
 
@@ -37,8 +40,17 @@ export function differences(apps: readonly App[], agents: Agents): string[] {
   return [
     ...apps.flatMap((app) => missingOf(app, runningOf(agents, app.name))),
     ...instancesOf(agents)
-      .filter(({ state }) => state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING' || state === 'STOPPING')
-      .filter((instance) => !isWanted(apps.find((app) => app.name === instance.droplet), instance))
+      .filter(
+        ({ state }) =>
+          state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING' || state === 'STOPPING',
+      )
+      .filter(
+        (instance) =>
+          !isWanted(
+            apps.find((app) => app.name === instance.droplet),
+            instance,
+          ),
+      )
       .map(({ droplet, index, version, state }) => `${droplet}/${index} of ${version} is still ${state}`),
   ];
 }
@@ -48,6 +60,8 @@ function missingOf(app: App, running: Located[]): string[] {
   return Array.from({ length: app.instances }, (_, index) => {
     const there = running.filter((instance) => instance.index === index && instance.version === app.version);
     if (there.length === 1) return [];
-    return there.length === 0 ? [`${app.name}/${index} is missing`] : [`${app.name}/${index} runs ${there.length} times`];
+    return there.length === 0
+      ? [`${app.name}/${index} is missing`]
+      : [`${app.name}/${index} runs ${there.length} times`];
   }).flat();
 }

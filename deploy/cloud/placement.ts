@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import { parseJson } from './json.ts';
 
 /**
  * Which agents live and how much each has to do. The controller learns it from what any controller hears:
@@ -18,7 +19,7 @@ export class Placement {
 
   /** A heartbeat; what is none is ignored, as agents of other makes may be on the bus. */
   heard(text: string): void {
-    const beat = parse(text);
+    const beat = parseJson(text);
     if (!heartbeat.Check(beat)) return;
     const agent = this.#agents.get(beat.dea) ?? { heardMs: 0, full: false, listed: [], placed: new Map() };
     agent.heardMs = this.#nowMs();
@@ -32,7 +33,7 @@ export class Placement {
 
   /** A `dea.shutdown`. */
   left(text: string): void {
-    const message = parse(text);
+    const message = parseJson(text);
     if (shutdown.Check(message)) this.#agents.delete(message.id);
   }
 
@@ -83,15 +84,9 @@ const ACTIVE = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
 const heartbeat = Compile(
   Type.Object({
     dea: Type.String(),
-    droplets: Type.Array(Type.Object({ droplet: Type.String(), instance: Type.String(), state: Type.String() })),
+    droplets: Type.Array(
+      Type.Object({ droplet: Type.String(), instance: Type.String(), state: Type.String() }),
+    ),
   }),
 );
 const shutdown = Compile(Type.Object({ id: Type.String() }));
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // not JSON: no heartbeat either
-  }
-}

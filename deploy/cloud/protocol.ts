@@ -75,4 +75,11 @@ export type Role =
       /** Where the instances' output goes. */
       logDir?: string;
     }
-  | { role: 'controller'; nats: string; partition: string; appsFile: string; heartbeatMs: number; port?: number };
+  | {
+      role: 'controller';
+      nats: string;
+      partition: string;
+      appsFile: string;
+      heartbeatMs: number;
+      port?: number;
+    };

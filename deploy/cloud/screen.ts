@@ -34,7 +34,19 @@ export function render(scene: Scene, { columns, rows }: { columns: number; rows:
     [paint(BOLD, 'The health manager keeps a small cloud as it should be.'), '  Ctrl-C ends it all.'],
     ...scene.places.map((place) => [paint(DIM, place)]),
     [],
-    [paint(BOLD, columnsOf(['APP', 10], ['STATE', 9], ['VERSION', 9], ['WANTED', 7], ['RUNNING', 8], ['PIDS (index:pid@agent)', 0]))],
+    [
+      paint(
+        BOLD,
+        columnsOf(
+          ['APP', 10],
+          ['STATE', 9],
+          ['VERSION', 9],
+          ['WANTED', 7],
+          ['RUNNING', 8],
+          ['PIDS (index:pid@agent)', 0],
+        ),
+      ),
+    ],
     ...scene.apps.map((app) => appLine(app, scene.agents)),
     [],
     [paint(BOLD, columnsOf(['AGENT', 10], ['STATE', 26], ['PID', 9], ['RUNS', 0]))],
@@ -45,7 +57,7 @@ export function render(scene: Scene, { columns, rows }: { columns: number; rows:
   const room = Math.max(1, rows - top.length - hints.length - 2);
   const story = scene.story.slice(-room).map(storyLine);
   const lines = [...top, [paint(BOLD, 'WHAT HAPPENS')], ...story, ...blank(room - story.length), ...hints];
-  return lines.slice(0, rows).map((pieces) => fit(pieces, columns));
+  return lines.slice(0, rows).map((pieces) => fitted(pieces, columns - 1)); // the last column would wrap
 }
 
 function appLine(app: App, agents: readonly AgentView[]): Piece[] {
@@ -60,7 +72,10 @@ function appLine(app: App, agents: readonly AgentView[]): Piece[] {
 }
 
 function agentLine(agent: AgentView, nowMs: number): Piece[] {
-  const back = agent.backAtMs === undefined ? '' : `, next in ${Math.max(0, Math.ceil((agent.backAtMs - nowMs) / 1000))} s`;
+  const back =
+    agent.backAtMs === undefined
+      ? ''
+      : `, next in ${Math.max(0, Math.ceil((agent.backAtMs - nowMs) / 1000))} s`;
   const runs = agent.instances.filter(({ state }) => state === 'RUNNING' || state === 'EVACUATING').length;
   return [
     columnsOf([agent.name, 10]),
@@ -79,7 +94,10 @@ function hintLines({ apps, agents, appsFile }: Scene): Piece[][] {
   return [
     [paint(BOLD, 'TRY, in another terminal')],
     [`  kill -9 ${instance?.pid ?? 'PID'}`.padEnd(22), 'an instance: back at once'],
-    [`  kill -9 ${agent?.pid ?? 'PID'}`.padEnd(22), 'a whole agent: its instances come up elsewhere within seconds'],
+    [
+      `  kill -9 ${agent?.pid ?? 'PID'}`.padEnd(22),
+      'a whole agent: its instances come up elsewhere within seconds',
+    ],
     ['  edit, to scale, stop, start, push, create, delete:  ', appsFile],
   ];
 }
@@ -90,10 +108,12 @@ function blank(count: number): Piece[][] {
 
 /** Each value padded to its width and one blank. */
 function columnsOf(...cells: [value: string | number, width: number][]): string {
-  return cells.map(([value, width]) => (width === 0 ? String(value) : `${String(value).padEnd(width)} `)).join('');
+  return cells
+    .map(([value, width]) => (width === 0 ? String(value) : `${String(value).padEnd(width)} `))
+    .join('');
 }
 
-function fit(pieces: Piece[], columns: number): string {
+function fitted(pieces: Piece[], columns: number): string {
   let left = columns;
   let line = '';
   for (const piece of pieces) {

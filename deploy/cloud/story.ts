@@ -8,6 +8,7 @@ import { Compile } from 'typebox/compile';
 import { HEADERS, SUBJECTS } from '../../common/subjects.ts';
 import type { App } from './apps.ts';
 import type { Cloud, CloudEvent } from './cloud.ts';
+import { parseJson } from './json.ts';
 
 export interface Line {
   at: Date;
@@ -54,7 +55,7 @@ export function tellStory(cloud: Cloud, nats: NatsConnection, tell: (line: Line)
   ] as const) {
     nats.subscribe(subject, {
       callback: (error, message) => {
-        const request = error === null ? json(message.string()) : undefined;
+        const request = error === null ? parseJson(message.string()) : undefined;
         if (!health.Check(request)) return;
         const what = request.indices?.map((index) => `${request.droplet}/${index}`) ?? [];
         what.push(...Object.keys(request.instances ?? {}).map(nameOf));
@@ -65,9 +66,10 @@ export function tellStory(cloud: Cloud, nats: NatsConnection, tell: (line: Line)
   }
   nats.subscribe(SUBJECTS.exited, {
     callback: (error, message) => {
-      const exit = error === null ? json(message.string()) : undefined;
+      const exit = error === null ? parseJson(message.string()) : undefined;
       if (!exited.Check(exit)) return;
-      const how = exit.exit_description || (exit.exit_status === null ? '' : `exit status ${exit.exit_status}`);
+      const how =
+        exit.exit_description || (exit.exit_status === null ? '' : `exit status ${exit.exit_status}`);
       const kind = exit.reason === 'CRASHED' ? 'trouble' : 'effect';
       say('agent', kind, `${exit.droplet}/${exit.index} exited: ${exit.reason}${how && ` (${how})`}`);
     },
@@ -86,10 +88,18 @@ export function tellStory(cloud: Cloud, nats: NatsConnection, tell: (line: Line)
 function describe(event: CloudEvent): [who: string, kind: Line['kind'], text: string] | undefined {
   switch (event.type) {
     case 'file':
-      return ['apps file', 'trouble', `does not fit, the last good one stands: ${event.problem.replaceAll('\n', '; ')}`];
+      return [
+        'apps file',
+        'trouble',
+        `does not fit, the last good one stands: ${event.problem.replaceAll('\n', '; ')}`,
+      ];
     case 'start':
       if (event.refused === undefined) return undefined;
-      return ['controller', 'trouble', `refuses the start of ${event.droplet}/${event.index}: ${event.refused}`];
+      return [
+        'controller',
+        'trouble',
+        `refuses the start of ${event.droplet}/${event.index}: ${event.refused}`,
+      ];
     case 'stop':
       if (event.refused === undefined) return undefined;
       return ['controller', 'trouble', `refuses a stop of ${event.droplet}: ${event.refused}`];
@@ -115,7 +125,9 @@ function cameUp({ agent, before }: Extract<CloudEvent, { type: 'instances' }>): 
   const was = new Map(before.map(({ guid, state }) => [guid, state]));
   const up = agent.instances.filter(({ guid, state }) => state === 'RUNNING' && was.get(guid) !== 'RUNNING');
   if (up.length === 0) return undefined;
-  const names = up.map(({ droplet, index, version, pid }) => `${droplet}/${index} ${version} runs: pid ${pid}`);
+  const names = up.map(
+    ({ droplet, index, version, pid }) => `${droplet}/${index} ${version} runs: pid ${pid}`,
+  );
   return [agent.name, 'effect', names.join(', ')];
 }
 
@@ -131,12 +143,4 @@ function changes(before: readonly App[], after: readonly App[]): string[] {
   });
   const gone = before.filter(({ name }) => !after.some((app) => app.name === name));
   return [...lines, ...gone.map(({ name }) => `${name} is deleted`)];
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // not JSON: nothing to tell
-  }
 }

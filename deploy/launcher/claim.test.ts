@@ -17,7 +17,7 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 test('a folder that somebody has is refused, naming who; given back it is free', () => {
   const giveBack = claimFolder(dir);
   expect(() => claimFolder(dir)).toThrow(UnavailableError);
-  expect(() => claimFolder(dir)).toThrow(`in use by another "hm start", pid ${process.pid}`);
+  expect(() => claimFolder(dir)).toThrow(`in use by another deploy/hm, pid ${process.pid}`);
   giveBack();
   claimFolder(dir)();
   expect(readdirSync(dir)).toEqual([]);

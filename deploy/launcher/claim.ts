@@ -22,7 +22,7 @@ export function claimFolder(dir: string): () => void {
       if (found === undefined) continue; // given back at this moment
       const owner = parse(found);
       if (owner && processStart(owner.pid) === owner.started) {
-        throw new UnavailableError(`${dir}: in use by another "hm start", pid ${owner.pid}`);
+        throw new UnavailableError(`${dir}: in use by another deploy/hm, pid ${owner.pid}`);
       }
       removeIf(claim, found);
     }

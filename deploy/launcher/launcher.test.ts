@@ -149,7 +149,7 @@ test('a second launcher on the same folder is refused, and the first does not mi
   await ready();
   const second = setUp(NONE);
   await expect(second.launcher.done).rejects.toThrow(UnavailableError);
-  await expect(second.launcher.done).rejects.toThrow(`in use by another "hm start", pid ${process.pid}`);
+  await expect(second.launcher.done).rejects.toThrow(`in use by another deploy/hm, pid ${process.pid}`);
   expect(event('started').map(pidOf).every(isAlive)).toBe(true);
 });
 

@@ -13,7 +13,7 @@ const IDS_A_CALL = 5000;
 export interface GoneOptions {
   /** How many pages the pass has read. */
   pages: number;
-  /** When what is missing was last listed at the latest (ms). */
+  /** Until when what is missing counts as listed (ms). */
   listedMs: number;
   /** Looks through all droplets for such that are on no page: what former passes knew is lost. */
   sweep: boolean;

@@ -52,6 +52,11 @@ export class PageWriter {
     if (this.#changes >= CHANGES_TOGETHER || this.#pages.length >= PAGES_TOGETHER) await this.#flush();
   }
 
+  /** Writes what is there, in the background: the next page is late. */
+  hurry(): void {
+    this.#flush().catch(() => undefined); // what went wrong is told to who waits for it
+  }
+
   /** Writes what is left, and waits until all is written. */
   async finish(): Promise<void> {
     await this.#flush();

@@ -14,8 +14,12 @@
  *
  * So a page that is equal to the stored one needs no look (2). A pass that dies or fails leaves nothing to be
  * repaired: the next one goes on from the pages as they are (1). And only a complete pass marks droplets as gone,
- * after it has looked for each missing one on all pages, every one of which it has read itself; a droplet that
- * moved while they were read is missed by one pass at most, and the next one, which lists it, takes the mark away.
+ * after it has looked for each missing one on all pages, every one of which it has read itself.
+ *
+ * A droplet that moved while the pages were read may be missed, although it is there; the next pass takes the mark
+ * away. No instance of it is stopped before: the mark bears the time at which this pass succeeded, and
+ * `desired_state_lost` after that either another pass has completed and did not list the droplet again, or the
+ * hold `desired_unavailable` is on.
  *
  * The hold `mass_delete` is decided before any droplet is marked, and the pass counts as complete after all are.
  */
@@ -89,7 +93,7 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
     const everything = lost || before.rewrite;
     const writer = new PageWriter(run);
     await readPages(deps, run, writer, everything, progress, signal);
-    await complete(deps, run, writer, everything, before.heardMs ?? run.begunMs, progress, signal);
+    await complete(deps, run, writer, everything, progress, signal);
     outcome = 'complete';
   } catch (error) {
     outcome = await broken(deps, run, progress, error, signal);
@@ -118,7 +122,10 @@ async function readPages(
       signal,
       delayAtMostMs: deps.postponeUpdateMs,
       ...(deps.firstDelayMs === undefined ? {} : { firstDelayMs: deps.firstDelayMs }),
-      failed: (error, tries) => requestFailed(deps, error, number, tries),
+      failed: (error, tries) => {
+        requestFailed(deps, error, number, tries);
+        writer.hurry();
+      },
     });
     progress.heardMs = clock.now();
     if (read === 'end') return;
@@ -194,7 +201,6 @@ async function complete(
   run: PassRun,
   writer: PageWriter,
   everything: boolean,
-  listedMs: number,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
@@ -208,17 +214,14 @@ async function complete(
   const [hold, holdNow] = await judge(deps, run, progress.listed);
   // As long as anything is to be looked for everywhere, the flag is read anew: a page may have raised it.
   const sweep = everything || (await readSyncState(redis)).rewrite;
-  const gone = await markGone(run, {
-    pages: progress.pages,
-    listedMs: Math.min(listedMs, run.begunMs),
-    sweep,
-  });
+  const succeededMs = clock.now();
+  const gone = await markGone(run, { pages: progress.pages, listedMs: succeededMs, sweep });
   const usersNow = await users;
   const endedMs = clock.now();
   const { pages, listed, rejected, changedPages, heardMs = endedMs } = progress;
   await run.report({
     completed: run.begunMs,
-    succeeded: endedMs,
+    succeeded: succeededMs,
     listed,
     pages,
     rejected,

@@ -1,0 +1,395 @@
+import { describe, expect, test } from 'vitest';
+import { useRedis } from '../testing/context.ts';
+
+const of = useRedis();
+const redis = () => of.context.redis;
+const LOST = 30_000;
+
+type Pair = [dea: string, digest: string, atMs: number];
+const deasHeard = (...pairs: Pair[]) => {
+  const { keys, scripts } = redis();
+  return scripts.deasHeard([keys.deasHeard, keys.deasPrevious, keys.deasDigest], [LOST, ...pairs.flat()]);
+};
+const begin = (atMs: number, dea: string, ...lines: string[]) => {
+  const { keys, scripts } = redis();
+  return scripts.deaBegin(
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
+    [atMs, dea, lines.map((line) => `${line}\n`).join('')],
+  );
+};
+const finish = (atMs: number | string, dea: string, digest = 'digest', instances = 1) => {
+  const { keys, scripts } = redis();
+  return scripts.deaFinish(
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount],
+    [atMs, dea, digest, instances],
+  );
+};
+const heard = async (dea: string) => {
+  const { client, keys } = redis();
+  const [now, before] = await Promise.all([
+    client.zscore(keys.deasHeard, dea),
+    client.zscore(keys.deasPrevious, dea),
+  ]);
+  return [now, before].map((time) => (time === null ? undefined : Number(time)));
+};
+/** A line of a DEA's list: eight characters of fingerprint, and the droplet. */
+const line = (droplet: string, fingerprint = 'f') => fingerprint.padEnd(8, '0') + droplet;
+
+describe('deas_heard', () => {
+  test('one that is equal and not silent for long was heard when it was received; all others are given back', async () => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    await begin(1000, 'b');
+    await finish(1000, 'b', 'B');
+    expect(await deasHeard(['a', 'A', 11_000], ['b', 'other', 11_001], ['c', 'C', 11_002])).toEqual([2, 3]);
+    expect(await heard('a')).toEqual([11_000, 1000]);
+    expect(await heard('b')).toEqual([1000, undefined]);
+    expect(await heard('c')).toEqual([undefined, undefined]);
+  });
+
+  test.each([
+    [LOST, []],
+    [LOST + 1, [1]],
+  ])('an equal one after a silence of %i ms', async (silence, changed) => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    expect(await deasHeard(['a', 'A', 1000 + silence])).toEqual(changed);
+    expect((await heard('a'))[0]).toBe(changed.length === 0 ? 1000 + silence : 1000);
+  });
+
+  test('one that comes late does not turn the time back', async () => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    await deasHeard(['a', 'A', 3000]);
+    expect(await deasHeard(['a', 'A', 2000])).toEqual([]);
+    expect(await heard('a')).toEqual([3000, 1000]);
+  });
+
+  test('can be repeated', async () => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    for (let time = 0; time < 2; time++) expect(await deasHeard(['a', 'A', 2000])).toEqual([]);
+    expect(await heard('a')).toEqual([2000, 1000]);
+  });
+
+  test('none is none', async () => {
+    expect(await deasHeard()).toEqual([]);
+  });
+});
+
+describe('dea_begin and dea_finish', () => {
+  test('the stored list is the one that was finished', async () => {
+    const { client, keys } = redis();
+    expect(await begin(1000, 'a', line('x'), line('y'))).toEqual(['1000', '', '', '', '']);
+    expect(await finish(1000, 'a', 'A', 2)).toBe(1);
+    expect(await begin(2000, 'a', line('y'))).toEqual([
+      '2000',
+      `${line('x')}\n${line('y')}\n`,
+      '',
+      '1000',
+      '',
+    ]);
+    expect(await finish(2000, 'a', 'A2', 1)).toBe(1);
+    expect(await client.hgetall(keys.deaList('a'))).toEqual({ at: '2000', list: `${line('y')}\n` });
+    expect(await client.hget(keys.deasDigest, 'a')).toBe('A2');
+    expect(await client.hget(keys.deasCount, 'a')).toBe('1');
+    expect(await heard('a')).toEqual([2000, 1000]);
+  });
+
+  test('while one is being stored there is no digest, so none is taken for equal', async () => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    await begin(2000, 'a', line('x'));
+    expect(await deasHeard(['a', 'A', 2001])).toEqual([1]);
+  });
+
+  test('what unfinished ones listed is told to the next one', async () => {
+    await begin(1000, 'a', line('x'));
+    expect(await begin(2000, 'a', line('y'))).toEqual(['2000', '', `${line('x')}\n`, '1000', '1']);
+    expect(await begin(3000, 'a', line('z'))).toEqual([
+      '3000',
+      '',
+      `${line('x')}\n${line('y')}\n`,
+      '2000',
+      '1',
+    ]);
+    await finish(3000, 'a');
+    expect((await begin(4000, 'a'))[4]).toBe('');
+  });
+
+  test('that an unfinished one listed nothing is told too', async () => {
+    await begin(1000, 'a', line('x'));
+    await finish(1000, 'a');
+    await begin(2000, 'a');
+    expect(await begin(3000, 'a', line('x'))).toEqual(['3000', `${line('x')}\n`, '', '2000', '1']);
+  });
+
+  test('however many are never finished, no droplet is remembered twice', async () => {
+    for (let time = 1; time <= 50; time++) await begin(time * 1000, 'a', line('x', `f${time}`), line('y'));
+    expect((await begin(99_000, 'a'))[2]).toBe(`${line('x', 'f1')}\n${line('y')}\n`);
+  });
+
+  test('an older one is stale and changes nothing', async () => {
+    const { client, keys } = redis();
+    await begin(2000, 'a', line('x'));
+    const before = await client.hgetall(keys.deaList('a'));
+    expect(await begin(1999, 'a', line('y'))).toEqual(['stale']);
+    expect(await client.hgetall(keys.deaList('a'))).toEqual(before);
+    expect(await heard('a')).toEqual([2000, undefined]);
+  });
+
+  test('of two of the same millisecond the second is the later', async () => {
+    await begin(2000, 'a', line('x'));
+    expect((await begin(2000, 'a', line('y')))[0]).toBe('2001');
+    expect(await finish('2000', 'a')).toBe(0);
+    expect(await finish('2001', 'a')).toBe(1);
+  });
+
+  test('one that was overtaken cannot finish', async () => {
+    const { client, keys } = redis();
+    await begin(1000, 'a', line('x'));
+    await begin(2000, 'a', line('y'));
+    expect(await finish(1000, 'a', 'old')).toBe(0);
+    expect(await client.hget(keys.deasDigest, 'a')).toBeNull();
+    expect(await finish(2000, 'a', 'new')).toBe(1);
+    expect(await client.hget(keys.deasDigest, 'a')).toBe('new');
+  });
+
+  test('a finish that comes twice changes nothing', async () => {
+    await begin(1000, 'a', line('x'));
+    expect(await finish(1000, 'a')).toBe(1);
+    expect(await finish(1000, 'a')).toBe(0);
+    expect((await begin(2000, 'a'))[1]).toBe(`${line('x')}\n`);
+  });
+
+  test('one received before an equal one was heard does not turn the time back', async () => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    await deasHeard(['a', 'A', 3000]);
+    expect((await begin(2000, 'a', line('x')))[3]).toBe('3000');
+    expect(await heard('a')).toEqual([3000, 1000]);
+  });
+
+  test('one who is heard has not shut down', async () => {
+    const { client, keys } = redis();
+    await client.hset(keys.deasShutdown, 'a', 500, 'b', 500);
+    await begin(1000, 'a');
+    expect(await client.hgetall(keys.deasShutdown)).toEqual({ b: '500' });
+  });
+});
+
+describe('droplets_heard', () => {
+  interface Call {
+    at: number;
+    fence?: boolean;
+    dea?: string;
+    before?: number | '';
+    due?: boolean;
+    droplets: Record<string, Record<string, string>>;
+  }
+  const words = (dea: string, state = 'RUNNING') => `0 ${state} on ${dea} version v since 1`;
+  const heardCall = ({ at, fence, dea = 'a', before = '', due, droplets }: Call) => {
+    const { keys, scripts } = redis();
+    const names = Object.keys(droplets);
+    return scripts.dropletsHeard(
+      [keys.due(0), ...names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0)])],
+      [
+        at,
+        fence ? '1' : '',
+        ` on ${encodeURIComponent(dea)} `,
+        dea,
+        before,
+        due ? '1' : '',
+        ...names.flatMap((name) => {
+          const instances = Object.entries(droplets[name] ?? {});
+          return [name, instances.length, ...instances.flat()];
+        }),
+      ],
+    );
+  };
+  const record = (name: string) => redis().client.hgetall(`hm:{0}:droplet:${name}`);
+  const dueAt = async (name: string) => {
+    const score = await redis().client.zscore(redis().keys.due(0), name);
+    return score === null ? undefined : Number(score);
+  };
+
+  test('a new droplet gets a record, its place in the index, and is due', async () => {
+    expect(await heardCall({ at: 1000, droplets: { x: { i: words('a') } } })).toBe(1);
+    expect(await record('x')).toEqual({ seen: '1000', rev: '1', 'instance:i': `${words('a')} first 1000` });
+    expect(await redis().client.hgetall(redis().keys.index(0, 0))).toEqual({ x: '' });
+    expect(await dueAt('x')).toBe(1000);
+  });
+
+  test('what is new of an instance is stored, when it was first heard stays', async () => {
+    await heardCall({ at: 1000, droplets: { x: { i: words('a', 'STARTING') } } });
+    expect(await heardCall({ at: 2000, droplets: { x: { i: words('a') } } })).toBe(1);
+    expect(await record('x')).toMatchObject({ rev: '2', 'instance:i': `${words('a')} first 1000` });
+    expect(await dueAt('x')).toBe(2000);
+  });
+
+  test('what is as it was costs no revision, and nobody has to look', async () => {
+    const { client, keys } = redis();
+    await heardCall({ at: 1000, droplets: { x: { i: words('a') }, y: { j: words('a') } } });
+    await client.del(keys.due(0));
+    expect(await heardCall({ at: 2000, droplets: { x: { i: words('a') }, y: {} }, before: 1000 })).toBe(1);
+    expect(await record('x')).toMatchObject({ rev: '1' });
+    expect(await dueAt('x')).toBeUndefined();
+    expect(await dueAt('y')).toBe(2000);
+  });
+
+  test('can be repeated', async () => {
+    const call = { at: 2000, before: 1000, droplets: { x: { i: words('a') }, y: {} } } as const;
+    await heardCall({ at: 1000, droplets: { x: {}, y: { j: words('a') } } });
+    await heardCall(call);
+    const once = [await record('x'), await record('y')];
+    expect(await heardCall(call)).toBe(0);
+    expect([await record('x'), await record('y')]).toEqual(once);
+  });
+
+  test('an instance that is no longer listed was last listed by the heartbeat before', async () => {
+    await heardCall({ at: 1000, droplets: { x: { i: words('a') } } });
+    await heardCall({ at: 3000, before: 2000, droplets: { x: {} } });
+    const gone = { rev: '2', 'instance:i': `${words('a')} first 1000 last 2000` };
+    expect(await record('x')).toMatchObject(gone);
+    expect(await heardCall({ at: 4000, before: 3000, droplets: { x: {} } })).toBe(0);
+    expect(await record('x')).toMatchObject(gone);
+  });
+
+  test('when no heartbeat before is known it is this one', async () => {
+    await heardCall({ at: 1000, droplets: { x: { i: words('a') } } });
+    await heardCall({ at: 3000, droplets: { x: {} } });
+    expect((await record('x'))['instance:i']).toBe(`${words('a')} first 1000 last 3000`);
+  });
+
+  test('an instance that is listed again was never gone', async () => {
+    await heardCall({ at: 1000, droplets: { x: { i: words('a') } } });
+    await heardCall({ at: 2000, before: 1000, droplets: { x: {} } });
+    expect(await heardCall({ at: 3000, before: 2000, droplets: { x: { i: words('a') } } })).toBe(1);
+    expect(await record('x')).toMatchObject({ rev: '3', 'instance:i': `${words('a')} first 1000` });
+  });
+
+  test('instances of other DEAs stay as they are', async () => {
+    await heardCall({ at: 1000, dea: 'a', droplets: { x: { i: words('a') } } });
+    await heardCall({ at: 1001, dea: 'b', droplets: { x: { j: words('b') } } });
+    await heardCall({ at: 2000, dea: 'a', before: 1000, droplets: { x: {} } });
+    expect(await record('x')).toMatchObject({
+      'instance:i': `${words('a')} first 1000 last 1000`,
+      'instance:j': `${words('b')} first 1001`,
+    });
+  });
+
+  test.each(['last', 'first', 'version', 'on', 'a.b', '%', 'a b', '100%d', '__proto__', 'ünï'])(
+    'a DEA may be called %j',
+    async (dea) => {
+      const mine = words(encodeURIComponent(dea));
+      await heardCall({ at: 1000, dea, droplets: { x: { i: mine, j: mine } } });
+      await heardCall({ at: 2000, dea, before: 1000, droplets: { x: { j: mine } } });
+      expect(await record('x')).toMatchObject({
+        'instance:i': `${mine} first 1000 last 1000`,
+        'instance:j': `${mine} first 1000`,
+      });
+    },
+  );
+
+  test('droplets and instances may be called anything', async () => {
+    await heardCall({ at: 1000, droplets: { 'ünï {0} %d': { __proto__x: words('a'), 'a b': words('a') } } });
+    expect(Object.keys(await record('ünï {0} %d')).sort()).toEqual(
+      ['seen', 'rev', 'instance:__proto__x', 'instance:a b'].sort(),
+    );
+  });
+
+  describe('fence', () => {
+    test('an older heartbeat behind it changes nothing', async () => {
+      await heardCall({ at: 1000, droplets: { x: { i: words('a') } } });
+      await heardCall({ at: 3000, fence: true, before: 1000, droplets: { x: { i: words('a') } } });
+      const fenced = await record('x');
+      expect(fenced['fence:a']).toBe('3000');
+      expect(await heardCall({ at: 2000, before: 1000, droplets: { x: { j: words('a') } } })).toBe(0);
+      expect(await heardCall({ at: 2000, fence: true, before: 1000, droplets: { x: {} } })).toBe(0);
+      expect(await record('x')).toEqual(fenced);
+    });
+
+    test('the same one and newer ones pass, those of other DEAs too', async () => {
+      await heardCall({ at: 3000, fence: true, droplets: { x: { i: words('a') } } });
+      expect(await heardCall({ at: 3000, droplets: { x: { i: words('a', 'CRASHED') } } })).toBe(1);
+      expect(await heardCall({ at: 3001, droplets: { x: { i: words('a') } } })).toBe(1);
+      expect(await heardCall({ at: 1, dea: 'b', droplets: { x: { j: words('b') } } })).toBe(1);
+    });
+
+    test('keeps out one for a droplet that is not known yet, whose record is whole nevertheless', async () => {
+      await heardCall({ at: 3000, fence: true, droplets: { x: {} } });
+      expect(await record('x')).toEqual({ seen: '3000', rev: '1', 'fence:a': '3000' });
+      expect(await redis().client.hkeys(redis().keys.index(0, 0))).toEqual(['x']);
+      expect(await dueAt('x')).toBe(3000);
+      expect(await heardCall({ at: 2000, droplets: { x: { i: words('a') } } })).toBe(0);
+    });
+  });
+
+  test('a DEA that is back makes its droplets due; who decided without it has decided on another record', async () => {
+    const { client, keys } = redis();
+    await heardCall({ at: 1000, droplets: { x: { i: words('a') } } });
+    await client.del(keys.due(0));
+    await heardCall({ at: 90_000, before: 1000, due: true, droplets: { x: { i: words('a') }, unknown: {} } });
+    expect(await dueAt('x')).toBe(90_000);
+    expect(await record('x')).toMatchObject({ rev: '2', 'instance:i': `${words('a')} first 1000` });
+    expect(await record('unknown')).toEqual({});
+    expect(await dueAt('unknown')).toBeUndefined();
+  });
+});
+
+describe('deas_lost', () => {
+  const lost = (nowMs: number) =>
+    redis().scripts.deasLost([redis().keys.deasHeard, redis().keys.deasLost], [nowMs, LOST]);
+
+  test('a silence counts once it is longer than droplet_lost, until it is marked', async () => {
+    const { client, keys } = redis();
+    await client.zadd(keys.deasHeard, 1000, 'a', 2000, 'b');
+    expect(await lost(1000 + LOST)).toEqual([]);
+    expect(await lost(1001 + LOST)).toEqual(['a', '1000']);
+    expect(await lost(2001 + LOST)).toEqual(['a', '1000', 'b', '2000']);
+    await client.zadd(keys.deasLost, 1000, 'a');
+    expect(await lost(2001 + LOST)).toEqual(['b', '2000']);
+    await client.zadd(keys.deasHeard, 5000, 'a');
+    expect(await lost(5001 + LOST)).toEqual(['b', '2000', 'a', '5000']);
+  });
+});
+
+describe('dea_forget', () => {
+  test('removes all of a DEA that is silent, and nothing of one that was heard', async () => {
+    const { client, keys, scripts } = redis();
+    for (const dea of ['a', 'b']) {
+      await begin(1000, dea, line('x'));
+      await finish(1000, dea, 'A');
+      await deasHeard([dea, 'A', 2000]);
+      await client.hset(keys.deasShutdown, dea, 1);
+      await client.zadd(keys.deasLost, 2000, dea);
+    }
+    const forget = (dea: string, before: number) =>
+      scripts.deaForget(
+        [
+          keys.deasHeard,
+          keys.deasPrevious,
+          keys.deasDigest,
+          keys.deasCount,
+          keys.deasShutdown,
+          keys.deasLost,
+          keys.deaList(dea),
+        ],
+        [dea, before],
+      );
+    expect(await forget('a', 2000)).toBe(0);
+    expect(await heard('a')).toEqual([2000, 1000]);
+    expect(await forget('a', 2001)).toBe(1);
+    expect(await forget('a', 2001)).toBe(1);
+    expect(await heard('a')).toEqual([undefined, undefined]);
+    expect(await heard('b')).toEqual([2000, 1000]);
+    const left = await Promise.all([
+      client.hkeys(keys.deasDigest),
+      client.hkeys(keys.deasCount),
+      client.hkeys(keys.deasShutdown),
+      client.zrange(keys.deasLost, '0', '-1'),
+      client.keys(keys.deaList('*')),
+    ]);
+    expect(left).toEqual([['b'], ['b'], ['b'], ['b'], [keys.deaList('b')]]);
+  });
+});

@@ -1,0 +1,50 @@
+import { Counter, Histogram, type Registry } from 'prom-client';
+
+/** What became of a query: `unknown`: none of its droplets is known; `failed`: see the log; `busy`: not even tried. */
+export type Outcome = 'answered' | 'unknown' | 'rejected' | 'no_reply_subject' | 'busy' | 'failed';
+
+export interface ReporterMetrics {
+  queries: Counter<'subject' | 'outcome'>;
+  replies: Counter<'subject'>;
+  rejected: Counter<'subject' | 'reason'>;
+  /** From the query's arrival to its last reply. */
+  seconds: Histogram<'subject'>;
+  unreadable: Counter;
+}
+
+/** Registers the metrics of the queries. */
+export function reporterMetrics(registry: Registry): ReporterMetrics {
+  const registers = [registry];
+  return {
+    queries: new Counter({
+      name: 'hm_queries_total',
+      help: 'Queries over NATS, and what became of them',
+      labelNames: ['subject', 'outcome'],
+      registers,
+    }),
+    replies: new Counter({
+      name: 'hm_query_replies_total',
+      help: 'Reply messages to queries',
+      labelNames: ['subject'],
+      registers,
+    }),
+    rejected: new Counter({
+      name: 'hm_messages_rejected_total',
+      help: 'Queries and entries of queries that did not fit',
+      labelNames: ['subject', 'reason'],
+      registers,
+    }),
+    seconds: new Histogram({
+      name: 'hm_query_seconds',
+      help: 'Time from a query to its last reply',
+      labelNames: ['subject'],
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1, 5],
+      registers,
+    }),
+    unreadable: new Counter({
+      name: 'hm_unreadable_records_total',
+      help: 'Droplet records that could not be read',
+      registers,
+    }),
+  };
+}
