@@ -60,7 +60,7 @@ export class Audit {
       if (ids.length > 0)
         await looker.audit(ids, (droplet, decided, deas, nowMs) => totals.add(droplet, decided, deas, nowMs));
     }
-    const durationMs = Math.ceil(performance.now() - begin);
+    const durationMs = Math.round(10 * (performance.now() - begin)) / 10;
     await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
   }
 

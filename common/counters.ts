@@ -71,7 +71,10 @@ export class FleetCounters {
         await client.hincrby(keys.counters, name, by);
       } catch (error) {
         this.increment(name, by);
-        this.#log.debug({ event: 'not_counted', err: error }, 'a counter could not be stored; tried again soon');
+        this.#log.debug(
+          { event: 'not_counted', err: error },
+          'a counter could not be stored; tried again soon',
+        );
       }
     });
     await Promise.all(stored);

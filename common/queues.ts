@@ -86,6 +86,8 @@ export const readStopJob = (job: Job): StopJob => read(job, stopJob);
 /** @throws JobDataError */
 export const readSlicesJob = (job: Job): SlicesJob => read(job, slicesJob);
 
+const EVENTS_KEPT = 100;
+
 /** A queue to put jobs into. Finished jobs leave at once, so that their ids can be used again. */
 export function openQueue(
   redis: RedisConnections,
@@ -97,7 +99,8 @@ export function openQueue(
     connection: redis.dedicated(`queue ${name}`) as unknown as ConnectionOptions,
     prefix: redis.keys.queuePrefix,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
-    skipMetasUpdate: true,
+    // Nobody reads BullMQ's event streams; they are kept short, as nothing in Redis may grow without bound.
+    streams: { events: { maxLen: EVENTS_KEPT } },
   });
   queue.on('error', (error) => log.debug({ queue: name, err: error }, 'queue connection'));
   return lifecycle.own(`queue ${name}`, queue, (q) => q.close());

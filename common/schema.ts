@@ -51,8 +51,18 @@ export const LAYOUT_VERSION = 1;
 
 /** @param prefix first part of every key (`redis.prefix`)  @param slices how many slices (`slices`) */
 export function createKeys(prefix: string, slices: number): Keys {
-  const sliceOf = (droplet: string) => crc32(droplet) % slices;
-  const pieceOf = (droplet: string) => Math.floor(crc32(droplet) / slices) % PIECES;
+  // One after the other, a droplet's slice, key and piece are asked for: its hash is computed once.
+  let hashed = '';
+  let hash = crc32(hashed);
+  const hashOf = (droplet: string) => {
+    if (droplet !== hashed) {
+      hash = crc32(droplet);
+      hashed = droplet;
+    }
+    return hash;
+  };
+  const sliceOf = (droplet: string) => hashOf(droplet) % slices;
+  const pieceOf = (droplet: string) => Math.floor(hashOf(droplet) / slices) % PIECES;
   const index = (slice: number, piece: number) => `${prefix}:{${slice}}:droplets:${piece}`;
   const events = (stream: number) => `${prefix}:{events-${stream}}:events`;
   return {

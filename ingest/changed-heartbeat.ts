@@ -28,20 +28,21 @@ export async function storeChangedHeartbeat(
   const { keys, scripts } = redis;
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
-  const [at, stored, unfinished, heardBefore] = (await scripts.deaBegin(
+  const [at, stored, unfinished, heardBefore, others] = (await scripts.deaBegin(
     [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
     [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
-  )) as [string, string, string, string];
+  )) as [string, string, string, string, '1' | ''];
   if (at === 'stale') return { droplets: 0, stale: true };
 
   const back = heardBefore === '' || Number(at) - Number(heardBefore) > dropletLostMs;
-  const whole = back || unfinished !== '';
+  const whole = back || others === '1';
   const touched = differing(lines, splitLines(stored), whole ? splitLines(unfinished) : undefined);
   const droplets = await writeDroplets(redis, touched, heartbeat, {
     at,
     heardBefore,
-    fence: unfinished !== '' ? '1' : '',
-    due: back ? '1' : '',
+    fence: others,
+    // An unfinished one may have been the first after a silence.
+    due: whole ? '1' : '',
   });
   await scripts.deaFinish(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount],

@@ -96,13 +96,13 @@ export class HeartbeatIntake {
   }
 
   async #storeBatch(batch: Map<string, RawHeartbeat>): Promise<void> {
-    const { redis, clock, dropletLostMs, metrics } = this.#options;
+    const { redis, dropletLostMs, metrics } = this.#options;
     const deas = [...batch.keys()];
-    const pairs: string[] = [];
-    for (const [dea, heartbeat] of batch) pairs.push(dea, heartbeat.digest);
+    const heard: (string | number)[] = [];
+    for (const [dea, { digest, receivedMs }] of batch) heard.push(dea, digest, receivedMs);
     const changed = await redis.scripts.deasHeard(
       [redis.keys.deasHeard, redis.keys.deasPrevious, redis.keys.deasDigest],
-      [clock.now(), dropletLostMs, ...pairs],
+      [dropletLostMs, ...heard],
     );
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
     const queue = changed.map((number) => deas[number - 1] as string);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { FleetCounters } from '../common/counters.ts';
 import { createRateLimit } from '../common/log.ts';
 import { parseExited, parseShutdown, parseUpdated } from '../common/messages.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
@@ -32,6 +33,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const { dropletLostMs } = settings.policy;
   const metrics = ingestMetrics(context.metrics);
   const limited = createRateLimit(log);
+  const counters = new FleetCounters({ redis, log, lifecycle });
   const syncQueue = openQueue(redis, lifecycle, log, 'sync');
   const bus = await context.connectBus();
 
@@ -72,10 +74,12 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const group = { queue: QUEUE_GROUPS.ingest };
   const subscriptions = [
     bus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
+      counters.increment('heartbeat_msgs_received');
       if (listening.isNews()) heartbeats.take(data);
       else metrics.heartbeatsOld.inc();
     }),
     bus.subscribe(SUBJECTS.exited, group, ({ data }) => {
+      counters.increment('droplet_exited_msgs_received');
       const parsed = parseExited(data, ccPartition);
       if ('reject' in parsed) return rejected(SUBJECTS.exited, parsed.reject);
       if ('foreign' in parsed) return;
@@ -83,6 +87,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
       handle(SUBJECTS.exited, storeExit(redis, clock, parsed.ok));
     }),
     bus.subscribe(SUBJECTS.updated, group, ({ data }) => {
+      counters.increment('droplet_updated_msgs_received');
       const parsed = parseUpdated(data, ccPartition);
       if ('reject' in parsed) return rejected(SUBJECTS.updated, parsed.reject);
       if ('foreign' in parsed) return;

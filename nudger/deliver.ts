@@ -1,5 +1,6 @@
 import type { Bus } from '../common/bus.ts';
 import type { Clock } from '../common/clock.ts';
+import type { FleetCounters } from '../common/counters.ts';
 import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
 import type { DeaLiveness, Droplet, Holds, Outcome, StartReason, StopReason } from '../common/droplet.ts';
 import { readHolds } from '../common/holds.ts';
@@ -7,7 +8,7 @@ import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDeas, readDroplets } from '../common/state.ts';
-import { HEADERS } from '../common/subjects.ts';
+import { HEADERS, SUBJECTS } from '../common/subjects.ts';
 import type { Gate } from './gate.ts';
 import type { NudgerMetrics } from './metrics.ts';
 
@@ -36,6 +37,7 @@ interface Options {
   clock: Clock;
   log: Logger;
   metrics: NudgerMetrics;
+  counters: FleetCounters;
   policy: PolicySettings;
   dryRun: boolean;
   /** Open while NATS is there. */
@@ -145,7 +147,7 @@ async function publish(
   checked: Extract<Checked, { send: unknown }>,
   options: Options,
 ): Promise<void> {
-  const { bus, metrics, log, dryRun } = options;
+  const { bus, metrics, counters, log, dryRun } = options;
   const { id, subject } = delivery;
   const { reason } = checked;
   if (dryRun) {
@@ -160,6 +162,9 @@ async function publish(
     });
     await bus.flush();
     metrics.sent.inc({ kind: subject, reason });
+    counters.increment(
+      subject === SUBJECTS.start ? 'health_start_messages_sent' : 'health_stop_messages_sent',
+    );
   } catch (error) {
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
     metrics.unconfirmed.inc({ kind: subject });

@@ -1,4 +1,5 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
+import { FleetCounters } from '../common/counters.ts';
 import { startMessage, stopMessage } from '../common/messages.ts';
 import { checkStart, checkStop } from '../common/policy/check.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
@@ -31,8 +32,19 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const { settings, log, clock, lifecycle, redis } = context;
   const { policy, dryRun } = settings;
   const metrics = nudgerMetrics(context.metrics);
+  const counters = new FleetCounters({ redis, log, lifecycle });
   const bus = await context.connectBus();
-  const options = { redis, bus, clock, log, metrics, policy, dryRun, gate: new Gate(bus, lifecycle.signal) };
+  const options = {
+    redis,
+    bus,
+    clock,
+    log,
+    metrics,
+    counters,
+    policy,
+    dryRun,
+    gate: new Gate(bus, lifecycle.signal),
+  };
 
   const start = (job: StartJob): Delivery => ({
     id: job.id,

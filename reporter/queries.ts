@@ -173,7 +173,11 @@ export class Queries {
 
   #unreadable(droplet: string, error: Error): void {
     this.#options.metrics.unreadable.inc();
-    this.#limited.error('unreadable', { event: 'unreadable_record', droplet, err: error }, 'a record cannot be read');
+    this.#limited.error(
+      'unreadable',
+      { event: 'unreadable_record', droplet, err: error },
+      'a record cannot be read',
+    );
   }
 
   #failed(subject: string, error: unknown): Outcome {

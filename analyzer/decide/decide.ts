@@ -95,6 +95,7 @@ function decideInFull(
   decideStarts(scene, events);
   const stops = decideStops(scene);
   const { slots, changed: slotsChanged } = scene.slots.result();
+  const forgottenExits = exitsToForget(scene, events.handledExits);
   const decided = {
     decisions: scene.decisions,
     slots,
@@ -102,8 +103,8 @@ function decideInFull(
     handledExits: events.handledExits,
     handledUpdateMs: droplet.updatedMs,
     outcomesToForget: outcomesToForget(scene, slots, stops),
-    instancesToForget: instancesToForget(scene),
-    exitsToForget: exitsToForget(scene, events.handledExits),
+    instancesToForget: instancesToForget(scene, forgottenExits),
+    exitsToForget: forgottenExits,
     ensure: scene.ensure,
     remove: isToBeRemoved(scene),
   };

@@ -4,8 +4,8 @@ import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
 import { decisionId } from './ids.ts';
+import { cancelStart } from './pending.ts';
 import type { Scene } from './scene.ts';
-import { cancelStart } from './starts.ts';
 
 /** What of it asks for a start, by index. */
 export interface Events {

@@ -10,11 +10,12 @@ const DEA_FORGOTTEN = 10;
  * Instances that no DEA has listed for so long that they count for nothing any more. While a start is on its way, one
  * whose exit was heard stays, so that its exit is not taken for that of what was started.
  */
-export function instancesToForget(scene: Scene): string[] {
+export function instancesToForget(scene: Scene, forgottenExits: readonly string[]): string[] {
   const { droplet, now, exits } = scene.sight;
+  const isStarting = exits.size > 0 && scene.slots.some(({ start }) => start !== undefined);
   const guids: string[] = [];
   for (const instance of droplet.instances) {
-    if (exits.has(instance.guid) && scene.slots.some(({ start }) => start !== undefined)) continue;
+    if (isStarting && exits.has(instance.guid) && !forgottenExits.includes(instance.guid)) continue;
     const atMs = forgetInstanceAtMs(scene, instance);
     if (atMs === undefined) continue;
     if (now >= atMs) guids.push(instance.guid);
@@ -28,12 +29,15 @@ export function instancesToForget(scene: Scene): string[] {
  * and the record must still have the instance.
  */
 function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number | undefined {
-  const { deas, settings } = sight;
+  const { deas, holds, now, settings } = sight;
   const { state, lastListedMs, dea, firstHeardMs } = instance;
   if (lastListedMs !== undefined) {
     return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
   }
-  return deas.has(dea) ? undefined : firstHeardMs + DEA_FORGOTTEN * settings.dropletLostMs + 1;
+  if (deas.has(dea)) return undefined;
+  // What `mass_loss` holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
+  if (holds.massLossDeas.has(dea)) return now + settings.dropletGcMs;
+  return firstHeardMs + DEA_FORGOTTEN * settings.dropletLostMs + 1;
 }
 
 /** Exits that have been taken into account and that no heartbeat can contradict any more. */
@@ -102,5 +106,5 @@ export function isToBeRemoved(scene: Scene): boolean {
 /** An instance on the list of a DEA that is silent, but known: it would be back, unannounced, with the DEA. */
 function mayReturn({ sight }: Scene, { state, lastListedMs, dea }: Instance): boolean {
   if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return false;
-  return lastListedMs === undefined && sight.deas.has(dea);
+  return lastListedMs === undefined && (sight.deas.has(dea) || sight.holds.massLossDeas.has(dea));
 }

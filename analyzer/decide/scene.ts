@@ -1,6 +1,7 @@
 /** What the parts of a decision share while it is made. */
 import type { Slot } from '../../common/droplet.ts';
 import type { Sight } from '../../common/policy/sight.ts';
+import { wantedIndices } from '../../common/policy/wanted.ts';
 import type { Decision, StartDecision, StopDecision } from './decision.ts';
 
 export class Scene {
@@ -9,10 +10,25 @@ export class Scene {
   readonly decisions: Decision[] = [];
   readonly ensure: (StartDecision | StopDecision)[] = [];
   lookAgainMs: number | undefined;
+  #missingShare: number | undefined;
 
   constructor(sight: Sight) {
     this.sight = sight;
     this.slots = new SlotDrafts(sight.droplet.slots);
+  }
+
+  /** Share of the wanted indices that have no live instance. */
+  get missingShare(): number {
+    this.#missingShare ??= this.#countMissing();
+    return this.#missingShare;
+  }
+
+  #countMissing(): number {
+    const wanted = wantedIndices(this.sight.droplet);
+    if (wanted === 0) return 1;
+    let live = 0;
+    for (const index of this.sight.live.keys()) if (index < wanted) live++;
+    return 1 - live / wanted;
   }
 
   /** The answer may change at this time. A time that has come (it waits for news by now) is taken as very soon. */

@@ -41,7 +41,7 @@ export function decideStops(scene: Scene): ReadonlyMap<string, PendingStop> {
     }
     staysRunning = stays;
     othersLeave ||= !isCurrent;
-    next.set(instance.guid, decide(scene, found));
+    next.set(instance.guid, order(scene, found));
     scene.look(sight.now + sight.settings.dropletLostMs);
   }
   if (duplicatesWait(sight)) scene.look(sight.now + Math.min(5000, sight.settings.dropletLostMs / 6));
@@ -49,7 +49,8 @@ export function decideStops(scene: Scene): ReadonlyMap<string, PendingStop> {
   return sameAs(before, next) ? before : next;
 }
 
-function decide(scene: Scene, { instance, reason }: Surplus): PendingStop {
+/** The stop is decided. */
+function order(scene: Scene, { instance, reason }: Surplus): PendingStop {
   const { droplet, now } = scene.sight;
   const { guid, index, version } = instance;
   const stop = { instance: guid, id: decisionId(droplet, `stop-${guid}`, now), reason, decidedMs: now };

@@ -1,9 +1,10 @@
 -- Begins to store a changed heartbeat of one DEA.
 -- KEYS  1 heard zset, 2 previous zset, 3 digest hash, 4 the DEA's list hash, 5 shutdown hash
 -- ARGV  1 when it was received (ms), 2 DEA, 3 what it lists (a line each: fingerprint, droplet)
--- Returns {'stale'} if a newer one has begun, else {its time (ms), list as stored, lists that others began to
--- store and have not finished, when the DEA was heard before (ms, or '')}. Of two that were received in the
--- same millisecond the second one's time is a millisecond later.
+-- Returns {'stale'} if a newer one has begun, else {its time (ms), list as stored, a line of each droplet that
+-- unfinished ones listed, when the DEA was heard before (ms, or ''), '1' if there are unfinished ones (they may
+-- have listed nothing)}. Of two that were received in the same millisecond the second one's time is a
+-- millisecond later.
 --
 -- The digest goes first: until dea_finish puts it back, an equal heartbeat is stored whole again, so whoever
 -- dies in between loses nothing. 'writing' keeps what unfinished heartbeats listed, so that the one who comes
@@ -18,7 +19,19 @@ if stored[1] then
   end
 end
 redis.call('HDEL', KEYS[3], dea)
-local unfinished = (stored[4] or '') .. (stored[3] or '')
+local unfinished = ''
+if stored[3] then
+  -- Each droplet once: however many are never finished, this does not grow.
+  local seen, lines = {}, {}
+  for line in string.gmatch((stored[4] or '') .. stored[3], '[^\n]+') do
+    local droplet = string.sub(line, 9)
+    if not seen[droplet] then
+      seen[droplet] = true
+      lines[#lines + 1] = line .. '\n'
+    end
+  end
+  unfinished = table.concat(lines)
+end
 redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'writing', unfinished)
 local heard = redis.call('ZSCORE', KEYS[1], dea)
 if not heard or tonumber(at) > tonumber(heard) then
@@ -28,4 +41,4 @@ if not heard or tonumber(at) > tonumber(heard) then
   redis.call('ZADD', KEYS[1], at, dea)
 end
 redis.call('HDEL', KEYS[5], dea)
-return { at, stored[2] or '', unfinished, heard or '' }
+return { at, stored[2] or '', unfinished, heard or '', stored[3] and '1' or '' }

@@ -1,28 +1,34 @@
 -- What a bulk page says of some droplets of one slice.
 -- KEYS  1 due zset of the slice, 2 pass of the slice, then for each droplet: its hash, its piece of the index
--- ARGV  1 now (ms), 2 when the pass began (ms), 3 the pass's number, then for each droplet: id, desired state
---       in words; no words: it is listed, but what is said of it cannot be read
+-- ARGV  1 now (ms), 2 when the pass began (ms), 3 the pass's number, 4 for each droplet two lines: its id, its
+--       desired state in words; no words: it is listed, but what is said of it cannot be read
 -- Returns how many droplets changed; -1 if this is not the pass that writes, nothing is changed then.
 -- Repeatable. An older pass's words never come after a newer one's, however late they are: see fence.lua.
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return -1
 end
 local now, begun = ARGV[1], ARGV[2]
-local changed, arg = 0, 4
-for k = 3, #KEYS, 2 do
-  local key, id, words = KEYS[k], ARGV[arg], ARGV[arg + 1]
-  arg = arg + 2
+local changed, k = 0, 3
+for id, words in string.gmatch(ARGV[4], '([^\n]*)\n([^\n]*)\n') do
+  local key = KEYS[k]
   local old = redis.call('HMGET', key, 'seen', 'desired', 'gone', 'updated', 'listed')
-  if not old[1] then
-    redis.call('HSET', key, 'seen', now)
-    redis.call('HSET', KEYS[k + 1], id, '')
-  end
+  local new = not old[1]
   local lifts = old[4] and tonumber(old[4]) < tonumber(begun)
     and not (old[5] and tonumber(old[5]) > tonumber(old[4]))
   -- `listed` without `desired` says that it is in the desired state, only nobody knows how.
   local listed = lifts or (words == '' and not old[2] and not old[5])
   local differs = words ~= '' and old[2] ~= words
-  if differs or old[3] or listed then
+  if new then
+    redis.call('HSET', KEYS[k + 1], id, '')
+  end
+  if new and differs then
+    redis.call('HSET', key, 'seen', now, 'desired', words, 'rev', 1)
+    redis.call('ZADD', KEYS[1], now, id)
+    changed = changed + 1
+  elseif differs or old[3] or listed then
+    if new then
+      redis.call('HSET', key, 'seen', now)
+    end
     if differs then
       redis.call('HSET', key, 'desired', words)
     end
@@ -36,5 +42,6 @@ for k = 3, #KEYS, 2 do
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1
   end
+  k = k + 2
 end
 return changed

@@ -2,9 +2,10 @@
 -- and that is not named is from now on one that the DEA no longer lists.
 -- KEYS  1 due zset of the slice, then for each droplet: its hash, its piece of the index
 -- ARGV  1 when the heartbeat was received (ms), 2 fence ('1' or ''), 3 ' on <dea, encoded> ', 4 DEA,
---       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if their records stay
---       as they are (the DEA is back from a silence), then for each droplet: id, how many instances, and for
---       each: guid, its words without ' first ...'
+--       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if what is heard of them
+--       is as it was (the DEA is back from a silence), and get a new revision, so that nobody stores what
+--       was decided without this DEA; then for each droplet: id, how many instances, and for each: guid, its
+--       words without ' first ...'
 -- Returns how many droplets changed.
 --
 -- With a fence (another heartbeat of this DEA was begun and not finished) the record remembers the time, and
@@ -38,7 +39,7 @@ for k = 2, #KEYS, 2 do
       end
     end
     for field, old in pairs(known) do
-      if not listed[field] and string.find(old, on, 1, true) and not string.find(old, ' last ', 1, true) then
+      if not listed[field] and string.find(old, on, 1, true) and not string.find(old, ' last %d+$') then
         set[#set + 1] = field
         set[#set + 1] = old .. ' last ' .. (before ~= '' and before or at)
       end
@@ -46,7 +47,8 @@ for k = 2, #KEYS, 2 do
     if fence then
       redis.call('HSET', key, 'fence:' .. dea, at)
     end
-    if #set > 0 then
+    -- A record that there was only a fence for would have no revision and no place in the index.
+    if #set > 0 or (fence and #stored == 0) then
       if #stored == 0 then
         redis.call('HSET', key, 'seen', at)
         redis.call('HSET', index, id, '')
@@ -58,6 +60,7 @@ for k = 2, #KEYS, 2 do
       redis.call('ZADD', KEYS[1], at, id)
       changed = changed + 1
     elseif ARGV[6] == '1' and #stored > 0 then
+      redis.call('HINCRBY', key, 'rev', 1)
       redis.call('ZADD', KEYS[1], at, id)
     end
   end

@@ -37,7 +37,8 @@ export async function main(argv: string[]): Promise<number> {
   const program = new Command('hm')
     .description('The health manager: keeps what runs on a platform equal to what should run.')
     .version(version(), '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'print this help; "hm help start" that of a command')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand('help [command]', 'print the help of a command')
     .enablePositionalOptions()
     .showHelpAfterError('(hm --help says what there is)')
     .exitOverride()
@@ -47,9 +48,9 @@ export async function main(argv: string[]): Promise<number> {
     .command('start')
     .summary('all processes on this machine')
     .description(
-      'Runs all five processes on this machine and restarts, with growing waits, what ends. Without a Redis in\n' +
-        'the configuration (or REDIS_URL) it starts a private one, without mbus (or MBUS_URI) a private NATS, on\n' +
-        'free loopback ports; their data is in .hm/ beside the configuration file. Ctrl-C or SIGTERM stops all of\n' +
+      'Runs all five processes on this machine and restarts, with growing waits, what ends. Without a Redis in ' +
+        'the configuration (or REDIS_URL) it starts a private one, without mbus (or MBUS_URI) a private NATS, on ' +
+        'free loopback ports; their data is in .hm/ beside the configuration file. Ctrl-C or SIGTERM stops all of ' +
         'it, a second one at once.',
     )
     .option('-c, --config <file>', CONFIG_HELP)
@@ -60,7 +61,7 @@ export async function main(argv: string[]): Promise<number> {
       .command(name)
       .summary(`one process: ${PROCESSES[name]}`)
       .description(
-        `One process: ${PROCESSES[name]}.\n` +
+        `One process: ${PROCESSES[name]}. ` +
           'Run as many copies as you like, on as many hosts. Needs a Redis in the configuration or REDIS_URL.',
       )
       .option('-c, --config <file>', CONFIG_HELP)
@@ -86,7 +87,7 @@ export async function main(argv: string[]): Promise<number> {
     .command('check')
     .summary('is the configuration right, do NATS, Redis and the bulk API answer')
     .description(
-      'Validates the configuration, then tries NATS, Redis and one page of the bulk API, and says each result.\n' +
+      'Validates the configuration, then tries NATS, Redis and one page of the bulk API, and says each result. ' +
         'Exit code 0 when all is well, 78 when the configuration is wrong, 1 when something does not answer.',
     )
     .option('-c, --config <file>', CONFIG_HELP)

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Lifecycle } from '../../common/lifecycle.ts';
 import { checkSteps, type Step } from './check-steps.ts';
 import { instancesOf, isAlive } from './fleet.ts';
-import { type Referee, watchFairness } from './referee.ts';
+import { type Verdict, watchFairness } from './referee.ts';
 import { type Stage, tailOf } from './stage.ts';
 import { type Line, tellStory } from './story.ts';
 
@@ -55,7 +55,9 @@ export async function runCheck(stage: Stage, lifecycle: Lifecycle, jsonFile?: st
     // What a later step begins with is what the earlier ones left healed.
     if (!result.ok) break;
   }
-  give(judgement(referee));
+  // Before everything is ended: that is no fault of anybody.
+  const verdict = referee.finish();
+  give(judgement(verdict));
   if (results.some(({ ok }) => !ok)) {
     const log = join(stage.logDir, 'health_manager.log');
     process.stdout.write(`health manager's log (${log}) ends with:\n${tailOf(log)}\n`);
@@ -67,7 +69,7 @@ export async function runCheck(stage: Stage, lifecycle: Lifecycle, jsonFile?: st
   const ok = failed === 0;
   process.stdout.write(`check: ${results.length - failed} ok, ${failed} failed, ${seconds.toFixed(1)} s\n`);
   if (jsonFile !== undefined) {
-    const report = { ok, seconds, results, violations: referee.violations, ...referee.seen() };
+    const report = { ok, seconds, results, ...verdict };
     writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
   }
   return ok ? 0 : 1;
@@ -99,13 +101,10 @@ function healed(step: Step, ms: number): Result {
   return { name, ok: true, ms, limitMs, ...(detail !== undefined && { detail }) };
 }
 
-function judgement(referee: Referee): Result {
-  const { starts, stops } = referee.seen();
-  const detail =
-    referee.violations.length === 0
-      ? `of ${starts} starts and ${stops} stops asked for none was refused or touched anything healthy`
-      : referee.violations.join('; ');
-  return { name: 'referee', ok: referee.violations.length === 0, detail };
+function judgement({ violations, starts, stops }: Verdict): Result {
+  const clean = `of ${starts} starts and ${stops} stops asked for none was refused or touched anything healthy`;
+  const ok = violations.length === 0;
+  return { name: 'referee', ok, detail: ok ? clean : violations.join('; ') };
 }
 
 /** Ends everything and looks whether it is gone. */

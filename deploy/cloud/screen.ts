@@ -92,6 +92,7 @@ function hintLines({ apps, agents, appsFile }: Scene): Piece[][] {
   const instance = apps.flatMap((app) => runningOf(agents, app.name)).find(({ pid }) => pid !== undefined);
   const agent = agents.find(({ state, pid }) => state === 'up' && pid !== undefined);
   return [
+    [],
     [paint(BOLD, 'TRY, in another terminal')],
     [`  kill -9 ${instance?.pid ?? 'PID'}`.padEnd(22), 'an instance: back at once'],
     [

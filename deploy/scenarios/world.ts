@@ -1,9 +1,12 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
+import { expect } from 'vitest';
 import { type Analyzer, startAnalyzer } from '../../analyzer/main.ts';
 import type { Bus } from '../../common/bus.ts';
+import { type Clock, startClock } from '../../common/clock.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { openQueue, type QueueName } from '../../common/queues.ts';
+import type { ProcessContext } from '../../common/process.ts';
+import { openQueue } from '../../common/queues.ts';
+import type { RedisConnections } from '../../common/redis.ts';
 import type { Settings } from '../../common/settings.ts';
 import { bulkCredentialsSubject, SUBJECTS } from '../../common/subjects.ts';
 import { ManualClock, type TestContext, testContext } from '../../common/testing/context.ts';
@@ -14,98 +17,308 @@ import { type Ingest, startIngest } from '../../ingest/main.ts';
 import { type Sync, startSync } from '../../ingest/sync/main.ts';
 import { startNudger } from '../../nudger/main.ts';
 import { Dea } from './dea.ts';
+import { Referee } from './referee.ts';
+import { aMoment, Rest } from './rest.ts';
+import { inShort, type Sent, sentFrom } from './sent.ts';
+import { WallClocks } from './wall-clock.ts';
 
-/** A `health.start` or `health.stop` as it was seen on NATS. */
-export interface Sent {
-  kind: 'start' | 'stop';
-  droplet: string;
-  /** Of a start. */
-  index: number | undefined;
-  /** Of a stop. */
-  instance: string | undefined;
-  /** Header `hm-reason`. */
-  reason: string;
-  /** Seconds since the world began. */
-  at: number;
-  message: Record<string, unknown>;
+export type ProcessName = 'ingest' | 'sync' | 'analyzer' | 'nudger';
+export const ALL_PROCESSES: readonly ProcessName[] = ['ingest', 'analyzer', 'nudger', 'sync'];
+
+/** A process that runs. */
+export interface Running {
+  name: ProcessName;
+  /** What it logs, its metrics. */
+  context: TestContext;
+  ingest?: Ingest;
+  analyzer?: Analyzer;
+  sync?: Sync;
 }
 
 export interface WorldOptions {
   policy?: Partial<PolicySettings>;
   settings?: Partial<Omit<Settings, 'policy'>>;
-  /** How many of each process. */
-  copies?: number;
+  /** Which processes run, and as many copies as they are named times; all, once, if not said. */
+  processes?: readonly ProcessName[];
+  /** How far the wall clocks of those are ahead (ms). */
+  wallClocks?: Partial<Record<ProcessName, number>>;
   /** The cloud does what it is asked: runs what is to start, ends what is to stop. */
   obedient?: boolean;
+  /** Time is not moved by the test: the processes go by the true clock, and so do BullMQ's timers. */
+  realTime?: boolean;
+  /** BullMQ's delayed jobs never leave by themselves. */
+  timersFail?: boolean;
+  pageTimeoutMs?: number;
 }
 
 /** DEAs of the contract's time send a heartbeat so often. */
 const HEARTBEAT_MS = 10_000;
 /** The clock moves in steps of this: the longest gap in listening is a third of droplet_lost. */
 const STEP_MS = 5_000;
-
 /** Few, so that looking whether the world is at rest is quick. */
 const SLICES = 16;
 
 /**
  * A whole health manager in one test: the real processes' code on a real Redis and a real NATS, a fake
- * controller, DEAs that the test commands, and one clock that only the test moves.
+ * controller, DEAs that the test commands, and one clock that only the test moves. A referee watches every message.
  */
 export class World {
   readonly clock = new ManualClock();
   readonly sent: Sent[] = [];
   readonly deas = new Map<string, Dea>();
-  /** Of the processes that run: what they logged, their metrics. */
-  readonly contexts: TestContext[] = [];
+  readonly running: Running[] = [];
+  readonly referee: Referee;
+  readonly startedMs = this.clock.now();
   redis!: TestRedis;
   nats!: TestNats;
   cc!: FakeCc;
   bus!: Bus;
-  #observer!: TestContext;
+  rest!: Rest;
   readonly #options: WorldOptions;
-  readonly #startedMs = this.clock.now();
-  readonly #ingests: Ingest[] = [];
-  readonly #analyzers: Analyzer[] = [];
-  readonly #syncs: Sync[] = [];
-  readonly #queues: Queue[] = [];
+  readonly #apps = new Map<string, FakeApp>();
+  readonly #wallClocks = new WallClocks();
+  #observer!: TestContext;
+  #nextBeatMs = this.startedMs + HEARTBEAT_MS;
   #guids = 0;
 
   private constructor(options: WorldOptions) {
     this.#options = options;
+    this.referee = new Referee({
+      nowMs: () => this.nowMs(),
+      dropletLostMs: options.policy?.dropletLostMs ?? 30_000,
+      deas: { [Symbol.iterator]: () => this.deas.values() },
+      app: (droplet) => this.#apps.get(droplet),
+    });
   }
 
   static async start(options: WorldOptions = {}): Promise<World> {
     const world = new World(options);
     [world.redis, world.nats, world.cc] = await Promise.all([startTestRedis(), startNats(), FakeCc.start()]);
     const observer = await world.#context();
-    world.contexts.pop();
     world.#observer = observer;
     world.bus = await observer.connectBus();
-    world.bus.subscribe(bulkCredentialsSubject('default'), {}, (m) => m.respond(world.cc.credentials()));
-    world.bus.subscribe(SUBJECTS.start, {}, (m) =>
-      world.#see('start', m.json(), m.headers?.get('hm-reason')),
+    world.#listen();
+    world.rest = new Rest(
+      observer.redis,
+      world.clock,
+      (name): Queue => openQueue(observer.redis, observer.lifecycle, observer.log, name),
     );
-    world.bus.subscribe(SUBJECTS.stop, {}, (m) => world.#see('stop', m.json(), m.headers?.get('hm-reason')));
-    for (const name of ['starts', 'restarts', 'stops', 'slices', 'sync'] satisfies QueueName[]) {
-      world.#queues.push(openQueue(observer.redis, observer.lifecycle, observer.log, name));
-    }
-    for (let copy = 0; copy < (options.copies ?? 1); copy++) await world.startProcesses();
+    if (options.wallClocks !== undefined) world.#wallClocks.install();
+    await world.run(...(options.processes ?? ALL_PROCESSES));
     return world;
   }
 
-  /** One more of each process. */
-  async startProcesses(): Promise<TestContext[]> {
-    const contexts = await Promise.all([this.#context(), this.#context(), this.#context(), this.#context()]);
-    this.#ingests.push(await startIngest(contexts[0]));
-    this.#analyzers.push(await startAnalyzer(contexts[1]));
-    await startNudger(contexts[2]);
-    this.#syncs.push(await startSync(contexts[3], { firstDelayMs: 10, pageTimeoutMs: 2000 }));
-    return contexts;
+  /** Redis as an onlooker sees it. */
+  get store(): RedisConnections {
+    return this.#observer.redis;
   }
 
-  async #context(): Promise<TestContext> {
+  /** Now, for DEAs and the referee (ms). */
+  nowMs(): number {
+    return this.#options.realTime ? Date.now() : this.clock.now();
+  }
+
+  /** One more of each of these processes. */
+  async run(...names: ProcessName[]): Promise<Running[]> {
+    const all = await Promise.all(names.map((name) => this.#run(name)));
+    this.running.push(...all);
+    return all;
+  }
+
+  /** Ends processes, by name or some of them; all if none is named. The servers stay. */
+  async end(...which: (ProcessName | Running)[]): Promise<void> {
+    const ends = this.running.filter(
+      (process) => which.length === 0 || which.includes(process.name) || which.includes(process),
+    );
+    for (const process of ends) this.running.splice(this.running.indexOf(process), 1);
+    await Promise.all(ends.map(({ context }) => context.lifecycle.stop()));
+  }
+
+  /** Every process ends; then as many begin. */
+  async restart(): Promise<void> {
+    const names = this.running.map(({ name }) => name);
+    await this.end();
+    await this.run(...names);
+  }
+
+  /** Ends everything. @throws if the referee saw anything, unless the test has looked at it (`takeFaults`) */
+  async stop(): Promise<void> {
+    await this.end();
+    await this.#observer.lifecycle.stop();
+    this.#wallClocks.restore();
+    await Promise.all([this.redis.stop(), this.nats.stop(), this.cc.stop()]);
+    expect(this.referee.faults).toEqual([]);
+  }
+
+  /** NATS dies with all connections. */
+  async loseNats(): Promise<void> {
+    await this.nats.kill();
+    await this.#until(() => this.#contexts().every((context) => !context.bus.connected()));
+  }
+
+  /** NATS is there again, with every client. */
+  async regainNats(): Promise<void> {
+    this.nats = await startNats({ port: this.nats.port });
+    await this.#until(() => this.#contexts().every((context) => context.bus.connected()));
+  }
+
+  /** Redis is empty all of a sudden. */
+  async loseRedisData(): Promise<void> {
+    await this.store.client.flushall();
+    this.referee.redisLostItsData();
+  }
+
+  /** The controller wants this app so; it says `droplet.updated` unless `quietly`. */
+  async desire(droplet: string, app: FakeApp = {}, { quietly = false } = {}): Promise<void> {
+    const usual = { instances: 1, state: 'STARTED', package_state: 'STAGED', version: `${droplet}-v1` };
+    const known = this.#apps.get(droplet) ?? usual;
+    this.#apps.set(droplet, { ...known, ...app });
+    this.cc.put(droplet, { ...known, ...app });
+    if (!quietly) await this.updated(droplet);
+  }
+
+  /** The controller knows the app no more; it says `droplet.updated` unless `quietly`. */
+  async undesire(droplet: string, { quietly = false } = {}): Promise<void> {
+    this.#apps.delete(droplet);
+    this.cc.delete(droplet);
+    if (!quietly) await this.updated(droplet);
+  }
+
+  /** The controller says `droplet.updated`. */
+  async updated(droplet: string): Promise<void> {
+    this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
+    await this.settle();
+    // The pass that counts is one that begins after the update.
+    this.clock.advance(1);
+    await this.turn();
+  }
+
+  /** Says anything. */
+  publish(subject: string, message: object | string): void {
+    this.bus.publish(subject, typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  /** A DEA, heard from now on. */
+  dea(name: string): Dea {
+    let dea = this.deas.get(name);
+    if (dea === undefined) {
+      dea = new Dea(name, {
+        bus: this.bus,
+        nowMs: () => this.nowMs(),
+        newGuid: () => `i${++this.#guids}`,
+      });
+      this.deas.set(name, dea);
+    }
+    return dea;
+  }
+
+  /** Every DEA that is not silent, or one of them, says what it runs. */
+  async beat(one?: Dea): Promise<void> {
+    this.clock.advance(1);
+    for (const dea of this.deas.values()) if (one === undefined || dea === one) dea.beat();
+    await this.settle();
+  }
+
+  /** Time passes: heartbeats every ten seconds, syncs when they are due, ticks. */
+  async advance(seconds: number): Promise<void> {
+    const untilMs = this.clock.now() + Math.round(seconds * 1000);
+    while (this.clock.now() < untilMs) {
+      const nowMs = this.clock.now();
+      this.clock.set(Math.min(nowMs + STEP_MS, untilMs, Math.max(this.#nextBeatMs, nowMs + 1)));
+      if (this.clock.now() >= this.#nextBeatMs) {
+        for (const dea of this.deas.values()) dea.beat();
+        this.#nextBeatMs += HEARTBEAT_MS;
+      }
+      await this.turn();
+    }
+  }
+
+  /** What happens as time goes by, without time's going by. */
+  async turn(): Promise<void> {
+    await this.#flush();
+    const each = <T>(things: (T | undefined)[], work: (thing: T) => Promise<void>) =>
+      Promise.all(things.filter((thing) => thing !== undefined).map((thing) => work(thing)));
+    await each(
+      this.running.map(({ ingest }) => ingest),
+      (ingest) => ingest.listening.say(),
+    );
+    await each(
+      this.running.map(({ sync }) => sync),
+      (sync) => sync.check(),
+    );
+    if (!this.#options.timersFail && this.#runs('nudger')) await this.rest.passTimers();
+    await this.#tick();
+    await this.settle();
+  }
+
+  /** Until nothing is left that could happen without the clock's moving. */
+  async settle(): Promise<void> {
+    for (;;) {
+      await this.#atRest();
+      if (!this.#runs('analyzer') || (await this.rest.due()) === 0) break;
+      await this.#tick();
+    }
+    await this.#flush();
+    for (const dea of this.deas.values()) dea.settled(this.#runs('ingest'));
+  }
+
+  /** What was asked since the last call; of one droplet, if it is named. */
+  takeSent(droplet?: string): Sent[] {
+    const taken = this.sent.filter((sent) => droplet === undefined || sent.droplet === droplet);
+    for (const sent of taken) this.sent.splice(this.sent.indexOf(sent), 1);
+    return taken;
+  }
+
+  /** The same in short, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`; sorted. */
+  takeAsked(droplet?: string): string[] {
+    return this.takeSent(droplet).map(inShort).sort();
+  }
+
+  /** What the referee saw, for a test that provokes it. */
+  takeFaults(): string[] {
+    return this.referee.faults.splice(0);
+  }
+
+  /** Lines with this event that any of the running processes logged. */
+  logged(event: string): Record<string, unknown>[] {
+    return this.running.flatMap(({ context }) => context.lines.filter((line) => line.event === event));
+  }
+
+  #runs(name: string): boolean {
+    // Without NATS a nudger keeps in hand what it has, and waits.
+    if (name === 'nudger' && !this.bus.connected()) return false;
+    return this.running.some((process) => process.name === name);
+  }
+
+  #contexts(): { bus: Bus }[] {
+    return [{ bus: this.bus }, ...this.#buses.values()];
+  }
+
+  readonly #buses = new Map<TestContext, { bus: Bus }>();
+
+  async #run(name: ProcessName): Promise<Running> {
+    return this.#wallClocks.within(this.#options.wallClocks?.[name] ?? 0, async () => {
+      const context = await this.#context();
+      const process: Running = { name, context };
+      const actual: ProcessContext = this.#options.realTime
+        ? { ...context, clock: await realClock(context) }
+        : context;
+      if (name === 'ingest') process.ingest = await startIngest(actual);
+      if (name === 'analyzer') process.analyzer = await startAnalyzer(actual);
+      if (name === 'nudger') await startNudger(actual);
+      if (name === 'sync') {
+        const { pageTimeoutMs = 2000 } = this.#options;
+        process.sync = await startSync(actual, { firstDelayMs: 1, pageTimeoutMs });
+      }
+      if (name !== 'analyzer') this.#buses.set(context, { bus: await context.connectBus() });
+      context.lifecycle.onStop('world', () => void this.#buses.delete(context));
+      return process;
+    });
+  }
+
+  #context(): Promise<TestContext> {
     const { policy, settings } = this.#options;
-    const context = await testContext({
+    return testContext({
       redis: this.redis,
       nats: this.nats,
       clock: this.clock,
@@ -117,153 +330,61 @@ export class World {
         ...(policy === undefined ? {} : { policy }),
       },
     });
-    this.contexts.push(context);
-    return context;
   }
 
-  /** Ends the processes that are running; the servers stay. */
-  async stopProcesses(): Promise<void> {
-    this.#ingests.length = this.#analyzers.length = this.#syncs.length = 0;
-    await Promise.all(this.contexts.splice(0).map((context) => context.lifecycle.stop()));
-  }
-
-  async stop(): Promise<void> {
-    await this.stopProcesses();
-    await this.#observer.lifecycle.stop();
-    await Promise.all([this.redis.stop(), this.nats.stop(), this.cc.stop()]);
-  }
-
-  /** The controller wants this app so; it says `droplet.updated` unless `quietly`. */
-  async desire(droplet: string, app: FakeApp, { quietly = false } = {}): Promise<void> {
-    this.cc.put(droplet, app);
-    if (!quietly) await this.updated(droplet);
-  }
-
-  /** The controller says `droplet.updated`. */
-  async updated(droplet: string): Promise<void> {
-    this.bus.publish(SUBJECTS.updated, JSON.stringify({ droplet, cc_partition: 'default' }));
-    await this.settle();
-  }
-
-  /** A DEA, heard from now on. */
-  dea(name: string): Dea {
-    let dea = this.deas.get(name);
-    if (dea === undefined) {
-      dea = new Dea(name, this.bus, () => ({ nowS: this.clock.now() / 1000, guid: `i${++this.#guids}` }));
-      this.deas.set(name, dea);
-    }
-    return dea;
-  }
-
-  /** Every DEA that is not silent says what it runs. */
-  async beat(): Promise<void> {
-    this.clock.advance(1);
-    for (const dea of this.deas.values()) dea.beat();
-    await this.settle();
-  }
-
-  /** Time passes: heartbeats every ten seconds, syncs when they are due, ticks. */
-  async advance(seconds: number): Promise<void> {
-    const untilMs = this.clock.now() + seconds * 1000;
-    while (this.clock.now() < untilMs) {
-      this.clock.advance(Math.min(STEP_MS, untilMs - this.clock.now()));
-      const sinceStart = this.clock.now() - this.#startedMs;
-      if (sinceStart % HEARTBEAT_MS < STEP_MS) for (const dea of this.deas.values()) dea.beat();
-      await this.#turn();
-    }
-  }
-
-  /** Until nothing is left that could happen without the clock's moving. */
-  async settle(): Promise<void> {
-    for (;;) {
-      await this.#atRest();
-      if ((await this.#due()) === 0) break;
-      await Promise.all(this.#analyzers.map((analyzer) => analyzer.tick()));
-    }
-    await this.bus.flush();
-  }
-
-  /** What was asked since the last call. */
-  takeSent(): Sent[] {
-    return this.sent.splice(0);
-  }
-
-  /** In short, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`; since the last call, sorted. */
-  takeAsked(): string[] {
-    return this.takeSent()
-      .map((s) =>
-        s.kind === 'start'
-          ? `start ${s.droplet}/${s.index} (${s.reason})`
-          : `stop ${s.instance} of ${s.droplet} (${s.reason})`,
-      )
-      .sort();
-  }
-
-  async #turn(): Promise<void> {
-    await this.bus.flush();
-    await Promise.all(this.#ingests.map((ingest) => ingest.listening.say()));
-    await Promise.all(this.#syncs.map((sync) => sync.check()));
-    await Promise.all(this.#analyzers.map((analyzer) => analyzer.tick()));
-    await this.settle();
-  }
-
-  async #atRest(): Promise<void> {
-    for (let quiet = 0; quiet < 2; ) {
-      await this.bus.flush();
-      for (const ingest of this.#ingests) await ingest.idle();
-      quiet = (await this.#busy()) ? 0 : quiet + 1;
-      if (quiet === 0) await delay(2);
-    }
-  }
-
-  async #busy(): Promise<boolean> {
-    if (this.#analyzers.length === 0) return false;
-    const { client, keys } = this.#observer.redis;
-    const counts = await Promise.all(
-      this.#queues.map((queue) => queue.getJobCounts('active', 'waiting', 'prioritized')),
-    );
-    if (counts.some((count) => Object.values(count).some((jobs) => jobs > 0))) return true;
-    const groups = await Promise.all(
-      keys.eventStreams.map(
-        (stream) => client.call('XINFO', 'GROUPS', stream).catch(() => []) as Promise<unknown[][]>,
-      ),
-    );
-    return groups.flat().some((group) => {
-      const field = (name: string) => group[group.indexOf(name) + 1];
-      return field('pending') !== 0 || (field('lag') ?? 0) !== 0;
+  #listen(): void {
+    const { bus } = this;
+    bus.subscribe(bulkCredentialsSubject('default'), {}, (m) => m.respond(this.cc.credentials()));
+    bus.subscribe(SUBJECTS.start, {}, (m) => this.#see(sentFrom('start', m, this.#seconds())));
+    bus.subscribe(SUBJECTS.stop, {}, (m) => this.#see(sentFrom('stop', m, this.#seconds())));
+    bus.subscribe(SUBJECTS.healthmanagerStart, {}, () => {
+      for (const dea of this.deas.values()) dea.beat();
     });
   }
 
-  async #due(): Promise<number> {
-    if (this.#analyzers.length === 0) return 0;
-    const { client, keys } = this.#observer.redis;
-    const counts = await Promise.all(
-      Array.from({ length: keys.slices }, (_, slice) =>
-        client.zcount(keys.due(slice), '-inf', this.clock.now()),
-      ),
-    );
-    return counts.reduce((sum, count) => sum + count, 0);
+  #seconds(): number {
+    return (this.nowMs() - this.startedMs) / 1000;
   }
 
-  #see(kind: 'start' | 'stop', message: Record<string, unknown>, reason = ''): void {
-    const { droplet } = message as { droplet: string };
-    const index = (message.indices as number[] | undefined)?.[0];
-    const instance = Object.keys((message.instances as object | undefined) ?? {})[0];
-    this.sent.push({
-      kind,
-      droplet,
-      index,
-      instance,
-      reason,
-      at: (this.clock.now() - this.#startedMs) / 1000,
-      message,
-    });
+  #see(sent: Sent): void {
+    this.sent.push(sent);
+    this.referee.check(sent);
     if (!this.#options.obedient) return;
-    if (kind === 'stop') for (const dea of this.deas.values()) dea.end(instance as string, 'STOPPED');
+    const { droplet, index, instance, message } = sent;
+    if (sent.kind === 'stop') for (const dea of this.deas.values()) dea.end(instance as string, 'STOPPED');
     else this.#leastLoaded()?.run(droplet, index as number, message.version as string);
   }
 
   #leastLoaded(): Dea | undefined {
     return [...this.deas.values()].filter((dea) => dea.alive).sort((a, b) => a.size - b.size)[0];
   }
+
+  async #tick(): Promise<void> {
+    await Promise.all(this.running.map(({ analyzer }) => analyzer?.tick()));
+  }
+
+  /** All that was published has been handed over to every process, and stored. */
+  async #flush(): Promise<void> {
+    if (!this.bus.connected()) return;
+    await this.bus.flush();
+    await Promise.all([...this.#buses.values()].map(({ bus }) => bus.flush()));
+    await Promise.all(this.running.map(({ ingest }) => ingest?.idle()));
+  }
+
+  async #atRest(): Promise<void> {
+    for (let quiet = 0; quiet < 2; ) {
+      await this.#flush();
+      quiet = (await this.rest.isBusy((name) => this.#runs(name))) ? 0 : quiet + 1;
+      if (quiet === 0) await aMoment();
+    }
+    await this.#flush();
+  }
+
+  async #until(condition: () => boolean): Promise<void> {
+    await expect.poll(condition, { timeout: 10_000, interval: 5 }).toBe(true);
+  }
+}
+
+function realClock({ redis, lifecycle }: TestContext): Promise<Clock> {
+  return startClock(redis, lifecycle);
 }

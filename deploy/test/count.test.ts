@@ -45,17 +45,17 @@ test('a failure that the report does not show counts', () => {
   expect(countVitest(join(dir, 'cut.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
 });
 
-test("the demo's result lines are counted", () => {
-  const lines = [
-    'starting',
-    'ok      kill an instance: healed in 1.2 s',
-    'FAILED  stop: nothing happened',
-    'okay',
-  ];
-  expect(countDemo(lines, 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
-  expect(countDemo(lines.slice(0, 2), 0)).toEqual({ passed: 1, failed: 0, skipped: 0 });
-  expect(countDemo(lines.slice(0, 2), 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
-  expect(countDemo([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+test("the demo's results are counted", () => {
+  const file = join(dir, 'demo.json');
+  const count = (oks: boolean[], exitCode: number | null) => {
+    writeFileSync(file, JSON.stringify({ ok: false, results: oks.map((ok) => ({ name: 'x', ok })) }));
+    return countDemo(file, exitCode);
+  };
+  expect(count([true, true, false], 1)).toEqual({ passed: 2, failed: 1, skipped: 0 });
+  expect(count([true], 0)).toEqual({ passed: 1, failed: 0, skipped: 0 });
+  expect(count([true], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(count([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  expect(countDemo(join(dir, 'none.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
 });
 
 test('the last line', () => {

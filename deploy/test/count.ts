@@ -36,13 +36,8 @@ export function countVitest(file: string, exitCode: number | null): Count {
 
 function readReport(file: string): Count {
   const count = { passed: 0, failed: 0, skipped: 0 };
-  let found: unknown;
-  try {
-    found = JSON.parse(readFileSync(file, 'utf8'));
-  } catch {
-    return { ...count, failed: 1 }; // vitest ended before it wrote a report
-  }
-  if (!report.Check(found)) return { ...count, failed: 1 };
+  const found = readJson(file);
+  if (!report.Check(found)) return { ...count, failed: 1 }; // vitest ended before it wrote one
   for (const testFile of found.testResults) {
     if (testFile.message !== '') count.failed++;
     for (const { status } of testFile.assertionResults) {
@@ -54,12 +49,25 @@ function readReport(file: string): Count {
   return count;
 }
 
-/** Counts the result lines of `hm demo --check`: `ok ...` and `FAILED ...`. */
-export function countDemo(lines: readonly string[], exitCode: number | null): Count {
-  const passed = lines.filter((line) => /^ok\b/.test(line)).length;
-  const failed = lines.filter((line) => /^FAILED\b/.test(line)).length;
-  const silent = (exitCode !== 0 && failed === 0) || passed + failed === 0;
+const demoReport = Compile(Type.Object({ results: Type.Array(Type.Object({ ok: Type.Boolean() })) }));
+
+/** Counts the results that `hm demo --check --json FILE` wrote. */
+export function countDemo(file: string, exitCode: number | null): Count {
+  const found = readJson(file);
+  const results = demoReport.Check(found) ? found.results : [];
+  const passed = results.filter(({ ok }) => ok).length;
+  const failed = results.length - passed;
+  const silent = (exitCode !== 0 && failed === 0) || results.length === 0;
   return { passed, failed: silent ? failed + 1 : failed, skipped: 0 };
+}
+
+/** Undefined, which fits no schema, where there is no JSON. */
+function readJson(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The last line of `npm test`. */

@@ -18,20 +18,10 @@ interface Step {
 
 let current: ChildProcess | undefined;
 
-/** Runs a program with its output shown, and kept in lines if asked. */
-async function show(program: string, args: string[], lines?: string[]): Promise<number | null> {
-  const child = spawn(program, args, {
-    cwd: packageRoot,
-    stdio: ['ignore', lines ? 'pipe' : 'inherit', 'inherit'],
-  });
+/** Runs a program with its output shown; its exit code. */
+async function show(program: string, args: string[]): Promise<number | null> {
+  const child = spawn(program, args, { cwd: packageRoot, stdio: ['ignore', 'inherit', 'inherit'] });
   current = child;
-  let rest = '';
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-    process.stdout.write(text);
-    const parts = (rest + text).split('\n');
-    rest = parts.pop() ?? '';
-    lines?.push(...parts);
-  });
   const timers = [
     setTimeout(() => {
       console.log(`took more than ${STEP_AT_MOST_MS / 60_000} minutes, is ended`);
@@ -58,30 +48,30 @@ function tool(name: string, args: string[]): () => Promise<Count> {
   };
 }
 
-async function vitest(): Promise<Count> {
+async function withReport(count: (file: string) => Promise<Count>): Promise<Count> {
   const folder = mkdtempSync(join(tmpdir(), 'hm-test-'));
-  const report = join(folder, 'vitest.json');
   try {
-    const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const code = await show(join(packageRoot, 'node_modules', '.bin', 'vitest'), args);
-    return countVitest(report, code);
+    return await count(join(folder, 'report.json'));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function demo(): Promise<Count> {
-  const lines: string[] = [];
+async function vitest(report: string): Promise<Count> {
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  return countVitest(report, await show(join(packageRoot, 'node_modules', '.bin', 'vitest'), args));
+}
+
+async function demo(report: string): Promise<Count> {
   const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
-  const code = await show(process.execPath, [main, 'demo', '--check'], lines);
-  return countDemo(lines, code);
+  return countDemo(report, await show(process.execPath, [main, 'demo', '--check', '--json', report]));
 }
 
 const steps: Step[] = [
   { name: 'types', run: tool('tsc', ['--noEmit', '-p', '.']) },
   { name: 'lint and format', run: tool('biome', ['check']) },
-  { name: 'tests', run: vitest },
-  { name: 'demo --check', run: demo },
+  { name: 'tests', run: () => withReport(vitest) },
+  { name: 'demo --check', run: () => withReport(demo) },
 ];
 
 // A signal to us alone (not a terminal's Ctrl-C, which reaches all) ends the step first.

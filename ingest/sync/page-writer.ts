@@ -15,8 +15,8 @@ export interface ChangedPage {
   words: Map<string, string>;
 }
 
-/** So much is written together: enough that a call holds several droplets, little enough to be kept in memory. */
-const CHANGES_TOGETHER = 4000;
+/** So much is written together: enough that a call holds many droplets, little enough to be kept in memory. */
+const CHANGES_TOGETHER = 8000;
 const PAGES_TOGETHER = 16;
 /** Missing droplets that are kept in mind to be found again on a later page; beyond, the end of the pass finds them. */
 const KEPT_IN_MIND = 100_000;

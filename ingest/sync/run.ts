@@ -70,12 +70,12 @@ export class PassRun {
     const nowMs = this.clock.now();
     return this.#perSlice(words.keys(), (slice, ids) => {
       const names = [keys.due(slice), keys.passOf(slice)];
-      const args: (string | number)[] = [nowMs, this.begunMs, this.number];
+      let lines = '';
       for (const id of ids) {
         names.push(keys.droplet(id), keys.indexOf(id));
-        args.push(id, words.get(id) ?? '');
+        lines += `${id}\n${words.get(id) ?? ''}\n`;
       }
-      return scripts.desired(names, args);
+      return scripts.desired(names, [nowMs, this.begunMs, this.number, lines]);
     });
   }
 

@@ -1,0 +1,313 @@
+import { describe, expect, it } from 'vitest';
+import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../common/droplet.ts';
+import { restartDueMs } from '../../common/policy/flapping.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  holds,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  SETTINGS,
+  slot,
+} from '../../common/policy/testing.ts';
+import { decide } from './decide.ts';
+import { applied } from './testing.ts';
+
+const TIMEOUT = SETTINGS.flappingTimeoutMs;
+const heardAt = (now: number) => deas({ 'dea-1': { heardMs: now - 2000, previousMs: now - 12_000 } });
+
+function look(d: Droplet, now = NOW, settings: PolicySettings = SETTINGS) {
+  return decide(d, heardAt(now), holds({ lastPassBegunMs: now - 10 * SECOND }), now, settings);
+}
+
+const pending = (over: Partial<PendingStart> = {}): PendingStart => ({
+  id: 'r1',
+  reason: 'flapping',
+  priority: 'high',
+  decidedMs: NOW - 10 * SECOND,
+  dueMs: NOW + 50 * SECOND,
+  ...over,
+});
+
+const flapping = (over: Partial<Slot> = {}): Slot =>
+  slot({
+    crashes: 2,
+    lastCrashMs: NOW - 10 * SECOND,
+    lastCrashS: (NOW - 10 * SECOND) / 1000,
+    flapping: true,
+    ...over,
+  });
+
+/** Crashes at these seconds after NOW, each seen at once; what each is answered with. */
+function crashAt(
+  seconds: number[],
+  settings: PolicySettings = SETTINGS,
+): { answers: string[]; droplet: Droplet } {
+  let d = droplet();
+  const answers: string[] = [];
+  seconds.forEach((s, at) => {
+    const now = NOW + s * SECOND;
+    d = { ...d, exits: [...d.exits, exit(`i${at}`, { atMs: now, crashTimestampS: now / 1000 })] };
+    const decided = look(d, now, settings);
+    answers.push(
+      decided.decisions
+        .map((x) =>
+          x.kind === 'start'
+            ? `${x.reason}${x.dueMs ? ` +${Math.round((x.dueMs - now) / 100) / 10}` : ''}`
+            : x.kind,
+        )
+        .join(),
+    );
+    d = applied(d, decided);
+    // Whatever was asked for is sent, so that the next crash is that of what it started.
+    const start = d.slots.get(0)?.start;
+    const outcome: Outcome | undefined = start && { id: start.id, outcome: 'sent', atMs: now + 1 };
+    if (outcome) d = { ...d, outcomes: new Map([[outcome.id, outcome]]) };
+  });
+  return { answers, droplet: d };
+}
+
+const QUIET = { ...SETTINGS, delayTimeNoiseMs: 0 };
+
+describe('the delay', () => {
+  it('defaults: at once, 60 s, 120 s, 240 s, then given up', () => {
+    expect(crashAt([0, 10, 80, 210, 460], QUIET).answers).toEqual([
+      'crashed',
+      'flapping +60',
+      'flapping +120',
+      'flapping +240',
+      'giveup',
+    ]);
+  });
+
+  it('never above max_restart_delay', () => {
+    const settings = { ...QUIET, maxRestartDelayMs: 100 * SECOND, giveupCrashNumber: 0 };
+    expect(crashAt([0, 1, 2, 3, 4, 5], settings).answers.slice(2)).toEqual(Array(4).fill('flapping +100'));
+  });
+
+  it('never gives up with giveup_crash_number 0 or below', () => {
+    for (const giveupCrashNumber of [0, -1]) {
+      const { answers } = crashAt([0, 1, 2, 3, 4, 5, 6], { ...QUIET, giveupCrashNumber });
+      expect(answers).not.toContain('giveup');
+      expect(answers.at(-1)).toBe('flapping +480');
+    }
+  });
+
+  it('noise: at most delay_time_noise either way, the same at every look, another for every crash; never below 0', () => {
+    const dues = Array.from({ length: 200 }, (_, i) => {
+      const s = flapping({ lastCrashS: 1000 + i, lastCrashMs: NOW });
+      const due = restartDueMs('d', s, SETTINGS);
+      expect(restartDueMs('d', s, SETTINGS)).toBe(due);
+      return due - NOW;
+    });
+    expect(Math.min(...dues)).toBeGreaterThanOrEqual(55 * SECOND);
+    expect(Math.max(...dues)).toBeLessThanOrEqual(65 * SECOND);
+    expect(Math.min(...dues)).toBeLessThan(57 * SECOND);
+    expect(Math.max(...dues)).toBeGreaterThan(63 * SECOND);
+    const noisy = { ...SETTINGS, minRestartDelayMs: SECOND, delayTimeNoiseMs: 1000 * SECOND };
+    for (let i = 0; i < 50; i++) {
+      expect(restartDueMs('d', flapping({ lastCrashS: i, lastCrashMs: NOW }), noisy)).toBeGreaterThanOrEqual(
+        NOW,
+      );
+    }
+  });
+});
+
+describe('the count', () => {
+  it('starts again when the previous crash is more than flapping_timeout older, by crash_timestamp', () => {
+    const at = (gapS: number): Droplet => ({
+      ...droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW - 100, lastCrashS: 5000 })] }),
+      exits: [exit('b', { crashTimestampS: 5000 + gapS })],
+    });
+    expect(look(at(500)).slots.get(0)?.crashes).toBe(2);
+    expect(look(at(500.1)).slots.get(0)?.crashes).toBe(1);
+  });
+
+  it('counts each instance guid once, also when several crash between two looks', () => {
+    const same: Exit = exit('a');
+    const d = droplet({ exits: [same, { ...same, n: same.n + 1 }] });
+    expect(look(d).slots.get(0)?.crashes).toBe(1);
+    const two = droplet({ exits: [exit('a'), exit('b')] });
+    const decided = look(two);
+    expect(decided.slots.get(0)).toMatchObject({ crashes: 2, flapping: true });
+    expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
+  });
+
+  it('takes exits in the order in which they came', () => {
+    const first = exit('a', { crashTimestampS: 1000 });
+    const second = exit('b', { crashTimestampS: 2000 });
+    expect(look(droplet({ exits: [second, first] })).slots.get(0)).toMatchObject({
+      crashes: 1,
+      lastCrashS: 2000,
+    });
+  });
+
+  it('is kept per index', () => {
+    const d = droplet({ desired: desired({ instances: 2 }), exits: [exit('a'), exit('b', { index: 1 })] });
+    expect([...look(d).slots.values()].map((s) => s.crashes)).toEqual([1, 1]);
+  });
+
+  it('starts anew with a new version', () => {
+    const d = droplet({
+      desired: desired({ version: 'v2' }),
+      slots: [flapping({ crashes: 4 })],
+      exits: [exit('x', { version: 'v2' })],
+    });
+    expect(look(d).slots.get(0)).toMatchObject({ version: 'v2', crashes: 1, flapping: false });
+  });
+
+  it('starts again at droplet.updated, which drops pending restarts', () => {
+    const d = droplet({ slots: [flapping({ crashes: 3, start: pending() })], updatedMs: NOW - SECOND });
+    const decided = look(d);
+    expect(decided.decisions).toMatchObject([{ kind: 'cancel', id: 'r1', why: 'updated' }]);
+    expect(decided.slots.size).toBe(0);
+    expect(decided.handledUpdateMs).toBe(NOW - SECOND);
+    expect(look(applied(d, decided)).decisions).toEqual([]);
+  });
+
+  it('a waiting start that is no pending restart outlives droplet.updated', () => {
+    const start = pending({ reason: 'crashed', priority: 'low' });
+    const d = droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW, start })], updatedMs: NOW - SECOND });
+    const decided = look(d);
+    expect(decided.decisions).toEqual([]);
+    expect(decided.slots.get(0)).toMatchObject({ crashes: 0, start: { id: 'r1' } });
+  });
+
+  it('a crash from before the update does not count after it', () => {
+    const d = droplet({
+      exits: [exit('a', { atMs: NOW - 2 * SECOND })],
+      updatedMs: NOW - SECOND,
+      listedMs: NOW,
+    });
+    const decided = look(d);
+    expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'crashed' }]);
+    expect(decided.slots.get(0)?.crashes).toBe(0);
+  });
+});
+
+describe('a pending restart', () => {
+  const d = () => droplet({ slots: [flapping({ start: pending() })] });
+
+  it('keeps the slot from being missing, also after any time without a process', () => {
+    expect(look(d()).decisions).toEqual([]);
+    const late = look(d(), NOW + 3600 * SECOND);
+    expect(late.decisions).toEqual([]);
+    expect(late.ensure).toMatchObject([{ id: 'r1', reason: 'flapping', dueMs: NOW + 50 * SECOND }]);
+  });
+
+  it('is made sure of a second after it was due, not before', () => {
+    expect(look(d())).toMatchObject({ ensure: [], lookAgainMs: NOW + 51 * SECOND });
+    expect(look(d(), NOW + 51 * SECOND).ensure).toHaveLength(1);
+  });
+
+  it.each<[string, (d: Droplet) => Droplet, string]>([
+    ['the app is stopped', (x) => ({ ...x, desired: desired({ state: 'STOPPED' }) }), 'not_wanted'],
+    ['the index is scaled away', (x) => ({ ...x, desired: desired({ instances: 0 }) }), 'not_wanted'],
+    ['the app is gone', (x) => ({ ...x, goneMs: NOW - SECOND }), 'not_wanted'],
+    [
+      'the version is old',
+      (x) => ({ ...x, firstSeenMs: NOW, desired: desired({ version: 'v2' }) }),
+      'not_wanted',
+    ],
+    ['it runs again', (x) => ({ ...x, instances: [instance('b')] }), 'live'],
+  ])('is dropped when %s', (_, change, why) => {
+    const decided = look(change(d()));
+    expect(decided.decisions).toMatchObject([{ kind: 'cancel', what: 'start', id: 'r1', why }]);
+    expect(decided.slots.get(0)?.start).toBeUndefined();
+  });
+
+  it('that was sent and did not help is followed by a start as missing', () => {
+    const was = droplet({
+      slots: [flapping({ lastCrashMs: NOW - 100 * SECOND, start: pending({ dueMs: NOW - 40 * SECOND }) })],
+      outcomes: [{ id: 'r1', outcome: 'sent', atMs: NOW - LOST - 1 }],
+    });
+    expect(look(was).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+  });
+
+  it('is asked for again when its start was dropped while the delay lasts', () => {
+    const was = droplet({
+      slots: [flapping({ start: pending() })],
+      outcomes: [{ id: 'r1', outcome: 'dropped', atMs: NOW, why: 'live' }],
+    });
+    expect(look(was).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
+  });
+
+  it('an evacuation in between does not shorten the delay', () => {
+    const was = { ...d(), instances: [instance('e', { state: 'EVACUATING' })] };
+    expect(look(was).decisions).toEqual([]);
+  });
+});
+
+describe('FLAPPING', () => {
+  it.each(['STARTING', 'RUNNING'])('is left when an instance is %s again; the count stays', (state) => {
+    const decided = look(
+      droplet({ slots: [flapping({ crashes: 3 })], instances: [instance('b', { state })] }),
+    );
+    expect(decided.slots.get(0)).toMatchObject({ crashes: 3, flapping: false });
+  });
+
+  it('the count that stayed makes the next crash flapping', () => {
+    const d = droplet({ slots: [flapping({ flapping: false })], exits: [exit('b')] });
+    expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
+  });
+
+  it('a slot that was restarted by a host lost silently is missing, not flapping', () => {
+    const d = droplet({ slots: [flapping({ flapping: false })] });
+    expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+  });
+
+  it('what nobody can need any more is forgotten: an old count is', () => {
+    const old = NOW - 2 * TIMEOUT - 1;
+    const d = droplet({
+      slots: [slot({ crashes: 1, lastCrashMs: old, lastCrashS: old / 1000 })],
+      instances: [instance('a')],
+    });
+    expect(look(d).slots.size).toBe(0);
+    expect(look(d, NOW - 1).lookAgainMs).toBe(NOW);
+  });
+});
+
+describe('given up', () => {
+  const givenUp = (over: Partial<Slot> = {}) => flapping({ crashes: 5, lastCrashMs: NOW - TIMEOUT, ...over });
+
+  it('no start of any reason', () => {
+    expect(look(droplet({ slots: [givenUp()] })).decisions).toEqual([]);
+    const evacuating = [instance('e', { state: 'EVACUATING' })];
+    expect(look(droplet({ slots: [givenUp()], instances: evacuating })).decisions).toEqual([]);
+    const shutDown = [exit('e', { reason: 'DEA_SHUTDOWN' })];
+    expect(look(droplet({ slots: [givenUp()], exits: shutDown })).decisions).toEqual([]);
+  });
+
+  it('ends after flapping_timeout without a crash', () => {
+    expect(look(droplet({ slots: [givenUp()] })).lookAgainMs).toBe(NOW + 1);
+    expect(look(droplet({ slots: [givenUp()] }), NOW + 1).decisions).toMatchObject([
+      { kind: 'start', reason: 'missing' },
+    ]);
+  });
+
+  it('ends at a new version and, once the pass came and the slot had its time, at an update', () => {
+    const pushed = droplet({ slots: [givenUp()], desired: desired({ version: 'v2' }) });
+    expect(look(pushed).decisions).toMatchObject([{ kind: 'start', reason: 'missing', version: 'v2' }]);
+    const updated = droplet({ slots: [givenUp()], updatedMs: NOW - LOST, listedMs: NOW });
+    expect(look(updated).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+  });
+
+  it('is said once, and takes back what waits', () => {
+    const d = droplet({
+      slots: [flapping({ crashes: 4, start: pending({ reason: 'missing', priority: 'normal' }) })],
+      exits: [exit('dup')],
+    });
+    const decided = look(d);
+    expect(decided.decisions).toMatchObject([
+      { kind: 'giveup', index: 0, crashes: 5 },
+      { kind: 'cancel', id: 'r1', why: 'given_up' },
+    ]);
+    const again = { ...applied(d, decided), exits: [...d.exits, exit('dup2')] };
+    expect(look(again).decisions).toEqual([]);
+  });
+});

@@ -1,0 +1,232 @@
+import { describe, expect, it } from 'vitest';
+import type { Droplet, Holds } from '../../common/droplet.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  holds,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  SETTINGS,
+} from '../../common/policy/testing.ts';
+import { decide } from './decide.ts';
+import { applied } from './testing.ts';
+
+const UPDATED = { updatedMs: NOW - SECOND, handledUpdateMs: NOW - SECOND };
+const silent = (agoMs: number) => deas({ 'dea-1': { heardMs: NOW - agoMs } });
+
+/** `kind reason hold` of each decision. */
+function answers(d: Droplet, on: Partial<Holds>, liveness = deas()): string[] {
+  return decide(d, liveness, holds(on), NOW, SETTINGS).decisions.map((x) =>
+    [x.kind, 'reason' in x ? x.reason : '', x.kind === 'held' ? x.hold : ''].join(' ').trim(),
+  );
+}
+
+const missing = () => droplet();
+const crashed = () => droplet({ exits: [exit('a')] });
+const evacuating = () => droplet({ instances: [instance('a', { state: 'EVACUATING' })] });
+const duplicates = () => droplet({ instances: [instance('a'), instance('b')] });
+const extraIndex = () => droplet({ instances: [instance('a'), instance('b', { index: 1 })] });
+const stopped = () => droplet({ desired: desired({ state: 'STOPPED' }), instances: [instance('a')] });
+const extraApp = () => droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
+/** Updated long enough ago for the slot to have had its time. */
+const waits = { updatedMs: NOW - LOST, handledUpdateMs: NOW - LOST };
+const NO_PASS_SINCE = { lastPassBegunMs: NOW - LOST };
+
+describe('which hold covers what', () => {
+  it.each<[string, Droplet, Partial<Holds>, string[]]>([
+    ['no hold: missing', missing(), {}, ['start missing']],
+    [
+      'desired_unavailable: missing',
+      missing(),
+      { desiredUnavailable: true },
+      ['held missing desired_unavailable'],
+    ],
+    ['desired_unavailable: a crash is acted on', crashed(), { desiredUnavailable: true }, ['start crashed']],
+    [
+      'desired_unavailable: an evacuation is acted on',
+      evacuating(),
+      { desiredUnavailable: true },
+      ['start evacuated'],
+    ],
+    [
+      'desired_unavailable: stopped',
+      stopped(),
+      { desiredUnavailable: true },
+      ['held stopped desired_unavailable'],
+    ],
+    [
+      'desired_unavailable: extra_index',
+      extraIndex(),
+      { desiredUnavailable: true },
+      ['held extra_index desired_unavailable'],
+    ],
+    [
+      'desired_unavailable: extra_app',
+      extraApp(),
+      { desiredUnavailable: true },
+      ['held extra_app desired_unavailable'],
+    ],
+    ['desired_unavailable: not duplicates', duplicates(), { desiredUnavailable: true }, ['stop duplicate']],
+
+    ['actual_not_fresh: missing', missing(), { actualNotFresh: true }, ['held missing actual_not_fresh']],
+    ['actual_not_fresh: a crash is acted on', crashed(), { actualNotFresh: true }, ['start crashed']],
+    [
+      'actual_not_fresh: an evacuation is acted on',
+      evacuating(),
+      { actualNotFresh: true },
+      ['start evacuated'],
+    ],
+    [
+      'actual_not_fresh: duplicates',
+      duplicates(),
+      { actualNotFresh: true },
+      ['held duplicate actual_not_fresh'],
+    ],
+    ['actual_not_fresh: no other stops', extraIndex(), { actualNotFresh: true }, ['stop extra_index']],
+
+    ['mass_delete: extra_app', extraApp(), { massDelete: true }, ['held extra_app mass_delete']],
+    ['mass_delete: no other stops', stopped(), { massDelete: true }, ['stop stopped']],
+    ['mass_delete: not missing', missing(), { massDelete: true }, ['start missing']],
+    [
+      'mass_delete: a crash of an app that seems deleted is acted on as last known',
+      { ...crashed(), goneMs: NOW - SECOND },
+      { massDelete: true },
+      ['start crashed'],
+    ],
+    [
+      'mass_delete: but what is missing of it is not',
+      { ...missing(), goneMs: NOW - SECOND },
+      { massDelete: true },
+      [],
+    ],
+
+    ['update_required: missing', { ...missing(), ...waits }, NO_PASS_SINCE, ['held missing update_required']],
+    [
+      'update_required: an evacuation waits',
+      { ...evacuating(), ...UPDATED },
+      { lastPassBegunMs: NOW - LOST },
+      ['held evacuated update_required'],
+    ],
+    [
+      'update_required: a crash waits',
+      { ...crashed(), ...UPDATED },
+      { lastPassBegunMs: NOW - LOST },
+      ['held crashed update_required'],
+    ],
+    [
+      'update_required: stops',
+      { ...stopped(), ...UPDATED },
+      { lastPassBegunMs: NOW - LOST },
+      ['held stopped update_required'],
+    ],
+    [
+      'update_required: duplicates',
+      { ...duplicates(), ...UPDATED },
+      { lastPassBegunMs: NOW - LOST },
+      ['held duplicate update_required'],
+    ],
+    [
+      'update_required: over when a pass since listed it',
+      { ...missing(), ...waits, listedMs: NOW - LOST + 1 },
+      NO_PASS_SINCE,
+      ['start missing'],
+    ],
+    [
+      'update_required: over when a pass since completed',
+      { ...missing(), ...waits },
+      { lastPassBegunMs: NOW - LOST + 1 },
+      ['start missing'],
+    ],
+    [
+      'update_required: a pass that began before does not count',
+      { ...missing(), ...waits, listedMs: NOW - LOST },
+      NO_PASS_SINCE,
+      ['held missing update_required'],
+    ],
+    [
+      'several: one is named',
+      { ...missing(), ...waits },
+      { ...NO_PASS_SINCE, desiredUnavailable: true, actualNotFresh: true },
+      ['held missing update_required'],
+    ],
+  ])('%s', (_, d, on, expected) => {
+    expect(answers(d, on)).toEqual(expected);
+  });
+
+  it('mass_loss: missing starts for the late DEAs instances, no others', () => {
+    const lost = droplet({
+      desired: desired({ instances: 2 }),
+      instances: [instance('a'), instance('b', { index: 1, dea: 'dea-2' })],
+    });
+    const bothSilent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 }, 'dea-2': { heardMs: NOW - LOST - 1 } });
+    const on = { massLossDeas: new Set(['dea-1']) };
+    expect(answers(lost, on, bothSilent)).toEqual(['held missing mass_loss', 'start missing']);
+    expect(answers(missing(), on)).toEqual(['start missing']);
+    const unlisted = droplet({ instances: [instance('a', { lastListedMs: NOW - LOST - 1 })] });
+    expect(answers(unlisted, on)).toEqual(['start missing']);
+    const exited = droplet({ instances: [instance('a')], exits: [exit('a')] });
+    expect(answers(exited, on, silent(LOST + 1))).toEqual(['start crashed']);
+  });
+});
+
+describe('under a hold', () => {
+  it('says once that a start is held, comes back every few seconds, and starts when the hold is over', () => {
+    const d = missing();
+    const first = decide(d, deas(), holds({ actualNotFresh: true }), NOW, SETTINGS);
+    expect(first.slots.get(0)?.held).toBe('actual_not_fresh');
+    expect(first.lookAgainMs).toBe(NOW + 5 * SECOND);
+    const held = applied(d, first);
+    const second = decide(held, deas(), holds({ actualNotFresh: true }), NOW, SETTINGS);
+    expect(second).toMatchObject({ decisions: [], changed: false, lookAgainMs: NOW + 5 * SECOND });
+    const over = decide(held, deas(), holds(), NOW, SETTINGS);
+    expect(over.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+    expect(over.slots.get(0)?.held).toBeUndefined();
+  });
+
+  it('says once that a stop is held, and decides it when the hold is over', () => {
+    const d = extraIndex();
+    const first = decide(d, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS);
+    expect(first.stops.get('b')).toMatchObject({ held: 'desired_unavailable', reason: 'extra_index' });
+    const held = applied(d, first);
+    expect(decide(held, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS)).toMatchObject({
+      decisions: [],
+      changed: false,
+    });
+    const over = decide(held, deas(), holds(), NOW, SETTINGS);
+    expect(over.decisions).toMatchObject([{ kind: 'stop', instance: 'b' }]);
+    expect(over.stops.get('b')?.held).toBeUndefined();
+  });
+
+  it('forgets what was held when it is right again', () => {
+    const wasHeld = applied(
+      missing(),
+      decide(missing(), deas(), holds({ actualNotFresh: true }), NOW, SETTINGS),
+    );
+    const back = decide(
+      { ...wasHeld, instances: [instance('a')] },
+      deas(),
+      holds({ actualNotFresh: true }),
+      NOW,
+      SETTINGS,
+    );
+    expect(back).toMatchObject({ decisions: [], changed: true });
+    expect(back.slots.size).toBe(0);
+  });
+
+  it('update_required: exits are neither lost nor counted twice, and decided by what the pass brought', () => {
+    const d = { ...crashed(), updatedMs: NOW - SECOND };
+    const waiting = decide(d, deas(), holds(), NOW, SETTINGS);
+    expect(waiting.handledExits).toBe(0);
+    const before = applied(d, waiting);
+    const scaledAway = { ...before, listedMs: NOW, desired: desired({ instances: 0 }) };
+    expect(decide(scaledAway, deas(), holds(), NOW, SETTINGS).decisions).toEqual([]);
+    const same = decide({ ...before, listedMs: NOW }, deas(), holds(), NOW, SETTINGS);
+    expect(same.decisions).toMatchObject([{ kind: 'start', reason: 'crashed' }]);
+    expect(same.slots.get(0)?.crashes).toBe(1);
+    expect(same.handledExits).toBe(d.exits[0]?.n);
+  });
+});

@@ -1,0 +1,151 @@
+/**
+ * The start of one slot, from when it is decided to when it is over:
+ *
+ *     nothing --(decided)--> waiting --(nudger: sent)--> sent --(heard, exited, or droplet_lost)--> nothing
+ *                               |---(nudger: dropped, or taken back here)------------------------> nothing
+ *
+ * so it has at most one start on its way.
+ */
+import type { Exit, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
+import { isGivenUp } from '../../common/policy/flapping.ts';
+import { type DropReason, queuePriority, START_PRIORITY } from '../../common/policy/reasons.ts';
+import { isWanted, isWantedAsLastKnown } from '../../common/policy/wanted.ts';
+import type { StartDecision } from './decision.ts';
+import { addEvent, type Events } from './events.ts';
+import { decisionId } from './ids.ts';
+import type { Scene } from './scene.ts';
+
+/** A restart that is not sent so long after it was due has lost its job, or its timer's clock is slow. */
+const RESTART_SAFETY_MS = 1000;
+
+/** The start that a slot needs. */
+export interface Need {
+  reason: StartReason;
+  dueMs?: number;
+}
+
+/** The start is decided. */
+export function order(scene: Scene, index: number, { reason, dueMs }: Need): void {
+  const { droplet, now } = scene.sight;
+  const slot = scene.slots.edit(index, droplet.desired?.version ?? '');
+  slot.start = {
+    id: decisionId(droplet, `start-${index}`, now),
+    reason,
+    priority: START_PRIORITY[reason],
+    decidedMs: now,
+    ...(dueMs === undefined ? {} : { dueMs }),
+  };
+  scene.decisions.push(orderOf(scene, slot, slot.start));
+  remind(scene, slot, slot.start);
+}
+
+/** While a start waits only an evacuation changes it: it becomes urgent, and no hold keeps it back any more. */
+export function lift(scene: Scene, { index, version }: Slot, start: PendingStart): void {
+  if (start.priority === 'high' || scene.sight.droplet.outcomes.has(start.id)) return;
+  const lifted: PendingStart = { ...start, reason: 'evacuated', priority: 'high' };
+  scene.slots.edit(index, version).start = lifted;
+  scene.decisions.push({
+    kind: 'lift',
+    id: start.id,
+    index,
+    version,
+    reason: 'evacuated',
+    priority: 'high',
+    queuePriority: queuePriority('high', scene.missingShare),
+  });
+}
+
+function orderOf(scene: Scene, { index, version }: Slot, start: PendingStart): StartDecision {
+  const { id, reason, priority, dueMs } = start;
+  return {
+    kind: 'start',
+    id,
+    index,
+    version,
+    reason,
+    priority,
+    queuePriority: queuePriority(priority, scene.missingShare),
+    ...(dueMs === undefined ? {} : { dueMs }),
+  };
+}
+
+/** Takes a waiting start back: it is logged, and its job need not be kept. */
+export function cancelStart(
+  scene: Scene,
+  { index, version, start }: Pick<Slot, 'index' | 'version' | 'start'>,
+  why: DropReason,
+): void {
+  if (start === undefined || scene.sight.droplet.outcomes.has(start.id)) return;
+  const { id, reason } = start;
+  scene.decisions.push({ kind: 'cancel', what: 'start', id, index, version, reason, why });
+}
+
+/** Ends the slot's start if it is over, and otherwise sees to it that its end is noticed. */
+export function settleStart(scene: Scene, slot: Slot, events: Events): void {
+  if (slot.start === undefined) return;
+  if (isStartOver(scene, slot, slot.start, events)) delete scene.slots.edit(slot.index, slot.version).start;
+}
+
+function isStartOver(scene: Scene, slot: Slot, start: PendingStart, events: Events): boolean {
+  const { droplet, live, now, settings } = scene.sight;
+  const outcome = droplet.outcomes.get(start.id);
+  if (outcome === undefined) {
+    const why = whyCancel(scene, slot, start);
+    if (why === undefined) remind(scene, slot, start);
+    else cancelStart(scene, slot, why);
+    return why !== undefined;
+  }
+  if (outcome.outcome === 'dropped' || live.has(slot.index)) return true;
+  const exit = exitSince(scene, slot.index, outcome.atMs);
+  if (exit !== undefined) addEvent(exit, events);
+  const lostMs = outcome.atMs + settings.dropletLostMs;
+  if (exit !== undefined || wasHeardSince(scene, slot.index, outcome.atMs) || now > lostMs) return true;
+  scene.look(lostMs + 1);
+  return false;
+}
+
+/** Why a start that waits is no longer right. */
+function whyCancel({ sight }: Scene, slot: Slot, start: PendingStart): DropReason | undefined {
+  const { droplet, holds, live, now, settings } = sight;
+  const wanted =
+    start.reason === 'missing'
+      ? isWanted(droplet, slot.index)
+      : isWantedAsLastKnown(droplet, slot.index, holds);
+  if (!wanted) return 'not_wanted';
+  if (live.has(slot.index)) return 'live';
+  return isGivenUp(slot, now, settings) ? 'given_up' : undefined;
+}
+
+/** A start waits without a time limit; every now and then its job is made sure of. */
+function remind(scene: Scene, slot: Slot, start: PendingStart): void {
+  const { now, settings } = scene.sight;
+  const { decidedMs, dueMs } = start;
+  const lostMs = settings.dropletLostMs;
+  const from = dueMs === undefined ? decidedMs + lostMs : Math.max(dueMs, decidedMs) + RESTART_SAFETY_MS;
+  if (now >= from) scene.ensure.push(orderOf(scene, slot, start));
+  scene.look(now < from ? from : from + lostMs * (Math.floor((now - from) / lostMs) + 1));
+}
+
+/** The exit of an instance that came of a start sent then: not of one that was known at the slot before. */
+function exitSince({ sight }: Scene, index: number, sentMs: number): Exit | undefined {
+  const { exits, instances, desired } = sight.droplet;
+  return exits.find(
+    (exit) =>
+      exit.index === index &&
+      exit.version === desired?.version &&
+      exit.atMs > sentMs &&
+      !instances.some(({ guid, firstHeardMs }) => guid === exit.instance && firstHeardMs <= sentMs),
+  );
+}
+
+/** Whether an instance was first heard at the slot after then. A CRASHED one is the trace of the one before. */
+function wasHeardSince({ sight }: Scene, index: number, sentMs: number): boolean {
+  const { instances, desired } = sight.droplet;
+  return instances.some(
+    ({ state, version, index: at, firstHeardMs }) =>
+      at === index &&
+      version === desired?.version &&
+      firstHeardMs > sentMs &&
+      (state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING'),
+  );
+}

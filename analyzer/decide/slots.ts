@@ -1,0 +1,49 @@
+/** What is remembered of a slot besides its start: the hold that it waits for, and its crashes for as long as they matter. */
+import type { HoldName, Slot, StartReason } from '../../common/droplet.ts';
+import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
+import { decisionId } from './ids.ts';
+import type { Scene } from './scene.ts';
+
+/** Remembers, and says once, that a hold keeps the slot from being started. */
+export function setHeld(
+  scene: Scene,
+  index: number,
+  held: { hold: HoldName; reason: StartReason } | undefined,
+): void {
+  const before = scene.slots.get(index)?.held;
+  const { droplet, now } = scene.sight;
+  const version = droplet.desired?.version ?? '';
+  if (held === undefined) {
+    if (before !== undefined) delete scene.slots.edit(index, version).held;
+    return;
+  }
+  scene.lookSoon();
+  if (before === held.hold) return;
+  scene.slots.edit(index, version).held = held.hold;
+  const id = decisionId(droplet, `held-${index}`, now);
+  scene.decisions.push({ kind: 'held', what: 'start', id, index, version, ...held });
+}
+
+/** A slot leaves FLAPPING when it runs again, or has not crashed for long; one with nothing to remember is forgotten. */
+export function tidySlot(
+  scene: Scene,
+  { index, version, crashes, lastCrashMs, flapping, held, start }: Slot,
+): void {
+  const { droplet, holds, live, now, settings } = scene.sight;
+  const isLive = live.has(index);
+  if (held !== undefined && (isLive || !isWantedAsLastKnown(droplet, index, holds))) {
+    delete scene.slots.edit(index, version).held;
+  }
+  const timeoutMs = settings.flappingTimeoutMs;
+  if (flapping) {
+    const over = start === undefined && now - (lastCrashMs ?? 0) > timeoutMs;
+    if (isLive || over) scene.slots.edit(index, version).flapping = false;
+    else if (start === undefined) scene.look((lastCrashMs ?? 0) + timeoutMs + 1);
+  }
+  // Twice as long: the count goes by the crashes' own time stamps, which the next message may bring late.
+  const remembers = crashes > 0 && now - (lastCrashMs ?? 0) <= 2 * timeoutMs;
+  const slot = scene.slots.get(index);
+  if (slot?.start !== undefined || slot?.held !== undefined || slot?.flapping) return;
+  if (remembers) scene.look((lastCrashMs ?? 0) + 2 * timeoutMs + 1);
+  else scene.slots.remove(index);
+}

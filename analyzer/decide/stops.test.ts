@@ -1,0 +1,338 @@
+import { describe, expect, it } from 'vitest';
+import type { Droplet, Holds, Instance, Outcome, PendingStop } from '../../common/droplet.ts';
+import type { Deas } from '../../common/policy/liveness.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  holds,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  SETTINGS,
+} from '../../common/policy/testing.ts';
+import { decide } from './decide.ts';
+import { applied } from './testing.ts';
+
+interface World {
+  deas?: Deas;
+  holds?: Partial<Holds>;
+  now?: number;
+}
+
+const look = (d: Droplet, world: World = {}) =>
+  decide(d, world.deas ?? deas(), holds(world.holds), world.now ?? NOW, SETTINGS);
+
+/** `reason instance` of each stop decided. */
+const stops = (d: Droplet, world: World = {}) =>
+  look(d, world).decisions.flatMap((x) => (x.kind === 'stop' ? [`${x.reason} ${x.instance}`] : []));
+
+const at = (index: number, over: Partial<Instance> = {}) => instance(`i${index}`, { index, ...over });
+const started = (instances: number, ...all: Instance[]) =>
+  droplet({ desired: desired({ instances }), instances: all });
+const stop = (guid: string, over: Partial<PendingStop> = {}): PendingStop => ({
+  instance: guid,
+  id: `stop-${guid}`,
+  reason: 'extra_index',
+  decidedMs: NOW - SECOND,
+  ...over,
+});
+const sent = (guid: string, agoMs: number): Outcome => ({
+  id: `stop-${guid}`,
+  outcome: 'sent',
+  atMs: NOW - agoMs,
+});
+
+describe('stopped', () => {
+  it('every STARTING, RUNNING or EVACUATING instance of a STOPPED app, no other', () => {
+    const d = droplet({
+      desired: desired({ state: 'STOPPED' }),
+      instances: [
+        at(0),
+        at(1, { state: 'STARTING' }),
+        at(2, { state: 'EVACUATING', version: 'v0' }),
+        at(3, { state: 'CRASHED' }),
+        at(4, { state: 'RESUMING' }),
+        at(5, { lastListedMs: NOW - LOST - 1 }),
+      ],
+    });
+    expect(stops(d).sort()).toEqual(['stopped i0', 'stopped i1', 'stopped i2']);
+  });
+
+  it('not what has exited', () => {
+    const d = droplet({
+      desired: desired({ state: 'STOPPED' }),
+      instances: [at(0)],
+      exits: [exit('i0', { reason: 'STOPPED' })],
+    });
+    expect(stops(d)).toEqual([]);
+  });
+});
+
+describe('extra_index', () => {
+  it.each<[string, Droplet, string[]]>([
+    ['the one out of range', started(1, at(0), at(1)), ['extra_index i1']],
+    ['by index, not by order of arrival', started(1, at(1), at(0)), ['extra_index i1']],
+    ['also one that is STARTING', started(1, at(0), at(1, { state: 'STARTING' })), ['extra_index i1']],
+    ['waits as long as too few would stay RUNNING', started(2, at(0), at(5)), []],
+    [
+      'a wanted one that is STARTING does not count as RUNNING',
+      started(1, at(0, { state: 'STARTING' }), at(1)),
+      [],
+    ],
+    [
+      'of several those that the controller accepts together',
+      started(2, at(0), at(5), at(6)),
+      ['extra_index i6'],
+    ],
+    [
+      'what is not RUNNING goes first',
+      started(1, at(0), at(6), at(7, { state: 'STARTING' }), at(8)),
+      ['extra_index i7', 'extra_index i8', 'extra_index i6'],
+    ],
+    ['all of them, with no instances wanted', started(0, at(0), at(1)), ['extra_index i1', 'extra_index i0']],
+    ['CRASHED ones are never stopped', started(1, at(0), at(1, { state: 'CRASHED' })), []],
+  ])('%s', (_, d, expected) => {
+    expect(stops(d)).toEqual(expected);
+  });
+
+  it('together with the stops that are on their way', () => {
+    const d = { ...started(2, at(0), at(5), at(6)), stops: new Map([['i6', stop('i6')]]) };
+    expect(stops(d)).toEqual([]);
+  });
+});
+
+describe('wrong_version', () => {
+  const old = at(0, { guid: 'old', version: 'v0' });
+
+  it.each<[string, Droplet, string[]]>([
+    ['once the live version runs', started(2, at(0), at(1), old), ['wrong_version old']],
+    ['once it has at least one RUNNING', started(2, at(0), old), ['wrong_version old']],
+    ['not while it is only STARTING', started(1, at(0, { state: 'STARTING' }), old), []],
+    ['not while there is none', started(1, old), []],
+    ['also out of range', started(1, at(0), { ...old, index: 7 }), ['wrong_version old']],
+  ])('%s', (_, d, expected) => {
+    expect(stops(d)).toEqual(expected);
+  });
+
+  it('the last RUNNING one of the live version waits until the others have left', () => {
+    const d = started(0, at(0), old);
+    expect(stops(d)).toEqual(['wrong_version old']);
+    const next = applied(d, look(d));
+    next.outcomes = new Map(
+      [...next.stops.values()].map(({ id }) => [id, { id, outcome: 'sent', atMs: NOW }]),
+    );
+    expect(stops(next)).toEqual([]);
+    expect(stops({ ...next, instances: [at(0)] })).toEqual(['extra_index i0']);
+  });
+});
+
+describe('duplicate', () => {
+  const copy = (guid: string, over: Partial<Instance> = {}) => instance(guid, over);
+
+  it.each<[string, Instance[], string[]]>([
+    [
+      'the younger goes',
+      [copy('a', { stateTimestampS: 2 }), copy('b', { stateTimestampS: 1 })],
+      ['duplicate a'],
+    ],
+    [
+      'RUNNING stays before STARTING',
+      [copy('a', { stateTimestampS: 2 }), copy('b', { stateTimestampS: 1, state: 'STARTING' })],
+      ['duplicate b'],
+    ],
+    ['of the same age the smallest guid stays', [copy('b'), copy('a')], ['duplicate b']],
+    [
+      'one at a time',
+      [copy('a'), copy('b', { stateTimestampS: 2000 }), copy('c', { stateTimestampS: 3000 })],
+      ['duplicate c'],
+    ],
+    [
+      'only STARTING ones: the controller would refuse',
+      [copy('a', { state: 'STARTING' }), copy('b', { state: 'STARTING' })],
+      [],
+    ],
+    [
+      'an EVACUATING one is no copy',
+      [copy('a'), copy('b', { state: 'STARTING' }), copy('e', { state: 'EVACUATING' })],
+      ['evacuation_complete e', 'duplicate b'],
+    ],
+    ['a CRASHED one is no copy', [copy('a'), copy('b', { state: 'CRASHED' })], []],
+    ['an exited one is no copy', [copy('a'), copy('gone')], []],
+    [
+      'one that dropped off its list may be gone: wait',
+      [copy('a'), copy('b', { lastListedMs: NOW - SECOND })],
+      [],
+    ],
+    ['one on a DEA heard only once is not known well enough', [copy('a'), copy('b', { dea: 'new' })], []],
+  ])('%s', (_, instances, expected) => {
+    const d = {
+      ...started(1, ...instances),
+      exits: [exit('gone', { reason: 'STOPPED' })],
+      handledExits: 1e9,
+    };
+    expect(stops(d, { deas: deas({ new: { heardMs: NOW } }) }).sort()).toEqual(expected.sort());
+  });
+
+  it('not before each was listed twice since the youngest was first heard: a host that just died must not win', () => {
+    const d = started(1, copy('old'), copy('young', { dea: 'dea-2', firstHeardMs: NOW - 11 * SECOND }));
+    const silentOld = deas({ 'dea-1': { heardMs: NOW - 15 * SECOND, previousMs: NOW - 25 * SECOND } });
+    expect(stops(d, { deas: silentOld })).toEqual([]);
+    expect(look(d, { deas: silentOld }).lookAgainMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    const bothTwice = deas({ 'dea-1': { heardMs: NOW - SECOND, previousMs: NOW - 11 * SECOND } });
+    expect(stops(d, { deas: bothTwice })).toEqual([]);
+    const sinceYoung = { heardMs: NOW - SECOND, previousMs: NOW - 11 * SECOND };
+    expect(stops(d, { deas: deas({ 'dea-1': sinceYoung, 'dea-2': sinceYoung }) })).toEqual([
+      'duplicate young',
+    ]);
+  });
+
+  it('none while another copy is on its way out', () => {
+    const d = {
+      ...started(1, copy('a'), copy('b'), copy('c')),
+      stops: new Map([['c', stop('c', { reason: 'duplicate' })]]),
+    };
+    expect(stops(d)).toEqual([]);
+  });
+
+  it('not while another index is missing that the controller would count', () => {
+    expect(stops(started(2, copy('a'), copy('b')))).toEqual([]);
+    expect(stops(started(2, copy('a'), copy('b'), at(1)))).toEqual(['duplicate b']);
+  });
+
+  it('the last RUNNING one never goes, though its stop was decided when it was not', () => {
+    const d = { ...started(1, copy('a')), stops: new Map([['b', stop('b')]]) };
+    expect(stops(d)).toEqual([]);
+  });
+});
+
+describe('evacuation_complete', () => {
+  const leaving = (over: Partial<Instance> = {}) => instance('leaving', { state: 'EVACUATING', ...over });
+
+  it.each<[string, Droplet, string[]]>([
+    ['its slot runs elsewhere', started(1, leaving(), at(0)), ['evacuation_complete leaving']],
+    ['not while that is STARTING', started(1, leaving(), at(0, { state: 'STARTING' })), []],
+    ['not while there is none', started(1, leaving()), []],
+    [
+      'its index is not wanted any more',
+      started(1, at(0), leaving({ index: 3 })),
+      ['evacuation_complete leaving'],
+    ],
+    [
+      'its version is not wanted any more',
+      started(1, at(0), leaving({ version: 'v0' })),
+      ['evacuation_complete leaving'],
+    ],
+    [
+      'the desired state is not known',
+      droplet({ desired: undefined, firstSeenMs: NOW, instances: [leaving()] }),
+      [],
+    ],
+  ])('%s', (_, d, expected) => {
+    expect(stops(d)).toEqual(expected);
+  });
+
+  it('one that said DEA_EVACUATION, its heartbeats still saying RUNNING', () => {
+    const d = {
+      ...started(1, instance('leaving'), at(0)),
+      exits: [exit('leaving', { reason: 'DEA_EVACUATION' })],
+    };
+    expect(stops(d)).toEqual(['evacuation_complete leaving']);
+  });
+});
+
+describe('extra_app', () => {
+  const gone = (agoMs: number) =>
+    droplet({
+      goneMs: NOW - agoMs,
+      instances: [at(0), at(1, { state: 'STARTING' }), at(2, { state: 'EVACUATING' })],
+    });
+  const unknown = (agoMs: number) =>
+    droplet({ desired: undefined, firstSeenMs: NOW - agoMs, instances: [at(0)] });
+  const LATE = SETTINGS.desiredStateLostMs;
+
+  it('last listed more than desired_state_lost ago: whatever runs of it', () => {
+    expect(stops(gone(LATE + 1)).sort()).toEqual(['extra_app i0', 'extra_app i1', 'extra_app i2']);
+    expect(stops(gone(LATE))).toEqual([]);
+    expect(look(gone(LATE - 5 * SECOND)).lookAgainMs).toBe(NOW + 5 * SECOND + 1);
+  });
+
+  it('never listed: first heard of that long ago, and a pass that began since', () => {
+    expect(stops(unknown(LATE + 1))).toEqual(['extra_app i0']);
+    expect(stops(unknown(LATE))).toEqual([]);
+    const before = { lastPassBegunMs: NOW - LATE - SECOND };
+    expect(stops(unknown(LATE + 1), { holds: before })).toEqual([]);
+    expect(look(unknown(LATE + 1), { holds: before }).lookAgainMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+  });
+
+  it('an entry that is listed but cannot be read counts as listed', () => {
+    expect(stops({ ...unknown(3600 * SECOND), listedMs: NOW - 10 * SECOND })).toEqual([]);
+  });
+
+  it('listed until just now, however old: a pass that fails says nothing', () => {
+    expect(stops(droplet({ instances: [at(0)], listedMs: NOW - 3600 * SECOND }))).toEqual([]);
+  });
+
+  it('its missing slots are not started, nor is its crash', () => {
+    const d = { ...gone(LATE + 1), instances: [], exits: [exit('x')] };
+    expect(look(d).decisions).toEqual([]);
+  });
+});
+
+describe('a stop on its way', () => {
+  const surplus = (stops: PendingStop[], outcomes: Outcome[] = []) =>
+    droplet({ instances: [at(0), at(1)], stops, outcomes });
+
+  it('is not decided again while it waits; its job is made sure of after droplet_lost', () => {
+    expect(look(surplus([stop('i1')]))).toMatchObject({
+      decisions: [],
+      ensure: [],
+      changed: false,
+      lookAgainMs: NOW + 29 * SECOND,
+    });
+    const long = look(surplus([stop('i1', { decidedMs: NOW - LOST })]));
+    expect(long).toMatchObject({ decisions: [], changed: false, lookAgainMs: NOW + LOST });
+    expect(long.ensure).toMatchObject([
+      { kind: 'stop', id: 'stop-i1', instance: 'i1', reason: 'extra_index' },
+    ]);
+  });
+
+  it('is sent again droplet_lost after it was sent, if the instance is still there', () => {
+    expect(stops(surplus([stop('i1')], [sent('i1', LOST)]))).toEqual([]);
+    expect(look(surplus([stop('i1')], [sent('i1', LOST)])).lookAgainMs).toBe(NOW + 1);
+    const again = look(surplus([stop('i1')], [sent('i1', LOST + 1)]));
+    expect(again.decisions).toMatchObject([{ kind: 'stop', instance: 'i1' }]);
+    expect(again.stops.get('i1')?.id).not.toBe('stop-i1');
+    expect(again.outcomesToForget).toEqual(['stop-i1']);
+  });
+
+  it('dropped when leaving: decided anew at once', () => {
+    const d = surplus([stop('i1')], [{ id: 'stop-i1', outcome: 'dropped', atMs: NOW, why: 'refused' }]);
+    expect(stops(d)).toEqual(['extra_index i1']);
+  });
+
+  it('is over when the instance is gone', () => {
+    const d = droplet({ instances: [at(0)], stops: [stop('i1')], outcomes: [sent('i1', SECOND)] });
+    const decided = look(d);
+    expect(decided.stops.size).toBe(0);
+    expect(decided.outcomesToForget).toEqual(['stop-i1']);
+    expect(decided.decisions).toEqual([]);
+  });
+
+  it('is taken back when the instance is gone by itself', () => {
+    const d = droplet({ instances: [at(0)], stops: [stop('i1')] });
+    expect(look(d).decisions).toMatchObject([{ kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' }]);
+  });
+
+  it('never has the id of a start', () => {
+    const d = droplet({
+      desired: desired({ instances: 2 }),
+      instances: [instance('0', { index: 0, version: 'v0' }), instance('1', { index: 1 })],
+    });
+    const ids = look(d).decisions.map(({ kind, id }) => `${kind} ${id}`);
+    expect(ids).toHaveLength(2);
+    expect(new Set(ids.map((x) => x.split(' ')[1])).size).toBe(2);
+  });
+});

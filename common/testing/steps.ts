@@ -1,0 +1,124 @@
+import type { RedisConnections } from '../redis.ts';
+
+/** One call to Redis that waits for its turn. */
+interface Step {
+  task: string;
+  name: string;
+  run(): Promise<unknown>;
+}
+
+/**
+ * Tasks whose calls to Redis are made one at a time, in an order that the test chooses: with it a test walks
+ * through the interleavings of several processes, each ending of one at any point, and writes that come late.
+ *
+ * A task gets its own `RedisConnections`, on which every script, and the client's methods named in `gated`,
+ * waits until it is chosen. All else goes straight to Redis.
+ */
+export class Steps {
+  readonly #redis: RedisConnections;
+  readonly #gated: ReadonlySet<string>;
+  #waiting: Step[] = [];
+  readonly #tasks = new Map<string, { done: boolean; promise: Promise<unknown> }>();
+  #changed: () => void = () => undefined;
+
+  constructor(redis: RedisConnections, gated: readonly string[] = []) {
+    this.#redis = redis;
+    this.#gated = new Set(gated);
+  }
+
+  /** Starts a task; it stands still at its first step. */
+  task<T>(name: string, work: (redis: RedisConnections) => Promise<T>): Promise<T> {
+    const promise = work(this.#connections(name));
+    const entry = { done: false, promise };
+    this.#tasks.set(name, entry);
+    const ended = () => {
+      entry.done = true;
+      this.#changed();
+    };
+    promise.then(ended, ended);
+    return promise;
+  }
+
+  /** The steps that can be taken now, once every task stands still. Of one task several, if it makes several calls at once. */
+  async ready(): Promise<readonly Step[]> {
+    while (!this.#standsStill()) {
+      await new Promise<void>((resolve) => {
+        this.#changed = resolve;
+      });
+    }
+    return this.#waiting;
+  }
+
+  /** Takes a step and waits for its end. */
+  async take(step: Step): Promise<void> {
+    this.#waiting = this.#waiting.filter((other) => other !== step);
+    await step.run();
+    // What its task does next without asking Redis comes within this turn of the event loop.
+    await new Promise(setImmediate);
+  }
+
+  /** The ends of all tasks that have ended; a failure of one fails this. */
+  async results(): Promise<void> {
+    for (const task of this.#tasks.values()) if (task.done) await task.promise;
+  }
+
+  #standsStill(): boolean {
+    return [...this.#tasks].every(
+      ([name, task]) => task.done || this.#waiting.some((step) => step.task === name),
+    );
+  }
+
+  #wait(task: string, name: string, run: () => Promise<unknown>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const taken = () => run().then(resolve, reject);
+      this.#waiting.push({ task, name, run: taken });
+      this.#changed();
+    });
+  }
+
+  #connections(task: string): RedisConnections {
+    const gate = <T extends object>(target: T, isGated: (name: string) => boolean): T =>
+      new Proxy(target, {
+        get: (_, property) => {
+          const value: unknown = Reflect.get(target, property);
+          if (typeof value !== 'function') return value;
+          const name = String(property);
+          const call = (...args: unknown[]) => Reflect.apply(value, target, args) as Promise<unknown>;
+          return isGated(name) ? (...args: unknown[]) => this.#wait(task, name, () => call(...args)) : call;
+        },
+      });
+    return {
+      ...this.#redis,
+      scripts: gate(this.#redis.scripts, () => true),
+      client: gate(this.#redis.client, (name) => this.#gated.has(name)),
+    };
+  }
+}
+
+/**
+ * Walks through all ways to choose: runs `run` again and again, each time with another sequence of choices,
+ * until there is none left.
+ *
+ * @returns how many ways there were
+ */
+export async function everyWay(run: (choose: (of: number) => number) => Promise<void>): Promise<number> {
+  let path: { at: number; of: number }[] = [];
+  for (let ways = 1; ; ways++) {
+    let depth = 0;
+    await run((of) => {
+      const known = path[depth];
+      if (known === undefined) path.push({ at: 0, of });
+      depth++;
+      return known?.at ?? 0;
+    });
+    while (path.length > 0) {
+      const last = path.at(-1) as { at: number; of: number };
+      if (last.at + 1 < last.of) {
+        path = [...path.slice(0, -1), { at: last.at + 1, of: last.of }];
+        break;
+      }
+      path = path.slice(0, -1);
+    }
+    if (path.length === 0) return ways;
+  }
+}

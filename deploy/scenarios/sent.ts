@@ -1,0 +1,48 @@
+import type { Msg } from '../../common/bus.ts';
+import { HEADERS } from '../../common/subjects.ts';
+
+/** A `health.start` or `health.stop` as it was seen on NATS. */
+export interface Sent {
+  kind: 'start' | 'stop';
+  droplet: string;
+  /** Of a start. */
+  index: number | undefined;
+  /** Of a stop. */
+  instance: string | undefined;
+  /** Header `hm-reason`. */
+  reason: string;
+  /** Header `Nats-Msg-Id`. */
+  id: string;
+  /** Header `hm-decision`. */
+  decision: string;
+  /** Seconds since the world began. */
+  at: number;
+  /** The payload, as text and as what it says. */
+  text: string;
+  message: Record<string, unknown>;
+}
+
+export function sentFrom(kind: Sent['kind'], message: Msg, at: number): Sent {
+  const text = message.string();
+  const parsed = JSON.parse(text) as Record<string, unknown>;
+  const header = (name: string) => message.headers?.get(name) ?? '';
+  return {
+    kind,
+    droplet: String(parsed.droplet),
+    index: (parsed.indices as number[] | undefined)?.[0],
+    instance: Object.keys((parsed.instances as object | undefined) ?? {})[0],
+    reason: header(HEADERS.reason),
+    id: header(HEADERS.messageId),
+    decision: header(HEADERS.decision),
+    at,
+    text,
+    message: parsed,
+  };
+}
+
+/** In short, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`. */
+export function inShort({ kind, droplet, index, instance, reason }: Sent): string {
+  return kind === 'start'
+    ? `start ${droplet}/${index} (${reason})`
+    : `stop ${instance} of ${droplet} (${reason})`;
+}

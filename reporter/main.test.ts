@@ -1,0 +1,106 @@
+import { expect, test } from 'vitest';
+import { PortTakenError } from '../common/http.ts';
+import { SUBJECTS } from '../common/subjects.ts';
+import { testContext } from '../common/testing/context.ts';
+import { startNats } from '../common/testing/nats.ts';
+import { freePort, startTestRedis } from '../common/testing/redis.ts';
+import { hostOf } from './address.ts';
+import { startReporter } from './main.ts';
+import { STATUS, startBench } from './testing.ts';
+
+const NOW = 1_400_000_000_000;
+
+test('a port that is taken, also the one that was asked for on the command line', async () => {
+  const bench = await startBench(NOW);
+  const { port } = bench.reporter;
+  const { redis, nats } = bench;
+  const second = await testContext({ redis, nats, settings: { slices: 8, status: { ...STATUS, port } } });
+  const third = await testContext({ redis, nats, settings: { slices: 8, status: STATUS } });
+  await expect(startReporter(second)).rejects.toThrow(PortTakenError);
+  await expect(startReporter({ ...third, httpPort: port })).rejects.toThrow(`port ${port} on 127.0.0.1`);
+  await Promise.all([second.lifecycle.stop(), third.lifecycle.stop()]);
+  await bench.stop();
+});
+
+test('it announces itself, and serves HTTP while NATS is not there yet', async () => {
+  const redis = await startTestRedis();
+  const natsPort = await freePort();
+  const settings = { slices: 8, status: STATUS };
+  const url = `nats://127.0.0.1:${natsPort}`;
+  const context = await testContext({ redis, nats: { url }, settings });
+  const port = await freePort();
+  const started = startReporter({ ...context, httpPort: port });
+  const statusOf = (path: string) =>
+    fetch(`http://127.0.0.1:${port}${path}`).then(
+      ({ status }) => status,
+      () => undefined,
+    );
+  await expect.poll(() => statusOf('/readyz')).toBe(503);
+  expect(await statusOf('/healthz')).toBe(200);
+
+  const listener = await testContext({ redis, nats: { url }, settings });
+  const listening = listener.connectBus().then(async (bus) => {
+    const announced = new Promise<unknown>((resolve) => {
+      bus.subscribe(SUBJECTS.announce, {}, (message) => resolve(message.json()));
+    });
+    await bus.flush();
+    return { announced };
+  });
+  const nats = await startNats({ port: natsPort });
+  const { announced } = await listening;
+  await started;
+  await expect.poll(() => statusOf('/readyz')).toBe(200);
+  // It may have been announced before we listened: a second one is not missed.
+  const second = await testContext({ redis, nats, settings });
+  await startReporter(second);
+  expect(await announced).toMatchObject({
+    type: 'HealthManager',
+    credentials: [STATUS.user, STATUS.password],
+  });
+
+  await Promise.all([context, listener, second].map(({ lifecycle }) => lifecycle.stop()));
+  await Promise.all([nats.stop(), redis.stop()]);
+});
+
+test('what came before the stop is answered, and counted', async () => {
+  const bench = await startBench(NOW);
+  const { bus, context } = bench;
+  const { client, keys } = context.redis;
+  await client.hset(keys.droplet('app'), 'instance:i', '0 RUNNING on d version v since 1 first 1');
+  const replies: string[] = [];
+  bus.subscribe('replies', {}, (message) => replies.push(message.string()));
+  await bus.flush();
+  const asked = 200;
+  for (let n = 0; n < asked; n++) {
+    const data = JSON.stringify({ droplets: [{ droplet: 'app', version: `v${n}` }] });
+    bus.connection.publish(SUBJECTS.healthRequest, data, { reply: 'replies' });
+  }
+  await bus.flush();
+  await context.lifecycle.stop();
+  await bus.flush();
+  expect(replies).toHaveLength(asked);
+
+  const after = await testContext({ redis: bench.redis, settings: { slices: 8 } });
+  const count = await after.redis.client.hget(keys.counters, 'healthmanager_health_request_msgs_received');
+  expect(count).toBe(String(asked));
+  await after.lifecycle.stop();
+  await bench.stop();
+});
+
+test.each([
+  ['127.0.0.1', undefined, '127.0.0.1:80'],
+  ['10.1.2.3', undefined, '10.1.2.3:80'],
+  ['::1', undefined, '[::1]:80'],
+  // The way to a loopback address leads from there.
+  ['0.0.0.0', '127.0.0.1', '127.0.0.1:80'],
+  ['::', '127.0.0.1', '127.0.0.1:80'],
+])('a server on %s with local_route %s is reached at %s', async (bound, route, host) => {
+  expect(await hostOf(bound, 80, route)).toBe(host);
+});
+
+test('whatever the route, there is an address', async () => {
+  for (const route of [undefined, 'no.such.host.invalid', '255.255.255.255']) {
+    expect(await hostOf('0.0.0.0', 80, route)).toMatch(/^\d+\.\d+\.\d+\.\d+:80$/);
+    expect(await hostOf('0.0.0.0', 80, route)).not.toMatch(/^0\./);
+  }
+});

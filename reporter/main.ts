@@ -1,0 +1,64 @@
+import { FleetCounters } from '../common/counters.ts';
+import { createHttp, listen } from '../common/http.ts';
+import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
+import { openQueue } from '../common/queues.ts';
+import { hostOf } from './address.ts';
+import { Component } from './component.ts';
+import { type Fleet, readFleet } from './fleet.ts';
+import { fleetMetrics } from './fleet-metrics.ts';
+import { reporterMetrics } from './metrics.ts';
+import { Queries } from './queries.ts';
+import { Records } from './records.ts';
+import { addRoutes, inTime, UnavailableError } from './routes.ts';
+
+/** Redis in, answers out: the controllers' queries over NATS, and figures over HTTP. */
+export const reporter: ProcessDefinition = {
+  name: 'reporter',
+  ownHttp: true,
+  start: async (context) => {
+    await startReporter(context);
+  },
+};
+
+/** What tests do with a running reporter. */
+export interface Reporter {
+  /** Of the HTTP server. */
+  port: number;
+  counters: FleetCounters;
+}
+
+/** Starts the reporter on what `context` gives. */
+export async function startReporter(context: ProcessContext): Promise<Reporter> {
+  const { settings, log, clock, lifecycle, redis, health } = context;
+  const { policy, status } = settings;
+  const records = new Records(redis, clock);
+  const counters = new FleetCounters({ redis, log, lifecycle });
+  const queues = {
+    starts: openQueue(redis, lifecycle, log, 'starts'),
+    restarts: openQueue(redis, lifecycle, log, 'restarts'),
+    stops: openQueue(redis, lifecycle, log, 'stops'),
+  };
+  const fleet = () => readFleet({ redis, clock, policy, queues });
+  fleetMetrics(context.metrics, () => inTime(health, fleet).catch(noneIfUnavailable));
+
+  const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
+  const component = new Component(settings, clock);
+  addRoutes({ app, health, policy, records, facts: () => component.facts(), fleet });
+  const port = await listen(app, status.host, context.httpPort ?? status.port);
+  const address = app.server.address();
+  const bound = typeof address === 'object' && address !== null ? address.address : status.host;
+  component.servesAt(await hostOf(bound, port, settings.localRoute));
+
+  // After the HTTP server: `/readyz` tells that NATS is waited for.
+  const bus = await context.connectBus();
+  const metrics = reporterMetrics(context.metrics);
+  const stop = new Queries({ bus, records, policy, log, health, metrics, counters }).start();
+  lifecycle.onStop('queries', stop);
+  component.register(bus);
+  return { port, counters };
+}
+
+function noneIfUnavailable(error: unknown): Fleet | undefined {
+  if (error instanceof UnavailableError) return undefined;
+  throw error;
+}
