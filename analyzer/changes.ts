@@ -1,7 +1,11 @@
 import type { LogEntry } from '../common/decision-log.ts';
-import type { Droplet } from '../common/droplet.ts';
+import type { Droplet, Instance } from '../common/droplet.ts';
+import { type Deas, heardMs } from '../common/policy/liveness.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import { wantedIndices } from '../common/policy/wanted.ts';
 import { FIELD } from '../common/schema.ts';
 import type { Decided, Decision } from './decide/decide.ts';
+import { newsOf } from './news.ts';
 
 /** What a decision changes in the droplet's record, and what the log says of it. */
 export interface Changes {
@@ -10,8 +14,18 @@ export interface Changes {
   log: LogEntry[];
 }
 
+/** A droplet as it was read, and what follows. */
+export interface Looked {
+  droplet: Droplet;
+  decided: Decided;
+  /** At least the DEAs of the droplet's instances. */
+  deas: Deas;
+  nowMs: number;
+}
+
 /** Pure: the difference between the analyzer's fields as they were read and as they are to be. */
-export function changesOf(droplet: Droplet, decided: Decided, nowMs: number): Changes {
+export function changesOf(looked: Looked, policy: PolicySettings): Changes {
+  const { droplet, decided } = looked;
   const set: Changes['set'] = [];
   const remove: string[] = [];
   if (!decided.changed) return { set, remove, log: [] };
@@ -35,14 +49,16 @@ export function changesOf(droplet: Droplet, decided: Decided, nowMs: number): Ch
   for (const id of decided.outcomesToForget) remove.push(FIELD.outcome + id);
   for (const guid of decided.instancesToForget) remove.push(FIELD.instance + guid);
   for (const guid of decided.exitsToForget) remove.push(FIELD.exit + guid);
-  return { set, remove, log: decided.decisions.map((decision) => logEntry(droplet, decision, nowMs)) };
+  const decisions = decided.decisions.map((decision) => logEntry(looked, decision));
+  return { set, remove, log: [...newsOf(looked, policy), ...decisions] };
 }
 
-function logEntry(droplet: Droplet, decision: Decision, atMs: number): LogEntry {
-  const crashes = 'index' in decision ? droplet.slots.get(decision.index)?.crashes : undefined;
+function logEntry(looked: Looked, decision: Decision): LogEntry {
+  const { droplet, decided, nowMs } = looked;
+  const crashes = 'index' in decision ? decided.slots.get(decision.index)?.crashes : undefined;
   const { kind, id } = decision;
   return {
-    atMs,
+    atMs: nowMs,
     droplet: droplet.id,
     kind,
     id,
@@ -55,6 +71,34 @@ function logEntry(droplet: Droplet, decision: Decision, atMs: number): LogEntry 
     ...('dueMs' in decision ? { dueMs: decision.dueMs } : {}),
     ...('hold' in decision ? { hold: decision.hold } : {}),
     ...('why' in decision ? { why: decision.why } : {}),
-    ...('crashes' in decision ? { crashes: decision.crashes } : crashes === undefined ? {} : { crashes }),
+    ...('crashes' in decision ? { crashes: decision.crashes } : crashes ? { crashes } : {}),
+    ...seen(looked, decision),
   };
+}
+
+type Seen = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'heardMs' | 'wanted' | 'liveVersion'>;
+
+/** What the decision rests on, as far as an exit (which has an entry of its own) does not say it. */
+function seen({ droplet, deas }: Looked, decision: Decision): Seen {
+  if ('instance' in decision) {
+    const stopped = droplet.instances.find(({ guid }) => guid === decision.instance);
+    const liveVersion = droplet.desired?.version;
+    return {
+      ...seenOf(stopped, deas),
+      wanted: wantedIndices(droplet),
+      ...(liveVersion === undefined ? {} : { liveVersion }),
+    };
+  }
+  const ofSlot = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'lift';
+  if (!ofSlot || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
+  const there = droplet.instances
+    .filter(({ index, version }) => index === decision.index && version === decision.version)
+    .sort((a, b) => heardMs(b, deas) - heardMs(a, deas));
+  return seenOf(there[0], deas);
+}
+
+function seenOf(instance: Instance | undefined, deas: Deas): Seen {
+  if (instance === undefined) return {};
+  const { guid, dea, state } = instance;
+  return { instance: guid, dea, state, heardMs: heardMs(instance, deas) };
 }

@@ -1,8 +1,14 @@
 import type { Queue } from 'bullmq';
 import type { Clock } from '../common/clock.ts';
+import type { Droplet } from '../common/droplet.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
-import type { StartDecision, StopDecision } from './decide/decision.ts';
-import type { Look } from './look.ts';
+import type { Decided, StartDecision, StopDecision } from './decide/decision.ts';
+
+/** What was decided about a droplet, and is stored. */
+interface Stored {
+  droplet: Pick<Droplet, 'id'>;
+  decided: Pick<Decided, 'decisions' | 'ensure'>;
+}
 
 interface Options {
   clock: Clock;
@@ -23,7 +29,7 @@ export class Enqueuer {
   }
 
   /** Enqueues, lifts and takes back what these looks decided, and makes sure of what has waited for long. */
-  async enqueue(looks: readonly Look[]): Promise<void> {
+  async enqueue(looks: readonly Stored[]): Promise<void> {
     const { starts, restarts, stops } = this.#options;
     const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];

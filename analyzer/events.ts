@@ -13,6 +13,8 @@ const READ_AT_ONCE = 200;
 const BLOCK_MS = 5_000;
 /** Events that another analyzer has read and not acknowledged for so long are taken over: it is dead or stalled. */
 const CLAIM_AFTER_MS = 5_000;
+/** A consumer that has not read for so many times that, and has nothing left to claim, is gone: others have its work. */
+const FORGET_CONSUMER_AFTER = 12;
 const AFTER_FAILURE_MS = 1_000;
 
 const Entry = Compile(
@@ -28,6 +30,8 @@ interface Options {
   consumer: string;
   /** Looks at these droplets; resolves when the effect is stored. */
   look(droplets: string[]): Promise<void>;
+  /** Instead of CLAIM_AFTER_MS. */
+  claimAfterMs?: number;
 }
 
 /**
@@ -45,6 +49,7 @@ class StreamReader {
   readonly #stream: string;
   readonly #options: Options;
   readonly #connection: RedisClient;
+  readonly #claimAfterMs: number;
   #stopped = false;
   #running: Promise<void> = Promise.resolve();
 
@@ -52,11 +57,12 @@ class StreamReader {
     this.#stream = stream;
     this.#options = options;
     this.#connection = options.redis.dedicated(`reader of ${stream}`);
+    this.#claimAfterMs = options.claimAfterMs ?? CLAIM_AFTER_MS;
   }
 
   start(): void {
     this.#running = this.#run();
-    const claimer = setInterval(() => this.#claim(), CLAIM_AFTER_MS);
+    const claimer = setInterval(() => this.#claim(), this.#claimAfterMs);
     this.#options.lifecycle.onStop(`reader of ${this.#stream}`, async () => {
       this.#stopped = true;
       clearInterval(claimer);
@@ -94,7 +100,7 @@ class StreamReader {
     const { look, metrics, log, redis } = this.#options;
     const droplets = new Set<string>();
     for (const [id, fields] of entries) {
-      const entry = fromFields(fields ?? []);
+      const entry: unknown = Object.fromEntries(pairsOf(fields ?? []));
       if (Entry.Check(entry)) {
         droplets.add(entry.droplet);
         metrics.events.inc({ kind: entry.kind });
@@ -118,14 +124,27 @@ class StreamReader {
         this.#stream,
         GROUP,
         consumer,
-        CLAIM_AFTER_MS,
+        this.#claimAfterMs,
         '0',
         'COUNT',
         READ_AT_ONCE,
       )) as [string, StreamEntry[]];
       await this.#handle(entries);
+      await this.#forgetConsumers();
     } catch (error) {
       log.debug({ event: 'not_claimed', err: error }, 'could not claim events; tried again soon');
+    }
+  }
+
+  /** Every analyzer that ever ran was a consumer of its own name. */
+  async #forgetConsumers(): Promise<void> {
+    const { client } = this.#options.redis;
+    const consumers = (await client.call('XINFO', 'CONSUMERS', this.#stream, GROUP)) as unknown[][];
+    for (const fields of consumers) {
+      const { name, pending, idle } = Object.fromEntries(pairsOf(fields));
+      const goneMs = FORGET_CONSUMER_AFTER * this.#claimAfterMs;
+      if (pending !== 0 || typeof idle !== 'number' || idle < goneMs) continue;
+      await client.xgroup('DELCONSUMER', this.#stream, GROUP, String(name));
     }
   }
 
@@ -148,9 +167,9 @@ class StreamReader {
 
 type StreamEntry = [id: string, fields: string[] | null];
 
-function fromFields(fields: string[]): unknown {
-  const entries: [string, string][] = [];
-  for (let at = 0; at + 1 < fields.length; at += 2)
-    entries.push([fields[at] as string, fields[at + 1] as string]);
-  return Object.fromEntries(entries);
+/** A map as Redis writes it: `field, value, field, value, ...` */
+function pairsOf(fields: readonly unknown[]): [string, unknown][] {
+  const pairs: [string, unknown][] = [];
+  for (let at = 0; at + 1 < fields.length; at += 2) pairs.push([String(fields[at]), fields[at + 1]]);
+  return pairs;
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../common/clock.ts';
-import { LOG_LENGTH } from '../common/decision-log.ts';
+import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
 import type { Droplet } from '../common/droplet.ts';
 import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
@@ -7,7 +7,7 @@ import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDeas, readDroplets } from '../common/state.ts';
-import { changesOf } from './changes.ts';
+import { changesOf, type Looked } from './changes.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
@@ -93,7 +93,7 @@ export class Looker {
     return looks.filter((_, at) => !stored[at]).map(({ droplet }) => droplet.id);
   }
 
-  async #decide(ids: readonly string[]): Promise<(Look & { deas: Deas })[]> {
+  async #decide(ids: readonly string[]): Promise<Looked[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
     const [records, holds] = await Promise.all([readDroplets(redis, ids), readHolds(redis, clock, policy)]);
     const droplets: Droplet[] = [];
@@ -123,14 +123,20 @@ export class Looker {
     }));
   }
 
-  async #store({ droplet, decided, nowMs }: Look): Promise<boolean> {
+  async #store(looked: Looked): Promise<boolean> {
     const { keys, scripts } = this.#options.redis;
+    const { droplet, decided, nowMs } = looked;
     const { id, rev } = droplet;
     const slice = keys.sliceOf(id);
     if (decided.remove) {
-      return (await scripts.forget([keys.droplet(id), keys.due(slice), keys.indexOf(id)], [id, rev])) === 1;
+      const entry: LogEntry = { atMs: nowMs, droplet: id, kind: 'removed' };
+      const removed = await scripts.forget(
+        [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice)],
+        [id, rev, LOG_LENGTH, JSON.stringify(entry)],
+      );
+      return removed === 1;
     }
-    const { set, remove, log } = changesOf(droplet, decided, nowMs);
+    const { set, remove, log } = changesOf(looked, this.#options.policy);
     const stored = await scripts.commit(
       [keys.droplet(id), keys.due(slice), keys.decisions(slice)],
       [

@@ -11,15 +11,22 @@ export async function readDroplets(
   ids: readonly string[],
 ): Promise<(Droplet | Error | undefined)[]> {
   const replies = await Promise.all(
-    ids.map((id) => client.call('HGETALL', keys.droplet(id)) as Promise<string[]>),
+    ids.map((id) => (client.call('HGETALL', keys.droplet(id)) as Promise<string[]>).catch(unlessWrongType)),
   );
   return replies.map((reply, at) => {
+    if (reply instanceof Error) return reply;
     try {
       return dropletFromReply(ids[at] as string, reply);
     } catch (error) {
       return error as Error;
     }
   });
+}
+
+/** Somebody put something else there by hand: that is a matter of this one record. */
+function unlessWrongType(error: Error): Error {
+  if (error.message.startsWith('WRONGTYPE')) return error;
+  throw error;
 }
 
 /** When the DEAs of these droplets were heard; a DEA that never was (or long ago) is not in the map. */

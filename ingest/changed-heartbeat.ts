@@ -2,7 +2,14 @@ import { hash } from 'node:crypto';
 import type { Heartbeat, HeartbeatEntry } from '../common/messages.ts';
 import { heardToText } from '../common/record.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import type { RawHeartbeat } from './heartbeats.ts';
+
+/** A heartbeat as it came, waiting to be stored. */
+export interface RawHeartbeat {
+  bytes: Uint8Array;
+  /** SHA-1 of the bytes: equal digests are equal heartbeats. */
+  digest: string;
+  receivedMs: number;
+}
 
 /**
  * Stores a heartbeat that differs from the last one of its DEA, by its difference.

@@ -3,16 +3,8 @@ import type { Clock } from '../common/clock.ts';
 import type { Logger } from '../common/log.ts';
 import { parseHeartbeat, tailDea } from '../common/messages.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { storeChangedHeartbeat } from './changed-heartbeat.ts';
+import { type RawHeartbeat, storeChangedHeartbeat } from './changed-heartbeat.ts';
 import type { IngestMetrics } from './metrics.ts';
-
-/** A heartbeat as it came, waiting to be stored. */
-export interface RawHeartbeat {
-  bytes: Uint8Array;
-  /** SHA-1 of the bytes: equal digests are equal heartbeats. */
-  digest: string;
-  receivedMs: number;
-}
 
 interface Options {
   redis: RedisConnections;
@@ -106,12 +98,15 @@ export class HeartbeatIntake {
     );
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
     const queue = changed.map((number) => deas[number - 1] as string);
+    const failures: unknown[] = [];
     const next = async () => {
       for (let dea = queue.pop(); dea !== undefined; dea = queue.pop()) {
-        await this.#storeChanged(dea, batch.get(dea) as RawHeartbeat);
+        // One that Redis refuses must not keep the others from being stored, nor from being waited for.
+        await this.#storeChanged(dea, batch.get(dea) as RawHeartbeat).catch((error) => failures.push(error));
       }
     };
     await Promise.all(Array.from({ length: Math.min(STORED_AT_ONCE, queue.length) }, next));
+    if (failures.length > 0) throw failures[0];
   }
 
   async #storeChanged(dea: string, raw: RawHeartbeat): Promise<void> {

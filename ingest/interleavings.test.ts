@@ -207,8 +207,9 @@ async function lookAt(redis: RedisConnections, id: string, nowMs: number): Promi
   ]);
   if (droplet instanceof Error) throw droplet;
   if (droplet === undefined) return;
-  const decided = decide(droplet, await readDeas(redis, [droplet]), holds, nowMs, policy);
-  const { set, remove } = changesOf(droplet, decided, nowMs);
+  const deas = await readDeas(redis, [droplet]);
+  const decided = decide(droplet, deas, holds, nowMs, policy);
+  const { set, remove } = changesOf({ droplet, decided, deas, nowMs }, policy);
   await scripts.commit(
     [keys.droplet(id), keys.due(keys.sliceOf(id)), keys.decisions(keys.sliceOf(id))],
     [id, droplet.rev, nowMs, '', 10, set.length, remove.length, 0, ...set.flat(), ...remove],

@@ -107,7 +107,7 @@ async function settle(
   checked: Exclude<Checked, { wait: number }>,
   droplet: Droplet,
   nowMs: number,
-  { redis, policy }: Options,
+  { redis, policy, dryRun }: Options,
 ): Promise<boolean> {
   const { keys, scripts } = redis;
   const dropped = 'drop' in checked;
@@ -124,6 +124,7 @@ async function settle(
     id: delivery.id,
     ...delivery.log,
     ...(dropped ? { why: checked.drop } : { reason: checked.reason }),
+    ...(dryRun && !dropped ? { dryRun } : {}),
   };
   const slice = keys.sliceOf(droplet.id);
   const lookAgainMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;

@@ -29,8 +29,8 @@ const CHUNK = 200;
 const BATCH = 2_000;
 /** While one batch is with Redis the answer to another one is worked on. */
 const BATCHES_AT_ONCE = 2;
-/** Beyond these no more are taken: seconds of work. */
-const WAITING_AT_MOST = 200_000;
+/** Beyond these no more are taken: about a second of work, and whoever asks does not wait much longer. */
+const WAITING_AT_MOST = 50_000;
 
 interface Waiting {
   ids: readonly string[];

@@ -78,6 +78,10 @@ export class FakeCc {
     this.#apps.set(id, { order, app: { ...usual, ...app } });
   }
 
+  get(id: string): FakeApp | undefined {
+    return this.#apps.get(id)?.app;
+  }
+
   delete(id: string): void {
     this.#apps.delete(id);
   }

@@ -9,6 +9,7 @@ import { type Ended, InstanceProcess } from './instance.ts';
 import { parseJson } from './json.ts';
 import {
   type InstanceView,
+  LOCATE_SUBJECT,
   type PlaceRequest,
   placeRequest,
   placeSubject,
@@ -74,7 +75,9 @@ export class Agent {
         if (error === null) this.#stopNamed(parseJson(message.string()));
       },
     });
-    nats.subscribe(SUBJECTS.healthmanagerStart, { callback: (error) => void (error ?? this.heartbeat()) });
+    for (const subject of [SUBJECTS.healthmanagerStart, LOCATE_SUBJECT]) {
+      nats.subscribe(subject, { callback: (error) => void (error ?? this.heartbeat()) });
+    }
     await nats.flush();
     this.#every(heartbeatMs, () => this.heartbeat());
     this.heartbeat();

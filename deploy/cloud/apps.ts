@@ -63,7 +63,9 @@ function parseYaml(text: string): unknown {
   try {
     return parse(text);
   } catch (cause) {
-    throw new AppsFileError(cause instanceof Error ? cause.message : String(cause), { cause });
+    // Its further lines show the place in the text.
+    const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
+    throw new AppsFileError(reason, { cause });
   }
 }
 

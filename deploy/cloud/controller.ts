@@ -8,6 +8,7 @@ import { type BulkApi, type Listed, newCredentials, serveBulkApi } from './bulk-
 import { Placement } from './placement.ts';
 import {
   type ControllerNews,
+  LOCATE_SUBJECT,
   type PlaceRequest,
   placeReply,
   placeSubject,
@@ -148,6 +149,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     if (why !== undefined) refused(`stop of ${instances.length} of ${droplet}`, why);
     else nats.publish(STOP_SUBJECT, JSON.stringify({ instances }));
   });
+  nats.publish(LOCATE_SUBJECT);
   await nats.flush();
 
   onNews({ type: 'apps', apps: catalogue.apps(), changed: [] });

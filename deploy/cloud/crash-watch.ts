@@ -28,7 +28,7 @@ export class CrashWatch {
   #crashedMs: number | undefined;
   #problem: string | undefined;
 
-  constructor(droplet: string, nats: NatsConnection) {
+  constructor(droplet: string, nats: Pick<NatsConnection, 'subscribe'>) {
     const ofDroplet = Compile(Type.Object({ droplet: Type.Literal(droplet) }));
     const about = (text: string) => ofDroplet.Check(parseJson(text));
     nats.subscribe(SUBJECTS.exited, {

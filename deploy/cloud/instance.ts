@@ -14,8 +14,10 @@ export interface Ended {
  * survives, and works alike on Linux and macOS.) The same ends what an instance leaves behind when its main
  * process dies: the agent then closes the pipe.
  */
-const GUARD = `
-( trap '' HUP INT TERM; read -r end <&3; kill -KILL -$$ ) >/dev/null 2>&1 &
+export const GUARD = `
+trap '' HUP INT TERM
+( read -r end <&3; kill -KILL -$$ ) >/dev/null 2>&1 &
+trap - HUP INT TERM
 exec 3<&-
 exec sh -c "$1"
 `;

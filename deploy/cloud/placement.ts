@@ -83,7 +83,8 @@ interface Agent {
 const ACTIVE = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
 const heartbeat = Compile(
   Type.Object({
-    dea: Type.String(),
+    // It becomes part of a subject.
+    dea: Type.String({ pattern: '^[A-Za-z0-9_-]+$' }),
     droplets: Type.Array(
       Type.Object({ droplet: Type.String(), instance: Type.String(), state: Type.String() }),
     ),

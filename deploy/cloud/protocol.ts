@@ -12,6 +12,8 @@ export function placeSubject(agent: string): string {
 }
 /** NATS, controller -> all agents: each stops what it has of these instances. */
 export const STOP_SUBJECT = 'cloud.agents.stop';
+/** NATS, a controller that begins -> all agents: a heartbeat, so that it knows them at once. */
+export const LOCATE_SUBJECT = 'cloud.agents.locate';
 
 const PlaceRequest = Type.Object({
   droplet: Type.String(),

@@ -32,7 +32,10 @@ export interface Referee {
  * - The controller refuses nothing and can read everything.
  * - No instance ends but for a stop that was accepted, or because of ourselves.
  */
-export function watchFairness(cloud: Cloud, nats: NatsConnection): Referee {
+export function watchFairness(
+  cloud: Pick<Cloud, 'agents' | 'apps' | 'events'>,
+  nats: Pick<NatsConnection, 'subscribe'>,
+): Referee {
   const ours = new Set<number>();
   const crashing = new Set<string>();
   /** Guids that an accepted stop named. */

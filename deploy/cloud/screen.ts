@@ -54,7 +54,7 @@ export function render(scene: Scene, { columns, rows }: { columns: number; rows:
     [],
   ];
   const hints = hintLines(scene);
-  const room = Math.max(1, rows - top.length - hints.length - 2);
+  const room = Math.max(1, rows - top.length - hints.length - 1);
   const story = scene.story.slice(-room).map(storyLine);
   const lines = [...top, [paint(BOLD, 'WHAT HAPPENS')], ...story, ...blank(room - story.length), ...hints];
   return lines.slice(0, rows).map((pieces) => fitted(pieces, columns - 1)); // the last column would wrap

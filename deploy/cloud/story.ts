@@ -37,7 +37,11 @@ const exited = Compile(
 );
 
 /** Tells every line from now on. */
-export function tellStory(cloud: Cloud, nats: NatsConnection, tell: (line: Line) => void): void {
+export function tellStory(
+  cloud: Pick<Cloud, 'agents' | 'apps' | 'events'>,
+  nats: Pick<NatsConnection, 'subscribe'>,
+  tell: (line: Line) => void,
+): void {
   const say = (who: string, kind: Line['kind'], text: string) => tell({ at: new Date(), who, kind, text });
   let apps = cloud.apps();
   /** Where an instance of a stop is, in words. */

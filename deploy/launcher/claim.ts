@@ -34,6 +34,13 @@ export function claimFolder(dir: string): () => void {
   };
 }
 
+/** The pid of the launcher that has this folder now, if one has. */
+export function claimantOf(dir: string): number | undefined {
+  const found = read(join(dir, 'launcher.json'));
+  const owner = found === undefined ? undefined : parse(found);
+  return owner && processStart(owner.pid) === owner.started ? owner.pid : undefined;
+}
+
 /** True when the name was free and is ours now: a hard link is made whole or not at all. */
 function link(from: string, to: string): boolean {
   try {

@@ -3,6 +3,7 @@ import type { Logger } from '../../common/log.ts';
 import type { Settings } from '../../common/settings.ts';
 import { type Output, PROCESS_NAMES, type ProcessName, startChild } from './child.ts';
 import { claimFolder } from './claim.ts';
+import { writePrivateServers } from './private.ts';
 import { type Backoff, type Keeper, keep } from './keep.ts';
 import { type Server, startNatsServer, startRedisServer } from './servers.ts';
 
@@ -148,6 +149,10 @@ class Servers {
         startNatsServer({ dir, signal, ...(port && { port }) }),
       );
     }
+    writePrivateServers(dataDir, {
+      ...(env.REDIS_URL !== undefined && { redis: env.REDIS_URL }),
+      ...(env.MBUS_URI !== undefined && { nats: env.MBUS_URI }),
+    });
     return env;
   }
 

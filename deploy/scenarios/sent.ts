@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { Msg } from '../../common/bus.ts';
 import { HEADERS } from '../../common/subjects.ts';
 
@@ -17,6 +18,8 @@ export interface Sent {
   decision: string;
   /** Seconds since the world began. */
   at: number;
+  /** When it was seen (ms on this process's monotonic clock). */
+  realMs: number;
   /** The payload, as text and as what it says. */
   text: string;
   message: Record<string, unknown>;
@@ -35,6 +38,7 @@ export function sentFrom(kind: Sent['kind'], message: Msg, at: number): Sent {
     id: header(HEADERS.messageId),
     decision: header(HEADERS.decision),
     at,
+    realMs: performance.now(),
     text,
     message: parsed,
   };

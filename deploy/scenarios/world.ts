@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 import { type Analyzer, startAnalyzer } from '../../analyzer/main.ts';
 import type { Bus } from '../../common/bus.ts';
 import { type Clock, startClock } from '../../common/clock.ts';
+import type { LogEntry } from '../../common/decision-log.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { ProcessContext } from '../../common/process.ts';
 import { openQueue } from '../../common/queues.ts';
@@ -56,7 +57,7 @@ const HEARTBEAT_MS = 10_000;
 /** The clock moves in steps of this: the longest gap in listening is a third of droplet_lost. */
 const STEP_MS = 5_000;
 /** Few, so that looking whether the world is at rest is quick. */
-const SLICES = 16;
+const SLICES = 4;
 
 /**
  * A whole health manager in one test: the real processes' code on a real Redis and a real NATS, a fake
@@ -186,11 +187,13 @@ export class World {
 
   /** The controller says `droplet.updated`. */
   async updated(droplet: string): Promise<void> {
+    // The pass that counts is one that begins after the update: as in life, some time is between them.
+    await this.rest.queue('sync').pause();
     this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
-    await this.settle();
-    // The pass that counts is one that begins after the update.
+    await this.#flush();
     this.clock.advance(1);
-    await this.turn();
+    await this.rest.queue('sync').resume();
+    await this.settle();
   }
 
   /** Says anything. */
@@ -205,7 +208,7 @@ export class World {
       dea = new Dea(name, {
         bus: this.bus,
         nowMs: () => this.nowMs(),
-        newGuid: () => `i${++this.#guids}`,
+        newGuid: () => `i${String(++this.#guids).padStart(3, '0')}`,
       });
       this.deas.set(name, dea);
     }
@@ -272,6 +275,15 @@ export class World {
   /** The same in short, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`; sorted. */
   takeAsked(droplet?: string): string[] {
     return this.takeSent(droplet).map(inShort).sort();
+  }
+
+  /** What the decision log says of a droplet, oldest first. */
+  async decisions(droplet: string): Promise<LogEntry[]> {
+    const { client, keys } = this.store;
+    const entries = await client.xrange(keys.decisions(keys.sliceOf(droplet)), '-', '+');
+    return entries
+      .map(([, [, entry]]) => JSON.parse(entry as string) as LogEntry)
+      .filter((entry) => entry.droplet === droplet);
   }
 
   /** What the referee saw, for a test that provokes it. */

@@ -14,8 +14,6 @@ import { nextPassMs, readRelease, readSyncState } from './sync-state.ts';
 export interface Sync {
   /** Asks for a pass if one is due by the clock; done once a second besides. */
   check(): Promise<void>;
-  /** Hears of the end of each pass that this process runs. */
-  onPass(listener: (outcome: PassOutcome) => void): void;
 }
 
 /** Desired state in: the controller's bulk API to Redis. */
@@ -26,10 +24,13 @@ export const sync: ProcessDefinition = {
   },
 };
 
+/** For tests. */
 export interface SyncOptions {
-  /** Of requests to the bulk API; for tests. */
+  /** Of requests to the bulk API. */
   pageTimeoutMs?: number;
   firstDelayMs?: number;
+  /** Hears of the end of each pass that this process runs. */
+  onPass?: (outcome: PassOutcome) => void;
 }
 
 /** How often it is looked whether a pass is due. BullMQ makes it quick; this makes it sure. */
@@ -72,10 +73,9 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
     ...(options.firstDelayMs === undefined ? {} : { firstDelayMs: options.firstDelayMs }),
   };
 
-  const listeners: ((outcome: PassOutcome) => void)[] = [];
   const onePass = async () => {
     const outcome = await abandoned(runPass(deps, lifecycle.signal), lifecycle.signal);
-    for (const listener of listeners) listener(outcome);
+    options.onPass?.(outcome);
   };
   const check = async () => {
     const [state, release] = await Promise.all([readSyncState(redis), readRelease(redis)]);
@@ -102,7 +102,7 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
     });
   }, CHECK_EVERY_MS);
   lifecycle.onStop('sync check', () => clearInterval(timer));
-  return { check, onPass: (listener) => void listeners.push(listener) };
+  return { check };
 }
 
 /** A pass whose process stops ends by itself, unless Redis is away: then it is left where it is, and the next goes on. */

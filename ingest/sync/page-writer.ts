@@ -28,6 +28,7 @@ const KEPT_IN_MIND = 100_000;
  */
 export class PageWriter {
   readonly #run: PassRun;
+  readonly #pagesTogether: number;
   #pages: ChangedPage[] = [];
   #changes = 0;
   /** The last page that was stored: what moved from one page to the next is not missing. */
@@ -37,8 +38,9 @@ export class PageWriter {
   /** Droplets whose record changed. */
   changed = 0;
 
-  constructor(run: PassRun) {
+  constructor(run: PassRun, pagesTogether = PAGES_TOGETHER) {
     this.#run = run;
+    this.#pagesTogether = pagesTogether;
   }
 
   /**
@@ -49,7 +51,7 @@ export class PageWriter {
   async add(page: ChangedPage): Promise<void> {
     this.#pages.push(page);
     this.#changes += page.words.size;
-    if (this.#changes >= CHANGES_TOGETHER || this.#pages.length >= PAGES_TOGETHER) await this.#flush();
+    if (this.#changes >= CHANGES_TOGETHER || this.#pages.length >= this.#pagesTogether) await this.#flush();
   }
 
   /** Writes what is there, in the background: the next page is late. */

@@ -60,6 +60,8 @@ export interface PassDeps {
   owner: string;
   /** First wait after a failed request; for tests. */
   firstDelayMs?: number;
+  /** Changed pages that are written together; for tests. */
+  pagesTogether?: number;
 }
 
 /** How a pass ended. `aborted`: the process is being stopped; `superseded`: another pass has begun. */
@@ -91,7 +93,7 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
   try {
     const lost = await run.fence(() => run.report({ rewrite: 1 }));
     const everything = lost || before.rewrite;
-    const writer = new PageWriter(run);
+    const writer = new PageWriter(run, deps.pagesTogether);
     await readPages(deps, run, writer, everything, progress, signal);
     await complete(deps, run, writer, everything, progress, signal);
     outcome = 'complete';

@@ -1,4 +1,5 @@
 import type { Clock } from '../../common/clock.ts';
+import { LOG_LENGTH } from '../../common/decision-log.ts';
 import type { RedisConnections } from '../../common/redis.ts';
 import { SupersededError } from './errors.ts';
 
@@ -69,13 +70,13 @@ export class PassRun {
     const { scripts, keys } = this.redis;
     const nowMs = this.clock.now();
     return this.#perSlice(words.keys(), (slice, ids) => {
-      const names = [keys.due(slice), keys.passOf(slice)];
+      const names = [keys.due(slice), keys.passOf(slice), keys.decisions(slice)];
       let lines = '';
       for (const id of ids) {
         names.push(keys.droplet(id), keys.indexOf(id));
         lines += `${id}\n${words.get(id) ?? ''}\n`;
       }
-      return scripts.desired(names, [nowMs, this.begunMs, this.number, lines]);
+      return scripts.desired(names, [nowMs, this.begunMs, this.number, lines, LOG_LENGTH]);
     });
   }
 
@@ -91,8 +92,8 @@ export class PassRun {
     const nowMs = this.clock.now();
     return this.#perSlice(ids, (slice, some) =>
       scripts.gone(
-        [keys.due(slice), keys.passOf(slice), ...some.map((id) => keys.droplet(id))],
-        [nowMs, listedMs, this.number, ...some],
+        [keys.due(slice), keys.passOf(slice), keys.decisions(slice), ...some.map((id) => keys.droplet(id))],
+        [nowMs, listedMs, this.number, LOG_LENGTH, ...some],
       ),
     );
   }

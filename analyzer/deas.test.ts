@@ -1,0 +1,116 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { useRedis } from '../common/testing/context.ts';
+import { storeChangedHeartbeat } from '../ingest/changed-heartbeat.ts';
+import { forgetSilentDeas, markLostDeas } from './deas.ts';
+
+const of = useRedis();
+const LOST = 30_000;
+const NOBODY = new Set<string>();
+
+beforeEach(() => {
+  of.context.lines.length = 0;
+});
+
+/** The DEA lists an instance of each of these droplets. */
+async function hear(dea: string, ...droplets: string[]): Promise<void> {
+  const entries = droplets.map((droplet) => ({
+    droplet,
+    version: 'v',
+    instance: `${droplet}-${dea}`,
+    index: 0,
+    state: 'RUNNING',
+    stateTimestampS: 1,
+  }));
+  const { redis, clock } = of.context;
+  await storeChangedHeartbeat(
+    redis,
+    LOST,
+    { dea, entries, rejected: [] },
+    { digest: dea, receivedMs: clock.now() },
+  );
+}
+const markLost = (held: ReadonlySet<string> = NOBODY) => {
+  const { redis, clock, settings, log } = of.context;
+  return markLostDeas(redis, clock, settings.policy, log, held);
+};
+const forget = () => {
+  const { redis, clock, settings, log } = of.context;
+  return forgetSilentDeas(redis, clock, settings.policy, log);
+};
+const due = async () => {
+  const { client } = of.context.redis;
+  const lists = await client.keys('hm:{*}:due');
+  return (await Promise.all(lists.map((list) => client.zrange(list, '0', '-1')))).flat().sort();
+};
+const clearDue = async () => {
+  const lists = await of.context.redis.client.keys('hm:{*}:due');
+  if (lists.length > 0) await of.context.redis.client.del(...lists);
+};
+const logged = (event: string) => of.context.lines.filter((line) => line.event === event);
+
+describe('a DEA that falls silent', () => {
+  test('makes the droplets that it listed due, once', async () => {
+    await hear('silent', 'x', 'y');
+    of.context.clock.advance(1);
+    await hear('other', 'y', 'z');
+    await clearDue();
+    of.context.clock.advance(LOST - 1);
+    await markLost();
+    expect(await due()).toEqual([]);
+    of.context.clock.advance(1);
+    await markLost();
+    expect(await due()).toEqual(['x', 'y']);
+    expect(logged('dea_lost')).toMatchObject([{ dea: 'silent', droplets: 2, silentMs: LOST + 1 }]);
+    await clearDue();
+    await markLost();
+    expect(await due()).toEqual([]);
+  });
+
+  test('again, is found again', async () => {
+    await hear('silent', 'x');
+    of.context.clock.advance(LOST + 1);
+    await markLost();
+    await hear('silent', 'x');
+    await clearDue();
+    of.context.clock.advance(LOST + 1);
+    await markLost();
+    expect(await due()).toEqual(['x']);
+  });
+
+  test('while it is held, is found when it is held no more', async () => {
+    await hear('silent', 'x');
+    await clearDue();
+    of.context.clock.advance(LOST + 1);
+    await markLost(new Set(['silent']));
+    expect(await due()).toEqual([]);
+    await markLost();
+    expect(await due()).toEqual(['x']);
+  });
+
+  test('in the middle of a heartbeat, takes with it what it listed before and what was being stored', async () => {
+    const { keys, scripts } = of.context.redis;
+    await hear('silent', 'x');
+    await clearDue();
+    await scripts.deaBegin(
+      [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList('silent'), keys.deasShutdown],
+      [of.context.clock.advance(10_000), 'silent', 'f0000000y\n'],
+    );
+    of.context.clock.advance(LOST + 1);
+    await markLost();
+    expect(await due()).toEqual(['x', 'y']);
+  });
+});
+
+test('a DEA that is silent for ten times droplet_lost is forgotten, not a moment earlier', async () => {
+  const { client } = of.context.redis;
+  await hear('gone', 'x');
+  of.context.clock.advance(10 * LOST);
+  await hear('here', 'y');
+  await forget();
+  expect(logged('dea_forgotten')).toEqual([]);
+  of.context.clock.advance(1);
+  await forget();
+  expect(logged('dea_forgotten')).toMatchObject([{ dea: 'gone' }]);
+  expect(await client.zrange(of.context.redis.keys.deasHeard, '0', '-1')).toEqual(['here']);
+  expect(await client.keys('hm:{deas}:list:*')).toEqual([of.context.redis.keys.deaList('here')]);
+});

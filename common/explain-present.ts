@@ -1,0 +1,164 @@
+/** How a droplet is now, slot by slot, in words. Pure. */
+import type { HoldName, Holds, Instance, PendingStop, Slot } from './droplet.ts';
+import type { DropletView } from './explain-facts.ts';
+import type { Tone } from './explain-sentences.ts';
+import { count, dropWords, HOLD_WORDS, inWords, STOP_WORDS, type Times } from './explain-words.ts';
+import { isGivenUp } from './policy/flapping.ts';
+import { updateRequired } from './policy/holds.ts';
+import { heardMs } from './policy/liveness.ts';
+import { type Sight, see } from './policy/sight.ts';
+import { hasHadItsTimeMs, wantedIndices } from './policy/wanted.ts';
+
+export interface Present {
+  /** How many indices are wanted, and how many of these have a live RUNNING instance. */
+  wanted: number;
+  running: number;
+  slots: SlotPresent[];
+  /** Instances that are not live at a wanted slot, with what is done about them. */
+  others: { instance: Instance; text: string; tone: Tone }[];
+  holds: { name: HoldName; text: string }[];
+}
+
+/** A wanted slot. */
+export interface SlotPresent {
+  index: number;
+  /** RUNNING, STARTING, or why it is not: FLAPPING, GIVEN UP, MISSING. */
+  state: string;
+  tone: Tone;
+  instances: Instance[];
+  /** What else is to be said of it; what happens next. */
+  text: string;
+}
+
+/** @param view what the droplet is like  @param holds those that are on */
+export function presentOf(view: DropletView, holds: Holds, times: Times): Present {
+  const sight = see(view.droplet, view.deas, holds, view.nowMs, view.policy);
+  const wanted = wantedIndices(view.droplet);
+  const slots = Array.from({ length: wanted }, (_, index) => slotPresent(sight, index, times));
+  const shown = new Set(slots.flatMap(({ instances }) => instances));
+  return {
+    wanted,
+    running: slots.filter(({ state }) => state === 'RUNNING').length,
+    slots,
+    others: view.droplet.instances
+      .filter((instance) => !shown.has(instance))
+      .sort((a, b) => a.index - b.index || a.firstHeardMs - b.firstHeardMs)
+      .map((instance) => ({ instance, ...otherPresent(sight, instance) })),
+    holds: holdsOf(sight).map((name) => ({ name, text: HOLD_WORDS[name] })),
+  };
+}
+
+/** The holds that keep something from being decided for this droplet. */
+function holdsOf({ droplet, holds }: Sight): HoldName[] {
+  const late = droplet.instances.some(
+    ({ dea, lastListedMs }) => lastListedMs === undefined && holds.massLossDeas.has(dea),
+  );
+  const on: [HoldName, boolean][] = [
+    ['update_required', updateRequired(droplet, holds)],
+    ['desired_unavailable', holds.desiredUnavailable],
+    ['actual_not_fresh', holds.actualNotFresh],
+    ['mass_loss', late],
+    ['mass_delete', holds.massDelete && (droplet.goneMs !== undefined || droplet.desired === undefined)],
+  ];
+  return on.filter(([, is]) => is).map(([name]) => name);
+}
+
+function slotPresent(sight: Sight, index: number, times: Times): SlotPresent {
+  const live = sight.live.get(index) ?? [];
+  const slot = sight.droplet.slots.get(index);
+  const running = live.filter((instance) => sight.standings.get(instance) === 'RUNNING');
+  if (live.length > 0) {
+    const state = running.length > 0 ? 'RUNNING' : 'STARTING';
+    const instances = [...running, ...live.filter((instance) => !running.includes(instance))];
+    const stops = instances.flatMap(({ guid }) => sight.droplet.stops.get(guid) ?? []);
+    const notes = [
+      ...(live.length > 1 ? [`runs ${live.length} times`] : []),
+      ...stops.map((stop) => stopText(sight, stop)),
+      ...(slot !== undefined && slot.crashes > 0 ? [crashesText(sight, slot)] : []),
+    ];
+    const well = state === 'RUNNING' && live.length === 1;
+    return { index, state, tone: well ? 'good' : 'action', instances, text: notes.join('; ') };
+  }
+  return { index, tone: 'trouble', instances: [], ...absent(sight, index, slot, times) };
+}
+
+/** A wanted slot without a live instance: what is done about it, and when. */
+function absent(
+  sight: Sight,
+  index: number,
+  slot: Slot | undefined,
+  times: Times,
+): { state: string; text: string } {
+  const { droplet, now, settings } = sight;
+  if (slot !== undefined && isGivenUp(slot, now, settings)) {
+    const untilMs = (slot.lastCrashMs ?? now) + settings.flappingTimeoutMs;
+    const text = `${crashesText(sight, slot)}; no start until the app is changed, or ${at(untilMs, now, times)}`;
+    return { state: 'GIVEN UP', text };
+  }
+  const state = slot?.flapping ? 'FLAPPING' : 'MISSING';
+  const crashes = slot !== undefined && slot.crashes > 0 ? `${crashesText(sight, slot)}; ` : '';
+  if (slot?.start !== undefined) return { state, text: crashes + startText(sight, slot.start, times) };
+  if (slot?.held !== undefined) return { state, text: `${crashes}not started: hold ${slot.held}` };
+  const timeMs = hasHadItsTimeMs(droplet, index, settings);
+  const next =
+    now < timeMs ? `started ${at(timeMs, now, times)} if nothing is heard of it` : 'about to be looked at';
+  return { state, text: crashes + next };
+}
+
+function startText(
+  { droplet, now, settings }: Sight,
+  start: NonNullable<Slot['start']>,
+  times: Times,
+): string {
+  const outcome = droplet.outcomes.get(start.id);
+  if (outcome?.outcome === 'dropped')
+    return `start was not sent: ${dropWords(outcome.why)}; looked at again at once`;
+  if (outcome !== undefined) {
+    const againMs = outcome.atMs + settings.dropletLostMs;
+    return `start (${start.reason}) sent ${inWords(now - outcome.atMs)} ago, asked for again ${at(againMs, now, times)} if nothing is heard`;
+  }
+  if (start.dueMs !== undefined) {
+    const due =
+      start.dueMs > now
+        ? `restart due ${at(start.dueMs, now, times)}`
+        : `restart was due ${inWords(now - start.dueMs)} ago`;
+    return due;
+  }
+  return `start (${start.reason}) has waited for its turn for ${inWords(now - start.decidedMs)}, priority ${start.priority}`;
+}
+
+/** An instance that is not live at a wanted slot. */
+function otherPresent(sight: Sight, instance: Instance): { text: string; tone: Tone } {
+  const { droplet, deas, now, settings } = sight;
+  const stop = droplet.stops.get(instance.guid);
+  const heard = now - heardMs(instance, deas);
+  if (stop !== undefined) return { text: stopText(sight, stop), tone: 'action' };
+  const exit = sight.exits.get(instance.guid);
+  if (exit !== undefined) return { text: `${exit.reason}, ${inWords(now - exit.atMs)} ago`, tone: 'plain' };
+  if (instance.state === 'CRASHED') return { text: 'its DEA still lists it', tone: 'plain' };
+  if (instance.lastListedMs !== undefined) return { text: 'its DEA lists it no more', tone: 'trouble' };
+  if (heard > settings.dropletLostMs) return { text: 'its DEA is silent', tone: 'trouble' };
+  const counts = sight.standings.get(instance);
+  if (counts === undefined) return { text: 'counts as not running', tone: 'plain' };
+  if (counts === 'EVACUATING') return { text: 'leaves when its place is filled', tone: 'action' };
+  return { text: 'surplus, not to be stopped yet', tone: 'action' };
+}
+
+function stopText({ droplet, now }: Sight, stop: PendingStop): string {
+  const why = `${stop.reason}: ${STOP_WORDS[stop.reason]}`;
+  if (stop.held !== undefined) return `to be stopped (${why}), but hold ${stop.held}`;
+  const outcome = droplet.outcomes.get(stop.id);
+  if (outcome?.outcome === 'dropped') return `its stop was not sent: ${dropWords(outcome.why)}`;
+  const when = outcome === undefined ? 'decided' : 'sent';
+  return `stop ${when} ${inWords(now - (outcome?.atMs ?? stop.decidedMs))} ago (${why})`;
+}
+
+function crashesText({ now }: Sight, { crashes, lastCrashMs }: Slot): string {
+  const last = lastCrashMs === undefined ? '' : `, the last ${inWords(now - lastCrashMs)} ago`;
+  return `${count(crashes, 'crash', 'crashes')} in a row${last}`;
+}
+
+/** `in 43 s, at 15:16:54` */
+function at(ms: number, now: number, times: Times): string {
+  return ms <= now ? 'now' : `in ${inWords(ms - now)}, at ${times.at(ms)}`;
+}

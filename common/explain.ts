@@ -1,0 +1,66 @@
+/** A droplet's story: what happened, told so that a person understands it. Pure. */
+import type { Fact } from './explain-facts.ts';
+import {
+  consequence,
+  isConsequence,
+  type StoryOptions,
+  sentence,
+  type Told,
+  type Tone,
+} from './explain-sentences.ts';
+
+export type { StoryOptions, Tone } from './explain-sentences.ts';
+
+export interface StoryLine {
+  atMs: number;
+  tone: Tone;
+  text: string;
+}
+
+/** What was decided within this time of an exit was decided about it, and is told with it. */
+const AT_ONCE_MS = 1000;
+
+/** @param facts oldest first */
+export function storyOf(facts: readonly Fact[], options: StoryOptions): StoryLine[] {
+  const told: Told = { decisions: new Map(), firstCrashMs: new Map(), sentMs: new Map() };
+  const done = new Set<Fact>();
+  const lines: StoryLine[] = [];
+  facts.forEach((fact, at) => {
+    if (done.has(fact)) return;
+    const { text, tone } = sentence(fact, told, options);
+    const follows = fact.kind === 'exit' ? consequenceOf(fact, facts, at) : undefined;
+    remember(fact, told);
+    if (follows === undefined) {
+      lines.push({ atMs: fact.atMs, tone, text });
+      return;
+    }
+    lines.push({ atMs: fact.atMs, tone, text: `${text}: ${consequence(follows, fact.atMs, options)}` });
+    done.add(follows);
+    remember(follows, told);
+  });
+  return lines;
+}
+
+/** The next thing that happened at the exit's slot, if it is what was decided about the exit. */
+function consequenceOf(exit: Fact, facts: readonly Fact[], at: number): Fact | undefined {
+  for (let next = at + 1; next < facts.length; next++) {
+    const fact = facts[next] as Fact;
+    if (fact.atMs - exit.atMs > AT_ONCE_MS) return undefined;
+    if (fact.index === exit.index && fact.version === exit.version) {
+      return isConsequence(exit, fact) ? fact : undefined;
+    }
+  }
+  return undefined;
+}
+
+/** What later sentences go back to. */
+function remember(fact: Fact, told: Told): void {
+  const slot = `${fact.index} ${fact.version}`;
+  if (fact.id !== undefined && (fact.kind === 'start' || fact.kind === 'stop')) {
+    told.decisions.set(fact.id, fact);
+  }
+  if (fact.kind === 'updated') told.firstCrashMs.clear();
+  if (fact.kind === 'exit' && fact.crashes === 1) told.firstCrashMs.set(slot, fact.atMs);
+  if (fact.kind === 'sent' && fact.index !== undefined) told.sentMs.set(slot, fact.atMs);
+  if (fact.kind === 'up' || fact.kind === 'exit') told.sentMs.delete(slot);
+}

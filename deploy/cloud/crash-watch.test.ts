@@ -1,0 +1,59 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { CrashWatch } from './crash-watch.ts';
+import { fakeBus } from './testing.ts';
+
+let bus: ReturnType<typeof fakeBus>;
+let watch: CrashWatch;
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] });
+  bus = fakeBus();
+  watch = new CrashWatch('crasher', bus);
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** The app starts, and crashes after each start; the restarts come after these delays. */
+function crashing(...delaysS: number[]): void {
+  bus.publish('health.start', { droplet: 'crasher' });
+  for (const delayS of delaysS) {
+    bus.publish('droplet.exited', { droplet: 'crasher' });
+    vi.advanceTimersByTime(delayS * 1000);
+    bus.publish('health.start', { droplet: 'crasher' });
+  }
+  bus.publish('droplet.exited', { droplet: 'crasher' });
+}
+
+test('delays as the settings say, then nothing', () => {
+  crashing(0.1, 2.1, 3.9, 8.2);
+  expect(watch.restarts.map((gapS) => gapS.toFixed(1))).toEqual(['0.1', '2.1', '3.9', '8.2']);
+  expect(watch.done).toBe(false); // another restart could still come
+  vi.advanceTimersByTime(10_000);
+  expect(watch.done).toBe(true);
+  expect(watch.problem).toBeUndefined();
+});
+
+test.each([
+  ['the first one is late', [2], 'restart 1 came after 2.0 s, expected 0 s'],
+  ['one comes too early', [0, 1], 'restart 2 came after 1.0 s, expected 2 s'],
+  ['delays do not grow', [0, 2, 2], 'restart 3 came after 2.0 s, expected 4 s'],
+  ['one comes too late', [0, 2, 4, 12], 'restart 4 came after 12.0 s, expected 8 s'],
+  ['it is not given up', [0, 2, 4, 8, 8], 'was started again after 5 crashes'],
+])('%s', (_, delaysS, problem) => {
+  crashing(...delaysS);
+  expect(watch.problem).toBe(problem);
+  expect(watch.done).toBe(true);
+});
+
+test('it is not done before all its crashes', () => {
+  crashing(0, 2);
+  vi.advanceTimersByTime(60_000);
+  expect(watch.done).toBe(false);
+});
+
+test('other apps do not count', () => {
+  bus.publish('droplet.exited', { droplet: 'web' });
+  bus.publish('droplet.exited', 'nonsense');
+  bus.publish('health.start', { droplet: 'web' });
+  expect(watch.restarts).toEqual([]);
+});

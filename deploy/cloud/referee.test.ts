@@ -1,0 +1,136 @@
+import { EventEmitter } from 'node:events';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { App } from './apps.ts';
+import type { AgentView, CloudEvent } from './cloud.ts';
+import type { InstanceView } from './protocol.ts';
+import { type Referee, watchFairness } from './referee.ts';
+import { fakeBus } from './testing.ts';
+
+const web: App = { name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v2', memoryMb: 64 };
+/** A process that is there, and one that is not. */
+const ALIVE = process.pid;
+const DEAD = 2 ** 30;
+
+let agent: AgentView;
+let events: EventEmitter<{ event: [CloudEvent] }>;
+let bus: ReturnType<typeof fakeBus>;
+let referee: Referee;
+beforeEach(() => {
+  agent = { name: 'dea-1', state: 'up', pid: 1, instances: [] };
+  events = new EventEmitter();
+  bus = fakeBus();
+  referee = watchFairness({ agents: () => [agent], apps: () => [web], events }, bus);
+});
+
+const instance = (guid: string, changes: Partial<InstanceView> = {}): InstanceView => ({
+  ...{ guid, droplet: 'web', version: 'v2', index: 0, state: 'RUNNING', pid: ALIVE },
+  ...changes,
+});
+function now(...instances: InstanceView[]): void {
+  const before = agent.instances;
+  agent.instances = instances;
+  events.emit('event', { type: 'instances', agent, before });
+}
+const start = (changes: object = {}) =>
+  bus.publish('health.start', {
+    ...{ droplet: 'web', last_updated: 1, version: 'v2', indices: [0], running: {}, flapping: false },
+    ...changes,
+  });
+const stop = (app: App | undefined, ...instances: string[]) =>
+  events.emit('event', { type: 'stop', droplet: 'web', instances, ...(app && { app }) });
+const violations = () => referee.finish().violations.map((violation) => violation.replace(/^\S+ /, ''));
+
+describe('starts', () => {
+  test.each<[string, InstanceView[], number]>([
+    ['of an empty slot', [], 0],
+    ['of a slot whose instance runs', [instance('a')], 1],
+    ['of a slot whose instance starts', [instance('a', { state: 'STARTING' })], 1],
+    ['of a slot whose instance has died', [instance('a', { pid: DEAD })], 0],
+    ['of a slot whose instance evacuates', [instance('a', { state: 'EVACUATING' })], 0],
+    ['beside another index', [instance('a', { index: 1 })], 0],
+    ['beside an old version', [instance('a', { version: 'v1' })], 0],
+  ])('%s', (_, instances, count) => {
+    agent.instances = instances;
+    start();
+    const { starts, violations: seen } = referee.finish();
+    expect(starts).toBe(1);
+    expect(seen).toHaveLength(count);
+  });
+});
+
+describe('stops', () => {
+  test.each<[string, App | undefined, InstanceView[], number]>([
+    ['of a wanted one', web, [instance('a')], 1],
+    ['of a wanted one that starts', web, [instance('a', { state: 'STARTING' })], 1],
+    ['of a wanted one whose agent was faster', web, [instance('a', { state: 'STOPPING' })], 1],
+    ['of one of two duplicates', web, [instance('a'), instance('b')], 0],
+    ['of one beside a dead duplicate', web, [instance('a'), instance('b', { pid: DEAD })], 1],
+    ['of an index too many', web, [instance('a', { index: 2 })], 0],
+    ['of one that evacuates', web, [instance('a', { state: 'EVACUATING' })], 0],
+    ['of a stopped app', { ...web, state: 'STOPPED' }, [instance('a')], 0],
+    ['of an unknown app', undefined, [instance('a')], 0],
+    ['of an old version after the new one runs', web, [instance('a', { version: 'v1' }), instance('b')], 0],
+    ['of an old version before the new one runs', web, [instance('a', { version: 'v1' })], 1],
+  ])('%s', (_, app, instances, count) => {
+    agent.instances = instances;
+    stop(app, 'a');
+    expect(violations()).toHaveLength(count);
+  });
+});
+
+describe('ends', () => {
+  test('that nobody asked for', () => {
+    now(instance('a'));
+    now();
+    expect(violations()).toEqual([`web/0 of v2, pid ${ALIVE}, ended though nobody asked for it`]);
+  });
+
+  test('after a stop, even if that is told later', () => {
+    now(instance('a', { index: 5 }));
+    now();
+    stop(web, 'a');
+    expect(violations()).toEqual([]);
+  });
+
+  test('of one that we kill, with an agent that we kill, and of an app that crashes', () => {
+    referee.mayEnd(DEAD);
+    now(instance('a', { pid: DEAD }));
+    now();
+    referee.mayCrash('crasher');
+    now(instance('b', { droplet: 'crasher' }));
+    now(instance('c', { droplet: 'crasher', state: 'CRASHED' }));
+    now(instance('d'));
+    referee.mayEnd(1);
+    agent.state = 'gone';
+    now();
+    expect(violations()).toEqual([]);
+  });
+
+  test('with an agent that dies by itself', () => {
+    now(instance('a'));
+    agent.state = 'gone';
+    now();
+    expect(violations()).toHaveLength(1);
+  });
+});
+
+test('what the controller refuses or cannot read', () => {
+  const start = { type: 'start', droplet: 'web', version: 'v2', index: 0, flapping: false } as const;
+  events.emit('event', start);
+  events.emit('event', { ...start, refused: 'index out of range' });
+  events.emit('event', { type: 'stop', droplet: 'web', instances: ['a'], refused: 'too few' });
+  events.emit('event', { type: 'malformed', subject: 'health.stop', why: 'no JSON' });
+  expect(violations()).toEqual([
+    'the controller refused a start of web/0: index out of range',
+    'the controller refused a stop of web: too few',
+    'the controller cannot read a health.stop: no JSON',
+  ]);
+});
+
+test('after the end nothing is looked at', () => {
+  now(instance('a'));
+  expect(referee.finish().violations).toEqual([]);
+  start();
+  now();
+  expect(referee.finish()).toEqual({ violations: [], starts: 0, stops: 0 });
+});

@@ -1,0 +1,54 @@
+import { stripVTControlCharacters } from 'node:util';
+import { expect, test } from 'vitest';
+import { render, type Scene } from './screen.ts';
+
+const scene: Scene = {
+  apps: [{ name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v1', memoryMb: 64 }],
+  agents: [
+    {
+      ...{ name: 'dea-1', id: 'guid', state: 'up', pid: 100 },
+      instances: [
+        { guid: 'b', droplet: 'web', version: 'v1', index: 1, state: 'RUNNING', pid: 102 },
+        { guid: 'a', droplet: 'web', version: 'v1', index: 0, state: 'RUNNING', pid: 101 },
+        { guid: 'c', droplet: 'web', version: 'v1', index: 1, state: 'CRASHED' },
+      ],
+    },
+    { name: 'dea-2', state: 'gone', backAtMs: 8_500, instances: [] },
+  ],
+  story: Array.from({ length: 100 }, (_, at) => ({
+    ...{ at: new Date(), who: 'health manager', kind: 'decision', text: `start web/${at} (missing)\x1b[2J` },
+  })),
+  appsFile: '/somewhere/apps.yml',
+  places: ['Redis redis://127.0.0.1:1'],
+  nowMs: 1_000,
+};
+const shown = (size: { columns: number; rows: number }) => render(scene, size).map(stripVTControlCharacters);
+
+test('shows apps with what is wanted and runs, agents, the latest decisions, and what to try', () => {
+  const lines = shown({ columns: 120, rows: 30 });
+  expect(lines).toHaveLength(30);
+  expect(lines.find((line) => line.startsWith('web'))).toMatch(/STARTED +v1 +2 +2 +0:101@1 1:102@1/);
+  expect(lines.find((line) => line.startsWith('dea-1'))).toMatch(/up +100 +2/);
+  expect(lines.find((line) => line.startsWith('dea-2'))).toMatch(/gone, next in 8 s +- +0/);
+  const text = lines.join('\n');
+  expect(text).toContain('start web/99 (missing)');
+  expect(text).not.toContain('start web/1 (missing)');
+  expect(text).toContain('kill -9 101');
+  expect(text).toContain('kill -9 100');
+  expect(text).toContain('/somewhere/apps.yml');
+});
+
+test('never more than the terminal has room for', () => {
+  for (const size of [
+    { columns: 40, rows: 12 },
+    { columns: 10, rows: 3 },
+  ]) {
+    const lines = shown(size);
+    expect(lines.length).toBeLessThanOrEqual(size.rows);
+    for (const line of lines) expect(line.length).toBeLessThan(size.columns);
+  }
+});
+
+test('control characters of others do not reach the terminal', () => {
+  expect(render(scene, { columns: 120, rows: 30 }).join('')).not.toContain('\x1b[2J');
+});

@@ -1,0 +1,211 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { Lifecycle } from '../../common/lifecycle.ts';
+import { openQueue } from '../../common/queues.ts';
+import { bulkCredentialsSubject } from '../../common/subjects.ts';
+import { requestSync } from '../../common/sync-request.ts';
+import { ManualClock, recordOf, type TestContext, testContext } from '../../common/testing/context.ts';
+import { FakeCc } from '../../common/testing/fake-cc.ts';
+import { startNats, type TestNats } from '../../common/testing/nats.ts';
+import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { type Sync, startSync } from './main.ts';
+import type { PassOutcome } from './pass.ts';
+
+let redis: TestRedis;
+let nats: TestNats;
+let cc: FakeCc;
+let clock: ManualClock;
+let contexts: TestContext[];
+
+beforeAll(async () => {
+  [redis, nats] = await Promise.all([startTestRedis(), startNats()]);
+});
+afterAll(() => Promise.all([redis.stop(), nats.stop()]));
+
+beforeEach(async () => {
+  cc = await FakeCc.start();
+  clock = new ManualClock();
+  contexts = [];
+});
+afterEach(async () => {
+  const context = await testContext({ redis, settings: { slices: 4 } });
+  await Promise.all(contexts.map(({ lifecycle }) => lifecycle.stop()));
+  await context.redis.client.flushall();
+  await context.lifecycle.stop();
+  await cc.stop();
+});
+
+interface Started {
+  context: TestContext;
+  sync: Sync;
+  outcomes: PassOutcome[];
+}
+
+async function start(): Promise<Started> {
+  const settings = { slices: 4, bulkApi: { host: cc.host, batchSize: 3 } };
+  const context = await testContext({ redis, nats, clock, settings, lifecycle: new Lifecycle() });
+  contexts.push(context);
+  const bus = await context.connectBus();
+  bus.subscribe(bulkCredentialsSubject('default'), { queue: 'cc' }, (message) =>
+    message.respond(cc.credentials()),
+  );
+  await bus.flush();
+  const outcomes: PassOutcome[] = [];
+  const sync = await startSync(context, { firstDelayMs: 0.01, onPass: (outcome) => outcomes.push(outcome) });
+  return { context, sync, outcomes };
+}
+
+const state = ({ context: { redis } }: Started) => redis.client.hgetall(redis.keys.syncState);
+
+async function passes(started: Started, n: number): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      expect(started.outcomes.length).toBe(n);
+      expect(await jobs(started)).toBe(0);
+    },
+    { timeout: 10_000, interval: 5 },
+  );
+}
+
+/** Jobs that wait or run. */
+async function jobs({ context: { redis } }: Started): Promise<number> {
+  const { client, keys } = redis;
+  const lists = ['wait', 'active'].map((list) => client.llen(`${keys.queuePrefix}:sync:${list}`));
+  return (await Promise.all(lists)).reduce((sum, n) => sum + n, 0);
+}
+
+/** Keeps the next page from being read. */
+function holdPage(): { reached: Promise<void>; release(): void } {
+  let release = () => {};
+  const reached = new Promise<void>((resolve) => {
+    cc.beforePage = () => {
+      cc.beforePage = () => undefined;
+      resolve();
+      return new Promise<void>((go) => {
+        release = go;
+      });
+    };
+  });
+  return { reached, release: () => release() };
+}
+
+describe('the sync process', () => {
+  test('begins with a pass, with the credentials that the controller tells over NATS', async () => {
+    for (let n = 0; n < 10; n++) cc.put(`app-${n}`);
+    const started = await start();
+    await passes(started, 1);
+    expect(started.outcomes).toEqual(['complete']);
+    expect((await recordOf(started.context.redis, 'app-9')).desired).toMatch(/^STARTED 1x STAGED/);
+  });
+
+  test('runs a pass when it is time for one, and none before', async () => {
+    const started = await start();
+    await passes(started, 1);
+    clock.advance(59_999);
+    await started.sync.check();
+    expect(await jobs(started)).toBe(0);
+    clock.advance(1);
+    await started.sync.check();
+    await passes(started, 2);
+    expect((await state(started)).begun).toBe(String(clock.now()));
+  });
+
+  test('tries again postpone_update after a failure', async () => {
+    const started = await start();
+    await passes(started, 1);
+    clock.advance(60_000);
+    cc.faults.status = { code: 500 };
+    await started.sync.check();
+    await passes(started, 2);
+    expect(started.outcomes).toEqual(['complete', 'failed']);
+    delete cc.faults.status;
+    clock.advance(29_999);
+    await started.sync.check();
+    expect(await jobs(started)).toBe(0);
+    clock.advance(1);
+    await started.sync.check();
+    await passes(started, 3);
+    expect(started.outcomes[2]).toBe('complete');
+  });
+
+  test('many requests are one pass; those that come while it runs are one more', async () => {
+    const started = await start();
+    await passes(started, 1);
+    const { context } = started;
+    const queue = openQueue(context.redis, context.lifecycle, context.log, 'sync');
+    const request = () =>
+      Promise.all(Array.from({ length: 20 }, () => requestSync(queue, context.redis, clock)));
+    const page = holdPage();
+    clock.advance(100);
+    await request();
+    await page.reached;
+    clock.advance(100);
+    await request();
+    await request();
+    clock.advance(100);
+    await started.sync.check(); // due by `wanted`, but one runs: adds nothing
+    page.release();
+    await passes(started, 3);
+    expect(Number((await state(started)).begun)).toBeGreaterThan(Number((await state(started)).wanted));
+  });
+
+  test('notices that a request got lost', async () => {
+    const started = await start();
+    await passes(started, 1);
+    const { client, keys } = started.context.redis;
+    clock.advance(1000);
+    await client.hset(keys.syncState, 'wanted', clock.now());
+    clock.advance(1);
+    await started.sync.check();
+    await passes(started, 2);
+  });
+
+  test('an operator who releases a hold need not wait for the next pass', async () => {
+    const started = await start();
+    await passes(started, 1);
+    const { client, keys } = started.context.redis;
+    await client.hset(keys.holds, 'release_mass_delete', clock.now());
+    await started.sync.check();
+    await passes(started, 2);
+    expect(await client.hexists(keys.holds, 'release_mass_delete')).toBe(0);
+  });
+
+  test('two of them never run passes side by side', async () => {
+    let reading = 0;
+    let most = 0;
+    for (let n = 0; n < 10; n++) cc.put(`app-${n}`);
+    cc.beforePage = async () => {
+      most = Math.max(most, ++reading);
+      await new Promise((resolve) => setImmediate(resolve));
+      reading--;
+    };
+    const both = await Promise.all([start(), start()]);
+    const { context } = both[0] as Started;
+    const queue = openQueue(context.redis, context.lifecycle, context.log, 'sync');
+    const total = () => both.reduce((sum, { outcomes }) => sum + outcomes.length, 0);
+    await vi.waitFor(() => expect(total()).toBeGreaterThan(0), { timeout: 10_000, interval: 5 });
+    for (let round = 0; round < 20; round++) {
+      const before = total();
+      clock.advance(1000);
+      await requestSync(queue, context.redis, clock);
+      await vi.waitFor(() => expect(total()).toBeGreaterThan(before), { timeout: 10_000, interval: 5 });
+    }
+    expect(both.flatMap(({ outcomes }) => outcomes).every((outcome) => outcome === 'complete')).toBe(true);
+    expect(most).toBe(1);
+  });
+
+  test('that is stopped breaks its pass off, and the next one begins at once elsewhere', async () => {
+    const started = await start();
+    await passes(started, 1);
+    const page = holdPage();
+    clock.advance(60_000);
+    await started.sync.check();
+    await page.reached;
+    await started.context.lifecycle.stop();
+    expect(started.outcomes[1]).toBe('aborted');
+    page.release();
+    const other = await start();
+    await passes(other, 1);
+    expect(other.outcomes).toEqual(['complete']);
+    expect((await state(other)).begun).toBe(String(clock.now()));
+  });
+});
