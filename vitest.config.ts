@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -5,7 +6,11 @@ export default defineConfig({
     include: ['{common,ingest,analyzer,nudger,reporter,deploy}/**/*.test.ts'],
     // One process a test file: what a file leaves open (connections, children) is its own, and leaks.ts sees it.
     pool: 'forks',
+    // Most files wait for processes and servers rather than compute: on 2 cores vitest would run one at a time.
+    maxWorkers: Math.max(4, availableParallelism()),
     setupFiles: ['common/testing/leaks.ts'],
+    // Debian keeps servers in sbin, which is not on everybody's PATH.
+    env: { PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` },
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

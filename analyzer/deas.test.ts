@@ -1,6 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { useRedis } from '../common/testing/context.ts';
-import { storeChangedHeartbeat } from '../ingest/changed-heartbeat.ts';
 import { forgetSilentDeas, markLostDeas } from './deas.ts';
 
 const of = useRedis();
@@ -11,22 +10,21 @@ beforeEach(() => {
   of.context.lines.length = 0;
 });
 
+const begin = (dea: string, droplets: string[]) => {
+  const { redis, clock } = of.context;
+  const { keys, scripts } = redis;
+  return scripts.deaBegin(
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
+    [clock.now(), dea, droplets.map((droplet) => `f0000000${droplet}\n`).join('')],
+  );
+};
 /** The DEA lists an instance of each of these droplets. */
 async function hear(dea: string, ...droplets: string[]): Promise<void> {
-  const entries = droplets.map((droplet) => ({
-    droplet,
-    version: 'v',
-    instance: `${droplet}-${dea}`,
-    index: 0,
-    state: 'RUNNING',
-    stateTimestampS: 1,
-  }));
-  const { redis, clock } = of.context;
-  await storeChangedHeartbeat(
-    redis,
-    LOST,
-    { dea, entries, rejected: [] },
-    { digest: dea, receivedMs: clock.now() },
+  const { keys, scripts } = of.context.redis;
+  const [at] = await begin(dea, droplets);
+  await scripts.deaFinish(
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount],
+    [at as string, dea, 'digest', droplets.length],
   );
 }
 const markLost = (held: ReadonlySet<string> = NOBODY) => {
@@ -88,13 +86,9 @@ describe('a DEA that falls silent', () => {
   });
 
   test('in the middle of a heartbeat, takes with it what it listed before and what was being stored', async () => {
-    const { keys, scripts } = of.context.redis;
     await hear('silent', 'x');
-    await clearDue();
-    await scripts.deaBegin(
-      [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList('silent'), keys.deasShutdown],
-      [of.context.clock.advance(10_000), 'silent', 'f0000000y\n'],
-    );
+    of.context.clock.advance(10_000);
+    await begin('silent', ['y']);
     of.context.clock.advance(LOST + 1);
     await markLost();
     expect(await due()).toEqual(['x', 'y']);

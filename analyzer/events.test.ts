@@ -3,7 +3,6 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Lifecycle } from '../common/lifecycle.ts';
 import { metricValue, type TestContext, testContext, useRedis } from '../common/testing/context.ts';
 import { startTestRedis } from '../common/testing/redis.ts';
-import { storeExit, storeUpdate } from '../ingest/events.ts';
 import { readEvents } from './events.ts';
 import { analyzerMetrics } from './metrics.ts';
 
@@ -24,7 +23,11 @@ interface Reader {
 }
 
 /** An analyzer's reader of the streams, on connections of its own. */
-async function reader(name: string, look?: (droplets: string[]) => Promise<void>): Promise<Reader> {
+async function reader(
+  name: string,
+  look?: (droplets: string[]) => Promise<void>,
+  claimAfterMs = CLAIM_AFTER_MS,
+): Promise<Reader> {
   const lifecycle = new Lifecycle();
   lifecycles.push(lifecycle);
   const context = await testContext({ redis: of.server, lifecycle });
@@ -35,7 +38,7 @@ async function reader(name: string, look?: (droplets: string[]) => Promise<void>
     lifecycle,
     metrics: analyzerMetrics(context.metrics),
     consumer: name,
-    claimAfterMs: CLAIM_AFTER_MS,
+    claimAfterMs,
     look: async (droplets) => {
       await look?.(droplets);
       looks.push(droplets);
@@ -44,14 +47,10 @@ async function reader(name: string, look?: (droplets: string[]) => Promise<void>
   return { context, looks, stop: () => lifecycle.stop() };
 }
 
-const exit = (droplet: string, instance = 'i') =>
-  storeExit(of.context.redis, of.context.clock, {
-    droplet,
-    instance,
-    version: 'v',
-    index: 0,
-    reason: 'CRASHED',
-  });
+/** As ingest tells it. */
+const tell = (kind: 'exit' | 'update', droplet: string) =>
+  of.context.redis.client.xadd(stream(droplet), '*', 'kind', kind, 'droplet', droplet);
+const exit = (droplet: string) => tell('exit', droplet);
 const stream = (droplet = 'x') => {
   const { keys } = of.context.redis;
   return keys.events(keys.sliceOf(droplet));
@@ -72,7 +71,7 @@ describe('an event', () => {
     await exit('x');
     const one = await reader('one');
     await expect.poll(() => seen(one)).toEqual(['x']);
-    await storeUpdate(of.context.redis, of.context.clock, 'y');
+    await tell('update', 'y');
     await expect.poll(() => seen(one)).toEqual(['x', 'y']);
     await expect.poll(() => pending('x')).toBe(0);
     await expect.poll(() => pending('y')).toBe(0);
@@ -81,7 +80,7 @@ describe('an event', () => {
   });
 
   test('goes to one of several analyzers', async () => {
-    const readers = [await reader('one'), await reader('two')];
+    const readers = [await reader('one', undefined, 60_000), await reader('two', undefined, 60_000)];
     for (let n = 0; n < 50; n++) await exit(`app-${n}`);
     const all = () => readers.flatMap(seen).sort();
     await expect.poll(() => all().length).toBe(50);
@@ -180,7 +179,7 @@ test('consumers of analyzers that are gone are forgotten, but for those that hav
   await expect
     .poll(names, { timeout: 5000 })
     .not.toEqual(expect.arrayContaining([expect.stringMatching('gone|died')]));
-  await exit('x', 'another');
+  await exit('x');
   await expect.poll(() => seen(one)).toEqual(['x', 'x']);
   await expect.poll(() => pending()).toBe(0);
 });

@@ -1,5 +1,5 @@
 import type { Clock } from '../common/clock.ts';
-import { readMassLoss } from '../common/holds.ts';
+import { RELEASE_FIELD, readMassLoss } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import { exitStands, exitsByInstance } from '../common/policy/liveness.ts';
 import { type DeaFacts, type MassLoss, nextMassLoss, releaseMassLoss } from '../common/policy/mass-loss.ts';
@@ -15,9 +15,6 @@ interface Options {
   log: Logger;
 }
 
-/** Field of the holds hash by which an operator asks for the end of the hold. */
-export const RELEASE_MASS_LOSS = 'release_mass_loss';
-
 /**
  * Raises and ends the hold `mass_loss` (policy: holds). Called by every tick; as long as few DEAs are late it
  * only counts them.
@@ -27,7 +24,7 @@ export async function judgeMassLoss(options: Options): Promise<void> {
   const { client, keys } = redis;
   const [facts, released, late] = await Promise.all([
     readFleetFacts(redis),
-    client.hget(keys.holds, RELEASE_MASS_LOSS),
+    client.hget(keys.holds, RELEASE_FIELD.mass_loss),
     countLate(options),
   ]);
   const previous = readMassLoss(facts);
@@ -40,7 +37,7 @@ export async function judgeMassLoss(options: Options): Promise<void> {
       : nextMassLoss(previous, await deaFacts(options), clock.now(), policy);
   const text = JSON.stringify(next);
   if (text !== facts.massLoss) await client.hset(keys.holds, 'mass_loss', text);
-  if (released !== null) await client.hdel(keys.holds, RELEASE_MASS_LOSS);
+  if (released !== null) await client.hdel(keys.holds, RELEASE_FIELD.mass_loss);
   say(log, previous, next);
 }
 

@@ -117,6 +117,8 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
   const exits = exitsByInstance(droplet.exits);
   for (const instance of droplet.instances) {
     const { guid, dea, state, firstHeardMs, lastListedMs } = instance;
+    // Its DEA goes on to list what crashed, under a new guid: no news where the crash itself was heard.
+    if (state === 'CRASHED' && crashWasHeard(instance, droplet, log, policy)) continue;
     const isLogged = log.some(({ kind, instance: of, again }) => kind === 'up' && of === guid && !again);
     const now = lastListedMs === undefined ? { now: state } : {};
     if (!isLogged) add('heard', firstHeardMs, instance, { ...now, state });
@@ -129,4 +131,18 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
   }
   for (const { indices } of groups.values()) indices?.sort((a, b) => a - b);
   return [...groups.values()];
+}
+
+function crashWasHeard(
+  { index, version, firstHeardMs }: Instance,
+  { exits }: Droplet,
+  log: readonly LogEntry[],
+  { dropletLostMs }: PolicySettings,
+): boolean {
+  const isNear = (atMs: number) => Math.abs(firstHeardMs - atMs) <= dropletLostMs;
+  return (
+    exits.some(
+      (e) => e.index === index && e.version === version && e.reason === 'CRASHED' && isNear(e.atMs),
+    ) || log.some((e) => e.index === index && e.version === version && e.exit === 'CRASHED' && isNear(e.atMs))
+  );
 }

@@ -1,4 +1,4 @@
-import type { LogEntry } from './decision-log.ts';
+import { LOG_LENGTH, type LogEntry } from './decision-log.ts';
 import type { RedisConnections } from './redis.ts';
 
 /** What the decision log has of one droplet. */
@@ -9,6 +9,8 @@ export interface LogOfDroplet {
   more: boolean;
   /** When the oldest entry that the slice's log still has was written (ms); absent: the log is empty. */
   reachesBackToMs?: number;
+  /** It is as long as it gets: what was before is forgotten. */
+  full: boolean;
   /** Entries that nobody of ours has written so. */
   unreadable: number;
 }
@@ -25,7 +27,10 @@ export async function readLog(
   const stream = keys.decisions(keys.sliceOf(droplet));
   const found: LogEntry[] = [];
   let unreadable = 0;
-  const [first] = await client.xrange(stream, '-', '+', 'COUNT', 1);
+  const [[first], length] = await Promise.all([
+    client.xrange(stream, '-', '+', 'COUNT', 1),
+    client.xlen(stream),
+  ]);
   const reaches = first === undefined ? {} : { reachesBackToMs: Number.parseInt(first[0], 10) };
   for (let end = '+'; found.length <= limit; ) {
     const page = await client.xrevrange(stream, end, '-', 'COUNT', PAGE);
@@ -39,7 +44,13 @@ export async function readLog(
     end = `(${last[0]}`;
   }
   const more = found.length > limit;
-  return { entries: found.slice(0, limit).reverse(), more, unreadable, ...reaches };
+  return {
+    entries: found.slice(0, limit).reverse(),
+    more,
+    full: length >= LOG_LENGTH,
+    unreadable,
+    ...reaches,
+  };
 }
 
 function entryFrom(fields: readonly string[]): LogEntry | undefined {

@@ -135,8 +135,10 @@ function otherPresent(sight: Sight, instance: Instance): { text: string; tone: T
   if (stop !== undefined) return { text: stopText(sight, stop), tone: 'action' };
   const exit = sight.exits.get(instance.guid);
   if (exit !== undefined) return { text: `${exit.reason}, ${inWords(now - exit.atMs)} ago`, tone: 'plain' };
+  if (instance.lastListedMs !== undefined) {
+    return { text: 'its DEA lists it no more', tone: instance.state === 'CRASHED' ? 'plain' : 'trouble' };
+  }
   if (instance.state === 'CRASHED') return { text: 'its DEA still lists it', tone: 'plain' };
-  if (instance.lastListedMs !== undefined) return { text: 'its DEA lists it no more', tone: 'trouble' };
   if (heard > settings.dropletLostMs) return { text: 'its DEA is silent', tone: 'trouble' };
   const counts = sight.standings.get(instance);
   if (counts === undefined) return { text: 'counts as not running', tone: 'plain' };

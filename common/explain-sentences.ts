@@ -104,11 +104,27 @@ function say(tone: Tone, text: string) {
 /** `index 2`, `indices 0, 3 and 6`; with its version if that is not the live one. */
 function slotOf({ index, indices, version }: Fact, { liveVersion }: StoryOptions): string {
   const other = version !== undefined && version !== liveVersion ? ` of version ${version}` : '';
-  if (indices !== undefined && indices.length > 1) {
-    return `indices ${indices.slice(0, -1).join(', ')} and ${indices.at(-1)}${other}`;
-  }
-  const one = index ?? indices?.[0];
+  if (indices !== undefined && indices.length > 1) return `indices ${listOf(indices)}${other}`;
+  const one = indices?.[0] ?? index;
   return one === undefined ? 'an instance' : `index ${one}${other}`;
+}
+
+/** `0 to 3, 5 and 7`; sorted */
+function listOf(indices: readonly number[]): string {
+  const runs: [first: number, last: number][] = [];
+  for (const index of indices) {
+    const run = runs.at(-1);
+    if (run !== undefined && run[1] === index - 1) run[1] = index;
+    else runs.push([index, index]);
+  }
+  const words = runs.flatMap(([first, last]) =>
+    last - first > 1 ? [`${first} to ${last}`] : first === last ? [`${first}`] : [`${first}`, `${last}`],
+  );
+  return words.length === 1 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
+function are({ indices }: Fact): string {
+  return indices !== undefined && indices.length > 1 ? 'are' : 'is';
 }
 
 function instanceOf({ instance, dea }: Fact, who: string): string {
@@ -124,7 +140,7 @@ function decisionOf(fact: Fact, told: Told): Fact {
 
 function start(fact: Fact, who: string, options: StoryOptions) {
   if (fact.reason === 'missing')
-    return say('trouble', `${who} is missing (${lastHeard(fact, options)}): start decided`);
+    return say('trouble', `${who} ${are(fact)} missing (${lastHeard(fact, options)}): start decided`);
   if (fact.reason === 'flapping') {
     const crashes =
       fact.crashes === undefined ? '' : ` after ${count(fact.crashes, 'crash', 'crashes')} in a row`;
@@ -132,7 +148,7 @@ function start(fact: Fact, who: string, options: StoryOptions) {
     return say('trouble', `${who} is flapping${crashes}${due}`);
   }
   if (fact.reason === 'evacuated') {
-    return say('action', `${who}: start decided, as ${place(fact, 'its instance')} is leaving`);
+    return say('action', `${who}: start decided, as ${place(fact, 'what ran there')} is leaving`);
   }
   return say('action', `${who}: start decided, as it crashed`);
 }
@@ -171,9 +187,9 @@ function held(fact: Fact, who: string, options: StoryOptions) {
     return say('trouble', `${instanceOf(fact, who)} is to be stopped, ${stopWhy(fact)}, but is not: ${why}`);
   const seen =
     fact.reason === 'missing'
-      ? `is missing (${lastHeard(fact, options)})`
-      : `is to be started (${fact.reason})`;
-  return say('trouble', `${who} ${seen}, but is not started: ${why}`);
+      ? `${are(fact)} missing (${lastHeard(fact, options)})`
+      : `${are(fact)} to be started (${fact.reason})`;
+  return say('trouble', `${who} ${seen}, but ${are(fact)} not started: ${why}`);
 }
 
 function giveup(fact: Fact, { flappingTimeoutMs }: StoryOptions): string {

@@ -27,6 +27,16 @@ export function storyOf(facts: readonly Fact[], options: StoryOptions): StoryLin
   const lines: StoryLine[] = [];
   facts.forEach((fact, at) => {
     if (done.has(fact)) return;
+    const group = alike(facts, at);
+    if (group.length > 1) {
+      const indices = group.map(({ index }) => index ?? 0).sort((a, b) => a - b);
+      lines.push({ atMs: fact.atMs, ...sentence({ ...fact, indices }, told, options) });
+      for (const one of group) {
+        done.add(one);
+        remember(one, told);
+      }
+      return;
+    }
     const { text, tone } = sentence(fact, told, options);
     const follows = fact.kind === 'exit' ? consequenceOf(fact, facts, at) : undefined;
     remember(fact, told);
@@ -39,6 +49,22 @@ export function storyOf(facts: readonly Fact[], options: StoryOptions): StoryLin
     remember(follows, told);
   });
   return lines;
+}
+
+/** This and those right after it that say the same, in the same second, of other indices: a line for all. */
+function alike(facts: readonly Fact[], at: number): Fact[] {
+  const key = groupKey(facts[at] as Fact);
+  let end = at + 1;
+  while (key !== undefined && end < facts.length && groupKey(facts[end] as Fact) === key) end++;
+  return facts.slice(at, end);
+}
+
+/** Undefined: it is told by itself. */
+function groupKey(fact: Fact): string | undefined {
+  const { kind, reason, index, version, dea, state, heardMs, hold, dryRun, atMs } = fact;
+  if (kind !== 'start' && kind !== 'sent' && kind !== 'held') return undefined;
+  if (index === undefined || (reason !== 'missing' && reason !== 'evacuated')) return undefined;
+  return JSON.stringify([kind, reason, version, dea, state, heardMs, hold, dryRun, Math.floor(atMs / 1000)]);
 }
 
 /** The next thing that happened at the exit's slot, if it is what was decided about the exit. */

@@ -7,6 +7,14 @@ import type { PolicySettings } from './policy/settings.ts';
 import type { RedisConnections } from './redis.ts';
 import { type FleetFacts, readFleetFacts } from './state.ts';
 
+/** The holds that an operator may end, each with the field of the holds hash by which its end is asked for. */
+export const RELEASE_FIELD = {
+  mass_loss: 'release_mass_loss',
+  mass_delete: 'release_mass_delete',
+} as const;
+
+export type ReleasableHold = keyof typeof RELEASE_FIELD;
+
 /** The holds that are on for the whole deployment now: what Redis says, judged by the policy. */
 export async function readHolds(
   redis: RedisConnections,

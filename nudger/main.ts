@@ -1,18 +1,9 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
 import { FleetCounters } from '../common/counters.ts';
-import { startMessage, stopMessage } from '../common/messages.ts';
-import { checkStart, checkStop } from '../common/policy/check.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import {
-  JobDataError,
-  openWorker,
-  readStartJob,
-  readStopJob,
-  type StartJob,
-  type StopJob,
-} from '../common/queues.ts';
-import { SUBJECTS } from '../common/subjects.ts';
+import { JobDataError, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
 import { type Delivery, deliver } from './deliver.ts';
+import { startDelivery, stopDelivery } from './deliveries.ts';
 import { Gate } from './gate.ts';
 import { nudgerMetrics } from './metrics.ts';
 
@@ -46,35 +37,6 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     gate: new Gate(bus, lifecycle.signal),
   };
 
-  const start = (job: StartJob): Delivery => ({
-    id: job.id,
-    droplet: job.droplet,
-    subject: SUBJECTS.start,
-    log: { index: job.index, version: job.version, reason: job.reason },
-    decidedMs: (droplet) => {
-      const pending = droplet.slots.get(job.index)?.start;
-      return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
-    },
-    check: (droplet, deas, holds, nowMs) => {
-      const checked = checkStart(droplet, job, deas, holds, nowMs, policy);
-      return 'send' in checked ? { ...checked, send: startMessage(checked.send) } : checked;
-    },
-  });
-  const stop = (job: StopJob): Delivery => ({
-    id: job.id,
-    droplet: job.droplet,
-    subject: SUBJECTS.stop,
-    log: { instance: job.instance, reason: job.reason },
-    decidedMs: (droplet) => {
-      const pending = droplet.stops.get(job.instance);
-      return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
-    },
-    check: (droplet, deas, holds, nowMs) => {
-      const checked = checkStop(droplet, job, deas, holds, nowMs, policy);
-      return 'send' in checked ? { ...checked, send: stopMessage(checked.send) } : checked;
-    },
-  });
-
   const processor =
     (read: (job: Job) => Delivery): Processor =>
     async (job, token) => {
@@ -96,13 +58,13 @@ export async function startNudger(context: ProcessContext): Promise<void> {
 
   const concurrency = AT_ONCE;
   const limiter = { max: settings.startsPerPeriod, duration: settings.startsPeriodMs };
-  const starts = processor((job) => start(readStartJob(job)));
+  const starts = processor((job) => startDelivery(readStartJob(job), policy));
   openWorker(
     redis,
     lifecycle,
     log,
     'stops',
-    processor((job) => stop(readStopJob(job))),
+    processor((job) => stopDelivery(readStopJob(job), policy)),
     { concurrency },
   );
   openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency });

@@ -28,13 +28,18 @@ export function instancesToForget(scene: Scene, forgottenExits: readonly string[
  * Never while a DEA that is known lists it: when that DEA is heard again with the same list, nothing is written,
  * and the record must still have the instance.
  */
-function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number | undefined {
-  const { deas, holds, now, settings } = sight;
+function forgetInstanceAtMs(scene: Scene, instance: Instance): number | undefined {
+  const { deas, holds, now, settings } = scene.sight;
   const { state, lastListedMs, dea, firstHeardMs } = instance;
   if (lastListedMs !== undefined) {
     return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
   }
-  if (deas.has(dea)) return undefined;
+  const heard = deas.get(dea)?.heardMs;
+  if (heard !== undefined) {
+    const goneMs = heard + DEA_FORGOTTEN * settings.dropletLostMs + 1;
+    if (now - heard > settings.dropletLostMs) scene.look(Math.max(goneMs, now + settings.dropletLostMs));
+    return undefined;
+  }
   // What `mass_loss` holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
   if (holds.massLossDeas.has(dea)) return now + settings.dropletGcMs;
   return firstHeardMs + DEA_FORGOTTEN * settings.dropletLostMs + 1;

@@ -340,6 +340,13 @@ describe('a start on its way', () => {
     expect(decided.handledExits).toBe(d.exits[0]?.n);
   });
 
+  it('is not ended by an exit from before it was sent, of an instance never heard', () => {
+    const d = missing({}, [sent(5 * SECOND)]);
+    d.exits = [exit('x', { atMs: NOW - 10 * SECOND })];
+    d.handledExits = 1e9;
+    expect(kinds(look(d))).toEqual([]);
+  });
+
   it('the exit of what it started, seen before it was known to be sent, is answered when it is', () => {
     const d = missing();
     d.exits = [exit('b', { atMs: NOW - SECOND })];

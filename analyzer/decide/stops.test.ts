@@ -234,6 +234,11 @@ describe('evacuation_complete', () => {
     expect(stops(d)).toEqual(expected);
   });
 
+  it('not while the one that runs in its slot is being stopped', () => {
+    const d = { ...started(1, leaving(), at(0)), stops: new Map([['i0', stop('i0')]]) };
+    expect(stops(d)).toEqual([]);
+  });
+
   it('one that said DEA_EVACUATION, its heartbeats still saying RUNNING', () => {
     const d = {
       ...started(1, instance('leaving'), at(0)),

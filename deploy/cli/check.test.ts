@@ -62,7 +62,6 @@ function check(change: { redis?: string; mbus?: string } = {}): Promise<number> 
     `mbus: ${change.mbus ?? nats.url}`,
     `redis: { url: "${change.redis ?? redis.url}" }`,
     `bulk_api: { host: "http://127.0.0.1:${port}", batch_size: 7 }`,
-    'intervals: { bulk_credentials_timeout: 0.2 }',
   ];
   writeFileSync(file, config.join('\n'));
   return main(['check', '--config', file]);

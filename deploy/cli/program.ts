@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError } from 'commander';
+import type { ReleasableHold } from '../../common/holds.ts';
 import { packageRoot } from '../../common/root.ts';
 import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
+import type { DropletOptions } from './droplet.ts';
+import type { DumpOptions } from './dump.ts';
+import type { ExplainOptions } from './explain.ts';
 
 /** What each process does, for the help. */
 const PROCESSES: Record<ProcessName, string> = {
@@ -93,6 +97,63 @@ export async function main(argv: string[]): Promise<number> {
     .option('-c, --config <file>', CONFIG_HELP)
     .action(runs(async (options: ConfigOption) => (await import('./check.ts')).check(options)));
 
+  program
+    .command('droplet <guid>')
+    .summary('one droplet as it is now')
+    .description(
+      'Shows what should run of a droplet, what runs where, what is on its way and when, and the holds that keep ' +
+        'it from being started or stopped.',
+    )
+    .option('-c, --config <file>', CONFIG_HELP)
+    .option('--json', 'as JSON, times as epoch seconds')
+    .option('--utc', 'times in UTC instead of the local time zone')
+    .action(
+      runs(async (guid: string, options: DropletOptions) =>
+        (await import('./droplet.ts')).droplet(guid, options),
+      ),
+    );
+
+  program
+    .command('explain <guid>')
+    .summary("a droplet's story: what happened, what was decided, when and why")
+    .description(
+      "Tells a droplet's story, oldest first, from the decision log and what is remembered of the droplet, and " +
+        'what is to come.',
+    )
+    .option('-c, --config <file>', CONFIG_HELP)
+    .option('--json', 'one JSON entry a line, times as epoch milliseconds')
+    .option('--utc', 'times in UTC instead of the local time zone')
+    .option('-n, --limit <lines>', 'at most so many lines, the latest', atLeastOne, 200)
+    .action(
+      runs(async (guid: string, options: ExplainOptions) =>
+        (await import('./explain.ts')).explain(guid, options),
+      ),
+    );
+
+  program
+    .command('dump')
+    .summary('all droplets as they are now, a line each')
+    .description('Writes all droplets as they are now, a line each, while it reads them.')
+    .option('-c, --config <file>', CONFIG_HELP)
+    .option('--json', 'one JSON object a line, as "hm droplet --json" shows it')
+    .action(runs(async (options: DumpOptions) => (await import('./dump.ts')).dump(options)));
+
+  program
+    .command('release')
+    .summary('ends the hold mass_loss or mass_delete now')
+    .description(
+      'Ends a hold now. mass_loss: the DEAs that are silent are dead, what ran there is to be started elsewhere. ' +
+        'mass_delete: the apps that the controller lists no more are deleted, what still runs of them is to be ' +
+        'stopped. Exit code 1 when the hold is not on, or does not end within seconds.',
+    )
+    .addArgument(new Argument('<hold>').choices(['mass_loss', 'mass_delete']))
+    .option('-c, --config <file>', CONFIG_HELP)
+    .action(
+      runs(async (hold: ReleasableHold, options: ConfigOption) =>
+        (await import('./release.ts')).release(hold, options),
+      ),
+    );
+
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;
@@ -121,4 +182,10 @@ function port(text: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= 1 && number <= 65_535) return number;
   throw new InvalidArgumentError('Expected a port, 1 to 65535.');
+}
+
+function atLeastOne(text: string): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= 1 && Number.isSafeInteger(number)) return number;
+  throw new InvalidArgumentError('Expected a whole number, at least 1.');
 }

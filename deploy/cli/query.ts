@@ -102,7 +102,9 @@ function find({ config }: ConfigOption): Found {
   } catch (error) {
     const demo = config === undefined && isMissing(error) ? ofDemo() : undefined;
     if (demo !== undefined) return demo;
-    throw isMissing(error) ? new ConfigError([`${configPath(source)}: no such file; give one with --config`]) : error;
+    throw isMissing(error)
+      ? new ConfigError([`${configPath(source)}: no such file; give one with --config`])
+      : error;
   }
   const { settings, file } = loaded;
   if (settings.redis !== undefined) return { settings, where: settings.redis };

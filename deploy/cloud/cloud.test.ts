@@ -3,7 +3,7 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../common/root.ts';
 import { startNats, type TestNats } from '../../common/testing/nats.ts';
 import { type AgentView, type Cloud, startCloud } from './cloud.ts';
@@ -17,13 +17,11 @@ let cloud: Cloud;
 /** Of every process of the cloud. */
 let pids: Set<number>;
 
+// One cloud for all tests: each leaves it with all agents up.
 beforeAll(async () => {
   // The processes of the cloud are those of dist/.
   execFileSync(join(packageRoot, 'deploy/setup.sh'));
   server = await startNats();
-}, 120_000);
-afterAll(() => server.stop());
-beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'hm-cloud-'));
   copyFileSync(join(import.meta.dirname, 'apps.yml'), join(dir, 'apps.yml'));
   ({ nats: bus } = await listen(server.url));
@@ -37,17 +35,19 @@ beforeEach(async () => {
     if (event.type !== 'instances' && event.type !== 'agent') return;
     for (const { pid } of [event.agent, ...event.agent.instances]) if (pid !== undefined) pids.add(pid);
   });
-});
-afterEach(async () => {
+}, 120_000);
+afterAll(async () => {
   await cloud.stop();
   await eventually('no process is left', () => ![...pids].some(isAlive));
   await bus.close();
+  await server.stop();
   rmSync(dir, { recursive: true });
 });
 
-/** Asks for the first instance of every app. */
+/** Asks for one instance of every app that has none. */
 async function startAll(): Promise<void> {
   for (const { name, version } of cloud.apps()) {
+    if (running().some(({ droplet }) => droplet === name)) continue;
     const start = { droplet: name, last_updated: 1, version, indices: [0], running: {}, flapping: false };
     bus.publish('health.start', JSON.stringify(start));
   }
@@ -93,6 +93,7 @@ test('an agent that is told to evacuate leaves when the last instance was stoppe
 });
 
 test('a killed controller comes back on its port', async () => {
+  await startAll();
   const port = cloud.bulkPort;
   const children = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
   const controller = children
@@ -108,5 +109,8 @@ test('a killed controller comes back on its port', async () => {
   process.kill(controller?.[0] ?? 0, 'SIGKILL');
   await back;
   expect(cloud.bulkPort).toBe(port);
+  const [first] = running();
+  process.kill(first?.pid ?? 0, 'SIGKILL');
+  await eventually('one is missing', () => running().length === 4);
   await startAll();
 });

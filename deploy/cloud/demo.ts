@@ -6,6 +6,7 @@ import { packageRoot } from '../../common/root.ts';
 import { runCheck } from './check.ts';
 import { DEMO_LOGIN } from './config.ts';
 import { differences } from './fleet.ts';
+import { demoDir } from './places.ts';
 import { openScreen } from './screen.ts';
 import { type Stage, setStage, tailOf } from './stage.ts';
 import { type Line, tellStory } from './story.ts';
@@ -15,7 +16,7 @@ const HELP = `Usage: hm demo [--plain]
 
 A small cloud on this machine, with the health manager that keeps it as it should be: Redis, NATS, a
 controller and three agents that run real processes. Kill them, edit the apps, and watch.
-Everything that it writes is in .hm/demo/; Ctrl-C ends all of it.
+Everything that it writes is in .hm/demo/, apps.yml too, fresh at every start. Ctrl-C ends all of it.
 
   --plain      lines instead of a screen (as when the output is no terminal)
   --check      breaks things by itself, says how long each took to heal; exit code 0 only if all was
@@ -50,7 +51,7 @@ export async function runDemo(argv: string[]): Promise<number> {
   const lifecycle = new Lifecycle({ stepMs: STEP_MS });
   const giveBackSignals = stopOnSignals(lifecycle);
   // A check has a folder of its own: it must not be in the way of the demo, nor of another check.
-  const dir = join(packageRoot, '.hm', options.check ? `check-${process.pid}` : 'demo');
+  const dir = options.check ? join(packageRoot, '.hm', `check-${process.pid}`) : demoDir;
   let code = FAILED;
   try {
     const stage = await setStage(dir, lifecycle);

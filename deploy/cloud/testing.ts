@@ -7,7 +7,7 @@ import { parseJson } from './json.ts';
 export async function eventually<T>(
   what: string,
   look: () => T | undefined | false,
-  withinMs = 10_000,
+  withinMs = 20_000,
 ): Promise<T> {
   const giveUpMs = performance.now() + withinMs;
   for (;;) {

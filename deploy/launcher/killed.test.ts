@@ -73,30 +73,34 @@ async function startLauncher(stub: string) {
   return { stop };
 }
 
-describe.runIf(process.platform === 'linux')('a launcher that was killed with SIGKILL', () => {
-  test('leaves nothing running, and the next one starts in the same folder', async () => {
-    const first = await startLauncher(POLITE);
-    // The launcher, five stand-ins and two servers, and their seven guards (nats-server does not name the folder).
-    expect(processesOf(dir).length).toBeGreaterThanOrEqual(12);
-    await first.stop('SIGKILL');
-    await expect.poll(() => processesOf(dir), { timeout: 15_000 }).toEqual([]);
+describe.runIf(process.platform === 'linux')(
+  'a launcher that was killed with SIGKILL',
+  { timeout: 60_000 },
+  () => {
+    test('leaves nothing running, and the next one starts in the same folder', async () => {
+      const first = await startLauncher(POLITE);
+      // The launcher, five stand-ins and two servers, and their seven guards (nats-server does not name the folder).
+      expect(processesOf(dir).length).toBeGreaterThanOrEqual(12);
+      await first.stop('SIGKILL');
+      await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
 
-    const second = await startLauncher(POLITE);
-    await second.stop('SIGTERM');
-    expect(processesOf(dir)).toEqual([]);
-  });
+      const second = await startLauncher(POLITE);
+      await second.stop('SIGTERM');
+      expect(processesOf(dir)).toEqual([]);
+    });
 
-  test('leaves not even what does not listen', async () => {
-    const launcher = await startLauncher(STUBBORN);
-    await launcher.stop('SIGKILL');
-    await expect.poll(() => processesOf(dir), { timeout: 20_000, interval: 100 }).toEqual([]);
-  });
+    test('leaves not even what does not listen', async () => {
+      const launcher = await startLauncher(STUBBORN);
+      await launcher.stop('SIGKILL');
+      await expect.poll(() => processesOf(dir), { timeout: 40_000, interval: 100 }).toEqual([]);
+    });
 
-  test('may be followed at once: the next one waits for its Redis to end', async () => {
-    const first = await startLauncher(POLITE);
-    await first.stop('SIGKILL');
-    const second = await startLauncher(POLITE);
-    await second.stop('SIGTERM');
-    await expect.poll(() => processesOf(dir), { timeout: 15_000 }).toEqual([]);
-  });
-});
+    test('may be followed at once: the next one waits for its Redis to end', async () => {
+      const first = await startLauncher(POLITE);
+      await first.stop('SIGKILL');
+      const second = await startLauncher(POLITE);
+      await second.stop('SIGTERM');
+      await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+    });
+  },
+);

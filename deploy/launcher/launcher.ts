@@ -3,8 +3,8 @@ import type { Logger } from '../../common/log.ts';
 import type { Settings } from '../../common/settings.ts';
 import { type Output, PROCESS_NAMES, type ProcessName, startChild } from './child.ts';
 import { claimFolder } from './claim.ts';
-import { writePrivateServers } from './private.ts';
 import { type Backoff, type Keeper, keep } from './keep.ts';
+import { writePrivateServers } from './private.ts';
 import { type Server, startNatsServer, startRedisServer } from './servers.ts';
 
 /** Exit codes that a restart does not mend (contract: programs): wrong usage, wrong configuration. */

@@ -1,5 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
 import { claimantOf } from './claim.ts';
 
 /** Where the private servers of a launcher answer. */
@@ -11,6 +13,14 @@ export interface PrivateServers {
 }
 
 const FILE = 'servers.json';
+
+const Servers = Compile(
+  Type.Object({
+    launcher: Type.Integer(),
+    redis: Type.Optional(Type.String()),
+    nats: Type.Optional(Type.String()),
+  }),
+);
 
 /** Leaves word in the launcher's folder of where its servers are, for commands that are run beside it. */
 export function writePrivateServers(dir: string, servers: PrivateServers): void {
@@ -30,6 +40,5 @@ export function readPrivateServers(dir: string): PrivateServers | undefined {
     return undefined; // it is only just starting them
   }
   const value: unknown = JSON.parse(text);
-  if (typeof value !== 'object' || value === null) return undefined;
-  return 'launcher' in value && value.launcher === launcher ? value : undefined;
+  return Servers.Check(value) && value.launcher === launcher ? value : undefined;
 }

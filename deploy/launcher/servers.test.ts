@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -76,6 +77,7 @@ test('two servers at once get a port each', async () => {
 test('a port that is taken is said to be, and nothing is left running', async () => {
   const port = await freePort();
   const other = createServer((socket) => socket.destroy()).listen(port, '127.0.0.1');
+  await once(other, 'listening');
   try {
     await expect(startRedisServer({ dir, port })).rejects.toThrow(
       `redis-server: did not start: port ${port} is taken`,

@@ -11,14 +11,12 @@ describe('actual_not_fresh', () => {
     world = await World.start();
     await world.desire('first', { instances: 2 });
     world.dea('dea-1').run('first', 0);
-    world.dea('dea-2').run('first', 0);
+    await world.desire('twice', {});
+    const copies = ['dea-1', 'dea-2'].map((dea) => world.dea(dea).run('twice', 0));
     await world.advance(29);
     expect(world.takeAsked()).toEqual([]);
     await world.advance(12);
-    expect(world.takeAsked()).toEqual([
-      expect.stringMatching(/^start first.1 \(missing\)/),
-      expect.stringContaining('(duplicate)'),
-    ]);
+    expect(world.takeAsked()).toEqual(['start first/1 (missing)', `stop ${copies[1]} of twice (duplicate)`]);
   });
 
   test('listening counts, not hearing: an empty cloud is silent and is started', async () => {
@@ -123,7 +121,7 @@ describe('desired_unavailable', () => {
     const copy = world.dea('dea-1').run('others', 1);
     world.dea('dea-1').run('foundling', 0);
     await world.advance(61);
-    expect(world.takeAsked()).toEqual([`stop ${copy} of others (duplicate)`]);
+    expect(new Set(world.takeAsked())).toEqual(new Set([`stop ${copy} of others (duplicate)`]));
     await end(world, copy, 'STOPPED');
     await end(world, guids[1], 'CRASHED');
     expect(world.takeAsked()).toEqual(['start known/1 (crashed)']);
@@ -166,7 +164,7 @@ describe('update_required', () => {
     const [first] = await healthyApp(world, 'goes', 1);
     const [second] = await healthyApp(world, 'stays', 1);
     const [third] = await healthyApp(world, 'left', 1);
-    await world.rest.queue('sync').pause();
+    await world.rest.hold('sync');
     world.cc.put('goes', { state: 'STOPPED' });
     for (const droplet of ['goes', 'stays', 'left']) world.publish(SUBJECTS.updated, { droplet });
     await end(world, first, 'CRASHED');
@@ -174,19 +172,20 @@ describe('update_required', () => {
     await end(world, third, 'DEA_EVACUATION');
     await world.advance(3);
     expect(world.takeAsked()).toEqual([]);
-    await world.rest.queue('sync').resume();
-    await world.advance(5);
+    await world.rest.release('sync');
+    await world.settle();
+    await world.advance(2);
     expect(world.takeAsked()).toEqual(['start left/0 (evacuated)', 'start stays/0 (crashed)']);
   });
 
   test('an update asks for a pass at once, many together for one, and one during a pass for exactly one more', async () => {
     world = await cloud();
-    await world.rest.queue('sync').pause();
+    await world.rest.hold('sync');
     for (let n = 0; n < 20; n++) world.publish(SUBJECTS.updated, { droplet: `app-${n}` });
     await world.settle();
     let before = world.cc.pageRequests;
     world.clock.advance(1);
-    await world.rest.queue('sync').resume();
+    await world.rest.release('sync');
     await world.settle();
     expect(world.cc.pageRequests - before).toBe(1); // no apps: the first page is the last
 
@@ -216,7 +215,7 @@ describe('mass_loss', () => {
     for (const n of [1, 2, 3, 4]) world.dea(`dea-${n}`).alive = false;
     await world.advance(90);
     expect(world.takeAsked()).toEqual([]);
-    expect(world.logged('hold_on')).toMatchObject([{ hold: 'mass_loss', deas: 4 }]);
+    expect(world.logged('hold_on')).toContainEqual(expect.objectContaining({ hold: 'mass_loss', deas: 4 }));
   }
 
   test('so many hosts silent at once are not started elsewhere, and are believed when they are back', async () => {
@@ -230,7 +229,7 @@ describe('mass_loss', () => {
     for (const dea of world.deas.values()) dea.alive = true;
     await world.advance(21);
     expect(world.takeAsked().filter((asked) => !/wide.[45]/.test(asked))).toEqual([]);
-    expect(world.logged('hold_off')).toHaveLength(1);
+    expect(world.logged('hold_off')).toContainEqual(expect.objectContaining({ hold: 'mass_loss' }));
     world.dea('dea-1').die(); // one dead host is a dead host again
     await world.advance(41);
     expect(world.takeAsked()).toContain('start wide/0 (missing)');
@@ -287,6 +286,7 @@ describe('mass_delete', () => {
     expect(world.takeAsked()).toEqual(['start app-0/0 (crashed)']);
     await world.store.client.hset(world.store.keys.holds, 'release_mass_delete', '1');
     await world.advance(65);
-    expect(world.takeAsked().filter((asked) => asked.includes('extra_app'))).toHaveLength(14);
+    const stopped = world.takeSent().filter(({ reason }) => reason === 'extra_app');
+    expect(new Set(stopped.map(({ instance }) => instance))).toEqual(new Set(guids.slice(1, 15)));
   });
 });

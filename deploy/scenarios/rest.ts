@@ -21,6 +21,7 @@ export class Rest {
   readonly #redis: RedisConnections;
   readonly #clock: Clock;
   readonly #queues = new Map<Watched, Queue>();
+  readonly #held = new Set<Watched>();
 
   constructor(redis: RedisConnections, clock: Clock, open: (name: QueueName) => Queue) {
     this.#redis = redis;
@@ -32,9 +33,20 @@ export class Rest {
     return this.#queues.get(name) as Queue;
   }
 
+  /** Nothing of this queue is begun until `release`. */
+  async hold(name: Watched): Promise<void> {
+    this.#held.add(name);
+    await this.queue(name).pause();
+  }
+
+  async release(name: Watched): Promise<void> {
+    this.#held.delete(name);
+    await this.queue(name).resume();
+  }
+
   /** Whether one of the processes that run has something in hand, or will take something up at once. */
   async isBusy(runs: (process: string) => boolean): Promise<boolean> {
-    const queues = [...this.#queues].filter(([name]) => runs(WORKERS[name]));
+    const queues = [...this.#queues].filter(([name]) => runs(WORKERS[name]) && !this.#held.has(name));
     const busy = await Promise.all([
       ...queues.map(([name, queue]) => hasWork(name, queue)),
       ...(runs('analyzer') ? this.#redis.keys.eventStreams.map((stream) => this.#hasEvents(stream)) : []),

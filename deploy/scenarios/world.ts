@@ -75,6 +75,8 @@ export class World {
   cc!: FakeCc;
   bus!: Bus;
   rest!: Rest;
+  /** How far the wall clocks of the processes that begin from here on are ahead (ms). */
+  wallClocks: Partial<Record<ProcessName, number>>;
   readonly #options: WorldOptions;
   readonly #apps = new Map<string, FakeApp>();
   readonly #wallClocks = new WallClocks();
@@ -84,6 +86,7 @@ export class World {
 
   private constructor(options: WorldOptions) {
     this.#options = options;
+    this.wallClocks = options.wallClocks ?? {};
     this.referee = new Referee({
       nowMs: () => this.nowMs(),
       dropletLostMs: options.policy?.dropletLostMs ?? 30_000,
@@ -104,7 +107,7 @@ export class World {
       world.clock,
       (name): Queue => openQueue(observer.redis, observer.lifecycle, observer.log, name),
     );
-    if (options.wallClocks !== undefined) world.#wallClocks.install();
+    world.#wallClocks.install();
     await world.run(...(options.processes ?? ALL_PROCESSES));
     return world;
   }
@@ -188,11 +191,11 @@ export class World {
   /** The controller says `droplet.updated`. */
   async updated(droplet: string): Promise<void> {
     // The pass that counts is one that begins after the update: as in life, some time is between them.
-    await this.rest.queue('sync').pause();
+    await this.rest.hold('sync');
     this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
     await this.#flush();
     this.clock.advance(1);
-    await this.rest.queue('sync').resume();
+    await this.rest.release('sync');
     await this.settle();
   }
 
@@ -309,7 +312,7 @@ export class World {
   readonly #buses = new Map<TestContext, { bus: Bus }>();
 
   async #run(name: ProcessName): Promise<Running> {
-    return this.#wallClocks.within(this.#options.wallClocks?.[name] ?? 0, async () => {
+    return this.#wallClocks.within(this.wallClocks[name] ?? 0, async () => {
       const context = await this.#context();
       const process: Running = { name, context };
       const actual: ProcessContext = this.#options.realTime

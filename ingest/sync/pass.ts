@@ -24,7 +24,7 @@
  * The hold `mass_delete` is decided before any droplet is marked, and the pass counts as complete after all are.
  */
 import type { Clock } from '../../common/clock.ts';
-import { readMassDelete } from '../../common/holds.ts';
+import { RELEASE_FIELD, readMassDelete } from '../../common/holds.ts';
 import type { Logger, RateLimitedLog } from '../../common/log.ts';
 import { parseBulkPage } from '../../common/messages.ts';
 import {
@@ -261,7 +261,7 @@ async function judge(
   let before = massDeleteAfter(readMassDelete(facts), clock.now(), policy);
   if (release) before = releaseMassDelete(before);
   const after = massDeleteAfterPass(before, listed, clock.now(), policy);
-  await run.report({ mass_delete: JSON.stringify(after), release_mass_delete: '' }, redis.keys.holds);
+  await run.report({ mass_delete: JSON.stringify(after), [RELEASE_FIELD.mass_delete]: '' }, redis.keys.holds);
   return [before, after];
 }
 

@@ -1,3 +1,4 @@
+import { RELEASE_FIELD } from '../../common/holds.ts';
 import type { RedisConnections } from '../../common/redis.ts';
 import type { Settings } from '../../common/settings.ts';
 
@@ -32,7 +33,7 @@ export async function readSyncState({ client, keys }: RedisConnections): Promise
 
 /** Whether an operator has released the hold `mass_delete`; the next complete pass does it. */
 export async function readRelease({ client, keys }: RedisConnections): Promise<boolean> {
-  return (await client.hexists(keys.holds, 'release_mass_delete')) === 1;
+  return (await client.hexists(keys.holds, RELEASE_FIELD.mass_delete)) === 1;
 }
 
 /**

@@ -1,0 +1,99 @@
+import type { Droplet } from '../../common/droplet.ts';
+import type { DropletView } from '../../common/explain-facts.ts';
+import { presentOf } from '../../common/explain-present.ts';
+import { timesOf } from '../../common/explain-words.ts';
+import { readHolds } from '../../common/holds.ts';
+import { PIECES } from '../../common/schema.ts';
+import { readDeas, readDroplets } from '../../common/state.ts';
+import { dropletJson } from '../../reporter/droplet-json.ts';
+import { note, Output, painter } from './output.ts';
+import type { ConfigOption } from './program.ts';
+import { type Query, withRedis } from './query.ts';
+
+export interface DumpOptions extends ConfigOption {
+  json?: boolean;
+}
+
+/** Droplets read and written together: bounds the memory. */
+const AT_ONCE = 200;
+
+/** `hm dump`: every droplet, a line each; exit code 1 if the record of one cannot be read. */
+export function dump(options: DumpOptions): Promise<number> {
+  return withRedis(options, async (query) => {
+    const lineOf = options.json ? jsonLine : await textLine(query);
+    const output = new Output();
+    let unreadable = 0;
+    for await (const ids of batches(query)) {
+      const { views, failed } = await viewsOf(query, ids);
+      const lines = [
+        ...views.map(lineOf),
+        ...(options.json
+          ? failed.map(([id, error]) => JSON.stringify({ droplet: id, error: error.message }))
+          : []),
+      ];
+      for (const [id, error] of failed) note(`droplet ${id}: ${error.message}`);
+      unreadable += failed.length;
+      if (lines.length > 0 && !(await output.write(`${lines.join('\n')}\n`))) return 0;
+    }
+    return unreadable === 0 ? 0 : 1;
+  });
+}
+
+/** All droplets' ids, slice by slice; those that come or go meanwhile may be among them or not. */
+async function* batches({ redis: { client, keys } }: Query): AsyncGenerator<string[]> {
+  for (let slice = 0; slice < keys.slices; slice++) {
+    const pieces = await Promise.all(
+      Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
+    );
+    const ids = pieces.flat();
+    for (let at = 0; at < ids.length; at += AT_ONCE) yield ids.slice(at, at + AT_ONCE);
+  }
+}
+
+async function viewsOf(
+  { redis, settings, now }: Query,
+  ids: readonly string[],
+): Promise<{ views: DropletView[]; failed: [id: string, error: Error][] }> {
+  const records = await readDroplets(redis, ids);
+  const droplets = records.filter(
+    (record): record is Droplet => record !== undefined && !(record instanceof Error),
+  );
+  const nowMs = await now();
+  const deas = await readDeas(redis, droplets);
+  return {
+    views: droplets.map((droplet) => ({ droplet, deas, nowMs, policy: settings.policy })),
+    failed: records.flatMap((record, at): [string, Error][] =>
+      record instanceof Error ? [[ids[at] as string, record]] : [],
+    ),
+  };
+}
+
+function jsonLine(view: DropletView): string {
+  return JSON.stringify(dropletJson(view));
+}
+
+/** `web: 2 of 3 run; index 1 MISSING, start (missing) sent 3 s ago` */
+async function textLine({ redis, settings, now }: Query): Promise<(view: DropletView) => string> {
+  const nowMs = await now();
+  const times = timesOf(nowMs, false);
+  const holds = await readHolds(redis, { now: () => nowMs }, settings.policy);
+  const paint = painter();
+  return (view) => {
+    const { wanted, running, slots, others } = presentOf(view, holds, times);
+    const { id, desired, goneMs } = view.droplet;
+    const what = goneMs !== undefined ? 'not listed any more' : (desired?.state ?? 'never listed');
+    const parts = [
+      `${what}, ${running} of ${wanted} run`,
+      ...slots
+        .filter(({ tone }) => tone !== 'good')
+        .map(
+          ({ index, state, text, tone }) =>
+            `index ${index} ${paint(tone, state)}${text === '' ? '' : `, ${text}`}`,
+        ),
+      ...others
+        .filter(({ tone }) => tone !== 'plain')
+        .map(({ instance, text }) => `index ${instance.index} on ${instance.dea} besides, ${text}`),
+    ];
+    return `${id}: ${parts.join('; ')}`;
+  };
+}

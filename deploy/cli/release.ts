@@ -1,0 +1,46 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { inWords } from '../../common/explain-words.ts';
+import { holdsFrom, RELEASE_FIELD, type ReleasableHold, readMassLoss } from '../../common/holds.ts';
+import { readFleetFacts } from '../../common/state.ts';
+import { FailedError } from './exit.ts';
+import { Output } from './output.ts';
+import type { ConfigOption } from './program.ts';
+import { type Query, withRedis } from './query.ts';
+
+const WAIT_MS = 5_000;
+const POLL_MS = 50;
+
+/** Who ends the hold, and how soon. */
+const ENDED_BY: Readonly<Record<ReleasableHold, string>> = {
+  mass_loss: 'an analyzer ends it within a second: does one run?',
+  mass_delete:
+    'it ends with the next complete bulk pass: does sync run, and does the controller answer? (hm check)',
+};
+
+/** `hm release <hold>`: an operator ends a hold now. */
+export function release(hold: ReleasableHold, options: ConfigOption): Promise<number> {
+  return withRedis(options, async (query) => {
+    if (!(await isOn(query, hold))) throw new FailedError(`${hold} is not on: there is nothing to release`);
+    const output = new Output();
+    await output.line(`${hold} is on; its end is asked for`);
+    const { client, keys } = query.redis;
+    const askedMs = performance.now();
+    await client.hset(keys.holds, RELEASE_FIELD[hold], String(await query.now()));
+    while (await isOn(query, hold)) {
+      if (performance.now() - askedMs > WAIT_MS) {
+        throw new FailedError(
+          `${hold} is still on, ${inWords(WAIT_MS)} later. The request stands: ${ENDED_BY[hold]}`,
+        );
+      }
+      await delay(POLL_MS);
+    }
+    await output.line(`${hold} is off`);
+    return 0;
+  });
+}
+
+async function isOn({ redis, settings, now }: Query, hold: ReleasableHold): Promise<boolean> {
+  const facts = await readFleetFacts(redis);
+  if (hold === 'mass_loss') return readMassLoss(facts).sinceMs !== undefined;
+  return holdsFrom(facts, await now(), settings.policy).massDelete;
+}

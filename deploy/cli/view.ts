@@ -1,0 +1,18 @@
+import type { DropletView } from '../../common/explain-facts.ts';
+import { readDeas, readDroplets } from '../../common/state.ts';
+import { FailedError } from './exit.ts';
+import type { Query } from './query.ts';
+
+/**
+ * One droplet as it is now; undefined if there is no record.
+ *
+ * @throws FailedError when its record cannot be read
+ */
+export async function viewOf({ redis, settings, now }: Query, id: string): Promise<DropletView | undefined> {
+  const [droplet] = await readDroplets(redis, [id]);
+  if (droplet instanceof Error)
+    throw new FailedError(`droplet ${id}: ${droplet.message}`, { cause: droplet });
+  if (droplet === undefined) return undefined;
+  const nowMs = await now();
+  return { droplet, deas: await readDeas(redis, [droplet]), nowMs, policy: settings.policy };
+}

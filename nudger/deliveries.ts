@@ -1,0 +1,42 @@
+import { startMessage, stopMessage } from '../common/messages.ts';
+import { checkStart, checkStop } from '../common/policy/check.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { StartJob, StopJob } from '../common/queues.ts';
+import { SUBJECTS } from '../common/subjects.ts';
+import type { Delivery } from './deliver.ts';
+
+/** What a job of `starts` or `restarts` is to send. */
+export function startDelivery(job: StartJob, policy: PolicySettings): Delivery {
+  return {
+    id: job.id,
+    droplet: job.droplet,
+    subject: SUBJECTS.start,
+    log: { index: job.index, version: job.version, reason: job.reason },
+    decidedMs: (droplet) => {
+      const pending = droplet.slots.get(job.index)?.start;
+      return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
+    },
+    check: (droplet, deas, holds, nowMs) => {
+      const checked = checkStart(droplet, job, deas, holds, nowMs, policy);
+      return 'send' in checked ? { ...checked, send: startMessage(checked.send) } : checked;
+    },
+  };
+}
+
+/** What a job of `stops` is to send. */
+export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
+  return {
+    id: job.id,
+    droplet: job.droplet,
+    subject: SUBJECTS.stop,
+    log: { instance: job.instance, reason: job.reason },
+    decidedMs: (droplet) => {
+      const pending = droplet.stops.get(job.instance);
+      return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
+    },
+    check: (droplet, deas, holds, nowMs) => {
+      const checked = checkStop(droplet, job, deas, holds, nowMs, policy);
+      return 'send' in checked ? { ...checked, send: stopMessage(checked.send) } : checked;
+    },
+  };
+}
