@@ -3,7 +3,7 @@ import { desiredFromText } from './record.ts';
 
 /** What changed from one desired state to the next, both in words as in the droplet's record. */
 export function desiredSentence(was: string | undefined, is: string | undefined): string {
-  const [before, after] = [read(was), read(is)];
+  const [before, after] = [readDesired(was), readDesired(is)];
   if (after === undefined) return 'the desired state changed';
   if (before === undefined) return `the controller wants ${desiredWords(after)}`;
   const changes: string[] = [];
@@ -24,11 +24,12 @@ export function desiredWords({ state, instances, version, packageState, memoryMb
   return `${state}, ${many} of version ${version}, package ${packageState}, ${memoryMb} MB`;
 }
 
-function read(text: string | undefined): Desired | undefined {
+/** Undefined: none, or not as this release writes it. */
+export function readDesired(text: string | undefined): Desired | undefined {
   if (text === undefined) return undefined;
   try {
     return desiredFromText(text);
   } catch {
-    return undefined; // of a newer release: then it is told without the difference
+    return undefined; // then it is told without the difference
   }
 }

@@ -14,19 +14,19 @@ export interface Told {
   firstCrashMs: Map<string, number>;
   /** When the latest start of a slot was sent, until it showed. */
   sentMs: Map<string, number>;
+  /** The live version at this point of the story: what is of another one says so. */
+  liveVersion: string | undefined;
 }
 
 export interface StoryOptions {
   times: Times;
   flappingTimeoutMs: number;
-  /** The live version: what is of another one says so. */
-  liveVersion: string | undefined;
 }
 
 /** What happened. */
 export function sentence(fact: Fact, told: Told, options: StoryOptions): { text: string; tone: Tone } {
   const { kind } = fact;
-  const who = slotOf(fact, options);
+  const who = slotOf(fact, told);
   switch (kind) {
     case 'start':
       return start(fact, who, options);
@@ -48,7 +48,7 @@ export function sentence(fact: Fact, told: Told, options: StoryOptions): { text:
       return say('trouble', `${who} given up${giveup(fact, options)}`);
     case 'sent':
     case 'dropped':
-      return left(fact, told, options);
+      return left(fact, told);
     case 'exit':
       return exit(fact, who, told);
     case 'up':
@@ -102,8 +102,9 @@ function say(tone: Tone, text: string) {
 }
 
 /** `index 2`, `indices 0, 3 and 6`; with its version if that is not the live one. */
-function slotOf({ index, indices, version }: Fact, { liveVersion }: StoryOptions): string {
-  const other = version !== undefined && version !== liveVersion ? ` of version ${version}` : '';
+function slotOf({ index, indices, version }: Fact, { liveVersion }: Told): string {
+  const isOther = version !== undefined && liveVersion !== undefined && version !== liveVersion;
+  const other = isOther ? ` of version ${version}` : '';
   if (indices !== undefined && indices.length > 1) return `indices ${listOf(indices)}${other}`;
   const one = indices?.[0] ?? index;
   return one === undefined ? 'an instance' : `index ${one}${other}`;
@@ -198,10 +199,10 @@ function giveup(fact: Fact, { flappingTimeoutMs }: StoryOptions): string {
 }
 
 /** What became of a decided start or stop when it was to leave. */
-function left(fact: Fact, told: Told, options: StoryOptions) {
+function left(fact: Fact, told: Told) {
   const decided = decisionOf(fact, told);
   const isStop = decided.reason !== undefined && Object.hasOwn(STOP_WORDS, decided.reason);
-  const who = slotOf(decided, options);
+  const who = slotOf(decided, told);
   const what = isStop ? `stop of ${instanceOf(decided, who)}` : `${who}: start`;
   if (fact.kind === 'dropped') return say('plain', `${what} not sent after all: ${dropWords(fact.why)}`);
   const reason = decided.reason === undefined ? '' : ` (${decided.reason})`;
@@ -251,7 +252,7 @@ function heard(fact: Fact, who: string) {
 }
 
 function lastListed({ listedMs, atMs }: Fact, { times: { at } }: StoryOptions): string {
-  return listedMs === undefined || listedMs === atMs ? '' : ` (last listed at ${at(listedMs)})`;
+  return listedMs === undefined || atMs - listedMs < 1000 ? '' : ` (last listed at ${at(listedMs)})`;
 }
 
 /** Of a newer release. */

@@ -1,4 +1,5 @@
 /** A droplet's story: what happened, told so that a person understands it. Pure. */
+import { readDesired } from './explain-desired.ts';
 import type { Fact } from './explain-facts.ts';
 import {
   consequence,
@@ -20,9 +21,22 @@ export interface StoryLine {
 /** What was decided within this time of an exit was decided about it, and is told with it. */
 const AT_ONCE_MS = 1000;
 
-/** @param facts oldest first */
-export function storyOf(facts: readonly Fact[], options: StoryOptions): StoryLine[] {
-  const told: Told = { decisions: new Map(), firstCrashMs: new Map(), sentMs: new Map() };
+/**
+ * @param facts oldest first
+ * @param liveVersion the live version at the end of it, if there is one
+ */
+export function storyOf(
+  facts: readonly Fact[],
+  liveVersion: string | undefined,
+  options: StoryOptions,
+): StoryLine[] {
+  const changed = facts.find(({ kind }) => kind === 'desired');
+  const told: Told = {
+    decisions: new Map(),
+    firstCrashMs: new Map(),
+    sentMs: new Map(),
+    liveVersion: readDesired(changed?.was)?.version ?? liveVersion,
+  };
   const done = new Set<Fact>();
   const lines: StoryLine[] = [];
   facts.forEach((fact, at) => {
@@ -85,6 +99,7 @@ function remember(fact: Fact, told: Told): void {
   if (fact.id !== undefined && (fact.kind === 'start' || fact.kind === 'stop')) {
     told.decisions.set(fact.id, fact);
   }
+  if (fact.kind === 'desired') told.liveVersion = readDesired(fact.is)?.version ?? told.liveVersion;
   if (fact.kind === 'updated') told.firstCrashMs.clear();
   if (fact.kind === 'exit' && fact.crashes === 1) told.firstCrashMs.set(slot, fact.atMs);
   if (fact.kind === 'sent' && fact.index !== undefined) told.sentMs.set(slot, fact.atMs);

@@ -11,6 +11,7 @@ import {
   NOW,
   SECOND,
   SETTINGS,
+  slot,
 } from '../../common/policy/testing.ts';
 import { decide } from './decide.ts';
 import { applied } from './testing.ts';
@@ -215,6 +216,24 @@ describe('under a hold', () => {
     );
     expect(back).toMatchObject({ decisions: [], changed: true });
     expect(back.slots.size).toBe(0);
+  });
+
+  it('update_required: the crash of what a sent start brought up waits too, and is not lost', () => {
+    const d = droplet({
+      exits: [exit('new', { atMs: NOW - 2 * SECOND })],
+      handledExits: 1e9,
+      updatedMs: NOW - SECOND,
+      slots: [
+        slot({ start: { id: 's', reason: 'missing', priority: 'normal', decidedMs: NOW - 5 * SECOND } }),
+      ],
+      outcomes: [{ id: 's', outcome: 'sent', atMs: NOW - 4 * SECOND }],
+    });
+    const waiting = decide(d, deas(), holds(), NOW, SETTINGS);
+    expect(waiting.decisions).toEqual([]);
+    const listed = { ...applied(d, waiting), listedMs: NOW };
+    expect(decide(listed, deas(), holds(), NOW, SETTINGS).decisions).toMatchObject([
+      { kind: 'start', reason: 'crashed' },
+    ]);
   });
 
   it('update_required: exits are neither lost nor counted twice, and decided by what the pass brought', () => {

@@ -8,6 +8,7 @@
  */
 import type { Exit, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
+import { updateRequired } from '../../common/policy/holds.ts';
 import { type DropReason, queuePriority, START_PRIORITY } from '../../common/policy/reasons.ts';
 import { isWanted, isWantedAsLastKnown } from '../../common/policy/wanted.ts';
 import type { StartDecision } from './decision.ts';
@@ -87,7 +88,7 @@ export function settleStart(scene: Scene, slot: Slot, events: Events): void {
 }
 
 function isStartOver(scene: Scene, slot: Slot, start: PendingStart, events: Events): boolean {
-  const { droplet, live, now, settings } = scene.sight;
+  const { droplet, holds, live, now, settings } = scene.sight;
   const outcome = droplet.outcomes.get(start.id);
   if (outcome === undefined) {
     const why = whyCancel(scene, slot, start);
@@ -96,7 +97,9 @@ function isStartOver(scene: Scene, slot: Slot, start: PendingStart, events: Even
     return why !== undefined;
   }
   if (outcome.outcome === 'dropped' || live.has(slot.index)) return true;
-  const exit = exitSince(scene, slot.index, outcome.atMs);
+  // What it asks for waits for the pass after a `droplet.updated`, and so does the end of this start.
+  const waits = updateRequired(droplet, holds);
+  const exit = waits ? undefined : exitSince(scene, slot.index, outcome.atMs);
   if (exit !== undefined) addEvent(exit, events);
   const lostMs = outcome.atMs + settings.dropletLostMs;
   if (exit !== undefined || wasHeardSince(scene, slot.index, outcome.atMs) || now > lostMs) return true;

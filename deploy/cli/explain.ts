@@ -49,7 +49,7 @@ async function asText({ id, query, view, facts, nowMs }: Subject, options: Expla
   const { policy } = query.settings;
   const times = timesOf(nowMs, options.utc === true);
   const liveVersion = view?.droplet.desired?.version;
-  const lines = storyOf(facts, { times, flappingTimeoutMs: policy.flappingTimeoutMs, liveVersion });
+  const lines = storyOf(facts, liveVersion, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
   const shown = lines.slice(-options.limit);
   const width = Math.max(...shown.map(({ atMs }) => times.at(atMs).length));
   const output = new Output();

@@ -1,18 +1,27 @@
 import { styleText } from 'node:util';
 import type { Tone } from '../../common/explain-sentences.ts';
 
+/** The one that writes now; a process has one standard output. */
+let current: Output | undefined;
+
+/** Stays for the life of the process: a pipe may be found broken long after the last write. */
+function onError(error: NodeJS.ErrnoException): void {
+  current?.failed(error);
+}
+
 /** Standard output of a command whose reader may go before the end (`hm dump | head`). */
 export class Output {
   #gone = false;
   #failure: Error | undefined;
-  readonly #onError: (error: NodeJS.ErrnoException) => void;
 
   constructor() {
-    this.#onError = (error) => {
-      this.#gone = true;
-      if (error.code !== 'EPIPE') this.#failure = error;
-    };
-    process.stdout.on('error', this.#onError);
+    current = this;
+    if (!process.stdout.listeners('error').includes(onError)) process.stdout.on('error', onError);
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    this.#gone = true;
+    if (error.code !== 'EPIPE') this.#failure = error;
   }
 
   /**

@@ -208,3 +208,11 @@ test('what is no request changes nothing', async () => {
   const guid = await place();
   await listed(guid, 'RUNNING');
 });
+
+test('what cannot be started is refused, and changes nothing', async () => {
+  await run({ logDir: '/there/is/no/such/folder' });
+  const request = { droplet: 'web', version: 'v1', index: 0, command: LOOP };
+  const reply = await bus.request(placeSubject(agent.id), JSON.stringify(request));
+  expect(reply.json()).toEqual({ refused: expect.stringContaining('ENOENT') });
+  expect(instances).toEqual([]);
+});

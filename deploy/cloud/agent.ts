@@ -10,6 +10,7 @@ import { parseJson } from './json.ts';
 import {
   type InstanceView,
   LOCATE_SUBJECT,
+  type PlaceReply,
   type PlaceRequest,
   placeRequest,
   placeSubject,
@@ -67,7 +68,7 @@ export class Agent {
     const { nats, heartbeatMs } = this.#options;
     nats.subscribe(placeSubject(this.id), {
       callback: (error, message) => {
-        if (error === null) message.respond(JSON.stringify(this.#place(parseJson(message.string()))));
+        if (error === null) message.respond(JSON.stringify(this.#answer(parseJson(message.string()))));
       },
     });
     nats.subscribe(STOP_SUBJECT, {
@@ -119,9 +120,19 @@ export class Agent {
     await this.#options.nats.flush();
   }
 
-  #place(request: unknown): { instance: string } | { refused: string } {
+  #answer(request: unknown): PlaceReply {
     if (!placeRequest.Check(request)) return { refused: 'malformed' };
     if (this.#evacuating || this.#leaving) return { refused: 'leaving' };
+    try {
+      return { instance: this.#place(request) };
+    } catch (error) {
+      const refused = error instanceof Error ? error.message : String(error);
+      this.#options.log.error({ request, refused }, 'cannot start an instance');
+      return { refused };
+    }
+  }
+
+  #place(request: PlaceRequest): string {
     const { droplet, version, index } = request;
     const entry: Entry = { guid: randomUUID(), droplet, version, index, state: 'STARTING', sinceS: nowS() };
     entry.process = this.#run(entry, request);
@@ -133,7 +144,7 @@ export class Agent {
       this.#change(entry, 'RUNNING');
       this.heartbeat();
     });
-    return { instance: entry.guid };
+    return entry.guid;
   }
 
   #run({ guid, droplet, index }: Entry, { command }: PlaceRequest): InstanceProcess {

@@ -34,7 +34,7 @@ export function exitedText(partition: string, instance: Reported, reason: ExitRe
     instance: guid,
     ...{ index, reason },
     exit_status: ended?.code ?? null,
-    exit_description: ended?.signal ? `ended by ${ended.signal}` : '',
+    exit_description: ended?.problem ?? (ended?.signal ? `ended by ${ended.signal}` : ''),
     ...(reason === 'CRASHED' && { crash_timestamp: Math.floor(Date.now() / 1000) }),
   });
 }

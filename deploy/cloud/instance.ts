@@ -5,6 +5,8 @@ import { closeSync, openSync } from 'node:fs';
 export interface Ended {
   code: number | null;
   signal: NodeJS.Signals | null;
+  /** Why it could not be started at all. */
+  problem?: string;
 }
 
 /**
@@ -42,7 +44,7 @@ export class InstanceProcess {
     this.#child.stdio[3]?.on('error', () => {});
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
-      this.#child.once('error', () => resolve({ code: null, signal: null }));
+      this.#child.once('error', ({ message }) => resolve({ code: null, signal: null, problem: message }));
       this.#child.once('exit', (code, signal) => {
         this.kill();
         resolve({ code, signal });

@@ -41,7 +41,7 @@ describe('hosts whose wall clocks are hours apart', () => {
     if (wallClocks.nudger === undefined && (wallClocks.analyzer ?? 0) >= 0) {
       // So it is true that the clocks differ: the job bears the time of who added it.
       const aheadMs = (job?.timestamp as number) - Date.now();
-      expect(Math.round(aheadMs / HOUR_MS) * HOUR_MS).toBe(wallClocks.analyzer ?? 0);
+      expect(Math.abs(aheadMs - (wallClocks.analyzer ?? 0))).toBeLessThan(HOUR_MS / 2);
     }
     await world.desire('missing', {});
     await world.advance(29);

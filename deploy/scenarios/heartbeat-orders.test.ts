@@ -279,6 +279,6 @@ test('three heartbeats, another DEA, an exit and a look in any order', async () 
       let at = 0;
       await run(chosen, (of) => (order[at++ % order.length] as number) % of);
     }),
-    { numRuns: 200 },
+    { numRuns: 120 },
   );
 });
