@@ -40,9 +40,12 @@ export class Audit {
     const byTime = (keys.slices * sinceMs) / policy.dropletsAnalysisMs;
     const perSlice = Number(droplets ?? 0) / keys.slices;
     const byRate = perSlice === 0 ? byTime : (auditRate * sinceMs) / 1000 / perSlice;
-    const count = Math.min(keys.slices, Math.floor(Math.min(byTime, byRate)));
+    const due = Math.min(byTime, byRate);
+    const count = Math.min(keys.slices, Math.floor(due));
     if (count < 1) return [];
-    await client.hset(keys.scan, 'audit_slice', (position + count) % keys.slices, 'audit_at', nowMs);
+    // What is left of the time counts for the next turn, unless it was enough for a whole round.
+    const leftMs = count === keys.slices ? 0 : Math.round((sinceMs * (due - count)) / due);
+    await client.hset(keys.scan, 'audit_slice', (position + count) % keys.slices, 'audit_at', nowMs - leftMs);
     if (position + count >= keys.slices) await this.#countDroplets();
     return Array.from({ length: count }, (_, n) => (position + n) % keys.slices).sort((a, b) => a - b);
   }

@@ -59,7 +59,10 @@ export class Looker {
         if (!isQuiet(decided)) found.push({ droplet, decided, nowMs });
       }
     }
-    const missed = await this.#notDue(found);
+    // Twice, as another analyzer may have taken one up between our reading its record and its due time.
+    const suspected = await this.#notDue(found);
+    const again = (await this.#decide(suspected)).filter(({ decided }) => !isQuiet(decided));
+    const missed = await this.#notDue(again);
     if (missed.length === 0) return;
     metrics.auditMisses.inc(missed.length);
     log.warn(

@@ -65,7 +65,12 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
 
 function open(where: Settings['redis'], extra: { enableAutoPipelining?: boolean }): RedisClient {
   const retry = (times: number) => Math.min(50 * times, RETRY_AT_MOST_MS);
-  const options = { maxRetriesPerRequest: null, retryStrategy: retry, keepAlive: 10_000, protocol: 2 } as const;
+  const options = {
+    maxRetriesPerRequest: null,
+    retryStrategy: retry,
+    keepAlive: 10_000,
+    protocol: 2,
+  } as const;
   switch (where?.kind) {
     case 'single':
       return new Redis(where.url, { ...options, ...extra });

@@ -60,6 +60,7 @@ for k = 2, #KEYS, 2 do
       redis.call('ZADD', KEYS[1], at, id)
       changed = changed + 1
     elseif ARGV[6] == '1' and #stored > 0 then
+      -- Also a change of the record: it says the same, but of a DEA that is there again.
       redis.call('HINCRBY', key, 'rev', 1)
       redis.call('ZADD', KEYS[1], at, id)
     end

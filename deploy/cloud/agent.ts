@@ -80,7 +80,7 @@ export class Agent {
       nats.subscribe(subject, { callback: (error) => void (error ?? this.heartbeat()) });
     }
     await nats.flush();
-    this.#every(heartbeatMs, () => this.heartbeat());
+    this.#timers.add(setInterval(() => this.heartbeat(), heartbeatMs));
     this.heartbeat();
   }
 
@@ -242,10 +242,6 @@ export class Agent {
       act();
     }, ms);
     this.#timers.add(timer);
-  }
-
-  #every(ms: number, act: () => void): void {
-    this.#timers.add(setInterval(act, ms));
   }
 }
 

@@ -24,7 +24,7 @@ export interface TrueInstance {
   /** As the last heartbeat that was sent listed it. */
   said?: Word;
   /** Its `droplet.exited`. */
-  exit?: { reason: string; atMs: number; takenIn: boolean };
+  exit?: { reason: string; atMs: number; takenIn?: boolean; lost?: boolean };
 }
 
 /** What a DEA needs of the world. */
@@ -37,15 +37,26 @@ export interface DeaWorld {
 /** A DEA that a test commands: it runs what it is told and says so in heartbeats when the world lets it. */
 export class Dea {
   readonly name: string;
-  /** A silent one sends nothing; what it runs goes on. */
-  alive = true;
   /** All that it ever ran. */
   readonly instances = new Map<string, TrueInstance>();
+  /** When it last fell silent (ms). */
+  silentMs = Number.NEGATIVE_INFINITY;
   readonly #world: DeaWorld;
+  #alive = true;
 
   constructor(name: string, world: DeaWorld) {
     this.name = name;
     this.#world = world;
+  }
+
+  /** A silent one sends nothing and hears nothing; what it runs goes on. */
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  set alive(alive: boolean) {
+    if (!alive) this.silentMs = this.#world.nowMs();
+    this.#alive = alive;
   }
 
   get size(): number {
@@ -105,16 +116,18 @@ export class Dea {
     if (reason === 'DEA_EVACUATION') this.turn(guid, 'EVACUATING');
     else instance.there = false;
     if (reason === 'CRASHED') this.run(instance.droplet, instance.index, instance.version, 'CRASHED');
-    instance.exit = { reason, atMs: this.#world.nowMs(), takenIn: false };
-    this.sayExited(instance, reason, crashTimestampS);
+    const said = this.sayExited(instance, reason, crashTimestampS);
+    // One that is lost takes nothing back of what was told before.
+    if (said || instance.exit === undefined)
+      instance.exit = { reason, atMs: this.#world.nowMs(), lost: !said };
   }
 
-  /** `droplet.exited`; of an instance that nobody runs too. */
+  /** `droplet.exited`; of an instance that nobody runs too. @returns whether it was said at all */
   sayExited(
     { droplet, version, guid, index }: Pick<TrueInstance, 'droplet' | 'version' | 'guid' | 'index'>,
     reason: string,
     crashTimestampS = Math.floor(this.#world.nowMs() / 1000),
-  ): void {
+  ): boolean {
     const exited = {
       cc_partition: 'default',
       droplet,
@@ -126,7 +139,7 @@ export class Dea {
       exit_description: '',
       ...(reason === 'CRASHED' ? { crash_timestamp: crashTimestampS } : {}),
     };
-    this.#publish(SUBJECTS.exited, exited);
+    return this.alive && this.#publish(SUBJECTS.exited, exited);
   }
 
   /** `dea.shutdown` */
@@ -156,7 +169,8 @@ export class Dea {
     for (const [guid, instance] of this.instances) {
       if (heard && instance.said !== undefined) instance.heard = instance.said;
       delete instance.said;
-      if (instance.exit !== undefined && heard) instance.exit.takenIn = true;
+      const { exit } = instance;
+      if (exit !== undefined && !exit.takenIn && !exit.lost) exit[heard ? 'takenIn' : 'lost'] = true;
       if (!instance.there && instance.heard === undefined) this.instances.delete(guid);
     }
   }

@@ -44,7 +44,13 @@ test('dry_run: everything is decided and logged, and nothing is said', async () 
   await end(world, first, 'CRASHED');
   await world.desire('app', { state: 'STOPPED' });
   expect(world.sent).toEqual([]);
-  expect((await world.decisions('app')).map(({ kind }) => kind)).toEqual(['start', 'sent', 'stop', 'sent']);
+  const log = await world.decisions('app');
+  expect(log.map(({ kind }) => kind).filter((kind) => ['start', 'stop', 'sent'].includes(kind))).toEqual([
+    'start',
+    'sent',
+    'stop',
+    'sent',
+  ]);
   expect(world.logged('dry_run')).toHaveLength(2);
   const nudger = world.running.find(({ name }) => name === 'nudger');
   expect(await metricValue(nudger!.context.metrics, 'hm_messages_sent_total')).toBe(0);

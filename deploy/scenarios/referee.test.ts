@@ -65,18 +65,22 @@ describe('a start', () => {
     expect(start(0)).toEqual([]);
   });
 
-  test('of a slot that is live is not, until droplet_lost after it was heard, and while its DEA lives never', () => {
-    dea.run('a', 0, 'v');
+  test('of a slot that is live is not, until droplet_lost after it was heard', () => {
+    const guid = dea.run('a', 0, 'v');
     heard();
-    expect(start(0, { v: 1 })).toEqual(['start of a live slot (g2)']);
+    expect(start(0, { v: 1 })).toEqual([`start of a live slot (${guid})`]);
     dea.alive = false;
     nowMs += 30_000;
-    expect(start(0, { v: 1 })).toContain('start of a live slot (g2)');
+    expect(start(0, { v: 1 })).toContain(`start of a live slot (${guid})`);
     nowMs += 31_000;
     expect(start(0)).toEqual([]);
-    dea.alive = true;
-    nowMs += 31_000;
-    expect(start(0)).toEqual(['start of a slot that runs (g2)']);
+  });
+
+  test('of a slot that runs on a DEA that did not fall silent is not, however long it was not heard', () => {
+    const guid = dea.run('a', 0, 'v');
+    heard();
+    nowMs += 100_000;
+    expect(start(0)).toEqual([`start of a slot that runs (${guid})`]);
   });
 
   test('of a slot whose instance exited is right', () => {

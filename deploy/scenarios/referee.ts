@@ -33,8 +33,8 @@ export class Referee {
     this.#truth = truth;
   }
 
-  /** What was heard until now is lost, to whom it may concern. */
-  redisLostItsData(): void {
+  /** What was heard until now will not be known any more. */
+  redisLosesItsData(): void {
     this.#forgotMs = this.#truth.nowMs();
   }
 
@@ -120,10 +120,10 @@ export class Referee {
     const stays = all.some(
       (other) =>
         other !== victim &&
-        other.there &&
-        other.state === 'RUNNING' &&
         other.version === victim.version &&
-        other.index === victim.index,
+        other.index === victim.index &&
+        // As far as can be known: its host may just have died.
+        this.#possible(other).includes('RUNNING'),
     );
     if (!stays) yield 'stop of a healthy instance';
   }
@@ -161,7 +161,7 @@ export class Referee {
   #possible(instance: TrueInstance): string[] {
     const { heard, said, exit } = instance;
     const words = said === undefined ? [heard] : [heard, said];
-    const exits = exit === undefined || exit.takenIn ? [exit] : [undefined, exit];
+    const exits = exit?.lost ? [undefined] : exit === undefined || exit.takenIn ? [exit] : [undefined, exit];
     return words.flatMap((word) => exits.map((one) => this.#standing(word, one)));
   }
 
@@ -175,7 +175,13 @@ export class Referee {
 
   #runsAndWasReported({ dea, there, state, heard, exit }: TrueInstance): boolean {
     return (
-      dea.alive && there && heard !== undefined && exit === undefined && isLive(state) && isLive(heard.state)
+      dea.alive &&
+      (heard?.atMs ?? 0) > dea.silentMs &&
+      there &&
+      heard !== undefined &&
+      exit === undefined &&
+      isLive(state) &&
+      isLive(heard.state)
     );
   }
 }

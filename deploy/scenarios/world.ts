@@ -168,8 +168,9 @@ export class World {
 
   /** Redis is empty all of a sudden. */
   async loseRedisData(): Promise<void> {
+    this.referee.redisLosesItsData();
+    this.clock.advance(1);
     await this.store.client.flushall();
-    this.referee.redisLostItsData();
   }
 
   /** The controller wants this app so; it says `droplet.updated` unless `quietly`. */
@@ -188,11 +189,16 @@ export class World {
     if (!quietly) await this.updated(droplet);
   }
 
+  /** An app as the controller has it now. */
+  app(droplet: string): FakeApp | undefined {
+    return this.#apps.get(droplet);
+  }
+
   /** The controller says `droplet.updated`. */
   async updated(droplet: string): Promise<void> {
     // The pass that counts is one that begins after the update: as in life, some time is between them.
     await this.rest.hold('sync');
-    this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
+    if (this.bus.connected()) this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
     await this.#flush();
     this.clock.advance(1);
     await this.rest.release('sync');
@@ -366,8 +372,9 @@ export class World {
     this.referee.check(sent);
     if (!this.#options.obedient) return;
     const { droplet, index, instance, message } = sent;
-    if (sent.kind === 'stop') for (const dea of this.deas.values()) dea.end(instance as string, 'STOPPED');
-    else this.#leastLoaded()?.run(droplet, index as number, message.version as string);
+    if (sent.kind === 'stop') {
+      for (const dea of this.deas.values()) if (dea.alive) dea.end(instance as string, 'STOPPED');
+    } else this.#leastLoaded()?.run(droplet, index as number, message.version as string);
   }
 
   #leastLoaded(): Dea | undefined {

@@ -1,0 +1,115 @@
+import { beforeEach, expect, test } from 'vitest';
+import type { Droplet } from '../common/droplet.ts';
+import { PIECES } from '../common/schema.ts';
+import { useRedis } from '../common/testing/context.ts';
+import { Audit } from './audit.ts';
+import type { Decided } from './decide/decide.ts';
+import type { Looker } from './look.ts';
+
+const SLICES = 8;
+const of = useRedis({ settings: { slices: SLICES } });
+const EVERY_MS = 20_000;
+let audited: string[];
+
+beforeEach(() => {
+  audited = [];
+});
+
+/** On a looker that only notes what it is to look at. */
+function audit(auditRate = 1_000_000): Audit {
+  const { redis, clock, settings } = of.context;
+  const looker = {
+    audit: async (ids: string[], seen: (...args: unknown[]) => void) => {
+      for (const id of ids) {
+        audited.push(id);
+        const droplet = {
+          id,
+          instances: [],
+          exits: [],
+          slots: new Map(),
+          stops: new Map(),
+        } as unknown as Droplet;
+        seen(droplet, { slots: new Map(), stops: new Map() } as unknown as Decided, new Map(), clock.now());
+      }
+    },
+  } as unknown as Looker;
+  const policy = { ...settings.policy, dropletsAnalysisMs: EVERY_MS };
+  return new Audit({ redis, clock, policy, looker, auditRate });
+}
+const all = Array.from({ length: SLICES }, (_, slice) => slice);
+
+test('the first turn is a whole round', async () => {
+  expect(await audit().next()).toEqual(all);
+  expect(await audit().next()).toEqual([]);
+});
+
+test('a round takes droplets_analysis, whoever goes on with it', async () => {
+  await audit().next();
+  const turns: number[][] = [];
+  for (let turn = 0; turn < 8; turn++) {
+    of.context.clock.advance(EVERY_MS / SLICES);
+    turns.push(await audit().next());
+  }
+  expect(turns).toEqual(all.map((slice) => [slice]));
+});
+
+test('turns that come seldom have more slices, around the end too, none twice', async () => {
+  await audit().next();
+  of.context.clock.advance((6 * EVERY_MS) / SLICES);
+  expect(await audit().next()).toEqual([0, 1, 2, 3, 4, 5]);
+  of.context.clock.advance((4 * EVERY_MS) / SLICES);
+  expect(await audit().next()).toEqual([0, 1, 6, 7]);
+  of.context.clock.advance(10 * EVERY_MS);
+  expect(await audit().next()).toEqual(all);
+});
+
+test('time that is not enough for a slice is not lost', async () => {
+  await audit().next();
+  const step = EVERY_MS / SLICES / 4;
+  const turns: number[][] = [];
+  for (let turn = 0; turn < 8; turn++) {
+    of.context.clock.advance(step);
+    turns.push(await audit().next());
+  }
+  expect(turns.filter((slices) => slices.length > 0)).toEqual([[0], [1]]);
+});
+
+test('time that is more than enough for some slices counts for the next ones', async () => {
+  await audit().next();
+  let slices = 0;
+  for (let turn = 0; turn < 10; turn++) {
+    of.context.clock.advance((1.95 * EVERY_MS) / SLICES);
+    slices += (await audit().next()).length;
+  }
+  expect(slices).toBe(19);
+});
+
+test('a large fleet is gone through more slowly: audit_rate droplets a second', async () => {
+  const { client, keys } = of.context.redis;
+  await client.hset(keys.scan, { audit_slice: 0, audit_at: of.context.clock.now(), droplets: 8000 });
+  of.context.clock.advance(EVERY_MS);
+  // 100 a second in 20 s are two slices of a thousand.
+  expect(await audit(100).next()).toEqual([0, 1]);
+});
+
+test('the fleet is counted once a round', async () => {
+  const { client, keys } = of.context.redis;
+  for (const slice of all) await client.hset(keys.summary(slice), 'droplets', 10 + slice);
+  await audit().next();
+  expect(await client.hget(keys.scan, 'droplets')).toBe(
+    String(all.reduce((sum, slice) => sum + 10 + slice, 0)),
+  );
+});
+
+test('a slice is audited whole, and its totals are stored', async () => {
+  const { client, keys } = of.context.redis;
+  const ids = Array.from({ length: 300 }, (_, n) => `app-${n}`);
+  for (const id of ids) await client.hset(keys.indexOf(id), id, '');
+  await client.hset(keys.summary(3), 'droplets', 99_999);
+  await audit().slice(3);
+  const expected = ids.filter((id) => keys.sliceOf(id) === 3);
+  expect([...audited].sort()).toEqual([...expected].sort());
+  expect(new Set(expected.map((id) => keys.indexOf(id))).size).toBeLessThanOrEqual(PIECES);
+  expect(await client.hget(keys.summary(3), 'droplets')).toBe(String(expected.length));
+  expect(await client.exists(keys.summary(4))).toBe(0);
+});

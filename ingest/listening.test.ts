@@ -1,0 +1,156 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Bus } from '../common/bus.ts';
+import { Lifecycle } from '../common/lifecycle.ts';
+import { useRedis } from '../common/testing/context.ts';
+import { Listening } from './listening.ts';
+
+const of = useRedis();
+const LOST = 30_000;
+const GAP = LOST / 3;
+
+/** NATS as far as an ingestor that listens has to do with it. */
+class FakeBus {
+  readonly published: string[] = [];
+  readonly answering = new Set<string>();
+  isConnected = true;
+  flush: () => Promise<void> = async () => undefined;
+
+  asBus(): Bus {
+    return {
+      connected: () => this.isConnected,
+      flush: () => this.flush(),
+      publish: (subject: string) => void this.published.push(subject),
+      subscribe: (subject: string) => void this.answering.add(subject),
+      answers: async (subject: string) => this.answering.has(subject),
+    } as unknown as Bus;
+  }
+}
+
+let bus: FakeBus;
+let lifecycle: Lifecycle;
+
+beforeEach(() => {
+  bus = new FakeBus();
+  lifecycle = new Lifecycle();
+  of.context.lines.length = 0;
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await lifecycle.stop();
+});
+
+function listening(id: string): Listening {
+  const { redis, clock, log } = of.context;
+  return new Listening({ id, bus: bus.asBus(), redis, clock, log, lifecycle, dropletLostMs: LOST });
+}
+const stored = () => of.context.redis.client.hgetall(of.context.redis.keys.listening);
+const ingestors = () => of.context.redis.client.zrange(of.context.redis.keys.ingestors, '0', '-1');
+
+describe('an ingestor', () => {
+  test('that begins to listen says so, and asks all DEAs for a heartbeat', async () => {
+    await listening('a').start();
+    const nowMs = of.context.clock.now();
+    expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
+    expect(bus.published).toEqual(['healthmanager.start']);
+    expect(bus.answering).toEqual(new Set(['healthmanager.ingestor.a']));
+  });
+
+  test('that goes on says so, and asks nobody', async () => {
+    const since = of.context.clock.now();
+    const a = listening('a');
+    await a.start();
+    of.context.clock.advance(GAP);
+    await a.say();
+    expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
+    expect(bus.published).toHaveLength(1);
+  });
+
+  test('that joins others asks nobody', async () => {
+    await listening('a').start();
+    of.context.clock.advance(1000);
+    await listening('b').start();
+    expect(bus.published).toHaveLength(1);
+    expect(await ingestors()).toEqual(['a', 'b']);
+  });
+
+  test('that was cut off for longer than a gap begins anew', async () => {
+    const a = listening('a');
+    await a.start();
+    bus.isConnected = false;
+    const since = of.context.clock.advance(GAP + 1);
+    await a.say();
+    expect((await stored()).until).not.toBe(`${since}`);
+    bus.isConnected = true;
+    await a.say();
+    expect(await stored()).toEqual({ since: `${since}`, until: `${since}` });
+    expect(bus.published).toHaveLength(2);
+  });
+
+  test('says nothing that no round trip to NATS has proved', async () => {
+    const a = listening('a');
+    bus.flush = () => Promise.reject(new Error('connection lost'));
+    await a.start();
+    expect(await stored()).toEqual({});
+    bus.flush = async () => undefined;
+    await a.say();
+    expect(await stored()).toMatchObject({ since: `${of.context.clock.now()}` });
+  });
+
+  test('that stops signs off', async () => {
+    await listening('a').start();
+    await lifecycle.stop();
+    expect(await ingestors()).toEqual([]);
+  });
+});
+
+describe('another ingestor that falls silent', () => {
+  test('and does not answer is gone: it lost nothing that the others did not get', async () => {
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'killed');
+    const a = listening('a');
+    await a.start();
+    expect(await ingestors()).toContain('killed');
+    of.context.clock.advance(GAP / 3 + 1);
+    await a.say();
+    expect(await ingestors()).toEqual(['a']);
+  });
+
+  test('and still answers swallows what it is given: it stays', async () => {
+    bus.answering.add('healthmanager.ingestor.stopped');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'stopped');
+    const a = listening('a');
+    await a.start();
+    of.context.clock.advance(GAP - 1);
+    await a.say();
+    expect(await ingestors()).toEqual(['stopped', 'a']);
+  });
+});
+
+describe('news', () => {
+  test('is what comes to a process that runs', async () => {
+    expect(listening('a').isNews()).toBe(true);
+  });
+
+  test('is not what waited while it was stopped, until a round trip to NATS', async () => {
+    const a = listening('a');
+    let arrived: () => void = () => undefined;
+    bus.flush = () => new Promise((resolve) => (arrived = resolve));
+    const now = performance.now();
+    const watch = vi.spyOn(performance, 'now').mockReturnValue(now + GAP - 1);
+    expect(a.isNews()).toBe(true);
+    watch.mockReturnValue(now + GAP + 1000);
+    expect(a.isNews()).toBe(false);
+    expect(a.isNews()).toBe(false);
+    expect(of.context.lines.filter(({ event }) => event === 'stalled')).toHaveLength(1);
+    arrived();
+    await expect.poll(() => a.isNews()).toBe(true);
+  });
+
+  test('comes again when the connection is lost, and with it all that waited', async () => {
+    const a = listening('a');
+    bus.flush = () => Promise.reject(new Error('connection lost'));
+    const now = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(now + GAP + 1000);
+    expect(a.isNews()).toBe(false);
+    await vi.waitFor(() => expect(a.isNews()).toBe(true));
+  });
+});
