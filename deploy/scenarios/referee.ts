@@ -169,7 +169,8 @@ export class Referee {
     const { dropletLostMs } = this.#truth;
     if (word === undefined || word.atMs <= this.#forgotMs) return 'NONE';
     if (this.#truth.nowMs() - word.atMs > dropletLostMs) return 'NONE';
-    if (exit === undefined || word.atMs > exit.atMs + 2 * dropletLostMs) return word.state;
+    if (exit === undefined || exit.atMs <= this.#forgotMs) return word.state;
+    if (word.atMs > exit.atMs + 2 * dropletLostMs) return word.state;
     return exit.reason === 'DEA_EVACUATION' ? 'EVACUATING' : 'NONE';
   }
 
