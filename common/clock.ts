@@ -3,8 +3,8 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { RedisConnections } from './redis.ts';
 
 /**
- * The one clock of the deployment: Redis's (policy: times of different hosts are never compared).
- * A host whose wall clock jumps changes nothing.
+ * The one clock of the deployment: Redis's (policy: times of different hosts are never compared), kept from
+ * going back when Redis moves to another host. A host whose wall clock jumps changes nothing.
  */
 export interface Clock {
   /** Epoch milliseconds on Redis's clock. */
@@ -22,13 +22,13 @@ const SAMPLES = 5;
  * @returns when the first measurement is done: waits while Redis is away
  */
 export async function startClock(redis: RedisConnections, lifecycle: Lifecycle): Promise<Clock> {
-  let offsetMs = await measure(redis);
+  let offsetMs = await measure(redis, undefined);
   let measuring = false;
   const remeasure = async () => {
     if (measuring) return;
     measuring = true;
     try {
-      offsetMs = await measure(redis);
+      offsetMs = await measure(redis, offsetMs);
     } finally {
       measuring = false;
     }
@@ -45,18 +45,16 @@ export async function startClock(redis: RedisConnections, lifecycle: Lifecycle):
   return { now: () => Math.floor(performance.now() + offsetMs) };
 }
 
-async function measure(redis: RedisConnections): Promise<number> {
+async function measure(redis: RedisConnections, knownOffsetMs: number | undefined): Promise<number> {
   let best = { roundTripMs: Number.POSITIVE_INFINITY, offsetMs: 0 };
   for (let i = 0; i < SAMPLES; i++) {
     const before = performance.now();
-    const [seconds, micros] = (await redis.scripts.time([redis.keys.listening], [])).map(Number) as [
-      number,
-      number,
-    ];
+    const own = knownOffsetMs === undefined ? '' : before + knownOffsetMs;
+    const atMs = Number(await redis.scripts.time([redis.keys.clock], [own]));
     const after = performance.now();
     const roundTripMs = after - before;
     if (roundTripMs < best.roundTripMs) {
-      best = { roundTripMs, offsetMs: seconds * 1000 + micros / 1000 - (before + after) / 2 };
+      best = { roundTripMs, offsetMs: atMs - (before + after) / 2 };
     }
   }
   return best.offsetMs;

@@ -125,8 +125,9 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
     const ended = exits.get(guid);
     if (ended !== undefined && ended.reason !== 'DEA_EVACUATION') continue;
     if (lastListedMs !== undefined) add('unlisted', lastListedMs, instance, { state });
-    else if (nowMs - heardMs(instance, deas) > policy.dropletLostMs) {
-      add('silent', deas.get(dea)?.heardMs ?? firstHeardMs, instance, { state });
+    // Of a DEA that is forgotten nobody knows any more when it was heard.
+    else if (deas.has(dea) && nowMs - heardMs(instance, deas) > policy.dropletLostMs) {
+      add('silent', heardMs(instance, deas), instance, { state });
     }
   }
   for (const { indices } of groups.values()) indices?.sort((a, b) => a - b);

@@ -7,7 +7,7 @@ import { isGivenUp } from './policy/flapping.ts';
 import { updateRequired } from './policy/holds.ts';
 import { heardMs } from './policy/liveness.ts';
 import { type Sight, see } from './policy/sight.ts';
-import { hasHadItsTimeMs, wantedIndices } from './policy/wanted.ts';
+import { hasHadItsTimeMs, notDesiredSinceMs, wantedIndices } from './policy/wanted.ts';
 
 export interface Present {
   /** How many indices are wanted, and how many of these have a live RUNNING instance. */
@@ -58,7 +58,7 @@ function holdsOf({ droplet, holds }: Sight): HoldName[] {
     ['desired_unavailable', holds.desiredUnavailable],
     ['actual_not_fresh', holds.actualNotFresh],
     ['mass_loss', late],
-    ['mass_delete', holds.massDelete && (droplet.goneMs !== undefined || droplet.desired === undefined)],
+    ['mass_delete', holds.massDelete && notDesiredSinceMs(droplet) !== undefined],
   ];
   return on.filter(([, is]) => is).map(([name]) => name);
 }
@@ -92,7 +92,7 @@ function absent(
   const { droplet, now, settings } = sight;
   if (slot !== undefined && isGivenUp(slot, now, settings)) {
     const untilMs = (slot.lastCrashMs ?? now) + settings.flappingTimeoutMs;
-    const text = `${crashesText(sight, slot)}; no start until the app is changed, or ${at(untilMs, now, times)}`;
+    const text = `${crashesText(sight, slot)}; unless the app is changed, no start before ${times.at(untilMs)} (in ${inWords(untilMs - now)})`;
     return { state: 'GIVEN UP', text };
   }
   const state = slot?.flapping ? 'FLAPPING' : 'MISSING';
@@ -131,19 +131,26 @@ function startText(
 function otherPresent(sight: Sight, instance: Instance): { text: string; tone: Tone } {
   const { droplet, deas, now, settings } = sight;
   const stop = droplet.stops.get(instance.guid);
-  const heard = now - heardMs(instance, deas);
   if (stop !== undefined) return { text: stopText(sight, stop), tone: 'action' };
-  const exit = sight.exits.get(instance.guid);
-  if (exit !== undefined) return { text: `${exit.reason}, ${inWords(now - exit.atMs)} ago`, tone: 'plain' };
-  if (instance.lastListedMs !== undefined) {
-    return { text: 'its DEA lists it no more', tone: instance.state === 'CRASHED' ? 'plain' : 'trouble' };
-  }
-  if (instance.state === 'CRASHED') return { text: 'its DEA still lists it', tone: 'plain' };
-  if (heard > settings.dropletLostMs) return { text: 'its DEA is silent', tone: 'trouble' };
+  // An exit says nothing of an instance that is heard long after it, or that only announced that it leaves.
   const counts = sight.standings.get(instance);
-  if (counts === undefined) return { text: 'counts as not running', tone: 'plain' };
   if (counts === 'EVACUATING') return { text: 'leaves when its place is filled', tone: 'action' };
-  return { text: 'surplus, not to be stopped yet', tone: 'action' };
+  if (counts !== undefined) return { text: 'surplus, not to be stopped yet', tone: 'action' };
+  const exit = sight.exits.get(instance.guid);
+  if (exit !== undefined) {
+    return { text: `ended ${inWords(now - exit.atMs)} ago (${exit.reason})`, tone: 'plain' };
+  }
+  const { state, index, lastListedMs } = instance;
+  if (state === 'CRASHED') {
+    const lists = lastListedMs === undefined ? 'its DEA still lists it' : 'its DEA lists it no more';
+    return { text: `the record of a crash; ${lists}`, tone: 'plain' };
+  }
+  // Whose place is filled, or not wanted, is missed by nobody.
+  const isMissed = index < wantedIndices(droplet) && !sight.live.has(index);
+  const tone = isMissed ? 'trouble' : 'plain';
+  if (lastListedMs !== undefined) return { text: 'its DEA lists it no more', tone };
+  if (now - heardMs(instance, deas) > settings.dropletLostMs) return { text: 'its DEA is silent', tone };
+  return { text: 'counts as not running', tone };
 }
 
 function stopText({ droplet, now }: Sight, stop: PendingStop): string {

@@ -66,7 +66,7 @@ export function sentence(fact: Fact, told: Told, options: StoryOptions): { text:
     case 'seen':
       return say('plain', 'first heard of');
     case 'heard':
-      return heard(fact, who);
+      return heard(fact, who, told);
     case 'unlisted':
       return say(
         'trouble',
@@ -155,7 +155,7 @@ function start(fact: Fact, who: string, options: StoryOptions) {
 }
 
 function lastHeard(fact: Fact, { times }: StoryOptions): string {
-  if (fact.heardMs === undefined) return 'no instance of it is known';
+  if (fact.heardMs === undefined) return 'no instance is known';
   const before = `${inWords(fact.atMs - fact.heardMs)} before`;
   const state = fact.state === 'RUNNING' ? '' : ` as ${fact.state}`;
   return `last heard${state} on ${fact.dea} at ${times.at(fact.heardMs)}, ${before}`;
@@ -243,8 +243,14 @@ function up(fact: Fact, who: string, told: Told) {
   return say('good', `${who} ${what} on ${fact.dea}${now}${fact.again ? '' : after}`);
 }
 
-function heard(fact: Fact, who: string) {
+function heard(fact: Fact, who: string, told: Told) {
   if (fact.state === 'CRASHED') return say('plain', `${fact.dea} first listed ${who} as CRASHED`);
+  // The analyzer has yet to look and to log it.
+  const [index, ...more] = fact.indices ?? [];
+  const { now: state } = fact;
+  if (index !== undefined && more.length === 0 && state !== undefined) {
+    if (told.sentMs.has(`${index} ${fact.version}`)) return up({ ...fact, index, state }, who, told);
+  }
   return say(
     'plain',
     `${who} first heard on ${fact.dea}${fact.now === undefined ? '' : ` (${fact.now} now)`}`,

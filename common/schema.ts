@@ -37,6 +37,7 @@ export interface Keys {
   scan: string;
   counters: string;
   layout: string;
+  clock: string;
   queuePrefix: string;
 }
 
@@ -94,6 +95,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     scan: `${prefix}:{fleet}:scan`,
     counters: `${prefix}:{fleet}:counters`,
     layout: `${prefix}:{fleet}:layout`,
+    clock: `${prefix}:{fleet}:clock`,
     queuePrefix: `${prefix}:{queues}`,
   };
 }
@@ -295,6 +297,15 @@ export const SCHEMA: readonly SchemaEntry[] = [
     holds: 'version of this layout, slices',
     writer: 'the first process',
     readers: 'every process at start',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:clock',
+    type: 'hash',
+    holds:
+      "last: the time when it was last asked for (ms); ahead: what is added to this Redis's clock, as an earlier one was ahead of it (ms)",
+    writer: 'every process',
+    readers: 'every process',
     life: 'for ever',
   },
   {

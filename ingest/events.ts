@@ -52,3 +52,16 @@ async function tell({ client, keys }: RedisConnections, kind: EventKind, droplet
     droplet,
   );
 }
+
+/**
+ * Stores that a DEA said it would leave. Its digest goes, so that a heartbeat of a DEA that stays after all is stored
+ * whole, and takes the mark away.
+ */
+export async function storeShutdown(
+  { client, keys }: RedisConnections,
+  clock: Clock,
+  dea: string,
+): Promise<void> {
+  await client.hset(keys.deasShutdown, dea, clock.now());
+  await client.hdel(keys.deasDigest, dea);
+}

@@ -6,7 +6,7 @@ import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues.ts';
 import { QUEUE_GROUPS, SUBJECTS } from '../common/subjects.ts';
 import { requestSync } from '../common/sync-request.ts';
-import { storeExit, storeUpdate } from './events.ts';
+import { storeExit, storeShutdown, storeUpdate } from './events.ts';
 import { HeartbeatIntake } from './heartbeats.ts';
 import { Listening } from './listening.ts';
 import { ingestMetrics } from './metrics.ts';
@@ -101,7 +101,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
       const parsed = parseShutdown(data);
       if ('reject' in parsed) return rejected(SUBJECTS.shutdown, parsed.reject);
       metrics.shutdowns.inc();
-      handle(SUBJECTS.shutdown, redis.client.hset(redis.keys.deasShutdown, parsed.ok.dea, clock.now()));
+      handle(SUBJECTS.shutdown, storeShutdown(redis, clock, parsed.ok.dea));
     }),
   ];
   // First of all steps of the stop: no new messages, and all that came is handed over.

@@ -96,6 +96,7 @@ function decideInFull(
   const stops = decideStops(scene);
   const { slots, changed: slotsChanged } = scene.slots.result();
   const forgottenExits = exitsToForget(scene, events.handledExits);
+  const forgottenInstances = instancesToForget(scene, forgottenExits);
   const decided = {
     decisions: scene.decisions,
     slots,
@@ -103,10 +104,10 @@ function decideInFull(
     handledExits: events.handledExits,
     handledUpdateMs: droplet.updatedMs,
     outcomesToForget: outcomesToForget(scene, slots, stops),
-    instancesToForget: instancesToForget(scene, forgottenExits),
+    instancesToForget: forgottenInstances,
     exitsToForget: forgottenExits,
     ensure: scene.ensure,
-    remove: isToBeRemoved(scene),
+    remove: isToBeRemoved(scene, forgottenInstances),
   };
   const changed =
     slotsChanged ||

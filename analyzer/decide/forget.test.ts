@@ -50,7 +50,7 @@ describe('a droplet is removed', () => {
     const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
     const silent = look(d, {}, deas({ 'dea-1': { heardMs: NOW - 5 * LOST } }));
     expect(silent.remove).toBe(false);
-    expect(silent.lookAgainMs).toBe(NOW + 5 * LOST + 1);
+    expect(silent.lookAgainMs).toBe(NOW + 4 * LOST + 1);
     expect(look(d, {}, deas({ 'dea-1': undefined })).remove).toBe(true);
   });
 
@@ -88,11 +88,12 @@ describe('instances', () => {
     expect(forgets(d, deas({ 'dea-1': undefined }))).toEqual(['a']);
   });
 
-  it('are looked at again when the DEA that was lost with them will have been forgotten', () => {
+  it('go before the DEA that was lost with them is forgotten', () => {
     const d = droplet({ desired: desired({ state: 'STOPPED' }), instances: [alive] });
     const lookOf = (agoMs: number) => look(d, {}, deas({ 'dea-1': { heardMs: NOW - agoMs } })).lookAgainMs;
-    expect(lookOf(2 * LOST)).toBe(NOW + 8 * LOST + 1);
-    expect(lookOf(11 * LOST)).toBe(NOW + LOST);
+    expect(lookOf(2 * LOST)).toBe(NOW + 7 * LOST + 1);
+    expect(forgets(d, deas({ 'dea-1': { heardMs: NOW - 9 * LOST } }))).toEqual([]);
+    expect(forgets(d, deas({ 'dea-1': { heardMs: NOW - 9 * LOST - 1 } }))).toEqual(['a']);
   });
 });
 

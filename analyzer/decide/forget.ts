@@ -1,5 +1,6 @@
 /** Clean-up: what can matter no more. */
 import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
+import { heardMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { Scene } from './scene.ts';
 
@@ -17,32 +18,28 @@ export function instancesToForget(scene: Scene, forgottenExits: readonly string[
   for (const instance of droplet.instances) {
     if (isStarting && exits.has(instance.guid) && !forgottenExits.includes(instance.guid)) continue;
     const atMs = forgetInstanceAtMs(scene, instance);
-    if (atMs === undefined) continue;
     if (now >= atMs) guids.push(instance.guid);
-    else scene.look(atMs);
+    else if (Number.isFinite(atMs)) scene.look(atMs);
   }
   return guids;
 }
 
 /**
- * Never while a DEA that is known lists it: when that DEA is heard again with the same list, nothing is written,
- * and the record must still have the instance.
+ * Never while a DEA that is heard lists it: its next heartbeat, equal to the last one, writes nothing. One that was
+ * silent for long writes all that it lists when it is back, so what it listed before may go; and it goes before the
+ * DEA itself is forgotten, or an instance that is no more would be live again with the DEA.
  */
-function forgetInstanceAtMs(scene: Scene, instance: Instance): number | undefined {
-  const { deas, holds, now, settings } = scene.sight;
-  const { state, lastListedMs, dea, firstHeardMs } = instance;
+function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
+  const { deas, holds, now, settings } = sight;
+  const { state, lastListedMs, dea } = instance;
   if (lastListedMs !== undefined) {
     return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
   }
-  const heard = deas.get(dea)?.heardMs;
-  if (heard !== undefined) {
-    const goneMs = heard + DEA_FORGOTTEN * settings.dropletLostMs + 1;
-    if (now - heard > settings.dropletLostMs) scene.look(Math.max(goneMs, now + settings.dropletLostMs));
-    return undefined;
-  }
   // What `mass_loss` holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
   if (holds.massLossDeas.has(dea)) return now + settings.dropletGcMs;
-  return firstHeardMs + DEA_FORGOTTEN * settings.dropletLostMs + 1;
+  const heard = heardMs(instance, deas);
+  if (deas.has(dea) && now - heard <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
+  return heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
 }
 
 /** Exits that have been taken into account and that no heartbeat can contradict any more. */
@@ -89,8 +86,12 @@ export function outcomesToForget(
   return [...sight.droplet.outcomes.keys()].filter((id) => !needed.has(id));
 }
 
-/** Whether the droplet is out of the desired state for long enough, with nothing running, to be removed. */
-export function isToBeRemoved(scene: Scene): boolean {
+/**
+ * Whether the droplet is out of the desired state for long enough, with nothing running, to be removed.
+ *
+ * @param forgotten guids of the instances that are forgotten now
+ */
+export function isToBeRemoved(scene: Scene, forgotten: readonly string[]): boolean {
   const { droplet, holds, now, settings, standings } = scene.sight;
   const since = notDesiredSinceMs(droplet);
   if (since === undefined) return false;
@@ -100,7 +101,7 @@ export function isToBeRemoved(scene: Scene): boolean {
   if (
     holds.massDelete ||
     !missedByPass(droplet, holds) ||
-    droplet.instances.some((i) => mayReturn(scene, i))
+    droplet.instances.some((i) => !forgotten.includes(i.guid) && mayReturn(scene, i))
   ) {
     scene.look(now + settings.dropletGcMs);
     return false;

@@ -141,14 +141,18 @@ function exitSince({ sight }: Scene, index: number, sentMs: number): Exit | unde
   );
 }
 
-/** Whether an instance was first heard at the slot after then. A CRASHED one is the trace of the one before. */
+/**
+ * Whether an instance that came of a start sent then was heard at the slot. A CRASHED one is the trace of the one
+ * before; and one whose exit was known when the start was sent is what it replaces, however late its heartbeat came.
+ */
 function wasHeardSince({ sight }: Scene, index: number, sentMs: number): boolean {
   const { instances, desired } = sight.droplet;
   return instances.some(
-    ({ state, version, index: at, firstHeardMs }) =>
+    ({ guid, state, version, index: at, firstHeardMs }) =>
       at === index &&
       version === desired?.version &&
       firstHeardMs > sentMs &&
-      (state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING'),
+      (state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING') &&
+      (sight.exits.get(guid)?.atMs ?? Number.POSITIVE_INFINITY) > sentMs,
   );
 }

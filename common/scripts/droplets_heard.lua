@@ -10,6 +10,8 @@
 --
 -- With a fence (another heartbeat of this DEA was begun and not finished) the record remembers the time, and
 -- a write of an older heartbeat that is still on its way is ignored. Repeatable and, by the fence, reorderable.
+-- No write is on its way for so long.
+local FENCE_STANDS_MS = 3600000
 local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
 local changed, arg = 0, 7
 for k = 2, #KEYS, 2 do
@@ -46,6 +48,8 @@ for k = 2, #KEYS, 2 do
     end
     if fence then
       redis.call('HSET', key, 'fence:' .. dea, at)
+    elseif fenced and tonumber(at) - fenced > FENCE_STANDS_MS then
+      redis.call('HDEL', key, 'fence:' .. dea)
     end
     -- A record that there was only a fence for would have no revision and no place in the index.
     if #set > 0 or (fence and #stored == 0) then

@@ -27,7 +27,7 @@ export interface Scripts {
   forget(keys: string[], args: Argument[]): Promise<number>;
   settle(keys: string[], args: Argument[]): Promise<number>;
   listening(keys: string[], args: Argument[]): Promise<string>;
-  time(keys: string[], args: Argument[]): Promise<string[]>;
+  time(keys: string[], args: Argument[]): Promise<string>;
   fence(keys: string[], args: Argument[]): Promise<number>;
   syncBegin(keys: string[], args: Argument[]): Promise<string>;
   syncReport(keys: string[], args: Argument[]): Promise<number>;

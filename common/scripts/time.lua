@@ -1,4 +1,20 @@
--- The time of the one Redis node whose clock all processes use: that of the key given.
--- KEYS  1 any key of the fleet
--- Returns seconds, microseconds.
-return redis.call('TIME')
+-- The one clock of the deployment: the time of the one Redis node that has the key, kept from going back.
+-- KEYS  1 clock hash: last (ms), ahead (ms)
+-- ARGV  1 the caller's own idea of the time (ms), or '' if it has none yet
+-- Returns the time in ms, with three decimals.
+--
+-- When Redis moves to a host whose clock is behind, or its clock is set back, what was heard would lie in the
+-- future and newer news would count as older. So a step back of more than a second is made up for from then on.
+local SLACK_MS = 1000
+local time = redis.call('TIME')
+local ms = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+local stored = redis.call('HMGET', KEYS[1], 'last', 'ahead')
+local ahead = tonumber(stored[2] or '0')
+local known = math.max(tonumber(stored[1] or '0'), tonumber(ARGV[1]) or 0)
+if ms + ahead < known - SLACK_MS then
+  ahead = known - ms
+  redis.call('HSET', KEYS[1], 'ahead', string.format('%.3f', ahead))
+end
+local now = string.format('%.3f', ms + ahead)
+redis.call('HSET', KEYS[1], 'last', now)
+return now

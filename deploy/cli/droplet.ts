@@ -2,7 +2,7 @@ import { presentOf } from '../../common/explain-present.ts';
 import { timesOf } from '../../common/explain-words.ts';
 import { readHolds } from '../../common/holds.ts';
 import { dropletJson } from '../../reporter/droplet-json.ts';
-import { presentLines } from './droplet-text.ts';
+import { DRY_RUN, presentLines } from './droplet-text.ts';
 import { FailedError } from './exit.ts';
 import { Output, painter } from './output.ts';
 import type { ConfigOption } from './program.ts';
@@ -31,7 +31,7 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
     }
     const lines = presentLines(view, holds, times, { onlyTrouble: false });
     const head = `${painter()('bold', id)}, first heard of ${times.at(view.droplet.firstSeenMs)}`;
-    await output.write(`${[head, ...lines].join('\n')}\n`);
+    await output.write(`${[head, ...(settings.dryRun ? [DRY_RUN] : []), ...lines].join('\n')}\n`);
     return 0;
   });
 }

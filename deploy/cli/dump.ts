@@ -82,8 +82,9 @@ async function textLine({ redis, settings, now }: Query): Promise<(view: Droplet
     const { wanted, running, slots, others } = presentOf(view, holds, times);
     const { id, desired, goneMs } = view.droplet;
     const what = goneMs !== undefined ? 'not listed any more' : (desired?.state ?? 'never listed');
+    const isStaged = desired === undefined || goneMs !== undefined || desired.packageState === 'STAGED';
     const parts = [
-      `${what}, ${running} of ${wanted} run`,
+      `${what}${isStaged ? '' : `, package ${desired.packageState}`}${wanted > 0 ? `, ${running} of ${wanted} run` : ''}`,
       ...slots
         .filter(({ tone }) => tone !== 'good')
         .map(

@@ -4,7 +4,7 @@ import { type DropletView, type Fact, factsOf } from '../../common/explain-facts
 import { type LogOfDroplet, readLog } from '../../common/explain-log.ts';
 import { timesOf } from '../../common/explain-words.ts';
 import { readHolds } from '../../common/holds.ts';
-import { presentLines } from './droplet-text.ts';
+import { DRY_RUN, presentLines } from './droplet-text.ts';
 import { FailedError } from './exit.ts';
 import { note, Output, painter } from './output.ts';
 import type { ConfigOption } from './program.ts';
@@ -63,8 +63,11 @@ async function asText({ id, query, view, facts, nowMs }: Subject, options: Expla
     return;
   }
   const holds = await readHolds(query.redis, { now: () => nowMs }, policy);
+  const dryRun = query.settings.dryRun ? [DRY_RUN] : [];
   const present = presentLines(view, holds, times, { onlyTrouble: true });
-  await output.write(`\n${paint('bold', `now (${times.at(nowMs)})`)}\n${present.join('\n')}\n`);
+  await output.write(
+    `\n${paint('bold', `now (${times.at(nowMs)})`)}\n${[...dryRun, ...present].join('\n')}\n`,
+  );
 }
 
 /** A story that lacks its beginning says so. */

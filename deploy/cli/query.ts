@@ -55,8 +55,8 @@ export async function withRedis(
     };
     const redis: RedisConnections = { client, keys, scripts, dedicated };
     const now = async () => {
-      const [seconds, micros] = (await scripts.time([keys.listening], [])).map(Number);
-      return Math.floor(Number(seconds) * 1000 + Number(micros) / 1000);
+      const [[seconds, micros], ahead] = await Promise.all([client.time(), client.hget(keys.clock, 'ahead')]);
+      return Math.floor(Number(seconds) * 1000 + Number(micros) / 1000 + Number(ahead ?? 0));
     };
     return await work({ redis, settings, now }).catch((error: unknown) => {
       throw isOfRedis(error) ? failed(error) : error;

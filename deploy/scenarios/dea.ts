@@ -171,7 +171,7 @@ export class Dea {
       delete instance.said;
       const { exit } = instance;
       if (exit !== undefined && !exit.takenIn && !exit.lost) exit[heard ? 'takenIn' : 'lost'] = true;
-      if (!instance.there && instance.heard === undefined) this.instances.delete(guid);
+      if (!instance.there && instance.heard === undefined && exit === undefined) this.instances.delete(guid);
     }
   }
 

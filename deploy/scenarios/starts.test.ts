@@ -217,6 +217,15 @@ describe('evacuated', () => {
     expect(world.takeAsked('leaving')).toEqual([]);
   });
 
+  test('also an instance that no heartbeat had listed yet: its first one does not ask again', async () => {
+    await world.desire('hasty', {});
+    const guid = world.dea('dea-1').run('hasty', 0);
+    await end(world, guid, 'DEA_EVACUATION');
+    expect(world.takeAsked('hasty')).toEqual(['start hasty/0 (evacuated)']);
+    await world.advance(25);
+    expect(world.takeAsked('hasty')).toEqual([]);
+  });
+
   test('when a heartbeat says EVACUATING and nobody said it before', async () => {
     const [first, second] = await healthyApp(world, 'unsaid', 2);
     world.dea('dea-1').turn(first as string, 'EVACUATING');
