@@ -55,7 +55,9 @@ export async function withRedis(
     };
     const redis: RedisConnections = { client, keys, scripts, dedicated };
     const now = async () => {
-      const [[seconds, micros], ahead] = await Promise.all([client.time(), client.hget(keys.clock, 'ahead')]);
+      // In a cluster the node that has the key, as for everybody (time.lua), but without writing.
+      const time = client.eval("return redis.call('TIME')", 1, keys.clock) as Promise<[string, string]>;
+      const [[seconds, micros], ahead] = await Promise.all([time, client.hget(keys.clock, 'ahead')]);
       return Math.floor(Number(seconds) * 1000 + Number(micros) / 1000 + Number(ahead ?? 0));
     };
     return await work({ redis, settings, now }).catch((error: unknown) => {

@@ -80,7 +80,7 @@ describe('the cron', () => {
     world = await cloud({ processes: ['ingest', 'sync', 'nudger'] });
     world.wallClocks = { analyzer: HOUR_MS };
     await world.run('analyzer');
-    await expect.poll(() => lastTickMs(), { timeout: 5000 }).toBe(world.clock.now());
+    await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(world.clock.now());
     await world.end('analyzer'); // its next tick is an hour away now
     world.wallClocks = {};
     await world.run('analyzer');
@@ -88,7 +88,7 @@ describe('the cron', () => {
     await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(standsAtMs);
     // And it goes on by itself, not only by its guard.
     world.clock.advance(500);
-    await expect.poll(() => lastTickMs(), { timeout: 5000 }).toBe(standsAtMs + 500);
+    await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(standsAtMs + 500);
   });
 
   async function lastTickMs(): Promise<number> {

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => world.stop());
 
 const asked = (count: number) =>
-  expect.poll(() => world.sent.length, { interval: 2, timeout: 5000 }).toBe(count);
+  expect.poll(() => world.sent.length, { interval: 2, timeout: 10_000 }).toBe(count);
 
 /** An instance comes up and crashes. @returns when that was said (ms on the monotonic clock) */
 function crash(): number {
@@ -30,7 +30,7 @@ test('a crash is answered within milliseconds, a restart leaves within milliseco
   for (let round = 0; round < 5; round++) {
     world.publish(SUBJECTS.updated, { droplet: 'app' });
     await world.settle();
-    await expect.poll(() => isHeld(), { interval: 5, timeout: 5000 }).toBe(false);
+    await expect.poll(() => isHeld(), { interval: 5, timeout: 10_000 }).toBe(false);
     const first = crash();
     await asked(1);
     waits.push((world.takeSent()[0]?.realMs as number) - first);
