@@ -72,6 +72,12 @@ describe('the present', () => {
       'GIVEN UP',
       '5 crashes in a row, the last 100 s ago; unless the app is changed, no start before 15:21:36 (in 400 s)',
     ],
+    [
+      'crashed once, started again',
+      { 'slot:0': slot(0, { crashes: 1, lastCrashMs: NOW - 9 * S, start: start({ reason: 'crashed' }) }) },
+      'MISSING',
+      'crashed once, 9 s ago; start (crashed) has waited for its turn for 9 s, priority normal',
+    ],
     ['held', { 'slot:0': slot(0, { held: 'mass_loss' }) }, 'MISSING', 'not started: hold mass_loss'],
   ])('of a slot without an instance: %s', (_, hash, state, text) => {
     expect(slotOf(hash)).toEqual([state, text]);

@@ -2,7 +2,7 @@
 import type { HoldName, Holds, Instance, PendingStop, Slot } from './droplet.ts';
 import type { DropletView } from './explain-facts.ts';
 import type { Tone } from './explain-sentences.ts';
-import { count, dropWords, HOLD_WORDS, inWords, STOP_WORDS, type Times } from './explain-words.ts';
+import { dropWords, HOLD_WORDS, inWords, STOP_WORDS, type Times } from './explain-words.ts';
 import { isGivenUp } from './policy/flapping.ts';
 import { updateRequired } from './policy/holds.ts';
 import { heardMs } from './policy/liveness.ts';
@@ -163,8 +163,9 @@ function stopText({ droplet, now }: Sight, stop: PendingStop): string {
 }
 
 function crashesText({ now }: Sight, { crashes, lastCrashMs }: Slot): string {
-  const last = lastCrashMs === undefined ? '' : `, the last ${inWords(now - lastCrashMs)} ago`;
-  return `${count(crashes, 'crash', 'crashes')} in a row${last}`;
+  const ago = lastCrashMs === undefined ? '' : `${inWords(now - lastCrashMs)} ago`;
+  if (crashes === 1) return `crashed once${ago && `, ${ago}`}`;
+  return `${crashes} crashes in a row${ago && `, the last ${ago}`}`;
 }
 
 /** `in 43 s, at 15:16:54` */

@@ -2,13 +2,15 @@
  * For tests: a small pure cloud around `decide`. DEAs that run and list instances, a controller that checks what it is
  * asked and places starts, queues that lose time, and a record that is kept as heartbeats and exits would keep it.
  * A step is a second. A droplet is looked at only when something happened to it or when the last look asked for it.
+ *
+ * A fleet of such clouds, whose processes come and go: `testing-fleet.ts`.
  */
 import type { DeaLiveness, Desired, Droplet, Exit, ExitReason, Holds } from '../../common/droplet.ts';
 import { checkStart, checkStop, type StartMessage, type StopMessage } from '../../common/policy/check.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { type Decision, decide } from './decide.ts';
 import type { StartDecision, StopDecision } from './decision.ts';
-import { applied } from './testing.ts';
+import { applied, reread } from './testing.ts';
 
 /** An instance as it truly is. */
 export interface TrueInstance {
@@ -20,11 +22,19 @@ export interface TrueInstance {
   sinceMs: number;
 }
 
-interface TrueDea {
+export interface TrueDea {
   name: string;
   alive: boolean;
   /** Heartbeats are due at this offset of every ten seconds. */
   offsetMs: number;
+}
+
+/** What the droplets of a fleet have in common. */
+export interface Surroundings {
+  deas: TrueDea[];
+  holds: Holds;
+  /** Processes of which no copy runs now. */
+  away: Set<'ingest' | 'sync' | 'analyzer' | 'nudger'>;
 }
 
 interface Job {
@@ -34,6 +44,8 @@ interface Job {
 
 const SECOND = 1000;
 const HEARTBEAT = 10 * SECOND;
+/** DEAs unheard for so many times `droplet_lost` are forgotten. */
+const DEA_FORGOTTEN = 10;
 
 export class Cloud {
   now: number;
@@ -52,6 +64,19 @@ export class Cloud {
   readonly harm: string[] = [];
   readonly #jobs = new Map<string, Job>();
   readonly #lost = new Set<string>();
+  readonly #away: Surroundings['away'];
+  /** Passes are the fleet's. */
+  readonly #isOfFleet: boolean;
+  /** Sent or dropped: a queue may bring them once more. */
+  #delivered: StartDecision['id'][] = [];
+  readonly #orders = new Map<string, StartDecision | StopDecision>();
+  readonly #sentIds = new Set<string>();
+  /** What the latest pass said. */
+  #known: Desired | undefined;
+  /** The controller has the app. */
+  isListed = true;
+  /** There is no record. */
+  isForgotten = false;
   readonly #random: () => number;
   #dueMs: number | undefined;
   #guids = 0;
@@ -63,7 +88,11 @@ export class Cloud {
     settings: PolicySettings,
     now: number,
     random: () => number,
+    around?: Surroundings,
   ) {
+    this.#away = around?.away ?? new Set();
+    this.#isOfFleet = around !== undefined;
+    this.#known = record.desired;
     this.record = record;
     this.desired = record.desired as Desired;
     this.settings = settings;
@@ -71,24 +100,20 @@ export class Cloud {
     this.#random = random;
     this.#dueMs = now;
     this.#exits = Math.max(record.handledExits, ...record.exits.map(({ n }) => n));
-    this.holds = {
+    this.holds = around?.holds ?? {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(),
       massDelete: false,
       lastPassBegunMs: now,
     };
-    this.deas = deaNames.map((name) => ({
-      name,
-      alive: true,
-      offsetMs: Math.floor(random() * 10) * SECOND,
-    }));
+    this.deas = around?.deas ?? makeDeas(deaNames, random);
   }
 
   /** The live instances of wanted slots, and everything else that truly runs. */
   get state(): { missing: number[]; surplus: string[] } {
     const { desired } = this;
-    const wanted = desired.state === 'STARTED' ? desired.instances : 0;
+    const wanted = this.isListed && desired.state === 'STARTED' ? desired.instances : 0;
     const missing: number[] = [];
     const good = new Set<string>();
     for (let index = 0; index < wanted; index++) {
@@ -101,7 +126,7 @@ export class Cloud {
     const runs = this.instances.filter(({ state, guid }) => state !== 'CRASHED' && !good.has(guid));
     // The controller refuses to stop another version while none of the live one runs, as with instances: 0.
     const stays = (i: TrueInstance) =>
-      desired.state === 'STARTED' && wanted === 0 && i.version !== desired.version;
+      this.isListed && desired.state === 'STARTED' && wanted === 0 && i.version !== desired.version;
     return { missing, surplus: runs.filter((i) => !stays(i)).map(({ guid }) => guid) };
   }
 
@@ -130,16 +155,20 @@ export class Cloud {
         instance.state = 'RUNNING';
     }
     for (const dea of this.deas) {
-      if (dea.alive && (this.now - dea.offsetMs) % HEARTBEAT === 0) this.#heartbeat(dea.name);
+      const beats = dea.alive && (this.now - dea.offsetMs) % HEARTBEAT === 0;
+      if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
       const heard = this.heard.get(dea.name)?.heardMs ?? Number.NEGATIVE_INFINITY;
+      if (this.now - heard > DEA_FORGOTTEN * this.settings.dropletLostMs) this.heard.delete(dea.name);
       if (this.now - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
       else if (!this.#lost.has(dea.name)) {
         this.#lost.add(dea.name);
-        this.#touch();
+        this.touch();
       }
     }
-    if (this.now % (60 * SECOND) === 0) this.#pass();
-    for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.now) this.#deliver(id);
+    if (!this.#isOfFleet && this.now % (60 * SECOND) === 0) this.pass();
+    if (!this.#away.has('nudger'))
+      for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.now) this.#deliver(id);
+    if (this.#away.has('analyzer')) return;
     for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.now; looks++) {
       if (looks > 20) throw new Error(`looks without end at ${this.now}`);
       this.#look();
@@ -148,18 +177,74 @@ export class Cloud {
 
   /** The controller changes the app and says so; the pass that it asks for comes a second later. */
   update(change: Partial<Desired>): void {
-    this.desired = { ...this.desired, ...change };
-    this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.now };
-    this.#touch();
+    this.change(change);
+    this.hearUpdate();
     this.step();
-    this.#pass();
+    this.pass();
+  }
+
+  /** The controller changes the app. */
+  change(change: Partial<Desired>): void {
+    this.desired = { ...this.desired, ...change };
+  }
+
+  /** A `droplet.updated`. */
+  hearUpdate(): void {
+    if (this.#away.has('ingest')) return;
+    this.#beKnown();
+    this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.now };
+    this.touch();
   }
 
   /** A complete bulk pass. */
-  #pass(): void {
+  pass(): void {
+    const before = this.holds.lastPassBegunMs;
     this.holds.lastPassBegunMs = this.now;
-    this.record = { ...this.record, rev: this.record.rev + 1, desired: this.desired, listedMs: this.now };
-    this.#touch();
+    this.#known = this.isListed ? this.desired : undefined;
+    const record = { ...this.record, rev: this.record.rev + 1 };
+    if (this.isListed) {
+      const { desired, goneMs, updatedMs, listedMs } = record;
+      const lifts = updatedMs !== undefined && !(listedMs !== undefined && listedMs > updatedMs);
+      // An entry as the last one writes nothing.
+      if (desired === this.desired && goneMs === undefined && !lifts && !this.isForgotten) return;
+      this.#beKnown();
+      this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.now };
+      delete this.record.goneMs;
+      this.touch();
+    } else if (!this.isForgotten && record.desired !== undefined && record.goneMs === undefined) {
+      this.record = { ...record, goneMs: before ?? this.now };
+      this.touch();
+    }
+  }
+
+  /** A process is killed and comes back: what it had in hand comes once more, and all is read anew. */
+  restart(process: 'ingest' | 'sync' | 'analyzer' | 'nudger'): void {
+    if (process === 'ingest') {
+      for (const { n: _, ...exit } of this.record.exits) this.#hearExit({ ...exit, atMs: this.now });
+    }
+    if (process === 'analyzer') {
+      for (const id of [...this.#jobs.keys()]) if (this.#random() < 0.3) this.#jobs.delete(id);
+      this.touch();
+    }
+    if (process === 'nudger') {
+      for (const id of this.#delivered) {
+        const order = this.#orders.get(id);
+        if (order !== undefined) this.#jobs.set(id, { atMs: this.now, order });
+      }
+    }
+    this.record = reread(this.record);
+  }
+
+  /** An instance vanishes from its DEA without a word. */
+  vanish(guid: string): void {
+    this.instances = this.instances.filter((i) => i.guid !== guid);
+  }
+
+  /** There is a record from now, as for everything that is heard. */
+  #beKnown(): void {
+    if (!this.isForgotten) return;
+    this.isForgotten = false;
+    this.record = { ...this.record, firstSeenMs: this.now };
   }
 
   kill(guid: string, reason: ExitReason): void {
@@ -175,18 +260,26 @@ export class Cloud {
         sinceMs: this.now,
       });
     }
-    const exit: Exit = {
+    this.#hearExit({
       instance: guid,
       index: instance.index,
       version: instance.version,
       reason,
       atMs: this.now,
-      n: ++this.#exits,
       ...(reason === 'CRASHED' ? { crashTimestampS: this.now / 1000 } : {}),
-    };
-    const others = this.record.exits.filter((e) => e.instance !== guid);
-    this.record = { ...this.record, rev: this.record.rev + 1, exits: [...others, exit] };
-    this.#touch();
+    });
+  }
+
+  /** An end that is known is no news; that of an instance that was to be evacuated is. */
+  #hearExit(exit: Omit<Exit, 'n'>): void {
+    if (this.#away.has('ingest')) return;
+    const known = this.record.exits.find(({ instance }) => instance === exit.instance);
+    if (known !== undefined && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION')) return;
+    this.#beKnown();
+    const others = this.record.exits.filter((e) => e !== known);
+    const exits = [...others, { ...exit, n: ++this.#exits }];
+    this.record = { ...this.record, rev: this.record.rev + 1, exits };
+    this.touch();
   }
 
   /** A DEA dies with all that it runs, and comes back empty. */
@@ -221,6 +314,7 @@ export class Cloud {
     this.heard.set(name, { heardMs: this.now, ...(before === undefined ? {} : { previousMs: before }) });
     let changed = wasLost;
     const listed = this.instances.filter((i) => i.dea === name);
+    if (this.isForgotten && listed.every(({ state }) => state === 'CRASHED')) return;
     const instances = this.record.instances.map((known) => {
       if (known.dea !== name || known.lastListedMs !== undefined) return known;
       if (listed.some(({ guid }) => guid === known.guid)) return known;
@@ -238,18 +332,28 @@ export class Cloud {
       else instances[at] = entry;
     }
     if (!changed) return;
+    this.#beKnown();
     this.record = { ...this.record, rev: this.record.rev + 1, instances };
-    this.#touch();
+    this.touch();
   }
 
-  #touch(): void {
+  /** It is looked at in this step. */
+  touch(): void {
     this.#dueMs = this.now;
   }
 
   #look(): void {
+    if (this.isForgotten) {
+      this.#dueMs = undefined;
+      return;
+    }
     const decided = decide(this.record, this.heard, this.holds, this.now, this.settings);
     this.record = applied(this.record, decided);
     this.#dueMs = decided.lookAgainMs;
+    if (decided.remove) {
+      this.#forget();
+      return;
+    }
     const again = decide(this.record, this.heard, this.holds, this.now, this.settings);
     for (const { kind, id } of again.decisions) this.harm.push(`not settled: ${kind} ${id} at ${this.now}`);
     for (const decision of decided.decisions) {
@@ -261,7 +365,20 @@ export class Cloud {
     for (const order of decided.ensure) if (!this.#jobs.has(order.id)) this.#enqueue(order);
   }
 
+  #forget(): void {
+    const running = this.instances.find(({ guid, state }) => state !== 'CRASHED' && this.#isHeard(guid));
+    if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.now}`);
+    if (this.#known !== undefined) this.harm.push(`forgotten while desired at ${this.now}`);
+    const { id, rev } = this.record;
+    const none = { instances: [], exits: [], slots: new Map(), stops: new Map(), outcomes: new Map() };
+    this.record = { id, rev: rev + 1, firstSeenMs: this.now, handledExits: 0, ...none };
+    this.#exits = 0;
+    this.isForgotten = true;
+    this.#dueMs = undefined;
+  }
+
   #enqueue(order: StartDecision | StopDecision): void {
+    this.#orders.set(order.id, order);
     // A job may be lost with the process that was to add it.
     if (this.#random() < 0.1) return;
     const waits = order.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
@@ -282,14 +399,17 @@ export class Cloud {
       return;
     }
     this.#jobs.delete(id);
+    this.#delivered = [...this.#delivered.slice(-4), id];
     if ('drop' in checked && (checked.drop === 'superseded' || checked.drop === 'done')) return;
     const outcome =
       'send' in checked
         ? { id, outcome: 'sent' as const, atMs: now }
         : { id, outcome: 'dropped' as const, atMs: now, why: checked.drop };
     this.record = { ...record, rev: record.rev + 1, outcomes: new Map([...record.outcomes, [id, outcome]]) };
-    this.#touch();
+    this.touch();
     if (!('send' in checked)) return;
+    if (this.#sentIds.has(id)) this.harm.push(`${id} sent twice at ${this.now}`);
+    this.#sentIds.add(id);
     if ('instances' in checked.send) this.#stop(checked.send);
     else this.#start(checked.send);
   }
@@ -300,12 +420,13 @@ export class Cloud {
     const { desired } = this;
     const running = new Map(message.running).get(message.version) ?? 0;
     const accepted =
+      this.isListed &&
       desired.state === 'STARTED' &&
       message.version === desired.version &&
       message.index < desired.instances &&
       running < desired.instances;
     if (!accepted) {
-      this.refused.push(message);
+      if (this.#isUpToDate()) this.refused.push(message);
       return;
     }
     if (this.#isHeardLive(message.index)) this.harm.push(`start of live ${message.index} at ${this.now}`);
@@ -315,13 +436,22 @@ export class Cloud {
 
   #isHeardLive(index: number): boolean {
     return this.instances.some((i) => {
-      const known = this.record.instances.find(({ guid }) => guid === i.guid);
-      if (known === undefined || known.lastListedMs !== undefined) return false;
-      if (i.index !== index || i.version !== this.desired.version || known.state !== 'RUNNING') return false;
-      const exited = this.record.exits.some((exit) => exit.instance === i.guid);
-      const heard = this.heard.get(i.dea)?.heardMs ?? 0;
-      return i.state === 'RUNNING' && !exited && this.now - heard <= this.settings.dropletLostMs;
+      if (i.index !== index || i.version !== this.desired.version || i.state !== 'RUNNING') return false;
+      return this.#isHeard(i.guid);
     });
+  }
+
+  /** Whether the instance was heard to run, and not to end. */
+  #isHeard(guid: string): boolean {
+    const known = this.record.instances.find((i) => i.guid === guid);
+    if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') return false;
+    if (this.record.exits.some((exit) => exit.instance === guid)) return false;
+    return this.now - (this.heard.get(known.dea)?.heardMs ?? 0) <= this.settings.dropletLostMs;
+  }
+
+  /** Nothing has changed at the controller since the latest pass: what is refused or harmed now was avoidable. */
+  #isUpToDate(): boolean {
+    return this.#known === (this.isListed ? this.desired : undefined);
   }
 
   #stop(message: StopMessage): void {
@@ -331,10 +461,11 @@ export class Cloud {
     for (const [guid, version] of message.instances) {
       const stays = (running.get(version) ?? 0) - (version === desired.version ? 1 : 0);
       const isRefused =
+        this.isListed &&
         desired.state === 'STARTED' &&
         (version === desired.version ? stays < desired.instances : (running.get(desired.version) ?? 0) === 0);
       if (isRefused) {
-        this.refused.push(message);
+        if (this.#isUpToDate()) this.refused.push(message);
         continue;
       }
       this.#watchStop(guid);
@@ -345,6 +476,7 @@ export class Cloud {
   /** Rule 1: a wanted RUNNING instance is stopped only if another copy of it runs on, as far as was heard. */
   #watchStop(guid: string): void {
     const { desired } = this;
+    if (!this.isListed || !this.#isUpToDate()) return;
     const victim = this.instances.find((i) => i.guid === guid);
     if (victim === undefined || victim.state !== 'RUNNING' || victim.version !== desired.version) return;
     if (desired.state !== 'STARTED' || victim.index >= desired.instances) return;
@@ -359,6 +491,11 @@ export class Cloud {
     );
     if (!other) this.harm.push(`stop of healthy ${guid} at ${this.now}`);
   }
+}
+
+/** DEAs that heartbeat at different times. */
+export function makeDeas(names: string[], random: () => number): TrueDea[] {
+  return names.map((name) => ({ name, alive: true, offsetMs: Math.floor(random() * 10) * SECOND }));
 }
 
 /** A small seeded generator (mulberry32): tests repeat. */

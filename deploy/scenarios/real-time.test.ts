@@ -18,7 +18,10 @@ const asked = (count: number) =>
   expect.poll(() => world.sent.length, { interval: 2, timeout: 10_000 }).toBe(count);
 
 /** An instance comes up and crashes. @returns when that was said (ms on the monotonic clock) */
-function crash(): number {
+async function crash(): Promise<number> {
+  // Not in the millisecond of the last start: the referee could not tell which came first.
+  const nowMs = Date.now();
+  await expect.poll(() => Date.now(), { interval: 1 }).toBeGreaterThan(nowMs);
   const dea = world.dea('dea-1');
   dea.end(dea.run('app', 0), 'CRASHED');
   return performance.now();
@@ -31,10 +34,10 @@ test('a crash is answered within milliseconds, a restart leaves within milliseco
     world.publish(SUBJECTS.updated, { droplet: 'app' });
     await world.settle();
     await expect.poll(() => isHeld(), { interval: 5, timeout: 10_000 }).toBe(false);
-    const first = crash();
+    const first = await crash();
     await asked(1);
     waits.push((world.takeSent()[0]?.realMs as number) - first);
-    const second = crash();
+    const second = await crash();
     await asked(1);
     const [sent] = world.takeSent();
     expect(sent).toMatchObject({ reason: 'flapping', message: { flapping: true } });
