@@ -115,7 +115,8 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
       });
   };
   const exits = exitsByInstance(droplet.exits);
-  for (const instance of droplet.instances) {
+  // Redis gives the fields of a hash in any order.
+  for (const instance of [...droplet.instances].sort((a, b) => a.index - b.index)) {
     const { guid, dea, state, firstHeardMs, lastListedMs } = instance;
     // Its DEA goes on to list what crashed, under a new guid: no news where the crash itself was heard.
     if (state === 'CRASHED' && crashWasHeard(instance, droplet, log, policy)) continue;

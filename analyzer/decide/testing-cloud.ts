@@ -449,8 +449,12 @@ export class Cloud {
     return this.now - (this.heard.get(known.dea)?.heardMs ?? 0) <= this.settings.dropletLostMs;
   }
 
-  /** Nothing has changed at the controller since the latest pass: what is refused or harmed now was avoidable. */
+  /**
+   * Nothing has changed at the controller since the latest pass, and that is believed: what is refused or harmed now
+   * was avoidable. (While `mass_delete` doubts it, a crash and an evacuation are acted on as if nothing was deleted.)
+   */
   #isUpToDate(): boolean {
+    if (!this.isListed && this.holds.massDelete) return false;
     return this.#known === (this.isListed ? this.desired : undefined);
   }
 
