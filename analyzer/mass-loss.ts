@@ -21,7 +21,7 @@ interface Options {
  */
 export async function judgeMassLoss(options: Options): Promise<void> {
   const { redis, clock, policy, log } = options;
-  const { client, keys } = redis;
+  const { client, keys, scripts } = redis;
   const [facts, released, late] = await Promise.all([
     readFleetFacts(redis),
     client.hget(keys.holds, RELEASE_FIELD.mass_loss),
@@ -36,9 +36,11 @@ export async function judgeMassLoss(options: Options): Promise<void> {
       ? releaseMassLoss(previous, clock.now())
       : nextMassLoss(previous, await deaFacts(options), clock.now(), policy);
   const text = JSON.stringify(next);
-  if (text !== facts.massLoss) await client.hset(keys.holds, 'mass_loss', text);
-  if (released !== null) await client.hdel(keys.holds, RELEASE_FIELD.mass_loss);
-  say(log, previous, next);
+  const before = facts.massLoss ?? '';
+  if (text === before && released === null) return;
+  const done = released === null ? '' : RELEASE_FIELD.mass_loss;
+  const won = await scripts.swapHold([keys.holds], ['mass_loss', before, text, done]);
+  if (won === 1) say(log, previous, next);
 }
 
 function say(log: Logger, previous: MassLoss, next: MassLoss): void {

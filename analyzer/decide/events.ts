@@ -16,9 +16,6 @@ export interface Events {
   handledExits: number;
 }
 
-/** How often it is looked whether the pass after an update has come, for which a crash or an evacuation waits. */
-const WAITS_MS = 1000;
-
 /** Takes all news into account. */
 export function takeEvents(scene: Scene): Events {
   const { droplet, holds } = scene.sight;
@@ -35,8 +32,7 @@ export function takeEvents(scene: Scene): Events {
   if (droplet.exits.length === 0) return events;
   const news = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
   const waits = news.length > 0 && updateRequired(droplet, holds);
-  // The pass that it waits for is a matter of a second, and need not write to this droplet.
-  if (waits) scene.look(scene.sight.now + WAITS_MS);
+  if (waits) scene.lookSoon('update_required');
   for (const exit of news) {
     const concerned = exit.version === droplet.desired?.version;
     if (concerned && isWantedAsLastKnown(droplet, exit.index, holds)) {

@@ -56,6 +56,7 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     [6, () => exit()],
     [2, () => silent()],
     [1, () => dies()],
+    [2, () => cut()],
     [3, () => returns()],
     [1, () => vanishes()],
     [2, () => copy()],
@@ -83,6 +84,11 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     const name = dea();
     events.push(`${name} falls silent`);
     fleet.setHeard(name, false);
+  }
+  function cut(): void {
+    const seconds = 10 + upTo(40);
+    events.push(`the network is cut for ${seconds} s`);
+    fleet.cut(seconds);
   }
   function dies(): void {
     const name = dea();

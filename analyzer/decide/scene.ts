@@ -1,5 +1,5 @@
 /** What the parts of a decision share while it is made. */
-import type { Slot } from '../../common/droplet.ts';
+import type { HoldName, Slot } from '../../common/droplet.ts';
 import type { Sight } from '../../common/policy/sight.ts';
 import { wantedIndices } from '../../common/policy/wanted.ts';
 import type { Decision, StartDecision, StopDecision } from './decision.ts';
@@ -37,10 +37,13 @@ export class Scene {
     if (this.lookAgainMs === undefined || at < this.lookAgainMs) this.lookAgainMs = at;
   }
 
-  /** The answer waits for something that nobody announces, as the end of a hold: look every few seconds. */
-  lookSoon(): void {
+  /**
+   * The answer waits for the end of a hold, which nobody announces: look every few seconds; every second where it is
+   * the pass after an update, which is a matter of a second and need not write to this droplet.
+   */
+  lookSoon(hold?: HoldName): void {
     const { now, settings } = this.sight;
-    this.look(now + Math.min(5000, settings.dropletsAnalysisMs / 4));
+    this.look(now + (hold === 'update_required' ? 1000 : Math.min(5000, settings.dropletsAnalysisMs / 4)));
   }
 }
 

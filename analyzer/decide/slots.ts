@@ -17,7 +17,7 @@ export function setHeld(
     if (before !== undefined) delete scene.slots.edit(index, version).held;
     return;
   }
-  scene.lookSoon();
+  scene.lookSoon(held.hold);
   if (before === held.hold) return;
   scene.slots.edit(index, version).held = held.hold;
   const id = decisionId(droplet, `held-${index}`, now);

@@ -94,7 +94,7 @@ function cancelGone(scene: Scene, next: ReadonlyMap<string, PendingStop>): void 
 function remember(scene: Scene, found: Surplus, hold: HoldName, next: Map<string, PendingStop>): void {
   const { droplet, now } = scene.sight;
   const { guid, index, version } = found.instance;
-  scene.lookSoon();
+  scene.lookSoon(hold);
   const before = droplet.stops.get(guid);
   if (before?.held === hold && before.reason === found.reason) {
     next.set(guid, before);

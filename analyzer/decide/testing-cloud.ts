@@ -25,6 +25,8 @@ export interface TrueInstance {
 export interface TrueDea {
   name: string;
   alive: boolean;
+  /** Since when it is alive. */
+  aliveMs: number;
   /** Heartbeats are due at this offset of every ten seconds. */
   offsetMs: number;
 }
@@ -35,6 +37,8 @@ export interface Surroundings {
   holds: Holds;
   /** Processes of which no copy runs now. */
   away: Set<'ingest' | 'sync' | 'analyzer' | 'nudger'>;
+  /** DEAs that a cut network keeps from being heard: so many together that nobody may think them dead. */
+  cut: Set<string>;
 }
 
 interface Job {
@@ -65,6 +69,10 @@ export class Cloud {
   readonly #jobs = new Map<string, Job>();
   readonly #lost = new Set<string>();
   readonly #away: Surroundings['away'];
+  readonly #cut: Surroundings['cut'];
+  /** When the latest `droplet.updated` was heard, and when the latest pass began. */
+  #toldMs = 0;
+  #passMs = 0;
   /** Passes are the fleet's. */
   readonly #isOfFleet: boolean;
   /** Sent or dropped: a queue may bring them once more. */
@@ -91,6 +99,7 @@ export class Cloud {
     around?: Surroundings,
   ) {
     this.#away = around?.away ?? new Set();
+    this.#cut = around?.cut ?? new Set();
     this.#isOfFleet = around !== undefined;
     this.#known = record.desired;
     this.record = record;
@@ -192,12 +201,14 @@ export class Cloud {
   hearUpdate(): void {
     if (this.#away.has('ingest')) return;
     this.#beKnown();
+    this.#toldMs = this.now;
     this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.now };
     this.touch();
   }
 
   /** A complete bulk pass. */
   pass(): void {
+    this.#passMs = this.now;
     const before = this.holds.lastPassBegunMs;
     this.holds.lastPassBegunMs = this.now;
     this.#known = this.isListed ? this.desired : undefined;
@@ -274,7 +285,8 @@ export class Cloud {
   #hearExit(exit: Omit<Exit, 'n'>): void {
     if (this.#away.has('ingest')) return;
     const known = this.record.exits.find(({ instance }) => instance === exit.instance);
-    if (known !== undefined && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION')) return;
+    if (known !== undefined && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION'))
+      return;
     this.#beKnown();
     const others = this.record.exits.filter((e) => e !== known);
     const exits = [...others, { ...exit, n: ++this.#exits }];
@@ -290,7 +302,7 @@ export class Cloud {
 
   /** A DEA is cut off: it goes on running, unheard. */
   setHeard(name: string, alive: boolean): void {
-    for (const dea of this.deas) if (dea.name === name) dea.alive = alive;
+    for (const dea of this.deas) if (dea.name === name) turn(dea, alive, this.now);
   }
 
   place(over: Partial<TrueInstance>): void {
@@ -410,6 +422,7 @@ export class Cloud {
     if (!('send' in checked)) return;
     if (this.#sentIds.has(id)) this.harm.push(`${id} sent twice at ${this.now}`);
     this.#sentIds.add(id);
+    this.#watchHolds(id, checked.reason);
     if ('instances' in checked.send) this.#stop(checked.send);
     else this.#start(checked.send);
   }
@@ -429,6 +442,7 @@ export class Cloud {
       if (this.#isUpToDate()) this.refused.push(message);
       return;
     }
+    this.#watchRunning(message.index);
     if (this.#isHeardLive(message.index)) this.harm.push(`start of live ${message.index} at ${this.now}`);
     // A start may fail: no room, a lost message.
     if (this.#random() < 0.9) this.place({ index: message.index });
@@ -439,6 +453,31 @@ export class Cloud {
       if (i.index !== index || i.version !== this.desired.version || i.state !== 'RUNNING') return false;
       return this.#isHeard(i.guid);
     });
+  }
+
+  /** What nobody would send who heeds what he does not know. */
+  #watchHolds(id: string, reason: string): void {
+    if (this.#toldMs > 0 && this.#passMs <= this.#toldMs)
+      this.harm.push(`${id} sent before the pass after an update at ${this.now}`);
+    const old = this.now - this.#passMs > this.settings.desiredStateLostMs;
+    if (this.#isOfFleet && old && !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason))
+      this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.now}`);
+  }
+
+  /** No start beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
+  #watchRunning(index: number): void {
+    if (!this.#isOfFleet) return;
+    for (const { index: its, version, state, guid, dea } of this.instances) {
+      if (its !== index || version !== this.desired.version || state !== 'RUNNING') continue;
+      const known = this.record.instances.find((i) => i.guid === guid);
+      if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') continue;
+      if (this.record.exits.some((exit) => exit.instance === guid)) continue;
+      const { alive = false, aliveMs = 0 } = this.deas.find(({ name }) => name === dea) ?? {};
+      const heardMs = this.heard.get(dea)?.heardMs ?? 0;
+      if (this.#cut.has(dea)) this.harm.push(`start of ${guid} on the cut off ${dea} at ${this.now}`);
+      else if (alive && aliveMs < heardMs)
+        this.harm.push(`start of ${guid}, which nobody listened to, at ${this.now}`);
+    }
   }
 
   /** Whether the instance was heard to run, and not to end. */
@@ -497,9 +536,20 @@ export class Cloud {
   }
 }
 
+/** A DEA is heard from now, or no more. */
+export function turn(dea: TrueDea, alive: boolean, now: number): void {
+  if (alive && !dea.alive) dea.aliveMs = now;
+  dea.alive = alive;
+}
+
 /** DEAs that heartbeat at different times. */
 export function makeDeas(names: string[], random: () => number): TrueDea[] {
-  return names.map((name) => ({ name, alive: true, offsetMs: Math.floor(random() * 10) * SECOND }));
+  return names.map((name) => ({
+    name,
+    alive: true,
+    aliveMs: 0,
+    offsetMs: Math.floor(random() * 10) * SECOND,
+  }));
 }
 
 /** A small seeded generator (mulberry32): tests repeat. */

@@ -13,7 +13,7 @@ import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../com
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { desired, droplet } from '../../common/policy/testing.ts';
-import { Cloud, makeDeas, type Surroundings } from './testing-cloud.ts';
+import { Cloud, makeDeas, type Surroundings, turn } from './testing-cloud.ts';
 
 const SECOND = 1000;
 
@@ -55,7 +55,7 @@ export class Fleet {
       massDelete: false,
     };
     const names = Array.from({ length: options.deas }, (_, n) => `dea-${n}`);
-    this.around = { deas: makeDeas(names, random), holds, away: new Set() };
+    this.around = { deas: makeDeas(names, random), holds, away: new Set(), cut: new Set() };
     this.apps = options.apps.map((instances, n) => {
       const record = droplet({ id: `app-${n}`, firstSeenMs: now, desired: desired({ instances }) });
       return new Cloud(record, [], settings, now, random, this.around);
@@ -158,7 +158,28 @@ export class Fleet {
   }
 
   setHeard(name: string, alive: boolean): void {
-    for (const dea of this.around.deas) if (dea.name === name) dea.alive = alive;
+    for (const dea of this.around.deas) if (dea.name === name) turn(dea, alive, this.now);
+  }
+
+  /** The network is cut off from all DEAs for a while; of none of them may anybody think that it is dead. */
+  cut(seconds: number): void {
+    const { deas, cut, holds } = this.around;
+    const alive = deas.filter((dea) => dea.alive);
+    const full = new Set(this.#deaFacts().flatMap((dea) => (dea.runsSomething ? [dea.guid] : [])));
+    const counted = alive.filter(({ name }) => full.has(name) && this.#heard(name));
+    // A hold that is on may end meanwhile, and so few are no mass.
+    const isMass =
+      holds.massLossDeas.size === 0 && counted.length >= this.#options.settings.massLoss.minimumDeas;
+    for (const dea of alive) turn(dea, false, this.now);
+    if (isMass) for (const { name } of counted) cut.add(name);
+    this.run(seconds);
+    for (const dea of alive) turn(dea, true, this.now);
+    cut.clear();
+  }
+
+  #heard(name: string): boolean {
+    const heardMs = this.apps[0]?.heard.get(name)?.heardMs ?? 0;
+    return this.now - heardMs <= (this.#options.settings.dropletLostMs * 2) / 3;
   }
 
   /** What is not as the controller wants it. */

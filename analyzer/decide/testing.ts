@@ -43,5 +43,8 @@ export function reread(droplet: Droplet): Droplet {
     ]),
   ];
   const there = fields.filter(([, value]) => value !== undefined);
-  return dropletFromReply(id, there.flatMap(([field, value]) => [field, String(value)])) as Droplet;
+  return dropletFromReply(
+    id,
+    there.flatMap(([field, value]) => [field, String(value)]),
+  ) as Droplet;
 }

@@ -27,6 +27,7 @@ export interface Scripts {
   forget(keys: string[], args: Argument[]): Promise<number>;
   settle(keys: string[], args: Argument[]): Promise<number>;
   listening(keys: string[], args: Argument[]): Promise<string>;
+  swapHold(keys: string[], args: Argument[]): Promise<number>;
   time(keys: string[], args: Argument[]): Promise<string>;
   fence(keys: string[], args: Argument[]): Promise<number>;
   syncBegin(keys: string[], args: Argument[]): Promise<string>;
@@ -50,6 +51,7 @@ const FILES: Record<keyof Scripts, string> = {
   forget: 'forget',
   settle: 'settle',
   listening: 'listening',
+  swapHold: 'swap_hold',
   time: 'time',
   fence: 'fence',
   syncBegin: 'sync_begin',
