@@ -1,10 +1,11 @@
 import type { LogEntry } from '../common/decision-log.ts';
-import type { Droplet, Instance } from '../common/droplet.ts';
+import type { Instance } from '../common/droplet.ts';
 import { type Deas, heardMs } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import { wantedIndices } from '../common/policy/wanted.ts';
 import { FIELD } from '../common/schema.ts';
-import type { Decided, Decision } from './decide/decide.ts';
+import type { Decision } from './decide/decide.ts';
+import type { Looked } from './looked.ts';
 import { newsOf } from './news.ts';
 
 /** What a decision changes in the droplet's record, and what the log says of it. */
@@ -12,15 +13,6 @@ export interface Changes {
   set: [field: string, value: string | number][];
   remove: string[];
   log: LogEntry[];
-}
-
-/** A droplet as it was read, and what follows. */
-export interface Looked {
-  droplet: Droplet;
-  decided: Decided;
-  /** At least the DEAs of the droplet's instances. */
-  deas: Deas;
-  nowMs: number;
 }
 
 /** Pure: the difference between the analyzer's fields as they were read and as they are to be. */

@@ -7,10 +7,11 @@ import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDeas, readDroplets } from '../common/state.ts';
-import { changesOf, type Looked } from './changes.ts';
+import { changesOf } from './changes.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
+import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 
 interface Options {

@@ -6,7 +6,7 @@ import type { LogEntry } from '../common/decision-log.ts';
 import type { Droplet, Instance, Slot } from '../common/droplet.ts';
 import { exitsByInstance, standing } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
-import type { Looked } from './changes.ts';
+import type { Looked } from './looked.ts';
 
 /** Pure: entries for an update and exits that were taken into account, and for slots that run again. */
 export function newsOf(looked: Looked, policy: PolicySettings): LogEntry[] {

@@ -3,18 +3,10 @@ import type { Droplet, Exit } from '../../common/droplet.ts';
 import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
+import { addEvent, type Events } from './asked.ts';
 import { decisionId } from './ids.ts';
 import { cancelStart } from './pending.ts';
 import type { Scene } from './scene.ts';
-
-/** What of it asks for a start, by index. */
-export interface Events {
-  crashed: Set<number>;
-  evacuated: Set<number>;
-  /** Slots with an exit that waits for the pass after a `droplet.updated`. */
-  waiting: Set<number>;
-  handledExits: number;
-}
 
 /** Takes all news into account. */
 export function takeEvents(scene: Scene): Events {
@@ -42,12 +34,6 @@ export function takeEvents(scene: Scene): Events {
     if (!waits) events.handledExits = exit.n;
   }
   return events;
-}
-
-/** What an exit asks for: also used for one that was known already, when it turns out to end a start. */
-export function addEvent(exit: Exit, events: Events): void {
-  if (exit.reason === 'CRASHED') events.crashed.add(exit.index);
-  else if (exit.reason !== 'STOPPED') events.evacuated.add(exit.index);
 }
 
 function takeExit(scene: Scene, exit: Exit, events: Events): void {

@@ -12,9 +12,11 @@ import {
   NOW,
   SECOND,
   SETTINGS,
+  slot,
 } from '../../common/policy/testing.ts';
 import { decide } from './decide.ts';
 import { isQuiet } from './decision.ts';
+import { applied } from './testing.ts';
 
 const look = (d: Droplet, on: Partial<Holds> = {}, liveness: Deas = deas()) =>
   decide(d, liveness, holds(on), NOW, SETTINGS);
@@ -117,6 +119,26 @@ describe('exits', () => {
     });
     expect(look(d).exitsToForget).toEqual([]);
     expect(look({ ...d, listedMs: NOW }).exitsToForget).toEqual(['x']);
+  });
+
+  it('stay while a start is on its way, which the instance that they speak of would seem to have come of', () => {
+    const start = { id: 's', reason: 'evacuated', priority: 'high', decidedMs: NOW - 25 * SECOND } as const;
+    const d = droplet({
+      instances: [instance('old', { state: 'EVACUATING', firstHeardMs: NOW - 6 * SECOND })],
+      exits: [exit('old', { atMs: NOW - 3 * LOST - 1, reason: 'DEA_EVACUATION' })],
+      handledExits: 1e9,
+      slots: [slot({ start })],
+      outcomes: [{ id: 's', outcome: 'sent', atMs: NOW - 24 * SECOND }],
+    });
+    const first = look(d);
+    expect(first).toMatchObject({ decisions: [], exitsToForget: [] });
+    // Nothing goes in one look that makes the next one decide.
+    expect(decide(applied(d, first), deas(), holds(), NOW, SETTINGS).decisions).toEqual([]);
+    // The start did not help: it is asked for again when its time is over, not before.
+    expect(first.lookAgainMs).toBe(NOW + 6 * SECOND + 1);
+    const late = applied(d, first);
+    const then = NOW + 6 * SECOND + 1;
+    expect(decide(late, deas(), holds(), then, SETTINGS).decisions).toMatchObject([{ kind: 'start' }]);
   });
 
   it('one that goes does not make its instance live by what was heard before', () => {

@@ -1,5 +1,5 @@
 /** Clean-up: what can matter no more. */
-import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
+import type { Droplet, Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { Scene } from './scene.ts';
@@ -42,13 +42,18 @@ function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
   return heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
 }
 
-/** Exits that have been taken into account and that no heartbeat can contradict any more. */
+/**
+ * Exits that have been taken into account and that no heartbeat can contradict any more. While a start is on its way
+ * at the slot of one whose instance is still known it stays: without it the instance would seem to have come of the start.
+ */
 export function exitsToForget(scene: Scene, handledExits: number): string[] {
   const { droplet, now, standings, deas, settings } = scene.sight;
   const guids: string[] = [];
   for (const exit of droplet.exits) {
     const atMs = forgetExitAtMs(scene, exit);
     if (exit.n > handledExits) continue;
+    const isNeeded = scene.slots.get(exit.index)?.start !== undefined && isKnown(droplet, exit.instance);
+    if (isNeeded && now >= atMs) continue;
     if (now >= atMs) guids.push(exit.instance);
     else scene.look(atMs);
   }
@@ -61,6 +66,10 @@ export function exitsToForget(scene: Scene, handledExits: number): string[] {
     scene.look(Math.max(exit.atMs + 2 * settings.dropletLostMs + 1, now + settings.dropletLostMs / 6));
   }
   return guids;
+}
+
+function isKnown({ instances }: Droplet, guid: string): boolean {
+  return instances.some((instance) => instance.guid === guid);
 }
 
 /**

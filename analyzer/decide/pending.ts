@@ -11,8 +11,8 @@ import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { type DropReason, queuePriority, START_PRIORITY } from '../../common/policy/reasons.ts';
 import { isWanted, isWantedAsLastKnown } from '../../common/policy/wanted.ts';
+import { addEvent, type Events } from './asked.ts';
 import type { StartDecision } from './decision.ts';
-import { addEvent, type Events } from './events.ts';
 import { decisionId } from './ids.ts';
 import type { Scene } from './scene.ts';
 

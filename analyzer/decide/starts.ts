@@ -4,7 +4,7 @@ import { isGivenUp, restartDueMs } from '../../common/policy/flapping.ts';
 import { holdOnStart } from '../../common/policy/holds.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { hasHadItsTimeMs, isWanted, isWantedAsLastKnown, wantedIndices } from '../../common/policy/wanted.ts';
-import type { Events } from './events.ts';
+import type { Events } from './asked.ts';
 import { lift, type Need, order, settleStart } from './pending.ts';
 import type { Scene } from './scene.ts';
 import { setHeld, tidySlot } from './slots.ts';

@@ -3,7 +3,7 @@ import { type Bus, BusError } from '../../common/bus.ts';
 import { parseBulkCredentials, parseBulkPage } from '../../common/messages.ts';
 import type { Settings } from '../../common/settings.ts';
 import { bulkCredentialsSubject } from '../../common/subjects.ts';
-import type { Tried } from './check.ts';
+import type { Tried } from './tried.ts';
 
 /** Of a page, as the sync has it (contract: bulk API). */
 const PAGE_MS = 10_000;

@@ -1,6 +1,6 @@
 import type { Settings } from '../../common/settings.ts';
-import type { Tried } from './check.ts';
 import { connectOnce, openOnce } from './redis.ts';
+import type { Tried } from './tried.ts';
 
 /** The floor: what the scripts and commands need. */
 const MAJOR_AT_LEAST = 7;

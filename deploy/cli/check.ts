@@ -8,13 +8,11 @@ import { createRegistry } from '../../common/metrics.ts';
 import type { Settings } from '../../common/settings.ts';
 import { tryBulkApi } from './check-bulk.ts';
 import { tryRedis } from './check-redis.ts';
-import type { ConfigOption } from './program.ts';
+import type { ConfigOption } from './options.ts';
+import type { Tried } from './tried.ts';
 
 /** What does not answer within this is away. */
 const ANSWER_MS = 5_000;
-
-/** One thing that was tried: what is to be said, or why it failed. */
-export type Tried = { ok: string } | { problem: string };
 
 /** `hm check`: is the configuration right, and do NATS, Redis and the bulk API answer? */
 export async function check(options: ConfigOption): Promise<number> {

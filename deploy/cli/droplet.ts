@@ -4,8 +4,8 @@ import { readHolds } from '../../common/holds.ts';
 import { dropletJson } from '../../reporter/droplet-json.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
 import { FailedError } from './exit.ts';
+import type { ConfigOption } from './options.ts';
 import { Output, painter } from './output.ts';
-import type { ConfigOption } from './program.ts';
 import { withRedis } from './query.ts';
 import { viewOf } from './view.ts';
 

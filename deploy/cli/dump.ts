@@ -6,8 +6,8 @@ import { readHolds } from '../../common/holds.ts';
 import { PIECES } from '../../common/schema.ts';
 import { readDeas, readDroplets } from '../../common/state.ts';
 import { dropletJson } from '../../reporter/droplet-json.ts';
+import type { ConfigOption } from './options.ts';
 import { note, Output, painter } from './output.ts';
-import type { ConfigOption } from './program.ts';
 import { type Query, withRedis } from './query.ts';
 
 export interface DumpOptions extends ConfigOption {

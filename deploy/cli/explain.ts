@@ -6,8 +6,8 @@ import { timesOf } from '../../common/explain-words.ts';
 import { readHolds } from '../../common/holds.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
 import { FailedError } from './exit.ts';
+import type { ConfigOption } from './options.ts';
 import { note, Output, painter } from './output.ts';
-import type { ConfigOption } from './program.ts';
 import { type Query, withRedis } from './query.ts';
 import { viewOf } from './view.ts';
 

@@ -7,6 +7,7 @@ import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
 import type { DropletOptions } from './droplet.ts';
 import type { DumpOptions } from './dump.ts';
 import type { ExplainOptions } from './explain.ts';
+import type { ConfigOption } from './options.ts';
 
 /** What each process does, for the help. */
 const PROCESSES: Record<ProcessName, string> = {
@@ -18,10 +19,6 @@ const PROCESSES: Record<ProcessName, string> = {
 };
 
 const CONFIG_HELP = 'default: health_manager.yml in $CLOUD_FOUNDRY_CONFIG_PATH or the working directory';
-
-export interface ConfigOption {
-  config?: string;
-}
 
 /**
  * Runs the command line. Each command's code is loaded only when it is used.

@@ -9,7 +9,7 @@ import { demoDir } from '../cloud/places.ts';
 import { claimantOf } from '../launcher/claim.ts';
 import { readPrivateServers } from '../launcher/private.ts';
 import { FailedError } from './exit.ts';
-import type { ConfigOption } from './program.ts';
+import type { ConfigOption } from './options.ts';
 import { connectOnce, openOnce } from './redis.ts';
 
 /** What does not answer within this is away. */

@@ -3,8 +3,8 @@ import { inWords } from '../../common/explain-words.ts';
 import { holdsFrom, RELEASE_FIELD, type ReleasableHold, readMassLoss } from '../../common/holds.ts';
 import { readFleetFacts } from '../../common/state.ts';
 import { FailedError } from './exit.ts';
+import type { ConfigOption } from './options.ts';
 import { Output } from './output.ts';
-import type { ConfigOption } from './program.ts';
 import { type Query, withRedis } from './query.ts';
 
 const WAIT_MS = 5_000;

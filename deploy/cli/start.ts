@@ -6,7 +6,7 @@ import { writePidFile } from '../../common/process.ts';
 import { packageRoot } from '../../common/root.ts';
 import type { ProcessName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';
-import type { ConfigOption } from './program.ts';
+import type { ConfigOption } from './options.ts';
 
 /** `hm start`: all processes, and private servers where none is configured. */
 export async function start(options: ConfigOption): Promise<number> {

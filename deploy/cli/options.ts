@@ -1,0 +1,5 @@
+/** What every command takes. */
+export interface ConfigOption {
+  /** `--config` */
+  config?: string;
+}
