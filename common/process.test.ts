@@ -163,6 +163,8 @@ describe('a process', () => {
       await running.event('ready');
       expect((await get('readyz')).status).toBe(200);
       expect((await get('metrics')).status).toBe(200);
+      const said = (event: string) => running.lines.filter((line) => line.event === event);
+      expect([said('redis_away').length, said('redis_back').length]).toEqual([1, 1]);
       running.child.kill('SIGTERM');
       expect(await running.exited).toEqual(CLEAN);
     } finally {

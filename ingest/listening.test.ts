@@ -11,6 +11,7 @@ const GAP = LOST / 3;
 /** NATS as far as an ingestor that listens has to do with it. */
 class FakeBus {
   readonly published: string[] = [];
+  readonly payloads: string[] = [];
   readonly answering = new Set<string>();
   isConnected = true;
   flush: () => Promise<void> = async () => undefined;
@@ -19,7 +20,10 @@ class FakeBus {
     return {
       connected: () => this.isConnected,
       flush: () => this.flush(),
-      publish: (subject: string) => void this.published.push(subject),
+      publish: (subject: string, data: string) => {
+        this.published.push(subject);
+        this.payloads.push(data);
+      },
       subscribe: (subject: string) => void this.answering.add(subject),
       answers: async (subject: string) => this.answering.has(subject),
     } as unknown as Bus;
@@ -52,6 +56,7 @@ describe('an ingestor', () => {
     const nowMs = of.context.clock.now();
     expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
     expect(bus.published).toEqual(['healthmanager.start']);
+    expect(bus.payloads).toEqual(['{}']);
     expect(bus.answering).toEqual(new Set(['healthmanager.ingestor.a']));
   });
 

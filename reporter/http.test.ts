@@ -240,6 +240,14 @@ describe('holds and DEAs', () => {
     ]);
   });
 
+  test('are said in the log', async () => {
+    const said = () =>
+      bench.context.lines.filter(({ event, hold }) => event === 'hold_on' && hold !== undefined);
+    await expect
+      .poll(said, { timeout: 15_000 })
+      .toContainEqual(expect.objectContaining({ hold: 'actual_not_fresh', droplets: expect.any(Number) }));
+  });
+
   test('DEAs by their silence', async () => {
     const { client, keys } = bench.context.redis;
     const silences = [0, 10, 20, 20.001, 30, 30.001, 100];

@@ -6,6 +6,7 @@ import { hostOf } from './address.ts';
 import { Component } from './component.ts';
 import { type Fleet, readFleet } from './fleet.ts';
 import { fleetMetrics } from './fleet-metrics.ts';
+import { HoldLog } from './hold-log.ts';
 import { reporterMetrics } from './metrics.ts';
 import { Queries } from './queries.ts';
 import { Records } from './records.ts';
@@ -39,7 +40,9 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
     stops: openQueue(redis, lifecycle, log, 'stops'),
   };
   const fleet = () => readFleet({ redis, clock, policy, queues });
-  fleetMetrics(context.metrics, () => inTime(health, fleet).catch(noneIfUnavailable));
+  const fleetIfThere = () => inTime(health, fleet).catch(noneIfUnavailable);
+  fleetMetrics(context.metrics, fleetIfThere);
+  watchHolds(context, fleetIfThere);
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
   const component = new Component(settings, clock);
@@ -56,6 +59,31 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   lifecycle.onStop('queries', stop);
   component.register(bus);
   return { port, counters };
+}
+
+const LOOK_AT_HOLDS_EVERY_MS = 5_000;
+
+/** Keeps the log's readers told of the holds. */
+function watchHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Fleet | undefined>): void {
+  const holdLog = new HoldLog(log);
+  let looking: Promise<void> | undefined;
+  const look = async () => {
+    try {
+      const fleet = await read();
+      if (fleet !== undefined) holdLog.see(fleet.holds, fleet.nowMs);
+    } catch (error) {
+      log.debug({ event: 'holds_unread', err: error }, 'the holds could not be read; tried again soon');
+    }
+  };
+  const timer = setInterval(() => {
+    looking ??= look().finally(() => {
+      looking = undefined;
+    });
+  }, LOOK_AT_HOLDS_EVERY_MS);
+  lifecycle.onStop('hold log', async () => {
+    clearInterval(timer);
+    await looking;
+  });
 }
 
 function noneIfUnavailable(error: unknown): Fleet | undefined {

@@ -1,5 +1,5 @@
 /** Clean-up: what can matter no more. */
-import type { Droplet, Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
+import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { Scene } from './scene.ts';
@@ -43,8 +43,9 @@ function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
 }
 
 /**
- * Exits that have been taken into account and that no heartbeat can contradict any more. While a start is on its way
- * at the slot of one whose instance is still known it stays: without it the instance would seem to have come of the start.
+ * Exits that have been taken into account and that no heartbeat can contradict any more. One of an instance that was
+ * heard only after a start was sent at its slot stays while that start is on its way: without it the instance would seem
+ * to have come of the start.
  */
 export function exitsToForget(scene: Scene, handledExits: number): string[] {
   const { droplet, now, standings, deas, settings } = scene.sight;
@@ -52,8 +53,7 @@ export function exitsToForget(scene: Scene, handledExits: number): string[] {
   for (const exit of droplet.exits) {
     const atMs = forgetExitAtMs(scene, exit);
     if (exit.n > handledExits) continue;
-    const isNeeded = scene.slots.get(exit.index)?.start !== undefined && isKnown(droplet, exit.instance);
-    if (isNeeded && now >= atMs) continue;
+    if (now >= atMs && tellsOffStart(scene, exit)) continue;
     if (now >= atMs) guids.push(exit.instance);
     else scene.look(atMs);
   }
@@ -68,8 +68,13 @@ export function exitsToForget(scene: Scene, handledExits: number): string[] {
   return guids;
 }
 
-function isKnown({ instances }: Droplet, guid: string): boolean {
-  return instances.some((instance) => instance.guid === guid);
+function tellsOffStart({ slots, sight }: Scene, { index, instance }: Exit): boolean {
+  const start = slots.get(index)?.start;
+  const sent = start && sight.droplet.outcomes.get(start.id);
+  if (sent === undefined) return false;
+  return sight.droplet.instances.some(
+    ({ guid, firstHeardMs }) => guid === instance && firstHeardMs > sent.atMs,
+  );
 }
 
 /**

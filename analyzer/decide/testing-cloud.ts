@@ -424,11 +424,11 @@ export class Cloud {
     this.#sentIds.add(id);
     this.#watchHolds(id, checked.reason);
     if ('instances' in checked.send) this.#stop(checked.send);
-    else this.#start(checked.send);
+    else this.#start(checked.send, checked.reason);
   }
 
   /** The controller's check of a start, from what the message says. */
-  #start(message: StartMessage): void {
+  #start(message: StartMessage, reason: string): void {
     this.started.push(message);
     const { desired } = this;
     const running = new Map(message.running).get(message.version) ?? 0;
@@ -442,7 +442,7 @@ export class Cloud {
       if (this.#isUpToDate()) this.refused.push(message);
       return;
     }
-    this.#watchRunning(message.index);
+    if (reason === 'missing') this.#watchRunning(message.index);
     if (this.#isHeardLive(message.index)) this.harm.push(`start of live ${message.index} at ${this.now}`);
     // A start may fail: no room, a lost message.
     if (this.#random() < 0.9) this.place({ index: message.index });
@@ -464,7 +464,12 @@ export class Cloud {
       this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.now}`);
   }
 
-  /** No start beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
+  /** Nothing reaches it, and nothing of it is heard. */
+  #isCutOff(guid: string): boolean {
+    return this.instances.some((i) => i.guid === guid && this.#cut.has(i.dea));
+  }
+
+  /** Nothing is missing beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
   #watchRunning(index: number): void {
     if (!this.#isOfFleet) return;
     for (const { index: its, version, state, guid, dea } of this.instances) {
@@ -512,7 +517,7 @@ export class Cloud {
         continue;
       }
       this.#watchStop(guid);
-      if (this.#random() < 0.9) this.kill(guid, 'STOPPED');
+      if (this.#random() < 0.9 && !this.#isCutOff(guid)) this.kill(guid, 'STOPPED');
     }
   }
 

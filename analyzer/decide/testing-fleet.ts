@@ -16,6 +16,7 @@ import { desired, droplet } from '../../common/policy/testing.ts';
 import { Cloud, makeDeas, type Surroundings, turn } from './testing-cloud.ts';
 
 const SECOND = 1000;
+const HEARTBEAT_MS = 10 * SECOND;
 
 export type Process = 'ingest' | 'sync' | 'analyzer' | 'nudger';
 
@@ -177,9 +178,10 @@ export class Fleet {
     cut.clear();
   }
 
+  /** One of which a heartbeat was just missed (a restart of all ingestors) is lost before the others are late. */
   #heard(name: string): boolean {
     const heardMs = this.apps[0]?.heard.get(name)?.heardMs ?? 0;
-    return this.now - heardMs <= (this.#options.settings.dropletLostMs * 2) / 3;
+    return this.now - heardMs <= HEARTBEAT_MS;
   }
 
   /** What is not as the controller wants it. */
@@ -191,13 +193,22 @@ export class Fleet {
     });
   }
 
-  /** Seconds until everything was as desired; undefined: longer than `atMostS`. */
-  runUntilConverged(atMostS: number): number | undefined {
-    for (let step = 0; step <= atMostS; step++) {
-      if (this.apps.every((app) => app.isConverged())) return step;
+  /**
+   * Whether everything came to be as desired, and nothing was asked for any more for a minute, all of it in time. (What
+   * is on its way when the last silent DEA is back may still do its work.)
+   */
+  runUntilCalm(atMostS: number): boolean {
+    const untilMs = this.now + atMostS * SECOND;
+    let calmS = 0;
+    for (let asked = this.#asked; calmS < 60 && this.now < untilMs; asked = this.#asked) {
       this.step();
+      calmS = this.#asked === asked && this.apps.every((app) => app.isConverged()) ? calmS + 1 : 0;
     }
-    return undefined;
+    return calmS >= 60;
+  }
+
+  get #asked(): number {
+    return this.apps.reduce((sum, { started, stopped }) => sum + started.length + stopped.length, 0);
   }
 
   get faults(): string[] {

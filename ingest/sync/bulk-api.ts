@@ -3,8 +3,9 @@ import { parseUserCount } from '../../common/messages.ts';
 import type { Credentials } from './credentials.ts';
 import { BulkApiError } from './errors.ts';
 
-const PAGE_TIMEOUT_MS = 10_000;
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/** Contract: bulk API. */
+export const PAGE_TIMEOUT_MS = 10_000;
+export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** The count of users is only shown: not worth a long wait. */
 const USERS_TIMEOUT_MS = 2_000;
 

@@ -1,0 +1,47 @@
+import { beforeEach, expect, test, vi } from 'vitest';
+import { MAX_BODY_BYTES, PAGE_TIMEOUT_MS } from './bulk-api.ts';
+import { BulkApiError, PassFailedError } from './errors.ts';
+import { retried } from './retry.ts';
+
+const waits = vi.hoisted(() => [] as number[]);
+vi.mock('node:timers/promises', () => ({
+  setTimeout: async (ms: number) => {
+    waits.push(ms);
+  },
+}));
+
+beforeEach(() => {
+  waits.length = 0;
+  vi.spyOn(Math, 'random').mockReturnValue(1);
+});
+
+const options = (delayAtMostMs: number) => ({
+  signal: new AbortController().signal,
+  delayAtMostMs,
+  failed: () => undefined,
+});
+
+test('ten tries, with waits that double up to postpone_update', async () => {
+  let tries = 0;
+  const request = () => {
+    tries++;
+    return Promise.reject(new BulkApiError('status', 'status 500'));
+  };
+  await expect(retried(request, options(30_000))).rejects.toThrow(PassFailedError);
+  expect(tries).toBe(10);
+  expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+});
+
+test('after a 401 it is tried again at once, with new credentials', async () => {
+  let tries = 0;
+  const request = async () => {
+    if (++tries < 3) throw new BulkApiError('unauthorized', 'status 401');
+    return 'page';
+  };
+  expect(await retried(request, options(30_000))).toBe('page');
+  expect(waits).toEqual([500]);
+});
+
+test('the bounds of a page are those of the contract', () => {
+  expect([PAGE_TIMEOUT_MS, MAX_BODY_BYTES]).toEqual([10_000, 67_108_864]);
+});
