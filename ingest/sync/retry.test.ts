@@ -1,24 +1,24 @@
-import { beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { MAX_BODY_BYTES, PAGE_TIMEOUT_MS } from './bulk-api.ts';
 import { BulkApiError, PassFailedError } from './errors.ts';
 import { retried } from './retry.ts';
 
-const waits = vi.hoisted(() => [] as number[]);
-vi.mock('node:timers/promises', () => ({
-  setTimeout: async (ms: number) => {
-    waits.push(ms);
-  },
-}));
-
+let waits: number[] = [];
 beforeEach(() => {
-  waits.length = 0;
+  waits = [];
   vi.spyOn(Math, 'random').mockReturnValue(1);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
 });
 
 const options = (delayAtMostMs: number) => ({
   signal: new AbortController().signal,
   delayAtMostMs,
   failed: () => undefined,
+  wait: async (ms: number) => {
+    waits.push(ms);
+  },
 });
 
 test('ten tries, with waits that double up to postpone_update', async () => {

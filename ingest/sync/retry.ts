@@ -12,7 +12,11 @@ export interface RetryOptions {
   firstDelayMs?: number;
   /** Hears of every failure. */
   failed(error: BulkApiError, tries: number): void;
+  /** Waits so long, in real time; for tests. */
+  wait?(ms: number, signal: AbortSignal): Promise<void>;
 }
+
+const realWait = (ms: number, signal: AbortSignal) => delay<void>(ms, undefined, { signal });
 
 /**
  * Tries a request until it succeeds, with growing waits between.
@@ -21,7 +25,7 @@ export interface RetryOptions {
  *   reason when it is aborted; whatever else `request` throws
  */
 export async function retried<T>(request: () => Promise<T>, options: RetryOptions): Promise<T> {
-  const { signal, delayAtMostMs, firstDelayMs = FIRST_DELAY_MS } = options;
+  const { signal, delayAtMostMs, firstDelayMs = FIRST_DELAY_MS, wait = realWait } = options;
   for (let tries = 1; ; tries++) {
     try {
       return await request();
@@ -41,6 +45,6 @@ export async function retried<T>(request: () => Promise<T>, options: RetryOption
     }
     const upToMs = Math.min(delayAtMostMs, firstDelayMs * 2 ** (tries - 1));
     // Jitter: several deployments do not come back to a controller in step.
-    await delay(upToMs * (0.5 + Math.random() / 2), undefined, { signal });
+    await wait(upToMs * (0.5 + Math.random() / 2), signal);
   }
 }
