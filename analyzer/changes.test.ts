@@ -194,3 +194,28 @@ describe('the log of a decision', () => {
     ]);
   });
 });
+
+test('a missing start tells of the instance that ran last, not of the report of one that crashed before it', () => {
+  const droplet = read({
+    rev: '3',
+    seen: '1',
+    desired: 'STARTED 1x STAGED version v 64M updated 1',
+    'instance:ran': '0 RUNNING on dea-1 version v since 1 first 5 last 20',
+    'instance:crashed': '0 CRASHED on dea-2 version v since 1 first 4',
+  });
+  const start: Decision = {
+    kind: 'start',
+    id: 'app.start-0.4',
+    index: 0,
+    version: 'v',
+    reason: 'missing',
+    priority: 'normal',
+    queuePriority: 1001,
+  };
+  const deas = new Map([['dea-2', { heardMs: 99 }]]);
+  const { log } = changesOf(
+    { droplet, decided: { ...same(droplet), decisions: [start] }, deas, nowMs: NOW },
+    policy,
+  );
+  expect(log).toContainEqual(expect.objectContaining({ kind: 'start', dea: 'dea-1', state: 'RUNNING' }));
+});

@@ -83,9 +83,11 @@ function seen({ droplet, deas }: Looked, decision: Decision): Seen {
   }
   const ofSlot = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'lift';
   if (!ofSlot || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
+  // A crashed one goes on in heartbeats as CRASHED: it tells nothing of the one that ran after it.
+  const crashed = ({ state }: Instance) => (state === 'CRASHED' ? 1 : 0);
   const there = droplet.instances
     .filter(({ index, version }) => index === decision.index && version === decision.version)
-    .sort((a, b) => heardMs(b, deas) - heardMs(a, deas));
+    .sort((a, b) => crashed(a) - crashed(b) || heardMs(b, deas) - heardMs(a, deas));
   return seenOf(there[0], deas);
 }
 
