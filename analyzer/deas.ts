@@ -1,10 +1,8 @@
 import type { Clock } from '../common/clock.ts';
+import { dropletOfLine, linesOf } from '../common/dea-list.ts';
 import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-
-/** Length of the fingerprint at the head of each line of a DEA's list (see the schema). */
-const FINGERPRINT = 8;
 
 /**
  * Finds the DEAs that have been silent for longer than `droplet_lost` and marks the droplets that they listed
@@ -41,7 +39,7 @@ export async function listedDroplets({ client, keys }: RedisConnections, dea: st
   const lists = await client.hmget(keys.deaList(dea), 'list', 'next', 'writing');
   const droplets = new Set<string>();
   for (const list of lists) {
-    for (const line of list?.split('\n') ?? []) if (line !== '') droplets.add(line.slice(FINGERPRINT));
+    for (const line of linesOf(list ?? '')) droplets.add(dropletOfLine(line));
   }
   return droplets;
 }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../common/dea-list.ts';
 import type { Heartbeat, HeartbeatEntry } from '../common/messages.ts';
 import { heardToText } from '../common/record.ts';
 import type { RedisConnections } from '../common/redis.ts';
@@ -43,7 +44,7 @@ export async function storeChangedHeartbeat(
 
   const back = heardBefore === '' || Number(at) - Number(heardBefore) > dropletLostMs;
   const whole = back || others === '1';
-  const touched = differing(lines, splitLines(stored), whole ? splitLines(unfinished) : undefined);
+  const touched = differing(lines, linesOf(stored), whole ? linesOf(unfinished) : undefined);
   const droplets = await writeDroplets(redis, touched, heartbeat, {
     at,
     heardBefore,
@@ -61,25 +62,17 @@ export async function storeChangedHeartbeat(
 /** States of an instance that is there: the others are reports of one that was. */
 const RUNS: ReadonlySet<string> = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
 
-/** Length of a fingerprint: 48 bits of SHA-1, of the few instances that a droplet ever has on one DEA. */
-const FINGERPRINT = 8;
-
 /** The line of an instance in its DEA's list: a fingerprint of all that the heartbeat says of it, and its droplet. */
 function lineOf(entry: HeartbeatEntry): string {
   const { instance, index, version, state, stateTimestampS } = entry;
   const text = `${instance}\n${index}\n${version}\n${state}\n${stateTimestampS}`;
-  return hash('sha1', text, 'base64').slice(0, FINGERPRINT) + entry.droplet;
-}
-
-/** Ids have no control characters, so a newline ends a line. */
-function splitLines(list: string): string[] {
-  return list === '' ? [] : list.slice(0, -1).split('\n');
+  return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
 }
 
 /** Droplets of the lines that are in one list only; with `unfinished`: droplets of all lines. */
 function differing(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {
   const droplets = new Set<string>();
-  const add = (line: string) => droplets.add(line.slice(FINGERPRINT));
+  const add = (line: string) => droplets.add(dropletOfLine(line));
   if (unfinished !== undefined) {
     for (const list of [lines, stored, unfinished]) list.forEach(add);
     return droplets;
