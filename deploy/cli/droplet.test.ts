@@ -19,7 +19,12 @@ test('shows what should run, what runs where, and what else is known', async () 
   const { code, stdout, stderr } = await of.hm(['droplet', 'app', '--utc']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(
-    stdout.map((line) => line.replace(/\b\d+(\.\d+)? s\b/g, 'T').replace(/\d\d:\d\d:\d\d/, 'AT')),
+    stdout.map((line) =>
+      line
+        .replace(/\d{4}-\d\d-\d\d /g, '')
+        .replace(/\b\d+(\.\d+)? s\b/g, 'T')
+        .replace(/\d\d:\d\d:\d\d/, 'AT'),
+    ),
   ).toEqual([
     'app, first heard of AT',
     'wanted: STARTED, 2 instances of version v, package STAGED, 256 MB',
