@@ -1,0 +1,185 @@
+/** A load process: the hosts of a fleet, and the ears of a controller that starts what it is asked to start. */
+import { connect, createInbox } from 'nats';
+import { HEADERS, SUBJECTS } from '../../common/subjects.ts';
+import { Beats } from './beats.ts';
+import { dropletId, instanceId, versionOf } from './fleet.ts';
+import { Latencies } from './latency.ts';
+import { atRate, settled } from './pace.ts';
+import { type CloudTasks, serveTasks } from './protocol.ts';
+
+/** What does not come within this time does not come. */
+const SILENT_MS = 5_000;
+/** Droplets asked after in one question. */
+const ASKED_AT_ONCE = 100;
+
+const { nats: url } = JSON.parse(process.argv[2] ?? '{}') as { nats: string };
+const nats = await connect({ servers: url, name: 'bench-cloud' });
+const beats = new Beats(nats);
+
+/** Asked of the controller since it was last asked: `<subject> <droplet> <index or instance>` -> how often. */
+let asked = new Map<string, number>();
+let firstMs: number | null = null;
+let lastMs: number | null = null;
+/** Told of every `health.start`. */
+let onStart: (droplet: string, reason: string) => void = () => {};
+
+function note(what: string): void {
+  asked.set(what, (asked.get(what) ?? 0) + 1);
+  lastMs = Date.now();
+  firstMs ??= lastMs;
+}
+
+nats.subscribe(SUBJECTS.start, {
+  callback: (_error, message) => {
+    const { droplet, indices } = message.json<{ droplet: string; indices: number[] }>();
+    onStart(droplet, message.headers?.get(HEADERS.reason) ?? '');
+    note(`start ${droplet} ${indices.join()}`);
+  },
+});
+nats.subscribe(SUBJECTS.stop, {
+  callback: (_error, message) => {
+    const { droplet, instances } = message.json<{ droplet: string; instances: Record<string, string> }>();
+    note(`stop ${droplet} ${Object.keys(instances).join()}`);
+  },
+});
+
+function takeAsked() {
+  const keys = [...asked.keys()];
+  const result = {
+    starts: keys.filter((key) => key.startsWith('start')).length,
+    stops: keys.filter((key) => key.startsWith('stop')).length,
+    twice: [...asked.values()].filter((times) => times > 1).length,
+    firstMs,
+    lastMs,
+  };
+  asked = new Map();
+  firstMs = null;
+  lastMs = null;
+  return result;
+}
+
+async function crash({
+  perS,
+  from,
+  count,
+  of,
+}: CloudTasks['crash']['args']): Promise<CloudTasks['crash']['result']> {
+  const latencies = new Latencies();
+  const waiting = new Map<string, { n: number; sinceMs: number }>();
+  const answered = new Set<string>();
+  let [unasked, twice] = [0, 0];
+  onStart = (droplet, reason) => {
+    const exit = waiting.get(droplet);
+    if (exit === undefined) {
+      if (answered.has(droplet)) twice++;
+      else unasked++;
+      return;
+    }
+    if (reason !== 'crashed') unasked++;
+    latencies.add(exit.sinceMs);
+    waiting.delete(droplet);
+    answered.add(droplet);
+    beats.replace(exit.n);
+  };
+  // Scattered over the DEAs and the slices, each droplet once.
+  const step = coprime(7919, of);
+  await atRate(perS, count, (k) => {
+    const n = ((from + k) * step) % of;
+    const droplet = dropletId(n);
+    waiting.set(droplet, { n, sinceMs: performance.now() });
+    nats.publish(SUBJECTS.exited, JSON.stringify(exitOf(n)));
+  });
+  await settled(
+    () => waiting.size === 0,
+    () => waiting.size,
+    SILENT_MS,
+  );
+  onStart = () => {};
+  return { latency: latencies.summary(), missing: waiting.size, twice, unasked };
+}
+
+function exitOf(n: number): object {
+  return {
+    cc_partition: 'default',
+    droplet: dropletId(n),
+    version: versionOf(n),
+    instance: instanceId(n, beats.lifeOf(n) ?? 0),
+    index: 0,
+    reason: 'CRASHED',
+    exit_status: 1,
+    exit_description: 'app instance exited',
+    crash_timestamp: Math.floor(Date.now() / 1000),
+  };
+}
+
+async function query({
+  perS,
+  count,
+  of,
+}: CloudTasks['query']['args']): Promise<CloudTasks['query']['result']> {
+  const latencies = new Latencies();
+  const inbox = createInbox();
+  const open = new Map<number, { left: number; sinceMs: number }>();
+  let [complete, wrong] = [0, 0];
+  const healthy = Buffer.from('"healthy":1}');
+  const replies = nats.subscribe(`${inbox}.*`, {
+    callback: (_error, { subject, data }) => {
+      // Not parsed: 100 replies a question would make the asking dearer than the answering.
+      if (!Buffer.from(data.buffer, data.byteOffset, data.byteLength).includes(healthy)) wrong++;
+      const number = Number(subject.slice(inbox.length + 1));
+      const question = open.get(number);
+      if (question === undefined) return;
+      if (--question.left > 0) return;
+      open.delete(number);
+      latencies.add(question.sinceMs);
+      complete++;
+    },
+  });
+  const questions = Array.from({ length: 100 }, (_, q) => {
+    const droplets = Array.from({ length: ASKED_AT_ONCE }, (_, k) => {
+      const n = (q * 100_003 + k * 9_973) % of;
+      return { droplet: dropletId(n), version: versionOf(n) };
+    });
+    return Buffer.from(JSON.stringify({ droplets }));
+  });
+  const beganMs = performance.now();
+  await atRate(perS, count, (k) => {
+    open.set(k, { left: ASKED_AT_ONCE, sinceMs: performance.now() });
+    nats.publish(SUBJECTS.healthRequest, questions[k % questions.length] as Buffer, {
+      reply: `${inbox}.${k}`,
+    });
+  });
+  await settled(
+    () => open.size === 0,
+    () => open.size,
+    SILENT_MS,
+  );
+  const seconds = (performance.now() - beganMs) / 1000;
+  replies.unsubscribe();
+  return { latency: latencies.summary(), asked: count, complete, wrong, seconds };
+}
+
+/** The least number from `from` on that shares no divisor with `n`. */
+function coprime(from: number, n: number): number {
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  let step = from;
+  while (divisor(step, n) !== 1) step++;
+  return step;
+}
+
+serveTasks<CloudTasks>({
+  beat: ({ deas, periodMs, changes }) => {
+    beats.start(deas, periodMs, changes);
+    return null;
+  },
+  hush: () => ({ sent: beats.stop() }),
+  flood: async ({ deas, times }) => {
+    const beganMs = performance.now();
+    const sent = await beats.flood(deas, times);
+    return { sent, seconds: (performance.now() - beganMs) / 1000 };
+  },
+  silence: ({ dea }) => ({ lastBeatMs: beats.silence(dea) }),
+  crash,
+  query,
+  asked: takeAsked,
+});

@@ -1,0 +1,77 @@
+/** `npm run bench`: measures what the README's table says. Exit codes: 0 done, 1 a row is wrong, 64 wrong usage. */
+import { writeFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { machineLine, thisMachine } from './machine.ts';
+import { type Measured, reached } from './row.ts';
+import { SCENES } from './scenes.ts';
+import { tableOf } from './table.ts';
+
+const ALL = SCENES.flatMap(({ rows }) => rows);
+
+interface Options {
+  quick?: true;
+  json?: string;
+  strict?: true;
+  profile?: string[];
+}
+
+const program = new Command('npm run bench --')
+  .description('Measures the health manager with real servers and processes, and checks what it measures.')
+  .argument('[rows...]', `rows to measure: ${ALL.join(', ')} (default: all)`)
+  .option('--quick', 'at a twentieth of the size')
+  .option('--json <file>', 'the results as JSON, too')
+  .option('--strict', 'exit code 1 also when a target is missed')
+  .option(
+    '--profile <process...>',
+    'these processes write a CPU profile (*.cpuprofile) into the working directory',
+  )
+  .exitOverride();
+
+async function main(): Promise<number> {
+  program.parse();
+  const options = program.opts<Options>();
+  const wanted = new Set((program.args.length === 0 ? ALL : program.args).map((row) => row.toUpperCase()));
+  const unknown = [...wanted].filter((row) => !ALL.includes(row));
+  if (unknown.length > 0) {
+    console.error(`no row ${unknown.join(', ')}; there are ${ALL.join(', ')}`);
+    return 64;
+  }
+  const abort = new AbortController();
+  process.once('SIGINT', () => abort.abort(new Error('ended by Ctrl-C')));
+  process.once('SIGTERM', () => abort.abort(new Error('ended by SIGTERM')));
+  const context = {
+    scale: options.quick ? 0.05 : 1,
+    steadyS: options.quick ? 15 : 300,
+    signal: abort.signal,
+    profile: new Set(options.profile ?? []),
+    progress: (text: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${text}`),
+  };
+  const results = new Map<string, Measured>();
+  for (const scene of SCENES) {
+    const rows = scene.rows.filter((row) => wanted.has(row));
+    if (rows.length === 0) continue;
+    context.progress(rows.join(' '));
+    const aborted = new Promise<never>((_, reject) => {
+      abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
+    });
+    const measured = await Promise.race([scene.run(context, new Set(rows)), aborted]);
+    for (const [row, found] of measured) results.set(row, found);
+  }
+  const machine = thisMachine();
+  console.log(`${machineLine(machine)}\n\n${tableOf(results)}`);
+  const wrong = [...results.values()].some((row) => row.wrong.length > 0);
+  const missed = [...results.values()].some(({ figures }) => !figures.every(reached));
+  if (options.json !== undefined) {
+    const rows = Object.fromEntries(results);
+    writeFileSync(options.json, `${JSON.stringify({ machine, scale: context.scale, rows }, null, 2)}\n`);
+  }
+  return wrong || (missed && options.strict) ? 1 : 0;
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
+  console.error(error instanceof Error ? error.message : String(error));
+  return 1;
+});
+// A stage that was broken off leaves load processes; they end with this one.
+process.exit();

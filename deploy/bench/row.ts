@@ -1,0 +1,52 @@
+import type { Truth } from './truth.ts';
+
+/** One figure of a row, beside what it is to reach. */
+export interface Figure {
+  what: string;
+  value: number;
+  unit: string;
+  /** `least` or `most` that is to be reached; absent: only told. */
+  least?: number;
+  most?: number;
+}
+
+/** What a row found. */
+export interface Measured {
+  /** What was run, in words with its numbers. */
+  run: string;
+  figures: Figure[];
+  /** What is wrong with what was measured: something lost, invented, or not as it must be. */
+  wrong: string[];
+}
+
+/** How large the rows are. */
+export interface Size {
+  /** Share of the full size: 1, or 0.05 for a quick run. */
+  scale: number;
+  /** A steady fleet is watched for so long. */
+  steadyS: number;
+}
+
+export interface Context extends Size {
+  signal: AbortSignal;
+  profile: ReadonlySet<string>;
+  /** Says what is being done now. */
+  progress(text: string): void;
+}
+
+/** A row, or several that share a stage. */
+export interface Scene {
+  rows: readonly string[];
+  run(context: Context, wanted: ReadonlySet<string>): Promise<Map<string, Measured>>;
+}
+
+export const reached = ({ value, least, most }: Figure): boolean =>
+  (least === undefined || value >= least) && (most === undefined || value <= most);
+
+/** Compares what is with what must be. */
+export function differences(is: Partial<Truth> & object, must: object): string[] {
+  const found = is as Record<string, unknown>;
+  return Object.entries(must)
+    .filter(([name, value]) => found[name] !== value)
+    .map(([name, value]) => `${name}: expected ${value}, found ${found[name]}`);
+}

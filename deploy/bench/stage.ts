@@ -1,0 +1,175 @@
+import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { stringify } from 'yaml';
+import { loadConfig } from '../../common/config.ts';
+import { Health } from '../../common/health.ts';
+import { Lifecycle } from '../../common/lifecycle.ts';
+import { connectRedis, type RedisConnections } from '../../common/redis.ts';
+import { packageRoot } from '../../common/root.ts';
+import type { Settings } from '../../common/settings.ts';
+import { type ProcessName, startChild } from '../launcher/child.ts';
+import { freePort, startNatsServer, startRedisServer } from '../launcher/servers.ts';
+import { type LoadProcess, startLoadProcess } from './load-process.ts';
+import type { CloudTasks, ControllerTasks, SubscriberTasks } from './protocol.ts';
+import { CpuMeter } from './usage.ts';
+
+/** A health manager of real processes with real servers, and a cloud that loads it. */
+export interface Stage {
+  settings: Settings;
+  redis: RedisConnections;
+  cloud: LoadProcess<CloudTasks>;
+  controller: LoadProcess<ControllerTasks>;
+  /** Starts one more copy of a process and waits until it serves; `ingest`, then `ingest 2`, ... */
+  start(name: ProcessName): Promise<void>;
+  /** Ends the last started copy, in order. */
+  stop(name: ProcessName): Promise<void>;
+  /** A subscriber to heartbeats that throws them away; measured as `subscriber`. */
+  startSubscriber(): Promise<LoadProcess<SubscriberTasks>>;
+  /** Pids of servers (`redis`, `nats`) and processes, by name. Without the load. */
+  pids(): ReadonlyMap<string, number>;
+  /** Measures CPU seconds of these from now on; of all when none are named. */
+  meter(...names: string[]): CpuMeter;
+  /** A figure of a process's `/metrics`, summed over its labels and copies; 0 where there is none yet. */
+  metric(process: ProcessName, name: string): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface StageOptions {
+  /** Droplets that the controller lists. */
+  droplets: number;
+  /** What the configuration says besides, as in the file. */
+  config?: { intervals?: Record<string, number> } & Record<string, unknown>;
+  /** Processes by name (`analyzer`) that write a CPU profile when they end. */
+  profile?: ReadonlySet<string>;
+}
+
+/** Variables that would win over the generated configuration. */
+const OVERRULING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
+
+/** Servers, cloud and controller; no process of the health manager runs yet. */
+export async function setStage(options: StageOptions, signal: AbortSignal): Promise<Stage> {
+  signal.throwIfAborted();
+  const lifecycle = new Lifecycle({ stepMs: 15_000 });
+  try {
+    return await set(options, lifecycle);
+  } catch (error) {
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> {
+  const dir = mkdtempSync(join(tmpdir(), 'hm-bench-'));
+  lifecycle.onStop('folder', () => rmSync(dir, { recursive: true, force: true }));
+  const redisServer = await startRedisServer({ dir: join(dir, 'redis') });
+  lifecycle.onStop('redis-server', () => redisServer.stop());
+  const natsServer = await startNatsServer({ dir });
+  lifecycle.onStop('nats-server', () => natsServer.stop());
+  const pids = new Map([
+    ['redis', redisServer.pid],
+    ['nats', natsServer.pid],
+  ]);
+  const controller = await startLoadProcess<ControllerTasks>(lifecycle, 'controller', {
+    nats: natsServer.url,
+  });
+  const { port } = await controller.ask('list', { droplets: options.droplets });
+  const cloud = await startLoadProcess<CloudTasks>(lifecycle, 'cloud', { nats: natsServer.url });
+
+  const configFile = join(dir, 'health_manager.yml');
+  const { intervals, ...more } = options.config ?? {};
+  const config = {
+    mbus: natsServer.url,
+    redis: { url: redisServer.url },
+    bulk_api: { host: `http://127.0.0.1:${port}` },
+    status: { port: 0, user: 'bench', password: 'bench' },
+    ...(intervals && { intervals }),
+    ...more,
+  };
+  writeFileSync(configFile, stringify(config));
+  const { settings } = loadConfig({ file: configFile, env: {}, cwd: dir });
+  const redis = await connectRedis({
+    settings,
+    log: pino({ level: 'silent' }),
+    health: new Health(),
+    lifecycle,
+  });
+
+  const ports = new Map<string, number>();
+  const running = new Map<string, { stop(): Promise<void> }>();
+  const logFile = createWriteStream(join(dir, 'processes.log'));
+  const env = { ...process.env };
+  for (const name of OVERRULING) delete env[name];
+
+  const copiesOf = (name: string) => [...running.keys()].filter((key) => key.split(' ')[0] === name);
+  return {
+    settings,
+    redis,
+    cloud,
+    controller,
+    async start(name) {
+      const copies = copiesOf(name).length;
+      const key = copies === 0 ? name : `${name} ${copies + 1}`;
+      const httpPort = await freePort();
+      let serves = (_: boolean) => {};
+      const ready = new Promise<boolean>((resolve) => {
+        serves = resolve;
+      });
+      const profile = options.profile?.has(key) ? ['--cpu-prof', '--cpu-prof-dir', process.cwd()] : [];
+      const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
+      const child = await startChild({
+        program: process.execPath,
+        args: [...profile, main, name, '--config', configFile, '--http-port', String(httpPort)],
+        env,
+        output: { stdout: logFile, stderr: logFile, format: (line) => line },
+        onLine: (line) => line.includes('"event":"ready"') && serves(true),
+      });
+      running.set(key, child);
+      pids.set(key, child.pid);
+      ports.set(key, httpPort);
+      lifecycle.onStop(key, () => child.stop());
+      void child.exited.then(() => serves(false));
+      if (!(await ready)) throw new Error(`${key} ended before it served; see its log in ${dir}`);
+    },
+    async stop(name) {
+      const key = copiesOf(name).at(-1);
+      if (key === undefined) throw new Error(`no ${name} runs`);
+      await running.get(key)?.stop();
+      running.delete(key);
+      pids.delete(key);
+      ports.delete(key);
+    },
+    async startSubscriber() {
+      const subscriber = await startLoadProcess<SubscriberTasks>(lifecycle, 'subscriber', {
+        nats: natsServer.url,
+      });
+      pids.set('subscriber', subscriber.pid);
+      return subscriber;
+    },
+    pids: () => pids,
+    meter: (...names) =>
+      new CpuMeter(
+        names.length === 0 ? new Map(pids) : new Map([...pids].filter(([key]) => names.includes(key))),
+      ),
+    async metric(name, metric) {
+      const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
+      return sumOf(texts.join('\n'), metric);
+    },
+    close: () => lifecycle.stop(),
+  };
+}
+
+/** The reporter wants the login that the configuration names; the others do not look. */
+async function scrape(port: number): Promise<string> {
+  const authorization = `Basic ${Buffer.from('bench:bench').toString('base64')}`;
+  const reply = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization } });
+  if (!reply.ok) throw new Error(`/metrics on port ${port}: expected 200, got ${reply.status}`);
+  return reply.text();
+}
+
+/** The sum of a metric's samples in Prometheus's text format. */
+export function sumOf(text: string, metric: string): number {
+  const sample = new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, 'gm');
+  return [...text.matchAll(sample)].reduce((sum, [, value]) => sum + Number(value), 0);
+}

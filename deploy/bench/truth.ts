@@ -1,0 +1,56 @@
+import type { Droplet } from '../../common/droplet.ts';
+import { exitsByInstance, standing } from '../../common/policy/liveness.ts';
+import { PIECES } from '../../common/schema.ts';
+import { readDeas, readDroplets } from '../../common/state.ts';
+import type { Stage } from './stage.ts';
+
+/** What Redis says of the fleet, counted from the records themselves. */
+export interface Truth {
+  droplets: number;
+  /** STARTED and STAGED. */
+  desired: number;
+  /** Droplets with exactly one live instance, at index 0, of the wanted version. */
+  whole: number;
+  instances: number;
+  /** Starts and stops that the records hold as on their way. */
+  underWay: number;
+  unreadable: number;
+}
+
+/** Records read together. */
+const AT_ONCE = 1_000;
+
+/** Reads every record. */
+export async function readTruth({ redis, settings }: Stage): Promise<Truth> {
+  const { client, keys } = redis;
+  const truth: Truth = { droplets: 0, desired: 0, whole: 0, instances: 0, underWay: 0, unreadable: 0 };
+  for (let slice = 0; slice < keys.slices; slice++) {
+    const pieces = await Promise.all(
+      Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
+    );
+    const ids = pieces.flat();
+    for (let at = 0; at < ids.length; at += AT_ONCE) {
+      const records = await readDroplets(redis, ids.slice(at, at + AT_ONCE));
+      const droplets = records.filter((record): record is Droplet => !!record && !(record instanceof Error));
+      truth.unreadable += records.length - droplets.length;
+      const deas = await readDeas(redis, droplets);
+      const [seconds, micros] = await client.time();
+      const nowMs = Number(seconds) * 1000 + Number(micros) / 1000;
+      for (const droplet of droplets) {
+        const { desired, instances } = droplet;
+        const exits = exitsByInstance(droplet.exits);
+        const live = instances.filter((instance) => {
+          const state = standing(instance, exits.get(instance.guid), deas, nowMs, settings.policy);
+          return state === 'RUNNING' || state === 'STARTING';
+        });
+        truth.droplets++;
+        truth.instances += instances.length;
+        if (desired?.state === 'STARTED' && desired.packageState === 'STAGED') truth.desired++;
+        if (live.length === 1 && live[0]?.index === 0 && live[0].version === desired?.version) truth.whole++;
+        truth.underWay +=
+          droplet.stops.size + [...droplet.slots.values()].filter(({ start }) => start).length;
+      }
+    }
+  }
+  return truth;
+}
