@@ -51,6 +51,8 @@ class StreamReader {
   readonly #connection: RedisClient;
   readonly #claimAfterMs: number;
   #stopped = false;
+  /** Ids of entries whose effect is stored and that are not acknowledged yet. */
+  #handled: string[] = [];
   #running: Promise<void> = Promise.resolve();
 
   constructor(stream: string, options: Options) {
@@ -69,26 +71,14 @@ class StreamReader {
       // Ends the blocking read; events that it had just been given are claimed by another analyzer.
       this.#connection.disconnect();
       await this.#running;
+      await this.#acknowledge(this.#handled);
     });
   }
 
   async #run(): Promise<void> {
     while (!this.#stopped) {
       try {
-        const reply = (await this.#connection.call(
-          'XREADGROUP',
-          'GROUP',
-          GROUP,
-          this.#options.consumer,
-          'COUNT',
-          READ_AT_ONCE,
-          'BLOCK',
-          BLOCK_MS,
-          'STREAMS',
-          this.#stream,
-          '>',
-        )) as [string, StreamEntry[]][] | null;
-        if (reply !== null) await this.#handle(reply.flatMap(([, entries]) => entries));
+        this.#handled = await this.#handle(await this.#next());
       } catch (error) {
         if (this.#stopped) return;
         await this.#recover(error);
@@ -96,8 +86,24 @@ class StreamReader {
     }
   }
 
-  async #handle(entries: StreamEntry[]): Promise<void> {
-    const { look, metrics, log, redis } = this.#options;
+  /** Acknowledges what has been handled and waits for more: one packet to Redis instead of two. */
+  async #next(): Promise<StreamEntry[]> {
+    const { consumer } = this.#options;
+    const pipeline = this.#connection.pipeline();
+    const handled = this.#handled;
+    if (handled.length > 0) pipeline.xack(this.#stream, GROUP, ...handled);
+    const block = ['COUNT', READ_AT_ONCE, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, '>'] as const;
+    pipeline.call('XREADGROUP', 'GROUP', GROUP, consumer, ...block);
+    const replies = (await pipeline.exec()) ?? [];
+    for (const [error] of replies) if (error) throw error;
+    this.#handled = [];
+    const read = replies.at(-1)?.[1] as [string, StreamEntry[]][] | null;
+    return read?.flatMap(([, entries]) => entries) ?? [];
+  }
+
+  /** @returns the entries' ids, to be acknowledged */
+  async #handle(entries: StreamEntry[]): Promise<string[]> {
+    const { look, metrics, log } = this.#options;
     const droplets = new Set<string>();
     for (const [id, fields] of entries) {
       const entry: unknown = Object.fromEntries(pairsOf(fields ?? []));
@@ -113,7 +119,11 @@ class StreamReader {
       }
     }
     if (droplets.size > 0) await look([...droplets]);
-    if (entries.length > 0) await redis.client.xack(this.#stream, GROUP, ...entries.map(([id]) => id));
+    return entries.map(([id]) => id);
+  }
+
+  async #acknowledge(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await this.#options.redis.client.xack(this.#stream, GROUP, ...ids);
   }
 
   async #claim(): Promise<void> {
@@ -129,7 +139,7 @@ class StreamReader {
         'COUNT',
         READ_AT_ONCE,
       )) as [string, StreamEntry[]];
-      await this.#handle(entries);
+      await this.#acknowledge(await this.#handle(entries));
       await this.#forgetConsumers();
     } catch (error) {
       log.debug({ event: 'not_claimed', err: error }, 'could not claim events; tried again soon');

@@ -58,28 +58,34 @@ export class Scanner {
   /** A job of some slices: looks at all that is due in them, or audits them. */
   async work({ slices, audit }: SlicesJob): Promise<void> {
     const end = this.#options.metrics.scanSeconds.startTimer();
-    for (const slice of slices) {
-      if (audit) await this.#options.audit.slice(slice);
-      else await this.#lookThrough(slice);
-    }
+    if (audit) for (const slice of slices) await this.#options.audit.slice(slice);
+    else await this.#lookThrough(slices);
     end();
   }
 
-  async #lookThrough(slice: number): Promise<void> {
-    const { redis, clock, looker } = this.#options;
+  /** All slices of the job together: few are due in each, and a round trip for each slice would be most of the cost. */
+  async #lookThrough(slices: readonly number[]): Promise<void> {
+    const { looker, clock } = this.#options;
     const untilMs = clock.now();
-    let ids: string[];
-    do {
-      ids = await redis.client.zrangebyscore(redis.keys.due(slice), '-inf', untilMs, 'LIMIT', 0, DUE_AT_ONCE);
-      await looker.look(ids);
-      // A full batch of which none could be stored (all unreadable) must not keep this job for ever.
-    } while (ids.length === DUE_AT_ONCE && (await this.#firstIsNew(slice, ids[0] as string)));
+    const firsts = new Map<number, string>();
+    let left = slices;
+    while (left.length > 0) {
+      const due = await Promise.all(left.map((slice) => this.#due(slice, untilMs)));
+      await looker.look(due.flat());
+      left = left.filter((slice, at) => {
+        const ids = due[at] as string[];
+        const [first] = ids;
+        // A full batch of which none could be stored (all unreadable) must not keep this job for ever.
+        const isNew = first !== undefined && firsts.get(slice) !== first;
+        if (first !== undefined) firsts.set(slice, first);
+        return ids.length === DUE_AT_ONCE && isNew;
+      });
+    }
   }
 
-  async #firstIsNew(slice: number, before: string): Promise<boolean> {
-    const { redis } = this.#options;
-    const [first] = await redis.client.zrange(redis.keys.due(slice), '0', '0');
-    return first !== before;
+  #due(slice: number, untilMs: number): Promise<string[]> {
+    const { client, keys } = this.#options.redis;
+    return client.zrangebyscore(keys.due(slice), '-inf', untilMs, 'LIMIT', 0, DUE_AT_ONCE);
   }
 
   async #slicesWithDue(): Promise<number[]> {

@@ -68,17 +68,15 @@ export interface FleetFacts {
   massDelete?: string;
 }
 
-/** One round trip. */
-export async function readFleetFacts({ client, keys }: RedisConnections): Promise<FleetFacts> {
-  const [[since, until], [silent], [completed, succeeded], [massLoss, massDelete]] = await Promise.all([
-    client.hmget(keys.listening, 'since', 'until'),
-    client.zrange(keys.ingestors, '0', '0', 'WITHSCORES').then(([, score]) => [score]),
-    client.hmget(keys.syncState, 'completed', 'succeeded'),
-    client.hmget(keys.holds, 'mass_loss', 'mass_delete'),
-  ]);
+/** One command. */
+export async function readFleetFacts({ scripts, keys }: RedisConnections): Promise<FleetFacts> {
+  const [since, until, silent, completed, succeeded, massLoss, massDelete] = await scripts.fleetFacts(
+    [keys.listening, keys.ingestors, keys.syncState, keys.holds],
+    [],
+  );
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
-  if (silent !== undefined) facts.mostSilentIngestorMs = Number(silent);
+  if (silent) facts.mostSilentIngestorMs = Number(silent);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
   if (massDelete) facts.massDelete = massDelete;

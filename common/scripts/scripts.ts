@@ -34,6 +34,7 @@ export interface Scripts {
   syncReport(keys: string[], args: Argument[]): Promise<number>;
   pagesStore(keys: string[], args: Argument[]): Promise<number>;
   readDroplets(keys: string[], args: Argument[]): Promise<string[]>;
+  fleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
 }
 
 const FILES: Record<keyof Scripts, string> = {
@@ -58,6 +59,7 @@ const FILES: Record<keyof Scripts, string> = {
   syncReport: 'sync_report',
   pagesStore: 'pages_store',
   readDroplets: 'read_droplets',
+  fleetFacts: 'fleet_facts',
 };
 
 /** Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). */
