@@ -1,5 +1,5 @@
 import type { Clock } from '../common/clock.ts';
-import { RELEASE_FIELD, readMassLoss } from '../common/holds.ts';
+import { isUnreadable, RELEASE_FIELD, readMassLoss } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import { exitStands, exitsByInstance } from '../common/policy/liveness.ts';
 import { type DeaFacts, type MassLoss, nextMassLoss, releaseMassLoss } from '../common/policy/mass-loss.ts';
@@ -7,12 +7,14 @@ import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDroplets, readFleetFacts } from '../common/state.ts';
 import { listedDroplets } from './deas.ts';
+import type { AnalyzerMetrics } from './metrics.ts';
 
 interface Options {
   redis: RedisConnections;
   clock: Clock;
   policy: PolicySettings;
   log: Logger;
+  metrics: Pick<AnalyzerMetrics, 'holdUnreadable'>;
 }
 
 /**
@@ -20,7 +22,7 @@ interface Options {
  * only counts them.
  */
 export async function judgeMassLoss(options: Options): Promise<void> {
-  const { redis, clock, policy, log } = options;
+  const { redis, clock, policy, log, metrics } = options;
   const { client, keys, scripts } = redis;
   const [facts, released, late] = await Promise.all([
     readFleetFacts(redis),
@@ -29,7 +31,15 @@ export async function judgeMassLoss(options: Options): Promise<void> {
   ]);
   const previous = readMassLoss(facts);
   const on = previous.sinceMs !== undefined;
-  if (!on && released === null && late < policy.massLoss.minimumDeas) return;
+  const unreadable = isUnreadable('mass_loss', facts);
+  if (unreadable) {
+    metrics.holdUnreadable.inc();
+    log.warn(
+      { event: 'unreadable_hold', hold: 'mass_loss' },
+      'the state of this hold cannot be read: judged anew',
+    );
+  }
+  if (!on && !unreadable && released === null && late < policy.massLoss.minimumDeas) return;
 
   const next =
     released !== null

@@ -10,6 +10,7 @@ export interface AnalyzerMetrics {
   auditLooks: Counter;
   auditMisses: Counter;
   unreadable: Counter;
+  holdUnreadable: Counter;
   ticks: Counter;
   scanSeconds: Histogram;
 }
@@ -39,6 +40,10 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       'Droplets of which the audit found that something was to be done and that were not due: should stay 0',
     ),
     unreadable: counter('hm_records_unreadable_total', 'Looks at droplet records that could not be read'),
+    holdUnreadable: counter(
+      'hm_mass_loss_unreadable_total',
+      'Ticks that found the state of the hold mass_loss unreadable',
+    ),
     ticks: counter('hm_ticks_total', 'Ticks of the cron'),
     scanSeconds: new Histogram({
       name: 'hm_slices_seconds',

@@ -46,7 +46,7 @@ export class Scanner {
     const { redis, clock, policy, metrics, log, audit } = this.#options;
     metrics.ticks.inc();
     await redis.client.hset(redis.keys.scan, 'tick', clock.now());
-    await judgeMassLoss({ redis, clock, policy, log });
+    await judgeMassLoss({ redis, clock, policy, log, metrics });
     const holds = await readHolds(redis, clock, policy);
     // While nobody has listened for long enough silence says nothing, and all of it would be held.
     if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds.massLossDeas);

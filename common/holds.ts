@@ -1,3 +1,5 @@
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
 import type { Clock } from './clock.ts';
 import type { Holds } from './droplet.ts';
 import { isActualNotFresh, isDesiredUnavailable } from './policy/listening.ts';
@@ -30,22 +32,65 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
   // A silent ingestor that never signed off may still be subscribed and swallow what it is given.
   const swallowing =
     mostSilentIngestorMs !== undefined && nowMs - mostSilentIngestorMs > policy.dropletLostMs / 3;
-  const massDelete = massDeleteAfter(readMassDelete(facts), nowMs, policy);
+  const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, policy);
+  // What somebody edited into no number is not known.
+  const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
+  const listened = listening !== undefined && areNumbers(listening) ? listening : undefined;
   return {
-    desiredUnavailable: isDesiredUnavailable(pass?.succeededMs, nowMs, policy),
-    actualNotFresh: swallowing || isActualNotFresh(listening, nowMs, policy),
+    desiredUnavailable: isDesiredUnavailable(succeededMs, nowMs, policy),
+    actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
     massDelete: massDelete.sinceMs !== undefined,
-    ...(pass === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
+    ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
   };
 }
 
-/** State of the hold as it is kept in Redis. */
-export function readMassLoss({ massLoss }: FleetFacts): MassLoss {
-  return massLoss === undefined ? NO_MASS_LOSS : (JSON.parse(massLoss) as MassLoss);
+function areNumbers(times: object): boolean {
+  return Object.values(times).every(Number.isFinite);
 }
 
-/** State of the hold as it is kept in Redis. */
-export function readMassDelete({ massDelete }: FleetFacts): MassDelete {
-  return massDelete === undefined ? {} : (JSON.parse(massDelete) as MassDelete);
+const Time = Type.Number({ minimum: 0 });
+const massLossState = Compile(
+  Type.Object({
+    sinceMs: Type.Optional(Time),
+    lateDeas: Type.Array(Type.String()),
+    belowSinceMs: Type.Optional(Time),
+    acceptedMs: Type.Optional(Time),
+  }),
+);
+const massDeleteState = Compile(
+  Type.Object({
+    sinceMs: Type.Optional(Time),
+    accepted: Type.Optional(Type.Integer({ minimum: 0 })),
+    listed: Type.Optional(Type.Integer({ minimum: 0 })),
+  }),
+);
+
+function read<T>(text: string, state: { Check(value: unknown): value is T }): T | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return state.Check(value) ? value : undefined;
+  } catch {
+    return undefined; // Said by who judges the hold, see isUnreadable.
+  }
+}
+
+/** Whether somebody edited the state of the hold into something that cannot be read. */
+export function isUnreadable(hold: ReleasableHold, { massLoss, massDelete }: FleetFacts): boolean {
+  if (hold === 'mass_loss') return massLoss !== undefined && read(massLoss, massLossState) === undefined;
+  return massDelete !== undefined && read(massDelete, massDeleteState) === undefined;
+}
+
+/** State of the hold as it is kept in Redis. One that cannot be read is none: the next tick judges anew. */
+export function readMassLoss({ massLoss }: FleetFacts): MassLoss {
+  return (massLoss === undefined ? undefined : read(massLoss, massLossState)) ?? NO_MASS_LOSS;
+}
+
+/**
+ * State of the hold as it is kept in Redis. Where it cannot be read nobody knows how many droplets there should be:
+ * the hold is on then, from now until its time is over or an operator ends it.
+ */
+export function readMassDelete({ massDelete }: FleetFacts, nowMs: number): MassDelete {
+  if (massDelete === undefined) return {};
+  return read(massDelete, massDeleteState) ?? { sinceMs: nowMs, accepted: Number.MAX_SAFE_INTEGER };
 }

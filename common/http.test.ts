@@ -15,15 +15,18 @@ beforeEach(() => {
   lifecycle = new Lifecycle();
   health = new Health();
   lines.length = 0;
+  nowMs = 0;
 });
 afterEach(() => lifecycle.stop());
 
+let nowMs = 0;
 const create = (auth?: { user: string; password: string }): FastifyInstance =>
   createHttp({
     lifecycle,
     log,
     health,
     metrics: createRegistry('test'),
+    nowMs: () => nowMs,
     ...(auth === undefined ? {} : { auth }),
   });
 
@@ -131,6 +134,88 @@ describe('with a password', () => {
       scope.get('/plugin', async () => 'hidden');
     });
     expect((await created.inject('/plugin')).statusCode).toBe(401);
+  });
+});
+
+describe('who fails to log in', () => {
+  const basic = (password: string) => `Basic ${Buffer.from(`us:${password}`).toString('base64')}`;
+  const from = (
+    app: FastifyInstance,
+    remoteAddress: string,
+    password: string | undefined,
+    url = '/metrics',
+  ) =>
+    app
+      .inject({
+        url,
+        remoteAddress,
+        headers: password === undefined ? {} : { authorization: basic(password) },
+      })
+      .then(({ statusCode }) => statusCode);
+  const locked = async (address = '192.0.2.1') => {
+    const app = create({ user: 'us', password: 'pw' });
+    for (let n = 0; n < 10; n++) expect(await from(app, address, `guess ${n}`)).toBe(401);
+    return app;
+  };
+
+  it('ten times has to wait for the rest of a minute, with the right password too', async () => {
+    const app = await locked();
+    const reply = await app.inject({
+      url: '/metrics',
+      remoteAddress: '192.0.2.1',
+      headers: { authorization: basic('pw') },
+    });
+    expect([reply.statusCode, reply.headers['retry-after']]).toEqual([429, '60']);
+    nowMs += 59_999;
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(429);
+    nowMs += 1;
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
+  });
+
+  it('keeps neither others out nor those who only ask whether the process lives', async () => {
+    const app = await locked();
+    expect(await from(app, '192.0.2.2', 'pw')).toBe(200);
+    expect(await from(app, '192.0.2.1', undefined, '/healthz')).toBe(200);
+  });
+
+  it('cannot go on from a neighbouring IPv6 address', async () => {
+    const app = await locked('2001:db8::1');
+    expect(await from(app, '2001:db8::2:3', 'pw')).toBe(429);
+    expect(await from(app, '2001:db8:0:1::1', 'pw')).toBe(200);
+  });
+
+  it('a request without a login is no try', async () => {
+    const app = create({ user: 'us', password: 'pw' });
+    for (let n = 0; n < 20; n++) expect(await from(app, '192.0.2.1', undefined)).toBe(401);
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
+  });
+});
+
+describe('what changes something', () => {
+  const write = async (method: 'POST' | 'PUT' | 'DELETE' | 'GET', headers: Record<string, string>) => {
+    const app = create();
+    app.route({ method: ['POST', 'PUT', 'DELETE', 'GET'], url: '/thing', handler: async () => 'done' });
+    return (await app.inject({ method, url: '/thing', headers: { host: 'hm:1', ...headers } })).statusCode;
+  };
+
+  it.each([
+    [{}],
+    [{ origin: 'http://hm:1' }],
+    [{ 'sec-fetch-site': 'same-origin' }],
+    [{ 'sec-fetch-site': 'none' }],
+  ])('may come with %j', async (headers) => {
+    expect(await write('POST', headers)).toBe(200);
+  });
+
+  it.each([
+    [{ origin: 'http://evil' }],
+    [{ origin: 'http://hm:2' }],
+    [{ origin: 'null' }],
+    [{ 'sec-fetch-site': 'cross-site' }],
+    [{ 'sec-fetch-site': 'same-site', origin: 'http://hm:1' }],
+  ])('may not come with %j', async (headers) => {
+    for (const method of ['POST', 'PUT', 'DELETE'] as const) expect(await write(method, headers)).toBe(403);
+    expect(await write('GET', headers)).toBe(200);
   });
 });
 

@@ -9,6 +9,7 @@ import {
   fastify,
 } from 'fastify';
 import type { Registry } from 'prom-client';
+import { FailedTries } from './failed-tries.ts';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log.ts';
@@ -31,16 +32,19 @@ export interface HttpOptions {
   metrics: Registry;
   /** Basic auth on everything but `/healthz` and `/readyz`, unknown paths too. */
   auth?: { user: string; password: string };
+  /** Milliseconds of a clock that never steps back, for the limit on failed logins; for tests. */
+  nowMs?: () => number;
 }
 
 /** Open to everybody: whoever watches the process needs no password. */
 const OPEN: ReadonlySet<string | undefined> = new Set(['/healthz', '/readyz']);
 
 /** Not listening yet: routes can be added. Closed when the lifecycle stops. */
-export function createHttp({ lifecycle, log, health, metrics, auth }: HttpOptions): FastifyInstance {
+export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: HttpOptions): FastifyInstance {
   // A page that someone holds open must not hold up the stop.
   const app = fastify({ forceCloseConnections: true });
-  if (auth !== undefined) protect(app, auth);
+  if (auth !== undefined) protect(app, auth, new FailedTries(nowMs));
+  app.addHook('onRequest', refuseForeignWrites);
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -63,23 +67,46 @@ export function createHttp({ lifecycle, log, health, metrics, auth }: HttpOption
   return lifecycle.own('http', app, (owned) => owned.close());
 }
 
-function protect(app: FastifyInstance, auth: { user: string; password: string }): void {
+function protect(app: FastifyInstance, auth: { user: string; password: string }, failed: FailedTries): void {
   const user = digest(auth.user);
   const password = digest(auth.password);
   app.register(basicAuth, {
     authenticate: { realm: 'health manager' },
-    validate: async (givenUser: string, givenPassword: string) => {
+    validate: async (givenUser: string, givenPassword: string, { ip }: FastifyRequest) => {
       // Both are always compared, and digests, so that the time tells nothing.
       const rightUser = timingSafeEqual(digest(givenUser), user);
       const rightPassword = timingSafeEqual(digest(givenPassword), password);
-      if (!rightUser || !rightPassword) throw Object.assign(new Error('unauthorized'), { statusCode: 401 });
+      if (rightUser && rightPassword) return;
+      failed.add(ip);
+      throw Object.assign(new Error('unauthorized'), { statusCode: 401 });
     },
   });
   // By the matched route, not by the raw path, which can be written in many ways.
   app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-    if (OPEN.has(request.routeOptions.url)) done();
-    else app.basicAuth(request, reply, done);
+    if (OPEN.has(request.routeOptions.url)) return done();
+    // Also the right login has to wait: otherwise guessing could go on unhindered.
+    const waitS = failed.waitS(request.ip);
+    if (waitS === 0) return app.basicAuth(request, reply, done);
+    reply.header('retry-after', String(waitS));
+    done(Object.assign(new Error('too many failed logins'), { statusCode: 429 }));
   });
+}
+
+const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/**
+ * A browser sends its stored login with whatever page asks for it: what changes something must come from our own
+ * pages. Programs, which say neither header, are not concerned.
+ */
+async function refuseForeignWrites({ method, headers }: FastifyRequest): Promise<void> {
+  if (READS.has(method)) return;
+  const site = headers['sec-fetch-site'];
+  const { origin, host } = headers;
+  const own =
+    site !== undefined
+      ? site === 'same-origin' || site === 'none'
+      : origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
+  if (!own) throw Object.assign(new Error('only from the same origin'), { statusCode: 403 });
 }
 
 function digest(text: string): Buffer {

@@ -145,7 +145,7 @@ export function dropletFromReply(id: string, reply: readonly string[]): Droplet 
 function readField(droplet: Droplet, field: string, value: string): void {
   switch (field) {
     case FIELD.rev:
-      droplet.rev = number(field, value, value);
+      droplet.rev = whole(field, value, value);
       return;
     case FIELD.seen:
       droplet.firstSeenMs = number(field, value, value);

@@ -156,13 +156,18 @@ function holdStates(
     mass_delete: holds.massDelete,
   };
   return HOLDS.map((hold) => {
-    const sinceMs = on[hold] ? sinceOf(hold, facts, policy) : undefined;
+    const sinceMs = on[hold] ? sinceOf(hold, facts, nowMs, policy) : undefined;
     return { hold, on: on[hold], ...(sinceMs === undefined ? {} : { sinceMs }), droplets: held(hold) };
   });
 }
 
 /** Since when a hold that is on has been so. Unknown: since before anything was heard, or it is each droplet's own. */
-function sinceOf(hold: HoldName, facts: FleetFacts, policy: PolicySettings): number | undefined {
+function sinceOf(
+  hold: HoldName,
+  facts: FleetFacts,
+  nowMs: number,
+  policy: PolicySettings,
+): number | undefined {
   switch (hold) {
     case 'desired_unavailable':
       return facts.pass === undefined ? undefined : facts.pass.succeededMs + policy.desiredStateLostMs;
@@ -171,7 +176,7 @@ function sinceOf(hold: HoldName, facts: FleetFacts, policy: PolicySettings): num
     case 'mass_loss':
       return readMassLoss(facts).sinceMs;
     case 'mass_delete':
-      return readMassDelete(facts).sinceMs;
+      return readMassDelete(facts, nowMs).sinceMs;
     case 'update_required':
       return undefined;
   }

@@ -4,6 +4,8 @@
 --       desired state in words; no words: it is listed, but what is said of it cannot be read;
 --       5 length of the log
 -- Returns how many droplets changed; -1 if this is not the pass that writes, nothing is changed then.
+-- A record that somebody edited into something that cannot be written is left as it is and is due, so that the
+-- analyzer tells of it; the others are written.
 -- Repeatable. An older pass's words never come after a newer one's, however late they are: see fence.lua.
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return -1
@@ -15,22 +17,28 @@ local function log(kind, id, old, words)
   local entry = { atMs = tonumber(now), droplet = id, kind = kind, was = old, is = words }
   redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'entry', cjson.encode(entry))
 end
+local function is_count(text)
+  return string.find(text, '^%d+$') and #text < 16
+end
 local function without_time(words)
   return string.match(words, '^(.*) updated ')
 end
 for id, words in string.gmatch(ARGV[4], '([^\n]*)\n([^\n]*)\n') do
   local key = KEYS[k]
-  local old = redis.call('HMGET', key, 'seen', 'desired', 'gone', 'updated', 'listed')
+  local old = redis.pcall('HMGET', key, 'seen', 'desired', 'gone', 'updated', 'listed', 'rev')
+  local unreadable = old.err or (old[6] and not is_count(old[6]))
   local new = not old[1]
-  local lifts = old[4] and tonumber(old[4]) < tonumber(begun)
-    and not (old[5] and tonumber(old[5]) > tonumber(old[4]))
+  local updated, last = tonumber(old[4] or ''), tonumber(old[5] or '')
+  local lifts = updated and updated < tonumber(begun) and not (last and last > updated)
   -- `listed` without `desired` says that it is in the desired state, only nobody knows how.
   local listed = lifts or (words == '' and not old[2] and not old[5])
   local differs = words ~= '' and old[2] ~= words
   if new then
     redis.call('HSET', KEYS[k + 1], id, '')
   end
-  if new and differs then
+  if unreadable then
+    redis.call('ZADD', KEYS[1], now, id)
+  elseif new and differs then
     redis.call('HSET', key, 'seen', now, 'desired', words, 'rev', 1)
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1

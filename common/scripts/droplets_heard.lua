@@ -6,7 +6,8 @@
 --       is as it was (the DEA is back from a silence), and get a new revision, so that nobody stores what
 --       was decided without this DEA; then for each droplet: id, how many instances, and for each: guid, its
 --       words without ' first ...'
--- Returns how many droplets changed.
+-- Returns how many droplets changed. A record that somebody edited into something that cannot be written is left
+-- as it is and is due, so that the analyzer tells of it; the others are written.
 --
 -- With a fence (another heartbeat of this DEA was begun and not finished) the record remembers the time, and
 -- a write of an older heartbeat that is still on its way is ignored. Repeatable and, by the fence, reorderable.
@@ -14,11 +15,15 @@
 local FENCE_STANDS_MS = 3600000
 local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
 local changed, arg = 0, 7
+local function is_count(text)
+  return string.find(text, '^%d+$') and #text < 16
+end
 for k = 2, #KEYS, 2 do
   local key, index = KEYS[k], KEYS[k + 1]
   local id, n = ARGV[arg], tonumber(ARGV[arg + 1])
   arg = arg + 2
-  local stored = redis.call('HGETALL', key)
+  local stored = redis.pcall('HGETALL', key)
+  local unreadable = stored.err ~= nil
   local known, fenced = {}, nil
   for f = 1, #stored, 2 do
     local field = stored[f]
@@ -26,9 +31,14 @@ for k = 2, #KEYS, 2 do
       known[field] = stored[f + 1]
     elseif field == 'fence:' .. dea then
       fenced = tonumber(stored[f + 1])
+    elseif field == 'rev' and not is_count(stored[f + 1]) then
+      unreadable = true
     end
   end
-  if not fenced or tonumber(at) >= fenced then
+  if unreadable then
+    redis.call('HSET', index, id, '')
+    redis.call('ZADD', KEYS[1], at, id)
+  elseif not fenced or tonumber(at) >= fenced then
     local set, listed = {}, {}
     for i = arg, arg + 2 * n - 1, 2 do
       local field, words = 'instance:' .. ARGV[i], ARGV[i + 1]

@@ -3,14 +3,18 @@
 -- ARGV  1 now (ms), 2 ingestor, 3 longest gap (ms)
 -- Returns since when there has been listening without a gap (ms).
 -- A gap is no word of any ingestor, or a silence of one that never signed off: what NATS gave it
--- meanwhile was not stored.
+-- meanwhile was not stored. Times that nobody of ours wrote (no whole number, or of a day to come) count as none.
 local now, gap = tonumber(ARGV[1]), tonumber(ARGV[3])
+local function time(text)
+  return text and string.find(text, '^%d+$') and tonumber(text) <= now + gap and tonumber(text) or nil
+end
 local times = redis.call('HMGET', KEYS[1], 'since', 'until')
+local since, last = time(times[1]), time(times[2])
 local own = redis.call('ZSCORE', KEYS[2], ARGV[2])
-if not times[1] or now - tonumber(times[2]) > gap or (own and now - tonumber(own) > gap) then
+if not since or not last or now - last > gap or (own and now - tonumber(own) > gap) then
   redis.call('HSET', KEYS[1], 'since', ARGV[1])
 end
-if not times[2] or now > tonumber(times[2]) then
+if not last or now > last then
   redis.call('HSET', KEYS[1], 'until', ARGV[1])
 end
 redis.call('ZADD', KEYS[2], ARGV[1], ARGV[2])

@@ -1,5 +1,3 @@
-import type { Truth } from './truth.ts';
-
 /** One figure of a row, beside what it is to reach. */
 export interface Figure {
   what: string;
@@ -44,7 +42,7 @@ export const reached = ({ value, least, most }: Figure): boolean =>
   (least === undefined || value >= least) && (most === undefined || value <= most);
 
 /** Compares what is with what must be. */
-export function differences(is: Partial<Truth> & object, must: object): string[] {
+export function differences(is: object, must: object): string[] {
   const found = is as Record<string, unknown>;
   return Object.entries(must)
     .filter(([name, value]) => found[name] !== value)

@@ -10,6 +10,7 @@ export interface SyncMetrics {
   listed: Gauge;
   rejected: Counter<'reason'>;
   failures: Counter<'reason'>;
+  holdUnreadable: Counter;
 }
 
 /** Registers the metrics of the sync process. */
@@ -59,6 +60,11 @@ export function syncMetrics(registry: Registry): SyncMetrics {
       name: 'hm_sync_request_failures_total',
       help: 'Requests to the bulk API that failed',
       labelNames: ['reason'],
+      registers,
+    }),
+    holdUnreadable: new Counter({
+      name: 'hm_mass_delete_unreadable_total',
+      help: 'Passes that found the state of the hold mass_delete unreadable',
       registers,
     }),
   };

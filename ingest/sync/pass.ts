@@ -24,7 +24,7 @@
  * The hold `mass_delete` is decided before any droplet is marked, and the pass counts as complete after all are.
  */
 import type { Clock } from '../../common/clock.ts';
-import { RELEASE_FIELD, readMassDelete } from '../../common/holds.ts';
+import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../common/holds.ts';
 import type { Logger, RateLimitedLog } from '../../common/log.ts';
 import { parseBulkPage } from '../../common/messages.ts';
 import {
@@ -253,12 +253,19 @@ async function complete(
 
 /** The hold `mass_delete` before and after this pass; an operator's release takes effect here. */
 async function judge(
-  { redis, clock, policy }: PassDeps,
+  { redis, clock, policy, log, metrics }: PassDeps,
   run: PassRun,
   listed: number,
 ): Promise<[before: MassDelete, after: MassDelete]> {
   const [facts, release] = await Promise.all([readFleetFacts(redis), readRelease(redis)]);
-  let before = massDeleteAfter(readMassDelete(facts), clock.now(), policy);
+  if (isUnreadable('mass_delete', facts)) {
+    metrics.holdUnreadable.inc();
+    log.warn(
+      { event: 'unreadable_hold', hold: 'mass_delete' },
+      'the state of this hold cannot be read: surplus apps are not stopped until its time is over or it is released',
+    );
+  }
+  let before = massDeleteAfter(readMassDelete(facts, clock.now()), clock.now(), policy);
   if (release) before = releaseMassDelete(before);
   const after = massDeleteAfterPass(before, listed, clock.now(), policy);
   await run.report({ mass_delete: JSON.stringify(after), [RELEASE_FIELD.mass_delete]: '' }, redis.keys.holds);

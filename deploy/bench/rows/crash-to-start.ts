@@ -61,7 +61,7 @@ export const crashToStart: Scene = {
             ],
             wrong: [
               ...differences(
-                { starts: asked.starts, stops: asked.stops, missing, twice, unasked } as object,
+                { starts: asked.starts, stops: asked.stops, missing, twice, unasked },
                 { starts: count, stops: 0, missing: 0, twice: 0, unasked: 0 },
               ),
               ...differences(truth, { droplets, desired: droplets, unreadable: 0 }),

@@ -1,0 +1,53 @@
+import { describe, expect, test } from 'vitest';
+import { holdsFrom, isUnreadable, readMassDelete, readMassLoss } from './holds.ts';
+import { NO_MASS_LOSS } from './policy/mass-loss.ts';
+import { defaultSettings } from './settings.ts';
+
+const { policy } = defaultSettings();
+const NOW = 1_700_000_000_000;
+const calm = {
+  listening: { sinceMs: NOW - 100_000, untilMs: NOW },
+  mostSilentIngestorMs: NOW,
+  pass: { begunMs: NOW - 1, succeededMs: NOW },
+};
+
+describe('a hold whose state somebody edited into nonsense', () => {
+  test.each([
+    '',
+    'no json {',
+    'null',
+    '[]',
+    '{"lateDeas":7}',
+    '{"sinceMs":"x","lateDeas":[]}',
+    '{"accepted":-1}',
+  ])('%j', (text) => {
+    const facts = { ...calm, massLoss: text, massDelete: text === '{"lateDeas":7}' ? '7' : text };
+    expect(isUnreadable('mass_loss', facts)).toBe(true);
+    expect(readMassLoss(facts)).toEqual(NO_MASS_LOSS);
+    if (!isUnreadable('mass_delete', facts)) return;
+    expect(readMassDelete(facts, NOW)).toEqual({ sinceMs: NOW, accepted: Number.MAX_SAFE_INTEGER });
+    expect(holdsFrom(facts, NOW, policy).massDelete).toBe(true);
+  });
+
+  test('is known where it can be read', () => {
+    const facts = { ...calm, massLoss: '{"sinceMs":5,"lateDeas":["a"]}', massDelete: '{"accepted":3}' };
+    expect([isUnreadable('mass_loss', facts), isUnreadable('mass_delete', facts)]).toEqual([false, false]);
+    expect(holdsFrom(facts, NOW, policy)).toEqual({
+      desiredUnavailable: false,
+      actualNotFresh: false,
+      massLossDeas: new Set(['a']),
+      massDelete: false,
+      lastPassBegunMs: NOW - 1,
+    });
+  });
+});
+
+test('times that are no numbers are not known, so the holds are on', () => {
+  expect(
+    holdsFrom(
+      { listening: { sinceMs: Number.NaN, untilMs: NOW }, pass: { begunMs: 1, succeededMs: Number.NaN } },
+      NOW,
+      policy,
+    ),
+  ).toMatchObject({ desiredUnavailable: true, actualNotFresh: true });
+});
