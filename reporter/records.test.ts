@@ -52,11 +52,22 @@ test('more than can be answered in time is not taken', async () => {
   expect(idsOf(await records.read(['a']))).toEqual(['a']);
 });
 
-test('a failure is told to all whose query was with it, and the next one works', async () => {
+test('what is no record is told in its place, and hurts no other', async () => {
   const { client, keys } = context.redis;
   await client.set(keys.droplet('no-hash'), 'x');
   const records = new Records(context.redis, context.clock);
-  const answers = await Promise.allSettled([records.read(['no-hash']), records.read(['a'])]);
-  expect(answers[0]?.status).toBe('rejected');
+  const [broken, whole] = idsOf(await records.read(['no-hash', 'a']));
+  expect(broken).toBeInstanceOf(Error);
+  expect(whole).toBe('a');
+});
+
+test('a failure is told to all whose query was with it, and the next one works', async () => {
+  const { client, keys } = context.redis;
+  await client.rename(keys.deasHeard, keys.deasPrevious);
+  await client.set(keys.deasHeard, 'x');
+  const records = new Records(context.redis, context.clock);
+  const answers = await Promise.allSettled([records.read(['a']), records.read(['b'])]);
+  expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await client.rename(keys.deasPrevious, keys.deasHeard);
   expect(idsOf(await records.read(['a']))).toEqual(['a']);
 });

@@ -1,9 +1,8 @@
-import { Cluster } from 'ioredis';
 import type { Clock } from '../common/clock.ts';
 import type { DeaLiveness, Droplet } from '../common/droplet.ts';
 import type { Deas } from '../common/policy/liveness.ts';
-import { dropletFromReply } from '../common/record.ts';
 import type { RedisConnections } from '../common/redis.ts';
+import { readDroplets } from '../common/state.ts';
 
 /** Droplets as they were at one moment, with what their instances' liveness depends on. */
 export interface Found {
@@ -23,8 +22,6 @@ export class BusyError extends Error {
   }
 }
 
-/** Droplets read by one call of the script: Redis does nothing else meanwhile, so about a millisecond. */
-const CHUNK = 200;
 /** Droplets of one batch; what comes meanwhile is the next one. */
 const BATCH = 2_000;
 /** While one batch is with Redis the answer to another one is worked on. */
@@ -98,30 +95,10 @@ export class Records {
   }
 
   async #read(ids: readonly string[]): Promise<Found> {
-    const texts = await this.#texts(ids);
-    // Between the records and the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
+    const droplets = await readDroplets(this.#redis, ids);
+    // After the records and before the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
     const nowMs = this.#clock.now();
-    const droplets = texts.map((text, at) => fromText(ids[at] as string, text));
     return { droplets, deas: await this.#deas(droplets), nowMs };
-  }
-
-  async #texts(ids: readonly string[]): Promise<string[]> {
-    const { client, keys, scripts } = this.#redis;
-    const texts = new Array<string>(ids.length).fill('');
-    const groups = client instanceof Cluster ? bySlice(ids, keys.sliceOf) : [ids.map((_, at) => at)];
-    const chunks = groups.flatMap((group) => chunksOf(group, CHUNK));
-    await Promise.all(
-      chunks.map(async (chunk) => {
-        const read = await scripts.readDroplets(
-          chunk.map((at) => keys.droplet(ids[at] as string)),
-          [],
-        );
-        chunk.forEach((at, n) => {
-          texts[at] = read[n] as string;
-        });
-      }),
-    );
-    return texts;
   }
 
   async #deas(droplets: Found['droplets']): Promise<Deas> {
@@ -141,31 +118,4 @@ export class Records {
     }
     return liveness;
   }
-}
-
-function fromText(id: string, text: string): Droplet | Error | undefined {
-  if (text === '') return undefined;
-  try {
-    return dropletFromReply(id, text.split('\n'));
-  } catch (error) {
-    return error as Error;
-  }
-}
-
-/** Positions of the ids, those of one slice together: in a cluster a script's keys must be. */
-function bySlice(ids: readonly string[], sliceOf: (id: string) => number): number[][] {
-  const groups = new Map<number, number[]>();
-  ids.forEach((id, at) => {
-    const slice = sliceOf(id);
-    const group = groups.get(slice);
-    if (group === undefined) groups.set(slice, [at]);
-    else group.push(at);
-  });
-  return [...groups.values()];
-}
-
-function chunksOf<T>(list: readonly T[], size: number): T[][] {
-  const chunks: T[][] = [];
-  for (let at = 0; at < list.length; at += size) chunks.push(list.slice(at, at + size));
-  return chunks;
 }

@@ -64,7 +64,7 @@ class Scene {
 
   constructor(nudgers: number) {
     this.redis = { ...redisOf.context.redis, keys: createKeys(`scene${runs++}`, 1) };
-    this.steps = new Steps(this.redis, ['call']);
+    this.steps = new Steps(this.redis);
     this.#nudgers = nudgers;
   }
 

@@ -137,7 +137,7 @@ async function runThrough(plan: Plan, choose: Choose, taken: string[]): Promise<
   const redis = freshRedis(plan.slices);
   await store(redis, plan.base, 1000);
 
-  const steps = new Steps(redis, ['call']);
+  const steps = new Steps(redis);
   const left = new Map<string, number>();
   plan.inFlight.forEach(({ list, stopsAfter }, at) => {
     left.set(`heartbeat ${at}`, stopsAfter);
