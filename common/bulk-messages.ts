@@ -2,6 +2,7 @@
 import { DateTime } from 'luxon';
 import type { Desired } from './droplet.ts';
 import { decode, isId, isRecord, type JsonRecord, type Result } from './values.ts';
+import type * as wire from './wire.ts';
 
 export interface BulkPage {
   /** By droplet id; go through it with `ids`: an id may be `__proto__`. */
@@ -15,7 +16,7 @@ export interface BulkPage {
 export function parseBulkPage(bytes: Uint8Array): Result<BulkPage> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const { results, bulk_token: token } = decoded.ok;
+  const { results, bulk_token: token }: wire.Fields<typeof wire.BULK_PAGE> = decoded.ok;
   if (!isRecord(results)) return { reject: 'results' };
   if (!isRecord(token)) return { reject: 'bulk_token' };
   return { ok: { results, ids: Object.keys(results), token } };
@@ -25,9 +26,10 @@ export function parseBulkPage(bytes: Uint8Array): Result<BulkPage> {
 const MAX_INSTANCES = 65_536;
 
 /** One entry of a page. */
-export function parseBulkEntry(id: string, entry: unknown): Result<Desired> {
+export function parseBulkEntry(id: string, given: unknown): Result<Desired> {
   if (!isId(id)) return { reject: 'id' };
-  if (!isRecord(entry)) return { reject: 'entry' };
+  if (!isRecord(given)) return { reject: 'entry' };
+  const entry: wire.Fields<typeof wire.BULK_ENTRY> = given;
   const { state, instances, version, package_state: packageState, memory } = entry;
   if (state !== 'STARTED' && state !== 'STOPPED') return { reject: 'state' };
   if (!Number.isInteger(instances) || (instances as number) < 0 || (instances as number) > MAX_INSTANCES) {
@@ -117,7 +119,7 @@ function parseUncommon(text: string): number | undefined {
 export function parseBulkCredentials(bytes: Uint8Array): Result<{ user: string; password: string }> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const { user, password } = decoded.ok;
+  const { user, password }: wire.Fields<typeof wire.CREDENTIALS> = decoded.ok;
   if (typeof user !== 'string') return { reject: 'user' };
   return typeof password === 'string' ? { ok: { user, password } } : { reject: 'password' };
 }
@@ -126,7 +128,7 @@ export function parseBulkCredentials(bytes: Uint8Array): Result<{ user: string; 
 export function parseUserCount(bytes: Uint8Array): Result<number> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const { counts } = decoded.ok;
+  const { counts }: wire.Fields<typeof wire.COUNTS> = decoded.ok;
   const user = isRecord(counts) ? counts.user : undefined;
   return Number.isSafeInteger(user) && (user as number) >= 0 ? { ok: user as number } : { reject: 'counts' };
 }

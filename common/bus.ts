@@ -10,10 +10,12 @@ import {
   type ConnectionOptions,
   connect,
   headers as createHeaders,
+  credsAuthenticator,
   Events,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
+  nkeyAuthenticator,
   type Subscription,
 } from 'nats';
 import type { Registry } from 'prom-client';
@@ -93,6 +95,8 @@ function connectionOptions({ mbus, name }: Pick<BusOptions, 'mbus' | 'name'>): C
     ...(mbus.user === undefined ? {} : { user: mbus.user }),
     ...(mbus.password === undefined ? {} : { pass: mbus.password }),
     ...(mbus.token === undefined ? {} : { token: mbus.token }),
+    ...(mbus.creds === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(mbus.creds)) }),
+    ...(mbus.nkeySeed === undefined ? {} : { authenticator: nkeyAuthenticator(Buffer.from(mbus.nkeySeed)) }),
   };
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { ConfigError, loadConfig, parseConfig } from './config.ts';
 import { KEYS } from './keys.ts';
 import { defaultSettings, type Settings } from './settings.ts';
@@ -134,13 +135,117 @@ describe("HM 2.0's own file", () => {
     },
   );
 
-  it('may have the size of an analysis slice, which is no longer needed', () => {
-    expect(warningsOf('number_of_droplets_analyzed_per_analysis_iteration: 200')).toEqual([
-      expect.stringMatching(
-        /^health_manager\.yml: number_of_droplets_analyzed_per_analysis_iteration: no longer needed/,
-      ),
-    ]);
+  it.each([
+    [
+      'number_of_droplets_analyzed_per_analysis_iteration: 200',
+      /: number_of_droplets_\w+_iteration: no longer/,
+    ],
+    ['logging: {syslog: vcap.hm}', /: logging\.syslog: no longer/],
+    ['shadow_mode: enable', /: shadow_mode: no longer/],
+  ])('is warned about what is no longer needed: %s', (yaml, warning) => {
+    expect(warningsOf(yaml)).toEqual([expect.stringMatching(warning)]);
   });
+});
+
+describe('each key', () => {
+  /** Every key that means something, each with another value than its default. */
+  const OTHERS = `
+mbus: [nats://a:1, tls://us%40er:p%3Aw@b:2]
+cc_partition: other
+bulk_api: {host: https://cc.example.com, batch_size: 11}
+logging: {level: all, file: hm.log}
+pid: hm.pid
+index: 12
+local_route: 10.0.0.1
+status: {host: 0.0.0.0, port: 13, user: watcher, password: secret}
+intervals:
+  desired_state_update: 14
+  desired_state_lost: 15
+  postpone_update: 16
+  droplet_lost: 17
+  droplets_analysis: 18
+  flapping_death: 19
+  flapping_timeout: 20
+  min_restart_delay: 21
+  max_restart_delay: 22
+  delay_time_noise: 23
+  giveup_crash_number: 24
+  request_queue: 25
+  queue_batch_size: 26
+  droplet_gc: 27
+  droplet_gc_grace_period: 28
+  bulk_credentials_timeout: 29
+redis: {url: "redis://r:1/3", prefix: other}
+slices: 31
+audit_rate: 32
+mass_loss: {fraction: 0.33, minimum_deas: 34, hold: 35}
+mass_delete: {fraction: 0.36, minimum_droplets: 37, hold: 38}
+dry_run: true
+`;
+
+  it('is read from the file', () => {
+    expect(settingsOf(OTHERS)).toEqual({
+      mbus: { servers: ['a:1', 'b:2'], tls: true, user: 'us@er', password: 'p:w' },
+      mbusGiven: true,
+      ccPartition: 'other',
+      bulkApi: { host: 'https://cc.example.com', batchSize: 11 },
+      redis: { kind: 'single', url: 'redis://r:1/3' },
+      redisPrefix: 'other',
+      slices: 31,
+      policy: {
+        dropletLostMs: 17_000,
+        desiredStateLostMs: 15_000,
+        flappingDeath: 19,
+        flappingTimeoutMs: 20_000,
+        minRestartDelayMs: 21_000,
+        maxRestartDelayMs: 22_000,
+        delayTimeNoiseMs: 23_000,
+        giveupCrashNumber: 24,
+        dropletsAnalysisMs: 18_000,
+        dropletGcMs: 27_000,
+        dropletGcGraceMs: 28_000,
+        massLoss: { fraction: 0.33, minimumDeas: 34, holdMs: 35_000 },
+        massDelete: { fraction: 0.36, minimumDroplets: 37, holdMs: 38_000 },
+      },
+      syncPeriodMs: 14_000,
+      postponeUpdateMs: 16_000,
+      bulkCredentialsTimeoutMs: 29_000,
+      startsPerPeriod: 26,
+      startsPeriodMs: 25_000,
+      auditRate: 32,
+      status: { host: '0.0.0.0', port: 13, user: 'watcher', password: 'secret' },
+      index: 12,
+      localRoute: '10.0.0.1',
+      pidFile: 'hm.pid',
+      dryRun: true,
+      logging: { level: 'trace', file: 'hm.log' },
+    });
+  });
+
+  it('of one that is new is in there, too', () => {
+    const known = new Set(Object.keys(KEYS).filter((key) => !('unused' in KEYS[key as keyof typeof KEYS])));
+    const given = new Set(
+      Object.entries(parse(OTHERS) as Record<string, unknown>).flatMap(([name, value]) =>
+        typeof value === 'object' && value !== null && !Array.isArray(value)
+          ? Object.keys(value).map((inner) => `${name}.${inner}`)
+          : [name],
+      ),
+    );
+    // Only one kind of Redis can be given; the others, and what names a file, have tests of their own.
+    const elsewhere = ['nats.creds', 'nats.nkey_seed_file'];
+    for (const kind of [...elsewhere, 'redis.cluster', 'redis.sentinel.name', 'redis.sentinel.nodes'])
+      known.delete(kind);
+    expect(given).toEqual(known);
+  });
+
+  it.each(Object.keys(KEYS).filter((key) => 'unused' in KEYS[key as keyof typeof KEYS]))(
+    'that means nothing any more has no effect: %s',
+    (key) => {
+      const yaml = key.split('.').reduceRight((inner, part) => `{${part}: ${inner}}`, '77');
+      const ofNone = settingsOf('status: {user: u, password: p}');
+      expect(settingsOf(`${yaml.slice(1, -1)}\nstatus: {user: u, password: p}`)).toEqual(ofNone);
+    },
+  );
 });
 
 describe('values', () => {
@@ -176,6 +281,7 @@ describe('values', () => {
     ['a password like a truth value', 'status: {password: no}', (s) => s.status.password, 'no'],
     ['a Steno level', 'logging: {level: debug2}', (s) => s.logging.level, 'trace'],
     ['another Steno level', 'logging: {level: debug1}', (s) => s.logging.level, 'debug'],
+    ['all', 'logging: {level: all}', (s) => s.logging.level, 'trace'],
     ['off', 'logging: {level: off}', (s) => s.logging.level, 'silent'],
     ['off in quotes', 'logging: {level: "off"}', (s) => s.logging.level, 'silent'],
     ['a level in capitals', 'logging: {level: WARN}', (s) => s.logging.level, 'warn'],
@@ -336,6 +442,7 @@ describe('problems', () => {
     'redis: {sentinel: {name: m, nodes: ["http://:hunter2@h"]}}',
     'status: {password: [hunter2]}',
     'status: {password: {hunter2: 1}}',
+    'status: {user: [hunter2]}',
     'status: hunter2',
     'bulk_api: {host: "ftp://u:hunter2@h"}',
     'mbus: "nats://u:hunter2@h\n  x: y\n z',
@@ -473,6 +580,8 @@ describe('files', () => {
     ['just words', /bad\.yml: is no YAML mapping of keys to values$/],
     ['- a\n- b', /bad\.yml: is no YAML mapping of keys to values$/],
     ['a: *nowhere', /bad\.yml: is no YAML/],
+    ['pid: &a [*a]', /bad\.yml: is no YAML: an alias stands for what it is in$/],
+    ['redis: {cluster: &a [*a]}', /bad\.yml: is no YAML: an alias stands for what it is in$/],
   ])('must be YAML: %s', (yaml, expected) => {
     write('cwd/bad.yml', yaml);
     expect(linesOf('bad.yml')).toEqual([expect.stringMatching(expected)]);

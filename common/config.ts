@@ -97,6 +97,8 @@ function readYaml(content: string, file: string): Yaml {
   } catch (cause) {
     throw new ConfigError([`${file}: is no YAML: an alias cannot be resolved`], { cause });
   }
+  if (holdsItself(value, []))
+    throw new ConfigError([`${file}: is no YAML: an alias stands for what it is in`]);
   if (!isSection(value)) throw new ConfigError([`${file}: is no YAML mapping of keys to values`]);
   return {
     value,
@@ -105,6 +107,12 @@ function readYaml(content: string, file: string): Yaml {
       return isScalar(node) ? node.source : undefined;
     },
   };
+}
+
+/** `a: &x [*x]` */
+function holdsItself(value: unknown, within: readonly unknown[]): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return within.includes(value) || Object.values(value).some((part) => holdsItself(part, [...within, value]));
 }
 
 function isSection(value: unknown): value is Record<string, unknown> {

@@ -50,21 +50,22 @@ function areNumbers(times: object): boolean {
 }
 
 const Time = Type.Number({ minimum: 0 });
-const massLossState = Compile(
-  Type.Object({
-    sinceMs: Type.Optional(Time),
-    lateDeas: Type.Array(Type.String()),
-    belowSinceMs: Type.Optional(Time),
-    acceptedMs: Type.Optional(Time),
-  }),
-);
-const massDeleteState = Compile(
-  Type.Object({
-    sinceMs: Type.Optional(Time),
-    accepted: Type.Optional(Type.Integer({ minimum: 0 })),
-    listed: Type.Optional(Type.Integer({ minimum: 0 })),
-  }),
-);
+/** State of `mass_loss` in Redis. */
+export const MassLossSchema = Type.Object({
+  sinceMs: Type.Optional(Time),
+  lateDeas: Type.Array(Type.String()),
+  belowSinceMs: Type.Optional(Time),
+  acceptedMs: Type.Optional(Time),
+});
+/** State of `mass_delete` in Redis. */
+export const MassDeleteSchema = Type.Object({
+  sinceMs: Type.Optional(Time),
+  accepted: Type.Optional(Type.Integer({ minimum: 0 })),
+  listed: Type.Optional(Type.Integer({ minimum: 0 })),
+});
+
+const massLossState = Compile(MassLossSchema);
+const massDeleteState = Compile(MassDeleteSchema);
 
 function read<T>(text: string, state: { Check(value: unknown): value is T }): T | undefined {
   try {

@@ -4,6 +4,7 @@
  */
 import {
   anything,
+  fileContent,
   fraction,
   httpUrl,
   type Kind,
@@ -66,6 +67,16 @@ export const KEYS = {
     env: 'MBUS_URI',
     secret: true,
   }),
+  'nats.creds': optional(
+    fileContent,
+    'credentials file (JWT and seed) to log in to NATS with',
+    'a login in the URL, or none, does for most',
+  ),
+  'nats.nkey_seed_file': optional(
+    fileContent,
+    'file with the NKey seed to log in to NATS with',
+    'a login in the URL, or none, does for most; a file, so that neither `ps` nor the configuration shows it',
+  ),
   cc_partition: key(text, 'default', 'messages of another partition are ignored'),
   'bulk_api.host': key(httpUrl, 'http://api.vcap.me', 'the controller', OLD, { secret: true }),
   'bulk_api.batch_size': key(wholeFrom(1), 500, 'droplets a page asked for'),

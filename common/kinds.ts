@@ -5,6 +5,8 @@
  * when it does not fit. Numbers in quotes are numbers: files written for HM 2.0 have them so.
  */
 
+import { readFileSync } from 'node:fs';
+
 export interface Raw {
   value: unknown;
   /** The characters as written, of a plain scalar that YAML takes for something else than text. */
@@ -197,6 +199,18 @@ export const sentinelNodes: Kind<string[]> = {
     listOf(raw, (node) =>
       redisUrlOf(/^[\w.-]+(:\d{1,5})?$/.test(node.trim()) ? `redis://${node.trim()}` : node),
     ),
+};
+
+/** A file by its name, relative to the working directory: what it holds. */
+export const fileContent: Kind<string> = {
+  expected: 'the name of a file that can be read and is not empty',
+  parse: ({ value }) => {
+    try {
+      return typeof value === 'string' && value !== '' ? readFileSync(value, 'utf8') || undefined : undefined;
+    } catch {
+      return undefined; // Said with its name by who asked.
+    }
+  },
 };
 
 /** For keys that are accepted and mean nothing any more. */

@@ -300,6 +300,8 @@ describe('other messages', () => {
   it.each<[string, unknown, unknown]>([
     ['a shutdown', { id: 'dea-1', ip: '1.2.3.4', app_id_to_count: { x: 1 } }, { ok: { dea: 'dea-1' } }],
     ['a shutdown of nobody', { ip: '1.2.3.4' }, { reject: 'id' }],
+    ['a shutdown of an empty id', { id: '' }, { reject: 'id' }],
+    ['a shutdown of a number', { id: 7 }, { reject: 'id' }],
   ])('%s', (_, message, expected) => {
     expect(parseShutdown(json(message))).toEqual(expected);
   });

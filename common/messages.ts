@@ -14,11 +14,11 @@ import {
   isIndex,
   isRecord,
   isTime,
-  type JsonRecord,
   ofPartition,
   type Parsed,
   type Result,
 } from './values.ts';
+import type * as wire from './wire.ts';
 
 export {
   type BulkPage,
@@ -103,7 +103,7 @@ const plainHeartbeat = Compile(
 export function parseHeartbeat(bytes: Uint8Array, partition: string): Result<Heartbeat> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const message = decoded.ok;
+  const message: wire.Fields<typeof wire.HEARTBEAT> = decoded.ok;
   if (plainHeartbeat.Check(message)) {
     const entries: HeartbeatEntry[] = [];
     for (const entry of message.droplets) if (ofPartition(entry, partition)) entries.push(plainEntry(entry));
@@ -129,7 +129,7 @@ function plainEntry(entry: Static<typeof PlainEntry>): HeartbeatEntry {
 
 /** The slot, version and guid of an instance: what heartbeat entries and exits have in common. */
 function instanceOf(
-  entry: JsonRecord,
+  entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY | typeof wire.EXITED>,
   partition: string,
 ): Parsed<{ droplet: string; version: string; instance: string; index: number }> {
   const ours = ofPartition(entry, partition);
@@ -144,8 +144,9 @@ function instanceOf(
   return { ok: { droplet, version, instance, index } };
 }
 
-function heartbeatEntry(entry: unknown, partition: string): Parsed<HeartbeatEntry> {
-  if (!isRecord(entry)) return { reject: 'entry' };
+function heartbeatEntry(given: unknown, partition: string): Parsed<HeartbeatEntry> {
+  if (!isRecord(given)) return { reject: 'entry' };
+  const entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY> = given;
   const instance = instanceOf(entry, partition);
   if (!('ok' in instance)) return instance;
   if (!isId(entry.state)) return { reject: 'state' };
@@ -165,7 +166,7 @@ const EXIT_REASONS: ReadonlySet<unknown> = new Set(['CRASHED', 'STOPPED', 'DEA_S
 export function parseExited(bytes: Uint8Array, partition: string): Parsed<Exited> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const message = decoded.ok;
+  const message: wire.Fields<typeof wire.EXITED> = decoded.ok;
   const instance = instanceOf(message, partition);
   if (!('ok' in instance)) return instance;
   if (!EXIT_REASONS.has(message.reason)) return { reject: 'reason' };
@@ -180,10 +181,11 @@ export function parseExited(bytes: Uint8Array, partition: string): Parsed<Exited
 export function parseUpdated(bytes: Uint8Array, partition: string): Parsed<{ droplet: string }> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const ours = ofPartition(decoded.ok, partition);
+  const message: wire.Fields<typeof wire.UPDATED> = decoded.ok;
+  const ours = ofPartition(message, partition);
   if (ours === undefined) return { reject: 'cc_partition' };
   if (!ours) return { foreign: true };
-  const droplet = dropletId(decoded.ok.droplet);
+  const droplet = dropletId(message.droplet);
   return droplet === undefined ? { reject: 'droplet' } : { ok: { droplet } };
 }
 
@@ -191,15 +193,17 @@ export function parseUpdated(bytes: Uint8Array, partition: string): Parsed<{ dro
 export function parseShutdown(bytes: Uint8Array): Result<{ dea: string }> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  return isId(decoded.ok.id) ? { ok: { dea: decoded.ok.id } } : { reject: 'id' };
+  const { id }: wire.Fields<typeof wire.SHUTDOWN> = decoded.ok;
+  return isId(id) ? { ok: { dea: id } } : { reject: 'id' };
 }
 
 /** `healthmanager.status` */
 export function parseStatusRequest(bytes: Uint8Array): Result<StatusRequest> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
-  const { state, version } = decoded.ok;
-  const droplet = dropletId(decoded.ok.droplet);
+  const message: wire.Fields<typeof wire.STATUS_REQUEST> = decoded.ok;
+  const { state, version } = message;
+  const droplet = dropletId(message.droplet);
   if (droplet === undefined) return { reject: 'droplet' };
   if (state === 'CRASHED') return { ok: { droplet, state } };
   if (state !== 'FLAPPING') return { reject: 'state' };
@@ -210,8 +214,9 @@ export function parseStatusRequest(bytes: Uint8Array): Result<StatusRequest> {
 export function parseHealthRequest(bytes: Uint8Array): Result<HealthRequest> {
   const list = listOfBytes(bytes);
   if ('reject' in list) return list;
-  const { good, rejected } = each(list.ok, (entry): Parsed<{ droplet: string; version: string }> => {
-    if (!isRecord(entry)) return { reject: 'entry' };
+  const { good, rejected } = each(list.ok, (given): Parsed<{ droplet: string; version: string }> => {
+    if (!isRecord(given)) return { reject: 'entry' };
+    const entry: wire.Fields<typeof wire.HEALTH_ENTRY> = given;
     const droplet = dropletId(entry.droplet);
     if (droplet === undefined) return { reject: 'droplet' };
     return isId(entry.version) ? { ok: { droplet, version: entry.version } } : { reject: 'version' };
@@ -223,8 +228,9 @@ export function parseHealthRequest(bytes: Uint8Array): Result<HealthRequest> {
 export function parseDropletRequest(bytes: Uint8Array): Result<DropletRequest> {
   const list = listOfBytes(bytes);
   if ('reject' in list) return list;
-  const { good, rejected } = each(list.ok, (entry): Parsed<string> => {
-    if (!isRecord(entry)) return { reject: 'entry' };
+  const { good, rejected } = each(list.ok, (given): Parsed<string> => {
+    if (!isRecord(given)) return { reject: 'entry' };
+    const entry: wire.Fields<typeof wire.DROPLET_ENTRY> = given;
     const droplet = dropletId(entry.droplet);
     return droplet === undefined ? { reject: 'droplet' } : { ok: droplet };
   });
@@ -236,7 +242,7 @@ function listOfBytes(bytes: Uint8Array): Result<unknown[]> {
   return 'reject' in decoded ? decoded : listOf(decoded.ok);
 }
 
-function listOf(message: JsonRecord): Result<unknown[]> {
+function listOf(message: wire.Fields<typeof wire.HEARTBEAT | typeof wire.HEALTH_REQUEST>): Result<unknown[]> {
   const { droplets } = message;
   if (!Array.isArray(droplets)) return { reject: 'droplets' };
   return droplets.length > MAX_ENTRIES ? { reject: 'too many droplets' } : { ok: droplets };

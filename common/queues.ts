@@ -21,7 +21,7 @@ import type { RedisConnections } from './redis.ts';
  */
 export type QueueName = 'starts' | 'restarts' | 'stops' | 'cron' | 'slices' | 'sync';
 
-const StartJobSchema = Type.Object({
+export const StartJobSchema = Type.Object({
   id: Type.String({ minLength: 1 }),
   droplet: Type.String({ minLength: 1 }),
   index: Type.Integer({ minimum: 0, maximum: 65535 }),
@@ -29,7 +29,7 @@ const StartJobSchema = Type.Object({
   reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
 });
 
-const StopJobSchema = Type.Object({
+export const StopJobSchema = Type.Object({
   id: Type.String({ minLength: 1 }),
   droplet: Type.String({ minLength: 1 }),
   instance: Type.String({ minLength: 1 }),
@@ -43,7 +43,7 @@ const StopJobSchema = Type.Object({
   ]),
 });
 
-const SlicesJobSchema = Type.Object({
+export const SlicesJobSchema = Type.Object({
   slices: Type.Array(Type.Integer({ minimum: 0 })),
   /** Look at all droplets of the slices, not only at those that are due. */
   audit: Type.Boolean(),

@@ -205,45 +205,43 @@ function readField(droplet: Droplet, field: string, value: string): void {
   }
 }
 
-const SlotJson = Compile(
-  Type.Object({
-    index: Type.Integer({ minimum: 0 }),
-    version: Type.String(),
-    crashes: Type.Integer({ minimum: 0 }),
-    flapping: Type.Boolean(),
-    lastCrashS: Type.Optional(Type.Number()),
-    lastCrashMs: Type.Optional(Type.Number()),
-    held: Type.Optional(Type.String()),
-    start: Type.Optional(
-      Type.Object({
-        id: Type.String(),
-        reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
-        priority: Type.Enum(['high', 'normal', 'low']),
-        decidedMs: Type.Number(),
-        dueMs: Type.Optional(Type.Number()),
-      }),
-    ),
-  }),
-);
+export const SlotSchema = Type.Object({
+  index: Type.Integer({ minimum: 0 }),
+  version: Type.String(),
+  crashes: Type.Integer({ minimum: 0 }),
+  flapping: Type.Boolean(),
+  lastCrashS: Type.Optional(Type.Number()),
+  lastCrashMs: Type.Optional(Type.Number()),
+  held: Type.Optional(Type.String()),
+  start: Type.Optional(
+    Type.Object({
+      id: Type.String(),
+      reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
+      priority: Type.Enum(['high', 'normal', 'low']),
+      decidedMs: Type.Number(),
+      dueMs: Type.Optional(Type.Number()),
+    }),
+  ),
+});
 
-const StopJson = Compile(
-  Type.Object({
-    instance: Type.String(),
-    id: Type.String(),
-    reason: Type.String(),
-    decidedMs: Type.Number(),
-    held: Type.Optional(Type.String()),
-  }),
-);
+export const StopSchema = Type.Object({
+  instance: Type.String(),
+  id: Type.String(),
+  reason: Type.String(),
+  decidedMs: Type.Number(),
+  held: Type.Optional(Type.String()),
+});
 
-const OutcomeJson = Compile(
-  Type.Object({
-    id: Type.String(),
-    outcome: Type.Enum(['sent', 'dropped']),
-    atMs: Type.Number(),
-    why: Type.Optional(Type.String()),
-  }),
-);
+export const OutcomeSchema = Type.Object({
+  id: Type.String(),
+  outcome: Type.Enum(['sent', 'dropped']),
+  atMs: Type.Number(),
+  why: Type.Optional(Type.String()),
+});
+
+const SlotJson = Compile(SlotSchema);
+const StopJson = Compile(StopSchema);
+const OutcomeJson = Compile(OutcomeSchema);
 
 function json<T>(field: string, text: string, schema: { Check(value: unknown): boolean }): T {
   let value: unknown;

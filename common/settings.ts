@@ -17,6 +17,9 @@ export interface MbusSettings {
   user?: string;
   password?: string;
   token?: string;
+  /** What a credentials file holds. */
+  creds?: string;
+  nkeySeed?: string;
 }
 
 export interface LoggingSettings {
@@ -128,9 +131,15 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
   const redis = redisOf(get);
   const localRoute = get('local_route');
   const pidFile = get('pid');
+  const creds = get('nats.creds');
+  const seed = get('nats.nkey_seed_file');
   const file = get('logging.file');
   return {
-    mbus: mbusOf(get('mbus')),
+    mbus: {
+      ...mbusOf(get('mbus')),
+      ...(creds === undefined ? {} : { creds }),
+      ...(seed === undefined ? {} : { nkeySeed: seed.trim() }),
+    },
     mbusGiven: given('mbus'),
     ccPartition: get('cc_partition'),
     bulkApi: { host: get('bulk_api.host'), batchSize: get('bulk_api.batch_size') },

@@ -5,6 +5,7 @@ import { useRedis } from '../common/testing/context.ts';
 import { storeExit, storeUpdate } from './events.ts';
 
 const of = useRedis();
+const LOST = { dropletLostMs: 30_000 };
 const EXITED: Exited = {
   droplet: 'a b',
   version: 'v 1',
@@ -26,7 +27,7 @@ const dueAt = async (id: string) => {
 
 test('an exit is stored, the droplet is due, and the analyzers are told', async () => {
   const { clock, redis } = of.context;
-  expect(await storeExit(redis, clock, EXITED)).toBe(true);
+  expect(await storeExit(redis, clock, EXITED, LOST)).toBe(true);
   expect(await readDroplets(redis, ['a b'])).toMatchObject([
     {
       exits: [
@@ -48,15 +49,15 @@ test('an exit is stored, the droplet is due, and the analyzers are told', async 
 
 test('an exit that is known already is nothing new', async () => {
   const { clock, redis } = of.context;
-  await storeExit(redis, clock, EXITED);
-  expect(await storeExit(redis, clock, EXITED)).toBe(false);
+  await storeExit(redis, clock, EXITED, LOST);
+  expect(await storeExit(redis, clock, EXITED, LOST)).toBe(false);
   expect(await told()).toHaveLength(1);
 });
 
 test('the end of an announced evacuation is news', async () => {
   const { clock, redis } = of.context;
-  await storeExit(redis, clock, { ...EXITED, reason: 'DEA_EVACUATION' });
-  expect(await storeExit(redis, clock, { ...EXITED, reason: 'DEA_SHUTDOWN' })).toBe(true);
+  await storeExit(redis, clock, { ...EXITED, reason: 'DEA_EVACUATION' }, LOST);
+  expect(await storeExit(redis, clock, { ...EXITED, reason: 'DEA_SHUTDOWN' }, LOST)).toBe(true);
   expect(await told()).toHaveLength(2);
 });
 
@@ -79,6 +80,6 @@ test('an update is stored, the droplet is due, and the analyzers are told', asyn
 test('should the streams be refused, the record and the due list have it', async () => {
   const { clock, redis } = of.context;
   for (const stream of redis.keys.eventStreams) await redis.client.set(stream, 'somebody wrote this');
-  await expect(storeExit(redis, clock, EXITED)).rejects.toThrow('WRONGTYPE');
+  await expect(storeExit(redis, clock, EXITED, LOST)).rejects.toThrow('WRONGTYPE');
   expect(await dueAt('a b')).toBe(clock.now());
 });

@@ -1,5 +1,7 @@
 import type { Clock } from '../common/clock.ts';
 import type { Exited } from '../common/messages.ts';
+import { exitStandsForMs } from '../common/policy/liveness.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
 import { exitedToText } from '../common/record.ts';
 import type { RedisConnections } from '../common/redis.ts';
 
@@ -15,15 +17,20 @@ export type EventKind = 'exit' | 'update';
  * The record comes first: should this process die before the event is in the stream, the droplet is due and
  * the next tick finds it.
  *
- * @returns false if that end is known already
+ * @returns false if that end is known already, and still stands
  */
-export async function storeExit(redis: RedisConnections, clock: Clock, exited: Exited): Promise<boolean> {
+export async function storeExit(
+  redis: RedisConnections,
+  clock: Clock,
+  exited: Exited,
+  policy: Pick<PolicySettings, 'dropletLostMs'>,
+): Promise<boolean> {
   const { keys, scripts } = redis;
   const nowMs = clock.now();
   const words = exitedToText({ ...exited, atMs: nowMs });
   const stored = await scripts.exited(
     [keys.droplet(exited.droplet), keys.due(keys.sliceOf(exited.droplet)), keys.indexOf(exited.droplet)],
-    [exited.droplet, exited.instance, words, nowMs, exited.reason],
+    [exited.droplet, exited.instance, words, nowMs, exited.reason, exitStandsForMs(policy)],
   );
   if (stored === 1) await tell(redis, 'exit', exited.droplet);
   return stored === 1;

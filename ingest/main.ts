@@ -84,7 +84,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
       if ('reject' in parsed) return rejected(SUBJECTS.exited, parsed.reject);
       if ('foreign' in parsed) return;
       metrics.exits.inc({ reason: parsed.ok.reason });
-      handle(SUBJECTS.exited, storeExit(redis, clock, parsed.ok));
+      handle(SUBJECTS.exited, storeExit(redis, clock, parsed.ok, { dropletLostMs }));
     }),
     bus.subscribe(SUBJECTS.updated, group, ({ data }) => {
       counters.increment('droplet_updated_msgs_received');

@@ -87,6 +87,39 @@ test('what came before the stop is answered, and counted', async () => {
   await bench.stop();
 });
 
+test('of several reporters one answers', async () => {
+  const bench = await startBench(NOW);
+  const { bus, context, redis, nats } = bench;
+  const second = await testContext({ redis, nats, settings: { slices: 8, status: STATUS } });
+  await startReporter(second);
+  await (await second.connectBus()).flush(); // it is subscribed
+  await context.redis.client.hset(
+    context.redis.keys.droplet('app'),
+    'instance:i',
+    '0 RUNNING on d version v since 1 first 1',
+  );
+  let replies = 0;
+  bus.subscribe('replies', {}, () => replies++);
+  await bus.flush();
+  const requests: [string, object][] = [
+    [SUBJECTS.statusRequest, { droplet: 'app', state: 'CRASHED' }],
+    [SUBJECTS.healthRequest, { droplets: [{ droplet: 'app', version: 'v' }] }],
+    [SUBJECTS.dropletRequest, { droplets: [{ droplet: 'app' }] }],
+  ];
+  const rounds = 10;
+  for (let n = 0; n < rounds; n++) {
+    for (const [subject, request] of requests) {
+      bus.connection.publish(subject, JSON.stringify(request), { reply: 'replies' });
+    }
+  }
+  await bus.flush();
+  // What has come to either is answered before it stops.
+  await Promise.all([context, second].map(({ lifecycle }) => lifecycle.stop()));
+  await bus.flush();
+  expect(replies).toBe(rounds * requests.length);
+  await bench.stop();
+});
+
 test.each([
   ['127.0.0.1', undefined, '127.0.0.1:80'],
   ['10.1.2.3', undefined, '10.1.2.3:80'],

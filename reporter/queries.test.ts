@@ -46,6 +46,7 @@ beforeAll(async () => {
         exit('i-stopped', { index: 2, atMs: NOW, reason: 'STOPPED' }),
       ],
       slots: [
+        slot({ index: 0, version: 'v0', crashes: 3, flapping: true, lastCrashMs: NOW - SECOND }),
         slot({ index: 1, crashes: 3, flapping: true, lastCrashMs: NOW - 8_999 }),
         slot({ index: 2, crashes: 1, lastCrashMs: NOW - SECOND }),
         slot({ index: 3, crashes: 3, flapping: true, lastCrashMs: NOW - 60 * SECOND }),

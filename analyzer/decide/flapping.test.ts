@@ -128,6 +128,16 @@ describe('the count', () => {
     expect(look(at(500.1)).slots.get(0)?.crashes).toBe(1);
   });
 
+  it('starts again by when the crashes were heard where one has no crash_timestamp', () => {
+    const gapOf = (gapMs: number): Droplet => {
+      const { crashTimestampS: _, ...crash } = exit('b');
+      const known = slot({ crashes: 1, lastCrashMs: NOW - gapMs, lastCrashS: 5000 });
+      return { ...droplet({ slots: [known] }), exits: [crash] };
+    };
+    expect(look(gapOf(TIMEOUT)).slots.get(0)?.crashes).toBe(2);
+    expect(look(gapOf(TIMEOUT + 1)).slots.get(0)?.crashes).toBe(1);
+  });
+
   it('counts each instance guid once, also when several crash between two looks', () => {
     const same: Exit = exit('a');
     const d = droplet({ exits: [same, { ...same, n: same.n + 1 }] });
@@ -176,6 +186,24 @@ describe('the count', () => {
     const decided = look(d);
     expect(decided.decisions).toEqual([]);
     expect(decided.slots.get(0)).toMatchObject({ crashes: 0, start: { id: 'r1' } });
+  });
+
+  it('a slot is not FLAPPING any more after droplet.updated, though a start waits', () => {
+    const start = pending({ reason: 'missing', priority: 'normal' });
+    const d = droplet({ slots: [flapping({ start })], updatedMs: NOW - SECOND, listedMs: NOW });
+    expect(look(d).slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
+  });
+
+  it('a restart that was sent is no pending one: droplet.updated does not drop it', () => {
+    const d = droplet({
+      slots: [flapping({ start: pending({ dueMs: NOW - 2 * SECOND }) })],
+      outcomes: [{ id: 'r1', outcome: 'sent', atMs: NOW - 2 * SECOND }],
+      updatedMs: NOW - SECOND,
+      listedMs: NOW,
+    });
+    const decided = look(d);
+    expect(decided.decisions).toEqual([]);
+    expect(decided.slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
   });
 
   it('a crash from before the update does not count after it', () => {
@@ -251,6 +279,14 @@ describe('FLAPPING', () => {
     expect(decided.slots.get(0)).toMatchObject({ crashes: 3, flapping: false });
   });
 
+  it('is left after flapping_timeout without a crash, also of a slot that is not started', () => {
+    const d = droplet({ slots: [flapping()], desired: desired({ state: 'STOPPED' }) });
+    const overMs = NOW - 10 * SECOND + TIMEOUT + 1;
+    expect(look(d).slots.get(0)?.flapping).toBe(true);
+    expect(look(d).lookAgainMs).toBe(overMs);
+    expect(look(d, overMs).slots.get(0)).toMatchObject({ crashes: 2, flapping: false });
+  });
+
   it('the count that stayed makes the next crash flapping', () => {
     const d = droplet({ slots: [flapping({ flapping: false })], exits: [exit('b')] });
     expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
@@ -288,6 +324,10 @@ describe('given up', () => {
     expect(look(droplet({ slots: [givenUp()] }), NOW + 1).decisions).toMatchObject([
       { kind: 'start', reason: 'missing' },
     ]);
+  });
+
+  it('is looked at when it ends, also of a slot that ran in between', () => {
+    expect(look(droplet({ slots: [givenUp({ flapping: false })] })).lookAgainMs).toBe(NOW + 1);
   });
 
   it('ends at a new version and, once the pass came and the slot had its time, at an update', () => {

@@ -43,6 +43,15 @@ describe('a droplet is removed', () => {
     expect(look(d).remove).toBe(false);
   });
 
+  it('not while an instance is heard on a DEA that is not known yet, or mass_loss is on for its DEA', () => {
+    const forgotten = deas({ 'dea-1': undefined });
+    const young = [instance('a', { firstHeardMs: NOW - SECOND })];
+    const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: young });
+    expect(look(d, {}, forgotten).remove).toBe(false);
+    const held = droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
+    expect(look(held, { massLossDeas: new Set(['dea-1']) }, forgotten).remove).toBe(false);
+  });
+
   it('with CRASHED and other traces', () => {
     const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a', { state: 'CRASHED' })] });
     expect(look(d).remove).toBe(true);
@@ -74,6 +83,18 @@ describe('instances', () => {
     expect(forgets(unlisted(TIMEOUT, 'CRASHED'))).toEqual([]);
     expect(forgets(unlisted(TIMEOUT + 1, 'CRASHED'))).toEqual(['b']);
     expect(look(unlisted(TIMEOUT - SECOND, 'CRASHED')).lookAgainMs).toBe(NOW + SECOND + 1);
+  });
+
+  it('stay while a start is on its way that their exit would seem to have ended', () => {
+    const start = { id: 's', reason: 'evacuated', priority: 'high', decidedMs: NOW - 25 * SECOND } as const;
+    const d = droplet({
+      instances: [instance('old', { state: 'EVACUATING', lastListedMs: NOW - LOST - 1 })],
+      exits: [exit('old', { atMs: NOW - 20 * SECOND, reason: 'STOPPED' })],
+      handledExits: 1e9,
+      slots: [slot({ start })],
+      outcomes: [{ id: 's', outcome: 'sent', atMs: NOW - 24 * SECOND }],
+    });
+    expect(look(d)).toMatchObject({ decisions: [], instancesToForget: [] });
   });
 
   it('stay while mass_loss is on for their DEA, though it is forgotten', () => {

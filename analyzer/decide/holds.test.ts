@@ -171,6 +171,30 @@ describe('which hold covers what', () => {
     expect(answers(unlisted, on)).toEqual(['start missing']);
     const exited = droplet({ instances: [instance('a')], exits: [exit('a')] });
     expect(answers(exited, on, silent(LOST + 1))).toEqual(['start crashed']);
+    expect(answers({ ...exited, handledExits: 1e9 }, on, silent(LOST + 1))).toEqual(['start missing']);
+    const resumed = droplet({
+      instances: [instance('a')],
+      exits: [exit('a', { reason: 'DEA_SHUTDOWN', atMs: NOW - 10 * LOST })],
+      handledExits: 1e9,
+    });
+    expect(answers(resumed, on, silent(LOST + 1))).toEqual(['held missing mass_loss']);
+  });
+
+  it.each<[string, Parameters<typeof instance>[1], string]>([
+    ['RUNNING', {}, 'held missing mass_loss'],
+    ['STARTING', { state: 'STARTING' }, 'held missing mass_loss'],
+    ['CRASHED', { state: 'CRASHED' }, 'start missing'],
+    ['another version', { version: 'v0' }, 'start missing'],
+    ['another index', { index: 1 }, 'start missing'],
+  ])('mass_loss: of a late DEA that listed %s', (_, over, expected) => {
+    const d = droplet({ instances: [instance('a', over)] });
+    expect(answers(d, { massLossDeas: new Set(['dea-1']) }, silent(LOST + 1))).toEqual([expected]);
+  });
+
+  it('update_required: on as long as there was no complete pass at all', () => {
+    const { lastPassBegunMs: _, ...none } = holds();
+    const decided = decide({ ...missing(), ...waits }, deas(), none, NOW, SETTINGS);
+    expect(decided.decisions).toMatchObject([{ kind: 'held', hold: 'update_required' }]);
   });
 });
 
@@ -192,6 +216,7 @@ describe('under a hold', () => {
     const d = extraIndex();
     const first = decide(d, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS);
     expect(first.stops.get('b')).toMatchObject({ held: 'desired_unavailable', reason: 'extra_index' });
+    expect(first.lookAgainMs).toBe(NOW + 5 * SECOND);
     const held = applied(d, first);
     expect(decide(held, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS)).toMatchObject({
       decisions: [],

@@ -6,7 +6,7 @@
  *
  * so it has at most one start on its way.
  */
-import type { Exit, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
+import type { Exit, Instance, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { type DropReason, queuePriority, START_PRIORITY } from '../../common/policy/reasons.ts';
@@ -99,10 +99,11 @@ function isStartOver(scene: Scene, slot: Slot, start: PendingStart, events: Even
   if (outcome.outcome === 'dropped' || live.has(slot.index)) return true;
   // What it asks for waits for the pass after a `droplet.updated`, and so does the end of this start.
   const waits = updateRequired(droplet, holds);
-  const exit = waits ? undefined : exitSince(scene, slot.index, outcome.atMs);
+  const sent = { index: slot.index, reason: start.reason, atMs: outcome.atMs };
+  const exit = waits ? undefined : exitSince(scene, sent);
   if (exit !== undefined) addEvent(exit, events);
   const lostMs = outcome.atMs + settings.dropletLostMs;
-  if (exit !== undefined || wasHeardSince(scene, slot.index, outcome.atMs) || now > lostMs) return true;
+  if (exit !== undefined || wasHeardSince(scene, sent) || now > lostMs) return true;
   scene.look(lostMs + 1);
   return false;
 }
@@ -129,30 +130,43 @@ function remind(scene: Scene, slot: Slot, start: PendingStart): void {
   scene.look(now < from ? from : from + lostMs * (Math.floor((now - from) / lostMs) + 1));
 }
 
-/** The exit of an instance that came of a start sent then: not of one that was known at the slot before. */
-function exitSince({ sight }: Scene, index: number, sentMs: number): Exit | undefined {
+interface Sent {
+  index: number;
+  reason: StartReason;
+  atMs: number;
+}
+
+/** The exit of an instance that came of this start: not of one that was known at the slot before. */
+function exitSince({ sight }: Scene, sent: Sent): Exit | undefined {
   const { exits, instances, desired } = sight.droplet;
-  return exits.find(
-    (exit) =>
-      exit.index === index &&
-      exit.version === desired?.version &&
-      exit.atMs > sentMs &&
-      !instances.some(({ guid, firstHeardMs }) => guid === exit.instance && firstHeardMs <= sentMs),
-  );
+  return exits.find((exit) => {
+    if (exit.index !== sent.index || exit.version !== desired?.version || exit.atMs <= sent.atMs)
+      return false;
+    const known = instances.find(({ guid }) => guid === exit.instance);
+    return !(known !== undefined && known.firstHeardMs <= sent.atMs) && !isEndOfEvacuated(sent, exit, known);
+  });
 }
 
 /**
- * Whether an instance that came of a start sent then was heard at the slot. A CRASHED one is the trace of the one
- * before; and one whose exit was known when the start was sent is what it replaces, however late its heartbeat came.
+ * Whether an exit ends what the start takes the place of: an announced evacuation is followed by a shutdown, and until
+ * then the instance is heard as EVACUATING, if at all.
  */
-function wasHeardSince({ sight }: Scene, index: number, sentMs: number): boolean {
+function isEndOfEvacuated({ reason }: Sent, exit: Exit, known: Instance | undefined): boolean {
+  if (reason !== 'evacuated' || exit.reason !== 'DEA_SHUTDOWN') return false;
+  return known === undefined || known.state === 'EVACUATING';
+}
+
+/**
+ * Whether an instance that came of this start was heard at the slot. A CRASHED one is the trace of the one before; and
+ * one whose exit was known when the start was sent is what it replaces, however late its heartbeat came.
+ */
+function wasHeardSince({ sight }: Scene, sent: Sent): boolean {
   const { instances, desired } = sight.droplet;
-  return instances.some(
-    ({ guid, state, version, index: at, firstHeardMs }) =>
-      at === index &&
-      version === desired?.version &&
-      firstHeardMs > sentMs &&
-      (state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING') &&
-      (sight.exits.get(guid)?.atMs ?? Number.POSITIVE_INFINITY) > sentMs,
-  );
+  return instances.some((instance) => {
+    const { guid, state, version, index, firstHeardMs } = instance;
+    if (index !== sent.index || version !== desired?.version || firstHeardMs <= sent.atMs) return false;
+    if (state !== 'STARTING' && state !== 'RUNNING' && state !== 'EVACUATING') return false;
+    const exit = sight.exits.get(guid);
+    return exit === undefined || (exit.atMs > sent.atMs && !isEndOfEvacuated(sent, exit, instance));
+  });
 }

@@ -100,6 +100,24 @@ describe('missing', () => {
       ['missing 0 normal'],
     ],
     ['STOPPED', droplet({ desired: desired({ state: 'STOPPED' }) }), {}, []],
+    [
+      'a crash that was answered does not delay it',
+      droplet({ exits: [exit('a', { atMs: NOW - SECOND })], handledExits: 1e9 }),
+      {},
+      ['missing 0 normal'],
+    ],
+    [
+      'of several that stopped the last one counts, in whatever order they are read',
+      droplet({
+        exits: [
+          exit('a', { reason: 'STOPPED', atMs: NOW - SECOND }),
+          exit('b', { reason: 'STOPPED', atMs: NOW - LOST }),
+        ],
+        handledExits: 1e9,
+      }),
+      {},
+      [],
+    ],
     ['PENDING', droplet({ desired: desired({ packageState: 'PENDING' }) }), {}, []],
     ['FAILED', droplet({ desired: desired({ packageState: 'FAILED' }) }), {}, []],
     ['no instances wanted', droplet({ desired: desired({ instances: 0 }) }), {}, []],
@@ -152,6 +170,8 @@ describe('missing', () => {
     expect(look(unlisted).lookAgainMs).toBe(NOW + 20 * SECOND + 1);
     const onSilent = droplet({ instances: [instance('a')] });
     expect(look(onSilent, { deas: silent(20 * SECOND) }).lookAgainMs).toBe(NOW + 10 * SECOND + 1);
+    const onUnknown = droplet({ instances: [instance('a', { firstHeardMs: NOW - SECOND })] });
+    expect(look(onUnknown, { deas: new Map() }).lookAgainMs).toBe(NOW + 29 * SECOND + 1);
   });
 
   it('the larger the share of missing indices, the earlier within the priority', () => {
@@ -160,6 +180,8 @@ describe('missing', () => {
     const allGone = priority(droplet({ desired: desired({ instances: 2 }) }));
     const halfGone = priority(droplet({ desired: desired({ instances: 2 }), instances: [instance('a')] }));
     expect(allGone).toBeLessThan(halfGone ?? 0);
+    const surplus = [instance('a', { index: 5 })];
+    expect(priority(droplet({ desired: desired({ instances: 2 }), instances: surplus }))).toBe(allGone);
   });
 });
 
@@ -183,9 +205,27 @@ describe('crashed', () => {
     ['of a gone app', { ...crash(), goneMs: NOW - SECOND }, {}, []],
     ['of an old version', { ...crash({ version: 'v0' }), instances: [instance('b')] }, {}, []],
     ['of an index out of range', { ...crash({ index: 5 }), instances: [instance('b')] }, {}, []],
+    [
+      'of an old version, also of a slot that has no instance',
+      droplet({ firstSeenMs: NOW, exits: [exit('a', { version: 'v0' })] }),
+      {},
+      [],
+    ],
     ['STOPPED is no crash', crash({ reason: 'STOPPED' }), {}, []],
   ])('%s', (_, d, world, expected) => {
     expect(starts(d, world)).toEqual(expected);
+  });
+
+  it.each<[string, Droplet]>([
+    ['of a STOPPED app', { ...crash(), desired: desired({ state: 'STOPPED' }) }],
+    ['of an old version', { ...crash({ version: 'v0' }), instances: [instance('b')] }],
+    ['of an index out of range', { ...crash({ index: 5 }), instances: [instance('b')] }],
+    ['STOPPED', crash({ reason: 'STOPPED' })],
+    ['DEA_SHUTDOWN', { ...crash({ reason: 'DEA_SHUTDOWN' }), instances: [instance('b')] }],
+  ])('what is no crash of a wanted slot is not counted: %s', (_, d) => {
+    const { slots, handledExits } = look(d);
+    expect([...slots.values()].map(({ crashes }) => crashes)).toEqual([]);
+    expect(handledExits).toBe(d.exits[0]?.n);
   });
 
   it('is asked for once, and the exit is done with', () => {
@@ -227,6 +267,16 @@ describe('evacuated', () => {
     [
       'DEA_EVACUATION, heartbeats still saying RUNNING',
       droplet({ instances: [instance('a')], exits: [exit('a', { reason: 'DEA_EVACUATION' })] }),
+      ['evacuated 0 high'],
+    ],
+    [
+      'DEA_EVACUATION of one that never showed in a heartbeat',
+      droplet({ firstSeenMs: NOW, exits: [exit('x', { reason: 'DEA_EVACUATION' })] }),
+      ['evacuated 0 high'],
+    ],
+    [
+      'of a crash and an evacuation at one slot the more urgent',
+      droplet({ exits: [exit('x'), exit('y', { reason: 'DEA_SHUTDOWN' })] }),
       ['evacuated 0 high'],
     ],
     [
@@ -273,7 +323,7 @@ describe('evacuated', () => {
     });
     const decided = look(d);
     expect(decided.decisions).toMatchObject([{ kind: 'lift', id: 'd1', priority: 'high' }]);
-    expect(decided.slots.get(0)?.start).toMatchObject({ id: 'd1', priority: 'high' });
+    expect(decided.slots.get(0)?.start).toMatchObject({ id: 'd1', reason: 'evacuated', priority: 'high' });
     expect(kinds(look(applied(d, decided)))).toEqual([]);
   });
 
@@ -425,5 +475,15 @@ describe('nothing to do', () => {
   it('two copies of one index do not pass for two indices', () => {
     const d = droplet({ desired: desired({ instances: 2 }), instances: [instance('a'), instance('b')] });
     expect(starts(d)).toEqual(['missing 1 normal']);
+  });
+
+  it('an index beyond the bits of a number does not pass for one within', () => {
+    const d = droplet({ instances: [instance('a', { index: 32 })] });
+    expect(starts(d)).toEqual(['missing 0 normal']);
+  });
+
+  it('an update is taken into account, also of a droplet as it should be', () => {
+    const d = droplet({ instances: [instance('a')], updatedMs: NOW - SECOND, listedMs: NOW });
+    expect(look(d)).toMatchObject({ decisions: [], changed: true, handledUpdateMs: NOW - SECOND });
   });
 });

@@ -93,6 +93,11 @@ describe('extra_index', () => {
       ['extra_index i7', 'extra_index i8', 'extra_index i6'],
     ],
     ['all of them, with no instances wanted', started(0, at(0), at(1)), ['extra_index i1', 'extra_index i0']],
+    [
+      'copies at an index out of range: each of them, once',
+      started(1, at(0), at(5), at(5, { guid: 'copy' })),
+      ['extra_index copy', 'extra_index i5'],
+    ],
     ['CRASHED ones are never stopped', started(1, at(0), at(1, { state: 'CRASHED' })), []],
   ])('%s', (_, d, expected) => {
     expect(stops(d)).toEqual(expected);
@@ -226,6 +231,16 @@ describe('evacuation_complete', () => {
       ['evacuation_complete leaving'],
     ],
     [
+      'its version is not wanted any more, and no instance runs at its index',
+      started(2, at(0), leaving({ version: 'v0', index: 1 })),
+      ['evacuation_complete leaving'],
+    ],
+    [
+      'not while that is STARTING, though the controller would not mind',
+      started(2, leaving(), at(0, { state: 'STARTING' }), at(1), at(5)),
+      [],
+    ],
+    [
       'the desired state is not known',
       droplet({ desired: undefined, firstSeenMs: NOW, instances: [leaving()] }),
       [],
@@ -236,6 +251,11 @@ describe('evacuation_complete', () => {
 
   it('not while the one that runs in its slot is being stopped', () => {
     const d = { ...started(1, leaving(), at(0)), stops: new Map([['i0', stop('i0')]]) };
+    expect(stops(d)).toEqual([]);
+  });
+
+  it('not while the one that runs in its slot is being stopped, though the controller would not mind', () => {
+    const d = { ...started(1, leaving(), at(0), at(7)), stops: new Map([['i0', stop('i0')]]) };
     expect(stops(d)).toEqual([]);
   });
 
@@ -306,6 +326,7 @@ describe('a stop on its way', () => {
 
   it('is sent again droplet_lost after it was sent, if the instance is still there', () => {
     expect(stops(surplus([stop('i1')], [sent('i1', LOST)]))).toEqual([]);
+    expect(look(surplus([stop('i1')], [sent('i1', LOST)])).outcomesToForget).toEqual([]);
     expect(look(surplus([stop('i1')], [sent('i1', LOST)])).lookAgainMs).toBe(NOW + 1);
     const again = look(surplus([stop('i1')], [sent('i1', LOST + 1)]));
     expect(again.decisions).toMatchObject([{ kind: 'stop', instance: 'i1' }]);

@@ -7,6 +7,7 @@
  */
 import type { DeaLiveness, Desired, Droplet, Exit, ExitReason, Holds } from '../../common/droplet.ts';
 import { checkStart, checkStop, type StartMessage, type StopMessage } from '../../common/policy/check.ts';
+import { exitStandsForMs } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { type Decision, decide } from './decide.ts';
 import type { StartDecision, StopDecision } from './decision.ts';
@@ -285,8 +286,8 @@ export class Cloud {
   #hearExit(exit: Omit<Exit, 'n'>): void {
     if (this.#away.has('ingest')) return;
     const known = this.record.exits.find(({ instance }) => instance === exit.instance);
-    if (known !== undefined && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION'))
-      return;
+    const stands = known !== undefined && this.now - known.atMs <= exitStandsForMs(this.settings);
+    if (stands && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION')) return;
     this.#beKnown();
     const others = this.record.exits.filter((e) => e !== known);
     const exits = [...others, { ...exit, n: ++this.#exits }];

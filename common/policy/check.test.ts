@@ -217,7 +217,15 @@ describe('a stop that leaves', () => {
   it('is sent with every RUNNING instance counted, and the named one whatever its state', () => {
     const running = (state: string) =>
       leaveStop(
-        droplet({ instances: [a, { ...b, state }, instance('o', { version: 'v0' })], stops: [stop('b')] }),
+        droplet({
+          instances: [
+            a,
+            { ...b, state },
+            instance('o', { version: 'v0' }),
+            instance('p', { version: 'v0', state: 'STARTING' }),
+          ],
+          stops: [stop('b')],
+        }),
       );
     const message = {
       droplet: 'droplet-1',
@@ -271,6 +279,16 @@ describe('a stop that leaves', () => {
     [
       'too few would stay with the other stops on their way',
       surplus({ desired: desired({ instances: 1 }), stops: [stop('b'), stop('a')] }),
+      {},
+      { drop: 'refused' },
+    ],
+    [
+      'another version is being stopped, for which one of the live version must stay',
+      droplet({
+        desired: desired({ instances: 0 }),
+        instances: [b, instance('old', { version: 'v0' })],
+        stops: [stop('b'), stop('old', { reason: 'wrong_version' })],
+      }),
       {},
       { drop: 'refused' },
     ],

@@ -23,12 +23,17 @@ export function heardMs(instance: Instance, deas: Deas): number {
   return dea !== undefined && dea.heardMs > instance.firstHeardMs ? dea.heardMs : instance.firstHeardMs;
 }
 
+/** How long an exit speaks against what heartbeats say (ms). */
+export function exitStandsForMs({ dropletLostMs }: Pick<PolicySettings, 'dropletLostMs'>): number {
+  return 2 * dropletLostMs;
+}
+
 /**
  * Whether an exit still speaks against what heartbeats say: nothing heard within `2 * droplet_lost` of it
  * makes the instance live again; what is heard later is believed.
  */
 export function exitStands(exit: Exit, heard: number, settings: PolicySettings): boolean {
-  return heard <= exit.atMs + 2 * settings.dropletLostMs;
+  return heard <= exit.atMs + exitStandsForMs(settings);
 }
 
 /** What an instance counts as now; `exit` is the instance's own, if there is one. */

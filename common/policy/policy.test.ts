@@ -5,7 +5,8 @@ import { exitsByInstance, standing } from './liveness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass, releaseMassDelete } from './mass-delete.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
 import { queuePriority } from './reasons.ts';
-import { deas, exit, instance, LOST, NOW, SECOND, SETTINGS } from './testing.ts';
+import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND, SETTINGS } from './testing.ts';
+import { wantedIndices } from './wanted.ts';
 
 describe('liveness', () => {
   const counts = (over: Parameters<typeof instance>[1], heardAgoMs = 0, end?: ReturnType<typeof exit>) =>
@@ -16,6 +17,10 @@ describe('liveness', () => {
     expect(counts({ state }, LOST + 1)).toBe('NONE');
     expect(counts({ state, lastListedMs: NOW - LOST })).toBe(state);
     expect(counts({ state, lastListedMs: NOW - LOST - 1 })).toBe('NONE');
+  });
+
+  it('one heard just now counts, though its DEA was last seen long ago', () => {
+    expect(counts({ firstHeardMs: NOW - SECOND }, LOST + 1)).toBe('RUNNING');
   });
 
   it.each(['CRASHED', 'RESUMING', 'STOPPED', 'DELETED'])('%s does not run', (state) => {
@@ -41,6 +46,10 @@ describe('liveness', () => {
     expect(exitsByInstance([announced, ended]).get('a')).toBe(ended);
     expect(exitsByInstance([ended, announced]).get('a')).toBe(ended);
   });
+});
+
+it('no more slots are wanted than there are indices', () => {
+  expect(wantedIndices(droplet({ desired: desired({ instances: 1_000_000 }) }))).toBe(65_536);
 });
 
 describe('queue priority', () => {
@@ -106,9 +115,33 @@ describe('mass_loss', () => {
     ['exactly minimum_deas', fleet(3, 21).slice(0, 3), true],
     ['silent ones that run nothing do not count', fleet(6, 21, { runsSomething: false }), false],
     ['silent ones that said dea.shutdown do not count', fleet(6, 21, { shutdown: true }), false],
+    ['silent for 3 * droplet_lost', fleet(6, 90), true],
     ['silent for more than 3 * droplet_lost: dead long since', fleet(6, 90.001), false],
+    [
+      'those that are heard and run nothing do not count either',
+      fleet(5, 21).map((dea, at) => ({ ...dea, runsSomething: at < 9 })),
+      true,
+    ],
   ])('%s', (_, facts, expected) => {
     expect(isOn(next(NO_MASS_LOSS, facts))).toBe(expected);
+  });
+
+  it('exactly the fraction is enough', () => {
+    const half = { ...SETTINGS, massLoss: { ...SETTINGS.massLoss, fraction: 0.5 } };
+    expect(isOn(nextMassLoss(NO_MASS_LOSS, fleet(5, 21), NOW, half))).toBe(true);
+    expect(isOn(nextMassLoss(NO_MASS_LOSS, fleet(4, 21), NOW, half))).toBe(false);
+  });
+
+  it('is on since it was raised', () => {
+    expect(next(ON, fleet(6, 21), NOW + 10 * SECOND).sinceMs).toBe(NOW);
+  });
+
+  it('those that are forgotten while it is on stay counted below the line too', () => {
+    const five = fleet(0, 0)
+      .slice(0, 5)
+      .map((dea) => ({ ...dea, guid: `new-${dea.guid}` }));
+    expect(next(ON, five)).toMatchObject({ sinceMs: NOW, belowSinceMs: NOW });
+    expect(next(ON, five.slice(1)).belowSinceMs).toBeUndefined();
   });
 
   it('names the late DEAs', () => {

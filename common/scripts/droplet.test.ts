@@ -27,7 +27,10 @@ describe('exited', () => {
       `0 ${reason} version v at ${atMs} crashed -`,
       atMs,
       reason,
+      STANDS,
     ]);
+  /** How long an exit stands (ms). */
+  const STANDS = 60_000;
 
   test('a droplet that nobody has heard of gets a record', async () => {
     expect(await exited('CRASHED', 1000)).toBe(1);
@@ -77,6 +80,20 @@ describe('exited', () => {
     expect(await dueAt()).toBe(replaced ? 2000 : 1000);
   });
 
+  test.each(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION'])(
+    '%s of an instance whose first exit stands no more is an exit again: it was resumed',
+    async (reason) => {
+      await exited('DEA_SHUTDOWN', 1000);
+      expect(await exited(reason, 1000 + STANDS)).toBe(0);
+      expect(await exited(reason, 1001 + STANDS)).toBe(1);
+      expect(await record()).toMatchObject({
+        exits: '2',
+        'exit:i': `0 ${reason} version v at ${1001 + STANDS} crashed - n 2`,
+      });
+      expect(await exited(reason, 1001 + STANDS)).toBe(0);
+    },
+  );
+
   test('a version that looks like an evacuation is no evacuation', async () => {
     await redis().scripts.exited(keys(), [
       NAME,
@@ -84,6 +101,7 @@ describe('exited', () => {
       '0 CRASHED version DEA_EVACUATION at 1 crashed -',
       1,
       'CRASHED',
+      STANDS,
     ]);
     expect(await exited('STOPPED', 2)).toBe(0);
   });

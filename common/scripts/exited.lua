@@ -1,13 +1,18 @@
 -- An instance ended (droplet.exited).
 -- KEYS  1 droplet hash, 2 due zset, 3 piece of the index
--- ARGV  1 droplet, 2 instance, 3 its exit in words without ' n ...', 4 now (ms), 5 reason
--- Returns 1, or 0 if that instance's end is known already. An announced evacuation is not yet an end:
--- another reason replaces it.
+-- ARGV  1 droplet, 2 instance, 3 its exit in words without ' n ...', 4 now (ms), 5 reason, 6 how long an exit stands
+--       against heartbeats (ms)
+-- Returns 1, or 0 if that instance's end is known already. An announced evacuation is not yet an end: another reason
+-- replaces it. And an instance whose exit stands no more may run again (its DEA resumed it): it may end again.
 -- Repeatable.
 local field = 'exit:' .. ARGV[2]
 local old = redis.call('HGET', KEYS[1], field)
-if old and (ARGV[5] == 'DEA_EVACUATION' or not string.find(old, '^%d+ DEA_EVACUATION ')) then
-  return 0
+if old then
+  local at = tonumber(string.match(old, ' at (%S+)'))
+  local stands = not at or tonumber(ARGV[4]) - at <= tonumber(ARGV[6])
+  if stands and (ARGV[5] == 'DEA_EVACUATION' or not string.find(old, '^%d+ DEA_EVACUATION ')) then
+    return 0
+  end
 end
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'seen', ARGV[4])

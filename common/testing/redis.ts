@@ -21,14 +21,29 @@ const TRIES = 5;
  * Starts redis-server and waits until it accepts connections.
  *
  * @param port to start one again where another was (a Redis that comes back without its data)
+ * @param more of redis-server's options; `--tls` instead of a port without it
  * @throws Error with the server's own words when it does not start
  */
-export async function startTestRedis(port?: number): Promise<TestRedis> {
+export async function startTestRedis(port?: number, more: readonly string[] = []): Promise<TestRedis> {
   let problem = '';
   for (let tries = 0; tries < (port === undefined ? TRIES : 1); tries++) {
     const at = port ?? (await freePort());
     const dir = mkdtempSync(join(tmpdir(), 'hm-test-redis-'));
-    const args = ['--port', `${at}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
+    const tls = more.includes('--tls');
+    const ports = tls ? ['--port', '0', '--tls-port', `${at}`] : ['--port', `${at}`];
+    const options = more.filter((option) => option !== '--tls');
+    const args = [
+      ...ports,
+      ...options,
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      dir,
+      '--save',
+      '',
+      '--appendonly',
+      'no',
+    ];
     const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const killed = () => child.kill('SIGKILL');
     process.once('exit', killed);

@@ -22,7 +22,7 @@ beforeAll(async () => {
   redis = await startRedisServer({ dir: join(dir, 'redis') });
   nats = await startNatsServer();
   controller = await connect({ servers: nats.url });
-  controller.subscribe('cloudcontroller.bulk.credentials.default', {
+  controller.subscribe('cloudcontroller.bulk.credentials.zone-2', {
     callback: (_error, message) => void message.respond('{"user":"bulk","password":"secret"}'),
   });
   await controller.flush();
@@ -59,6 +59,7 @@ function check(change: { redis?: string; mbus?: string } = {}): Promise<number> 
   const file = join(dir, 'health_manager.yml');
   const { port } = api.address() as AddressInfo;
   const config = [
+    'cc_partition: zone-2',
     `mbus: ${change.mbus ?? nats.url}`,
     `redis: { url: "${change.redis ?? redis.url}" }`,
     `bulk_api: { host: "http://127.0.0.1:${port}", batch_size: 7 }`,

@@ -108,7 +108,7 @@ export function useMemory(): Memory {
     const slice = keys.sliceOf(droplet);
     await scripts.exited(
       [keys.droplet(droplet), keys.due(slice), keys.indexOf(droplet)],
-      [droplet, instance, words, atMs, reason],
+      [droplet, instance, words, atMs, reason, 60_000],
     );
   };
   of.decided = async (droplet, fields, log) => {

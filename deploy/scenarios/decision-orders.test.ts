@@ -9,6 +9,7 @@ import type { Bus } from '../../common/bus.ts';
 import type { FleetCounters } from '../../common/counters.ts';
 import type { LogEntry } from '../../common/decision-log.ts';
 import type { ExitReason } from '../../common/droplet.ts';
+import { SETTINGS } from '../../common/policy/testing.ts';
 import type { StartJob, StopJob } from '../../common/queues.ts';
 import type { RedisConnections } from '../../common/redis.ts';
 import { createKeys } from '../../common/schema.ts';
@@ -97,7 +98,7 @@ class Scene {
       reason,
       crashTimestampS: 1_398_000_100,
     };
-    this.#task(`exit of ${instance}`, (redis) => storeExit(redis, this.clock, exited));
+    this.#task(`exit of ${instance}`, (redis) => storeExit(redis, this.clock, exited, SETTINGS));
   }
 
   update(): void {

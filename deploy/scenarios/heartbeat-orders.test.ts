@@ -5,6 +5,7 @@ import type { Enqueuer } from '../../analyzer/enqueue.ts';
 import { Looker } from '../../analyzer/look.ts';
 import { analyzerMetrics } from '../../analyzer/metrics.ts';
 import type { Heartbeat } from '../../common/messages.ts';
+import { SETTINGS } from '../../common/policy/testing.ts';
 import { dropletFromReply, heardToText } from '../../common/record.ts';
 import type { RedisConnections } from '../../common/redis.ts';
 import { createKeys } from '../../common/schema.ts';
@@ -153,7 +154,7 @@ async function runThrough(plan: Plan, choose: Choose, taken: string[]): Promise<
       reason: 'CRASHED',
       crashTimestampS: 1,
     } as const;
-    void steps.task('exit', (gated) => storeExit(gated, { now: () => nowMs }, exited));
+    void steps.task('exit', (gated) => storeExit(gated, { now: () => nowMs }, exited, SETTINGS));
   }
   const { looks, other } = plan;
   if (looks !== undefined) void steps.task('look', (gated) => lookAt(gated, looks, nowMs));

@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Lifecycle } from '../../common/lifecycle.ts';
 import { openQueue } from '../../common/queues.ts';
-import { bulkCredentialsSubject } from '../../common/subjects.ts';
 import { requestSync } from '../../common/sync-request.ts';
 import { ManualClock, recordOf, type TestContext, testContext } from '../../common/testing/context.ts';
 import { FakeCc } from '../../common/testing/fake-cc.ts';
@@ -38,20 +37,24 @@ interface Started {
   context: TestContext;
   sync: Sync;
   outcomes: PassOutcome[];
+  /** The payloads with which the credentials were asked for here. */
+  requests: string[];
 }
 
 async function start(): Promise<Started> {
-  const settings = { slices: 4, bulkApi: { host: cc.host, batchSize: 3 } };
+  const settings = { slices: 4, ccPartition: 'zone-2', bulkApi: { host: cc.host, batchSize: 3 } };
   const context = await testContext({ redis, nats, clock, settings, lifecycle: new Lifecycle() });
   contexts.push(context);
   const bus = await context.connectBus();
-  bus.subscribe(bulkCredentialsSubject('default'), { queue: 'cc' }, (message) =>
-    message.respond(cc.credentials()),
-  );
+  const requests: string[] = [];
+  bus.subscribe('cloudcontroller.bulk.credentials.zone-2', { queue: 'cc' }, (message) => {
+    requests.push(message.string());
+    message.respond(cc.credentials());
+  });
   await bus.flush();
   const outcomes: PassOutcome[] = [];
   const sync = await startSync(context, { firstDelayMs: 0.01, onPass: (outcome) => outcomes.push(outcome) });
-  return { context, sync, outcomes };
+  return { context, sync, outcomes, requests };
 }
 
 const state = ({ context: { redis } }: Started) => redis.client.hgetall(redis.keys.syncState);
@@ -94,6 +97,7 @@ describe('the sync process', () => {
     const started = await start();
     await passes(started, 1);
     expect(started.outcomes).toEqual(['complete']);
+    expect(started.requests).toEqual(['']);
     expect((await recordOf(started.context.redis, 'app-9')).desired).toMatch(/^STARTED 1x STAGED/);
   });
 

@@ -1,0 +1,89 @@
+import { describe, expect, it } from 'vitest';
+import type { Droplet, Exit, Instance } from '../../common/droplet.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  holds,
+  instance,
+  NOW,
+  SECOND,
+  SETTINGS,
+  slot,
+} from '../../common/policy/testing.ts';
+import { decide } from './decide.ts';
+import { applied } from './testing.ts';
+
+const SENT = NOW - 20 * SECOND;
+
+/** A start of slot 0 that was sent 20 s ago. */
+function sent(
+  over: Parameters<typeof droplet>[0] = {},
+  reason: 'missing' | 'evacuated' = 'missing',
+): Droplet {
+  return droplet({
+    desired: desired({ instances: 2 }),
+    slots: [slot({ start: { id: 's', reason, priority: 'normal', decidedMs: SENT - SECOND } })],
+    outcomes: [{ id: 's', outcome: 'sent', atMs: SENT }],
+    ...over,
+    instances: [instance('other', { index: 1 }), ...(over.instances ?? [])],
+  });
+}
+
+const look = (d: Droplet) => decide(d, deas(), holds(), NOW, SETTINGS);
+/** `reason index` of each start decided. */
+const starts = (d: Droplet) =>
+  look(d).decisions.flatMap((x) => (x.kind === 'start' ? [`${x.reason} ${x.index}`] : []));
+const isOver = (d: Droplet) => look(d).slots.get(0)?.start?.id !== 's';
+
+describe('a start that was sent is over', () => {
+  const came = (over: Partial<Instance> = {}) => instance('new', { firstHeardMs: NOW - 5 * SECOND, ...over });
+
+  it.each<[string, Instance, boolean]>([
+    ['an instance is STARTING at the slot', came({ state: 'STARTING' }), true],
+    ['one came up and is evacuated already', came({ state: 'EVACUATING' }), true],
+    ['one that was there before lives again', instance('back'), true],
+    ['one that was there before is evacuated', instance('old', { state: 'EVACUATING' }), false],
+    ['one came up at another slot', came({ state: 'EVACUATING', index: 1 }), false],
+    ['one of another version came up', came({ state: 'EVACUATING', version: 'v0' }), false],
+  ])('%s: %s', (_, heard, over) => {
+    expect(isOver(sent({ instances: [heard] }))).toBe(over);
+  });
+
+  it.each<[string, Partial<Exit>, boolean]>([
+    ['the exit of an instance at the slot', {}, true],
+    ['at another slot', { index: 1 }, false],
+    ['of another version', { version: 'v0' }, false],
+    ['from before it was sent', { atMs: SENT }, false],
+  ])('%s: %s', (_, over, expected) => {
+    expect(isOver(sent({ exits: [exit('x', over)], handledExits: 1e9 }))).toBe(expected);
+  });
+});
+
+describe('the end of what was evacuated does not end the start that takes its place', () => {
+  const evacuated = (instances: Instance[], exits: Exit[]) => sent({ instances, exits }, 'evacuated');
+  const shutDown = (guid: string) => exit(guid, { reason: 'DEA_SHUTDOWN', atMs: NOW - SECOND });
+
+  it('of an instance that was never heard', () => {
+    const d = evacuated([], [shutDown('old')]);
+    const decided = look(d);
+    expect(decided.decisions).toEqual([]);
+    expect(decided.slots.get(0)?.start?.id).toBe('s');
+    expect(look(applied(d, decided)).decisions).toEqual([]);
+  });
+
+  it('of one that was first heard after the start was sent, and only as EVACUATING', () => {
+    const late = instance('old', { state: 'EVACUATING', firstHeardMs: SENT + SECOND });
+    expect(starts(evacuated([late], [shutDown('old')]))).toEqual([]);
+  });
+
+  it('but that of one that came up after it does', () => {
+    const came = instance('new', { firstHeardMs: SENT + SECOND });
+    expect(starts(evacuated([came], [shutDown('new')]))).toEqual(['evacuated 0']);
+  });
+
+  it('and a crash is the crash it is', () => {
+    expect(starts(evacuated([], [exit('new', { atMs: NOW - SECOND })]))).toEqual(['crashed 0']);
+  });
+});

@@ -1,0 +1,23 @@
+import { beforeEach, expect, test } from 'vitest';
+import { metricValue, useRedis } from '../common/testing/context.ts';
+import { judgeMassLoss } from './mass-loss.ts';
+import { type AnalyzerMetrics, analyzerMetrics } from './metrics.ts';
+
+const of = useRedis();
+let metrics: AnalyzerMetrics;
+beforeEach(() => {
+  of.context.metrics.clear();
+  metrics = analyzerMetrics(of.context.metrics);
+});
+
+test('a state that somebody edited into nonsense is told, counted and judged anew', async () => {
+  const { redis, clock, log, settings, lines } = of.context;
+  const { client, keys } = redis;
+  await client.hset(keys.holds, 'mass_loss', '{"sinceMs":');
+  const judge = () => judgeMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  await judge();
+  expect(await client.hget(keys.holds, 'mass_loss')).toBe('{"lateDeas":[]}');
+  await judge();
+  expect(await metricValue(of.context.metrics, 'hm_mass_loss_unreadable_total')).toBe(1);
+  expect(lines.filter(({ event }) => event === 'unreadable_hold')).toMatchObject([{ hold: 'mass_loss' }]);
+});

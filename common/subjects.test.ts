@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest';
+import { bulkCredentialsSubject, HEADERS, SUBJECTS } from './subjects.ts';
+
+// Spelled out: everything else speaks of them by name, and would go on among itself under any spelling.
+test('the subjects are those of the contract with DEAs and controllers', () => {
+  expect(SUBJECTS).toEqual({
+    heartbeat: 'dea.heartbeat',
+    shutdown: 'dea.shutdown',
+    exited: 'droplet.exited',
+    updated: 'droplet.updated',
+    statusRequest: 'healthmanager.status',
+    healthRequest: 'healthmanager.health',
+    dropletRequest: 'healthmanager.droplet',
+    discover: 'vcap.component.discover',
+    announce: 'vcap.component.announce',
+    healthmanagerStart: 'healthmanager.start',
+    start: 'health.start',
+    stop: 'health.stop',
+  });
+  expect(bulkCredentialsSubject('zone-2')).toBe('cloudcontroller.bulk.credentials.zone-2');
+});
+
+test('so are the headers', () => {
+  expect(HEADERS).toEqual({ messageId: 'Nats-Msg-Id', reason: 'hm-reason', decision: 'hm-decision' });
+});

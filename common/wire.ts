@@ -1,0 +1,82 @@
+/**
+ * What comes in, as schemas (contract: messages in, bulk API). The parsers of messages.ts and bulk-messages.ts may
+ * read only the fields that are named here (`Fields`), and the fuzzing is made from these: so a field that is new is
+ * fuzzed without anyone's thinking of it.
+ */
+import Type, { type Static, type TSchema } from 'typebox';
+
+/** The fields of a message, of whatever type they come. */
+export type Fields<T extends TSchema> = { readonly [Field in keyof Static<T>]?: unknown };
+
+/** At most 256 bytes: the pattern cannot say that, the parser does. */
+const Id = Type.String({ minLength: 1, maxLength: 256, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$' });
+/** Old clouds used integers. */
+const DropletId = Type.Union([
+  Id,
+  Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }),
+]);
+const Index = Type.Integer({ minimum: 0, maximum: 65_535 });
+const Time = Type.Number({ minimum: 0 });
+const Partition = Type.Optional(Type.Union([Type.String(), Type.Null()]));
+
+export const HEARTBEAT_ENTRY = Type.Object({
+  cc_partition: Partition,
+  droplet: DropletId,
+  version: Id,
+  instance: Id,
+  index: Index,
+  state: Id,
+  state_timestamp: Time,
+});
+export const HEARTBEAT = Type.Object({ droplets: Type.Array(HEARTBEAT_ENTRY), dea: Id });
+
+/** Those of its fields that mean something here: the others may be anything, also null. */
+export const EXITED = Type.Object({
+  cc_partition: Partition,
+  droplet: DropletId,
+  version: Id,
+  instance: Id,
+  index: Index,
+  reason: Type.Enum(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION']),
+  crash_timestamp: Type.Optional(Type.Union([Time, Type.Null()])),
+});
+
+export const UPDATED = Type.Object({ droplet: DropletId, cc_partition: Partition });
+
+export const SHUTDOWN = Type.Object({ id: Id });
+
+export const STATUS_REQUEST = Type.Object({
+  droplet: DropletId,
+  state: Type.Enum(['FLAPPING', 'CRASHED']),
+  version: Id,
+});
+
+export const HEALTH_ENTRY = Type.Object({ droplet: DropletId, version: Id });
+export const HEALTH_REQUEST = Type.Object({ droplets: Type.Array(HEALTH_ENTRY) });
+
+export const DROPLET_ENTRY = Type.Object({ droplet: DropletId });
+export const DROPLET_REQUEST = Type.Object({ droplets: Type.Array(DROPLET_ENTRY) });
+
+export const BULK_ENTRY = Type.Object({
+  id: Type.Optional(Id),
+  instances: Type.Integer({ minimum: 0, maximum: 65_536 }),
+  state: Type.Enum(['STARTED', 'STOPPED']),
+  memory: Type.Optional(Type.Number()),
+  package_state: Type.Enum(['STAGED', 'PENDING', 'FAILED']),
+  updated_at: Type.Enum([
+    '2014-04-15T15:14:56+00:00',
+    '2014-04-15 15:14:56 UTC',
+    '2014-04-15 15:14:56 +0800',
+  ]),
+  version: Id,
+});
+export const BULK_PAGE = Type.Object({
+  results: Type.Record(Type.String(), BULK_ENTRY),
+  bulk_token: Type.Object({ id: Type.Integer() }),
+});
+
+export const CREDENTIALS = Type.Object({ user: Type.String(), password: Type.String() });
+
+export const COUNTS = Type.Object({
+  counts: Type.Object({ user: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) }),
+});

@@ -1,0 +1,100 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packageRoot } from '../../common/root.ts';
+import { testContext } from '../../common/testing/context.ts';
+import { startReporter } from '../../reporter/main.ts';
+import { cloud, end, healthyApp } from './given.ts';
+import { ALL_PROCESSES, type World } from './world.ts';
+
+/** The processes as the Redis user of deploy/redis-acl.conf. */
+let world: World;
+let admin: Redis;
+
+const rules = () => {
+  const conf = readFileSync(path.join(packageRoot, 'deploy', 'redis-acl.conf'), 'utf8');
+  const line = conf.split('\n').find((one) => one.startsWith('user '));
+  if (line === undefined) throw new Error('redis-acl.conf has no user');
+  return line.split(' ').slice(1);
+};
+
+beforeAll(async () => {
+  world = await cloud();
+  admin = new Redis(world.redis.url);
+  await admin.call('ACL', 'SETUSER', ...rules());
+  await world.end();
+  world.redis = { ...world.redis, url: world.redis.url.replace('//', '//hm:change-me@') };
+  await world.run(...ALL_PROCESSES);
+  await world.advance(31);
+  world.takeSent();
+});
+afterAll(async () => {
+  await admin.quit();
+  await world.stop();
+});
+
+/** What was refused, in words. */
+async function refused(): Promise<string[]> {
+  const log = (await admin.call('ACL', 'LOG')) as unknown[][];
+  return log.map((entry) => JSON.stringify(entry));
+}
+
+test('what the health manager does is allowed to its user', async () => {
+  const guids = await healthyApp(world, 'web', 3);
+  await end(world, guids[0], 'CRASHED');
+  expect(world.takeAsked()).toEqual(['start web/0 (crashed)']);
+  world.dea('dea-1').run('web', 0, 'web-v1');
+  await world.beat();
+  // Flapping: a start that waits, and is dropped.
+  for (const guid of [guids[1], world.dea('dea-2').run('web', 1, 'web-v1')]) {
+    await world.beat();
+    await end(world, guid, 'CRASHED');
+  }
+  await world.advance(90);
+  await world.desire('web', { instances: 1 });
+  expect(world.takeAsked().join()).toMatch(/stop .* of web \(extra_index\)/);
+  await world.undesire('web');
+  for (const dea of world.deas.values()) dea.alive = false;
+  await world.advance(700);
+  await world.restart();
+  await world.advance(31);
+  world.takeSent();
+  world.takeFaults(); // the hosts' silence is not what this is about
+  expect(await refused()).toEqual([]);
+});
+
+test('nor is the reporter or the operator refused', async () => {
+  const context = await testContext({
+    redis: world.redis,
+    nats: world.nats,
+    settings: { slices: 4, status: { host: '127.0.0.1', port: 0, user: 'a', password: 'b' } },
+  });
+  try {
+    const { port } = await startReporter(context);
+    const headers = { authorization: `Basic ${Buffer.from('a:b').toString('base64')}` };
+    for (const url of ['/varz', '/metrics', '/api/fleet', '/api/droplets/web']) {
+      expect([200, 404]).toContain((await fetch(`http://127.0.0.1:${port}${url}`, { headers })).status);
+    }
+  } finally {
+    await context.lifecycle.stop();
+  }
+  expect(await refused()).toEqual([]);
+});
+
+test.each([
+  ['keys of others', (r: Redis) => r.get('others')],
+  ['FLUSHALL', (r: Redis) => r.flushall()],
+  ['CONFIG', (r: Redis) => r.config('GET', '*')],
+  ['KEYS', (r: Redis) => r.keys('*')],
+  ['MONITOR', (r: Redis) => r.call('MONITOR')],
+  ['SHUTDOWN', (r: Redis) => r.call('SHUTDOWN')],
+  ['a script about keys of others', (r: Redis) => r.eval("return redis.call('GET', 'others')", 0)],
+])('but %s is', async (_, command) => {
+  const user = new Redis(world.redis.url);
+  try {
+    await expect(command(user)).rejects.toThrow(/NOPERM|can't access|can't run/);
+  } finally {
+    user.disconnect();
+  }
+});
