@@ -17,7 +17,8 @@ import { droplet, NOW, SECOND, SETTINGS } from '../../common/policy/testing.ts';
 import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
 import { decide } from './decide.ts';
 import { applied } from './testing.ts';
-import { Cloud, seeded } from './testing-cloud.ts';
+import { Cloud } from './testing-cloud.ts';
+import { seeded } from './testing-truth.ts';
 
 const DEAS = ['dea-1', 'dea-2', 'dea-3', 'dea-4'];
 const version = fc.constantFrom('v1', 'v1', 'v1', 'v2', '__proto__');

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { NOW, SECOND, SETTINGS } from '../../common/policy/testing.ts';
-import { seeded } from './testing-cloud.ts';
 import { Fleet, type Process } from './testing-fleet.ts';
+import { seeded } from './testing-truth.ts';
 
 /** Random fleets; `HM_FLEETS=10000 npx vitest run analyzer/decide/fleet.prop.test.ts` for many. */
 const FLEETS = Number(process.env.HM_FLEETS ?? 60);

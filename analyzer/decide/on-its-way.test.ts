@@ -83,6 +83,10 @@ describe('the end of what was evacuated does not end the start that takes its pl
     expect(starts(evacuated([came], [shutDown('new')]))).toEqual(['evacuated 0']);
   });
 
+  it('a start that takes the place of nothing evacuated is ended by it', () => {
+    expect(starts(sent({ exits: [shutDown('new')] }))).toEqual(['evacuated 0']);
+  });
+
   it('and a crash is the crash it is', () => {
     expect(starts(evacuated([], [exit('new', { atMs: NOW - SECOND })]))).toEqual(['crashed 0']);
   });

@@ -98,6 +98,11 @@ describe('extra_index', () => {
       started(1, at(0), at(5), at(5, { guid: 'copy' })),
       ['extra_index copy', 'extra_index i5'],
     ],
+    [
+      'and once also where the controller would not mind',
+      started(0, at(5, { state: 'STARTING' }), at(5, { guid: 'copy', state: 'STARTING' })),
+      ['extra_index copy', 'extra_index i5'],
+    ],
     ['CRASHED ones are never stopped', started(1, at(0), at(1, { state: 'CRASHED' })), []],
   ])('%s', (_, d, expected) => {
     expect(stops(d)).toEqual(expected);

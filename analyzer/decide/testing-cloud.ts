@@ -7,40 +7,14 @@
  */
 import type { DeaLiveness, Desired, Droplet, Exit, ExitReason, Holds } from '../../common/droplet.ts';
 import { checkStart, checkStop, type StartMessage, type StopMessage } from '../../common/policy/check.ts';
-import { exitStandsForMs } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { type Decision, decide } from './decide.ts';
 import type { StartDecision, StopDecision } from './decision.ts';
 import { applied, reread } from './testing.ts';
-
-/** An instance as it truly is. */
-export interface TrueInstance {
-  guid: string;
-  index: number;
-  version: string;
-  state: 'STARTING' | 'RUNNING' | 'EVACUATING' | 'CRASHED';
-  dea: string;
-  sinceMs: number;
-}
-
-export interface TrueDea {
-  name: string;
-  alive: boolean;
-  /** Since when it is alive. */
-  aliveMs: number;
-  /** Heartbeats are due at this offset of every ten seconds. */
-  offsetMs: number;
-}
-
-/** What the droplets of a fleet have in common. */
-export interface Surroundings {
-  deas: TrueDea[];
-  holds: Holds;
-  /** Processes of which no copy runs now. */
-  away: Set<'ingest' | 'sync' | 'analyzer' | 'nudger'>;
-  /** DEAs that a cut network keeps from being heard: so many together that nobody may think them dead. */
-  cut: Set<string>;
-}
+import { isStartAccepted, isStopAccepted } from './testing-controller.ts';
+import { afterExit, afterHeartbeat } from './testing-record.ts';
+import { makeDeas, type Surroundings, type TrueDea, type TrueInstance, turn } from './testing-truth.ts';
+import { harmOfMissing, harmOfStart, harmOfStop, isHeard, type Seen } from './testing-watch.ts';
 
 interface Job {
   atMs: number;
@@ -282,15 +256,12 @@ export class Cloud {
     });
   }
 
-  /** An end that is known is no news; that of an instance that was to be evacuated is. */
   #hearExit(exit: Omit<Exit, 'n'>): void {
     if (this.#away.has('ingest')) return;
-    const known = this.record.exits.find(({ instance }) => instance === exit.instance);
-    const stands = known !== undefined && this.now - known.atMs <= exitStandsForMs(this.settings);
-    if (stands && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION')) return;
+    const exits = afterExit(this.record, { ...exit, n: this.#exits + 1 }, this.settings);
+    if (exits === undefined) return;
+    this.#exits++;
     this.#beKnown();
-    const others = this.record.exits.filter((e) => e !== known);
-    const exits = [...others, { ...exit, n: ++this.#exits }];
     this.record = { ...this.record, rev: this.record.rev + 1, exits };
     this.touch();
   }
@@ -325,25 +296,10 @@ export class Cloud {
     const before = this.heard.get(name)?.heardMs;
     const wasLost = this.#lost.has(name);
     this.heard.set(name, { heardMs: this.now, ...(before === undefined ? {} : { previousMs: before }) });
-    let changed = wasLost;
     const listed = this.instances.filter((i) => i.dea === name);
     if (this.isForgotten && listed.every(({ state }) => state === 'CRASHED')) return;
-    const instances = this.record.instances.map((known) => {
-      if (known.dea !== name || known.lastListedMs !== undefined) return known;
-      if (listed.some(({ guid }) => guid === known.guid)) return known;
-      changed = true;
-      return { ...known, lastListedMs: before ?? this.now };
-    });
-    for (const { guid, index, version, state, dea, sinceMs } of listed) {
-      const at = instances.findIndex((known) => known.guid === guid);
-      const known = instances[at];
-      if (known !== undefined && known.state === state && known.lastListedMs === undefined) continue;
-      changed = true;
-      const firstHeardMs = known?.firstHeardMs ?? this.now;
-      const entry = { guid, index, version, state, dea, stateTimestampS: sinceMs / 1000, firstHeardMs };
-      if (at < 0) instances.push(entry);
-      else instances[at] = entry;
-    }
+    const { instances, differs } = afterHeartbeat(this.record, name, listed, before, this.now);
+    const changed = differs || wasLost;
     if (!changed) return;
     this.#beKnown();
     this.record = { ...this.record, rev: this.record.rev + 1, instances };
@@ -379,7 +335,9 @@ export class Cloud {
   }
 
   #forget(): void {
-    const running = this.instances.find(({ guid, state }) => state !== 'CRASHED' && this.#isHeard(guid));
+    const running = this.instances.find(
+      ({ guid, state }) => state !== 'CRASHED' && isHeard(this.#seen, guid),
+    );
     if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.now}`);
     if (this.#known !== undefined) this.harm.push(`forgotten while desired at ${this.now}`);
     const { id, rev } = this.record;
@@ -428,32 +386,17 @@ export class Cloud {
     else this.#start(checked.send, checked.reason);
   }
 
-  /** The controller's check of a start, from what the message says. */
   #start(message: StartMessage, reason: string): void {
     this.started.push(message);
-    const { desired } = this;
-    const running = new Map(message.running).get(message.version) ?? 0;
-    const accepted =
-      this.isListed &&
-      desired.state === 'STARTED' &&
-      message.version === desired.version &&
-      message.index < desired.instances &&
-      running < desired.instances;
-    if (!accepted) {
+    if (!isStartAccepted(this, message)) {
       if (this.#isUpToDate()) this.refused.push(message);
       return;
     }
-    if (reason === 'missing') this.#watchRunning(message.index);
-    if (this.#isHeardLive(message.index)) this.harm.push(`start of live ${message.index} at ${this.now}`);
+    const seen = this.#seen;
+    if (reason === 'missing' && this.#isOfFleet) this.harm.push(...harmOfMissing(seen, message.index));
+    this.harm.push(...harmOfStart(seen, message.index));
     // A start may fail: no room, a lost message.
     if (this.#random() < 0.9) this.place({ index: message.index });
-  }
-
-  #isHeardLive(index: number): boolean {
-    return this.instances.some((i) => {
-      if (i.index !== index || i.version !== this.desired.version || i.state !== 'RUNNING') return false;
-      return this.#isHeard(i.guid);
-    });
   }
 
   /** What nobody would send who heeds what he does not know. */
@@ -470,30 +413,6 @@ export class Cloud {
     return this.instances.some((i) => i.guid === guid && this.#cut.has(i.dea));
   }
 
-  /** Nothing is missing beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
-  #watchRunning(index: number): void {
-    if (!this.#isOfFleet) return;
-    for (const { index: its, version, state, guid, dea } of this.instances) {
-      if (its !== index || version !== this.desired.version || state !== 'RUNNING') continue;
-      const known = this.record.instances.find((i) => i.guid === guid);
-      if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') continue;
-      if (this.record.exits.some((exit) => exit.instance === guid)) continue;
-      const { alive = false, aliveMs = 0 } = this.deas.find(({ name }) => name === dea) ?? {};
-      const heardMs = this.heard.get(dea)?.heardMs ?? 0;
-      if (this.#cut.has(dea)) this.harm.push(`start of ${guid} on the cut off ${dea} at ${this.now}`);
-      else if (alive && aliveMs < heardMs)
-        this.harm.push(`start of ${guid}, which nobody listened to, at ${this.now}`);
-    }
-  }
-
-  /** Whether the instance was heard to run, and not to end. */
-  #isHeard(guid: string): boolean {
-    const known = this.record.instances.find((i) => i.guid === guid);
-    if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') return false;
-    if (this.record.exits.some((exit) => exit.instance === guid)) return false;
-    return this.now - (this.heard.get(known.dea)?.heardMs ?? 0) <= this.settings.dropletLostMs;
-  }
-
   /**
    * Nothing has changed at the controller since the latest pass, and that is believed: what is refused or harmed now
    * was avoidable. (While `mass_delete` doubts it, a crash and an evacuation are acted on as if nothing was deleted.)
@@ -505,66 +424,18 @@ export class Cloud {
 
   #stop(message: StopMessage): void {
     this.stopped.push(message);
-    const { desired } = this;
-    const running = new Map(message.running);
     for (const [guid, version] of message.instances) {
-      const stays = (running.get(version) ?? 0) - (version === desired.version ? 1 : 0);
-      const isRefused =
-        this.isListed &&
-        desired.state === 'STARTED' &&
-        (version === desired.version ? stays < desired.instances : (running.get(desired.version) ?? 0) === 0);
-      if (isRefused) {
+      if (!isStopAccepted(this, message, version)) {
         if (this.#isUpToDate()) this.refused.push(message);
         continue;
       }
-      this.#watchStop(guid);
+      if (this.isListed && this.#isUpToDate()) this.harm.push(...harmOfStop(this.#seen, guid));
       if (this.#random() < 0.9 && !this.#isCutOff(guid)) this.kill(guid, 'STOPPED');
     }
   }
 
-  /** Rule 1: a wanted RUNNING instance is stopped only if another copy of it runs on, as far as was heard. */
-  #watchStop(guid: string): void {
-    const { desired } = this;
-    if (!this.isListed || !this.#isUpToDate()) return;
-    const victim = this.instances.find((i) => i.guid === guid);
-    if (victim === undefined || victim.state !== 'RUNNING' || victim.version !== desired.version) return;
-    if (desired.state !== 'STARTED' || victim.index >= desired.instances) return;
-    const other = this.record.instances.some(
-      (i) =>
-        i.guid !== guid &&
-        i.index === victim.index &&
-        i.version === victim.version &&
-        i.state === 'RUNNING' &&
-        i.lastListedMs === undefined &&
-        this.now - (this.heard.get(i.dea)?.heardMs ?? 0) <= this.settings.dropletLostMs,
-    );
-    if (!other) this.harm.push(`stop of healthy ${guid} at ${this.now}`);
+  get #seen(): Seen {
+    const { now, record, heard, instances, desired, settings, deas } = this;
+    return { now, record, heard, instances, desired, settings, deas, cut: this.#cut };
   }
-}
-
-/** A DEA is heard from now, or no more. */
-export function turn(dea: TrueDea, alive: boolean, now: number): void {
-  if (alive && !dea.alive) dea.aliveMs = now;
-  dea.alive = alive;
-}
-
-/** DEAs that heartbeat at different times. */
-export function makeDeas(names: string[], random: () => number): TrueDea[] {
-  return names.map((name) => ({
-    name,
-    alive: true,
-    aliveMs: 0,
-    offsetMs: Math.floor(random() * 10) * SECOND,
-  }));
-}
-
-/** A small seeded generator (mulberry32): tests repeat. */
-export function seeded(seed: number): () => number {
-  let a = seed >>> 0;
-  return () => {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

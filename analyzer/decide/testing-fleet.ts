@@ -13,7 +13,8 @@ import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../com
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { desired, droplet } from '../../common/policy/testing.ts';
-import { Cloud, makeDeas, type Surroundings, turn } from './testing-cloud.ts';
+import { Cloud } from './testing-cloud.ts';
+import { makeDeas, type Surroundings, turn } from './testing-truth.ts';
 
 const SECOND = 1000;
 const HEARTBEAT_MS = 10 * SECOND;

@@ -41,15 +41,22 @@ interface Started {
   requests: string[];
 }
 
-async function start(): Promise<Started> {
-  const settings = { slices: 4, ccPartition: 'zone-2', bulkApi: { host: cc.host, batchSize: 3 } };
+/** @param options `tellsNothing`: who is asked for the credentials never answers */
+async function start({ tellsNothing = false } = {}): Promise<Started> {
+  const bulkApi = { host: cc.host, batchSize: 3 };
+  const settings = {
+    slices: 4,
+    ccPartition: 'zone-2',
+    bulkApi,
+    ...(tellsNothing ? { bulkCredentialsTimeoutMs: 2 } : {}),
+  };
   const context = await testContext({ redis, nats, clock, settings, lifecycle: new Lifecycle() });
   contexts.push(context);
   const bus = await context.connectBus();
   const requests: string[] = [];
   bus.subscribe('cloudcontroller.bulk.credentials.zone-2', { queue: 'cc' }, (message) => {
     requests.push(message.string());
-    message.respond(cc.credentials());
+    if (!tellsNothing) message.respond(cc.credentials());
   });
   await bus.flush();
   const outcomes: PassOutcome[] = [];
@@ -99,6 +106,14 @@ describe('the sync process', () => {
     expect(started.outcomes).toEqual(['complete']);
     expect(started.requests).toEqual(['']);
     expect((await recordOf(started.context.redis, 'app-9')).desired).toMatch(/^STARTED 1x STAGED/);
+  });
+
+  test('waits for the credentials no longer than bulk_credentials_timeout', async () => {
+    const started = await start({ tellsNothing: true });
+    await passes(started, 1);
+    expect(started.outcomes).toEqual(['failed']);
+    expect((await state(started)).error).toMatch(/10 tries in a row failed.*no reply in time/);
+    expect(cc.pageRequests).toBe(0);
   });
 
   test('runs a pass when it is time for one, and none before', async () => {

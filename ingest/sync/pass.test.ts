@@ -135,6 +135,13 @@ describe('a pass', () => {
     expect(await goneIds(odd)).toEqual(['5']);
   });
 
+  test('a token is given back as it came, whatever is in it', async () => {
+    put(1);
+    const token = JSON.stringify({ id: 0, page: 0, more: 'a&b=c#d%20 +\u00e9"' });
+    const page = await sync.deps.api.page(token, new AbortController().signal);
+    expect(JSON.parse(page.toString()).results).toHaveProperty('app-0');
+  });
+
   test('the API may be below a path', async () => {
     put(1);
     const elsewhere = testSync(
