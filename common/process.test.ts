@@ -4,8 +4,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { packageRoot } from './root.ts';
+import { createKeys, LAYOUT_VERSION } from './schema.ts';
 import { startNats, type TestNats } from './testing/nats.ts';
 import { freePort, startTestRedis, type TestRedis } from './testing/redis.ts';
 
@@ -271,6 +273,28 @@ describe('a process that cannot go on', () => {
     const running = run([config('slices: 7'), 'serves']);
     expect(await running.exited).toEqual({ code: 78, signal: null });
     expect(running.stderr()).toMatch(/^slices: expected 256, /);
+  });
+
+  it('refuses what another version of the layout wrote, and changes nothing of it', async () => {
+    const { layout } = createKeys('newer', 256);
+    const client = new Redis(redis.url);
+    try {
+      const other = { version: String(LAYOUT_VERSION + 1), slices: '256' };
+      await client.hset(layout, other);
+      const file = path.join(dir, 'health_manager.yml');
+      writeFileSync(file, `mbus: ${nats.url}\nredis: {url: "${redis.url}", prefix: newer}\n`);
+      const running = run([file, 'serves']);
+      expect(await running.exited).toEqual({ code: 78, signal: null });
+      expect(running.stderr()).toMatch(
+        new RegExp(
+          `expected layout ${LAYOUT_VERSION}, found ${LAYOUT_VERSION + 1}: .*another redis\\.prefix`,
+        ),
+      );
+      expect(await client.hgetall(layout)).toEqual(other);
+      expect(await client.keys('newer:*')).toEqual([layout]);
+    } finally {
+      await client.quit();
+    }
   });
 
   it('names a port that is taken', async () => {

@@ -299,6 +299,9 @@ test('a stop that is right leaves', async () => {
   ]);
   expect((await record()).outcomes.get('p1')?.outcome).toBe('sent');
   expect(await logged()).toMatchObject([{ kind: 'sent', instance: 'i1', reason: 'extra_index' }]);
+  await counters.flush();
+  const { client, keys } = of.context.redis;
+  expect(await client.hget(keys.counters, 'health_stop_messages_sent')).toBe('1');
 });
 
 describe('NATS', () => {
