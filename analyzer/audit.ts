@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { PIECES } from '../common/schema.ts';
+import { readIds } from '../common/state.ts';
 import { AUDIT_DURATION } from '../common/summary.ts';
 import type { Looker } from './look.ts';
 import { Totals } from './totals.ts';
@@ -55,9 +55,7 @@ export class Audit {
     const { redis, policy, looker } = this.#options;
     const { client, keys } = redis;
     const begin = performance.now();
-    const pieces = await Promise.all(
-      Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
-    );
+    const pieces = await readIds(redis, slice);
     const totals = new Totals(policy);
     for (const ids of pieces) {
       if (ids.length > 0)

@@ -2,6 +2,7 @@ import { Cluster } from 'ioredis';
 import type { DeaLiveness, Droplet } from './droplet.ts';
 import { dropletFromReply } from './record.ts';
 import type { RedisConnections } from './redis.ts';
+import { PIECES } from './schema.ts';
 
 /** Droplets read by one call of the script: Redis does nothing else meanwhile, so about a millisecond. */
 const CHUNK = 200;
@@ -58,6 +59,11 @@ function chunksOf<T>(list: readonly T[], size: number): T[][] {
   const chunks: T[][] = [];
   for (let at = 0; at < list.length; at += size) chunks.push(list.slice(at, at + size));
   return chunks;
+}
+
+/** The ids of a slice's droplets, in the pieces of its index; those that come or go meanwhile may be among them or not. */
+export function readIds({ client, keys }: RedisConnections, slice: number): Promise<string[][]> {
+  return Promise.all(Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))));
 }
 
 /** When the DEAs of these droplets were heard; a DEA that never was (or long ago) is not in the map. */

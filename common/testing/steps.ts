@@ -1,4 +1,5 @@
 import type { RedisConnections } from '../redis.ts';
+import type { Scripts } from '../scripts/scripts.ts';
 
 /** Never a step: what the holds follow from does not change while droplets do, and every further step doubles the orders. */
 const UNGATED: ReadonlySet<string> = new Set(['fleetFacts']);
@@ -14,19 +15,17 @@ interface Step {
  * Tasks whose calls to Redis are made one at a time, in an order that the test chooses: with it a test walks
  * through the interleavings of several processes, each ending of one at any point, and writes that come late.
  *
- * A task gets its own `RedisConnections`, on which every script that touches droplets, and the client's methods named in
- * `gated`, waits until it is chosen. All else goes straight to Redis.
+ * A task gets its own `RedisConnections`, on which every script that touches droplets waits until it is chosen. All
+ * else goes straight to Redis.
  */
 export class Steps {
   readonly #redis: RedisConnections;
-  readonly #gated: ReadonlySet<string>;
   #waiting: Step[] = [];
   readonly #tasks = new Map<string, { done: boolean; promise: Promise<unknown> }>();
   #changed: () => void = () => undefined;
 
-  constructor(redis: RedisConnections, gated: readonly string[] = []) {
+  constructor(redis: RedisConnections) {
     this.#redis = redis;
-    this.#gated = new Set(gated);
   }
 
   /** Starts a task; it stands still at its first step. */
@@ -80,21 +79,16 @@ export class Steps {
   }
 
   #connections(task: string): RedisConnections {
-    const gate = <T extends object>(target: T, isGated: (name: string) => boolean): T =>
-      new Proxy(target, {
-        get: (_, property) => {
-          const value: unknown = Reflect.get(target, property);
-          if (typeof value !== 'function') return value;
-          const name = String(property);
-          const call = (...args: unknown[]) => Reflect.apply(value, target, args) as Promise<unknown>;
-          return isGated(name) ? (...args: unknown[]) => this.#wait(task, name, () => call(...args)) : call;
-        },
-      });
-    return {
-      ...this.#redis,
-      scripts: gate(this.#redis.scripts, (name) => !UNGATED.has(name)),
-      client: gate(this.#redis.client, (name) => this.#gated.has(name)),
-    };
+    const scripts = new Proxy(this.#redis.scripts, {
+      get: (target, property) => {
+        const name = String(property);
+        const run = target[name as keyof Scripts];
+        if (UNGATED.has(name)) return run;
+        return (keys: string[], args: (string | number | Buffer)[]) =>
+          this.#wait(task, name, () => run(keys, args));
+      },
+    });
+    return { ...this.#redis, scripts };
   }
 }
 

@@ -1,7 +1,6 @@
 import type { Droplet } from '../../common/droplet.ts';
 import { exitsByInstance, standing } from '../../common/policy/liveness.ts';
-import { PIECES } from '../../common/schema.ts';
-import { readDeas, readDroplets } from '../../common/state.ts';
+import { readDeas, readDroplets, readIds } from '../../common/state.ts';
 import type { Stage } from './stage.ts';
 
 /** What Redis says of the fleet, counted from the records themselves. */
@@ -25,10 +24,7 @@ export async function readTruth({ redis, settings }: Stage): Promise<Truth> {
   const { client, keys } = redis;
   const truth: Truth = { droplets: 0, desired: 0, whole: 0, instances: 0, underWay: 0, unreadable: 0 };
   for (let slice = 0; slice < keys.slices; slice++) {
-    const pieces = await Promise.all(
-      Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
-    );
-    const ids = pieces.flat();
+    const ids = (await readIds(redis, slice)).flat();
     for (let at = 0; at < ids.length; at += AT_ONCE) {
       const records = await readDroplets(redis, ids.slice(at, at + AT_ONCE));
       const droplets = records.filter((record): record is Droplet => !!record && !(record instanceof Error));

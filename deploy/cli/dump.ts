@@ -3,8 +3,7 @@ import type { DropletView } from '../../common/explain-facts.ts';
 import { presentOf } from '../../common/explain-present.ts';
 import { timesOf } from '../../common/explain-words.ts';
 import { readHolds } from '../../common/holds.ts';
-import { PIECES } from '../../common/schema.ts';
-import { readDeas, readDroplets } from '../../common/state.ts';
+import { readDeas, readDroplets, readIds } from '../../common/state.ts';
 import { dropletJson } from '../../reporter/droplet-json.ts';
 import type { ConfigOption } from './options.ts';
 import { note, Output, painter } from './output.ts';
@@ -39,13 +38,10 @@ export function dump(options: DumpOptions): Promise<number> {
   });
 }
 
-/** All droplets' ids, slice by slice; those that come or go meanwhile may be among them or not. */
-async function* batches({ redis: { client, keys } }: Query): AsyncGenerator<string[]> {
-  for (let slice = 0; slice < keys.slices; slice++) {
-    const pieces = await Promise.all(
-      Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))),
-    );
-    const ids = pieces.flat();
+/** All droplets' ids, slice by slice. */
+async function* batches({ redis }: Query): AsyncGenerator<string[]> {
+  for (let slice = 0; slice < redis.keys.slices; slice++) {
+    const ids = (await readIds(redis, slice)).flat();
     for (let at = 0; at < ids.length; at += AT_ONCE) yield ids.slice(at, at + AT_ONCE);
   }
 }

@@ -1,4 +1,4 @@
-import { PIECES } from '../../common/schema.ts';
+import { readIds } from '../../common/state.ts';
 import { SupersededError } from './errors.ts';
 import { type PageEntries, readEntries } from './pages.ts';
 import type { PassRun } from './run.ts';
@@ -77,10 +77,8 @@ function removeAll(missing: Set<string>, entries: PageEntries): void {
 
 /** Suspects every droplet there is; those that are listed are found, and those that never were are not marked. */
 async function suspectAll(run: PassRun): Promise<void> {
-  const { client, keys } = run.redis;
-  for (let slice = 0; slice < keys.slices; slice++) {
-    const pieces = Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece)));
-    await store(run, [], (await Promise.all(pieces)).flat(), []);
+  for (let slice = 0; slice < run.redis.keys.slices; slice++) {
+    await store(run, [], (await readIds(run.redis, slice)).flat(), []);
   }
 }
 
