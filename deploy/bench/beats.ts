@@ -4,8 +4,6 @@ import { deaId, entryOf, PER_DEA } from './fleet.ts';
 
 /** Heartbeats that are due leave together, so often. */
 const STEP_MS = 5;
-/** How many may be on their way to NATS when as many as possible are sent. */
-const IN_FLIGHT = 100;
 
 /** The heartbeats of a fleet of DEAs, encoded ahead; each DEA's again when something on it has changed. */
 export class Beats {
@@ -14,8 +12,6 @@ export class Beats {
   readonly #lives: Uint8Array[] = [];
   readonly #states: string[][] = [];
   readonly #encoded: (Buffer | undefined)[] = [];
-  readonly #silent = new Set<number>();
-  readonly #lastMs = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
   #sent = 0;
   #round = 0;
@@ -45,25 +41,6 @@ export class Beats {
   stop(): number {
     clearInterval(this.#timer);
     return this.#sent;
-  }
-
-  /** As fast as NATS takes them. */
-  async flood(deas: number, times: number): Promise<number> {
-    this.#grow(deas);
-    let sent = 0;
-    for (let time = 0; time < times; time++) {
-      for (let dea = 0; dea < deas; dea++) {
-        this.#beat(dea);
-        if (++sent % IN_FLIGHT === 0) await this.#nats.flush();
-      }
-    }
-    await this.#nats.flush();
-    return sent;
-  }
-
-  silence(dea: number): number | null {
-    this.#silent.add(dea);
-    return this.#lastMs.get(dea) ?? null;
   }
 
   /** The instance of droplet `n` now; undefined: no DEA lists one. */
@@ -98,9 +75,7 @@ export class Beats {
   }
 
   #beat(dea: number): void {
-    if (this.#silent.has(dea)) return;
     this.#nats.publish(SUBJECTS.heartbeat, this.#encoded[dea] ?? this.#encode(dea));
-    this.#lastMs.set(dea, Date.now());
     this.#sent++;
   }
 

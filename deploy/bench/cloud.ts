@@ -18,15 +18,11 @@ const beats = new Beats(nats);
 
 /** Asked of the controller since it was last asked: `<subject> <droplet> <index or instance>` -> how often. */
 let asked = new Map<string, number>();
-let firstMs: number | null = null;
-let lastMs: number | null = null;
 /** Told of every `health.start`. */
 let onStart: (droplet: string, reason: string) => void = () => {};
 
 function note(what: string): void {
   asked.set(what, (asked.get(what) ?? 0) + 1);
-  lastMs = Date.now();
-  firstMs ??= lastMs;
 }
 
 nats.subscribe(SUBJECTS.start, {
@@ -49,12 +45,8 @@ function takeAsked() {
     starts: keys.filter((key) => key.startsWith('start')).length,
     stops: keys.filter((key) => key.startsWith('stop')).length,
     twice: [...asked.values()].filter((times) => times > 1).length,
-    firstMs,
-    lastMs,
   };
   asked = new Map();
-  firstMs = null;
-  lastMs = null;
   return result;
 }
 
@@ -173,12 +165,6 @@ serveTasks<CloudTasks>({
     return null;
   },
   hush: () => ({ sent: beats.stop() }),
-  flood: async ({ deas, times }) => {
-    const beganMs = performance.now();
-    const sent = await beats.flood(deas, times);
-    return { sent, seconds: (performance.now() - beganMs) / 1000 };
-  },
-  silence: ({ dea }) => ({ lastBeatMs: beats.silence(dea) }),
   crash,
   query,
   asked: takeAsked,

@@ -15,10 +15,6 @@ export interface CloudTasks {
   beat: { args: { deas: number; periodMs: number; changes: number }; result: null };
   /** No heartbeats any more. */
   hush: { args: Record<string, never>; result: { sent: number } };
-  /** Every DEA once, as fast as NATS takes them, `times` over. */
-  flood: { args: { deas: number; times: number }; result: { sent: number; seconds: number } };
-  /** This DEA falls silent; when its last heartbeat left (epoch ms). */
-  silence: { args: { dea: number }; result: { lastBeatMs: number | null } };
   /** Crashes at this rate, each of another droplet, the `from`th and those after it; the time from each to its `health.start`. */
   crash: {
     args: { perS: number; from: number; count: number; of: number };
@@ -29,10 +25,10 @@ export interface CloudTasks {
     args: { perS: number; count: number; of: number };
     result: { latency: Latency; asked: number; complete: number; wrong: number; seconds: number };
   };
-  /** What was asked of the controller since the last time this was asked; times as epoch ms. */
+  /** What was asked of the controller since the last time this was asked. */
   asked: {
     args: Record<string, never>;
-    result: { starts: number; stops: number; twice: number; firstMs: number | null; lastMs: number | null };
+    result: { starts: number; stops: number; twice: number };
   };
 }
 
@@ -41,13 +37,6 @@ export interface ControllerTasks {
   /** From now on it lists so many droplets. */
   list: { args: { droplets: number }; result: { port: number } };
 }
-
-/** A subscriber that throws its messages away. */
-export interface SubscriberTasks {
-  count: { args: Record<string, never>; result: { received: number } };
-}
-
-export type TaskMap = CloudTasks | ControllerTasks | SubscriberTasks;
 
 export interface Request {
   id: number;

@@ -12,7 +12,7 @@ import type { Settings } from '../../common/settings.ts';
 import { type ProcessName, startChild } from '../launcher/child.ts';
 import { freePort, startNatsServer, startRedisServer } from '../launcher/servers.ts';
 import { type LoadProcess, startLoadProcess } from './load-process.ts';
-import type { CloudTasks, ControllerTasks, SubscriberTasks } from './protocol.ts';
+import type { CloudTasks, ControllerTasks } from './protocol.ts';
 import { CpuMeter } from './usage.ts';
 
 /** A health manager of real processes with real servers, and a cloud that loads it. */
@@ -25,8 +25,6 @@ export interface Stage {
   start(name: ProcessName): Promise<void>;
   /** Ends the last started copy, in order. */
   stop(name: ProcessName): Promise<void>;
-  /** A subscriber to heartbeats that throws them away; measured as `subscriber`. */
-  startSubscriber(): Promise<LoadProcess<SubscriberTasks>>;
   /** Pids of servers (`redis`, `nats`) and processes, by name. Without the load. */
   pids(): ReadonlyMap<string, number>;
   /** Measures CPU seconds of these from now on; of all when none are named. */
@@ -139,13 +137,6 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
       running.delete(key);
       pids.delete(key);
       ports.delete(key);
-    },
-    async startSubscriber() {
-      const subscriber = await startLoadProcess<SubscriberTasks>(lifecycle, 'subscriber', {
-        nats: natsServer.url,
-      });
-      pids.set('subscriber', subscriber.pid);
-      return subscriber;
     },
     pids: () => pids,
     meter: (...names) =>
