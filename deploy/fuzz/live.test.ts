@@ -1,6 +1,9 @@
 import { afterEach, expect, test } from 'vitest';
 import { type TestContext, testContext, useRedis } from '../../common/testing/context.ts';
-import { handEditedTarget, httpTarget, ingestTarget, queriesTarget } from './live.ts';
+import { handEditedTarget } from './edited-redis.ts';
+import { httpTarget } from './http.ts';
+import { ingestTarget } from './ingest.ts';
+import { queriesTarget } from './queries.ts';
 import { run } from './run.ts';
 import type { Target } from './target.ts';
 

@@ -2,9 +2,13 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type TestContext, testContext } from '../../common/testing/context.ts';
 import { startTestRedis } from '../../common/testing/redis.ts';
-import { handEditedTarget, httpTarget, ingestTarget, queriesTarget, SHARES } from './live.ts';
+import { handEditedTarget } from './edited-redis.ts';
+import { httpTarget } from './http.ts';
+import { ingestTarget } from './ingest.ts';
 import { MESSAGES } from './messages.ts';
+import { queriesTarget } from './queries.ts';
 import { run } from './run.ts';
+import { SHARES } from './shares.ts';
 import { STORED } from './stored.ts';
 import type { Target } from './target.ts';
 
