@@ -67,11 +67,19 @@ async function demo(report: string): Promise<Count> {
   return countDemo(report, await show(process.execPath, [main, 'demo', '--check', '--json', report]));
 }
 
+/** A minute of each of three seeds, side by side: they wait more than they compute. */
+async function chaos(): Promise<Count> {
+  const main = join(packageRoot, 'dist', 'deploy', 'chaos', 'main.js');
+  const code = await show(process.execPath, [main, '--seconds', '60', '--seed', '1', '2', '3']);
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
 const steps: Step[] = [
   { name: 'types', run: tool('tsc', ['--noEmit', '-p', '.']) },
   { name: 'lint and format', run: tool('biome', ['check']) },
   { name: 'tests', run: () => withReport(vitest) },
   { name: 'demo --check', run: () => withReport(demo) },
+  { name: 'chaos', run: chaos },
 ];
 
 // A signal to us alone (not a terminal's Ctrl-C, which reaches all) ends the step first.

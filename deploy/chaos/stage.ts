@@ -1,0 +1,240 @@
+import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect, Events, type NatsConnection } from 'nats';
+import { pino } from 'pino';
+import { stringify } from 'yaml';
+import { Lifecycle } from '../../common/lifecycle.ts';
+import { packageRoot } from '../../common/root.ts';
+import { type ProcessName, startChild } from '../launcher/child.ts';
+import { type Keeper, keep } from '../launcher/keep.ts';
+import { type Server, startNatsServer, startRedisServer } from '../launcher/servers.ts';
+import { TcpProxy } from './proxy.ts';
+import { INTERVALS, MASS_DELETE, MASS_LOSS } from './settings.ts';
+
+/** One copy of a process of the health manager, with its own way to each server. */
+export interface Copy {
+  /** `ingest 1` */
+  name: string;
+  process: ProcessName;
+  redis: TcpProxy;
+  nats: TcpProxy;
+  /** File that holds how far its wall clock is ahead (ms). */
+  clockFile: string;
+  /** Undefined while it is not running. */
+  pid(): number | undefined;
+  /** Resolves when it serves; at once if it does already. */
+  serves(): Promise<void>;
+}
+
+/** A server that may be killed and comes back on the same port, with the same data. */
+export interface KeptServer {
+  port: number;
+  url: string;
+  /** Undefined while it is not running. */
+  pid(): number | undefined;
+  kill(): Promise<void>;
+  again(): Promise<void>;
+}
+
+/** Real servers and processes with proxies between; the cloud speaks to NATS directly. */
+export interface Stage {
+  dir: string;
+  copies: readonly Copy[];
+  redis: KeptServer;
+  nats: KeptServer;
+  /** Between the sync processes and the controller. */
+  controller: TcpProxy;
+  bus: NatsConnection;
+  /** Whether the cloud's own connection to NATS is there. */
+  connected(): boolean;
+  /** Starts all copies and waits until they serve. */
+  startHealthManager(controllerPort: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+const COPIES: readonly [ProcessName, number][] = [
+  ['ingest', 3],
+  ['sync', 2],
+  ['analyzer', 2],
+  ['nudger', 2],
+  ['reporter', 1],
+];
+/** A process that died is started again as by any supervisor, only sooner. */
+const BACKOFF = { firstMs: 200, mostMs: 1_000, ranWellMs: 2_000 };
+/** At first, on a busy machine too. */
+const SERVE_WITHIN_MS = 60_000;
+/** Variables that would win over the generated configuration. */
+const OVERRULING = ['LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
+
+/** Sets up servers and proxies; nothing of the health manager runs yet. */
+export async function setStage(): Promise<Stage> {
+  const lifecycle = new Lifecycle({ stepMs: 15_000 });
+  try {
+    return await set(lifecycle);
+  } catch (error) {
+    await lifecycle.stop();
+    throw error;
+  }
+}
+
+async function set(lifecycle: Lifecycle): Promise<Stage> {
+  const dir = mkdtempSync(join(tmpdir(), 'hm-chaos-'));
+  const redisDir = join(dir, 'redis');
+  const redis = await kept(lifecycle, 'redis-server', (port) =>
+    startRedisServer({ dir: redisDir, ...(port && { port }) }),
+  );
+  const nats = await kept(lifecycle, 'nats-server', (port) =>
+    startNatsServer({ dir, ...(port && { port }) }),
+  );
+  const bus = lifecycle.own(
+    'nats connection',
+    await connect({
+      servers: nats.url,
+      name: 'chaos-cloud',
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 50,
+      reconnectJitter: 50,
+    }),
+    (open) => open.close(),
+  );
+  let connected = true;
+  void (async () => {
+    for await (const { type } of bus.status()) {
+      if (type === Events.Disconnect) connected = false;
+      if (type === Events.Reconnect) connected = true;
+    }
+  })();
+  const proxyTo = async (port: number) =>
+    lifecycle.own('proxy', await TcpProxy.start(port), (proxy) => proxy.close());
+  const copies: Copy[] = [];
+  const logs = createWriteStream(join(dir, 'processes.log'));
+  const stage = {
+    ...{ dir, copies, redis, nats, bus },
+    connected: () => connected && !bus.isClosed(),
+    controller: undefined as unknown as TcpProxy,
+    async startHealthManager(controllerPort: number) {
+      stage.controller = await proxyTo(controllerPort);
+      const configFile = join(dir, 'health_manager.yml');
+      writeFileSync(configFile, stringify(configOf(stage.controller.port)));
+      mkdirSync(join(dir, 'clocks'));
+      for (const [process, count] of COPIES) {
+        for (let number = 1; number <= count; number++) {
+          const name = `${process} ${number}`;
+          const clockFile = join(dir, 'clocks', name);
+          const [toRedis, toNats] = [await proxyTo(redis.port), await proxyTo(nats.port)];
+          const ways = { redis: toRedis, nats: toNats, clockFile };
+          copies.push(await startCopy(lifecycle, { name, process, configFile, logs, ...ways }));
+        }
+      }
+      await allServe(copies, dir);
+    },
+    close: () => lifecycle.stop(),
+  };
+  return stage;
+}
+
+async function allServe(copies: readonly Copy[], dir: string): Promise<void> {
+  const late = delay(SERVE_WITHIN_MS, 'late' as const, { ref: false });
+  if ((await Promise.race([Promise.all(copies.map((copy) => copy.serves())), late])) === 'late') {
+    throw new Error(`not all processes serve within ${SERVE_WITHIN_MS / 1000} s: see ${dir}/processes.log`);
+  }
+}
+
+function configOf(controllerPort: number): object {
+  return {
+    bulk_api: { host: `http://127.0.0.1:${controllerPort}`, batch_size: 100 },
+    status: { port: 0, user: 'chaos', password: 'chaos' },
+    intervals: INTERVALS,
+    mass_loss: MASS_LOSS,
+    mass_delete: MASS_DELETE,
+    slices: 64,
+  };
+}
+
+/** Removes what the run has written. */
+export function sweep(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+}
+
+async function kept(
+  lifecycle: Lifecycle,
+  name: string,
+  start: (port?: number) => Promise<Server>,
+): Promise<KeptServer> {
+  let server: Server | undefined = await start();
+  const { port, url } = server;
+  lifecycle.onStop(name, async () => {
+    if (server === undefined) return;
+    process.kill(server.pid, 'SIGCONT');
+    await server.stop();
+  });
+  return {
+    ...{ port, url },
+    pid: () => server?.pid,
+    async kill() {
+      const dying = server;
+      server = undefined;
+      if (dying === undefined) return;
+      process.kill(dying.pid, 'SIGKILL');
+      await dying.exited;
+    },
+    async again() {
+      server ??= await start(port);
+    },
+  };
+}
+
+interface CopyOptions extends Pick<Copy, 'name' | 'process' | 'redis' | 'nats' | 'clockFile'> {
+  configFile: string;
+  logs: NodeJS.WritableStream;
+}
+
+async function startCopy(lifecycle: Lifecycle, options: CopyOptions): Promise<Copy> {
+  const { name, process: what, redis, nats, clockFile, configFile, logs } = options;
+  writeFileSync(clockFile, '0');
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
+    MBUS_URI: `nats://127.0.0.1:${nats.port}`,
+    CHAOS_CLOCK_FILE: clockFile,
+  };
+  for (const overruling of OVERRULING) delete env[overruling];
+  let serving = false;
+  const waiting: (() => void)[] = [];
+  const ready = () => {
+    serving = true;
+    for (const resolve of waiting.splice(0)) resolve();
+  };
+  const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
+  const clock = join(import.meta.dirname, 'shifted-clock.js');
+  const keeper: Keeper = keep({
+    name,
+    log: pino({ level: 'silent' }),
+    backoff: BACKOFF,
+    start: async () => {
+      const child = await startChild({
+        program: process.execPath,
+        args: ['--import', clock, main, what, '--config', configFile],
+        env,
+        output: { stdout: logs as never, stderr: logs as never, format: (line) => line },
+        onLine: (line) => line.includes('"event":"ready"') && ready(),
+      });
+      void child.exited.then(() => {
+        serving = false;
+      });
+      return child;
+    },
+  });
+  lifecycle.onStop(name, () => {
+    const pid = keeper.pid();
+    if (pid !== undefined) process.kill(pid, 'SIGCONT');
+    return keeper.stop();
+  });
+  return {
+    ...{ name, process: what, redis, nats, clockFile },
+    pid: () => keeper.pid(),
+    serves: () => (serving ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+  };
+}
