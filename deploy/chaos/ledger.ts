@@ -22,6 +22,8 @@ export class Ledger {
   lost = 0;
   healings = 0;
   slowestMs = 0;
+  /** The machine stood still for so long: left out of the times. */
+  stalledMs = 0;
   /** Not right by the truth, but nobody could have told the health manager; by why. */
   readonly unknowable = new Map<string, number>();
   readonly #kinds = new Map<string, KindLine>();
@@ -100,6 +102,7 @@ export class Ledger {
       '',
       `${seconds(performance.now() - this.#beganMs)}, ${events} events in the cloud, ${this.starts} starts and ${this.stops} stops asked for`,
       ...[...this.unknowable].map(([what, count]) => `not to be known better, ${count} times: ${what}`),
+      ...(this.stalledMs > 0 ? [`the machine stood still for ${seconds(this.stalledMs)}`] : []),
       `wrong starts ${this.wrongStarts}, wrong stops ${this.wrongStops}, lost ${this.lost}`,
     ].join('\n');
   }

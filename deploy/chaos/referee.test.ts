@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../cloud/apps.ts';
 import type { Host, TrueInstance } from './hosts.ts';
 import { Quiet } from './quiet.ts';
@@ -35,6 +35,8 @@ beforeEach(() => {
     TIMES,
   );
 });
+
+afterEach(() => quiet.stop());
 
 /** Runs, and was listed by every heartbeat for `sinceMs`. */
 function runs(index: number, { sinceMs = 30_000, version = 'v', state = 'RUNNING' } = {}): TrueInstance {

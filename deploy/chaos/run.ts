@@ -52,6 +52,7 @@ export async function runChaos(options: Options): Promise<{ ledger: Ledger; dir:
     await run.populate();
     await run.rounds();
   } finally {
+    run.stop();
     hosts.stop();
     await stage.close();
     await controller.close();
@@ -102,17 +103,22 @@ class Run {
     await this.#untilWhole();
   }
 
+  stop(): void {
+    this.#quiet.stop();
+    this.ledger.stalledMs = this.#quiet.stalledMs;
+  }
+
   async rounds(): Promise<void> {
     const { seconds, signal, progress } = this.#options;
     const untilMs = performance.now() + seconds * 1000;
     for (let round = 1; performance.now() < untilMs && !signal.aborted; round++) {
       const calm = round % CALM_EVERY === 0;
       const faults = await this.#disturb(calm, untilMs);
-      const beganMs = performance.now();
+      const beganMs = this.#nowMs();
       const left = await this.#untilWhole();
       const what = calm ? 'no faults' : faults.map(({ kind, what }) => `${kind} (${what})`).join(', ');
       if (left.length === 0) {
-        const ms = performance.now() - beganMs;
+        const ms = this.#nowMs() - beganMs;
         this.ledger.healed(
           faults.map(({ kind }) => kind),
           ms,
@@ -174,11 +180,11 @@ class Run {
 
   /** @returns what is not whole within the bound */
   async #untilWhole(): Promise<string[]> {
-    const beganMs = performance.now();
+    const beganMs = this.#nowMs();
     let wholeSinceMs: number | undefined;
     for (;;) {
       const found = this.#differences();
-      const nowMs = performance.now();
+      const nowMs = this.#nowMs();
       if (found.length > 0) wholeSinceMs = undefined;
       else wholeSinceMs ??= nowMs;
       if (wholeSinceMs !== undefined && nowMs - wholeSinceMs >= WHOLE_FOR_MS) return [];
@@ -186,6 +192,11 @@ class Run {
       if (this.#options.signal.aborted) return [];
       await delay(100);
     }
+  }
+
+  /** A clock that stands still while the whole machine does. */
+  #nowMs(): number {
+    return performance.now() - this.#quiet.stalledMs;
   }
 
   #differences(): string[] {
