@@ -1,5 +1,5 @@
 import type { Clock } from '../common/clock.ts';
-import { dropletOfLine, linesOf } from '../common/dea-list.ts';
+import { listedDroplets } from '../common/dea-list.ts';
 import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
@@ -32,16 +32,6 @@ export async function markLostDeas(
       'a DEA has fallen silent',
     );
   }
-}
-
-/** Droplets that the DEA's latest heartbeats listed, those included that are still being stored. */
-export async function listedDroplets({ client, keys }: RedisConnections, dea: string): Promise<Set<string>> {
-  const lists = await client.hmget(keys.deaList(dea), 'list', 'next', 'writing');
-  const droplets = new Set<string>();
-  for (const list of lists) {
-    for (const line of linesOf(list ?? '')) droplets.add(dropletOfLine(line));
-  }
-  return droplets;
 }
 
 /** So many silences of `droplet_lost` after its last heartbeat a DEA is forgotten (policy: clean-up). */

@@ -13,6 +13,7 @@ import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
 import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
+import { severityOf } from './severity.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -115,7 +116,15 @@ export class Looker {
         droplets.push(record);
       }
     });
-    await Promise.all(gone.map((id) => redis.client.zrem(redis.keys.due(redis.keys.sliceOf(id)), id)));
+    await Promise.all(
+      gone.flatMap((id) => {
+        const slice = redis.keys.sliceOf(id);
+        return [
+          redis.client.zrem(redis.keys.due(slice), id),
+          redis.client.zrem(redis.keys.troubled(slice), id),
+        ];
+      }),
+    );
     // Between the records and the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
     const nowMs = clock.now();
     const deas = await readDeas(redis, droplets);
@@ -135,14 +144,14 @@ export class Looker {
     if (decided.remove) {
       const entry: LogEntry = { atMs: nowMs, droplet: id, kind: 'removed' };
       const removed = await scripts.forget(
-        [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice)],
+        [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice), keys.troubled(slice)],
         [id, rev, LOG_LENGTH, JSON.stringify(entry)],
       );
       return removed === 1;
     }
     const { set, remove, log } = changesOf(looked, this.#options.policy);
     const stored = await scripts.commit(
-      [keys.droplet(id), keys.due(slice), keys.decisions(slice)],
+      [keys.droplet(id), keys.due(slice), keys.decisions(slice), keys.troubled(slice)],
       [
         id,
         rev,
@@ -152,6 +161,7 @@ export class Looker {
         set.length,
         remove.length,
         log.length,
+        severityOf(looked, this.#options.policy),
         ...set.flat(),
         ...remove,
         ...log.map((entry) => JSON.stringify(entry)),

@@ -1,4 +1,5 @@
 import type { Clock } from '../common/clock.ts';
+import { listedDroplets } from '../common/dea-list.ts';
 import { isUnreadable, RELEASE_FIELD, readMassLoss } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import { exitStands, exitsByInstance } from '../common/policy/liveness.ts';
@@ -6,7 +7,6 @@ import { type DeaFacts, type MassLoss, nextMassLoss, releaseMassLoss } from '../
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDroplets, readFleetFacts } from '../common/state.ts';
-import { listedDroplets } from './deas.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 
 interface Options {

@@ -10,6 +10,7 @@ import { forgetSilentDeas, markLostDeas } from './deas.ts';
 import type { Looker } from './look.ts';
 import { judgeMassLoss } from './mass-loss.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
+import { Timeline } from './timeline.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -36,9 +37,11 @@ const DUE_AT_ONCE = 500;
  */
 export class Scanner {
   readonly #options: Options;
+  readonly #timeline: Timeline;
 
   constructor(options: Options) {
     this.#options = options;
+    this.#timeline = new Timeline(options.redis, options.clock);
   }
 
   /** The cron's tick. Several at once, or one too many, do no harm. */
@@ -53,6 +56,7 @@ export class Scanner {
     await forgetSilentDeas(redis, clock, policy, log);
     await this.#handOut(await this.#slicesWithDue(), 'due');
     await this.#handOut(await audit.next(), 'audit');
+    await this.#timeline.note();
   }
 
   /** A job of some slices: looks at all that is due in them, or audits them. */

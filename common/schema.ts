@@ -16,6 +16,7 @@ export interface Keys {
   indexOf(droplet: string): string;
   decisions(slice: number): string;
   summary(slice: number): string;
+  troubled(slice: number): string;
   deasHeard: string;
   deasPrevious: string;
   deasDigest: string;
@@ -35,6 +36,7 @@ export interface Keys {
   syncMissing: string;
   holds: string;
   scan: string;
+  timeline: string;
   counters: string;
   layout: string;
   clock: string;
@@ -75,6 +77,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     indexOf: (id) => index(sliceOf(id), pieceOf(id)),
     decisions: (slice) => `${prefix}:{${slice}}:decisions`,
     summary: (slice) => `${prefix}:{${slice}}:summary`,
+    troubled: (slice) => `${prefix}:{${slice}}:troubled`,
     deasHeard: `${prefix}:{deas}:heard`,
     deasPrevious: `${prefix}:{deas}:previous`,
     deasDigest: `${prefix}:{deas}:digest`,
@@ -93,6 +96,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     syncMissing: `${prefix}:{sync}:missing`,
     holds: `${prefix}:{fleet}:holds`,
     scan: `${prefix}:{fleet}:scan`,
+    timeline: `${prefix}:{fleet}:timeline`,
     counters: `${prefix}:{fleet}:counters`,
     layout: `${prefix}:{fleet}:layout`,
     clock: `${prefix}:{fleet}:clock`,
@@ -153,6 +157,14 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'replaced at every audit',
   },
   {
+    key: '<prefix>:{<slice>}:troubled',
+    type: 'zset',
+    holds: 'droplet that is not as it should be -> how badly off it is (analyzer/severity.ts)',
+    writer: 'analyzer',
+    readers: 'reporter',
+    life: 'an entry until the droplet is as it should be',
+  },
+  {
     key: '<prefix>:{deas}:heard',
     type: 'zset',
     holds: 'DEA -> its latest heartbeat (ms)',
@@ -189,7 +201,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     type: 'hash',
     holds: 'DEA -> when it said dea.shutdown (ms)',
     writer: 'ingest',
-    readers: 'analyzer',
+    readers: 'analyzer, reporter',
     life: 'until it is heard again',
   },
   {
@@ -206,7 +218,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     holds:
       'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored',
     writer: 'ingest',
-    readers: 'ingest, analyzer',
+    readers: 'ingest, analyzer, reporter',
     life: 'as heard',
   },
   {
@@ -271,7 +283,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:holds',
     type: 'hash',
     holds: 'hold -> its state (JSON): mass_loss, mass_delete; release_<hold>: an operator asks for its end',
-    writer: 'analyzer (mass_loss), sync (mass_delete), command line (release_...)',
+    writer: 'analyzer (mass_loss), sync (mass_delete), command line and reporter (release_...)',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
   },
@@ -282,6 +294,15 @@ export const SCHEMA: readonly SchemaEntry[] = [
     writer: 'analyzer',
     readers: 'analyzer, reporter',
     life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:timeline',
+    type: 'hash',
+    holds:
+      'the last hour, a field for each 10 s of it: when (ms), wanted slots, those with a live instance, those that are flapping',
+    writer: 'analyzer',
+    readers: 'reporter',
+    life: 'a field is written anew after an hour',
   },
   {
     key: '<prefix>:{fleet}:counters',

@@ -1,4 +1,5 @@
 import type { HoldName } from './droplet.ts';
+import type { RedisConnections } from './redis.ts';
 
 /** The holds, in the order in which they are shown. */
 export const HOLDS: readonly HoldName[] = [
@@ -47,3 +48,16 @@ export const AUDIT_DURATION = 'duration_ms';
 
 /** All fields of a slice's summary. */
 export const SUMMARY_FIELDS: readonly string[] = [...TOTALS, ...HOLDS.map(heldField), AUDIT_DURATION];
+
+/** The sums over all slices' summaries, field by field; a command a slice, in one pipeline. */
+export async function readSummary(
+  { client, keys }: RedisConnections,
+  fields: readonly string[],
+): Promise<Map<string, number>> {
+  const slices = await Promise.all(
+    Array.from({ length: keys.slices }, (_, slice) => client.hmget(keys.summary(slice), ...fields)),
+  );
+  return new Map(
+    fields.map((field, at) => [field, slices.reduce((sum, values) => sum + Number(values[at] ?? 0), 0)]),
+  );
+}

@@ -11,6 +11,7 @@ import {
   AUDIT_DURATION,
   HOLDS,
   heldField,
+  readSummary,
   SUMMARY_FIELDS,
   TOTALS,
   type TotalName,
@@ -65,7 +66,7 @@ export interface FleetSources {
 export async function readFleet({ redis, clock, policy, queues }: FleetSources): Promise<Fleet> {
   const nowMs = clock.now();
   const [summary, facts, deas, starts, restarts, stops, sync, counters] = await Promise.all([
-    readSummary(redis),
+    readSummary(redis, SUMMARY_FIELDS),
     readFleetFacts(redis),
     readDeaCounts(redis, nowMs, policy),
     lengthOf(queues.starts),
@@ -85,19 +86,6 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
     sync,
     counters,
   };
-}
-
-/** The sum of all slices' summaries, field by field. */
-async function readSummary({ client, keys }: RedisConnections): Promise<Map<string, number>> {
-  const slices = await Promise.all(
-    Array.from({ length: keys.slices }, (_, slice) => client.hmget(keys.summary(slice), ...SUMMARY_FIELDS)),
-  );
-  return new Map(
-    SUMMARY_FIELDS.map((field, at) => [
-      field,
-      slices.reduce((sum, values) => sum + Number(values[at] ?? 0), 0),
-    ]),
-  );
 }
 
 async function readDeaCounts(

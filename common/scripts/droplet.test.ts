@@ -136,11 +136,13 @@ describe('commit', () => {
     set?: Record<string, string>;
     remove?: string[];
     log?: string[];
+    severity?: number;
   }
-  const commit = ({ rev = 5, nowMs = 1000, lookAgainMs, set = {}, remove = [], log = [] }: Call) => {
+  const commit = (call: Call) => {
+    const { rev = 5, nowMs = 1000, lookAgainMs, set = {}, remove = [], log = [], severity = 0 } = call;
     const { client: _, keys: of, scripts } = redis();
     return scripts.commit(
-      [of.droplet(NAME), of.due(0), of.decisions(0)],
+      [of.droplet(NAME), of.due(0), of.decisions(0), of.troubled(0)],
       [
         NAME,
         rev,
@@ -150,6 +152,7 @@ describe('commit', () => {
         Object.keys(set).length,
         remove.length,
         log.length,
+        severity,
         ...Object.entries(set).flat(),
         ...remove,
         ...log,
@@ -213,13 +216,25 @@ describe('commit', () => {
     expect(await dueAt()).toBe(then);
   });
 
+  test('a droplet is among the troubled ones while it is not as it should be', async () => {
+    await put({ rev: 5, seen: 1 });
+    const { client, keys: of } = redis();
+    const troubled = () => client.zrange(of.troubled(0), '0', '-1', 'WITHSCORES');
+    await commit({ severity: 500_001 });
+    expect(await troubled()).toEqual([NAME, '500001']);
+    await commit({ rev: 4, severity: 0 });
+    expect(await troubled()).toEqual([NAME, '500001']);
+    await commit({ severity: 0 });
+    expect(await troubled()).toEqual([]);
+  });
+
   test('the log does not grow without bound', async () => {
     const { keys: of, scripts } = redis();
     await put({ rev: 5, seen: 1 });
     const log = Array.from({ length: 1000 }, (_, n) => `{"n":${n}}`);
     await scripts.commit(
-      [of.droplet(NAME), of.due(0), of.decisions(0)],
-      [NAME, 5, 1, '', 10, 0, 0, log.length, ...log],
+      [of.droplet(NAME), of.due(0), of.decisions(0), of.troubled(0)],
+      [NAME, 5, 1, '', 10, 0, 0, log.length, 0, ...log],
     );
     expect((await logged()).length).toBeLessThan(200);
     expect((await logged()).at(-1)).toEqual(['entry', '{"n":999}']);
@@ -269,11 +284,16 @@ describe('settle', () => {
 
 describe('forget', () => {
   const forget = (rev: number) =>
-    redis().scripts.forget([...keys(), redis().keys.decisions(0)], [NAME, rev, 100, '{"kind":"removed"}']);
+    redis().scripts.forget(
+      [...keys(), redis().keys.decisions(0), redis().keys.troubled(0)],
+      [NAME, rev, 100, '{"kind":"removed"}'],
+    );
 
   test('removes all of a droplet, and only that', async () => {
     const { scripts } = redis();
     for (const id of [NAME, 'y']) await scripts.updated(keys(id), [id, 1000]);
+    const { client, keys: of } = redis();
+    await client.zadd(of.troubled(0), 1, NAME, 1, 'y');
     expect(await forget(2)).toBe(0);
     expect([await indexed(), await logged()]).toEqual([1, []]);
     expect(await forget(1)).toBe(1);
@@ -284,6 +304,7 @@ describe('forget', () => {
       1000,
       1,
     ]);
+    expect(await client.zrange(of.troubled(0), '0', '-1')).toEqual(['y']);
     expect(await forget(1)).toBe(0);
   });
 });
