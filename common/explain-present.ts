@@ -1,11 +1,13 @@
 /** How a droplet is now, slot by slot, in words. Pure. */
-import type { HoldName, Holds, Instance, PendingStop, Slot } from './droplet.ts';
+import type { Droplet, HoldName, Holds, Instance, PendingStart, PendingStop } from './droplet.ts';
 import type { DropletView } from './explain-facts.ts';
 import type { Tone } from './explain-sentences.ts';
+import { type Absent, absentText, crashesText, type Step } from './explain-step.ts';
 import { dropWords, HOLD_WORDS, inWords, STOP_WORDS, type Times } from './explain-words.ts';
 import { isGivenUp } from './policy/flapping.ts';
 import { updateRequired } from './policy/holds.ts';
 import { heardMs } from './policy/liveness.ts';
+import type { PolicySettings } from './policy/settings.ts';
 import { type Sight, see } from './policy/sight.ts';
 import { hasHadItsTimeMs, notDesiredSinceMs, wantedIndices } from './policy/wanted.ts';
 
@@ -28,6 +30,8 @@ export interface SlotPresent {
   instances: Instance[];
   /** What else is to be said of it; what happens next. */
   text: string;
+  /** The same as data, if nothing is live there. */
+  absent?: Absent;
 }
 
 /** @param view what the droplet is like  @param holds those that are on */
@@ -74,57 +78,49 @@ function slotPresent(sight: Sight, index: number, times: Times): SlotPresent {
     const notes = [
       ...(live.length > 1 ? [`runs ${live.length} times`] : []),
       ...stops.map((stop) => stopText(sight, stop)),
-      ...(slot !== undefined && slot.crashes > 0 ? [crashesText(sight, slot)] : []),
+      ...(slot !== undefined && slot.crashes > 0
+        ? [crashesText(slot.crashes, slot.lastCrashMs, sight.now)]
+        : []),
     ];
     const well = state === 'RUNNING' && live.length === 1;
     return { index, state, tone: well ? 'good' : 'action', instances, text: notes.join('; ') };
   }
-  return { index, tone: 'trouble', instances: [], ...absent(sight, index, slot, times) };
+  const absent = absentOf(sight, index);
+  const { state } = absent;
+  return { index, state, tone: 'trouble', instances: [], text: absentText(absent, sight.now, times), absent };
 }
 
 /** A wanted slot without a live instance: what is done about it, and when. */
-function absent(
-  sight: Sight,
-  index: number,
-  slot: Slot | undefined,
-  times: Times,
-): { state: string; text: string } {
-  const { droplet, now, settings } = sight;
+export function absentOf({ droplet, now, settings }: Sight, index: number): Absent {
+  const slot = droplet.slots.get(index);
+  const crashes = slot?.crashes ?? 0;
+  const last = slot?.lastCrashMs === undefined ? {} : { lastCrashMs: slot.lastCrashMs };
   if (slot !== undefined && isGivenUp(slot, now, settings)) {
     const untilMs = (slot.lastCrashMs ?? now) + settings.flappingTimeoutMs;
-    const text = `${crashesText(sight, slot)}; unless the app is changed, no start before ${times.at(untilMs)} (in ${inWords(untilMs - now)})`;
-    return { state: 'GIVEN UP', text };
+    return { state: 'GIVEN UP', crashes, ...last, step: { kind: 'given_up', untilMs } };
   }
   const state = slot?.flapping ? 'FLAPPING' : 'MISSING';
-  const crashes = slot !== undefined && slot.crashes > 0 ? `${crashesText(sight, slot)}; ` : '';
-  if (slot?.start !== undefined) return { state, text: crashes + startText(sight, slot.start, times) };
-  if (slot?.held !== undefined) return { state, text: `${crashes}not started: hold ${slot.held}` };
-  const timeMs = hasHadItsTimeMs(droplet, index, settings);
-  const next =
-    now < timeMs ? `started ${at(timeMs, now, times)} if nothing is heard of it` : 'about to be looked at';
-  return { state, text: crashes + next };
+  if (slot?.start !== undefined) {
+    return { state, crashes, ...last, step: stepOf(slot.start, droplet, settings) };
+  }
+  if (slot?.held !== undefined) {
+    return { state, crashes, ...last, step: { kind: 'held', hold: slot.held } };
+  }
+  const untilMs = hasHadItsTimeMs(droplet, index, settings);
+  return { state, crashes, ...last, step: now < untilMs ? { kind: 'grace', untilMs } : { kind: 'soon' } };
 }
 
-function startText(
-  { droplet, now, settings }: Sight,
-  start: NonNullable<Slot['start']>,
-  times: Times,
-): string {
-  const outcome = droplet.outcomes.get(start.id);
-  if (outcome?.outcome === 'dropped')
-    return `start was not sent: ${dropWords(outcome.why)}; looked at again at once`;
+function stepOf(start: PendingStart, { outcomes }: Droplet, { dropletLostMs }: PolicySettings): Step {
+  const { id, reason, priority, decidedMs, dueMs } = start;
+  const outcome = outcomes.get(id);
+  if (outcome?.outcome === 'dropped') {
+    return { kind: 'dropped', ...(outcome.why === undefined ? {} : { why: outcome.why }) };
+  }
   if (outcome !== undefined) {
-    const againMs = outcome.atMs + settings.dropletLostMs;
-    return `start (${start.reason}) sent ${inWords(now - outcome.atMs)} ago, asked for again ${at(againMs, now, times)} if nothing is heard`;
+    return { kind: 'sent', reason, atMs: outcome.atMs, againMs: outcome.atMs + dropletLostMs };
   }
-  if (start.dueMs !== undefined) {
-    const due =
-      start.dueMs > now
-        ? `restart due ${at(start.dueMs, now, times)}`
-        : `restart was due ${inWords(now - start.dueMs)} ago`;
-    return due;
-  }
-  return `start (${start.reason}) has waited for its turn for ${inWords(now - start.decidedMs)}, priority ${start.priority}`;
+  if (dueMs !== undefined) return { kind: 'restart', dueMs };
+  return { kind: 'waits', reason, priority, sinceMs: decidedMs };
 }
 
 /** An instance that is not live at a wanted slot. */
@@ -160,15 +156,4 @@ function stopText({ droplet, now }: Sight, stop: PendingStop): string {
   if (outcome?.outcome === 'dropped') return `its stop was not sent: ${dropWords(outcome.why)}`;
   const when = outcome === undefined ? 'decided' : 'sent';
   return `stop ${when} ${inWords(now - (outcome?.atMs ?? stop.decidedMs))} ago (${why})`;
-}
-
-function crashesText({ now }: Sight, { crashes, lastCrashMs }: Slot): string {
-  const ago = lastCrashMs === undefined ? '' : `${inWords(now - lastCrashMs)} ago`;
-  if (crashes === 1) return `crashed once${ago && `, ${ago}`}`;
-  return `${crashes} crashes in a row${ago && `, the last ${ago}`}`;
-}
-
-/** `in 43 s, at 15:16:54` */
-function at(ms: number, now: number, times: Times): string {
-  return ms <= now ? 'now' : `in ${inWords(ms - now)}, at ${times.at(ms)}`;
 }

@@ -1,7 +1,16 @@
 /** One sentence for each thing that can happen to a droplet. */
 import { desiredSentence } from './explain-desired.ts';
 import type { Fact } from './explain-facts.ts';
-import { count, dropWords, HOLD_WORDS, inWords, ordinal, STOP_WORDS, type Times } from './explain-words.ts';
+import {
+  count,
+  dropWords,
+  HOLD_WORDS,
+  inWords,
+  listOf,
+  ordinal,
+  STOP_WORDS,
+  type Times,
+} from './explain-words.ts';
 
 /** What a line is about, for its colour. */
 export type Tone = 'trouble' | 'action' | 'good' | 'plain';
@@ -108,20 +117,6 @@ function slotOf({ index, indices, version }: Fact, { liveVersion }: Told): strin
   if (indices !== undefined && indices.length > 1) return `indices ${listOf(indices)}${other}`;
   const one = indices?.[0] ?? index;
   return one === undefined ? 'an instance' : `index ${one}${other}`;
-}
-
-/** `0 to 3, 5 and 7`; sorted */
-function listOf(indices: readonly number[]): string {
-  const runs: [first: number, last: number][] = [];
-  for (const index of indices) {
-    const run = runs.at(-1);
-    if (run !== undefined && run[1] === index - 1) run[1] = index;
-    else runs.push([index, index]);
-  }
-  const words = runs.flatMap(([first, last]) =>
-    last - first > 1 ? [`${first} to ${last}`] : first === last ? [`${first}`] : [`${first}`, `${last}`],
-  );
-  return words.length === 1 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
 }
 
 function are({ indices }: Fact): string {

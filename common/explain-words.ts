@@ -28,6 +28,20 @@ export function count(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`;
 }
 
+/** `0 to 3, 5 and 7`; sorted */
+export function listOf(indices: readonly number[]): string {
+  const runs: [first: number, last: number][] = [];
+  for (const index of indices) {
+    const run = runs.at(-1);
+    if (run !== undefined && run[1] === index - 1) run[1] = index;
+    else runs.push([index, index]);
+  }
+  const words = runs.flatMap(([first, last]) =>
+    last - first > 1 ? [`${first} to ${last}`] : first === last ? [`${first}`] : [`${first}`, `${last}`],
+  );
+  return words.length === 1 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
 /** Says times as the reader has them. */
 export interface Times {
   /** `15:14:56`, with the date where it is not today. */

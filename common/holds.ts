@@ -95,3 +95,23 @@ export function readMassDelete({ massDelete }: FleetFacts, nowMs: number): MassD
   if (massDelete === undefined) return {};
   return read(massDelete, massDeleteState) ?? { sinceMs: nowMs, accepted: Number.MAX_SAFE_INTEGER };
 }
+
+/** Whether the hold is on. */
+export function isOn(
+  hold: ReleasableHold,
+  facts: FleetFacts,
+  nowMs: number,
+  policy: PolicySettings,
+): boolean {
+  if (hold === 'mass_loss') return readMassLoss(facts).sinceMs !== undefined;
+  return holdsFrom(facts, nowMs, policy).massDelete;
+}
+
+/** An operator asks for the end of a hold: the one who judges it ends it (`mass_delete`: with the next pass). */
+export async function askRelease(
+  { client, keys }: Pick<RedisConnections, 'client' | 'keys'>,
+  hold: ReleasableHold,
+  nowMs: number,
+): Promise<void> {
+  await client.hset(keys.holds, RELEASE_FIELD[hold], String(nowMs));
+}

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { inWords } from '../../common/explain-words.ts';
-import { holdsFrom, RELEASE_FIELD, type ReleasableHold, readMassLoss } from '../../common/holds.ts';
+import { askRelease, isOn, type ReleasableHold } from '../../common/holds.ts';
 import { readFleetFacts } from '../../common/state.ts';
 import { FailedError } from './exit.ts';
 import type { ConfigOption } from './options.ts';
@@ -20,13 +20,12 @@ const ENDED_BY: Readonly<Record<ReleasableHold, string>> = {
 /** `hm release <hold>`: an operator ends a hold now. */
 export function release(hold: ReleasableHold, options: ConfigOption): Promise<number> {
   return withRedis(options, async (query) => {
-    if (!(await isOn(query, hold))) throw new FailedError(`${hold} is not on: there is nothing to release`);
+    if (!(await stands(query, hold))) throw new FailedError(`${hold} is not on: there is nothing to release`);
     const output = new Output();
     await output.line(`${hold} is on; its end is asked for`);
-    const { client, keys } = query.redis;
     const askedMs = performance.now();
-    await client.hset(keys.holds, RELEASE_FIELD[hold], String(await query.now()));
-    while (await isOn(query, hold)) {
+    await askRelease(query.redis, hold, await query.now());
+    while (await stands(query, hold)) {
       if (performance.now() - askedMs > WAIT_MS) {
         throw new FailedError(
           `${hold} is still on, ${inWords(WAIT_MS)} later. The request stands: ${ENDED_BY[hold]}`,
@@ -39,8 +38,6 @@ export function release(hold: ReleasableHold, options: ConfigOption): Promise<nu
   });
 }
 
-async function isOn({ redis, settings, now }: Query, hold: ReleasableHold): Promise<boolean> {
-  const facts = await readFleetFacts(redis);
-  if (hold === 'mass_loss') return readMassLoss(facts).sinceMs !== undefined;
-  return holdsFrom(facts, await now(), settings.policy).massDelete;
+async function stands({ redis, settings, now }: Query, hold: ReleasableHold): Promise<boolean> {
+  return isOn(hold, await readFleetFacts(redis), await now(), settings.policy);
 }
