@@ -53,7 +53,8 @@ export async function readLog(
   };
 }
 
-function entryFrom(fields: readonly string[]): LogEntry | undefined {
+/** An entry of a slice's stream; undefined where nobody of ours has written it so. */
+export function entryFrom(fields: readonly string[]): LogEntry | undefined {
   const text = fields[fields.indexOf('entry') + 1];
   let value: unknown;
   try {

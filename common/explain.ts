@@ -10,7 +10,7 @@ import {
   type Tone,
 } from './explain-sentences.ts';
 
-export type { StoryOptions, Tone } from './explain-sentences.ts';
+export type { StoryOptions, Told, Tone } from './explain-sentences.ts';
 
 export interface StoryLine {
   atMs: number;
@@ -20,6 +20,11 @@ export interface StoryLine {
 
 /** What was decided within this time of an exit was decided about it, and is told with it. */
 const AT_ONCE_MS = 1000;
+
+/** What a story that begins here goes back to: nothing yet. */
+export function newTold(liveVersion?: string): Told {
+  return { decisions: new Map(), firstCrashMs: new Map(), sentMs: new Map(), liveVersion };
+}
 
 /**
  * @param facts oldest first
@@ -31,12 +36,16 @@ export function storyOf(
   options: StoryOptions,
 ): StoryLine[] {
   const changed = facts.find(({ kind }) => kind === 'desired');
-  const told: Told = {
-    decisions: new Map(),
-    firstCrashMs: new Map(),
-    sentMs: new Map(),
-    liveVersion: readDesired(changed?.was)?.version ?? liveVersion,
-  };
+  return tellOn(newTold(readDesired(changed?.was)?.version ?? liveVersion), facts, options);
+}
+
+/**
+ * Goes on with a story.
+ *
+ * @param told what was told of this droplet before; it is added to
+ * @param facts what happened since, oldest first
+ */
+export function tellOn(told: Told, facts: readonly Fact[], options: StoryOptions): StoryLine[] {
   const done = new Set<Fact>();
   const lines: StoryLine[] = [];
   facts.forEach((fact, at) => {

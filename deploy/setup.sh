@@ -51,7 +51,7 @@ must_build() {
   [ -e "$built" ] || return 0
   # Folders too: a file that was removed or renamed changes its folder's time.
   # shellcheck disable=SC2086
-  [ -n "$(find $code tsconfig.json package.json "$installed" \( -type d -o -name '*.ts' -o -name '*.json' -o -path "$installed" \) -newer "$built" -print)" ]
+  [ -n "$(find $code tsconfig.json package.json "$installed" \( -type d -o -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -path "$installed" \) -newer "$built" -print)" ]
 }
 
 install_dependencies() {
@@ -66,7 +66,7 @@ build() {
   mkdir -p dist
   local began
   began=$(mktemp dist/.setup-began.XXXXXX)
-  if ! node_modules/.bin/tsc -p .; then
+  if ! { node_modules/.bin/tsc -p . && node dist/deploy/build/dashboard.js; }; then
     rm -f "$began"
     say "the build failed."
     exit 1

@@ -3,14 +3,16 @@ import { createHttp, listen } from '../common/http.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues.ts';
 import { hostOf } from './address.ts';
+import { Watch } from './api/watch.ts';
 import { Component } from './component.ts';
 import { type Fleet, readFleet } from './fleet.ts';
 import { fleetMetrics } from './fleet-metrics.ts';
 import { HoldLog } from './hold-log.ts';
-import { reporterMetrics } from './metrics.ts';
+import { inTime, UnavailableError } from './in-time.ts';
+import { reporterMetrics, watchMetrics } from './metrics.ts';
 import { Queries } from './queries.ts';
 import { Records } from './records.ts';
-import { addRoutes, inTime, UnavailableError } from './routes.ts';
+import { addRoutes } from './routes.ts';
 
 /** Redis in, answers out: the controllers' queries over NATS, and figures over HTTP. */
 export const reporter: ProcessDefinition = {
@@ -46,7 +48,10 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
   const component = new Component(settings, clock);
-  addRoutes({ app, health, policy, records, facts: () => component.facts(), fleet });
+  const sources = { redis, clock, policy, records, fleet, log, health };
+  const watch = lifecycle.own('watch', new Watch({ ...sources, dryRun: settings.dryRun }), (of) => of.stop());
+  watchMetrics(context.metrics, watch);
+  addRoutes({ ...sources, app, watch, facts: () => component.facts() });
   const port = await listen(app, status.host, context.httpPort ?? status.port);
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.address : status.host;

@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** What became of a query: `unknown`: none of its droplets is known; `failed`: see the log; `busy`: not even tried. */
 export type Outcome = 'answered' | 'unknown' | 'rejected' | 'no_reply_subject' | 'busy' | 'failed';
@@ -47,4 +47,16 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
       registers,
     }),
   };
+}
+
+/** Registers how many watch the dashboard now. */
+export function watchMetrics(registry: Registry, watch: { size: number }): void {
+  new Gauge({
+    name: 'hm_dashboard_watchers',
+    help: 'Browsers that watch the dashboard',
+    registers: [registry],
+    collect() {
+      this.set(watch.size);
+    },
+  });
 }

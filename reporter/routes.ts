@@ -1,26 +1,30 @@
 /** What the reporter serves over HTTP besides `/healthz`, `/readyz` and `/metrics`. JSON, errors too. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Health } from '../common/health.ts';
-import type { PolicySettings } from '../common/policy/settings.ts';
+import type { Logger } from '../common/log.ts';
 import { isId } from '../common/values.ts';
 import { isKnown } from './answers.ts';
+import { readDeaPage } from './api/dea-page.ts';
+import { readDropletPage } from './api/droplet-page.ts';
+import { addLive } from './api/live.ts';
+import type { LiveSources } from './api/live-news.ts';
+import { addRelease } from './api/release.ts';
+import type { Watch } from './api/watch.ts';
 import type { ComponentFacts } from './component.ts';
 import { dropletJson } from './droplet-json.ts';
 import type { Fleet } from './fleet.ts';
-import { BusyError, type Records } from './records.ts';
+import { inTime, UnavailableError } from './in-time.ts';
+import { addPages } from './pages.ts';
+import { BusyError } from './records.ts';
 import { varz } from './varz.ts';
 
-interface Options {
+interface Options extends LiveSources {
   app: FastifyInstance;
+  log: Logger;
   health: Health;
-  policy: PolicySettings;
-  records: Records;
+  watch: Watch;
   facts(): ComponentFacts;
-  fleet(): Promise<Fleet>;
 }
-
-/** Whoever looks at a page does not wait longer. */
-const WITHIN_MS = 5_000;
 
 const INDEX = {
   name: 'health manager, reporter',
@@ -29,35 +33,18 @@ const INDEX = {
     '/readyz': 'ok, or 503 and why it is not ready (no password needed)',
     '/varz': 'figures of the whole deployment, under the names of HM 2.0',
     '/metrics': 'Prometheus',
+    '/': 'dashboard',
     '/api/fleet': 'totals, holds, DEAs, queues',
     '/api/droplets/<guid>': 'all that is known of one droplet',
+    '/api/stories/<guid>': 'one droplet with its story, as the dashboard shows it',
+    '/api/deas/<guid>': 'one DEA and what runs there, or was lost with it',
+    '/api/live': 'all that the dashboard shows, as server-sent events',
+    '/api/holds/<hold>/release': 'POST: ends mass_loss or mass_delete',
   },
 };
 
-/** Redis does not answer in time. */
-export class UnavailableError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'UnavailableError';
-  }
-}
-
-/** @throws UnavailableError at once where Redis is known to be away, else when it takes too long */
-export async function inTime<T>(health: Health, read: () => Promise<T>): Promise<T> {
-  const problem = health.problems().get('redis');
-  if (problem !== undefined) throw new UnavailableError(`Redis: ${problem}`);
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new UnavailableError(`Redis: no answer in ${WITHIN_MS} ms`)), WITHIN_MS);
-  });
-  try {
-    return await Promise.race([read(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-export function addRoutes({ app, health, policy, records, facts, fleet }: Options): void {
+export function addRoutes(options: Options): void {
+  const { app, health, policy, records, facts, fleet, watch } = options;
   const json = async (reply: FastifyReply, read: () => Promise<object | undefined>) => {
     try {
       const found = await inTime(health, read);
@@ -67,7 +54,8 @@ export function addRoutes({ app, health, policy, records, facts, fleet }: Option
       return reply.code(503).send({ error: error.message });
     }
   };
-  app.get('/', async () => INDEX);
+  addPages(app);
+  app.get('/api', async () => INDEX);
   app.get('/varz', (_request, reply) => json(reply, async () => varz(await fleet(), facts())));
   app.get('/api/fleet', (_request, reply) => json(reply, async () => fleetJson(await fleet())));
   // Not as a parameter: these are bounded to fewer characters than an id may have.
@@ -83,6 +71,14 @@ export function addRoutes({ app, health, policy, records, facts, fleet }: Option
         : undefined;
     }),
   );
+  app.get<{ Params: { '*': string } }>('/api/stories/*', ({ params: { '*': id } }, reply) =>
+    json(reply, async () => (isId(id) ? readDropletPage(options, id) : undefined)),
+  );
+  app.get<{ Params: { '*': string } }>('/api/deas/*', ({ params: { '*': id } }, reply) =>
+    json(reply, async () => (isId(id) ? readDeaPage(options, id) : undefined)),
+  );
+  addLive(app, watch);
+  addRelease(options);
   app.all('/*', (_request, reply) => notFound(reply));
 }
 

@@ -118,8 +118,8 @@ export function useMemory(): Memory {
     const set = Object.entries(fields).flatMap(([field, value]) => [field, JSON.stringify(value)]);
     const entries = log.map((entry) => JSON.stringify(entry));
     await scripts.commit(
-      [keys.droplet(droplet), keys.due(slice), keys.decisions(slice)],
-      [droplet, rev ?? '', 0, '', LOG_LENGTH, set.length / 2, 0, log.length, ...set, ...entries],
+      [keys.droplet(droplet), keys.due(slice), keys.decisions(slice), keys.troubled(slice)],
+      [droplet, rev ?? '', 0, '', LOG_LENGTH, set.length / 2, 0, log.length, 0, ...set, ...entries],
     );
   };
   of.everything = async () => {

@@ -3,6 +3,7 @@ import type { InjectOptions } from 'fastify';
 import { createHttp } from '../../common/http.ts';
 import { openQueue, type QueueName } from '../../common/queues.ts';
 import type { TestContext } from '../../common/testing/context.ts';
+import { Watch } from '../../reporter/api/watch.ts';
 import { Component } from '../../reporter/component.ts';
 import { readFleet } from '../../reporter/fleet.ts';
 import { Records } from '../../reporter/records.ts';
@@ -19,19 +20,19 @@ export function httpTarget(context: TestContext): Target {
   const { redis, clock, settings, health, lifecycle, log, metrics } = context;
   const app = createHttp({ lifecycle, log, health, metrics, auth: LOGIN });
   const routes = ['/healthz', '/readyz', '/metrics'];
-  app.addHook('onRoute', ({ url }) => void routes.push(url));
+  app.addHook('onRoute', ({ url }) => {
+    // It never ends by itself, which an injected request waits for.
+    if (url !== '/api/live') routes.push(url);
+  });
   const queue = (name: QueueName) => openQueue(redis, lifecycle, log, name);
   const queues = { starts: queue('starts'), restarts: queue('restarts'), stops: queue('stops') };
   const { policy } = settings;
   const component = new Component(settings, clock);
-  addRoutes({
-    app,
-    health,
-    policy,
-    records: new Records(redis, clock),
-    facts: () => component.facts(),
-    fleet: () => readFleet({ redis, clock, policy, queues }),
-  });
+  const records = new Records(redis, clock);
+  const fleet = () => readFleet({ redis, clock, policy, queues });
+  const sources = { redis, clock, policy, records, fleet, log, health };
+  const watch = lifecycle.own('watch', new Watch({ ...sources, dryRun: false }), (of) => of.stop());
+  addRoutes({ ...sources, app, watch, facts: () => component.facts() });
   const authorization = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;
   const header = fc.oneof(
     { weight: 3, arbitrary: fc.constant(authorization) },

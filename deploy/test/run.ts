@@ -76,6 +76,7 @@ async function chaos(): Promise<Count> {
 
 const steps: Step[] = [
   { name: 'types', run: tool('tsc', ['--noEmit', '-p', '.']) },
+  { name: "dashboard's types", run: tool('tsc', ['-p', 'reporter/dashboard']) },
   { name: 'lint and format', run: tool('biome', ['check']) },
   { name: 'tests', run: () => withReport(vitest) },
   { name: 'demo --check', run: () => withReport(demo) },

@@ -1,0 +1,66 @@
+/** A DEA and what runs there, or ran and is lost with it. */
+import { listedDroplets } from '../../common/dea-list.ts';
+import { absentOf } from '../../common/explain-present.ts';
+import { readHolds } from '../../common/holds.ts';
+import { type Sight, see } from '../../common/policy/sight.ts';
+import { isWanted } from '../../common/policy/wanted.ts';
+import { stateOf } from './deas.ts';
+import { placeOf } from './droplet-page.ts';
+import type { LiveSources } from './live-news.ts';
+import { READ_AT_MOST } from './silent-deas.ts';
+import type { DeaPage, DeaPlace } from './types.ts';
+
+/** @returns undefined for a DEA that never was heard, or so long ago that it is forgotten */
+export async function readDeaPage(
+  { redis, clock, policy, records }: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'records'>,
+  dea: string,
+): Promise<DeaPage | undefined> {
+  const { client, keys } = redis;
+  const [heard, count, shutdown, listed, holds] = await Promise.all([
+    client.zscore(keys.deasHeard, dea),
+    client.hget(keys.deasCount, dea),
+    client.hget(keys.deasShutdown, dea),
+    listedDroplets(redis, dea),
+    readHolds(redis, clock, policy),
+  ]);
+  if (heard === null) return undefined;
+  const found = await records.read([...listed].slice(0, READ_AT_MOST));
+  const heardMs = Number(heard);
+  const places = found.droplets.flatMap((droplet) =>
+    droplet === undefined || droplet instanceof Error
+      ? []
+      : placesOf(see(droplet, found.deas, holds, found.nowMs, policy), dea),
+  );
+  return {
+    dea,
+    nowMs: found.nowMs,
+    state: stateOf(heardMs, shutdown !== null, found.nowMs, policy),
+    heardMs,
+    ...(shutdown === null ? {} : { shutdownMs: Number(shutdown) }),
+    instances: Number(count ?? 0),
+    places: places.sort(worseFirst),
+    unread: Math.max(0, listed.size - READ_AT_MOST),
+  };
+}
+
+function placesOf(sight: Sight, dea: string): DeaPlace[] {
+  const { droplet, deas, standings, live } = sight;
+  return droplet.instances
+    .filter((instance) => instance.dea === dea && instance.lastListedMs === undefined)
+    .map((instance): DeaPlace => {
+      const { index, version } = instance;
+      const counts = standings.get(instance) ?? 'NONE';
+      const place = { ...placeOf(instance, deas), droplet: droplet.id, counts };
+      if (counts !== 'NONE' || instance.state === 'CRASHED') return place;
+      if (version !== droplet.desired?.version || !isWanted(droplet, index)) return place;
+      const [elsewhere] = live.get(index) ?? [];
+      return elsewhere === undefined
+        ? { ...place, absent: absentOf(sight, index) }
+        : { ...place, elsewhere: elsewhere.dea };
+    });
+}
+
+function worseFirst(a: DeaPlace, b: DeaPlace): number {
+  const rank = ({ absent }: DeaPlace) => (absent === undefined ? 1 : 0);
+  return rank(a) - rank(b) || (a.droplet < b.droplet ? -1 : a.droplet > b.droplet ? 1 : a.index - b.index);
+}

@@ -1,0 +1,71 @@
+/** The DEAs as the map shows them. */
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import type { RedisConnections } from '../../common/redis.ts';
+import type { DeaCell, DeaState } from './types.ts';
+
+export interface Dea {
+  dea: string;
+  state: DeaState;
+  heardMs: number;
+  /** That its latest heartbeat listed. */
+  instances: number;
+}
+
+/** All DEAs that are known, three commands. */
+export async function readAllDeas(
+  { client, keys }: RedisConnections,
+  nowMs: number,
+  policy: PolicySettings,
+): Promise<Dea[]> {
+  const [heard, counts, leaving] = await Promise.all([
+    client.zrange(keys.deasHeard, '0', '-1', 'WITHSCORES'),
+    client.hgetall(keys.deasCount),
+    client.hkeys(keys.deasShutdown),
+  ]);
+  const left = new Set(leaving);
+  const deas: Dea[] = [];
+  for (let at = 0; at + 1 < heard.length; at += 2) {
+    const dea = heard[at] as string;
+    const heardMs = Number(heard[at + 1]);
+    const state = stateOf(heardMs, left.has(dea), nowMs, policy);
+    deas.push({ dea, state, heardMs, instances: Number(Object.hasOwn(counts, dea) ? counts[dea] : 0) });
+  }
+  return deas;
+}
+
+export function stateOf(
+  heardMs: number,
+  leaving: boolean,
+  nowMs: number,
+  { dropletLostMs }: PolicySettings,
+): DeaState {
+  const silentMs = nowMs - heardMs;
+  if (silentMs > dropletLostMs) return 'lost';
+  if (silentMs > (dropletLostMs * 2) / 3) return 'late';
+  return leaving ? 'leaving' : 'alive';
+}
+
+/** Remembers the map, so that only what changes is told. */
+export class DeaMap {
+  #cells = new Map<string, DeaCell>();
+
+  get cells(): DeaCell[] {
+    return [...this.#cells.values()];
+  }
+
+  /** @returns what differs from the reading before */
+  update(deas: readonly Dea[]): { cells: DeaCell[]; gone: string[] } {
+    const cells: DeaCell[] = [];
+    const next = new Map<string, DeaCell>();
+    for (const { dea, state, instances } of deas) {
+      const before = this.#cells.get(dea);
+      const isSame = before !== undefined && before[1] === state && before[2] === instances;
+      const cell: DeaCell = isSame ? before : [dea, state, instances];
+      if (!isSame) cells.push(cell);
+      next.set(dea, cell);
+    }
+    const gone = [...this.#cells.keys()].filter((dea) => !next.has(dea));
+    this.#cells = next;
+    return { cells, gone };
+  }
+}

@@ -1,0 +1,77 @@
+/** A droplet with its slots, instances, DEAs and story, for its page. */
+import type { Instance } from '../../common/droplet.ts';
+import { storyOf } from '../../common/explain.ts';
+import { desiredWords } from '../../common/explain-desired.ts';
+import { type DropletView, factsOf } from '../../common/explain-facts.ts';
+import { readLog } from '../../common/explain-log.ts';
+import { type Present, presentOf } from '../../common/explain-present.ts';
+import { readHolds } from '../../common/holds.ts';
+import { type Deas, heardMs } from '../../common/policy/liveness.ts';
+import type { LiveSources } from './live-news.ts';
+import { MARKED, markedStory } from './marked-times.ts';
+import type { DropletPage, Place } from './types.ts';
+
+/** Lines of the story: what is older is for `hm explain`. */
+const LINES = 200;
+/** Slots that are shown; those that are as they should be are left out first. */
+const SLOTS = 200;
+
+/** @returns undefined where neither a record nor the decision log knows of it */
+export async function readDropletPage(
+  sources: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'records'>,
+  id: string,
+): Promise<DropletPage | undefined> {
+  const { redis, clock, policy, records } = sources;
+  const [{ droplets, deas, nowMs }, log, holds] = await Promise.all([
+    records.read([id]),
+    readLog(redis, id, LINES),
+    readHolds(redis, clock, policy),
+  ]);
+  const [droplet] = droplets;
+  if (droplet instanceof Error) throw droplet;
+  if (droplet === undefined && log.entries.length === 0) return undefined;
+  const view = droplet === undefined ? undefined : { droplet, deas, nowMs, policy };
+  const facts = factsOf(log.entries, view);
+  const story = storyOf(facts, droplet?.desired?.version, markedStory(policy));
+  const reachesBack = droplet !== undefined && (log.reachesBackToMs ?? 0) <= droplet.firstSeenMs;
+  return {
+    droplet: id,
+    nowMs,
+    ...(view === undefined ? {} : { record: recordOf(view, presentOf(view, holds, MARKED)) }),
+    story: story.slice(-LINES),
+    cut: log.more || story.length > LINES || (log.full && !reachesBack),
+  };
+}
+
+function recordOf({ droplet, deas }: DropletView, present: Present): NonNullable<DropletPage['record']> {
+  const { firstSeenMs, desired, updatedMs, goneMs } = droplet;
+  const { wanted, running } = present;
+  const good = (tone: string) => (tone === 'good' ? 1 : 0);
+  // Stable, so both kinds stay in the order of their indices.
+  const shown = [...present.slots].sort((a, b) => good(a.tone) - good(b.tone)).slice(0, SLOTS);
+  return {
+    firstSeenMs,
+    ...(desired === undefined ? {} : { desired: desiredWords(desired), version: desired.version }),
+    ...(updatedMs === undefined ? {} : { updatedMs }),
+    ...(goneMs === undefined ? {} : { goneMs }),
+    wanted,
+    running,
+    slots: shown
+      .sort((a, b) => a.index - b.index)
+      .map(({ index, state, tone, text, absent, instances }) => ({
+        ...{ index, state, tone, text },
+        ...(absent === undefined ? {} : { absent }),
+        places: instances.map((instance) => placeOf(instance, deas)),
+      })),
+    moreSlots: present.slots.length - shown.length,
+    others: present.others
+      .slice(0, SLOTS)
+      .map(({ instance, text, tone }) => ({ place: placeOf(instance, deas), text, tone })),
+    holds: present.holds.map(({ name, text }) => ({ hold: name, text })),
+  };
+}
+
+export function placeOf(instance: Instance, deas: Deas): Place {
+  const { guid, index, version, state, dea, firstHeardMs } = instance;
+  return { instance: guid, index, version, state, dea, firstHeardMs, heardMs: heardMs(instance, deas) };
+}

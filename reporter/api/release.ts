@@ -1,0 +1,49 @@
+/** `POST /api/holds/<hold>/release`: an operator ends a hold, as with `hm release`. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { Clock } from '../../common/clock.ts';
+import type { Health } from '../../common/health.ts';
+import { askRelease, isOn } from '../../common/holds.ts';
+import type { Logger } from '../../common/log.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import type { RedisConnections } from '../../common/redis.ts';
+import { readFleetFacts } from '../../common/state.ts';
+import { inTime, UnavailableError } from '../in-time.ts';
+
+interface Options {
+  app: FastifyInstance;
+  redis: RedisConnections;
+  clock: Clock;
+  policy: PolicySettings;
+  log: Logger;
+  health: Health;
+}
+
+const hold = Compile(Type.Enum(['mass_loss', 'mass_delete']));
+
+/** 202 where its end is asked for, 409 where it is not on, 404 for another hold. */
+export function addRelease({ app, redis, clock, policy, log, health }: Options): void {
+  app.post<{ Params: { hold: string } }>('/api/holds/:hold/release', async (request, reply) => {
+    const name = request.params.hold;
+    if (!hold.Check(name)) return reply.code(404).send({ error: 'not found' });
+    const nowMs = clock.now();
+    let asked: boolean;
+    try {
+      asked = await inTime(health, async () => {
+        if (!isOn(name, await readFleetFacts(redis), nowMs, policy)) return false;
+        await askRelease(redis, name, nowMs);
+        return true;
+      });
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      return reply.code(503).send({ error: error.message });
+    }
+    if (!asked) return reply.code(409).send({ error: `${name} is not on` });
+    log.warn(
+      { event: 'hold_release', hold: name, from: request.ip },
+      'an operator asks for the end of a hold',
+    );
+    return reply.code(202).send({ asked: name });
+  });
+}

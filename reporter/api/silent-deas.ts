@@ -1,0 +1,94 @@
+/** What became of the instances of the DEAs that are not heard. */
+import { listedDroplets } from '../../common/dea-list.ts';
+import type { Holds, Instance } from '../../common/droplet.ts';
+import { absentOf } from '../../common/explain-present.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import { type Sight, see } from '../../common/policy/sight.ts';
+import { isWanted } from '../../common/policy/wanted.ts';
+import type { RedisConnections } from '../../common/redis.ts';
+import type { Records } from '../records.ts';
+import type { Dea } from './deas.ts';
+import type { SilentDea, SilentNews } from './types.ts';
+
+/** DEAs whose instances are followed one by one. */
+const FOLLOWED = 8;
+/** Droplets of a DEA that are read. */
+export const READ_AT_MOST = 500;
+
+interface Sources {
+  redis: RedisConnections;
+  records: Records;
+  policy: PolicySettings;
+}
+
+/** Follows what becomes of silent DEAs; of those of which nothing is missing any more nothing is read again. */
+export class SilentDeas {
+  readonly #sources: Sources;
+  readonly #healed = new Map<string, SilentDea>();
+
+  constructor(sources: Sources) {
+    this.#sources = sources;
+  }
+
+  /** @param deas all that are known */
+  async read(deas: readonly Dea[], holds: Holds): Promise<SilentNews> {
+    const silent = deas
+      .filter(({ state, instances }) => (state === 'late' || state === 'lost') && instances > 0)
+      .sort((a, b) => rank(a) - rank(b) || b.heardMs - a.heardMs || (a.dea < b.dea ? -1 : 1));
+    for (const dea of this.#healed.keys()) {
+      if (!silent.some((other) => other.dea === dea)) this.#healed.delete(dea);
+    }
+    const followed = silent.slice(0, FOLLOWED);
+    const told = await Promise.all(followed.map((dea) => this.#follow(dea, holds)));
+    return { deas: told, more: silent.length - told.length };
+  }
+
+  async #follow(dea: Dea, holds: Holds): Promise<SilentDea> {
+    const known = this.#healed.get(dea.dea);
+    if (known !== undefined && known.heardMs === dea.heardMs) return known;
+    const { redis, records, policy } = this.#sources;
+    const missing = { ...NONE };
+    const listed = [...(await listedDroplets(redis, dea.dea))];
+    const found = await records.read(listed.slice(0, READ_AT_MOST));
+    for (const droplet of found.droplets) {
+      if (droplet === undefined || droplet instanceof Error) continue;
+      const sight = see(droplet, found.deas, holds, found.nowMs, policy);
+      for (const instance of lostInstances(sight, dea.dea))
+        missing[absentOf(sight, instance.index).step.kind]++;
+    }
+    const { heardMs, instances } = dea;
+    const state = dea.state === 'lost' ? 'lost' : 'late';
+    const unread = Math.max(0, listed.length - READ_AT_MOST);
+    const silent: SilentDea = { dea: dea.dea, state, heardMs, instances, missing, unread };
+    const isHealed = state === 'lost' && Object.values(missing).every((count) => count === 0);
+    if (isHealed && found.nowMs - heardMs > 2 * policy.dropletLostMs) this.#healed.set(dea.dea, silent);
+    return silent;
+  }
+}
+
+const NONE: SilentDea['missing'] = {
+  given_up: 0,
+  dropped: 0,
+  sent: 0,
+  restart: 0,
+  waits: 0,
+  held: 0,
+  grace: 0,
+  soon: 0,
+};
+
+/** Lost ones first, and of these the latest. */
+function rank({ state }: Dea): number {
+  return state === 'lost' ? 0 : 1;
+}
+
+/** Instances that ran on the DEA, at wanted slots that nothing is live at now; one a slot. */
+function lostInstances({ droplet, live }: Sight, dea: string): Instance[] {
+  const slots = new Map<number, Instance>();
+  for (const instance of droplet.instances) {
+    if (instance.dea !== dea || instance.version !== droplet.desired?.version) continue;
+    if (instance.lastListedMs !== undefined || instance.state === 'CRASHED') continue;
+    if (isWanted(droplet, instance.index) && !live.has(instance.index)) slots.set(instance.index, instance);
+  }
+  return [...slots.values()];
+}

@@ -1,0 +1,20 @@
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+
+/** The head of a page besides the overview. Has the focus when the page opens, so that it is read out. */
+export function PageHead({ kind, id, children }: { kind: string; id: string; children: ComponentChildren }) {
+  const title = useRef<HTMLHeadingElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another id is another page
+  useEffect(() => title.current?.focus(), [id]);
+  return (
+    <header class="page-head">
+      <p>
+        <a href="#/">Overview</a> / {kind}
+      </p>
+      <h2 ref={title} tabIndex={-1}>
+        {id}
+      </h2>
+      {children}
+    </header>
+  );
+}

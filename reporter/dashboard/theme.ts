@@ -1,0 +1,13 @@
+import { useEffect, useState } from 'preact/hooks';
+
+/** `dark` or `light`, as the system has it; what paints on a canvas reads its colours anew when it changes. */
+export function useTheme(): 'dark' | 'light' {
+  const [query] = useState(() => matchMedia('(prefers-color-scheme: dark)'));
+  const [dark, setDark] = useState(query.matches);
+  useEffect(() => {
+    const changed = () => setDark(query.matches);
+    query.addEventListener('change', changed);
+    return () => query.removeEventListener('change', changed);
+  }, [query]);
+  return dark ? 'dark' : 'light';
+}
