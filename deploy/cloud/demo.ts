@@ -135,7 +135,7 @@ function placesOf(stage: Stage): string[] {
   const { user, password } = DEMO_LOGIN;
   return [
     `Redis ${stage.redisUrl}   NATS ${stage.natsUrl}   logs ${relative(process.cwd(), stage.logDir) || '.'}`,
-    `reporter http://${user}:${password}@127.0.0.1:${stage.statusPort}/varz`,
+    `dashboard http://${user}:${password}@127.0.0.1:${stage.statusPort}/`,
   ];
 }
 

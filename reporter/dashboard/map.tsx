@@ -25,7 +25,6 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
     watcher.observe(parent);
     return () => watcher.disconnect();
   }, []);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: colours are read anew when the theme changes
   useEffect(() => {
     if (canvas.current !== null && width > 0) paint(canvas.current, cells, layout, chosen);
   }, [cells, layout, chosen, theme, width]);
@@ -46,6 +45,7 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
     <section class="panel" aria-label="DEAs">
       <h2>DEAs</h2>
       <div ref={box} class="map">
+        {/* biome-ignore lint/a11y/noInteractiveElementToNoninteractiveRole: keys go to the map itself */}
         <canvas
           ref={canvas}
           tabIndex={0}

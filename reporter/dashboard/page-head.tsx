@@ -4,7 +4,6 @@ import { useEffect, useRef } from 'preact/hooks';
 /** The head of a page besides the overview. Has the focus when the page opens, so that it is read out. */
 export function PageHead({ kind, id, children }: { kind: string; id: string; children: ComponentChildren }) {
   const title = useRef<HTMLHeadingElement>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another id is another page
   useEffect(() => title.current?.focus(), [id]);
   return (
     <header class="page-head">

@@ -5,14 +5,14 @@ import { hrefOf } from './route.ts';
 
 const OFFERED = 8;
 
-export function Search({ troubled, lines, deas }: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
+export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
   const [text, setText] = useState('');
   const [problem, setProblem] = useState('');
   const find = async (event: Event) => {
     event.preventDefault();
     const id = text.trim();
     if (id === '') return;
-    const page = deas.has(id) ? 'dea' : 'droplet';
+    const page = live.deas.has(id) ? 'dea' : 'droplet';
     const path = page === 'dea' ? 'deas' : 'stories';
     try {
       const reply = await fetch(`api/${path}/${encodeURIComponent(id)}`);
@@ -28,29 +28,31 @@ export function Search({ troubled, lines, deas }: Pick<Live, 'troubled' | 'lines
     }
   };
   return (
-    <form role="search" class="search" onSubmit={find}>
-      <input
-        type="search"
-        list="known"
-        placeholder="guid of an app or a DEA"
-        aria-label="Find an app or a DEA by its guid"
-        autocomplete="off"
-        spellcheck={false}
-        value={text}
-        onInput={(event) => {
-          setText(event.currentTarget.value);
-          setProblem('');
-        }}
-      />
-      <datalist id="known">
-        {offers(text.trim(), { troubled, lines, deas }).map((id) => (
-          <option key={id} value={id} />
-        ))}
-      </datalist>
-      <span class="problem" role="status">
-        {problem}
-      </span>
-    </form>
+    <search>
+      <form class="search" onSubmit={find}>
+        <input
+          type="search"
+          list="known"
+          placeholder="guid of an app or a DEA"
+          aria-label="Find an app or a DEA by its guid"
+          autocomplete="off"
+          spellcheck={false}
+          value={text}
+          onInput={(event) => {
+            setText(event.currentTarget.value);
+            setProblem('');
+          }}
+        />
+        <datalist id="known">
+          {offers(text.trim(), live).map((id) => (
+            <option key={id} value={id} />
+          ))}
+        </datalist>
+        <span class="problem" role="status">
+          {problem}
+        </span>
+      </form>
+    </search>
   );
 }
 

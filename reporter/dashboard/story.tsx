@@ -12,7 +12,7 @@ export function Latest({ lines }: Pick<Live, 'lines'>) {
       {lines.length === 0 ? (
         <p class="empty">Nothing was decided yet.</p>
       ) : (
-        <ol class="story" role="log" aria-live="off" aria-labelledby="latest">
+        <ol class="story" aria-labelledby="latest">
           {[...lines].reverse().map((line, at) => (
             <StoryLine key={lines.length - at + line.text} {...line} />
           ))}

@@ -12,7 +12,6 @@ export function Timeline({ points }: Pick<Live, 'points'>) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const theme = useTheme();
-  // biome-ignore lint/correctness/useExhaustiveDependencies: colours are read anew when the theme changes
   useEffect(() => {
     const parent = box.current;
     if (parent === null) return;
@@ -25,7 +24,6 @@ export function Timeline({ points }: Pick<Live, 'points'>) {
       made.destroy();
     };
   }, [theme]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a plot that was made anew is empty
   useEffect(() => plot.current?.setData(dataOf(points)), [points, theme]);
   return (
     <section class="panel" aria-label="Wanted and running, the last hour">

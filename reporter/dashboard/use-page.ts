@@ -16,7 +16,6 @@ const AGAIN_MS = 3_000;
  */
 export function usePage<T>(path: string, trigger: unknown): Read<T> {
   const [read, setRead] = useState<Read<T> & { path?: string }>({});
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the trigger says that there is something new to read
   useEffect(() => {
     const abort = new AbortController();
     const get = async () => {

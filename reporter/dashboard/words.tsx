@@ -1,6 +1,6 @@
 /** Small pieces of text: times, countdowns, names. */
 import { inWords } from '../../common/explain-words.ts';
-import { useNow } from './clock.ts';
+import { serverNow, useNow } from './clock.ts';
 import { hrefOf } from './route.ts';
 
 const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
@@ -11,7 +11,7 @@ const dateTime = new Intl.DateTimeFormat(undefined, {
 /** A time of day, with the date where it is not today. */
 export function At({ ms }: { ms: number }) {
   const date = new Date(ms);
-  const isToday = date.toDateString() === new Date().toDateString();
+  const isToday = date.toDateString() === new Date(serverNow()).toDateString();
   return <time dateTime={date.toISOString()}>{(isToday ? clockTime : dateTime).format(date)}</time>;
 }
 
