@@ -50,17 +50,14 @@ export class Audit {
     return Array.from({ length: count }, (_, n) => (position + n) % keys.slices).sort((a, b) => a - b);
   }
 
-  /** Audits one slice, a piece at a time, and stores its totals. */
+  /** Audits one slice and stores its totals. */
   async slice(slice: number): Promise<void> {
     const { redis, policy, looker } = this.#options;
     const { client, keys } = redis;
     const begin = performance.now();
-    const pieces = await readIds(redis, slice);
+    const ids = await readIds(redis, slice);
     const totals = new Totals(policy);
-    for (const ids of pieces) {
-      if (ids.length > 0)
-        await looker.audit(ids, (droplet, decided, deas, nowMs) => totals.add(droplet, decided, deas, nowMs));
-    }
+    await looker.audit(ids, (droplet, decided, deas, nowMs) => totals.add(droplet, decided, deas, nowMs));
     const durationMs = Math.round(10 * (performance.now() - begin)) / 10;
     await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
   }

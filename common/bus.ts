@@ -137,6 +137,7 @@ class NatsBus implements Bus {
   readonly #lost: (() => void)[] = [];
   readonly #restored: (() => void)[] = [];
   #connected = true;
+  #nextFlush: Promise<void> | undefined;
   #closing = false;
 
   constructor(connection: NatsConnection, { log, health, metrics }: BusOptions) {
@@ -215,7 +216,16 @@ class NatsBus implements Bus {
     return true;
   }
 
-  async flush(): Promise<void> {
+  /** All who ask in one turn of the event loop share one round trip. */
+  flush(): Promise<void> {
+    this.#nextFlush ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      this.#nextFlush = undefined;
+      return this.#flush();
+    });
+    return this.#nextFlush;
+  }
+
+  async #flush(): Promise<void> {
     if (!this.connected()) throw new BusError('disconnected', 'flush: not connected to NATS');
     try {
       await this.connection.flush();

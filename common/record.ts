@@ -16,28 +16,19 @@ export function desiredToText(d: Desired): string {
   return `${d.state} ${d.instances}x ${d.packageState} version ${encodeURIComponent(d.version)} ${d.memoryMb}M updated ${d.updatedAtS}`;
 }
 
+const DESIRED = /^(STARTED|STOPPED) (\S+)x (STAGED|PENDING|FAILED) version (\S+) (\S+)M updated (\S+)$/;
+
 /** @throws RecordError when the text is not as `desiredToText` writes it */
 export function desiredFromText(text: string): Desired {
-  const words = text.split(' ');
-  const [state, instances, packageState, version, , memory, updated] = words;
-  if (
-    (state !== 'STARTED' && state !== 'STOPPED') ||
-    (packageState !== 'STAGED' && packageState !== 'PENDING' && packageState !== 'FAILED') ||
-    words.length !== 8 ||
-    version !== 'version' ||
-    updated !== 'updated' ||
-    !instances?.endsWith('x') ||
-    !memory?.endsWith('M')
-  ) {
-    throw new RecordError(FIELD.desired, text);
-  }
+  const words = DESIRED.exec(text);
+  if (words === null) throw new RecordError(FIELD.desired, text);
   return {
-    state,
-    packageState,
-    instances: whole(FIELD.desired, text, instances.slice(0, -1)),
+    state: words[1] as Desired['state'],
+    packageState: words[3] as Desired['packageState'],
+    instances: whole(FIELD.desired, text, words[2]),
     version: decode(FIELD.desired, text, words[4]),
-    memoryMb: number(FIELD.desired, text, memory.slice(0, -1)),
-    updatedAtS: number(FIELD.desired, text, words[7]),
+    memoryMb: number(FIELD.desired, text, words[5]),
+    updatedAtS: number(FIELD.desired, text, words[6]),
   };
 }
 
@@ -54,27 +45,23 @@ export function instanceToText(i: Instance): string {
   return `${heardToText(i)} first ${i.firstHeardMs}${last}`;
 }
 
+const INSTANCE = /^(\S+) (\S+) on (\S+) version (\S+) since (\S+) first (\S+)(?: last (\S+))?$/;
+
 /** @throws RecordError when the text is not as `instanceToText` writes it */
 export function instanceFromText(guid: string, text: string): Instance {
   const field = FIELD.instance + guid;
-  const words = text.split(' ');
-  const wellSaid =
-    words[2] === 'on' &&
-    words[4] === 'version' &&
-    words[6] === 'since' &&
-    words[8] === 'first' &&
-    (words.length === 10 || (words.length === 12 && words[10] === 'last'));
-  if (!wellSaid) throw new RecordError(field, text);
+  const words = INSTANCE.exec(text);
+  if (words === null) throw new RecordError(field, text);
   const instance: Instance = {
     guid,
-    index: whole(field, text, words[0]),
-    version: decode(field, text, words[5]),
-    state: decode(field, text, words[1]),
-    stateTimestampS: number(field, text, words[7]),
+    index: whole(field, text, words[1]),
+    version: decode(field, text, words[4]),
+    state: decode(field, text, words[2]),
+    stateTimestampS: number(field, text, words[5]),
     dea: decode(field, text, words[3]),
-    firstHeardMs: number(field, text, words[9]),
+    firstHeardMs: number(field, text, words[6]),
   };
-  if (words.length === 12) instance.lastListedMs = number(field, text, words[11]);
+  if (words[7] !== undefined) instance.lastListedMs = number(field, text, words[7]);
   return instance;
 }
 
@@ -91,29 +78,23 @@ export function exitToText(e: Exit): string {
   return `${exitedToText(e)} n ${e.n}`;
 }
 
-const EXIT_REASONS: ReadonlySet<string> = new Set(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION']);
+const EXIT =
+  /^(\S+) (CRASHED|STOPPED|DEA_SHUTDOWN|DEA_EVACUATION) version (\S+) at (\S+) crashed (\S+) n (\S+)$/;
 
 /** @throws RecordError when the text is not as `exitToText` writes it */
 export function exitFromText(instance: string, text: string): Exit {
   const field = FIELD.exit + instance;
-  const words = text.split(' ');
-  const wellSaid =
-    words.length === 10 &&
-    words[2] === 'version' &&
-    words[4] === 'at' &&
-    words[6] === 'crashed' &&
-    words[8] === 'n' &&
-    EXIT_REASONS.has(words[1] as string);
-  if (!wellSaid) throw new RecordError(field, text);
+  const words = EXIT.exec(text);
+  if (words === null) throw new RecordError(field, text);
   const exit: Exit = {
     instance,
-    index: whole(field, text, words[0]),
+    index: whole(field, text, words[1]),
     version: decode(field, text, words[3]),
-    reason: words[1] as ExitReason,
-    atMs: number(field, text, words[5]),
-    n: whole(field, text, words[9]),
+    reason: words[2] as ExitReason,
+    atMs: number(field, text, words[4]),
+    n: whole(field, text, words[6]),
   };
-  if (words[7] !== '-') exit.crashTimestampS = number(field, text, words[7]);
+  if (words[5] !== '-') exit.crashTimestampS = number(field, text, words[5]);
   return exit;
 }
 

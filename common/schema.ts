@@ -43,7 +43,7 @@ export interface Keys {
   queuePrefix: string;
 }
 
-/** Pieces of a slice's index: an audit reads a piece at a time, and a piece of up to 512 ids is kept compactly. */
+/** Pieces of a slice's index: one of up to 512 ids is kept compactly. */
 export const PIECES = 16;
 
 /** Streams of exits and updates; a slice's events all go to one of them, so a droplet's stay in order. */

@@ -61,9 +61,10 @@ function chunksOf<T>(list: readonly T[], size: number): T[][] {
   return chunks;
 }
 
-/** The ids of a slice's droplets, in the pieces of its index; those that come or go meanwhile may be among them or not. */
-export function readIds({ client, keys }: RedisConnections, slice: number): Promise<string[][]> {
-  return Promise.all(Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece))));
+/** The ids of a slice's droplets; those that come or go meanwhile may be among them or not. */
+export async function readIds({ client, keys }: RedisConnections, slice: number): Promise<string[]> {
+  const pieces = Array.from({ length: PIECES }, (_, piece) => client.hkeys(keys.index(slice, piece)));
+  return (await Promise.all(pieces)).flat();
 }
 
 /** When the DEAs of these droplets were heard; a DEA that never was (or long ago) is not in the map. */

@@ -24,7 +24,7 @@ export async function readTruth({ redis, settings }: Stage): Promise<Truth> {
   const { client, keys } = redis;
   const truth: Truth = { droplets: 0, desired: 0, whole: 0, instances: 0, underWay: 0, unreadable: 0 };
   for (let slice = 0; slice < keys.slices; slice++) {
-    const ids = (await readIds(redis, slice)).flat();
+    const ids = await readIds(redis, slice);
     for (let at = 0; at < ids.length; at += AT_ONCE) {
       const records = await readDroplets(redis, ids.slice(at, at + AT_ONCE));
       const droplets = records.filter((record): record is Droplet => !!record && !(record instanceof Error));

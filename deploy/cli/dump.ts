@@ -41,7 +41,7 @@ export function dump(options: DumpOptions): Promise<number> {
 /** All droplets' ids, slice by slice. */
 async function* batches({ redis }: Query): AsyncGenerator<string[]> {
   for (let slice = 0; slice < redis.keys.slices; slice++) {
-    const ids = (await readIds(redis, slice)).flat();
+    const ids = await readIds(redis, slice);
     for (let at = 0; at < ids.length; at += AT_ONCE) yield ids.slice(at, at + AT_ONCE);
   }
 }

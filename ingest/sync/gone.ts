@@ -78,7 +78,7 @@ function removeAll(missing: Set<string>, entries: PageEntries): void {
 /** Suspects every droplet there is; those that are listed are found, and those that never were are not marked. */
 async function suspectAll(run: PassRun): Promise<void> {
   for (let slice = 0; slice < run.redis.keys.slices; slice++) {
-    await store(run, [], (await readIds(run.redis, slice)).flat(), []);
+    await store(run, [], await readIds(run.redis, slice), []);
   }
 }
 
