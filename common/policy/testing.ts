@@ -1,5 +1,15 @@
 /** Builders for tests of the policy: a healthy world at `NOW`, in which each test changes what it is about. */
-import type { DeaLiveness, Desired, Droplet, Exit, Holds, Instance, Slot } from '../droplet.ts';
+import type {
+  DeaLiveness,
+  Desired,
+  Droplet,
+  Exit,
+  Holds,
+  Instance,
+  Outcome,
+  PendingStop,
+  Slot,
+} from '../droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
 export const SECOND = 1000;
@@ -76,8 +86,8 @@ export function droplet(
   over: Partial<Omit<Droplet, 'slots' | 'stops' | 'outcomes' | 'desired'>> & {
     desired?: Desired | undefined;
     slots?: Slot[];
-    stops?: Iterable<Droplet['stops'] extends Map<string, infer S> ? S : never>;
-    outcomes?: Iterable<Droplet['outcomes'] extends Map<string, infer O> ? O : never>;
+    stops?: Iterable<PendingStop>;
+    outcomes?: Iterable<Outcome>;
   } = {},
 ): Droplet {
   const { slots, stops, outcomes, desired: wanted, ...rest } = over;
