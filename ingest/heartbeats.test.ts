@@ -230,6 +230,21 @@ describe('a heartbeat', () => {
     expect([await counted('received'), await counted('overtaken')]).toEqual([4, 2]);
   });
 
+  test('waits, as long as nothing of its DEA is stored, since the first that came', async () => {
+    expect(intake.waitedMs()).toBe(0);
+    intake.take(bytes('dea-1', [entry('x', 'old')]));
+    of.context.clock.advance(10_000);
+    intake.take(bytes('dea-2', [entry('y')]));
+    intake.take(bytes('dea-1', [entry('x', 'new')]));
+    of.context.clock.advance(1_000);
+    expect(intake.waitedMs()).toBe(11_000);
+    const stored = intake.idle();
+    of.context.clock.advance(1_000);
+    expect(intake.waitedMs()).toBe(12_000);
+    await stored;
+    expect(intake.waitedMs()).toBe(0);
+  });
+
   test('that comes while others are being stored is stored after them', async () => {
     intake.take(bytes('dea-1', [entry('x', 'old')]));
     const first = intake.idle();

@@ -17,6 +17,12 @@ interface Options {
   rejected(reason: string, detail: Record<string, unknown>): void;
 }
 
+/** A heartbeat that is not stored yet. */
+interface Waiting extends RawHeartbeat {
+  /** Since when something of this DEA waits: of heartbeats that were overtaken meanwhile, the first one's time (ms). */
+  sinceMs: number;
+}
+
 /** Heartbeats are gathered for so long, so that one script call serves many: a fiftieth of a second delays nothing that counts. */
 const GATHER_MS = 20;
 /** So many changed heartbeats are stored side by side: more only lengthens the queue inside Redis. */
@@ -32,9 +38,12 @@ const STORED_AT_ONCE = 32;
  */
 export class HeartbeatIntake {
   readonly #options: Options;
-  #waiting = new Map<string, RawHeartbeat>();
+  /** In the order of `sinceMs`: what is set anew keeps its place. */
+  #waiting = new Map<string, Waiting>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
+  /** Of the batch that is being stored, its first one's `sinceMs`. */
+  #storingSinceMs: number | undefined;
 
   constructor(options: Options) {
     this.#options = options;
@@ -47,11 +56,20 @@ export class HeartbeatIntake {
     const dea = tailDea(bytes) ?? this.#parsedDea(bytes);
     if (dea === undefined) return;
     const receivedMs = clock.now();
-    if (this.#waiting.delete(dea)) metrics.heartbeatsOvertaken.inc();
-    this.#waiting.set(dea, { bytes, digest: hash('sha1', bytes, 'base64'), receivedMs });
+    const overtaken = this.#waiting.get(dea);
+    if (overtaken !== undefined) metrics.heartbeatsOvertaken.inc();
+    const sinceMs = overtaken?.sinceMs ?? receivedMs;
+    this.#waiting.set(dea, { bytes, digest: hash('sha1', bytes, 'base64'), receivedMs, sinceMs });
     if (this.#timer === undefined && this.#storing === undefined) {
       this.#timer = setTimeout(() => this.#store(), GATHER_MS);
     }
+  }
+
+  /** For how long the DEA that has waited longest has waited for a heartbeat of it to be stored (ms); 0 if none waits. */
+  waitedMs(): number {
+    const [first] = this.#waiting.values();
+    const sinceMs = this.#storingSinceMs ?? first?.sinceMs;
+    return sinceMs === undefined ? 0 : this.#options.clock.now() - sinceMs;
   }
 
   /** Resolves when all that was taken in is stored. */
@@ -74,6 +92,8 @@ export class HeartbeatIntake {
     this.#timer = undefined;
     const batch = this.#waiting;
     this.#waiting = new Map();
+    const [first] = batch.values();
+    this.#storingSinceMs = first?.sinceMs;
     this.#storing = this.#storeBatch(batch)
       .catch((error: unknown) => {
         this.#options.log.error(
@@ -83,11 +103,12 @@ export class HeartbeatIntake {
       })
       .finally(() => {
         this.#storing = undefined;
+        this.#storingSinceMs = undefined;
         if (this.#waiting.size > 0) this.#store();
       });
   }
 
-  async #storeBatch(batch: Map<string, RawHeartbeat>): Promise<void> {
+  async #storeBatch(batch: ReadonlyMap<string, RawHeartbeat>): Promise<void> {
     const { redis, dropletLostMs, metrics } = this.#options;
     const deas = [...batch.keys()];
     const heard: (string | number)[] = [];

@@ -32,10 +32,12 @@ class FakeBus {
 
 let bus: FakeBus;
 let lifecycle: Lifecycle;
+let waitedMs: number;
 
 beforeEach(() => {
   bus = new FakeBus();
   lifecycle = new Lifecycle();
+  waitedMs = 0;
   of.context.lines.length = 0;
 });
 afterEach(async () => {
@@ -45,7 +47,16 @@ afterEach(async () => {
 
 function listening(id: string): Listening {
   const { redis, clock, log } = of.context;
-  return new Listening({ id, bus: bus.asBus(), redis, clock, log, lifecycle, dropletLostMs: LOST });
+  return new Listening({
+    id,
+    bus: bus.asBus(),
+    redis,
+    clock,
+    log,
+    lifecycle,
+    dropletLostMs: LOST,
+    waitedMs: () => waitedMs,
+  });
 }
 const stored = () => of.context.redis.client.hgetall(of.context.redis.keys.listening);
 const ingestors = () => of.context.redis.client.zrange(of.context.redis.keys.ingestors, '0', '-1');
@@ -99,6 +110,27 @@ describe('an ingestor', () => {
     bus.flush = async () => undefined;
     await a.say();
     expect(await stored()).toMatchObject({ since: `${of.context.clock.now()}` });
+  });
+
+  test('that cannot store what it hears in time does not listen, and begins anew when it has caught up', async () => {
+    const since = of.context.clock.now();
+    const a = listening('a');
+    await a.start();
+    waitedMs = GAP;
+    of.context.clock.advance(GAP);
+    await a.say();
+    expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
+
+    waitedMs = GAP + 1;
+    of.context.clock.advance(GAP + 1);
+    await a.say();
+    expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
+    expect(of.context.lines.filter(({ event }) => event === 'behind')).toHaveLength(1);
+
+    waitedMs = 0;
+    await a.say();
+    const nowMs = of.context.clock.now();
+    expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
   });
 
   test('that stops signs off', async () => {

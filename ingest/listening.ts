@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Bus } from '../common/bus.ts';
 import type { Clock } from '../common/clock.ts';
 import type { Lifecycle } from '../common/lifecycle.ts';
-import type { Logger } from '../common/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../common/log.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { ingestorSubject, SUBJECTS } from '../common/subjects.ts';
 
@@ -14,18 +14,22 @@ interface Options {
   log: Logger;
   lifecycle: Lifecycle;
   dropletLostMs: number;
+  /** For how long a heartbeat that came has been waiting to be stored (ms). */
+  waitedMs(): number;
 }
 
 /**
  * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`).
  *
  * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved
- * it. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
+ * it, and only while what it hears is in Redis soon: one that is so far behind that hosts look silent which it has
+ * heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
  * So it counts as a gap, unless NATS says that nobody answers to its name any more: then it was killed, lost
  * nothing that others did not get, and is taken off the list.
  */
 export class Listening {
   readonly #options: Options;
+  readonly #limited: RateLimitedLog;
   /** On this process's own monotonic clock: only a process that was stopped falls behind by it. */
   #lastTurnMs = performance.now();
   #catchingUp = false;
@@ -33,6 +37,7 @@ export class Listening {
 
   constructor(options: Options) {
     this.#options = options;
+    this.#limited = createRateLimit(options.log);
   }
 
   /** The longest silence that is no gap: a third of `droplet_lost`. */
@@ -102,6 +107,15 @@ export class Listening {
     if (!bus.connected()) return;
     await bus.flush();
     const nowMs = clock.now();
+    const waitedMs = this.#options.waitedMs();
+    if (waitedMs > this.#gapMs) {
+      this.#limited.warn(
+        'behind',
+        { event: 'behind', waitedMs },
+        'heartbeats wait too long to be stored: silence is not taken for loss until this ingestor has caught up; start more ingestors if it stays so',
+      );
+      return;
+    }
     const { keys } = redis;
     const since = await redis.scripts.listening([keys.listening, keys.ingestors], [nowMs, id, this.#gapMs]);
     if (Number(since) === nowMs) {

@@ -64,7 +64,16 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     dropletLostMs,
     rejected: (reason, detail) => rejected(SUBJECTS.heartbeat, reason, detail),
   });
-  const listening = new Listening({ id: randomUUID(), bus, redis, clock, log, lifecycle, dropletLostMs });
+  const listening = new Listening({
+    id: randomUUID(),
+    bus,
+    redis,
+    clock,
+    log,
+    lifecycle,
+    dropletLostMs,
+    waitedMs: () => heartbeats.waitedMs(),
+  });
   const idle = async () => {
     while (inHand.size > 0) await Promise.all(inHand);
     await heartbeats.idle();
