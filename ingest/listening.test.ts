@@ -16,14 +16,16 @@ class FakeBus {
   isConnected = true;
   flush: () => Promise<void> = async () => undefined;
 
+  publish(subject: string, data: string): void {
+    this.published.push(subject);
+    this.payloads.push(data);
+  }
+
   asBus(): Bus {
     return {
       connected: () => this.isConnected,
       flush: () => this.flush(),
-      publish: (subject: string, data: string) => {
-        this.published.push(subject);
-        this.payloads.push(data);
-      },
+      publish: (subject: string, data: string) => this.publish(subject, data),
       subscribe: (subject: string) => void this.answering.add(subject),
       answers: async (subject: string) => this.answering.has(subject),
     } as unknown as Bus;
@@ -75,10 +77,48 @@ describe('an ingestor', () => {
     const since = of.context.clock.now();
     const a = listening('a');
     await a.start();
-    of.context.clock.advance(GAP);
+    of.context.clock.advance(GAP / 2);
     await a.say();
-    expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
+    expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP / 2}` });
     expect(bus.published).toHaveLength(1);
+  });
+
+  test('that was away for a while asks again, also where that is no gap', async () => {
+    const since = of.context.clock.now();
+    const a = listening('a');
+    await a.start();
+    of.context.clock.advance(GAP / 2 + 1);
+    await a.say();
+    expect(await stored()).toMatchObject({ since: `${since}` });
+    expect(bus.published).toEqual(Array(2).fill('healthmanager.start'));
+  });
+
+  test.each([
+    ['signed off', []],
+    ['was killed', ['killed']],
+  ])('that follows one that %s a moment before asks again, and that is no gap', async (_, left) => {
+    const since = of.context.clock.now();
+    const { client, keys } = of.context.redis;
+    await client.hset(keys.listening, { since, until: since });
+    for (const other of left) await client.zadd(keys.ingestors, since, other);
+    of.context.clock.advance(1);
+    await listening('a').start();
+    await listening('b').start();
+    expect(await stored()).toMatchObject({ since: `${since}` });
+    expect(await ingestors()).toEqual(['a', 'b']);
+    expect(bus.published).toEqual(['healthmanager.start']);
+  });
+
+  test('asks when NATS is there for it, if it was not at first', async () => {
+    const a = listening('a');
+    bus.publish = () => {
+      throw new Error('connection lost');
+    };
+    await a.start();
+    bus.publish = FakeBus.prototype.publish;
+    await a.say();
+    await a.say();
+    expect(bus.published).toEqual(['healthmanager.start']);
   });
 
   test('that joins others asks nobody', async () => {
@@ -141,14 +181,20 @@ describe('an ingestor', () => {
 });
 
 describe('another ingestor that falls silent', () => {
-  test('and does not answer is gone: it lost nothing that the others did not get', async () => {
+  test('and does not answer is gone; one of the others asks for what it may have had in hand', async () => {
+    bus.answering.add('healthmanager.ingestor.killed');
     await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'killed');
-    const a = listening('a');
+    const [a, b] = [listening('a'), listening('b')];
     await a.start();
+    await b.start();
     expect(await ingestors()).toContain('killed');
-    of.context.clock.advance(GAP / 3 + 1);
+    bus.answering.delete('healthmanager.ingestor.killed');
+    of.context.clock.advance(Math.ceil(GAP / 3) + 1);
+    const asked = bus.published.length;
     await a.say();
-    expect(await ingestors()).toEqual(['a']);
+    await b.say();
+    expect(await ingestors()).toEqual(['a', 'b']);
+    expect(bus.published.slice(asked)).toEqual(['healthmanager.start']);
   });
 
   test('and still answers swallows what it is given: it stays', async () => {

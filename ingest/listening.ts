@@ -25,7 +25,11 @@ interface Options {
  * it, and only while what it hears is in Redis soon: one that is so far behind that hosts look silent which it has
  * heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
  * So it counts as a gap, unless NATS says that nobody answers to its name any more: then it was killed, lost
- * nothing that others did not get, and is taken off the list.
+ * no more than what it had in hand, and is taken off the list.
+ *
+ * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed. Its DEA would be
+ * ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be taken for dead
+ * before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a heartbeat.
  */
 export class Listening {
   readonly #options: Options;
@@ -34,6 +38,9 @@ export class Listening {
   #lastTurnMs = performance.now();
   #catchingUp = false;
   #busy = false;
+  #hasSaid = false;
+  /** Something that DEAs said may be lost, and they have not been asked to say it again. */
+  #mayHaveMissed = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -117,21 +124,35 @@ export class Listening {
       return;
     }
     const { keys } = redis;
-    const since = await redis.scripts.listening([keys.listening, keys.ingestors], [nowMs, id, this.#gapMs]);
-    if (Number(since) === nowMs) {
-      log.info({ event: 'listening' }, 'listening after a gap: asking all DEAs for a heartbeat');
-      bus.publish(SUBJECTS.healthmanagerStart, '{}');
-    }
-    await this.#findGone(nowMs);
+    // Who begins asks after everybody: those who listened before may just have been killed.
+    if (await this.#removeGone(this.#hasSaid ? nowMs - this.#gapMs / 3 : '+inf')) this.#mayHaveMissed = true;
+    const [, missed] = await redis.scripts.listening(
+      [keys.listening, keys.ingestors],
+      [nowMs, id, this.#gapMs, this.#gapMs / 2],
+    );
+    this.#hasSaid = true;
+    if (missed === '1') this.#mayHaveMissed = true;
+    if (!this.#mayHaveMissed) return;
+    bus.publish(SUBJECTS.healthmanagerStart, '{}');
+    this.#mayHaveMissed = false;
+    log.info({ event: 'listening' }, 'heartbeats may have been missed: all DEAs are asked for one');
   }
 
-  async #findGone(nowMs: number): Promise<void> {
+  /**
+   * Takes ingestors off the list that had no word since and do not answer.
+   *
+   * @param sinceMs those that are asked had their last word before
+   * @returns whether any was taken off
+   */
+  async #removeGone(sinceMs: number | '+inf'): Promise<boolean> {
     const { bus, redis, id, log } = this.#options;
-    const silent = await redis.client.zrangebyscore(redis.keys.ingestors, '-inf', nowMs - this.#gapMs / 3);
+    const silent = await redis.client.zrangebyscore(redis.keys.ingestors, '-inf', sinceMs);
+    let removed = 0;
     for (const other of silent) {
       if (other === id || (await bus.answers(ingestorSubject(other)))) continue;
-      await redis.client.zrem(redis.keys.ingestors, other);
+      removed += await redis.client.zrem(redis.keys.ingestors, other);
       log.info({ event: 'ingestor_gone', ingestor: other }, 'another ingestor is gone');
     }
+    return removed > 0;
   }
 }

@@ -152,3 +152,24 @@ it(
   },
   LIMIT_MS,
 );
+
+it('a network that is cut right after all ingestors were away makes nothing missing', () => {
+  for (let awayS = 1; awayS <= 12; awayS++) {
+    for (let backS = 0; backS <= 12; backS++) {
+      const seed = SEED + 100 * awayS + backS;
+      const fleet = new Fleet({
+        settings: POLICY,
+        passEveryS: 20,
+        deas: 6,
+        apps: Array<number>(12).fill(3),
+        now: NOW,
+        random: seeded(seed),
+      });
+      fleet.run(100);
+      fleet.kill(['ingest'], awayS);
+      fleet.run(awayS + backS);
+      fleet.cut(45);
+      expect(fleet.faults, `seed ${seed}: away for ${awayS} s, back for ${backS} s`).toEqual([]);
+    }
+  }
+});

@@ -45,11 +45,10 @@ export class Cloud {
   readonly #lost = new Set<string>();
   readonly #away: Surroundings['away'];
   readonly #cut: Surroundings['cut'];
+  readonly #around: Surroundings | undefined;
   /** When the latest `droplet.updated` was heard, and when the latest pass began. */
   #toldMs = 0;
   #passMs = 0;
-  /** Passes are the fleet's. */
-  readonly #isOfFleet: boolean;
   /** Sent or dropped: a queue may bring them once more. */
   #delivered: StartDecision['id'][] = [];
   readonly #orders = new Map<string, StartDecision | StopDecision>();
@@ -75,7 +74,7 @@ export class Cloud {
   ) {
     this.#away = around?.away ?? new Set();
     this.#cut = around?.cut ?? new Set();
-    this.#isOfFleet = around !== undefined;
+    this.#around = around;
     this.#known = record.desired;
     this.record = record;
     this.desired = record.desired as Desired;
@@ -139,7 +138,7 @@ export class Cloud {
         instance.state = 'RUNNING';
     }
     for (const dea of this.deas) {
-      const beats = dea.alive && (this.now - dea.offsetMs) % HEARTBEAT === 0;
+      const beats = dea.alive && (this.#around?.asked || (this.now - dea.offsetMs) % HEARTBEAT === 0);
       if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
       const heard = this.heard.get(dea.name)?.heardMs ?? Number.NEGATIVE_INFINITY;
       if (this.now - heard > DEA_FORGOTTEN * this.settings.dropletLostMs) this.heard.delete(dea.name);
@@ -149,7 +148,7 @@ export class Cloud {
         this.touch();
       }
     }
-    if (!this.#isOfFleet && this.now % (60 * SECOND) === 0) this.pass();
+    if (this.#around === undefined && this.now % (60 * SECOND) === 0) this.pass();
     if (!this.#away.has('nudger'))
       for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.now) this.#deliver(id);
     if (this.#away.has('analyzer')) return;
@@ -393,7 +392,8 @@ export class Cloud {
       return;
     }
     const seen = this.#seen;
-    if (reason === 'missing' && this.#isOfFleet) this.harm.push(...harmOfMissing(seen, message.index));
+    if (reason === 'missing' && this.#around !== undefined)
+      this.harm.push(...harmOfMissing(seen, message.index));
     this.harm.push(...harmOfStart(seen, message.index));
     // A start may fail: no room, a lost message.
     if (this.#random() < 0.9) this.place({ index: message.index });
@@ -404,7 +404,11 @@ export class Cloud {
     if (this.#toldMs > 0 && this.#passMs <= this.#toldMs)
       this.harm.push(`${id} sent before the pass after an update at ${this.now}`);
     const old = this.now - this.#passMs > this.settings.desiredStateLostMs;
-    if (this.#isOfFleet && old && !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason))
+    if (
+      this.#around !== undefined &&
+      old &&
+      !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason)
+    )
       this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.now}`);
   }
 

@@ -14,10 +14,9 @@ import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss } from '../../
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { desired, droplet } from '../../common/policy/testing.ts';
 import { Cloud } from './testing-cloud.ts';
-import { makeDeas, type Surroundings, turn } from './testing-truth.ts';
+import { makeDeas, type Surroundings, type TrueDea, turn } from './testing-truth.ts';
 
 const SECOND = 1000;
-const HEARTBEAT_MS = 10 * SECOND;
 
 export type Process = 'ingest' | 'sync' | 'analyzer' | 'nudger';
 
@@ -57,7 +56,7 @@ export class Fleet {
       massDelete: false,
     };
     const names = Array.from({ length: options.deas }, (_, n) => `dea-${n}`);
-    this.around = { deas: makeDeas(names, random), holds, away: new Set(), cut: new Set() };
+    this.around = { deas: makeDeas(names, random), holds, away: new Set(), asked: false, cut: new Set() };
     this.apps = options.apps.map((instances, n) => {
       const record = droplet({ id: `app-${n}`, firstSeenMs: now, desired: desired({ instances }) });
       return new Cloud(record, [], settings, now, random, this.around);
@@ -71,8 +70,10 @@ export class Fleet {
   step(): void {
     this.now += SECOND;
     const { away } = this.around;
+    this.around.asked = false;
     for (const [process, atMs] of this.#back) {
       if (atMs > this.now) continue;
+      if (process === 'ingest') this.around.asked = true;
       this.#back.delete(process);
       away.delete(process);
       for (const app of this.apps) app.restart(process);
@@ -168,7 +169,7 @@ export class Fleet {
     const { deas, cut, holds } = this.around;
     const alive = deas.filter((dea) => dea.alive);
     const full = new Set(this.#deaFacts().flatMap((dea) => (dea.runsSomething ? [dea.guid] : [])));
-    const counted = alive.filter(({ name }) => full.has(name) && this.#heard(name));
+    const counted = alive.filter((dea) => full.has(dea.name) && this.#wasHeard(dea));
     // A hold that is on may end meanwhile, and so few are no mass.
     const isMass =
       holds.massLossDeas.size === 0 && counted.length >= this.#options.settings.massLoss.minimumDeas;
@@ -179,10 +180,10 @@ export class Fleet {
     cut.clear();
   }
 
-  /** One of which a heartbeat was just missed (a restart of all ingestors) is lost before the others are late. */
-  #heard(name: string): boolean {
-    const heardMs = this.apps[0]?.heard.get(name)?.heardMs ?? 0;
-    return this.now - heardMs <= HEARTBEAT_MS;
+  /** One that was silent by itself before may be lost before the others are late. */
+  #wasHeard({ name, aliveMs }: TrueDea): boolean {
+    const heardMs = this.apps[0]?.heard.get(name)?.heardMs;
+    return heardMs !== undefined && aliveMs <= heardMs;
   }
 
   /** What is not as the controller wants it. */

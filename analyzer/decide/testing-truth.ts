@@ -28,6 +28,8 @@ export interface Surroundings {
   holds: Holds;
   /** Processes of which no copy runs now. */
   away: Set<'ingest' | 'sync' | 'analyzer' | 'nudger'>;
+  /** All DEAs are asked for a heartbeat, whoever began to listen after nobody did. */
+  asked: boolean;
   /** DEAs that a cut network keeps from being heard: so many together that nobody may think them dead. */
   cut: Set<string>;
 }

@@ -6,10 +6,15 @@ const redis = () => of.context.redis;
 
 describe('listening', () => {
   const GAP = 10_000;
-  const say = (nowMs: number, ingestor = 'a') =>
-    redis()
-      .scripts.listening([redis().keys.listening, redis().keys.ingestors], [nowMs, ingestor, GAP])
-      .then(Number);
+  const SILENCE = 3_000;
+  const word = (nowMs: number, ingestor = 'a') =>
+    redis().scripts.listening(
+      [redis().keys.listening, redis().keys.ingestors],
+      [nowMs, ingestor, GAP, SILENCE],
+    );
+  const say = async (nowMs: number, ingestor = 'a') => Number((await word(nowMs, ingestor))[0]);
+  const isMissed = async (nowMs: number, ingestor = 'a') => (await word(nowMs, ingestor))[1] === '1';
+  const signOff = (ingestor: string) => redis().client.zrem(redis().keys.ingestors, ingestor);
   const state = () => redis().client.hgetall(redis().keys.listening);
 
   test('the first word begins it; those that follow in time go on with it', async () => {
@@ -30,7 +35,7 @@ describe('listening', () => {
   test('others bridge a short restart', async () => {
     await say(1000, 'a');
     await say(1000 + GAP, 'b');
-    await redis().client.zrem(redis().keys.ingestors, 'a'); // signed off
+    await signOff('a');
     expect(await say(1500 + GAP, 'a2')).toBe(1000);
   });
 
@@ -39,6 +44,35 @@ describe('listening', () => {
     for (let time = 2000; time <= 12_000; time += 2000) expect(await say(time, 'b')).toBe(1000);
     expect(await say(1001 + GAP, 'a')).toBe(1001 + GAP);
     expect(await say(12_500, 'b')).toBe(1001 + GAP);
+  });
+
+  test('nothing is missed while one listens, however many come and go', async () => {
+    expect(await isMissed(1000)).toBe(true); // nobody did before
+    expect(await isMissed(1000 + SILENCE)).toBe(false);
+    expect(await isMissed(5000, 'b')).toBe(false);
+    await signOff('a');
+    expect(await isMissed(6000, 'c')).toBe(false);
+    expect(await isMissed(6500, 'b')).toBe(false);
+  });
+
+  test('something may be missed when all were restarted, however quickly, and that is no gap', async () => {
+    await say(1000);
+    await signOff('a');
+    expect(await word(1001, 'a2')).toEqual(['1000', '1']);
+    expect(await word(1002, 'b2')).toEqual(['1000', '']);
+  });
+
+  test('something may be missed when none had a word in time', async () => {
+    await say(1000, 'a');
+    await say(1000, 'b');
+    expect(await word(1001 + SILENCE, 'a')).toEqual(['1000', '1']);
+    expect(await word(1001 + SILENCE, 'b')).toEqual(['1000', '']);
+  });
+
+  test('something may be missed in a gap: one was stopped, others were not', async () => {
+    await say(1000, 'a');
+    for (let time = 2000; time <= 11_000; time += 1000) expect(await isMissed(time, 'b')).toBe(false);
+    expect(await isMissed(1001 + GAP, 'a')).toBe(true);
   });
 
   test('a word that comes late does not turn the time back', async () => {

@@ -26,7 +26,7 @@ export interface Scripts {
   commit(keys: string[], args: Argument[]): Promise<number>;
   forget(keys: string[], args: Argument[]): Promise<number>;
   settle(keys: string[], args: Argument[]): Promise<number>;
-  listening(keys: string[], args: Argument[]): Promise<string>;
+  listening(keys: string[], args: Argument[]): Promise<[sinceMs: string, missed: '1' | '']>;
   swapHold(keys: string[], args: Argument[]): Promise<number>;
   time(keys: string[], args: Argument[]): Promise<string>;
   fence(keys: string[], args: Argument[]): Promise<number>;

@@ -235,6 +235,30 @@ describe('mass_loss', () => {
     expect(world.takeAsked()).toContain('start wide/0 (missing)');
   });
 
+  test('it is raised in time also when a heartbeat was missed just before, because nobody listened', async () => {
+    world = await cloud({ deas: 6 });
+    await world.desire('wide', { instances: 6 });
+    for (let index = 0; index < 6; index++) world.dea(`dea-${index + 1}`).run('wide', index);
+    await world.advance(40);
+    const others = [...world.deas.values()].slice(1);
+    const beat = () => {
+      for (const dea of others) dea.beat();
+    };
+    await world.advance(6);
+    beat();
+    await world.advance(3);
+    await world.end('ingest');
+    await world.advance(1.5); // the first one's heartbeat is lost, and the next one will be
+    await world.run('ingest');
+    await world.advance(5);
+    beat();
+    await world.turn();
+    for (const dea of world.deas.values()) dea.alive = false;
+    await world.advance(90);
+    expect(world.logged('hold_on')).toContainEqual(expect.objectContaining({ hold: 'mass_loss' }));
+    expect(world.takeAsked()).toEqual([]);
+  });
+
   test('an operator releases it', async () => {
     await cutOff();
     for (const n of [1, 2, 3, 4]) world.dea(`dea-${n}`).die();
