@@ -99,10 +99,10 @@ export function createRateLimit(log: Logger): RateLimitedLog {
     const now = quiet.get(reason);
     if (now !== undefined) {
       now.suppressed++;
-      now.last = () => log[level]({ ...fields, reason, suppressed: now.suppressed - 1 }, message);
+      now.last = () => log[level]({ reason, ...fields, suppressed: now.suppressed - 1 }, message);
       return;
     }
-    log[level]({ ...fields, reason }, message);
+    log[level]({ reason, ...fields }, message);
     hush(reason);
   };
 
