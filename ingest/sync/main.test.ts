@@ -41,14 +41,22 @@ interface Started {
   requests: string[];
 }
 
-/** @param options `tellsNothing`: who is asked for the credentials never answers */
-async function start({ tellsNothing = false } = {}): Promise<Started> {
+interface StartOptions {
+  /** Who is asked for the credentials never answers. */
+  tellsNothing?: boolean;
+  postponeUpdateMs?: number;
+  firstDelayMs?: number;
+}
+
+async function start(options: StartOptions = {}): Promise<Started> {
+  const { tellsNothing = false, postponeUpdateMs, firstDelayMs = 0.01 } = options;
   const bulkApi = { host: cc.host, batchSize: 3 };
   const settings = {
     slices: 4,
     ccPartition: 'zone-2',
     bulkApi,
     ...(tellsNothing ? { bulkCredentialsTimeoutMs: 2 } : {}),
+    ...(postponeUpdateMs === undefined ? {} : { postponeUpdateMs }),
   };
   const context = await testContext({ redis, nats, clock, settings, lifecycle: new Lifecycle() });
   contexts.push(context);
@@ -60,7 +68,7 @@ async function start({ tellsNothing = false } = {}): Promise<Started> {
   });
   await bus.flush();
   const outcomes: PassOutcome[] = [];
-  const sync = await startSync(context, { firstDelayMs: 0.01, onPass: (outcome) => outcomes.push(outcome) });
+  const sync = await startSync(context, { firstDelayMs, onPass: (outcome) => outcomes.push(outcome) });
   return { context, sync, outcomes, requests };
 }
 
@@ -144,6 +152,14 @@ describe('the sync process', () => {
     await started.sync.check();
     await passes(started, 3);
     expect(started.outcomes[2]).toBe('complete');
+  });
+
+  test('waits between the tries of a page no longer than postpone_update', async () => {
+    cc.faults.status = { code: 500 };
+    const started = await start({ postponeUpdateMs: 5, firstDelayMs: 60_000 });
+    await passes(started, 1);
+    expect(started.outcomes).toEqual(['failed']);
+    expect(cc.pageRequests).toBe(10);
   });
 
   test('many requests are one pass; those that come while it runs are one more', async () => {
