@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { bulkCredentialsSubject, HEADERS, SUBJECTS } from './subjects.ts';
+import { bulkCredentialsSubject, HEADERS, QUEUE_GROUPS, SUBJECTS } from './subjects.ts';
 
 // Spelled out: everything else speaks of them by name, and would go on among itself under any spelling.
 test('the subjects are those of the contract with DEAs and controllers', () => {
@@ -22,4 +22,8 @@ test('the subjects are those of the contract with DEAs and controllers', () => {
 
 test('so are the headers', () => {
   expect(HEADERS).toEqual({ messageId: 'Nats-Msg-Id', reason: 'hm-reason', decision: 'hm-decision' });
+});
+
+test('the queue groups stay: copies of another release share the messages too', () => {
+  expect(QUEUE_GROUPS).toEqual({ ingest: 'hm-ingest', reporter: 'hm-reporter' });
 });

@@ -1,11 +1,20 @@
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { packageRoot } from '../common/root.ts';
+import { PROCESS_NAMES } from './launcher/child.ts';
 import { isAlive } from './launcher/testing.ts';
 
 const HM = join(packageRoot, 'deploy', 'hm');
@@ -61,9 +70,20 @@ test('exit codes reach the caller', async () => {
     stderr: `${dir}/health_manager.yml: no such file\n`,
   });
   // A single process has no private Redis.
-  const without = await run(HM, ['ingest', '--config', config()]);
-  expect(without.code).toBe(78);
-  expect(without.stderr).toMatch(/^\S*health_manager.yml: redis: expected redis.url, /);
+  for (const name of PROCESS_NAMES) {
+    const without = await run(HM, [name, '--config', config()]);
+    expect([name, without.code]).toEqual([name, 78]);
+    expect(without.stderr).toMatch(/^\S*health_manager.yml: redis: expected redis.url, /);
+  }
+});
+
+test('a program that is not to be had: exit code 69, and what to do', async () => {
+  const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
+  const { code, stderr } = await run(process.execPath, [main, 'start', '--config', config()], {
+    env: { PATH: dir },
+  });
+  expect(code).toBe(69);
+  expect(stderr).toMatch(/^hm: redis-server: /);
 });
 
 test('all five processes start on servers of their own, serve, and stop on Ctrl-C', {
@@ -76,18 +96,27 @@ test('all five processes start on servers of their own, serve, and stop on Ctrl-
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
+  const pidFile = join(dir, 'hm.pid');
+  let pidOf: string | undefined;
   const pids: number[] = [];
   const problems: unknown[] = [];
   for await (const text of createInterface({ input: child.stdout })) {
     const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
     if (line.event === 'started') pids.push(line.pid);
     if (PROBLEMS.has(line.event ?? '')) problems.push(line);
-    if (line.event === 'ready' && line.process === 'start') child.kill('SIGINT');
+    if (line.event === 'ready' && line.process === 'start') {
+      pidOf = readFileSync(pidFile, 'utf8');
+      child.kill('SIGINT');
+    }
   }
   expect(await exited).toEqual([0, null]);
   expect(problems).toEqual([]);
   expect(pids.length).toBe(7);
   expect(pids.filter(isAlive)).toEqual([]);
+  // Of the launcher, which is the one to tell to stop; not of a process below it.
+  expect(pidOf).toBe(`${child.pid}\n`);
+  expect(existsSync(pidFile)).toBe(false);
+  expect(existsSync(join(dir, '.hm', 'redis'))).toBe(true);
 });
 
 test('set-up that has nothing to do is silent and takes under a second', async () => {

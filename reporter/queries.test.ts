@@ -302,15 +302,27 @@ describe('no reply', () => {
   });
 });
 
-test('queries are counted for the whole deployment', async () => {
+test('queries are counted by kind for the whole deployment', async () => {
   const { reporter, context } = bench;
   const { client, keys } = context.redis;
-  await reporter.counters.flush();
-  const before = Number(await client.hget(keys.counters, 'healthmanager_status_msgs_received'));
+  const counts = async () => {
+    await reporter.counters.flush();
+    const kinds = ['status', 'health_request', 'droplet_request'];
+    const values = await client.hmget(
+      keys.counters,
+      ...kinds.map((kind) => `healthmanager_${kind}_msgs_received`),
+    );
+    return values.map(Number);
+  };
+  const before = await counts();
   await ask(bench, STATUS, '{');
   await ask(bench, STATUS, { droplet: 'app', state: 'CRASHED' });
-  await reporter.counters.flush();
-  expect(Number(await client.hget(keys.counters, 'healthmanager_status_msgs_received'))).toBe(before + 2);
+  await ask(bench, STATUS, { droplet: 'app', state: 'CRASHED' });
+  await ask(bench, HEALTH, { droplets: [{ droplet: 'app', version: 'v1' }] });
+  await ask(bench, DROPLET, { droplets: [{ droplet: 'app' }] });
+  await ask(bench, DROPLET, { droplets: [{ droplet: 'nobody' }] });
+  const after = await counts();
+  expect(after.map((count, at) => count - (before[at] ?? 0))).toEqual([3, 1, 2]);
 });
 
 test('a query changes nothing', async () => {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { PROCESS_NAMES } from '../launcher/child.ts';
 import { main } from './program.ts';
 
 let dir: string;
@@ -43,6 +44,21 @@ test.each([
   expect(stdout).toBe('');
 });
 
+test.each([
+  ...PROCESS_NAMES.map((name) => [name]),
+  ['start'],
+  ['demo'],
+  ['check'],
+  ['droplet', 'app'],
+  ['explain', 'app'],
+  ['dump'],
+  ['release', 'mass_loss'],
+])('wrong usage of any command: exit code 64: %s', async (...argv) => {
+  expect(await main([...argv, '--nonsense'])).toBe(64);
+  expect(stderr).toContain('--nonsense');
+  expect(stdout).toBe('');
+});
+
 test('help and version are no errors', async () => {
   expect(await main(['--version'])).toBe(0);
   expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
@@ -60,9 +76,17 @@ test('help and version are no errors', async () => {
 test('a wrong configuration: exit code 78 and its lines, nothing else', async () => {
   const file = join(dir, 'health_manager.yml');
   writeFileSync(file, 'intervals:\n  droplet_lost: soon\n  droplet_gc: -1\n');
-  for (const command of ['start', 'check']) {
+  const commands = [
+    ['start'],
+    ['check'],
+    ['droplet', 'a'],
+    ['explain', 'a'],
+    ['dump'],
+    ['release', 'mass_loss'],
+  ];
+  for (const argv of commands) {
     stderr = '';
-    expect(await main([command, '--config', file])).toBe(78);
+    expect([argv, await main([...argv, '--config', file])]).toEqual([argv, 78]);
     expect(stderr.split('\n')).toEqual([
       'health_manager.yml: intervals.droplet_lost: expected a number of seconds > 0, got "soon"',
       'health_manager.yml: intervals.droplet_gc: expected a number of seconds > 0, got -1',
