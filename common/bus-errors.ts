@@ -1,4 +1,6 @@
 /** What can go wrong with NATS, in words and kinds. */
+import { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { ErrorCode, type NatsConnection, NatsError } from 'nats';
 
 /** NATS could not do what was asked of it. */
@@ -48,4 +50,17 @@ export function busError(subject: string, cause: unknown): BusError {
     code === ErrorCode.ConnectionClosed ||
     code === ErrorCode.ConnectionDraining;
   return new BusError(away ? 'disconnected' : 'other', `${subject}: ${wordsOf(cause)}`, { cause });
+}
+
+/**
+ * Ends a connection in such a way that the system does not go on trying to deliver what waits in it. The client has no
+ * function for that: its own ones send what waits first.
+ */
+export function abandon(connection: NatsConnection): void {
+  const { protocol } = connection as { protocol?: { transport?: { socket?: unknown } } };
+  const socket = protocol?.transport?.socket;
+  if (!(socket instanceof Socket)) return;
+  // A socket with TLS cannot be reset; it is closed with what it has in hand.
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }

@@ -19,7 +19,7 @@ import {
   type Subscription,
 } from 'nats';
 import type { Registry } from 'prom-client';
-import { BusError, busError, kindOf, lastWords, wordsOf } from './bus-errors.ts';
+import { abandon, BusError, busError, kindOf, lastWords, wordsOf } from './bus-errors.ts';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from './log.ts';
@@ -48,6 +48,8 @@ export interface Bus {
   answers(subject: string): Promise<boolean>;
   /** A round trip to the server: all that was published before has arrived. @throws BusError */
   flush(): Promise<void>;
+  /** Gives the connection up with all that still waits in it, so that it does not arrive late; a new one is made. */
+  abandon(): void;
   onLost(fn: () => void): void;
   onRestored(fn: () => void): void;
   /** Lets handlers finish what has come, sends what is to be sent, and closes. */
@@ -234,6 +236,10 @@ class NatsBus implements Bus {
     } catch (cause) {
       throw busError('flush', cause);
     }
+  }
+
+  abandon(): void {
+    abandon(this.connection);
   }
 
   onLost(fn: () => void): void {

@@ -94,6 +94,7 @@ const DROP_WORDS: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, strin
   gone: 'the instance does not run any more',
   not_surplus: 'the instance is not surplus any more',
   refused: 'the controller would refuse it as things are',
+  late: 'its process stood still just before sending it',
 };
 
 /** Why a decision was taken back or not sent. */

@@ -21,6 +21,8 @@ class FakeBus {
   readonly published: { subject: string; data: unknown; headers: Headers | undefined }[] = [];
   isConnected = true;
   flushFails = false;
+  flushHangs = false;
+  abandoned = 0;
   #restored: (() => void)[] = [];
 
   asBus(): Bus {
@@ -30,8 +32,22 @@ class FakeBus {
       publish: (subject: string, data: string, headers?: Headers) => {
         this.published.push({ subject, data: JSON.parse(data), headers });
       },
-      flush: () => (this.flushFails ? Promise.reject(new Error('connection lost')) : Promise.resolve()),
+      flush: () => this.#flush(),
+      abandon: () => {
+        this.abandoned++;
+        this.#abandon();
+      },
     } as unknown as Bus;
+  }
+
+  #abandon: () => void = () => undefined;
+
+  #flush(): Promise<void> {
+    if (this.flushFails) return Promise.reject(new Error('connection lost'));
+    if (!this.flushHangs) return Promise.resolve();
+    return new Promise((_, reject) => {
+      this.#abandon = () => reject(new Error('connection lost'));
+    });
   }
 
   restore(): void {
@@ -81,7 +97,11 @@ async function put(fields: Record<string, string> = {}): Promise<void> {
   });
 }
 
-const leave = (delivery = startDelivery(START, of.context.settings.policy), dryRun = false) => {
+const leave = (
+  delivery = startDelivery(START, of.context.settings.policy),
+  dryRun = false,
+  other: Partial<Parameters<typeof deliver>[1]> = {},
+) => {
   const { redis, clock, log, settings } = of.context;
   const options = {
     redis,
@@ -93,6 +113,7 @@ const leave = (delivery = startDelivery(START, of.context.settings.policy), dryR
     policy: settings.policy,
     dryRun,
     gate,
+    ...other,
   };
   return deliver(delivery, options);
 };
@@ -264,6 +285,43 @@ describe('a start', () => {
     expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'not_settled', id: 's1' }));
   });
 
+  test('does not leave from a process that stood still since the check: it is taken back, and looked at again', async () => {
+    await put();
+    const { redis, clock, settings } = of.context;
+    let nowMs = 0;
+    const settle = async (...call: Parameters<typeof redis.scripts.settle>) => {
+      const settled = await redis.scripts.settle(...call);
+      if (nowMs === 0) clock.advance(settings.policy.dropletLostMs / 3 + 1);
+      nowMs = clock.now();
+      return settled;
+    };
+    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settle } } });
+    expect(bus.published).toEqual([]);
+    expect((await record()).outcomes.get('s1')).toMatchObject({
+      outcome: 'dropped',
+      atMs: nowMs,
+      why: 'late',
+    });
+    expect(await logged()).toMatchObject([{ kind: 'sent' }, { kind: 'dropped', id: 's1', why: 'late' }]);
+    expect(await dueMs()).toBe(nowMs);
+    expect(await count('decisions_dropped', { kind: SUBJECTS.start, why: 'late' })).toBe(1);
+    expect(await count('messages_sent', {})).toBe(0);
+  });
+
+  test('of a process that stood still so long that its decision is over is left alone', async () => {
+    await put();
+    const { redis, clock, settings } = of.context;
+    const settle = async (...call: Parameters<typeof redis.scripts.settle>) => {
+      const settled = await redis.scripts.settle(...call);
+      clock.advance(2 * settings.policy.dropletLostMs);
+      await redis.client.hdel(redis.keys.droplet(DROPLET), 'outcome:s1', 'slot:0');
+      return settled;
+    };
+    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settle } } });
+    expect(bus.published).toEqual([]);
+    expect((await record()).outcomes.size).toBe(0);
+  });
+
   test('with dry_run is settled and logged, and not published', async () => {
     await put();
     await leave(undefined, true);
@@ -338,5 +396,15 @@ describe('NATS', () => {
     bus.flushFails = false;
     await leave();
     expect(bus.published).toHaveLength(1);
+  });
+
+  test('that does not take it in time: the connection is given up with what waits in it, so that it cannot arrive late', async () => {
+    await put();
+    bus.flushHangs = true;
+    const policy = { ...of.context.settings.policy, dropletLostMs: 90 };
+    await leave(startDelivery(START, policy), false, { policy });
+    expect(bus.abandoned).toBe(1);
+    expect(await count('messages_unconfirmed', { kind: SUBJECTS.start })).toBe(1);
+    expect(await count('messages_sent', {})).toBe(0);
   });
 });

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../common/bus.ts';
 import type { Clock } from '../common/clock.ts';
 import type { FleetCounters } from '../common/counters.ts';
@@ -50,12 +51,19 @@ const AFTER_STOP_MS = 100;
 const TRIES = 20;
 
 /**
+ * What was checked must leave within this (ms), and arrive within this of its leaving; after `droplet_lost` another start may
+ * be sent for the slot, and an old one that comes after that would start a second instance.
+ */
+const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLostMs / 3;
+
+/**
  * Sends a decided start or stop, if it is still right.
  *
  * Read, check, settle, publish. Settling succeeds only on the record that was checked (its revision), and for
  * one nudger only; then the message goes out and is flushed. So nothing is ever sent twice for one decision,
  * and nothing that the record at that moment speaks against. Should this process die between settling and
- * publishing, the message is lost, and asked for again after `droplet_lost`.
+ * publishing, the message is lost, and asked for again after `droplet_lost`. Should it be stopped there for a while, the
+ * message is not sent any more; and one that NATS does not take in time is given up with its connection.
  *
  * @returns ms to wait if it is not due yet
  */
@@ -89,6 +97,10 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
     if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
     if ('drop' in checked) {
       metrics.dropped.inc({ kind, why: checked.drop });
+      return undefined;
+    }
+    if (clock.now() - nowMs > leavesWithinMs(policy)) {
+      await takeBack(delivery, options);
       return undefined;
     }
     metrics.waitedSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
@@ -143,12 +155,28 @@ async function settle(
   return settled === 1;
 }
 
+/** It was settled as sent and is not: so that it is decided anew at once, unless that has happened already. */
+async function takeBack(delivery: Delivery, options: Options): Promise<void> {
+  const { redis, clock, metrics, log } = options;
+  metrics.dropped.inc({ kind: delivery.subject, why: 'late' });
+  log.warn(
+    { event: 'late', subject: delivery.subject, id: delivery.id },
+    'this process stood still just before a message left: it is not sent',
+  );
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const [droplet] = await readDroplets(redis, [delivery.droplet]);
+    if (droplet instanceof Error) throw droplet;
+    if (droplet?.outcomes.get(delivery.id)?.outcome !== 'sent') return;
+    if (await settle(delivery, { drop: 'late' }, droplet, clock.now(), options)) return;
+  }
+}
+
 async function publish(
   delivery: Delivery,
   checked: Extract<Checked, { send: unknown }>,
   options: Options,
 ): Promise<void> {
-  const { bus, metrics, counters, log, dryRun } = options;
+  const { bus, metrics, counters, log, dryRun, policy } = options;
   const { id, subject } = delivery;
   const { reason } = checked;
   if (dryRun) {
@@ -161,7 +189,7 @@ async function publish(
       [HEADERS.decision]: id,
       [HEADERS.reason]: reason,
     });
-    await bus.flush();
+    await flushed(bus, leavesWithinMs(policy));
     metrics.sent.inc({ kind: subject, reason });
     counters.increment(
       subject === SUBJECTS.start ? 'health_start_messages_sent' : 'health_stop_messages_sent',
@@ -173,5 +201,19 @@ async function publish(
       { event: 'unconfirmed', subject, id, err: error },
       'NATS was lost while this was sent; it may have arrived',
     );
+  }
+}
+
+/** Resolves when NATS has taken what was published. @throws BusError also when it does not in time */
+async function flushed(bus: Bus, withinMs: number): Promise<void> {
+  const timer = new AbortController();
+  const late = delay(withinMs, true, { signal: timer.signal }).catch(() => false);
+  const arrived = bus.flush();
+  const giveUp = late.then((isLate) => isLate && bus.abandon());
+  try {
+    await arrived;
+  } finally {
+    timer.abort();
+    await giveUp;
   }
 }

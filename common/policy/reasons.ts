@@ -51,6 +51,8 @@ export type DropReason =
   | 'not_surplus'
   /** The controller's own check would refuse it. */
   | 'refused'
+  /** It could not leave at once after its second look: what it found may have changed since. */
+  | 'late'
   | `held:${HoldName}`;
 
 /** Places within one priority of the queue. */

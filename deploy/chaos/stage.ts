@@ -1,4 +1,5 @@
 import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -82,12 +83,8 @@ export async function setStage(): Promise<Stage> {
 async function set(lifecycle: Lifecycle): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-chaos-'));
   const redisDir = join(dir, 'redis');
-  const redis = await kept(lifecycle, 'redis-server', (port) =>
-    startRedisServer({ dir: redisDir, ...(port && { port }) }),
-  );
-  const nats = await kept(lifecycle, 'nats-server', (port) =>
-    startNatsServer({ dir, ...(port && { port }) }),
-  );
+  const redis = await kept(lifecycle, 'redis-server', (port) => startRedisServer({ dir: redisDir, port }));
+  const nats = await kept(lifecycle, 'nats-server', (port) => startNatsServer({ dir, port }));
   const bus = lifecycle.own(
     'nats connection',
     await connect({
@@ -158,31 +155,71 @@ export function sweep(dir: string): void {
   rmSync(dir, { recursive: true, force: true });
 }
 
+/**
+ * A port that no outgoing connection is given: a server that is away for a while must find its port free when it is back.
+ * (Systems give out ports from 32768 or 49152 on.)
+ */
+async function lastingPort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => resolve(true));
+  });
+  if (free) await new Promise((resolve) => server.close(resolve));
+  return free;
+}
+
 async function kept(
   lifecycle: Lifecycle,
   name: string,
-  start: (port?: number) => Promise<Server>,
+  start: (port: number) => Promise<Server>,
 ): Promise<KeptServer> {
-  let server: Server | undefined = await start();
-  const { port, url } = server;
-  lifecycle.onStop(name, async () => {
-    if (server === undefined) return;
-    process.kill(server.pid, 'SIGCONT');
-    await server.stop();
-  });
+  const port = await lastingPort();
+  let server: Server | undefined;
+  let starting: Promise<void> | undefined;
+  const again = () => {
+    starting ??= start(port).then(
+      (started) => {
+        server = started;
+      },
+      (error: unknown) => {
+        starting = undefined;
+        throw error;
+      },
+    );
+    return starting;
+  };
+  const gone = async (end: (running: Server) => Promise<unknown>) => {
+    await starting;
+    const ending = server;
+    starting = undefined;
+    server = undefined;
+    if (ending !== undefined) await end(ending);
+  };
+  await again();
+  lifecycle.onStop(name, () =>
+    gone((running) => {
+      process.kill(running.pid, 'SIGCONT');
+      return running.stop();
+    }),
+  );
   return {
-    ...{ port, url },
+    port,
+    url: (server as unknown as Server).url,
     pid: () => server?.pid,
-    async kill() {
-      const dying = server;
-      server = undefined;
-      if (dying === undefined) return;
-      process.kill(dying.pid, 'SIGKILL');
-      await dying.exited;
-    },
-    async again() {
-      server ??= await start(port);
-    },
+    kill: () =>
+      gone((running) => {
+        process.kill(running.pid, 'SIGKILL');
+        return running.exited;
+      }),
+    again,
   };
 }
 
