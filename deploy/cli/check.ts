@@ -9,6 +9,7 @@ import type { Settings } from '../../common/settings.ts';
 import { tryBulkApi } from './check-bulk.ts';
 import { tryRedis } from './check-redis.ts';
 import type { ConfigOption } from './options.ts';
+import { Progress } from './progress.ts';
 import type { Tried } from './tried.ts';
 
 /** What does not answer within this is away. */
@@ -25,13 +26,17 @@ export async function check(options: ConfigOption): Promise<number> {
   print('ok', `configuration: ${file}`);
   const lifecycle = new Lifecycle();
   try {
-    const nats = await tryNats(settings, lifecycle);
-    const results = [
-      report('NATS', nats.tried),
-      report('Redis', await tryRedis(settings, ANSWER_MS)),
-      report('bulk API', nats.bus ? await tryBulkApi(settings, nats.bus) : WITHOUT_NATS),
-    ];
-    return results.every((well) => well) ? 0 : 1;
+    const progress = new Progress();
+    const trying = async <T>(what: string, share: number, tried: Promise<T>): Promise<T> => {
+      progress.show(`trying ${what}`, share);
+      return tried.finally(() => progress.clear());
+    };
+    const nats = await trying('NATS', 0, tryNats(settings, lifecycle));
+    const natsWell = report('NATS', nats.tried);
+    const redisWell = report('Redis', await trying('Redis', 1 / 3, tryRedis(settings, ANSWER_MS)));
+    const bulk = nats.bus ? tryBulkApi(settings, nats.bus) : Promise.resolve(WITHOUT_NATS);
+    const bulkWell = report('bulk API', await trying('the bulk API', 2 / 3, bulk));
+    return natsWell && redisWell && bulkWell ? 0 : 1;
   } finally {
     await lifecycle.stop();
   }

@@ -7,7 +7,9 @@ import { readDeas, readDroplets, readIds } from '../../common/state.ts';
 import { dropletJson } from '../../reporter/droplet-json.ts';
 import type { ConfigOption } from './options.ts';
 import { note, Output, painter } from './output.ts';
+import { Progress } from './progress.ts';
 import { type Query, withRedis } from './query.ts';
+import { troubleOf } from './trouble.ts';
 
 export interface DumpOptions extends ConfigOption {
   json?: boolean;
@@ -21,8 +23,11 @@ export function dump(options: DumpOptions): Promise<number> {
   return withRedis(options, async (query) => {
     const lineOf = options.json ? jsonLine : await textLine(query);
     const output = new Output();
+    // Who sees the lines pass by needs no other sign of life.
+    const progress = process.stdout.isTTY ? undefined : new Progress();
     let unreadable = 0;
-    for await (const ids of batches(query)) {
+    let droplets = 0;
+    for await (const { ids, share } of batches(query)) {
       const { views, failed } = await viewsOf(query, ids);
       const lines = [
         ...views.map(lineOf),
@@ -30,19 +35,27 @@ export function dump(options: DumpOptions): Promise<number> {
           ? failed.map(([id, error]) => JSON.stringify({ droplet: id, error: error.message }))
           : []),
       ];
+      if (failed.length > 0) progress?.clear();
       for (const [id, error] of failed) note(`droplet ${id}: ${error.message}`);
       unreadable += failed.length;
-      if (lines.length > 0 && !(await output.write(`${lines.join('\n')}\n`))) return 0;
+      if (lines.length > 0 && !(await output.write(`${lines.join('\n')}\n`))) {
+        progress?.clear();
+        return 0;
+      }
+      droplets += ids.length;
+      progress?.show(`${droplets} droplets`, share);
     }
+    progress?.clear();
     return unreadable === 0 ? 0 : 1;
   });
 }
 
-/** All droplets' ids, slice by slice. */
-async function* batches({ redis }: Query): AsyncGenerator<string[]> {
+/** All droplets' ids, slice by slice, and which share of the slices is read with them. */
+async function* batches({ redis }: Query): AsyncGenerator<{ ids: string[]; share: number }> {
   for (let slice = 0; slice < redis.keys.slices; slice++) {
     const ids = await readIds(redis, slice);
-    for (let at = 0; at < ids.length; at += AT_ONCE) yield ids.slice(at, at + AT_ONCE);
+    for (let at = 0; at < ids.length; at += AT_ONCE)
+      yield { ids: ids.slice(at, at + AT_ONCE), share: (slice + 1) / redis.keys.slices };
   }
 }
 
@@ -75,21 +88,14 @@ async function textLine({ redis, settings, now }: Query): Promise<(view: Droplet
   const holds = await readHolds(redis, { now: () => nowMs }, settings.policy);
   const paint = painter();
   return (view) => {
-    const { wanted, running, slots, others } = presentOf(view, holds, times);
+    const present = presentOf(view, holds, times);
+    const { wanted, running } = present;
     const { id, desired, goneMs } = view.droplet;
     const what = goneMs !== undefined ? 'not listed any more' : (desired?.state ?? 'never listed');
     const isStaged = desired === undefined || goneMs !== undefined || desired.packageState === 'STAGED';
     const parts = [
       `${what}${isStaged ? '' : `, package ${desired.packageState}`}${wanted > 0 ? `, ${running} of ${wanted} run` : ''}`,
-      ...slots
-        .filter(({ tone }) => tone !== 'good')
-        .map(
-          ({ index, state, text, tone }) =>
-            `index ${index} ${paint(tone, state)}${text === '' ? '' : `, ${text}`}`,
-        ),
-      ...others
-        .filter(({ tone }) => tone !== 'plain')
-        .map(({ instance, text }) => `index ${instance.index} on ${instance.dea} besides, ${text}`),
+      ...troubleOf(present, paint),
     ];
     return `${id}: ${parts.join('; ')}`;
   };

@@ -69,9 +69,14 @@ const COLOURS: Readonly<Record<Tone | 'dim' | 'bold', Parameters<typeof styleTex
   bold: 'bold',
 };
 
+/** Only a terminal that wants them gets colours. */
+export function usesColours(): boolean {
+  return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+}
+
 /** Paints on a terminal that wants it; elsewhere text stays text. */
 export function painter(): (tone: keyof typeof COLOURS, text: string) => string {
-  const colours = process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  const colours = usesColours();
   return (tone, text) => {
     const colour = COLOURS[tone];
     return !colours || colour === undefined || text === '' ? text : styleText(colour, text);

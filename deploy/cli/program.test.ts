@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { PROCESS_NAMES } from '../launcher/child.ts';
-import { main } from './program.ts';
+import { createProgram, main } from './program.ts';
 
 let dir: string;
 let stdout = '';
@@ -71,6 +71,18 @@ test('help and version are no errors', async () => {
   expect(await main(['help', 'ingest'])).toBe(0);
   expect(stdout).toContain('--http-port');
   expect(stderr).toBe('');
+});
+
+test('the help of every command has examples and the exit codes', async () => {
+  for (const command of createProgram(() => async () => undefined).commands) {
+    const name = command.name();
+    // The demo has a help of its own.
+    if (name === 'demo') continue;
+    stdout = '';
+    expect(await main([name, '--help'])).toBe(0);
+    expect(stdout, name).toMatch(/^Examples:\n {2}.*\bhm /m);
+    expect(stdout, name).toMatch(/^Exit codes: 0 done, 1 .* 64 .*\n.* 69 .* 78 /m);
+  }
 });
 
 test('a wrong configuration: exit code 78 and its lines, nothing else', async () => {

@@ -7,7 +7,7 @@ import { runCheck } from './check.ts';
 import { DEMO_LOGIN } from './config.ts';
 import { differences } from './fleet.ts';
 import { demoDir } from './places.ts';
-import { openScreen } from './screen.ts';
+import { openDemoScreen } from './screen.ts';
 import { type Stage, setStage, tailOf } from './stage.ts';
 import { type Line, tellStory } from './story.ts';
 
@@ -100,7 +100,7 @@ async function perform(stage: Stage, lifecycle: Lifecycle, plain: boolean): Prom
   });
   if (screen) {
     const { cloud, appsFile } = stage;
-    const close = openScreen(process.stdout, () => ({
+    const close = openDemoScreen(process.stdout, () => ({
       ...{ apps: cloud.apps(), agents: cloud.agents(), story, appsFile, places, nowMs: performance.now() },
     }));
     lifecycle.onStop('screen', close);

@@ -1,4 +1,19 @@
 import type { WriteStream } from 'node:tty';
+import {
+  BOLD,
+  blank,
+  CYAN,
+  columnsOf,
+  DIM,
+  fitted,
+  GREEN,
+  openScreen,
+  type Piece,
+  paint,
+  RED,
+  type Size,
+  YELLOW,
+} from '../terminal/screen.ts';
 import type { App } from './apps.ts';
 import type { AgentView } from './cloud.ts';
 import { runningOf } from './fleet.ts';
@@ -15,21 +30,10 @@ export interface Scene {
   nowMs: number;
 }
 
-const BOLD = '1';
-const DIM = '2';
-const RED = '31';
-const GREEN = '32';
-const YELLOW = '33';
-const CYAN = '36';
 const COLOURS = { decision: CYAN, trouble: RED, effect: GREEN } as const;
 
-/** A line in pieces: its visible text is measured without the colours. */
-type Piece = string | { text: string; colour: string };
-
-const paint = (colour: string, text: string): Piece => ({ text, colour });
-
 /** The screen's lines for a terminal of this size: never longer, never more. */
-export function render(scene: Scene, { columns, rows }: { columns: number; rows: number }): string[] {
+export function render(scene: Scene, { columns, rows }: Size): string[] {
   const top: Piece[][] = [
     [paint(BOLD, 'The health manager keeps a small cloud as it should be.'), '  Ctrl-C ends it all.'],
     ...scene.places.map((place) => [paint(DIM, place)]),
@@ -57,7 +61,7 @@ export function render(scene: Scene, { columns, rows }: { columns: number; rows:
   const room = Math.max(1, rows - top.length - hints.length - 1);
   const story = scene.story.slice(-room).map(storyLine);
   const lines = [...top, [paint(BOLD, 'WHAT HAPPENS')], ...story, ...blank(room - story.length), ...hints];
-  return lines.slice(0, rows).map((pieces) => fitted(pieces, columns - 1)); // the last column would wrap
+  return fitted(lines, { columns, rows });
 }
 
 function appLine(app: App, agents: readonly AgentView[]): Piece[] {
@@ -103,55 +107,13 @@ function hintLines({ apps, agents, appsFile }: Scene): Piece[][] {
   ];
 }
 
-function blank(count: number): Piece[][] {
-  return Array.from({ length: Math.max(0, count) }, () => []);
-}
-
-/** Each value padded to its width and one blank. */
-function columnsOf(...cells: [value: string | number, width: number][]): string {
-  return cells
-    .map(([value, width]) => (width === 0 ? String(value) : `${String(value).padEnd(width)} `))
-    .join('');
-}
-
-function fitted(pieces: Piece[], columns: number): string {
-  let left = columns;
-  let line = '';
-  for (const piece of pieces) {
-    const { text, colour } = typeof piece === 'string' ? { text: piece, colour: '' } : piece;
-    // Control characters of a name must not reach the terminal.
-    const shown = text.replace(/\p{Cc}/gu, ' ').slice(0, left);
-    left -= shown.length;
-    line += colour === '' ? shown : `\x1b[${colour}m${shown}\x1b[0m`;
-  }
-  return line;
-}
-
-const ENTER = '\x1b[?1049h\x1b[?25l';
-const LEAVE = '\x1b[?25h\x1b[?1049l';
 const REDRAW_MS = 500;
 
 /**
- * Shows the scene in place until it is closed, on the terminal's alternate screen.
+ * Shows the scene in place until it is closed.
  *
  * @returns gives the terminal back as it was
  */
-export function openScreen(terminal: WriteStream, scene: () => Scene): () => void {
-  const draw = () => {
-    const lines = render(scene(), terminal);
-    terminal.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
-  };
-  const close = () => {
-    clearInterval(timer);
-    terminal.off('resize', draw);
-    process.off('exit', close);
-    terminal.write(LEAVE);
-  };
-  terminal.write(ENTER);
-  const timer = setInterval(draw, REDRAW_MS);
-  terminal.on('resize', draw);
-  // Also after an error that nobody caught: the terminal must stay usable.
-  process.on('exit', close);
-  draw();
-  return close;
+export function openDemoScreen(terminal: WriteStream, scene: () => Scene): () => void {
+  return openScreen(terminal, (size) => render(scene(), size), REDRAW_MS).close;
 }

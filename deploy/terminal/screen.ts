@@ -1,0 +1,86 @@
+/** A live screen in a terminal: lines in pieces with colours, drawn in place on the alternate screen. */
+import type { WriteStream } from 'node:tty';
+
+export const BOLD = '1';
+export const DIM = '2';
+export const RED = '31';
+export const GREEN = '32';
+export const YELLOW = '33';
+export const CYAN = '36';
+
+/** A line in pieces: its visible text is measured without the colours. */
+export type Piece = string | { text: string; colour: string };
+
+export interface Size {
+  columns: number;
+  rows: number;
+}
+
+export const paint = (colour: string, text: string): Piece => ({ text, colour });
+
+/** Each value padded to its width and one blank. */
+export function columnsOf(...cells: [value: string | number, width: number][]): string {
+  return cells
+    .map(([value, width]) => (width === 0 ? String(value) : `${String(value).padEnd(width)} `))
+    .join('');
+}
+
+export function blank(count: number): Piece[][] {
+  return Array.from({ length: Math.max(0, count) }, () => []);
+}
+
+/** As many of the lines as the terminal has rows, none wider than it. */
+export function fitted(lines: readonly Piece[][], { columns, rows }: Size, colours = true): string[] {
+  return lines.slice(0, rows).map((pieces) => fittedLine(pieces, columns - 1, colours)); // the last column would wrap
+}
+
+function fittedLine(pieces: readonly Piece[], columns: number, colours: boolean): string {
+  let left = columns;
+  let line = '';
+  for (const piece of pieces) {
+    const { text, colour } = typeof piece === 'string' ? { text: piece, colour: '' } : piece;
+    // Control characters of a name must not reach the terminal.
+    const shown = text.replace(/\p{Cc}/gu, ' ').slice(0, left);
+    left -= shown.length;
+    line += colour === '' || !colours ? shown : `\x1b[${colour}m${shown}\x1b[0m`;
+  }
+  return line;
+}
+
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+
+export interface Screen {
+  draw(): void;
+  /** Gives the terminal back as it was. */
+  close(): void;
+}
+
+/**
+ * Shows lines in place until it is closed, on the terminal's alternate screen.
+ *
+ * @param everyMs how often it is drawn by itself; not given: only by `draw()`, and when the size changes
+ */
+export function openScreen(
+  terminal: WriteStream,
+  render: (size: Size) => string[],
+  everyMs?: number,
+): Screen {
+  const draw = () => {
+    const lines = render(terminal);
+    terminal.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
+  };
+  const close = () => {
+    clearInterval(timer);
+    terminal.off('resize', draw);
+    process.off('exit', close);
+    terminal.write(LEAVE);
+  };
+  terminal.write(ENTER);
+  const timer = everyMs === undefined ? undefined : setInterval(draw, everyMs);
+  terminal.on('resize', draw);
+  // Also after an error that nobody caught: the terminal must stay usable.
+  process.on('exit', close);
+  draw();
+  return { draw, close };
+}
