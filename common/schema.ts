@@ -339,36 +339,43 @@ export const SCHEMA: readonly SchemaEntry[] = [
   },
 ];
 
-/** Field names of a droplet's hash. Those that end in a colon are followed by what they are of. */
+/** Field names of a droplet's hash; FIELD_NOTES says what each is. Those that end in a colon are followed by what they are of. */
 export const FIELD = {
-  /** Counts the changes of the record. */
   rev: 'rev',
-  /** First seen (ms). */
   seen: 'seen',
-  /** `sync`: the desired state in words. */
   desired: 'desired',
-  /** `sync`: left the desired state, last listed then (ms). */
   gone: 'gone',
-  /** `sync`: begin of the latest pass that wrote the entry (ms). */
   listed: 'listed',
-  /** `ingest`: latest `droplet.updated` (ms). */
   updated: 'updated',
-  /** `ingest`: instance guid -> as last heard, in words. */
   instance: 'instance:',
-  /** `ingest`: DEA -> heartbeats of it received before then (ms) must not change this droplet. */
   fence: 'fence:',
-  /** `ingest`: instance guid -> its exit, in words. */
   exit: 'exit:',
-  /** `ingest`: how many exits there were. */
   exits: 'exits',
-  /** `analyzer`: how many exits were taken into account. */
   handled: 'handled',
-  /** `analyzer`: latest update taken into account (ms). */
   handledUpdate: 'handled_update',
-  /** `analyzer`: index -> slot (JSON). */
   slot: 'slot:',
-  /** `analyzer`: instance guid -> stop on its way (JSON). */
   stop: 'stop:',
-  /** `nudger`: decision id -> what became of it (JSON). */
   outcome: 'outcome:',
 } as const;
+
+/** Who writes each field of a droplet's hash (one writer a field), and what it holds. */
+export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; holds: string }>> = {
+  rev: { writer: 'every change', holds: 'counts the changes of the record' },
+  seen: { writer: 'whoever creates the record', holds: 'first seen (ms)' },
+  desired: { writer: 'sync', holds: 'the desired state in words' },
+  gone: { writer: 'sync', holds: 'left the desired state, last listed then (ms)' },
+  listed: { writer: 'sync', holds: 'begin of the latest pass that wrote the entry (ms)' },
+  updated: { writer: 'ingest', holds: 'latest `droplet.updated` (ms)' },
+  instance: { writer: 'ingest', holds: 'instance guid -> as last heard, in words' },
+  fence: {
+    writer: 'ingest',
+    holds: 'DEA -> heartbeats of it received before then (ms) must not change this droplet',
+  },
+  exit: { writer: 'ingest', holds: 'instance guid -> its exit, in words' },
+  exits: { writer: 'ingest', holds: 'how many exits there were' },
+  handled: { writer: 'analyzer', holds: 'how many exits were taken into account' },
+  handledUpdate: { writer: 'analyzer', holds: 'latest update taken into account (ms)' },
+  slot: { writer: 'analyzer', holds: 'index -> slot (JSON)' },
+  stop: { writer: 'analyzer', holds: 'instance guid -> stop on its way (JSON)' },
+  outcome: { writer: 'nudger', holds: 'decision id -> what became of it (JSON)' },
+};

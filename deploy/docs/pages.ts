@@ -1,0 +1,14 @@
+import { join } from 'node:path';
+import { packageRoot } from '../../common/root.ts';
+import { metricsPage } from './metrics.ts';
+import { redisPage } from './redis.ts';
+import { settingsPage } from './settings.ts';
+
+export const DOCS = join(packageRoot, 'deploy', 'docs');
+
+/** The generated pages, by their file in `deploy/docs/`. */
+export const PAGES: Readonly<Record<string, () => string>> = {
+  'settings.md': settingsPage,
+  'metrics.md': metricsPage,
+  'redis.md': redisPage,
+};
