@@ -5,12 +5,13 @@ import { ingestMetrics } from '../../ingest/metrics.ts';
 import { syncMetrics } from '../../ingest/sync/metrics.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
 import { fleetMetrics } from '../../reporter/fleet-metrics.ts';
-import { reporterMetrics } from '../../reporter/metrics.ts';
+import { reporterMetrics, watchMetrics } from '../../reporter/metrics.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 type Register = (registry: Registry) => unknown;
 
 const fleet: Register = (registry) => fleetMetrics(registry, async () => undefined);
+const watchers: Register = (registry) => watchMetrics(registry, { size: 0 });
 
 /** What each process registers, beside what all of them have. */
 const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {
@@ -18,7 +19,7 @@ const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {
   sync: [busMetrics, syncMetrics],
   analyzer: [analyzerMetrics],
   nudger: [busMetrics, nudgerMetrics],
-  reporter: [busMetrics, reporterMetrics, fleet],
+  reporter: [busMetrics, reporterMetrics, fleet, watchers],
 };
 
 /** The metrics of all processes as they are registered, each with the processes that have it. */
