@@ -157,7 +157,7 @@ logging: {level: all, file: hm.log}
 pid: hm.pid
 index: 12
 local_route: 10.0.0.1
-status: {host: 0.0.0.0, port: 13, user: watcher, password: secret}
+status: {host: 0.0.0.0, port: 13, user: watcher, password: secret, queues_writable: true}
 intervals:
   desired_state_update: 14
   desired_state_lost: 15
@@ -213,7 +213,7 @@ dry_run: true
       startsPerPeriod: 26,
       startsPeriodMs: 25_000,
       auditRate: 32,
-      status: { host: '0.0.0.0', port: 13, user: 'watcher', password: 'secret' },
+      status: { host: '0.0.0.0', port: 13, user: 'watcher', password: 'secret', queuesWritable: true },
       index: 12,
       localRoute: '10.0.0.1',
       pidFile: 'hm.pid',

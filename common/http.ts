@@ -92,7 +92,8 @@ function protect(app: FastifyInstance, auth: { user: string; password: string },
   });
 }
 
-const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+/** Methods that change nothing. */
+export const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
  * A browser sends its stored login with whatever page asks for it: what changes something must come from our own

@@ -95,6 +95,12 @@ export const KEYS = {
   'status.port': key(wholeFrom(0, 65_535), 54_321, "port of the reporter's HTTP server; 0: any free one"),
   'status.user': optional(text, 'basic auth', 'random: nothing to guess', { secret: true }),
   'status.password': optional(text, 'basic auth', 'random: nothing to guess', { secret: true }),
+  'status.queues_writable': key(
+    yesNo,
+    false,
+    'jobs and queues can be changed at /queues',
+    'what is in the queues follows from the records; changed by hand it only delays what is to be done',
+  ),
   number_of_droplets_analyzed_per_analysis_iteration: unused('size of a slice of the old analysis', 'warn'),
 
   'intervals.desired_state_update': key(seconds, 60, 'period of the bulk sync'),

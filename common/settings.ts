@@ -49,7 +49,7 @@ export interface Settings {
   startsPeriodMs: number;
   /** Droplets a second, over the whole deployment. */
   auditRate: number;
-  status: { host: string; port: number; user: string; password: string };
+  status: { host: string; port: number; user: string; password: string; queuesWritable: boolean };
   index: number;
   localRoute?: string;
   pidFile?: string;
@@ -158,6 +158,7 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
       port: get('status.port'),
       user: get('status.user') ?? randomBytes(8).toString('hex'),
       password: get('status.password') ?? randomBytes(16).toString('hex'),
+      queuesWritable: get('status.queues_writable'),
     },
     index: get('index'),
     ...(localRoute === undefined ? {} : { localRoute }),

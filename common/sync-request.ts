@@ -20,10 +20,14 @@ export async function requestSync(
 ): Promise<void> {
   // Before the job: a pass that begins on it begins after this time, and so is the one that was wanted.
   await client.hset(keys.syncState, 'wanted', clock.now());
-  await queue.add('requested', {}, { deduplication: { ...PASS, keepLastIfActive: true } });
+  await queue.add(
+    'bulk sync: asked for by droplet.updated',
+    {},
+    { deduplication: { ...PASS, keepLastIfActive: true } },
+  );
 }
 
 /** Asks for a pass because it is time for one: does nothing if one waits or runs. */
 export async function requestDueSync(queue: Queue): Promise<void> {
-  await queue.add('due', {}, { deduplication: PASS });
+  await queue.add('bulk sync: it is time for one', {}, { deduplication: PASS });
 }

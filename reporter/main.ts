@@ -1,9 +1,11 @@
+import type { Queue } from 'bullmq';
 import { FleetCounters } from '../common/counters.ts';
 import { createHttp, listen } from '../common/http.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { openQueue } from '../common/queues.ts';
+import { openQueue, type QueueName } from '../common/queues.ts';
 import { hostOf } from './address.ts';
 import { Watch } from './api/watch.ts';
+import { addBoard } from './board.ts';
 import { Component } from './component.ts';
 import { type Fleet, readFleet } from './fleet.ts';
 import { fleetMetrics } from './fleet-metrics.ts';
@@ -36,11 +38,7 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const { policy, status } = settings;
   const records = new Records(redis, clock);
   const counters = new FleetCounters({ redis, log, lifecycle });
-  const queues = {
-    starts: openQueue(redis, lifecycle, log, 'starts'),
-    restarts: openQueue(redis, lifecycle, log, 'restarts'),
-    stops: openQueue(redis, lifecycle, log, 'stops'),
-  };
+  const queues = openQueues(context);
   const fleet = () => readFleet({ redis, clock, policy, queues });
   const fleetIfThere = () => inTime(health, fleet).catch(noneIfUnavailable);
   fleetMetrics(context.metrics, fleetIfThere);
@@ -48,6 +46,8 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
   const component = new Component(settings, clock);
+  // Before the dashboard: both serve files by the same plugin, which refuses to be added below where it is already.
+  addBoard({ app, log, health, queues, writable: status.queuesWritable });
   const sources = { redis, clock, policy, records, fleet, log, health };
   const watch = lifecycle.own('watch', new Watch({ ...sources, dryRun: settings.dryRun }), (of) => of.stop());
   watchMetrics(context.metrics, watch);
@@ -64,6 +64,18 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   lifecycle.onStop('queries', stop);
   component.register(bus);
   return { port, counters };
+}
+
+function openQueues({ redis, lifecycle, log }: ProcessContext): Record<QueueName, Queue> {
+  const open = (name: QueueName) => openQueue(redis, lifecycle, log, name);
+  return {
+    starts: open('starts'),
+    restarts: open('restarts'),
+    stops: open('stops'),
+    slices: open('slices'),
+    sync: open('sync'),
+    cron: open('cron'),
+  };
 }
 
 const LOOK_AT_HOLDS_EVERY_MS = 5_000;

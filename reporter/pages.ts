@@ -44,7 +44,9 @@ export function addPages(app: FastifyInstance): void {
     // Their names change with their content.
     immutable: true,
     maxAge: '365d',
-    setHeaders: (reply) => void reply.headers(HEADERS),
+    setHeaders: (reply) => {
+      for (const [name, value] of Object.entries(HEADERS)) reply.setHeader(name, value);
+    },
   });
   app.get('/', (_request, reply: FastifyReply) =>
     reply

@@ -34,6 +34,7 @@ const INDEX = {
     '/varz': 'figures of the whole deployment, under the names of HM 2.0',
     '/metrics': 'Prometheus',
     '/': 'dashboard',
+    '/queues': 'the queues and their jobs, as pages (Bull Board)',
     '/api/fleet': 'totals, holds, DEAs, queues',
     '/api/droplets/<guid>': 'all that is known of one droplet',
     '/api/stories/<guid>': 'one droplet with its story, as the dashboard shows it',

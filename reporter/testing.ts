@@ -9,7 +9,13 @@ import { startNats, type TestNats } from '../common/testing/nats.ts';
 import { startTestRedis, type TestRedis } from '../common/testing/redis.ts';
 import { type Reporter, startReporter } from './main.ts';
 
-export const STATUS = { host: '127.0.0.1', port: 0, user: 'watcher', password: 'very-secret' };
+export const STATUS = {
+  host: '127.0.0.1',
+  port: 0,
+  user: 'watcher',
+  password: 'very-secret',
+  queuesWritable: false,
+};
 
 export interface Bench {
   redis: TestRedis;

@@ -34,6 +34,12 @@ afterAll(async () => {
   await world.stop();
 });
 
+/** What the pages of the queues ask for. */
+const BOARD = ['starts', 'restarts', 'stops', 'slices', 'sync', 'cron'].flatMap((queue) => [
+  `/queues/api/queues?activeQueue=${queue}&status=latest`,
+  `/queues/api/queues/${queue}/no-such-job`,
+]);
+
 /** What was refused, in words. */
 async function refused(): Promise<string[]> {
   const log = (await admin.call('ACL', 'LOG')) as unknown[][];
@@ -68,12 +74,15 @@ test('nor is the reporter or the operator refused', async () => {
   const context = await testContext({
     redis: world.redis,
     nats: world.nats,
-    settings: { slices: 4, status: { host: '127.0.0.1', port: 0, user: 'a', password: 'b' } },
+    settings: {
+      slices: 4,
+      status: { host: '127.0.0.1', port: 0, user: 'a', password: 'b', queuesWritable: true },
+    },
   });
   try {
     const { port } = await startReporter(context);
     const headers = { authorization: `Basic ${Buffer.from('a:b').toString('base64')}` };
-    for (const url of ['/varz', '/metrics', '/api/fleet', '/api/droplets/web']) {
+    for (const url of ['/varz', '/metrics', '/api/fleet', '/api/droplets/web', ...BOARD]) {
       expect([200, 404]).toContain((await fetch(`http://127.0.0.1:${port}${url}`, { headers })).status);
     }
   } finally {

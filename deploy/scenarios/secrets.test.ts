@@ -4,7 +4,13 @@ import { startReporter } from '../../reporter/main.ts';
 import { cloud, end, healthyApp } from './given.ts';
 import type { World } from './world.ts';
 
-const STATUS = { host: '127.0.0.1', port: 0, user: 'watcher', password: 'k3pt-s3cr3t' };
+const STATUS = {
+  host: '127.0.0.1',
+  port: 0,
+  user: 'watcher',
+  password: 'k3pt-s3cr3t',
+  queuesWritable: false,
+};
 let world: World;
 beforeAll(async () => {
   world = await cloud();
