@@ -12,6 +12,7 @@ export interface AnalyzerMetrics {
   unreadable: Counter;
   holdUnreadable: Counter;
   ticks: Counter;
+  tickSeconds: Histogram;
   scanSeconds: Histogram;
 }
 
@@ -45,6 +46,12 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       'Ticks that found the state of the hold mass_loss unreadable',
     ),
     ticks: counter('hm_ticks_total', 'Ticks of the cron'),
+    tickSeconds: new Histogram({
+      name: 'hm_tick_seconds',
+      help: 'Time that a tick took: all slices asked what is due, and handed out; not the looking',
+      buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2],
+      registers: [registry],
+    }),
     scanSeconds: new Histogram({
       name: 'hm_slices_seconds',
       help: 'Time that a job of some slices took',

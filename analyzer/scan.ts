@@ -48,6 +48,7 @@ export class Scanner {
   async tick(): Promise<void> {
     const { redis, clock, policy, metrics, log, audit } = this.#options;
     metrics.ticks.inc();
+    const end = metrics.tickSeconds.startTimer();
     await redis.client.hset(redis.keys.scan, 'tick', clock.now());
     await judgeMassLoss({ redis, clock, policy, log, metrics });
     const holds = await readHolds(redis, clock, policy);
@@ -57,6 +58,7 @@ export class Scanner {
     await this.#handOut(await this.#slicesWithDue(), 'due');
     await this.#handOut(await audit.next(), 'audit');
     await this.#timeline.note();
+    end();
   }
 
   /** A job of some slices: looks at all that is due in them, or audits them. */

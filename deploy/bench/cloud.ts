@@ -1,11 +1,12 @@
 /** A load process: the hosts of a fleet, and the ears of a controller that starts what it is asked to start. */
 import { connect, createInbox } from 'nats';
 import { HEADERS, SUBJECTS } from '../../common/subjects.ts';
+import { AwaitedStarts } from './awaited-starts.ts';
 import { Beats } from './beats.ts';
-import { dropletId, instanceId, versionOf } from './fleet.ts';
+import { dropletId, instanceId, PER_DEA, versionOf } from './fleet.ts';
 import { Latencies } from './latency.ts';
 import { atRate, settled } from './pace.ts';
-import { type CloudTasks, serveTasks } from './protocol.ts';
+import { type Came, type CloudTasks, type Crashes, serveTasks } from './protocol.ts';
 
 /** What does not come within this time does not come. */
 const SILENT_MS = 5_000;
@@ -18,8 +19,8 @@ const beats = new Beats(nats);
 
 /** Asked of the controller since it was last asked: `<subject> <droplet> <index or instance>` -> how often. */
 let asked = new Map<string, number>();
-/** Told of every `health.start`. */
-let onStart: (droplet: string, reason: string) => void = () => {};
+/** The starts that are to come now. */
+let awaited = new AwaitedStarts(beats, 'crashed');
 
 function note(what: string): void {
   asked.set(what, (asked.get(what) ?? 0) + 1);
@@ -28,7 +29,7 @@ function note(what: string): void {
 nats.subscribe(SUBJECTS.start, {
   callback: (_error, message) => {
     const { droplet, indices } = message.json<{ droplet: string; indices: number[] }>();
-    onStart(droplet, message.headers?.get(HEADERS.reason) ?? '');
+    awaited.came(droplet, message.headers?.get(HEADERS.reason) ?? '');
     note(`start ${droplet} ${indices.join()}`);
   },
 });
@@ -50,44 +51,27 @@ function takeAsked() {
   return result;
 }
 
-async function crash({
-  perS,
-  from,
-  count,
-  of,
-}: CloudTasks['crash']['args']): Promise<CloudTasks['crash']['result']> {
-  const latencies = new Latencies();
-  const waiting = new Map<string, { n: number; sinceMs: number }>();
-  const answered = new Set<string>();
-  let [unasked, twice] = [0, 0];
-  onStart = (droplet, reason) => {
-    const exit = waiting.get(droplet);
-    if (exit === undefined) {
-      if (answered.has(droplet)) twice++;
-      else unasked++;
-      return;
-    }
-    if (reason !== 'crashed') unasked++;
-    latencies.add(exit.sinceMs);
-    waiting.delete(droplet);
-    answered.add(droplet);
-    beats.replace(exit.n);
-  };
-  // Scattered over the DEAs and the slices, each droplet once.
+/** Scattered over the DEAs and the slices, each droplet once. */
+async function crashAll({ perS, from, count, of }: Crashes): Promise<void> {
   const step = coprime(7919, of);
   await atRate(perS, count, (k) => {
     const n = ((from + k) * step) % of;
-    const droplet = dropletId(n);
-    waiting.set(droplet, { n, sinceMs: performance.now() });
+    awaited.expect(n, performance.now());
     nats.publish(SUBJECTS.exited, JSON.stringify(exitOf(n)));
   });
-  await settled(
-    () => waiting.size === 0,
-    () => waiting.size,
-    SILENT_MS,
-  );
-  onStart = () => {};
-  return { latency: latencies.summary(), missing: waiting.size, twice, unasked };
+}
+
+async function crash(crashes: Crashes): Promise<Came> {
+  awaited = new AwaitedStarts(beats, 'crashed');
+  await crashAll(crashes);
+  return awaited.all(SILENT_MS);
+}
+
+async function silence({ dea, atMostS }: CloudTasks['silence']['args']): Promise<Came> {
+  awaited = new AwaitedStarts(beats, 'missing');
+  const lastMs = beats.silence(dea);
+  for (let at = 0; at < PER_DEA; at++) awaited.expect(dea * PER_DEA + at, lastMs);
+  return awaited.all(atMostS * 1000);
 }
 
 function exitOf(n: number): object {
@@ -164,8 +148,23 @@ serveTasks<CloudTasks>({
     beats.start(deas, periodMs, changes);
     return null;
   },
-  hush: () => ({ sent: beats.stop() }),
+  hush: async () => {
+    beats.stop();
+    await nats.flush();
+    return beats.told();
+  },
   crash,
+  exits: async (crashes) => {
+    awaited = new AwaitedStarts(beats, 'crashed');
+    await crashAll(crashes);
+    return null;
+  },
+  started: () => awaited.all(SILENT_MS),
+  silence,
+  resume: ({ dea }) => {
+    beats.resume(dea);
+    return null;
+  },
   query,
   asked: takeAsked,
 });

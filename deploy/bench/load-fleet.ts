@@ -1,10 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from './fleet.ts';
+import type { Told } from './protocol.ts';
 import type { Stage } from './stage.ts';
 
-/** Heartbeats come so often (contract: messages in). */
+/** A DEA is heard so often. */
 export const HEARTBEAT_MS = 10_000;
 const POLL_MS = 100;
+/** What was received is stored within this. */
+const STORED_AT_MOST_MS = 10_000;
 
 /** Waits for something to become true. @throws Error that says what was waited for */
 export async function until(what: string, atMostS: number, done: () => Promise<boolean>): Promise<void> {
@@ -27,10 +30,14 @@ export async function lastPass({
  * Brings a fleet up as a cloud that has long been running is found: heartbeats first, so that nothing is missing
  * when the desired state comes. Needs `ingest`; starts `sync` if it is asked to.
  */
-export async function bringUp(stage: Stage, instances: number, options: { sync: boolean }): Promise<void> {
+export async function bringUp(
+  stage: Stage,
+  instances: number,
+  { heartbeatMs, sync }: { heartbeatMs: number; sync: boolean },
+): Promise<void> {
   const { redis, cloud } = stage;
   const deas = instances / PER_DEA;
-  await cloud.ask('beat', { deas, periodMs: HEARTBEAT_MS, changes: 0 });
+  await cloud.ask('beat', { deas, periodMs: heartbeatMs, changes: 0 });
   await until(
     `${deas} DEAs heard`,
     180,
@@ -41,7 +48,7 @@ export async function bringUp(stage: Stage, instances: number, options: { sync: 
     180,
     async () => (await redis.client.hlen(redis.keys.deasDigest)) === deas,
   );
-  if (!options.sync) return;
+  if (!sync) return;
   await stage.start('sync');
   await until('a complete pass', 300, async () => (await lastPass(stage)) !== undefined);
 }
@@ -57,4 +64,51 @@ export async function calm(stage: Stage): Promise<void> {
     );
     return due.every((count) => count === 0);
   });
+}
+
+/** What the ingestors have counted since they began, all together. */
+export interface Intake {
+  received: number;
+  equal: number;
+  changed: number;
+  /** Dropped, as a newer one of the same DEA was there before they were stored. */
+  overtaken: number;
+  dropletsChanged: number;
+}
+
+export async function readIntake(stage: Stage): Promise<Intake> {
+  const count = (name: string) => stage.metric('ingest', `hm_${name}_total`);
+  const [received, equal, changed, overtaken, dropletsChanged] = await Promise.all([
+    count('heartbeats_received'),
+    count('heartbeats_equal'),
+    count('heartbeats_changed'),
+    count('heartbeats_overtaken'),
+    count('droplets_changed'),
+  ]);
+  return { received, equal, changed, overtaken, dropletsChanged } as Intake;
+}
+
+export const intakeSince = (now: Intake, before: Intake): Intake => ({
+  received: now.received - before.received,
+  equal: now.equal - before.equal,
+  changed: now.changed - before.changed,
+  overtaken: now.overtaken - before.overtaken,
+  dropletsChanged: now.dropletsChanged - before.dropletsChanged,
+});
+
+/**
+ * Silences the fleet until all that it said is stored or dropped, and tells what that was. Somebody must go on with
+ * `beat` before the silence is taken for a loss.
+ */
+export async function hush(stage: Stage): Promise<Told & { intake: Intake }> {
+  const told = await stage.cloud.ask('hush', {});
+  let intake = await readIntake(stage);
+  // What is neither stored nor dropped will be; where it never is, the comparison says so.
+  const done = () => intake.equal + intake.changed + intake.overtaken === told.sent;
+  const giveUpMs = performance.now() + STORED_AT_MOST_MS;
+  while (!done() && performance.now() < giveUpMs) {
+    await delay(POLL_MS);
+    intake = await readIntake(stage);
+  }
+  return { ...told, intake };
 }

@@ -6,6 +6,7 @@ import type { Handlers, Reply, Request } from './protocol.ts';
 /** A process of the benchmark's own: it makes the load, and its CPU time is not the health manager's. */
 export interface LoadProcess<T> {
   pid: number;
+  end(): Promise<void>;
   ask<K extends keyof T & string>(
     task: K,
     args: Parameters<Handlers<T>[K]>[0],
@@ -42,6 +43,7 @@ export async function startLoadProcess<T>(
   let last = 0;
   return {
     pid: child.pid as number,
+    end: () => ended(child),
     ask: async (task, args) => {
       const id = ++last;
       const answer = answerTo(id);

@@ -1,6 +1,7 @@
 /** `npm run bench`: measures what the README's table says. Exit codes: 0 done, 1 a row is wrong, 64 wrong usage. */
 import { writeFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { HEARTBEAT_MS } from './load-fleet.ts';
 import { machineLine, thisMachine } from './machine.ts';
 import { type Measured, reached } from './row.ts';
 import { SCENES } from './scenes.ts';
@@ -39,9 +40,12 @@ async function main(): Promise<number> {
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort(new Error('ended by Ctrl-C')));
   process.once('SIGTERM', () => abort.abort(new Error('ended by SIGTERM')));
+  const scale = options.quick ? 0.05 : 1;
   const context = {
-    scale: options.quick ? 0.05 : 1,
-    steadyS: options.quick ? 15 : 300,
+    scale,
+    steadyS: options.quick ? 8 : 300,
+    windowS: options.quick ? 5 : 60,
+    heartbeatMs: HEARTBEAT_MS * scale,
     signal: abort.signal,
     profile: new Set(options.profile ?? []),
     progress: (text: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${text}`),

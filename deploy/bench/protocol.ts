@@ -9,17 +9,53 @@ export interface Latency {
   maxMs: number;
 }
 
+/** What the heartbeats said since the beginning. */
+export interface Told {
+  /** Heartbeats. */
+  sent: number;
+  /** Instances that the last heartbeats of their DEAs said to be STARTING; all others are RUNNING. */
+  starting: number;
+}
+
+/** How the starts that had to come came. */
+export interface Came {
+  /** From each one's cause to its `health.start`. */
+  latency: Latency;
+  /** From the first to the last. */
+  seconds: number;
+  missing: number;
+  twice: number;
+  /** For a droplet that nothing had happened to, or for another reason. */
+  unasked: number;
+}
+
+/** Instances to crash: `perS` a second, each of another droplet, the `from`th of a fleet of `of` and those after it. */
+export interface Crashes {
+  perS: number;
+  from: number;
+  count: number;
+  of: number;
+}
+
 /** The simulated hosts and controller's ears. */
 export interface CloudTasks {
-  /** Heartbeats of `deas` DEAs from now on, spread evenly over the period; `changes`: share of states that change each time. */
+  /**
+   * Heartbeats of `deas` DEAs from now on, spread evenly over the period; `changes`: share of the instances of each
+   * that change state every time. None: each DEA goes on with what it said last.
+   */
   beat: { args: { deas: number; periodMs: number; changes: number }; result: null };
-  /** No heartbeats any more. */
-  hush: { args: Record<string, never>; result: { sent: number } };
-  /** Crashes at this rate, each of another droplet, the `from`th and those after it; the time from each to its `health.start`. */
-  crash: {
-    args: { perS: number; from: number; count: number; of: number };
-    result: { latency: Latency; missing: number; twice: number; unasked: number };
-  };
+  /** No heartbeats any more; those that left have arrived at NATS. */
+  hush: { args: Record<string, never>; result: Told };
+  /** Crashes, and starts that are waited for. A droplet that is started runs again. */
+  crash: { args: Crashes; result: Came };
+  /** Crashes without waiting: `started` tells what becomes of them. */
+  exits: { args: Crashes; result: null };
+  /** The starts after `exits`. */
+  started: { args: Record<string, never>; result: Came };
+  /** A DEA falls silent: the starts of its instances, from its last heartbeat on. At most so many seconds are waited. */
+  silence: { args: { dea: number; atMostS: number }; result: Came };
+  /** It is heard again, and runs what was started since. */
+  resume: { args: { dea: number }; result: null };
   /** Questions after the health of 100 droplets each; the time to the last of the replies. */
   query: {
     args: { perS: number; count: number; of: number };
@@ -30,6 +66,11 @@ export interface CloudTasks {
     args: Record<string, never>;
     result: { starts: number; stops: number; twice: number };
   };
+}
+
+/** A subscriber to heartbeats that throws them away. */
+export interface SubscriberTasks {
+  count: { args: Record<string, never>; result: { received: number } };
 }
 
 /** The simulated controller's bulk API. */

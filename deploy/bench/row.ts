@@ -23,6 +23,10 @@ export interface Size {
   scale: number;
   /** A steady fleet is watched for so long. */
   steadyS: number;
+  /** Everything else that is watched for a while. */
+  windowS: number;
+  /** Each DEA is heard so often: a smaller fleet more often, so that as many heartbeats come a second. */
+  heartbeatMs: number;
 }
 
 export interface Context extends Size {

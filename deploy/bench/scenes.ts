@@ -1,6 +1,7 @@
 import type { Scene } from './row.ts';
-import { crashToStart } from './rows/crash-to-start.ts';
+import { events } from './rows/events.ts';
+import { overload } from './rows/overload.ts';
 import { steadyFleet } from './rows/steady-fleet.ts';
 
 /** All rows, in the order in which they are measured. */
-export const SCENES: readonly Scene[] = [steadyFleet, crashToStart];
+export const SCENES: readonly Scene[] = [steadyFleet, events, overload];

@@ -1,4 +1,4 @@
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -6,13 +6,14 @@ import { stringify } from 'yaml';
 import { loadConfig } from '../../common/config.ts';
 import { Health } from '../../common/health.ts';
 import { Lifecycle } from '../../common/lifecycle.ts';
+import { openQueue } from '../../common/queues.ts';
 import { connectRedis, type RedisConnections } from '../../common/redis.ts';
 import { packageRoot } from '../../common/root.ts';
 import type { Settings } from '../../common/settings.ts';
 import { type ProcessName, startChild } from '../launcher/child.ts';
 import { freePort, startNatsServer, startRedisServer } from '../launcher/servers.ts';
 import { type LoadProcess, startLoadProcess } from './load-process.ts';
-import type { CloudTasks, ControllerTasks } from './protocol.ts';
+import type { CloudTasks, ControllerTasks, SubscriberTasks } from './protocol.ts';
 import { CpuMeter } from './usage.ts';
 
 /** A health manager of real processes with real servers, and a cloud that loads it. */
@@ -21,24 +22,32 @@ export interface Stage {
   redis: RedisConnections;
   cloud: LoadProcess<CloudTasks>;
   controller: LoadProcess<ControllerTasks>;
-  /** Starts one more copy of a process and waits until it serves; `ingest`, then `ingest 2`, ... */
-  start(name: ProcessName): Promise<void>;
+  /** Starts one more copy of a process and waits until it serves; `ingest`, then `ingest 2`, ... `config`: for it alone. */
+  start(name: ProcessName, config?: Config): Promise<void>;
   /** Ends the last started copy, in order. */
   stop(name: ProcessName): Promise<void>;
   /** Pids of servers (`redis`, `nats`) and processes, by name. Without the load. */
   pids(): ReadonlyMap<string, number>;
   /** Measures CPU seconds of these from now on; of all when none are named. */
   meter(...names: string[]): CpuMeter;
+  /** Starts a subscriber to heartbeats that throws them away. */
+  startSubscriber(): Promise<LoadProcess<SubscriberTasks>>;
+  /** Starts in the queue. */
+  waitingStarts(): Promise<number>;
+  /** What nats-server has logged. */
+  natsLog(): string;
   /** A figure of a process's `/metrics`, summed over its labels and copies; 0 where there is none yet. */
   metric(process: ProcessName, name: string): Promise<number>;
   close(): Promise<void>;
 }
 
+/** What a configuration says besides, as in the file. */
+export type Config = { intervals?: Record<string, number> } & Record<string, unknown>;
+
 export interface StageOptions {
   /** Droplets that the controller lists. */
   droplets: number;
-  /** What the configuration says besides, as in the file. */
-  config?: { intervals?: Record<string, number> } & Record<string, unknown>;
+  config?: Config;
   /** Processes by name (`analyzer`) that write a CPU profile when they end. */
   profile?: ReadonlySet<string>;
 }
@@ -75,24 +84,24 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
   const { port } = await controller.ask('list', { droplets: options.droplets });
   const cloud = await startLoadProcess<CloudTasks>(lifecycle, 'cloud', { nats: natsServer.url });
 
-  const configFile = join(dir, 'health_manager.yml');
-  const { intervals, ...more } = options.config ?? {};
-  const config = {
-    mbus: natsServer.url,
-    redis: { url: redisServer.url },
-    bulk_api: { host: `http://127.0.0.1:${port}` },
-    status: { port: 0, user: 'bench', password: 'bench' },
-    ...(intervals && { intervals }),
-    ...more,
+  const configure = (name: string, own: Config = {}) => {
+    const file = join(dir, `${name}.yml`);
+    const { intervals, ...more } = { ...options.config, ...own };
+    const config = {
+      mbus: natsServer.url,
+      redis: { url: redisServer.url },
+      bulk_api: { host: `http://127.0.0.1:${port}` },
+      status: { port: 0, user: 'bench', password: 'bench' },
+      ...more,
+      intervals: { ...options.config?.intervals, ...intervals },
+    };
+    writeFileSync(file, stringify(config));
+    return file;
   };
-  writeFileSync(configFile, stringify(config));
-  const { settings } = loadConfig({ file: configFile, env: {}, cwd: dir });
-  const redis = await connectRedis({
-    settings,
-    log: pino({ level: 'silent' }),
-    health: new Health(),
-    lifecycle,
-  });
+  const { settings } = loadConfig({ file: configure('health_manager'), env: {}, cwd: dir });
+  const log = pino({ level: 'silent' });
+  const redis = await connectRedis({ settings, log, health: new Health(), lifecycle });
+  const starts = openQueue(redis, lifecycle, log, 'starts');
 
   const ports = new Map<string, number>();
   const running = new Map<string, { stop(): Promise<void> }>();
@@ -106,7 +115,7 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
     redis,
     cloud,
     controller,
-    async start(name) {
+    async start(name, config) {
       const copies = copiesOf(name).length;
       const key = copies === 0 ? name : `${name} ${copies + 1}`;
       const httpPort = await freePort();
@@ -118,7 +127,7 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
       const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
       const child = await startChild({
         program: process.execPath,
-        args: [...profile, main, name, '--config', configFile, '--http-port', String(httpPort)],
+        args: [...profile, main, name, '--config', configure(key, config), '--http-port', String(httpPort)],
         env,
         output: { stdout: logFile, stderr: logFile, format: (line) => line },
         onLine: (line) => line.includes('"event":"ready"') && serves(true),
@@ -143,6 +152,10 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
       new CpuMeter(
         names.length === 0 ? new Map(pids) : new Map([...pids].filter(([key]) => names.includes(key))),
       ),
+    startSubscriber: () =>
+      startLoadProcess<SubscriberTasks>(lifecycle, 'subscriber', { nats: natsServer.url }),
+    waitingStarts: () => starts.getJobCountByTypes('prioritized', 'waiting'),
+    natsLog: () => readFileSync(join(dir, 'nats-server.log'), 'utf8'),
     async metric(name, metric) {
       const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
       return sumOf(texts.join('\n'), metric);

@@ -11,6 +11,10 @@ export interface Truth {
   /** Droplets with exactly one live instance, at index 0, of the wanted version. */
   whole: number;
   instances: number;
+  /** Instances that were last heard as STARTING. */
+  starting: number;
+  /** Exits that the records still tell of. */
+  exits: number;
   /** Starts and stops that the records hold as on their way. */
   underWay: number;
   unreadable: number;
@@ -22,7 +26,16 @@ const AT_ONCE = 1_000;
 /** Reads every record. */
 export async function readTruth({ redis, settings }: Stage): Promise<Truth> {
   const { client, keys } = redis;
-  const truth: Truth = { droplets: 0, desired: 0, whole: 0, instances: 0, underWay: 0, unreadable: 0 };
+  const truth: Truth = {
+    droplets: 0,
+    desired: 0,
+    whole: 0,
+    instances: 0,
+    starting: 0,
+    exits: 0,
+    underWay: 0,
+    unreadable: 0,
+  };
   for (let slice = 0; slice < keys.slices; slice++) {
     const ids = await readIds(redis, slice);
     for (let at = 0; at < ids.length; at += AT_ONCE) {
@@ -41,6 +54,8 @@ export async function readTruth({ redis, settings }: Stage): Promise<Truth> {
         });
         truth.droplets++;
         truth.instances += instances.length;
+        truth.starting += instances.filter((instance) => instance.state === 'STARTING').length;
+        truth.exits += droplet.exits.length;
         if (desired?.state === 'STARTED' && desired.packageState === 'STAGED') truth.desired++;
         if (live.length === 1 && live[0]?.index === 0 && live[0].version === desired?.version) truth.whole++;
         truth.underWay +=

@@ -1,0 +1,144 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { TOTALS } from '../../../common/summary.ts';
+import { PER_DEA } from '../fleet.ts';
+import { until } from '../load-fleet.ts';
+import { type Context, differences, type Figure, type Measured } from '../row.ts';
+import type { Stage } from '../stage.ts';
+
+/** All droplets of the full fleet are audited within its default, those of a smaller one as many a second. */
+const DROPLETS_ANALYSIS_S = 20;
+/** `audit_rate` that limits nothing. */
+const UNLIMITED = 1_000_000_000;
+
+const fastAudit = (scale: number) => ({
+  audit_rate: UNLIMITED,
+  intervals: { droplets_analysis: DROPLETS_ANALYSIS_S * scale },
+});
+
+/** P4: the audit of all droplets, again and again; and before it a scan that finds nothing due. */
+export async function audit(stage: Stage, droplets: number, context: Context): Promise<Measured> {
+  const { progress, scale, windowS } = context;
+  progress('scans with nothing due');
+  const ticks = await ticksSo(stage);
+  await delay(windowS * 1000);
+  const { count, seconds } = await ticksSo(stage);
+  await replaceAnalyzer(stage, scale);
+  progress('audits of everything');
+  const counts = await looks(stage, droplets, windowS * 1000);
+  const totals = await totalsOf(stage);
+  const figures: Figure[] = [
+    {
+      what: 'droplets audited a CPU s of the analyzer',
+      value: counts.droplets / counts.analyzerCpuS,
+      unit: '/s',
+      least: 200_000,
+    },
+    {
+      what: 'a scan with nothing due, all slices',
+      value: (1000 * (seconds - ticks.seconds)) / (count - ticks.count),
+      unit: 'ms',
+      most: 50,
+    },
+  ];
+  await stage.stop('analyzer');
+  await stage.start('analyzer');
+  return {
+    run: `${counts.droplets} audits of ${droplets} droplets`,
+    figures,
+    wrong: differences(
+      { ...totals, misses: counts.misses },
+      { droplets, apps: droplets, instances: droplets, missing: 0, flapping: 0, misses: 0 },
+    ),
+  };
+}
+
+/** P10: two ingestors and two analyzers, under the same load as one of each. */
+export async function twoCopies(stage: Stage, droplets: number, context: Context): Promise<Measured> {
+  const { progress, scale, windowS } = context;
+  await replaceAnalyzer(stage, scale);
+  progress('one ingestor and one analyzer');
+  await delay(windowS * 500);
+  const one = await looks(stage, droplets, windowS * 1000);
+  await stage.start('ingest');
+  await stage.start('analyzer', fastAudit(scale));
+  progress('two of each');
+  await delay(windowS * 500); // until the code of the second ones is compiled
+  const two = await looks(stage, droplets, windowS * 1000);
+  const perMessage = (counts: Looks) => (1e6 * counts.ingestCpuS) / counts.messages;
+  const perDroplet = (counts: Looks) => (1e6 * counts.analyzerCpuS) / counts.droplets;
+  return {
+    run: `one and two ingestors and analyzers, ${droplets} instances on ${droplets / PER_DEA} DEAs`,
+    figures: [
+      { what: 'CPU a message, one = 1', value: perMessage(two) / perMessage(one), unit: '', most: 1.1 },
+      { what: 'CPU a droplet, one = 1', value: perDroplet(two) / perDroplet(one), unit: '', most: 1.1 },
+      { what: 'CPU a message, two ingestors', value: perMessage(two), unit: 'us' },
+      { what: 'CPU a droplet audited, two analyzers', value: perDroplet(two), unit: 'us' },
+      { what: 'share of the second ingestor', value: two.secondShare, unit: '' },
+    ],
+    wrong: differences({ misses: one.misses + two.misses }, { misses: 0 }),
+  };
+}
+
+/** One that audits as fast as it can. */
+async function replaceAnalyzer(stage: Stage, scale: number): Promise<void> {
+  await stage.stop('analyzer');
+  await stage.start('analyzer', fastAudit(scale));
+}
+
+async function ticksSo(stage: Stage): Promise<{ count: number; seconds: number }> {
+  const [count, seconds] = await Promise.all([
+    stage.metric('analyzer', 'hm_tick_seconds_count'),
+    stage.metric('analyzer', 'hm_tick_seconds_sum'),
+  ]);
+  return { count, seconds };
+}
+
+interface Looks {
+  messages: number;
+  ingestCpuS: number;
+  droplets: number;
+  analyzerCpuS: number;
+  misses: number;
+  /** Messages that the second ingestor took, of all. */
+  secondShare: number;
+}
+
+/** Watches ingestors and analyzers for so long, and until every droplet was audited once. */
+async function looks(stage: Stage, droplets: number, forMs: number): Promise<Looks> {
+  const count = async () => {
+    const [messages, audited, misses] = await Promise.all([
+      stage.metric('ingest', 'hm_heartbeats_received_total'),
+      stage.metric('analyzer', 'hm_audit_looks_total'),
+      stage.metric('analyzer', 'hm_audit_misses_total'),
+    ]);
+    return { messages, audited, misses };
+  };
+  const names = [...stage.pids().keys()];
+  const meter = stage.meter(...names.filter((name) => /^(ingest|analyzer)/.test(name)));
+  const before = await count();
+  await delay(forMs);
+  await until('all audited once', 300, async () => (await count()).audited - before.audited >= droplets);
+  const { of } = meter.read();
+  const after = await count();
+  const cpuOf = (process: string) =>
+    [...of].reduce((sum, [name, cpu]) => (name.startsWith(process) ? sum + cpu : sum), 0);
+  return {
+    messages: after.messages - before.messages,
+    ingestCpuS: cpuOf('ingest'),
+    droplets: after.audited - before.audited,
+    analyzerCpuS: cpuOf('analyzer'),
+    misses: after.misses - before.misses,
+    secondShare: (of.get('ingest 2') ?? 0) / cpuOf('ingest'),
+  };
+}
+
+/** What the audits have counted, all slices together. */
+async function totalsOf({ redis }: Stage): Promise<Record<string, number>> {
+  const { client, keys } = redis;
+  const slices = await Promise.all(
+    Array.from({ length: keys.slices }, (_, slice) => client.hgetall(keys.summary(slice))),
+  );
+  return Object.fromEntries(
+    TOTALS.map((name) => [name, slices.reduce((sum, totals) => sum + Number(totals[name] ?? 0), 0)]),
+  );
+}
