@@ -6,6 +6,8 @@ export interface Figure {
   /** `least` or `most` that is to be reached; absent: only told. */
   least?: number;
   most?: number;
+  /** By CPU time or memory and not by the clock: much the same on a machine that others use, too. */
+  ratio?: true;
 }
 
 /** What a row found. */
@@ -44,6 +46,19 @@ export interface Scene {
 
 export const reached = ({ value, least, most }: Figure): boolean =>
   (least === undefined || value >= least) && (most === undefined || value <= most);
+
+/** The ratios that are more than `times` worse than they should be, in words. */
+export function farFrom(figures: readonly Figure[], times: number): string[] {
+  return figures
+    .filter(({ ratio }) => ratio)
+    .filter(
+      ({ value, least, most }) => !(value >= (least ?? 0) / times && value <= (most ?? Infinity) * times),
+    )
+    .map(
+      ({ what, value, unit }) =>
+        `${what}: ${value} ${unit} is more than ${times} times worse than it should be`,
+    );
+}
 
 /** Compares what is with what must be. */
 export function differences(is: object, must: object): string[] {

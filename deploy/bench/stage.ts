@@ -137,7 +137,8 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
       ports.set(key, httpPort);
       lifecycle.onStop(key, () => child.stop());
       void child.exited.then(() => serves(false));
-      if (!(await ready)) throw new Error(`${key} ended before it served; see its log in ${dir}`);
+      if (!(await ready))
+        throw new Error(`${key} ended before it served: ${tailOf(join(dir, 'processes.log'))}`);
     },
     async stop(name) {
       const key = copiesOf(name).at(-1);
@@ -162,6 +163,11 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
     },
     close: () => lifecycle.stop(),
   };
+}
+
+/** The last lines of a log: its folder goes with the stage. */
+function tailOf(file: string): string {
+  return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-5).join('\n');
 }
 
 /** The reporter wants the login that the configuration names; the others do not look. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { countDemo, countVitest, lastLine } from './count.ts';
+import { countBench, countDemo, countVitest, lastLine } from './count.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -56,6 +56,20 @@ test("the demo's results are counted", () => {
   expect(count([true], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
   expect(count([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
   expect(countDemo(join(dir, 'none.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+});
+
+test("the benchmark's rows are counted", () => {
+  const file = join(dir, 'bench.json');
+  const count = (rows: Record<string, { wrong: string[] }>, exitCode: number | null) => {
+    writeFileSync(file, JSON.stringify({ scale: 1, rows }));
+    return countBench(file, exitCode);
+  };
+  const [right, wrong] = [{ wrong: [] }, { wrong: ['starts: expected 1, found 2'] }];
+  expect(count({ P1: right, P2: wrong }, 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(count({ P1: right, P2: right }, 0)).toEqual({ passed: 2, failed: 0, skipped: 0 });
+  expect(count({ P1: right }, 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(count({}, 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
+  expect(countBench(join(dir, 'none.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
 });
 
 test('the last line', () => {

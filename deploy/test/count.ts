@@ -54,10 +54,28 @@ const demoReport = Compile(Type.Object({ results: Type.Array(Type.Object({ ok: T
 /** Counts the results that `hm demo --check --json FILE` wrote. */
 export function countDemo(file: string, exitCode: number | null): Count {
   const found = readJson(file);
-  const results = demoReport.Check(found) ? found.results : [];
-  const passed = results.filter(({ ok }) => ok).length;
-  const failed = results.length - passed;
-  const silent = (exitCode !== 0 && failed === 0) || results.length === 0;
+  return countParts(demoReport.Check(found) ? found.results.map(({ ok }) => ok) : [], exitCode);
+}
+
+const benchReport = Compile(
+  Type.Object({ rows: Type.Record(Type.String(), Type.Object({ wrong: Type.Array(Type.String()) })) }),
+);
+
+/** Counts the rows that `npm run bench -- --json FILE` wrote: passed are those with nothing wrong. */
+export function countBench(file: string, exitCode: number | null): Count {
+  const found = readJson(file);
+  const rows = benchReport.Check(found) ? Object.values(found.rows) : [];
+  return countParts(
+    rows.map(({ wrong }) => wrong.length === 0),
+    exitCode,
+  );
+}
+
+/** No part at all is no success, nor is a failure that no part tells of. */
+function countParts(oks: readonly boolean[], exitCode: number | null): Count {
+  const passed = oks.filter((ok) => ok).length;
+  const failed = oks.length - passed;
+  const silent = (exitCode !== 0 && failed === 0) || oks.length === 0;
   return { passed, failed: silent ? failed + 1 : failed, skipped: 0 };
 }
 

@@ -37,7 +37,13 @@ export async function bareSubscriber(
   return {
     run: `${sent} equal heartbeats, each heard by ingest and by a bare subscriber`,
     figures: [
-      { what: 'rate of ingest, bare = 1', value: rateOf('ingest') / rateOf('bare'), unit: '', least: 0.6 },
+      {
+        what: 'rate of ingest, bare = 1',
+        value: rateOf('ingest') / rateOf('bare'),
+        unit: '',
+        least: 0.6,
+        ratio: true,
+      },
       { what: 'instances a CPU s of ingest', value: rateOf('ingest'), unit: '/s' },
       { what: 'instances a CPU s of the bare one', value: rateOf('bare'), unit: '/s' },
     ],
@@ -82,6 +88,7 @@ export async function changing(
         value: stored / cpu('ingest', 'redis'),
         unit: '/s',
         least: 150_000,
+        ratio: true,
       },
       { what: 'instances a CPU s of ingest', value: stored / cpu('ingest'), unit: '/s' },
       { what: 'changes stored', value: dropletsChanged / windowS, unit: '/s' },

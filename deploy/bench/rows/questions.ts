@@ -22,7 +22,13 @@ export async function questions(
   return {
     run: `health of 100 droplets, ${ASK_PER_S} questions/s, ${droplets} droplets in Redis`,
     figures: [
-      { what: 'questions a CPU s of the reporter', value: answers.complete / cpu, unit: '/s', least: 1_500 },
+      {
+        what: 'questions a CPU s of the reporter',
+        value: answers.complete / cpu,
+        unit: '/s',
+        least: 1_500,
+        ratio: true,
+      },
       { what: 'p50', value: answers.latency.p50Ms, unit: 'ms' },
       { what: 'p99', value: answers.latency.p99Ms, unit: 'ms', most: 15 },
     ],

@@ -24,7 +24,13 @@ export async function steady(
     run: `${droplets} instances on ${droplets / PER_DEA} DEAs, each heard every ${heartbeatMs / 1000} s, steady for ${steadyS} s`,
     figures: [
       { what: 'CPU of everything, share of a core', value: total / seconds, unit: 'cores', most: 0.2 },
-      { what: 'instances heard a CPU s of everything', value: heard / total, unit: '/s', least: 500_000 },
+      {
+        what: 'instances heard a CPU s of everything',
+        value: heard / total,
+        unit: '/s',
+        least: 500_000,
+        ratio: true,
+      },
       ...[...of].map(([name, cpu]) => ({ what: `CPU of ${name}`, value: cpu / seconds, unit: 'cores' })),
     ],
     wrong: differences({ changed }, { changed: 0 }),
@@ -43,7 +49,13 @@ export async function memory(stage: Stage, droplets: number, emptyBytes: number)
   return {
     run: `${droplets} droplets with one instance each`,
     figures: [
-      { what: 'Redis, a droplet', value: (bytes - emptyBytes) / droplets, unit: 'bytes', most: 600 },
+      {
+        what: 'Redis, a droplet',
+        value: (bytes - emptyBytes) / droplets,
+        unit: 'bytes',
+        most: 600,
+        ratio: true,
+      },
       ...resident,
     ],
     wrong: [],

@@ -18,8 +18,14 @@ export async function syncs(stage: Stage, droplets: number, { progress }: Contex
   return {
     run: `bulk sync of ${droplets} droplets`,
     figures: [
-      { what: 'first pass, droplets a CPU s of sync', value: droplets / first, unit: '/s', least: 60_000 },
-      { what: 'unchanged', value: droplets / unchanged, unit: '/s', least: 200_000 },
+      {
+        what: 'first pass, droplets a CPU s of sync',
+        value: droplets / first,
+        unit: '/s',
+        least: 60_000,
+        ratio: true,
+      },
+      { what: 'unchanged', value: droplets / unchanged, unit: '/s', least: 200_000, ratio: true },
       {
         what: 'most memory of sync',
         value: memoryMbOf(stage.pids().get('sync') ?? 0).peakMb,
