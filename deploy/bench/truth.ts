@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Droplet } from '../../common/droplet.ts';
 import { exitsByInstance, standing } from '../../common/policy/liveness.ts';
 import { readDeas, readDroplets, readIds } from '../../common/state.ts';
+import { differences } from './row.ts';
 import type { Stage } from './stage.ts';
 
 /** What Redis says of the fleet, counted from the records themselves. */
@@ -18,6 +20,16 @@ export interface Truth {
   /** Starts and stops that the records hold as on their way. */
   underWay: number;
   unreadable: number;
+}
+
+/** Reads every record until it is as it must be, at most so long. @returns what is not, in words */
+export async function truthBecomes(stage: Stage, must: Partial<Truth>, atMostS: number): Promise<string[]> {
+  const giveUpMs = performance.now() + atMostS * 1000;
+  for (;;) {
+    const wrong = differences(await readTruth(stage), must);
+    if (wrong.length === 0 || performance.now() > giveUpMs) return wrong;
+    await delay(500);
+  }
 }
 
 /** Records read together. */

@@ -1,8 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { bringUp, calm } from '../load-fleet.ts';
 import { type Context, differences, type Measured, type Scene } from '../row.ts';
 import { type Stage, setStage } from '../stage.ts';
-import { readTruth } from '../truth.ts';
+import { truthBecomes } from '../truth.ts';
 import { crashesOf, crashToStart } from './crash-to-start.ts';
 import { silentDea } from './silent-dea.ts';
 import { UNLIMITED } from './unlimited.ts';
@@ -12,6 +11,7 @@ import { waitingStarts } from './waiting-starts.ts';
 const DROPLET_LOST_S = { full: 30, quick: 10 };
 /** DEAs of the quick run are heard more often than those of the full one, in the same proportion. */
 const HEARTBEATS_A_LOSS = 3;
+const HEARTBEATS_TO_SETTLE = 6;
 
 /** A fleet that something happens to: a DEA falls silent, instances crash, starts wait. */
 export const events: Scene = {
@@ -53,20 +53,9 @@ async function compare(
   { progress }: Context,
 ): Promise<string[]> {
   progress('comparing');
-  // Each DEA has been heard with what was started last.
-  await delay(1.5 * heartbeatMs);
-  await calm(stage);
-  const truth = await readTruth(stage);
+  const must = { droplets, desired: droplets, whole: droplets, starting: 0, underWay: 0, unreadable: 0 };
+  // Each DEA is heard with what was started last, and that is looked at.
+  const wrong = await truthBecomes(stage, must, HEARTBEATS_TO_SETTLE * (heartbeatMs / 1000));
   const asked = await stage.cloud.ask('asked', {});
-  return [
-    ...differences(asked, { starts: 0, stops: 0 }),
-    ...differences(truth, {
-      droplets,
-      desired: droplets,
-      whole: droplets,
-      starting: 0,
-      underWay: 0,
-      unreadable: 0,
-    }),
-  ];
+  return [...wrong, ...differences(asked, { starts: 0, stops: 0 })];
 }

@@ -15,6 +15,8 @@ const KEPT_UP = 0.85;
 const EXITS_PER_S = 20;
 /** NATS keeps 64 MB for a client that does not read, then it closes the connection. */
 const STOPPED_AT_MOST_S = 8;
+/** Fills that within a few seconds. */
+const SLOW_PER_S = 1_000;
 /** Flat: the most memory in the last half, of that in the first. */
 const FLAT = 1.25;
 
@@ -40,7 +42,7 @@ export const overload: Scene = {
       const { received, overtaken } = intakeSince(await readIntake(stage), before);
       const { sent, starting, intake } = await hush(stage);
       const truth = await readTruth(stage);
-      const slow = await slowConsumer(stage, deas, 2 * can, context);
+      const slow = await slowConsumer(stage, deas, context);
       return new Map<string, Measured>([
         [
           'OVERLOAD',
@@ -106,7 +108,6 @@ async function memoryOver(stage: Stage, forS: number): Promise<{ earlier: number
 async function slowConsumer(
   stage: Stage,
   deas: number,
-  perS: number,
   { progress }: Context,
 ): Promise<{ said: number; counted: number; wrong: string[] }> {
   progress('ingest is stopped until NATS gives it up');
@@ -114,7 +115,7 @@ async function slowConsumer(
   const said = () => stage.natsLog().split('Slow Consumer').length - 1;
   process.kill(pid, 'SIGSTOP');
   try {
-    await offer(stage, deas, perS);
+    await offer(stage, deas, SLOW_PER_S);
     const giveUpMs = performance.now() + STOPPED_AT_MOST_S * 1000;
     while (said() === 0 && performance.now() < giveUpMs) await delay(100);
   } finally {

@@ -4,7 +4,7 @@ import type { Stage } from '../stage.ts';
 import { cpuSecondsOf } from '../usage.ts';
 import { UNLIMITED } from './unlimited.ts';
 
-/** In the full run; they crash within half of `droplet_lost`. */
+/** At most, and of the droplets at most a quarter. They crash within half of `droplet_lost`. */
 const WAITING = 10_000;
 const PER_S = 1_000;
 
@@ -13,9 +13,9 @@ export async function waitingStarts(
   stage: Stage,
   droplets: number,
   from: number,
-  { progress, scale }: Context,
+  { progress }: Context,
 ): Promise<Measured> {
-  const count = WAITING * scale;
+  const count = Math.min(WAITING, droplets / 4);
   progress(`${count} starts come to wait`);
   await stage.stop('nudger');
   await stage.cloud.ask('asked', {});
