@@ -5,6 +5,8 @@ import type { Stage } from './stage.ts';
 
 /** A DEA is heard so often. */
 export const HEARTBEAT_MS = 10_000;
+/** Storing a DEA that was never heard takes about so long. */
+const NEW_DEA_MS = 5;
 const POLL_MS = 100;
 /** What was received is stored within this. */
 const STORED_AT_MOST_MS = 10_000;
@@ -37,7 +39,12 @@ export async function bringUp(
 ): Promise<void> {
   const { redis, cloud } = stage;
   const deas = instances / PER_DEA;
-  await cloud.ask('beat', { deas, periodMs: heartbeatMs, changes: 0 });
+  // Not faster than they can be stored: what is said again meanwhile would only be in the way.
+  await cloud.ask('beat', {
+    deas,
+    periodMs: Math.max(heartbeatMs, Math.min(deas * NEW_DEA_MS, HEARTBEAT_MS)),
+    changes: 0,
+  });
   await until(
     `${deas} DEAs heard`,
     180,
@@ -48,6 +55,7 @@ export async function bringUp(
     180,
     async () => (await redis.client.hlen(redis.keys.deasDigest)) === deas,
   );
+  await cloud.ask('beat', { deas, periodMs: heartbeatMs, changes: 0 });
   if (!sync) return;
   await stage.start('sync');
   await until('a complete pass', 300, async () => (await lastPass(stage)) !== undefined);
