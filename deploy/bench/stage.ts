@@ -34,8 +34,6 @@ export interface Stage {
   startSubscriber(): Promise<LoadProcess<SubscriberTasks>>;
   /** Starts in the queue. */
   waitingStarts(): Promise<number>;
-  /** What nats-server has logged. */
-  natsLog(): string;
   /** A figure of a process's `/metrics`, summed over its labels and copies; 0 where there is none yet. */
   metric(process: ProcessName, name: string): Promise<number>;
   close(): Promise<void>;
@@ -156,7 +154,6 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
     startSubscriber: () =>
       startLoadProcess<SubscriberTasks>(lifecycle, 'subscriber', { nats: natsServer.url }),
     waitingStarts: () => starts.getJobCountByTypes('prioritized', 'waiting'),
-    natsLog: () => readFileSync(join(dir, 'nats-server.log'), 'utf8'),
     async metric(name, metric) {
       const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
       return sumOf(texts.join('\n'), metric);

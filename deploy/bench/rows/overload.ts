@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../fleet.ts';
-import { bringUp, hush, intakeSince, readIntake, until } from '../load-fleet.ts';
+import { bringUp, hush, intakeSince, readIntake } from '../load-fleet.ts';
 import { type Context, differences, type Measured, type Scene } from '../row.ts';
 import { type Stage, setStage } from '../stage.ts';
 import { readTruth } from '../truth.ts';
@@ -13,10 +13,6 @@ const TRY_S = 2;
 /** Less of what is offered stored than this: more than it can take. */
 const KEPT_UP = 0.85;
 const EXITS_PER_S = 20;
-/** NATS keeps 64 MB for a client that does not read, then it closes the connection. */
-const STOPPED_AT_MOST_S = 8;
-/** Fills that within a few seconds. */
-const SLOW_PER_S = 1_000;
 /** Flat: the most memory in the last half, of that in the first. */
 const FLAT = 1.25;
 
@@ -42,7 +38,6 @@ export const overload: Scene = {
       const { received, overtaken } = intakeSince(await readIntake(stage), before);
       const { sent, starting, intake } = await hush(stage);
       const truth = await readTruth(stage);
-      const slow = await slowConsumer(stage, deas, context);
       return new Map<string, Measured>([
         [
           'OVERLOAD',
@@ -53,8 +48,6 @@ export const overload: Scene = {
               { what: 'of twice that dropped for a newer one', value: overtaken / received, unit: '' },
               { what: 'memory of ingest, later half', value: memory.later, unit: 'MB' },
               { what: 'by the first half', value: memory.later / memory.earlier, unit: '', most: FLAT },
-              { what: 'slow consumer said by NATS', value: slow.said, unit: '' },
-              { what: 'counted by ingest', value: slow.counted, unit: '' },
             ],
             wrong: [
               ...differences(
@@ -62,7 +55,6 @@ export const overload: Scene = {
                 { stored: sent, exits },
               ),
               ...differences(truth, { droplets, instances: droplets, starting, unreadable: 0 }),
-              ...slow.wrong,
             ],
           },
         ],
@@ -102,37 +94,4 @@ async function memoryOver(stage: Stage, forS: number): Promise<{ earlier: number
   }
   const half = Math.ceil(samples.length / 2);
   return { earlier: Math.max(...samples.slice(0, half)), later: Math.max(...samples.slice(half)) };
-}
-
-/** Ingest is stopped for so long that NATS gives it up; then it must come back, and know the newest. */
-async function slowConsumer(
-  stage: Stage,
-  deas: number,
-  { progress }: Context,
-): Promise<{ said: number; counted: number; wrong: string[] }> {
-  progress('ingest is stopped until NATS gives it up');
-  const pid = stage.pids().get('ingest') as number;
-  const said = () => stage.natsLog().split('Slow Consumer').length - 1;
-  process.kill(pid, 'SIGSTOP');
-  try {
-    await offer(stage, deas, SLOW_PER_S);
-    const giveUpMs = performance.now() + STOPPED_AT_MOST_S * 1000;
-    while (said() === 0 && performance.now() < giveUpMs) await delay(100);
-  } finally {
-    process.kill(pid, 'SIGCONT');
-  }
-  await until(
-    'ingest connected again',
-    30,
-    async () => (await stage.metric('ingest', 'hm_nats_losses_total')) > 0,
-  );
-  const { starting } = await stage.cloud.ask('hush', {});
-  await stage.cloud.ask('beat', { deas, periodMs: 1_000, changes: 0 });
-  await delay(3_000);
-  const truth = await readTruth(stage);
-  return {
-    said: said(),
-    counted: await stage.metric('ingest', 'hm_nats_errors_total'),
-    wrong: differences(truth, { instances: deas * PER_DEA, starting }),
-  };
 }
