@@ -9,7 +9,7 @@ export const HEARTBEAT_MS = 10_000;
 const NEW_DEA_MS = 5;
 const POLL_MS = 100;
 /** What was received is stored within this. */
-const STORED_AT_MOST_MS = 10_000;
+const STORED_AT_MOST_MS = 60_000;
 
 /** Waits for something to become true. @throws Error that says what was waited for */
 export async function until(what: string, atMostS: number, done: () => Promise<boolean>): Promise<void> {
