@@ -253,6 +253,13 @@ describe('a process that cannot go on', () => {
     expect(running.lines).toEqual([]);
   });
 
+  it('refuses a pid file that cannot be written', async () => {
+    const file = path.join(dir, 'nowhere', 'hm.pid');
+    const running = run([config(`pid: ${file}`), 'serves']);
+    expect(await running.exited).toEqual({ code: 78, signal: null });
+    expect(running.stderr()).toBe(`pid: ${file}: cannot be written (ENOENT)\n`);
+  });
+
   it('refuses to be without a configuration', async () => {
     const running = run([path.join(dir, 'nowhere.yml'), 'serves']);
     expect(await running.exited).toEqual({ code: 78, signal: null });

@@ -62,6 +62,18 @@ test('it announces itself, and serves HTTP while NATS is not there yet', async (
   await Promise.all([nats.stop(), redis.stop()]);
 });
 
+test('listening on all addresses it is registered with the one towards local_route', async () => {
+  const [redis, nats] = await Promise.all([startTestRedis(), startNats()]);
+  const settings = { slices: 8, status: { ...STATUS, host: '0.0.0.0' }, localRoute: '127.0.0.1' };
+  const context = await testContext({ redis, nats, settings });
+  const { port } = await startReporter(context);
+  const bus = await context.connectBus();
+  const found = (await bus.request(SUBJECTS.discover, '', { timeoutMs: 5_000 })).json();
+  expect(found).toMatchObject({ host: `127.0.0.1:${port}` });
+  await context.lifecycle.stop();
+  await Promise.all([nats.stop(), redis.stop()]);
+});
+
 test('what came before the stop is answered, and counted', async () => {
   const bench = await startBench(NOW);
   const { bus, context } = bench;

@@ -55,7 +55,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-function check(change: { redis?: string; mbus?: string } = {}): Promise<number> {
+function check(change: { redis?: string; mbus?: string; more?: string } = {}): Promise<number> {
   const file = join(dir, 'health_manager.yml');
   const { port } = api.address() as AddressInfo;
   const config = [
@@ -63,6 +63,7 @@ function check(change: { redis?: string; mbus?: string } = {}): Promise<number> 
     `mbus: ${change.mbus ?? nats.url}`,
     `redis: { url: "${change.redis ?? redis.url}" }`,
     `bulk_api: { host: "http://127.0.0.1:${port}", batch_size: 7 }`,
+    change.more ?? '',
   ];
   writeFileSync(file, config.join('\n'));
   return main(['check', '--config', file]);
@@ -80,6 +81,13 @@ test('all is well', async () => {
     '/bulk/apps?batch_size=7&bulk_token=%7B%7D',
     `Basic ${Buffer.from('bulk:secret').toString('base64')}`,
   ]);
+});
+
+test('what the configuration is warned about is no failure', async () => {
+  expect(await check({ more: 'slicess: 5' })).toBe(0);
+  expect(lines[0]).toBe(
+    'warning health_manager.yml: slicess: unknown key, ignored; the nearest known one is slices',
+  );
 });
 
 test('Redis away', async () => {
