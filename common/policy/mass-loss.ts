@@ -3,7 +3,7 @@
  *
  *     off --(enough counted DEAs late)--> on --(heard again for a third of droplet_lost)--> off
  *                                         on --(after `hold` seconds, or an operator)-----> off, and those that
- *                                              are late then count as dead until they are heard
+ *                                              were waited for count as dead until they are heard
  */
 import type { PolicySettings } from './settings.ts';
 
@@ -24,7 +24,7 @@ export interface MassLoss {
   lateDeas: string[];
   /** While on: since when the share of late DEAs has been too small to raise it. */
   belowSinceMs?: number;
-  /** When the hold last ended with DEAs still late: these are not counted until they are heard. */
+  /** The DEAs that were late then are not counted until they are heard: a hold has ended with them. */
   acceptedMs?: number;
 }
 
@@ -38,7 +38,7 @@ export function nextMassLoss(
   settings: PolicySettings,
 ): MassLoss {
   if (previous.sinceMs !== undefined && now - previous.sinceMs >= settings.massLoss.holdMs) {
-    return releaseMassLoss(previous, now);
+    return nextMassLoss(expired(previous.sinceMs, settings), deas, now, settings);
   }
   const { late, counted } = count(previous, deas, now, settings);
   const { minimumDeas, fraction } = settings.massLoss;
@@ -51,7 +51,20 @@ export function nextMassLoss(
   return { ...accepted, sinceMs: previous.sinceMs, lateDeas: late, belowSinceMs };
 }
 
-/** An operator ends the hold, or its time is over: the DEAs that are late now count as dead until they are heard. */
+/**
+ * The time of the hold is over: the DEAs that have been silent since before it began count as dead until they are heard.
+ * Those that fell silent later, perhaps while no analyzer ran to see it, nobody has waited for: they are judged anew.
+ */
+function expired(sinceMs: number, settings: PolicySettings): MassLoss {
+  return { lateDeas: [], acceptedMs: sinceMs + lateAfterMs(settings) };
+}
+
+/** A DEA that has been silent for longer is late. */
+function lateAfterMs({ dropletLostMs }: PolicySettings): number {
+  return (dropletLostMs * 2) / 3;
+}
+
+/** An operator ends the hold: the DEAs that are late now count as dead until they are heard. */
 export function releaseMassLoss(previous: MassLoss, now: number): MassLoss {
   return previous.sinceMs === undefined ? previous : { lateDeas: [], acceptedMs: now };
 }
@@ -66,22 +79,21 @@ function count(
   now: number,
   settings: PolicySettings,
 ): { late: string[]; counted: number } {
-  const lateAfterMs = (settings.dropletLostMs * 2) / 3;
+  const lateMs = lateAfterMs(settings);
   const wereLate = new Set(previous.lateDeas);
   const late: string[] = [];
   let counted = 0;
   for (const dea of deas) {
     const wasLate = wereLate.delete(dea.guid);
     if (dea.shutdown) continue;
-    const isLate = now - dea.heardMs > lateAfterMs;
+    const isLate = now - dea.heardMs > lateMs;
     if (isLate && wasLate) {
       late.push(dea.guid);
       counted++;
       continue;
     }
     if (!dea.runsSomething || now - dea.heardMs > 3 * settings.dropletLostMs) continue;
-    if (isLate && previous.acceptedMs !== undefined && dea.heardMs < previous.acceptedMs - lateAfterMs)
-      continue;
+    if (isLate && previous.acceptedMs !== undefined && dea.heardMs < previous.acceptedMs - lateMs) continue;
     counted++;
     if (isLate) late.push(dea.guid);
   }

@@ -182,12 +182,25 @@ describe('mass_loss', () => {
       const then = NOW + 10 * SECOND;
       const ended =
         how === 'its time is over' ? nextMassLoss(ON, fleet(6, 21), then, hold) : releaseMassLoss(ON, then);
-      expect(ended).toEqual({ lateDeas: [], acceptedMs: then });
+      expect(ended).toMatchObject({ lateDeas: [] });
+      expect(isOn(ended)).toBe(false);
       expect(isOn(nextMassLoss(ended, fleet(6, 21), then + SECOND, hold))).toBe(false);
       const lostAgain = fleet(6, -11).map((d) => ({ ...d, heardMs: then + SECOND }));
       expect(isOn(nextMassLoss(ended, lostAgain, then + 22 * SECOND, hold))).toBe(true);
     },
   );
+
+  it('when its time is over, those that fell silent since it began are judged anew, at once', () => {
+    // No analyzer ran for a while: the DEAs came back, and are cut off again.
+    const then = NOW + SETTINGS.massLoss.holdMs;
+    const again = fleet(6, 0).map((dea) => ({ ...dea, heardMs: then - 40 * SECOND }));
+    expect(nextMassLoss(ON, again, then, SETTINGS)).toMatchObject({
+      sinceMs: then,
+      lateDeas: again.map(({ guid }) => guid),
+    });
+    const back = again.map((dea) => ({ ...dea, heardMs: then - SECOND }));
+    expect(isOn(nextMassLoss(ON, back, then, SETTINGS))).toBe(false);
+  });
 });
 
 describe('mass_delete', () => {
