@@ -28,6 +28,8 @@ test('what waits on a stalled way is lost with the connection that is given up, 
     proxy.way = { kind: 'stalled' };
     bus.publish('said', 'too late');
     const arrived = bus.flush();
+    await new Promise(setImmediate); // now it is asked for
+    await new Promise(setImmediate);
     bus.abandon();
     await expect(arrived).rejects.toMatchObject({ kind: 'disconnected' });
     proxy.way = { kind: 'open' };
