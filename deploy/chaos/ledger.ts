@@ -22,7 +22,7 @@ export class Ledger {
   lost = 0;
   healings = 0;
   slowestMs = 0;
-  /** The machine stood still for so long: left out of the times. */
+  /** The machine kept its processes from running for so long: left out of the times. */
   stalledMs = 0;
   /** Not right by the truth, but nobody could have told the health manager; by why. */
   readonly unknowable = new Map<string, number>();
@@ -102,7 +102,9 @@ export class Ledger {
       '',
       `${seconds(performance.now() - this.#beganMs)}, ${events} events in the cloud, ${this.starts} starts and ${this.stops} stops asked for`,
       ...[...this.unknowable].map(([what, count]) => `not to be known better, ${count} times: ${what}`),
-      ...(this.stalledMs > 0 ? [`the machine stood still for ${seconds(this.stalledMs)}`] : []),
+      ...(this.stalledMs > 0
+        ? [`the machine was too busy for ${seconds(this.stalledMs)}, which are left out of the times`]
+        : []),
       `wrong starts ${this.wrongStarts}, wrong stops ${this.wrongStops}, lost ${this.lost}`,
     ].join('\n');
   }

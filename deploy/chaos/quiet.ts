@@ -1,6 +1,11 @@
 const LOOK_EVERY_MS = 100;
-/** This process is later than that: the whole machine stood still, and nobody could do anything. */
-const LATE_MS = 500;
+/**
+ * Later than that by its timer, this process, which does little, was kept from running by the machine, and so were the
+ * others: no bound runs then.
+ */
+const KEPT_MS = 50;
+/** So late, the machine stood still: what is said before and after may be handled in any order. */
+const STOOD_STILL_MS = 500;
 
 /** Since when the health manager has been undisturbed: no fault is on. Times in ms on this process's monotonic clock. */
 export class Quiet {
@@ -26,7 +31,7 @@ export class Quiet {
     return this.#faults > 0 ? Number.POSITIVE_INFINITY : this.#sinceMs;
   }
 
-  /** For how long the machine has stood still, altogether (ms): no bound can be kept then. */
+  /** For how long the machine has kept its processes from running, altogether (ms). */
   get stalledMs(): number {
     return this.#stalledMs;
   }
@@ -39,8 +44,7 @@ export class Quiet {
     const nowMs = performance.now();
     const lateMs = nowMs - this.#lookedMs - LOOK_EVERY_MS;
     this.#lookedMs = nowMs;
-    if (lateMs < LATE_MS) return;
-    this.#stalledMs += lateMs;
-    this.#sinceMs = nowMs;
+    if (lateMs >= KEPT_MS) this.#stalledMs += lateMs;
+    if (lateMs >= STOOD_STILL_MS) this.#sinceMs = nowMs;
   }
 }
