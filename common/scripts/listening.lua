@@ -13,7 +13,7 @@ end
 local times = redis.call('HMGET', KEYS[1], 'since', 'until')
 local since, last = time(times[1]), time(times[2])
 local own = redis.call('ZSCORE', KEYS[2], ARGV[2])
-local alone = not own and redis.call('ZCARD', KEYS[2]) == 0
+local alone = redis.call('ZCARD', KEYS[2]) == 0
 local missed = alone or not last or now - last > tonumber(ARGV[4])
 if not since or not last or now - last > gap or (own and now - tonumber(own) > gap) then
   redis.call('HSET', KEYS[1], 'since', ARGV[1])
