@@ -26,8 +26,6 @@ const RATES_OVER_MS = 10_000;
 const LATEST = 100;
 /** The log is begun with so many entries of each slice. */
 const BEGIN_WITH = 20;
-/** Droplets of the latest decisions that are looked at beside those that are due. */
-const LOOK_AT_LATEST = 50;
 
 interface Sample {
   atMs: number;
@@ -62,8 +60,7 @@ export class TopFigures {
     ]);
     this.#begun = true;
     this.#tell(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
-    const besides = new Set(this.#latest.slice(-LOOK_AT_LATEST).map(({ droplet }) => droplet));
-    const worst = await readWorst(query, holdsFrom(facts, nowMs, policy), times, besides);
+    const worst = await readWorst(query, holdsFrom(facts, nowMs, policy), times);
     const rates = this.#ratesWith({ atMs: nowMs, counters: fleet.counters });
     return { fleet, worst, latest: this.#latest, dryRun, ...(rates && { rates }) };
   }

@@ -71,9 +71,7 @@ export function topLines(figures: Figures, times: Times, rows?: number, problem?
 }
 
 function worstWords({ worst }: Figures): string {
-  return worst.droplets.length === 0
-    ? 'none'
-    : `${worst.droplets.length}, of the ${worst.looked} that are due first`;
+  return worst.count === 0 ? 'none' : `${worst.count}, worst first`;
 }
 
 function fleetLines({ fleet }: Figures): Piece[][] {

@@ -1,8 +1,8 @@
 import type { Droplet, Holds } from '../../common/droplet.ts';
-import type { DropletView } from '../../common/explain-facts.ts';
-import { type Present, presentOf } from '../../common/explain-present.ts';
+import { presentOf } from '../../common/explain-present.ts';
 import type { Times } from '../../common/explain-words.ts';
 import { readDeas, readDroplets } from '../../common/state.ts';
+import { readWorstIds } from '../../reporter/api/troubled.ts';
 import type { Query } from './query.ts';
 import { type Painter, troubleOf } from './trouble.ts';
 
@@ -18,36 +18,16 @@ export interface Troubled {
 export interface Worst {
   /** Worst first. */
   droplets: Troubled[];
-  /** How many were looked at. */
-  looked: number;
+  /** How many there are in all. */
+  count: number;
 }
-
-/** Droplets read at most: a look costs Redis about 10 us each. */
-const LOOKED_AT_MOST = 200;
 
 const plain: Painter = (_tone, text) => text;
 
-/**
- * The droplets that are worst off, without reading all: whatever is missing, flapping, held or to be stopped is in
- * the due lists, as somebody has to look at it again. Of these the ones that are due first are looked at.
- *
- * @param besides others to look at
- */
-export async function readWorst(
-  query: Query,
-  holds: Holds,
-  times: Times,
-  besides: Iterable<string>,
-): Promise<Worst> {
+/** The droplets that are worst off, by the index that the analyzer keeps of those that are not as they should be. */
+export async function readWorst(query: Query, holds: Holds, times: Times): Promise<Worst> {
   const { redis, settings } = query;
-  const { client, keys } = redis;
-  const perSlice = Math.ceil(LOOKED_AT_MOST / keys.slices) + 1;
-  const due = await Promise.all(
-    Array.from({ length: keys.slices }, (_, slice) =>
-      client.zrange(keys.due(slice), '0', String(perSlice - 1)),
-    ),
-  );
-  const ids = [...new Set([...besides, ...due.flat()])].slice(0, LOOKED_AT_MOST);
+  const { ids, count } = await readWorstIds(redis);
   const records = await readDroplets(redis, ids);
   const droplets = records.filter(
     (record): record is Droplet => record !== undefined && !(record instanceof Error),
@@ -55,25 +35,12 @@ export async function readWorst(
   const nowMs = await query.now();
   const deas = await readDeas(redis, droplets);
   const troubled = droplets.flatMap((droplet): Troubled[] => {
-    const view: DropletView = { droplet, deas, nowMs, policy: settings.policy };
-    const present = presentOf(view, holds, times);
+    const present = presentOf({ droplet, deas, nowMs, policy: settings.policy }, holds, times);
     const trouble = troubleOf(present, plain);
+    // Well by now: the index follows with the next look at it.
     if (trouble.length === 0) return [];
     const { wanted, running } = present;
     return [{ droplet: droplet.id, wanted, running, text: trouble.join('; ') }];
   });
-  return { droplets: troubled.sort(worseFirst), looked: droplets.length };
-}
-
-/** By the share that does not run, then by how many these are, then by id so that the order stands still. */
-function worseFirst(a: Troubled, b: Troubled): number {
-  return (
-    shareMissing(b) - shareMissing(a) ||
-    b.wanted - b.running - (a.wanted - a.running) ||
-    (a.droplet < b.droplet ? -1 : 1)
-  );
-}
-
-function shareMissing({ wanted, running }: Pick<Present, 'wanted' | 'running'>): number {
-  return wanted === 0 ? 0 : (wanted - running) / wanted;
+  return { droplets: troubled, count: count - (ids.length - troubled.length) };
 }

@@ -22,7 +22,7 @@ export async function readTroubled(
   holds: Holds,
   policy: PolicySettings,
 ): Promise<TroubledNews> {
-  const { ids, count } = await worst(redis);
+  const { ids, count } = await readWorstIds(redis);
   if (ids.length === 0) return { droplets: [], count: 0 };
   const { droplets, deas, nowMs } = await records.read(ids);
   const told = droplets.flatMap((droplet) => {
@@ -33,8 +33,11 @@ export async function readTroubled(
   return { droplets: told, count: count - (ids.length - told.length) };
 }
 
-/** Their ids, worst first. Most slices have none, and are only asked how many. */
-async function worst({ client, keys }: RedisConnections): Promise<{ ids: string[]; count: number }> {
+/** The ids of the worst of them, worst first, and how many there are. Most slices have none, and are only asked how many. */
+export async function readWorstIds({
+  client,
+  keys,
+}: RedisConnections): Promise<{ ids: string[]; count: number }> {
   const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
   const counts = await Promise.all(slices.map((slice) => client.zcard(keys.troubled(slice))));
   const lists = await Promise.all(
