@@ -6,7 +6,7 @@ import type { Logger } from '../common/log.ts';
 import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readDeas, readDroplets } from '../common/state.ts';
+import { readSights } from '../common/state.ts';
 import { changesOf } from './changes.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
@@ -100,7 +100,10 @@ export class Looker {
 
   async #decide(ids: readonly string[]): Promise<Looked[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
-    const [records, holds] = await Promise.all([readDroplets(redis, ids), readHolds(redis, clock, policy)]);
+    const [{ droplets: records, deas, nowMs }, holds] = await Promise.all([
+      readSights(redis, clock, ids),
+      readHolds(redis, clock, policy),
+    ]);
     const droplets: Droplet[] = [];
     const gone: string[] = [];
     records.forEach((record, at) => {
@@ -125,9 +128,6 @@ export class Looker {
         ];
       }),
     );
-    // Between the records and the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
-    const nowMs = clock.now();
-    const deas = await readDeas(redis, droplets);
     return droplets.map((droplet) => ({
       droplet,
       deas,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Droplet } from './droplet.ts';
-import { RecordError } from './record.ts';
-import { readDeas, readDroplets, readFleetFacts } from './state.ts';
+import { instanceToText, RecordError } from './record.ts';
+import { readDeas, readDroplets, readFleetFacts, readSights } from './state.ts';
 import { useRedis } from './testing/context.ts';
 
 const of = useRedis();
@@ -37,6 +37,48 @@ test('the DEAs are those that the droplets name', async () => {
     ]),
   );
   expect(await readDeas(redis, [droplet()])).toEqual(new Map());
+});
+
+test('droplets are read with the DEAs of their instances, whatever their names are', async () => {
+  const { redis, clock } = of.context;
+  const { client, keys } = redis;
+  const dea = 'dea 1/ü%';
+  const heard = (index: number, on: string) =>
+    instanceToText({
+      guid: '',
+      index,
+      version: 'v',
+      state: 'RUNNING',
+      stateTimestampS: 1,
+      dea: on,
+      firstHeardMs: 5,
+    });
+  await client.hset(keys.droplet('one'), { rev: 1, seen: 5, 'instance:i': heard(0, dea) });
+  await client.hset(keys.droplet('two'), {
+    rev: 2,
+    seen: 5,
+    'instance:j': heard(0, 'b'),
+    'instance:k': heard(1, 'c'),
+  });
+  await client.hset(keys.droplet('alone'), { rev: 3, seen: 5, 'instance:l': heard(0, 'unheard') });
+  await client.set(keys.droplet('bad'), 'no hash');
+  await client.zadd(keys.deasHeard, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
+  await client.zadd(keys.deasPrevious, 4000, dea, 5500, 'b');
+  const { droplets, deas, nowMs } = await readSights(redis, clock, ['two', 'bad', 'none', 'one', 'alone']);
+  expect(droplets.map((droplet) => (droplet instanceof Error ? 'error' : droplet?.rev))).toEqual([
+    2,
+    'error',
+    undefined,
+    1,
+    3,
+  ]);
+  expect(nowMs).toBe(clock.now());
+  expect([...deas].sort()).toEqual([
+    ['b', { heardMs: 6000, previousMs: 5500 }],
+    ['c', { heardMs: 7000 }],
+    [dea, expect.objectContaining({ heardMs: 5000 })],
+  ]);
+  expect(await readSights(redis, clock, [])).toMatchObject({ droplets: [], deas: new Map() });
 });
 
 test('of an empty Redis there are no facts', async () => {

@@ -1,4 +1,5 @@
 import { Cluster } from 'ioredis';
+import type { Clock } from './clock.ts';
 import type { DeaLiveness, Droplet } from './droplet.ts';
 import { dropletFromReply } from './record.ts';
 import type { RedisConnections } from './redis.ts';
@@ -30,6 +31,52 @@ export async function readDroplets(
     }),
   );
   return droplets;
+}
+
+/** Droplets and what their instances' liveness depends on, as it was at one moment. */
+export interface Sights {
+  /** In the order asked for, as `readDroplets` gives them. */
+  droplets: (Droplet | Error | undefined)[];
+  /** Of all DEAs that the droplets' instances name, those that are known. */
+  deas: Map<string, DeaLiveness>;
+  /** By which instances are to be judged (ms): a heartbeat may be newer, never older, so none is found too old that was not. */
+  nowMs: number;
+}
+
+/** Reads droplets to judge them: in one round trip where Redis is no cluster, in two where it is. */
+export async function readSights(
+  redis: RedisConnections,
+  clock: Pick<Clock, 'now'>,
+  ids: readonly string[],
+): Promise<Sights> {
+  const { client, keys, scripts } = redis;
+  if (client instanceof Cluster) {
+    const droplets = await readDroplets(redis, ids);
+    const nowMs = clock.now();
+    return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };
+  }
+  const nowMs = clock.now();
+  const droplets: Sights['droplets'] = [];
+  const deas: Sights['deas'] = new Map();
+  const replies = chunksOf(ids, CHUNK).map((chunk) =>
+    scripts.readSights([keys.deasHeard, keys.deasPrevious, ...chunk.map(keys.droplet)], []),
+  );
+  for (const [records, heard] of await Promise.all(replies)) {
+    for (const text of records) droplets.push(dropletFromText(ids[droplets.length] as string, text));
+    for (let at = 0; at + 2 < heard.length; at += 3) {
+      const dea = heard[at] as string;
+      const previous = heard[at + 2];
+      const liveness = { heardMs: Number(heard[at + 1]), ...(previous && { previousMs: Number(previous) }) };
+      // Another chunk may have asked for less of the same DEA.
+      if (deas.get(dea)?.previousMs === undefined) deas.set(dea, liveness);
+    }
+  }
+  return { droplets, deas, nowMs };
+}
+
+/** Whether there is a record, and it could be read. */
+export function isRead(record: Droplet | Error | undefined): record is Droplet {
+  return record !== undefined && !(record instanceof Error);
 }
 
 /** What the script says of a record; what somebody put there by hand is a matter of this one record. */

@@ -8,7 +8,7 @@ import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readDeas, readDroplets } from '../common/state.ts';
+import { readDroplets, readSights } from '../common/state.ts';
 import { HEADERS, SUBJECTS } from '../common/subjects.ts';
 import type { Gate } from './gate.ts';
 import type { NudgerMetrics } from './metrics.ts';
@@ -73,17 +73,16 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
     if (!(await gate.open())) return AFTER_STOP_MS;
-    const [[droplet], holds] = await Promise.all([
-      readDroplets(redis, [delivery.droplet]),
+    const [{ droplets, deas, nowMs }, holds] = await Promise.all([
+      readSights(redis, clock, [delivery.droplet]),
       readHolds(redis, clock, policy),
     ]);
+    const [droplet] = droplets;
     if (droplet instanceof Error) throw droplet;
     if (droplet === undefined) {
       metrics.dropped.inc({ kind, why: 'unknown' });
       return undefined;
     }
-    const nowMs = clock.now();
-    const deas = await readDeas(redis, [droplet]);
     const checked = delivery.check(droplet, deas, holds, nowMs);
     if ('wait' in checked) return checked.wait - nowMs;
     const decidedMs = delivery.decidedMs(droplet);

@@ -1,18 +1,6 @@
 import type { Clock } from '../common/clock.ts';
-import type { DeaLiveness, Droplet } from '../common/droplet.ts';
-import type { Deas } from '../common/policy/liveness.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readDroplets } from '../common/state.ts';
-
-/** Droplets as they were at one moment, with what their instances' liveness depends on. */
-export interface Found {
-  /** In the order asked for: undefined if there is no record, an Error if it cannot be read. */
-  droplets: (Droplet | Error | undefined)[];
-  /** Of all DEAs that the droplets' instances name, those that are known. */
-  deas: Deas;
-  /** When the records were read. */
-  nowMs: number;
-}
+import { readSights, type Sights } from '../common/state.ts';
 
 /** Too much is waiting to be read: Redis is slow or away, and whoever asked will not wait so long. */
 export class BusyError extends Error {
@@ -31,7 +19,7 @@ const WAITING_AT_MOST = 50_000;
 
 interface Waiting {
   ids: readonly string[];
-  resolve(found: Found): void;
+  resolve(found: Sights): void;
   reject(error: unknown): void;
 }
 
@@ -52,7 +40,7 @@ export class Records {
   }
 
   /** @throws BusyError */
-  read(ids: readonly string[]): Promise<Found> {
+  read(ids: readonly string[]): Promise<Sights> {
     if (this.#waitingIds > 0 && this.#waitingIds + ids.length > WAITING_AT_MOST) {
       return Promise.reject(new BusyError());
     }
@@ -83,7 +71,11 @@ export class Records {
 
   async #answer(batch: readonly Waiting[]): Promise<void> {
     try {
-      const { droplets, deas, nowMs } = await this.#read(batch.flatMap(({ ids }) => ids));
+      const { droplets, deas, nowMs } = await readSights(
+        this.#redis,
+        this.#clock,
+        batch.flatMap(({ ids }) => ids),
+      );
       let at = 0;
       for (const { ids, resolve } of batch) {
         resolve({ droplets: droplets.slice(at, at + ids.length), deas, nowMs });
@@ -92,30 +84,5 @@ export class Records {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
-  }
-
-  async #read(ids: readonly string[]): Promise<Found> {
-    const droplets = await readDroplets(this.#redis, ids);
-    // After the records and before the DEAs: an instance is judged by a heartbeat that may be newer than now, never older.
-    const nowMs = this.#clock.now();
-    return { droplets, deas: await this.#deas(droplets), nowMs };
-  }
-
-  async #deas(droplets: Found['droplets']): Promise<Deas> {
-    const names = new Set<string>();
-    for (const droplet of droplets) {
-      if (droplet === undefined || droplet instanceof Error) continue;
-      for (const { dea } of droplet.instances) names.add(dea);
-    }
-    const liveness = new Map<string, DeaLiveness>();
-    if (names.size === 0) return liveness;
-    const { client, keys } = this.#redis;
-    const scores = await client.zmscore(keys.deasHeard, ...names);
-    let at = 0;
-    for (const dea of names) {
-      const heard = scores[at++];
-      if (heard != null) liveness.set(dea, { heardMs: Number(heard) });
-    }
-    return liveness;
   }
 }

@@ -34,6 +34,7 @@ export interface Scripts {
   syncReport(keys: string[], args: Argument[]): Promise<number>;
   pagesStore(keys: string[], args: Argument[]): Promise<number>;
   readDroplets(keys: string[], args: Argument[]): Promise<string[]>;
+  readSights(keys: string[], args: Argument[]): Promise<[records: string[], deas: string[]]>;
   fleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
 }
 
@@ -59,6 +60,7 @@ const FILES: Record<keyof Scripts, string> = {
   syncReport: 'sync_report',
   pagesStore: 'pages_store',
   readDroplets: 'read_droplets',
+  readSights: 'read_sights',
   fleetFacts: 'fleet_facts',
 };
 

@@ -1,9 +1,8 @@
-import type { Droplet } from '../../common/droplet.ts';
 import type { DropletView } from '../../common/explain-facts.ts';
 import { presentOf } from '../../common/explain-present.ts';
 import { timesOf } from '../../common/explain-words.ts';
 import { readHolds } from '../../common/holds.ts';
-import { readDeas, readDroplets, readIds } from '../../common/state.ts';
+import { isRead, readIds, readSights } from '../../common/state.ts';
 import { dropletJson } from '../../reporter/droplet-json.ts';
 import type { ConfigOption } from './options.ts';
 import { note, Output, painter } from './output.ts';
@@ -63,12 +62,9 @@ async function viewsOf(
   { redis, settings, now }: Query,
   ids: readonly string[],
 ): Promise<{ views: DropletView[]; failed: [id: string, error: Error][] }> {
-  const records = await readDroplets(redis, ids);
-  const droplets = records.filter(
-    (record): record is Droplet => record !== undefined && !(record instanceof Error),
-  );
-  const nowMs = await now();
-  const deas = await readDeas(redis, droplets);
+  const askedMs = await now();
+  const { droplets: records, deas, nowMs } = await readSights(redis, { now: () => askedMs }, ids);
+  const droplets = records.filter(isRead);
   return {
     views: droplets.map((droplet) => ({ droplet, deas, nowMs, policy: settings.policy })),
     failed: records.flatMap((record, at): [string, Error][] =>

@@ -1,5 +1,5 @@
 import type { DropletView } from '../../common/explain-facts.ts';
-import { readDeas, readDroplets } from '../../common/state.ts';
+import { readSights } from '../../common/state.ts';
 import { FailedError } from './exit.ts';
 import type { Query } from './query.ts';
 
@@ -9,10 +9,11 @@ import type { Query } from './query.ts';
  * @throws FailedError when its record cannot be read
  */
 export async function viewOf({ redis, settings, now }: Query, id: string): Promise<DropletView | undefined> {
-  const [droplet] = await readDroplets(redis, [id]);
+  const askedMs = await now();
+  const { droplets, deas, nowMs } = await readSights(redis, { now: () => askedMs }, [id]);
+  const [droplet] = droplets;
   if (droplet instanceof Error)
     throw new FailedError(`droplet ${id}: ${droplet.message}`, { cause: droplet });
   if (droplet === undefined) return undefined;
-  const nowMs = await now();
-  return { droplet, deas: await readDeas(redis, [droplet]), nowMs, policy: settings.policy };
+  return { droplet, deas, nowMs, policy: settings.policy };
 }
