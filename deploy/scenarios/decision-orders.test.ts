@@ -181,6 +181,7 @@ class Scene {
   /** As much of a queue as is needed: whoever adds a job wakes the nudgers. */
   #queue(of: Job['of']): Queue {
     const queue = {
+      add: async (_name: string, data: StartJob & StopJob) => this.#add({ of, data }),
       addBulk: async (jobs: { data: StartJob & StopJob }[]) => {
         for (const { data } of jobs) this.#add({ of, data });
       },
