@@ -99,7 +99,7 @@ test('what came before the stop is answered, and counted', async () => {
   await bench.stop();
 });
 
-test('of several reporters one answers', async () => {
+test('of several reporters one answers, but each is a component', async () => {
   const bench = await startBench(NOW);
   const { bus, context, redis, nats } = bench;
   const second = await testContext({ redis, nats, settings: { slices: 8, status: STATUS } });
@@ -112,7 +112,10 @@ test('of several reporters one answers', async () => {
   );
   let replies = 0;
   bus.subscribe('replies', {}, () => replies++);
+  const found = new Set<unknown>();
+  bus.subscribe('found', {}, (message) => found.add(message.json<{ uuid: string }>().uuid));
   await bus.flush();
+  bus.connection.publish(SUBJECTS.discover, '', { reply: 'found' });
   const requests: [string, object][] = [
     [SUBJECTS.statusRequest, { droplet: 'app', state: 'CRASHED' }],
     [SUBJECTS.healthRequest, { droplets: [{ droplet: 'app', version: 'v' }] }],
@@ -129,6 +132,7 @@ test('of several reporters one answers', async () => {
   await Promise.all([context, second].map(({ lifecycle }) => lifecycle.stop()));
   await bus.flush();
   expect(replies).toBe(rounds * requests.length);
+  expect(found.size).toBe(2);
   await bench.stop();
 });
 
