@@ -114,8 +114,9 @@ export class Scanner {
     const jobs = [...groups].map(([group, of]) => ({
       name: `${what}: slices ${of[0]} to ${of.at(-1)}`,
       data: { slices: of, audit: what === 'audit' } satisfies SlicesJob,
-      // While this group's last job is not done a second one would only do the same.
-      opts: { jobId: `${what}-${group}` },
+      // While this group's last job is not done a second one would only do the same. What is due waits for no audit:
+      // a job with a priority comes after all that have none.
+      opts: { jobId: `${what}-${group}`, ...(what === 'audit' && { priority: 1 }) },
     }));
     await this.#options.slicesQueue.addBulk(jobs);
   }
