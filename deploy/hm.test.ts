@@ -138,7 +138,7 @@ test('set-up refuses what it does not know, and a Node that is too old', async (
   const setup = join(packageRoot, 'deploy', 'setup.sh');
   expect(await run(setup, ['--nonsense'])).toMatchObject({
     code: 64,
-    stderr: 'usage: deploy/setup.sh [--servers]\n',
+    stderr: 'usage: deploy/setup.sh [--servers] [--browser]\n',
   });
 
   for (const version of ['v20.17.0', 'v18.20.1']) {

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Set-up of a clone: dependencies (node_modules/), build (dist/) and, with --servers, redis-server and
-# nats-server. Does only what is missing or out of date, is quiet when nothing is, and may run twice at once.
+# Set-up of a clone: dependencies (node_modules/), build (dist/), with --servers redis-server and nats-server, and
+# with --browser chromium, in which the tests look at the dashboard. Does only what is missing or out of date, is quiet when nothing is, and may run twice at once.
 # Exit codes: 0 done, 1 a step failed (its output says why), 64 wrong usage, 69 a program is not to be had.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 servers=no
+browser=no
 for argument in "$@"; do
   case $argument in
     --servers) servers=yes ;;
+    --browser) browser=yes ;;
     *)
-      echo "usage: deploy/setup.sh [--servers]" >&2
+      echo "usage: deploy/setup.sh [--servers] [--browser]" >&2
       exit 64
       ;;
   esac
@@ -76,16 +78,20 @@ build() {
   mv "$began" "$built"
 }
 
+# What was asked for and is not there; programs and packages have the same names.
 missing_servers() {
-  have redis-server || echo redis-server
-  have nats-server || echo nats-server
+  if [ "$servers" = yes ]; then
+    have redis-server || echo redis-server
+    have nats-server || echo nats-server
+  fi
+  if [ "$browser" = yes ]; then have chromium || echo chromium; fi
 }
 
 no_servers() {
   say "not on the PATH: $(echo $1)"
   say "$2"
   say "Install them in the way of your system, for instance:"
-  say "  Debian, Ubuntu:  apt-get install redis-server nats-server"
+  say "  Debian, Ubuntu:  apt-get install $(echo $1)"
   say "  macOS:           brew install redis nats-server"
   say "or use a Redis and a NATS of your own: set redis.url and mbus in health_manager.yml"
   say "(or REDIS_URL and MBUS_URI); then deploy/hm start needs neither program."
@@ -145,7 +151,7 @@ install_servers() {
 nothing_to_do() {
   must_install && return 1
   must_build && return 1
-  [ "$servers" = no ] || [ -z "$(missing_servers)" ]
+  [ -z "$(missing_servers)" ]
 }
 
 # One set-up at a time; the second waits, and then finds everything done. flock's lock ends with its holder;
@@ -171,4 +177,4 @@ if nothing_to_do; then exit 0; fi
 lock
 if must_install; then install_dependencies; fi
 if must_build; then build; fi
-if [ "$servers" = yes ]; then install_servers; fi
+install_servers

@@ -1,5 +1,6 @@
 /** The fleet in figures. */
 import type { ComponentChildren } from 'preact';
+import { count } from '../../common/explain-words.ts';
 import { missingNow } from './headline.tsx';
 import type { Live } from './live.ts';
 import { Num, Since } from './words.tsx';
@@ -65,11 +66,7 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
         <Figure
           name="starts waiting"
           bad={false}
-          note={
-            <>
-              <Num of={queues.restarts.delayed} /> restarts due later
-            </>
-          }
+          note={<>{count(queues.restarts.delayed, 'restart')} due later</>}
         >
           <Num of={queues.starts.waiting + queues.restarts.waiting} />
         </Figure>

@@ -41,8 +41,8 @@ export function standingOf(live: Live): Standing {
   const held = fleet.holds.filter(({ hold }) => hold !== 'update_required').map(({ hold }) => hold);
   const holds = held.length === 0 ? '' : ` The hold ${held.join(' and ')} is on.`;
   if (missing > 0) {
-    const do_ = missing === 1 ? 'instance does' : 'instances do';
-    const text = `${number.format(missing)} of ${number.format(Math.max(wanted, missing))} wanted ${do_} not run.${holds}`;
+    const verb = missing === 1 ? 'does' : 'do';
+    const text = `${number.format(missing)} of ${number.format(Math.max(wanted, missing))} wanted instances ${verb} not run.${holds}`;
     return { level: 'bad', short: `${number.format(missing)} missing`, text };
   }
   if (held.length > 0) return { level: 'bad', short: held.join(', '), text: holds.trim() };

@@ -7,6 +7,8 @@ import { At, Num } from './words.tsx';
 
 const HEIGHT = 190;
 const HOUR_S = 3600;
+/** A deployment that is younger is not shown wider. */
+const LEAST_S = 600;
 
 export function Timeline({ points }: Pick<Live, 'points'>) {
   const box = useRef<HTMLDivElement>(null);
@@ -76,7 +78,7 @@ function optionsFor(parent: HTMLElement): uPlot.Options {
     legend: { show: false },
     cursor: { y: false, points: { show: false } },
     scales: {
-      x: { time: true, range: (_, __, max) => [max - HOUR_S, max] },
+      x: { time: true, range: (_, min, max) => [Math.max(max - HOUR_S, Math.min(min, max - LEAST_S)), max] },
       y: { range: (_, min, max) => rangeOf(min, max) },
     },
     axes: [
@@ -107,7 +109,7 @@ function optionsFor(parent: HTMLElement): uPlot.Options {
 
 /** Close to the lines, so that a few of many that are missing are seen; never closer than a few instances. */
 function rangeOf(min: number, max: number): [number, number] {
-  if (!Number.isFinite(min) || !Number.isFinite(max)) return [0, 10];
+  if (!Number.isFinite(min) || !Number.isFinite(max) || max === 0) return [0, 10];
   const span = Math.max(4, (max - min) * 1.3, max * 0.02);
   return [Math.max(0, Math.floor(max - span)), Math.ceil(max + span * 0.12)];
 }

@@ -1,0 +1,107 @@
+/** The pictures of the dashboard in `deploy/docs/images/`: a fleet with the real processes, Redis and NATS. */
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { test } from 'vitest';
+import { packageRoot } from '../../common/root.ts';
+import { type Dashboard, fleet, startBrowser, startDashboard } from '../scenarios/dashboard-stage.ts';
+import { World } from '../scenarios/world.ts';
+
+const IMAGES = join(packageRoot, 'deploy', 'docs', 'images');
+const DESK = { viewport: { width: 1280, height: 800 } };
+const DEAS = 36;
+const NAMES = ['web', 'api', 'mailer', 'search', 'billing', 'cart', 'login', 'images', 'reports', 'queue'];
+
+/** Some apps with names and as many with guids, 1 to 12 instances each. */
+function apps(): Record<string, number> {
+  const guid = (n: number) => `${(0x9e3779b9 * (n + 1)).toString(16).slice(-8)}-8b1e-4f29-9a55-0c2a7f4f8d11`;
+  const ids = NAMES.flatMap((name, n) => [name, guid(n)]);
+  const sizes = ids.map((id, n): [string, number] => [id, 2 + ((n * 7) % 11)]);
+  // Their only instances crash.
+  return { ...Object.fromEntries(sizes), mailer: 1, cart: 1, reports: 1 };
+}
+
+interface Scene {
+  world: World;
+  dashboard: Dashboard;
+}
+
+test('screenshots', async () => {
+  const browser = await startBrowser();
+  try {
+    await play(browser, async ({ world, dashboard }) => {
+      await world.advance(120);
+      // Something happened before: its trace is on the time line.
+      await lose(world, 5);
+      await world.advance(300);
+      await shoot(await dashboard.open('', DESK), 'healthy');
+      await shoot(await dashboard.open('', { ...DESK, colorScheme: 'dark' }), 'healthy-dark');
+      await world.end('nudger');
+      await lose(world, 12);
+      await shoot(await dashboard.open('', DESK), 'dea-lost');
+      const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
+      await shoot(await dashboard.open('', phone), 'dea-lost-phone');
+      await shoot(await dashboard.open('#/dea/dea-12', DESK), 'dea');
+    });
+    await play(browser, async ({ world, dashboard }) => {
+      for (const app of ['mailer', 'cart', 'mailer']) await crashOf(world, app);
+      // Until its restart, after which it crashes again.
+      await world.advance(75);
+      for (const app of ['mailer', 'cart', 'reports', 'reports']) await crashOf(world, app);
+      await world.advance(5);
+      await shoot(await dashboard.open('', DESK), 'flapping');
+      await shoot(await dashboard.open('#/droplet/mailer', DESK), 'droplet');
+    });
+    await play(browser, async ({ world, dashboard }) => {
+      for (let n = 0; n < 24; n++) dea(world, n).alive = false;
+      await world.advance(45);
+      await shoot(await dashboard.open('', DESK), 'hold');
+    });
+  } finally {
+    await browser.close();
+  }
+});
+
+/** A fleet of its own, from its beginning to its end. */
+async function play(browser: Browser, scene: (of: Scene) => Promise<void>): Promise<void> {
+  const world = await World.start({ obedient: true });
+  const dashboard = await startDashboard(world, browser);
+  try {
+    await fleet(world, DEAS, apps());
+    await scene({ world, dashboard });
+  } finally {
+    await dashboard.stop();
+    await world.stop();
+  }
+}
+
+function dea(world: World, n: number) {
+  return world.dea(`dea-${String(n).padStart(2, '0')}`);
+}
+
+/** A DEA falls silent, until it is known to be lost. */
+async function lose(world: World, n: number): Promise<void> {
+  dea(world, n).alive = false;
+  await world.advance(36);
+}
+
+/** The first instance of an app crashes. */
+async function crashOf(world: World, app: string): Promise<void> {
+  const host = [...world.deas.values()].find((one) => one.of(app).length > 0);
+  const [guid] = host?.of(app) ?? [];
+  if (guid === undefined) throw new Error(`nothing of ${app} runs`);
+  host?.end(guid, 'CRASHED', { crashTimestampS: Math.floor(world.nowMs() / 1000) });
+  await world.settle();
+  await world.beat();
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  const isOverview = !page.url().includes('#');
+  await page
+    .locator(isOverview ? '.readout' : '.slots')
+    .first()
+    .waitFor();
+  // The time line is drawn with the frame after.
+  await page.waitForTimeout(500);
+  await page.screenshot({ path: join(IMAGES, `${name}.png`) });
+  await page.close();
+}

@@ -1,0 +1,47 @@
+import { describe, expect, test } from 'vitest';
+import { cellAt, inOrder, layoutOf, moved, SHADES, shadeOf } from './map-layout.ts';
+
+describe('the map', () => {
+  test.each([
+    ['a few are large', 3, 500, 30],
+    ['hundreds are smaller', 500, 500, 18],
+    ['10,000 on a desk', 10_000, 500, 5],
+  ])('%s', (_, cells, width, pitch) => {
+    const layout = layoutOf(cells, width, 340);
+    expect(layout.pitch).toBe(pitch);
+    expect(layout.columns * layout.rows).toBeGreaterThanOrEqual(cells);
+    expect(layout.columns * layout.pitch).toBeLessThanOrEqual(width);
+  });
+
+  test('every cell is found where it stands, and no other', () => {
+    const layout = layoutOf(50, 200, 340);
+    for (let at = 0; at < 50; at++) {
+      const x = (at % layout.columns) * layout.pitch;
+      const y = Math.floor(at / layout.columns) * layout.pitch;
+      expect(cellAt(layout, 50, x + 1, y + 1)).toBe(at);
+    }
+    expect(cellAt(layout, 50, 1, layout.rows * layout.pitch + 1)).toBeUndefined();
+    expect(cellAt(layout, 50, layout.columns * layout.pitch + 1, 1)).toBeUndefined();
+  });
+
+  test('keys go from cell to cell and stay on the map', () => {
+    const layout = layoutOf(50, 200, 340);
+    expect(moved(3, 'ArrowRight', layout, 50)).toBe(4);
+    expect(moved(3, 'ArrowDown', layout, 50)).toBe(3 + layout.columns);
+    expect(moved(0, 'ArrowLeft', layout, 50)).toBe(0);
+    expect(moved(3, 'End', layout, 50)).toBe(49);
+    expect(moved(-1, 'ArrowRight', layout, 50)).toBe(0);
+    expect(moved(3, 'x', layout, 50)).toBeUndefined();
+    expect(moved(3, 'constructor', layout, 50)).toBeUndefined();
+  });
+
+  test('cells keep their place; shades go with the load', () => {
+    const deas = new Map(['b', 'a'].map((dea) => [dea, [dea, 'alive', 1] as const]));
+    expect(inOrder(new Map([...deas].map(([dea, cell]) => [dea, [...cell]]))).map(([dea]) => dea)).toEqual([
+      'a',
+      'b',
+    ]);
+    expect([0, 1, 50, 100].map((n) => shadeOf(n, 100))).toEqual([0, 1, 3, SHADES]);
+    expect(shadeOf(0, 0)).toBe(0);
+  });
+});
