@@ -47,6 +47,7 @@ describe('what is wrong with a droplet', () => {
     expect(trouble).toMatchObject({
       wanted: 4,
       live: 1,
+      missing: 3,
       groups: [
         {
           indices: '1 to 3',
@@ -57,6 +58,14 @@ describe('what is wrong with a droplet', () => {
         },
       ],
     });
+  });
+
+  test('of many groups the largest are told, and how many slots there are in all', () => {
+    const instances = Array.from({ length: 12 }, (_, index) =>
+      instance(`i${index}`, { index, dea: `gone-${index < 4 ? 0 : index}`, firstHeardMs: NOW - 99 * SECOND }),
+    );
+    const trouble = look({ desired: desired({ instances: 12 }), instances });
+    expect([trouble?.missing, trouble?.groups.map(({ count }) => count)]).toEqual([12, [4, 1, 1]]);
   });
 
   test('of flapping slots the next restart is told', () => {

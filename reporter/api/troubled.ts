@@ -13,7 +13,7 @@ import type { SlotGroup, TroubledDroplet, TroubledNews, Was } from './types.ts';
 /** Droplets that are told of: a screen has room for fewer. */
 const SHOWN = 50;
 /** Groups of a droplet that are told of. */
-const GROUPS = 6;
+const GROUPS = 3;
 
 /** Reads the index of the troubled droplets, and the records of the worst of them: never all droplets. */
 export async function readTroubled(
@@ -64,7 +64,14 @@ export function troubleOf(sight: Sight): TroubledDroplet | undefined {
   const stops = stopsOf(droplet);
   if (groups.length === 0 && stops.length === 0) return undefined;
   const there = [...live.keys()].filter((index) => index < wanted).length;
-  return { droplet: droplet.id, wanted, live: there, groups: groups.slice(0, GROUPS), stops };
+  return {
+    droplet: droplet.id,
+    wanted,
+    live: there,
+    missing: wanted - there,
+    groups: groups.slice(0, GROUPS),
+    stops,
+  };
 }
 
 function groupsOf(sight: Sight, wanted: number): SlotGroup[] {

@@ -74,6 +74,9 @@ export interface TroubledDroplet {
   droplet: string;
   wanted: number;
   live: number;
+  /** Wanted slots without a live instance. */
+  missing: number;
+  /** The largest of them. */
   groups: SlotGroup[];
   stops: { reason: StopReason; count: number; held?: HoldName }[];
 }

@@ -5,9 +5,15 @@ import type { HoldNews, SilentDea } from '../api/types.ts';
 import type { Live } from './live.ts';
 import { DeaLink, Num, Since, Until } from './words.tsx';
 
+const FEW = 4;
+const SOME = 3;
+
 export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent' | 'hello'>) {
   const holds = fleet?.holds ?? [];
-  const deas = silent?.deas ?? [];
+  const known = silent?.deas ?? [];
+  // Of many silent ones the first few say what there is to say.
+  const deas = known.length > FEW ? known.slice(0, SOME) : known;
+  const more = known.length - deas.length + (silent?.more ?? 0);
   if (holds.length === 0 && deas.length === 0 && !hello?.dryRun) return null;
   return (
     <section class="attention" aria-label="What needs attention">
@@ -23,8 +29,8 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
         {deas.map((dea) => (
           <Silent key={dea.dea} {...dea} lostMs={hello?.dropletLostMs ?? 0} />
         ))}
-        {silent !== undefined && silent.more > 0 && (
-          <li class="late">{count(silent.more, 'more DEA is', 'more DEAs are')} not heard: see the map.</li>
+        {more > 0 && (
+          <li class="lost">{count(more, 'more DEA is', 'more DEAs are')} not heard: see the map.</li>
         )}
       </ul>
     </section>

@@ -21,7 +21,7 @@ export function missingNow({ fleet, troubled }: Pick<Live, 'fleet' | 'troubled'>
 }
 
 function sumMissing({ droplets }: TroubledNews): number {
-  return droplets.reduce((sum, { groups }) => sum + groups.reduce((n, { count }) => n + count, 0), 0);
+  return droplets.reduce((sum, { missing }) => sum + missing, 0);
 }
 
 /** Pure. */

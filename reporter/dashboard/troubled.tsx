@@ -39,8 +39,9 @@ export function Troubled({ troubled }: Pick<Live, 'troubled'>) {
   );
 }
 
-function Rows({ droplet, wanted, live, groups, stops }: TroubledDroplet) {
-  const rows = groups.length + stops.length;
+function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet) {
+  const more = missing - groups.reduce((sum, group) => sum + group.count, 0);
+  const rows = groups.length + stops.length + (more > 0 ? 1 : 0);
   const head = (
     <>
       <th scope="rowgroup" rowSpan={rows}>
@@ -68,6 +69,12 @@ function Rows({ droplet, wanted, live, groups, stops }: TroubledDroplet) {
           </td>
         </tr>
       ))}
+      {more > 0 && (
+        <tr>
+          <td class="note">and {count(more, 'more index', 'more indices')}</td>
+          <td />
+        </tr>
+      )}
       {stops.map(({ reason, count: many, held }, at) => (
         <tr key={`${reason} ${held}`}>
           {at === 0 && groups.length === 0 && head}
