@@ -36,7 +36,10 @@ export interface Dashboard {
 /** A reporter beside the world's processes, on the world's clock. */
 export async function startDashboard(world: World, browser: Browser): Promise<Dashboard> {
   const { redis, nats, clock, store } = world;
-  const settings = { slices: store.keys.slices, status: { host: '127.0.0.1', port: 0, ...LOGIN } };
+  const settings = {
+    slices: store.keys.slices,
+    status: { host: '127.0.0.1', port: 0, ...LOGIN, queuesWritable: false },
+  };
   const context = await testContext({ redis, nats, clock, settings });
   const { port } = await startReporter(context);
   const errors: string[] = [];

@@ -54,7 +54,7 @@ test('a lost DEA is told in words at the top, and so is what becomes of its inst
   const page = await dashboard.open('', { viewport: { width: 1280, height: 720 } });
   const dea = world.dea('dea-01');
   dea.alive = false;
-  await world.advance(25);
+  await world.advance(20);
   await waitText(page, '[data-dea=dea-01]', /not heard for \d+ s: 3 instances run there, lost in \d+ s/);
   await headline(page, 'All 8');
   await world.end('nudger');
