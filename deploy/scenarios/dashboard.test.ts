@@ -72,7 +72,8 @@ test('a lost DEA is told in words at the top, and so is what becomes of its inst
     /web index 1 is missing \(last heard on dea-01 at \d\d:\d\d:\d\d, .*start decided/,
   );
   await world.run('nudger');
-  await world.advance(10);
+  // Until what was started is heard, too.
+  await world.advance(20);
   await headline(page, 'A DEA is lost; everything that ran there runs elsewhere.');
   await waitText(page, '[data-dea=dea-01]', 'its 3 instances run elsewhere');
 });
