@@ -4,7 +4,7 @@ import { cellAt, inOrder, layoutOf, moved, SHADES, shadeOf } from './map-layout.
 describe('the map', () => {
   test.each([
     ['a few are large', 3, 500, 30],
-    ['hundreds are smaller', 500, 500, 18],
+    ['hundreds are smaller', 500, 500, 17],
     ['10,000 on a desk', 10_000, 500, 5],
   ])('%s', (_, cells, width, pitch) => {
     const layout = layoutOf(cells, width, 340);
