@@ -51,3 +51,9 @@ test('times that are no numbers are not known, so the holds are on', () => {
     ),
   ).toMatchObject({ desiredUnavailable: true, actualNotFresh: true });
 });
+
+test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {
+  const silentFor = (ms: number) => holdsFrom({ ...calm, mostSilentIngestorMs: NOW - ms }, NOW, policy);
+  expect(silentFor(policy.dropletLostMs / 3).actualNotFresh).toBe(false);
+  expect(silentFor(policy.dropletLostMs / 3 + 1).actualNotFresh).toBe(true);
+});
