@@ -150,6 +150,8 @@ describe('Redis', () => {
     await exit('x');
     await expect.poll(() => seen(one), { timeout: 5000 }).toEqual(['x', 'x']);
     await expect.poll(() => pending()).toBe(0);
+    // As at the first start: nothing that anybody needs to hear of, or to wait for.
+    expect(one.context.lines.filter(({ event }) => event === 'events_not_handled')).toEqual([]);
   });
 
   test('that comes back empty gives new events', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Lifecycle } from '../common/lifecycle.ts';
+import { IN_HAND_MS, type Lifecycle } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { RedisClient, RedisConnections } from '../common/redis.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
@@ -16,6 +16,8 @@ const CLAIM_AFTER_MS = 5_000;
 /** A consumer that has not read for so many times that, and has nothing left to claim, is gone: others have its work. */
 const FORGET_CONSUMER_AFTER = 12;
 const AFTER_FAILURE_MS = 1_000;
+/** How Redis says that there is no group: to who asks, and (up to 7.0) to who waits when the stream goes. */
+const NO_GROUP = /^(NOGROUP|UNBLOCKED) /;
 
 const Entry = Compile(
   Type.Object({ kind: Type.Enum(['exit', 'update']), droplet: Type.String({ minLength: 1 }) }),
@@ -65,14 +67,15 @@ class StreamReader {
   start(): void {
     this.#running = this.#run();
     const claimer = setInterval(() => this.#claim(), this.#claimAfterMs);
-    this.#options.lifecycle.onStop(`reader of ${this.#stream}`, async () => {
+    const stop = async () => {
       this.#stopped = true;
       clearInterval(claimer);
       // Ends the blocking read; events that it had just been given are claimed by another analyzer.
       this.#connection.disconnect();
       await this.#running;
       await this.#acknowledge(this.#handled);
-    });
+    };
+    this.#options.lifecycle.onStop(`reader of ${this.#stream}`, stop, IN_HAND_MS);
   }
 
   async #run(): Promise<void> {
@@ -162,7 +165,7 @@ class StreamReader {
   async #recover(error: unknown): Promise<void> {
     const { redis, log } = this.#options;
     try {
-      if (!(error instanceof Error && error.message.startsWith('NOGROUP'))) throw error;
+      if (!(error instanceof Error && NO_GROUP.test(error.message))) throw error;
       await redis.client.xgroup('CREATE', this.#stream, GROUP, '0', 'MKSTREAM');
     } catch (failure) {
       if (failure instanceof Error && failure.message.startsWith('BUSYGROUP')) return;

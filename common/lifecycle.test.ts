@@ -112,4 +112,19 @@ describe('a release that does not end', () => {
     expect(other).toHaveBeenCalledTimes(1);
     expect(vi.getTimerCount()).toBe(0);
   });
+
+  it('keeps them waiting as long as it says that it may', async () => {
+    const lifecycle = new Lifecycle({ stepMs: 500 });
+    const other = vi.fn();
+    lifecycle.onStop('other', other);
+    lifecycle.own('endless', 0, () => new Promise<void>(() => {}), 800);
+    const stopped = expect(lifecycle.stop()).rejects.toMatchObject({
+      cause: new Error('took more than 800 ms'),
+    });
+    await vi.advanceTimersByTimeAsync(799);
+    expect(other).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    await stopped;
+    expect(other).toHaveBeenCalledTimes(1);
+  });
 });

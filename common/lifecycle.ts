@@ -7,14 +7,26 @@
 type Release = () => void | Promise<void>;
 
 export interface LifecycleOptions {
-  /** The most that one release may take; after it the next one's turn comes. */
+  /** The most that a release may take that says nothing else; after it the next one's turn comes. */
   stepMs?: number;
 }
 
 const DEFAULT_STEP_MS = 3_000;
 
+/**
+ * What is in hand may take so long to finish instead, as when Redis is slow and each step of the work waits for it; of the
+ * 10 s that a process has to stop, a little is left for closing its connections.
+ */
+export const IN_HAND_MS = 6_000;
+
+interface Step {
+  name: string;
+  release: Release;
+  atMostMs: number;
+}
+
 export class Lifecycle {
-  readonly #steps: { name: string; release: Release }[] = [];
+  readonly #steps: Step[] = [];
   readonly #abort = new AbortController();
   readonly #stepMs: number;
   #stopping: Promise<void> | undefined;
@@ -36,14 +48,19 @@ export class Lifecycle {
    * The resource is the process's from here on, and is released when it stops; at once if it is stopping
    * already (a connection that came up too late).
    */
-  own<T>(name: string, resource: T, release: (resource: T) => void | Promise<void>): T {
-    this.onStop(name, () => release(resource));
+  own<T>(
+    name: string,
+    resource: T,
+    release: (resource: T) => void | Promise<void>,
+    atMostMs = this.#stepMs,
+  ): T {
+    this.onStop(name, () => release(resource), atMostMs);
     return resource;
   }
 
-  /** The latest one given runs first. */
-  onStop(name: string, release: Release): void {
-    this.#steps.push({ name, release });
+  /** The latest one given runs first. It may take `atMostMs`. */
+  onStop(name: string, release: Release, atMostMs = this.#stepMs): void {
+    this.#steps.push({ name, release, atMostMs });
     if (this.#stopping === undefined) return;
     this.#stopping = chain(this.#stopping, () => this.#releaseAll());
     // Not lost: `stop()` gives it. But nobody has to call that again, and then it is nobody's rejection.
@@ -69,24 +86,24 @@ export class Lifecycle {
     let first: Error | undefined;
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
       try {
-        await this.#bounded(step.release);
+        await bounded(step);
       } catch (cause) {
         first ??= new Error(`${step.name} did not stop cleanly`, { cause });
       }
     }
     if (first !== undefined) throw first;
   }
+}
 
-  async #bounded(release: Release): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`took more than ${this.#stepMs} ms`)), this.#stepMs);
-    });
-    try {
-      await Promise.race([release(), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+async function bounded({ release, atMostMs }: Step): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`took more than ${atMostMs} ms`)), atMostMs);
+  });
+  try {
+    await Promise.race([release(), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

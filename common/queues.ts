@@ -2,7 +2,7 @@ import { type ConnectionOptions, type Job, type Processor, Queue, Worker, type W
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { PendingStart, PendingStop } from './droplet.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import { IN_HAND_MS, type Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import type { RedisConnections } from './redis.ts';
 
@@ -130,5 +130,5 @@ export function openWorker(
   });
   worker.on('error', (error) => log.debug({ queue: name, err: error }, 'worker connection'));
   worker.on('failed', (job, error) => log.error({ queue: name, job: job?.id, err: error }, 'job failed'));
-  return lifecycle.own(`worker ${name}`, worker, (w) => w.close());
+  return lifecycle.own(`worker ${name}`, worker, (w) => w.close(), IN_HAND_MS);
 }

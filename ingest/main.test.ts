@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Bus } from '../common/bus.ts';
 import { SUBJECTS } from '../common/subjects.ts';
@@ -11,6 +12,8 @@ let nats: TestNats;
 /** Another client, as a DEA is one. */
 let cloud: TestContext;
 let bus: Bus;
+/** As long as several round trips to a Redis that is far away or busy. */
+const SLOW_MS = 3_500;
 /** Two copies of the process. */
 let copies: { context: TestContext; ingest: Ingest }[];
 
@@ -163,3 +166,21 @@ test('each message is taken by one of the copies, and counted for the whole depl
     droplet_updated_msgs_received: '10',
   });
 });
+
+test('a copy that stops while Redis is slow stores what it has in hand first', async () => {
+  const context = await testContext({ redis, nats, settings: { ccPartition: 'ours' } });
+  const { scripts } = context.redis;
+  const slow = async (...call: Parameters<typeof scripts.exited>) => {
+    await delay(SLOW_MS);
+    return scripts.exited(...call);
+  };
+  await stopAll();
+  await startIngest({ ...context, redis: { ...context.redis, scripts: { ...scripts, exited: slow } } });
+  await (await context.connectBus()).flush();
+  bus.publish(SUBJECTS.exited, JSON.stringify(exit('app')));
+  await expect.poll(() => metricValue(context.metrics, 'hm_exits_received_total')).toBe(1);
+  await context.lifecycle.stop();
+  expect(await record('app')).toContain('exit:app-0');
+  const { client, keys } = cloud.redis;
+  expect(await client.xlen(keys.events(keys.sliceOf('app')))).toBe(1);
+}, 10_000);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { FleetCounters } from '../common/counters.ts';
+import { IN_HAND_MS } from '../common/lifecycle.ts';
 import { createRateLimit } from '../common/log.ts';
 import { parseExited, parseShutdown, parseUpdated } from '../common/messages.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
@@ -78,7 +79,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     while (inHand.size > 0) await Promise.all(inHand);
     await heartbeats.idle();
   };
-  lifecycle.onStop('messages in hand', idle);
+  lifecycle.onStop('messages in hand', idle, IN_HAND_MS);
 
   const group = { queue: QUEUE_GROUPS.ingest };
   const subscriptions = [
