@@ -193,3 +193,20 @@ test('a reader stops at once, though it waits for events', async () => {
   const stopped = one.stop().then(() => 'stopped');
   expect(await Promise.race([stopped, delay(2000, 'still waiting')])).toBe('stopped');
 });
+
+test('a reader that stops handles what it was just given', async () => {
+  const one = await reader('one', undefined, 60_000);
+  const { client } = of.context.redis;
+  await exit('x');
+  await expect.poll(() => seen(one)).toEqual(['x']);
+  // As when the reply is on its way while the reader breaks its connection off: given, and never come.
+  await client.xgroup('CREATE', stream('y'), GROUP, '0', 'MKSTREAM').catch(() => undefined);
+  await client
+    .multi()
+    .xadd(stream('y'), '*', 'kind', 'exit', 'droplet', 'y')
+    .xreadgroup('GROUP', GROUP, 'one', 'COUNT', 10, 'STREAMS', stream('y'), '>')
+    .exec();
+  await one.stop();
+  expect(seen(one)).toEqual(['x', 'y']);
+  expect(await pending('y')).toBe(0);
+});

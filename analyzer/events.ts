@@ -70,10 +70,10 @@ class StreamReader {
     const stop = async () => {
       this.#stopped = true;
       clearInterval(claimer);
-      // Ends the blocking read; events that it had just been given are claimed by another analyzer.
-      this.#connection.disconnect();
+      this.#connection.disconnect(); // ends the blocking read
       await this.#running;
       await this.#acknowledge(this.#handled);
+      await this.#handleGiven();
     };
     this.#options.lifecycle.onStop(`reader of ${this.#stream}`, stop, IN_HAND_MS);
   }
@@ -123,6 +123,15 @@ class StreamReader {
     }
     if (droplets.size > 0) await look([...droplets]);
     return entries.map(([id]) => id);
+  }
+
+  /** What Redis gave to the read that was broken off: others would claim it only after a while. */
+  async #handleGiven(): Promise<void> {
+    const { redis, consumer } = this.#options;
+    if (redis.client.status !== 'ready') return; // it would be waited for
+    const given = ['GROUP', GROUP, consumer, 'STREAMS', this.#stream, '0'];
+    const read = (await redis.client.call('XREADGROUP', ...given)) as [string, StreamEntry[]][] | null;
+    await this.#acknowledge(await this.#handle(read?.flatMap(([, entries]) => entries) ?? []));
   }
 
   async #acknowledge(ids: readonly string[]): Promise<void> {
