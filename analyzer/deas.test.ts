@@ -14,7 +14,7 @@ const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
   const { keys, scripts } = redis;
   return scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.lineage],
     [clock.now(), dea, droplets.map((droplet) => `f0000000${droplet}\n`).join('')],
   );
 };
@@ -24,7 +24,7 @@ async function hear(dea: string, ...droplets: string[]): Promise<void> {
   const [at] = await begin(dea, droplets);
   await scripts.deaFinish(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount],
-    [at as string, dea, 'digest', droplets.length],
+    [at as string, dea, 'digest', droplets.length, '', ''],
   );
 }
 const markLost = (held: ReadonlySet<string> = NOBODY) => {
@@ -106,5 +106,5 @@ test('a DEA that is silent for ten times droplet_lost is forgotten, not a moment
   await forget();
   expect(logged('dea_forgotten')).toMatchObject([{ dea: 'gone' }]);
   expect(await client.zrange(of.context.redis.keys.deasHeard, '0', '-1')).toEqual(['here']);
-  expect(await client.keys('hm:{deas}:list:*')).toEqual([of.context.redis.keys.deaList('here')]);
+  expect(await client.keys('hm:{fleet}:deas:list:*')).toEqual([of.context.redis.keys.deaList('here')]);
 });

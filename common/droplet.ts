@@ -117,6 +117,8 @@ export interface Outcome {
   atMs: number;
   /** Only with `dropped`. */
   why?: string;
+  /** By chance: tells the try that settled it from all others. */
+  by?: string;
 }
 
 /** All that is known of one droplet. */

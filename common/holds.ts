@@ -28,7 +28,7 @@ export async function readHolds(
 
 /** Pure: the holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettings): Holds {
-  const { listening, mostSilentIngestorMs, pass } = facts;
+  const { listening, mostSilentIngestorMs, pass, doubted = false } = facts;
   // A silent ingestor that never signed off may still be subscribed and swallow what it is given.
   const swallowing =
     mostSilentIngestorMs !== undefined && nowMs - mostSilentIngestorMs > policy.dropletLostMs / 3;
@@ -37,7 +37,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
   const listened = listening !== undefined && areNumbers(listening) ? listening : undefined;
   return {
-    desiredUnavailable: isDesiredUnavailable(succeededMs, nowMs, policy),
+    desiredUnavailable: doubted || isDesiredUnavailable(succeededMs, nowMs, policy),
     actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
     massDelete: massDelete.sinceMs !== undefined,

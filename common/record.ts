@@ -227,6 +227,7 @@ export const OutcomeSchema = Type.Object({
   outcome: Type.Enum(['sent', 'dropped']),
   atMs: Type.Number(),
   why: Type.Optional(Type.String()),
+  by: Type.Optional(Type.String()),
 });
 
 const SlotJson = Compile(SlotSchema);

@@ -106,7 +106,7 @@ describe('keys', () => {
 
   test.each<[string, string[]]>([
     [
-      'deas',
+      'fleet',
       [
         keys.deasHeard,
         keys.deasPrevious,
@@ -115,11 +115,17 @@ describe('keys', () => {
         keys.deasShutdown,
         keys.deasLost,
         keys.deaList('{0}'),
+        ...[
+          keys.listening,
+          keys.ingestors,
+          keys.syncState,
+          keys.holds,
+          keys.scan,
+          keys.counters,
+          keys.layout,
+        ],
+        keys.lineage,
       ],
-    ],
-    [
-      'fleet',
-      [keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.scan, keys.counters, keys.layout],
     ],
     ['sync', [keys.syncPass, keys.syncPage(1), keys.syncPage(2), keys.syncMissing]],
     ['queues', [`${keys.queuePrefix}:starts:wait`, `${keys.queuePrefix}:stops:active`]],

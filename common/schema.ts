@@ -4,7 +4,8 @@ import { crc32 } from 'node:zlib';
  * The Redis schema: every key that the health manager uses, spelled here and nowhere else.
  *
  * Droplets are shared out over `slices` by a hash of their id. The slice is the hash tag of its keys, so that
- * all keys of a slice sit in one Redis Cluster slot and a script may touch several of them.
+ * all keys of a slice sit in one Redis Cluster slot and a script may touch several of them. What is of the fleet as a
+ * whole has one tag too: whoever can say there that it listens can also store there when a DEA was heard.
  */
 export interface Keys {
   readonly slices: number;
@@ -40,6 +41,7 @@ export interface Keys {
   counters: string;
   layout: string;
   clock: string;
+  lineage: string;
   queuePrefix: string;
 }
 
@@ -50,7 +52,7 @@ export const PIECES = 16;
 export const EVENT_STREAMS = 4;
 
 /** Version of this layout, kept in Redis: another one is refused at start. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 /** @param prefix first part of every key (`redis.prefix`)  @param slices how many slices (`slices`) */
 export function createKeys(prefix: string, slices: number): Keys {
@@ -78,13 +80,13 @@ export function createKeys(prefix: string, slices: number): Keys {
     decisions: (slice) => `${prefix}:{${slice}}:decisions`,
     summary: (slice) => `${prefix}:{${slice}}:summary`,
     troubled: (slice) => `${prefix}:{${slice}}:troubled`,
-    deasHeard: `${prefix}:{deas}:heard`,
-    deasPrevious: `${prefix}:{deas}:previous`,
-    deasDigest: `${prefix}:{deas}:digest`,
-    deasCount: `${prefix}:{deas}:instances`,
-    deasShutdown: `${prefix}:{deas}:shutdown`,
-    deasLost: `${prefix}:{deas}:lost`,
-    deaList: (dea) => `${prefix}:{deas}:list:${dea}`,
+    deasHeard: `${prefix}:{fleet}:deas:heard`,
+    deasPrevious: `${prefix}:{fleet}:deas:previous`,
+    deasDigest: `${prefix}:{fleet}:deas:digest`,
+    deasCount: `${prefix}:{fleet}:deas:instances`,
+    deasShutdown: `${prefix}:{fleet}:deas:shutdown`,
+    deasLost: `${prefix}:{fleet}:deas:lost`,
+    deaList: (dea) => `${prefix}:{fleet}:deas:list:${dea}`,
     events: (slice) => events(slice % EVENT_STREAMS),
     eventStreams: Array.from({ length: EVENT_STREAMS }, (_, stream) => events(stream)),
     listening: `${prefix}:{fleet}:listening`,
@@ -100,6 +102,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     counters: `${prefix}:{fleet}:counters`,
     layout: `${prefix}:{fleet}:layout`,
     clock: `${prefix}:{fleet}:clock`,
+    lineage: `${prefix}:{fleet}:lineage`,
     queuePrefix: `${prefix}:{queues}`,
   };
 }
@@ -165,7 +168,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'an entry until the droplet is as it should be',
   },
   {
-    key: '<prefix>:{deas}:heard',
+    key: '<prefix>:{fleet}:deas:heard',
     type: 'zset',
     holds: 'DEA -> its latest heartbeat (ms)',
     writer: 'ingest',
@@ -173,7 +176,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: '10 * droplet_lost after the last heartbeat',
   },
   {
-    key: '<prefix>:{deas}:previous',
+    key: '<prefix>:{fleet}:deas:previous',
     type: 'zset',
     holds: 'DEA -> the heartbeat before (ms)',
     writer: 'ingest',
@@ -181,7 +184,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'as heard',
   },
   {
-    key: '<prefix>:{deas}:digest',
+    key: '<prefix>:{fleet}:deas:digest',
     type: 'hash',
     holds: 'DEA -> SHA-1 of its latest heartbeat, once all of it is stored',
     writer: 'ingest',
@@ -189,7 +192,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'as heard',
   },
   {
-    key: '<prefix>:{deas}:instances',
+    key: '<prefix>:{fleet}:deas:instances',
     type: 'hash',
     holds: 'DEA -> how many STARTING, RUNNING or EVACUATING instances its latest heartbeat lists',
     writer: 'ingest',
@@ -197,7 +200,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'as heard',
   },
   {
-    key: '<prefix>:{deas}:shutdown',
+    key: '<prefix>:{fleet}:deas:shutdown',
     type: 'hash',
     holds: 'DEA -> when it said dea.shutdown (ms)',
     writer: 'ingest',
@@ -205,7 +208,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'until it is heard again',
   },
   {
-    key: '<prefix>:{deas}:lost',
+    key: '<prefix>:{fleet}:deas:lost',
     type: 'zset',
     holds: 'silent DEA whose droplets have been marked due -> its latest heartbeat (ms)',
     writer: 'analyzer',
@@ -213,10 +216,10 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'as heard',
   },
   {
-    key: '<prefix>:{deas}:list:<dea>',
+    key: '<prefix>:{fleet}:deas:list:<dea>',
     type: 'hash',
     holds:
-      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored',
+      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored; in a cluster also touched (droplets of the latest change) and losses',
     writer: 'ingest',
     readers: 'ingest, analyzer, reporter',
     life: 'as heard',
@@ -249,7 +252,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:sync',
     type: 'hash',
     holds:
-      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, heard, rewrite, users, wanted; times in ms',
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, heard, rewrite, users, wanted, trusted: how many losses of data the latest pass that wrote everything knew of; times in ms',
     writer: 'sync; wanted: whoever asks for a pass',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
@@ -328,6 +331,15 @@ export const SCHEMA: readonly SchemaEntry[] = [
     writer: 'every process',
     readers: 'every process',
     life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:lineage',
+    type: 'hash',
+    holds:
+      'of a cluster: of:<replication id> of each master that was seen; losses: how often a new one came, and with it maybe older data',
+    writer: 'whoever notices',
+    readers: 'every process',
+    life: 'for ever, bounded',
   },
   {
     key: '<prefix>:{queues}:...',

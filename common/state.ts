@@ -161,19 +161,21 @@ export interface FleetFacts {
   /** State of the holds that have one of their own, as JSON of the one who writes it. */
   massLoss?: string;
   massDelete?: string;
+  /** A part of the desired state may be lost, and no complete pass has written everything since. */
+  doubted?: true;
 }
 
-/** One command. */
-export async function readFleetFacts({ scripts, keys }: RedisConnections): Promise<FleetFacts> {
-  const [since, until, silent, completed, succeeded, massLoss, massDelete] = await scripts.fleetFacts(
-    [keys.listening, keys.ingestors, keys.syncState, keys.holds],
-    [],
-  );
+/** One command; in a cluster after a look at whether a node has taken over from another. */
+export async function readFleetFacts({ scripts, keys, lineage }: RedisConnections): Promise<FleetFacts> {
+  await lineage?.check();
+  const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted] =
+    await scripts.fleetFacts([keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.lineage], []);
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
   if (silent) facts.mostSilentIngestorMs = Number(silent);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
   if (massDelete) facts.massDelete = massDelete;
+  if (doubted) facts.doubted = true;
   return facts;
 }

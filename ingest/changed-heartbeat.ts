@@ -23,7 +23,8 @@ export interface RawHeartbeat {
  * Whoever dies in between leaves no digest, so the next heartbeat of this DEA, ten seconds later, comes here
  * again; it finds the unfinished one's list too and writes every droplet of all of them. That is also what
  * happens when two ingestors store two heartbeats of one DEA at once: the newer one writes all, behind a
- * fence that the older one's late writes do not pass.
+ * fence that the older one's late writes do not pass. And where a node of a cluster may have lost its last writes, the
+ * next heartbeat writes every droplet of the list, and those that the latest change took from it.
  *
  * @returns how many droplets were changed, and whether a newer heartbeat was there already
  */
@@ -36,14 +37,14 @@ export async function storeChangedHeartbeat(
   const { keys, scripts } = redis;
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
-  const [at, stored, unfinished, heardBefore, others] = (await scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
+  const [at, stored, unfinished, heardBefore, others, doubted, losses] = (await scripts.deaBegin(
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.lineage],
     [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
-  )) as [string, string, string, string, '1' | ''];
+  )) as [string, string, string, string, '1' | '', '1' | '', string];
   if (at === 'stale') return { droplets: 0, stale: true };
 
   const back = heardBefore === '' || Number(at) - Number(heardBefore) > dropletLostMs;
-  const whole = back || others === '1';
+  const whole = back || others === '1' || doubted === '1';
   const touched = differing(lines, linesOf(stored), whole ? linesOf(unfinished) : undefined);
   const droplets = await writeDroplets(redis, touched, heartbeat, {
     at,
@@ -54,7 +55,14 @@ export async function storeChangedHeartbeat(
   });
   await scripts.deaFinish(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount],
-    [at, dea, raw.digest, heartbeat.entries.filter(({ state }) => RUNS.has(state)).length],
+    [
+      at,
+      dea,
+      raw.digest,
+      heartbeat.entries.filter(({ state }) => RUNS.has(state)).length,
+      losses,
+      losses === '' ? '' : [...touched].map(lineOfDroplet).join(''),
+    ],
   );
   return { droplets, stale: false };
 }
@@ -68,6 +76,9 @@ function lineOf(entry: HeartbeatEntry): string {
   const text = `${instance}\n${index}\n${version}\n${state}\n${stateTimestampS}`;
   return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
 }
+
+/** A line that only names a droplet. */
+const lineOfDroplet = (droplet: string) => `${' '.repeat(FINGERPRINT_LENGTH)}${droplet}\n`;
 
 /** Droplets of the lines that are in one list only; with `unfinished`: droplets of all lines. */
 function differing(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {

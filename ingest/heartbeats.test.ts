@@ -197,7 +197,14 @@ describe('a heartbeat', () => {
     await clearDue();
     const back = of.context.clock.advance(LOST + 1);
     await scripts.deaBegin(
-      [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList('dea-1'), keys.deasShutdown],
+      [
+        keys.deasHeard,
+        keys.deasPrevious,
+        keys.deasDigest,
+        keys.deaList('dea-1'),
+        keys.deasShutdown,
+        keys.lineage,
+      ],
       [back, 'dea-1', ''],
     );
     const next = of.context.clock.advance(10_000);
@@ -304,7 +311,7 @@ describe('what does not fit', () => {
       await intake.idle();
     }
     expect(rejected).toHaveLength(7);
-    expect(await of.context.redis.client.keys('hm:{deas}*')).toEqual([]);
+    expect(await of.context.redis.client.keys('hm:{fleet}:deas:*')).toEqual([]);
   });
 
   test('entries of another partition are not ours', async () => {

@@ -153,7 +153,9 @@ describe('a start', () => {
       },
     ]);
     const nowMs = of.context.clock.now();
-    expect((await record()).outcomes).toEqual(new Map([['s1', { id: 's1', outcome: 'sent', atMs: nowMs }]]));
+    expect((await record()).outcomes).toMatchObject(
+      new Map([['s1', { id: 's1', outcome: 'sent', atMs: nowMs }]]),
+    );
     expect(await logged()).toEqual([
       { atMs: nowMs, droplet: DROPLET, kind: 'sent', id: 's1', index: 0, version: 'v', reason: 'missing' },
     ]);
@@ -178,7 +180,7 @@ describe('a start', () => {
     await put({ 'instance:i1': `0 STARTING on dea-1 version v since 1 first ${nowMs}` });
     await leave();
     expect(bus.published).toEqual([]);
-    expect((await record()).outcomes.get('s1')).toEqual({
+    expect((await record()).outcomes.get('s1')).toMatchObject({
       id: 's1',
       outcome: 'dropped',
       atMs: nowMs,

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../common/bus.ts';
 import type { Clock } from '../common/clock.ts';
@@ -98,6 +99,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
       metrics.dropped.inc({ kind, why: checked.drop });
       return undefined;
     }
+    await redis.replicas?.have(redis.keys.droplet(droplet.id));
     if (clock.now() - nowMs > leavesWithinMs(policy)) {
       await takeBack(delivery, options);
       return undefined;
@@ -127,6 +129,8 @@ async function settle(
     outcome: dropped ? 'dropped' : 'sent',
     atMs: nowMs,
     ...(dropped ? { why: checked.drop } : {}),
+    // Tells this try from any other: only it is told once more that it has settled.
+    by: randomUUID().slice(0, 8),
   };
   const entry: LogEntry = {
     atMs: nowMs,

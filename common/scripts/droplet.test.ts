@@ -242,11 +242,11 @@ describe('commit', () => {
 });
 
 describe('settle', () => {
-  const settle = (id = 'd1', rev = 5, lookAgainMs = 9000) => {
+  const settle = (id = 'd1', rev = 5, lookAgainMs = 9000, by = '') => {
     const { keys: of, scripts } = redis();
     return scripts.settle(
       [of.droplet(NAME), of.due(0), of.decisions(0)],
-      [NAME, rev, id, `{"id":"${id}"}`, lookAgainMs, 100, '{"kind":"sent"}'],
+      [NAME, rev, id, `{"id":"${id}"${by}}`, lookAgainMs, 100, '{"kind":"sent"}'],
     );
   };
 
@@ -260,8 +260,18 @@ describe('settle', () => {
 
   test('of many who hold the same job one wins', async () => {
     await put({ rev: 5, seen: 1 });
-    const told = await Promise.all(Array.from({ length: 10 }, () => settle()));
+    const told = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => settle('d1', 5, 9000, `,"by":"${n}"`)),
+    );
     expect(told.filter((one) => one === 1)).toHaveLength(1);
+    expect(await logged()).toHaveLength(1);
+  });
+
+  test('whoever asks once more, as the answer was lost, is told the same, and nothing is done twice', async () => {
+    await put({ rev: 5, seen: 1 });
+    expect(await settle()).toBe(1);
+    expect(await settle()).toBe(1);
+    expect((await record()).rev).toBe('6');
     expect(await logged()).toHaveLength(1);
   });
 

@@ -13,7 +13,7 @@ const deasHeard = (...pairs: Pair[]) => {
 const begin = (atMs: number, dea: string, ...lines: string[]) => {
   const { keys, scripts } = redis();
   return scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown],
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.lineage],
     [atMs, dea, lines.map((line) => `${line}\n`).join('')],
   );
 };
@@ -21,7 +21,7 @@ const finish = (atMs: number | string, dea: string, digest = 'digest', instances
   const { keys, scripts } = redis();
   return scripts.deaFinish(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount],
-    [atMs, dea, digest, instances],
+    [atMs, dea, digest, instances, '', ''],
   );
 };
 const heard = async (dea: string) => {
@@ -80,14 +80,14 @@ describe('deas_heard', () => {
 describe('dea_begin and dea_finish', () => {
   test('the stored list is the one that was finished', async () => {
     const { client, keys } = redis();
-    expect(await begin(1000, 'a', line('x'), line('y'))).toEqual(['1000', '', '', '', '']);
+    expect(await begin(1000, 'a', line('x'), line('y'))).toEqual(['1000', '', '', '', '', '', '']);
     expect(await finish(1000, 'a', 'A', 2)).toBe(1);
     expect(await begin(2000, 'a', line('y'))).toEqual([
       '2000',
       `${line('x')}\n${line('y')}\n`,
       '',
       '1000',
-      '',
+      ...['', '', ''],
     ]);
     expect(await finish(2000, 'a', 'A2', 1)).toBe(1);
     expect(await client.hgetall(keys.deaList('a'))).toEqual({ at: '2000', list: `${line('y')}\n` });
@@ -105,13 +105,13 @@ describe('dea_begin and dea_finish', () => {
 
   test('what unfinished ones listed is told to the next one', async () => {
     await begin(1000, 'a', line('x'));
-    expect(await begin(2000, 'a', line('y'))).toEqual(['2000', '', `${line('x')}\n`, '1000', '1']);
+    expect(await begin(2000, 'a', line('y'))).toEqual(['2000', '', `${line('x')}\n`, '1000', '1', '', '']);
     expect(await begin(3000, 'a', line('z'))).toEqual([
       '3000',
       '',
       `${line('x')}\n${line('y')}\n`,
       '2000',
-      '1',
+      ...['1', '', ''],
     ]);
     await finish(3000, 'a');
     expect((await begin(4000, 'a'))[4]).toBe('');
@@ -121,7 +121,7 @@ describe('dea_begin and dea_finish', () => {
     await begin(1000, 'a', line('x'));
     await finish(1000, 'a');
     await begin(2000, 'a');
-    expect(await begin(3000, 'a', line('x'))).toEqual(['3000', `${line('x')}\n`, '', '2000', '1']);
+    expect(await begin(3000, 'a', line('x'))).toEqual(['3000', `${line('x')}\n`, '', '2000', '1', '', '']);
   });
 
   test('however many are never finished, no droplet is remembered twice', async () => {

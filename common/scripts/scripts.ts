@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { packageRoot } from '../root.ts';
 
@@ -36,6 +37,7 @@ export interface Scripts {
   readDroplets(keys: string[], args: Argument[]): Promise<string[]>;
   readSights(keys: string[], args: Argument[]): Promise<[records: string[], deas: string[]]>;
   fleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
+  lineage(keys: string[], args: Argument[]): Promise<number>;
 }
 
 const FILES: Record<keyof Scripts, string> = {
@@ -62,9 +64,39 @@ const FILES: Record<keyof Scripts, string> = {
   readDroplets: 'read_droplets',
   readSights: 'read_sights',
   fleetFacts: 'fleet_facts',
+  lineage: 'lineage',
 };
 
-/** Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). */
+/** Between two tries of a script that Redis could not take (ms). */
+const RETRY_MS = 50;
+
+/**
+ * What passes by itself: a cluster or a failover in motion, a server that is loading its data or has lost its replicas,
+ * a connection that broke in the middle of a pipeline.
+ */
+const PASSING =
+  /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|NOREPLICAS) |^Connection is closed|^Command aborted due to connection close|^Too many Cluster redirections/;
+
+/**
+ * Runs a script until Redis has taken it. It may run twice, where the answer was lost with the connection: each
+ * script is written so that this does no harm.
+ */
+async function insist<T>(client: RedisClient, run: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await run();
+    } catch (error) {
+      const passing = error instanceof Error && PASSING.test(error.message);
+      if (!passing || client.status === 'end' || client.status === 'disconnecting') throw error;
+    }
+    await delay(RETRY_MS);
+  }
+}
+
+/**
+ * Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). While Redis
+ * is away or in motion they wait, like all commands of a client that never gives up.
+ */
 export function defineScripts(client: RedisClient): Scripts {
   const scripts: Partial<Record<keyof Scripts, unknown>> = {};
   for (const [name, file] of Object.entries(FILES) as [keyof Scripts, string][]) {
@@ -73,7 +105,8 @@ export function defineScripts(client: RedisClient): Scripts {
     client.defineCommand(command, { lua });
     const run = (client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>)[command];
     if (run === undefined) throw new Error(`ioredis did not define ${command}`);
-    scripts[name] = (keys: string[], args: Argument[]) => run.call(client, keys.length, ...keys, ...args);
+    scripts[name] = (keys: string[], args: Argument[]) =>
+      insist(client, () => run.call(client, keys.length, ...keys, ...args));
   }
   return scripts as Scripts;
 }

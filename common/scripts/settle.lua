@@ -4,6 +4,10 @@
 -- ARGV  1 droplet, 2 rev that was read, 3 decision id, 4 outcome (JSON), 5 when to look again (ms),
 --       6 length of the log, 7 log entry (JSON)
 -- Returns 1, or 0 if the record has changed since: check again.
+-- Repeatable: who asks once more, as the answer was lost, is told the same.
+if redis.call('HGET', KEYS[1], 'outcome:' .. ARGV[3]) == ARGV[4] then
+  return 1
+end
 if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[2] then
   return 0
 end

@@ -9,7 +9,7 @@ import type { Logger } from '../log.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
 import { connectRedis, type RedisConnections } from '../redis.ts';
-import { defaultSettings, type Settings } from '../settings.ts';
+import { defaultSettings, type RedisSettings, type Settings } from '../settings.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 
 /** A clock that stands still until the test moves it. */
@@ -43,8 +43,8 @@ export function captureLog(): { log: Logger; lines: Record<string, unknown>[] } 
 }
 
 export interface TestContextOptions {
-  /** A real one (see `startTestRedis`). */
-  redis: { url: string };
+  /** A real one (see `startTestRedis`), or several that are one (see `redis-under-test.ts`). */
+  redis: { url: string } | { settings: RedisSettings };
   /** A real one; without it `connectBus` gives `bus` or fails. */
   nats?: { url: string };
   bus?: Bus;
@@ -89,7 +89,7 @@ function settingsOf({ redis, nats, settings: overrides }: TestContextOptions): S
     ...(nats === undefined ? {} : { mbus: { servers: [new URL(nats.url).host], tls: false } }),
     ...overrides,
     policy: { ...defaults.policy, ...overrides?.policy },
-    redis: { kind: 'single', url: redis.url },
+    redis: 'settings' in redis ? redis.settings : { kind: 'single', url: redis.url },
   };
 }
 

@@ -3,6 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Cluster } from 'ioredis';
+import type { RedisClient } from '../scripts/scripts.ts';
+import type { RedisSettings } from '../settings.ts';
 
 /** A real redis-server of a test file's own, on a free loopback port, without persistence. */
 export interface TestRedis {
@@ -12,6 +15,21 @@ export interface TestRedis {
   pid: number;
   /** Ends it and removes its folder. Safe to call again. */
   stop(): Promise<void>;
+}
+
+/** Where a health manager under test has its data: one server, or a cluster. */
+export interface RedisUnderTest {
+  settings: RedisSettings;
+  /** Of every server that holds data. */
+  urls: readonly string[];
+  stop(): Promise<void>;
+}
+
+/** Empties every server that the client knows. */
+export async function emptyRedis(client: RedisClient): Promise<void> {
+  await (client instanceof Cluster
+    ? Promise.all(client.nodes('master').map((node) => node.flushall()))
+    : client.flushall());
 }
 
 /** Another program may take a port between our finding it free and the server's having it. */

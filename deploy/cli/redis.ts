@@ -1,4 +1,5 @@
-import { Cluster, Redis } from 'ioredis';
+import { openClient } from '../../common/redis-client.ts';
+import type { RedisClient } from '../../common/scripts/scripts.ts';
 import type { RedisSettings } from '../../common/settings.ts';
 
 /**
@@ -6,30 +7,18 @@ import type { RedisSettings } from '../../common/settings.ts';
  *
  * @param answerMs what does not answer within this is away
  */
-export function openOnce(where: RedisSettings, answerMs: number): Redis | Cluster {
-  const once = {
-    lazyConnect: true,
-    connectTimeout: answerMs,
-    commandTimeout: answerMs,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  };
-  switch (where.kind) {
-    case 'single':
-      return new Redis(where.url, once);
-    case 'sentinel': {
-      const sentinels = where.nodes
-        .map((node) => new URL(node))
-        .map(({ hostname, port }) => ({ host: hostname, port: Number(port || 26_379) }));
-      return new Redis({ ...once, name: where.name, sentinels, sentinelRetryStrategy: () => null });
-    }
-    case 'cluster':
-      return new Cluster(where.nodes, {
-        lazyConnect: true,
-        clusterRetryStrategy: () => null,
-        redisOptions: once,
-      });
-  }
+export function openOnce(where: RedisSettings, answerMs: number): RedisClient {
+  return openClient(where, {
+    retry: () => null,
+    connection: {
+      lazyConnect: true,
+      connectTimeout: answerMs,
+      commandTimeout: answerMs,
+      maxRetriesPerRequest: 0,
+      retryStrategy: () => null,
+    },
+    cluster: { lazyConnect: true },
+  });
 }
 
 /**
@@ -38,7 +27,7 @@ export function openOnce(where: RedisSettings, answerMs: number): Redis | Cluste
  * @throws Error with the reason, as a person needs it, when there is no answer in time
  */
 export async function connectOnce<T>(
-  client: Redis | Cluster,
+  client: RedisClient,
   answerMs: number,
   ask: () => Promise<T>,
 ): Promise<T> {

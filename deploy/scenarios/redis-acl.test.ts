@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../common/root.ts';
+import type { RedisSettings } from '../../common/settings.ts';
 import { testContext } from '../../common/testing/context.ts';
 import { startReporter } from '../../reporter/main.ts';
 import { cloud, end, healthyApp } from './given.ts';
@@ -10,7 +11,8 @@ import { ALL_PROCESSES, type World } from './world.ts';
 
 /** The processes as the Redis user of deploy/redis-acl.conf. */
 let world: World;
-let admin: Redis;
+/** Of every server. */
+let admins: Redis[];
 
 const rules = () => {
   const conf = readFileSync(path.join(packageRoot, 'deploy', 'redis-acl.conf'), 'utf8');
@@ -21,16 +23,19 @@ const rules = () => {
 
 beforeAll(async () => {
   world = await cloud();
-  admin = new Redis(world.redis.url);
-  await admin.call('ACL', 'SETUSER', ...rules());
+  admins = world.redis.urls.map((url) => new Redis(url));
+  for (const admin of admins) {
+    await admin.call('ACL', 'SETUSER', ...rules());
+    await admin.call('ACL', 'LOG', 'RESET');
+  }
   await world.end();
-  world.redis = { ...world.redis, url: world.redis.url.replace('//', '//hm:change-me@') };
+  world.redis = { ...world.redis, settings: withLogin(world.redis.settings) };
   await world.run(...ALL_PROCESSES);
   await world.advance(31);
   world.takeSent();
 });
 afterAll(async () => {
-  await admin.quit();
+  for (const admin of admins) await admin.quit();
   await world.stop();
 });
 
@@ -40,10 +45,17 @@ const BOARD = ['starts', 'restarts', 'stops', 'slices', 'sync', 'cron'].flatMap(
   `/queues/api/queues/${queue}/no-such-job`,
 ]);
 
+const withUser = (url: string) => url.replace('//', '//hm:change-me@');
+
+function withLogin(settings: RedisSettings): RedisSettings {
+  if (settings.kind === 'single') return { ...settings, url: withUser(settings.url) };
+  return { ...settings, nodes: settings.nodes.map(withUser) };
+}
+
 /** What was refused, in words. */
 async function refused(): Promise<string[]> {
-  const log = (await admin.call('ACL', 'LOG')) as unknown[][];
-  return log.map((entry) => JSON.stringify(entry));
+  const logs = (await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG')))) as unknown[][][];
+  return logs.flat().map((entry) => JSON.stringify(entry));
 }
 
 test('what the health manager does is allowed to its user', async () => {
@@ -100,7 +112,7 @@ test.each([
   ['SHUTDOWN', (r: Redis) => r.call('SHUTDOWN')],
   ['a script about keys of others', (r: Redis) => r.eval("return redis.call('GET', 'others')", 0)],
 ])('but %s is', async (_, command) => {
-  const user = new Redis(world.redis.url);
+  const user = new Redis(withUser(world.redis.urls[0] as string));
   try {
     await expect(command(user)).rejects.toThrow(/NOPERM|can't access|can't run/);
   } finally {

@@ -13,7 +13,8 @@ import { bulkCredentialsSubject, SUBJECTS } from '../../common/subjects.ts';
 import { ManualClock, type TestContext, testContext } from '../../common/testing/context.ts';
 import { type FakeApp, FakeCc } from '../../common/testing/fake-cc.ts';
 import { startNats, type TestNats } from '../../common/testing/nats.ts';
-import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { emptyRedis, type RedisUnderTest } from '../../common/testing/redis.ts';
+import { redisUnderTest } from '../../common/testing/redis-under-test.ts';
 import { type Ingest, startIngest } from '../../ingest/main.ts';
 import { type Sync, startSync } from '../../ingest/sync/main.ts';
 import { startNudger } from '../../nudger/main.ts';
@@ -70,7 +71,7 @@ export class World {
   readonly running: Running[] = [];
   readonly referee: Referee;
   readonly startedMs = this.clock.now();
-  redis!: TestRedis;
+  redis!: RedisUnderTest;
   nats!: TestNats;
   cc!: FakeCc;
   bus!: Bus;
@@ -97,7 +98,7 @@ export class World {
 
   static async start(options: WorldOptions = {}): Promise<World> {
     const world = new World(options);
-    [world.redis, world.nats, world.cc] = await Promise.all([startTestRedis(), startNats(), FakeCc.start()]);
+    [world.redis, world.nats, world.cc] = await Promise.all([redisUnderTest(), startNats(), FakeCc.start()]);
     const observer = await world.#context();
     world.#observer = observer;
     world.bus = await observer.connectBus();
@@ -170,7 +171,7 @@ export class World {
   async loseRedisData(): Promise<void> {
     this.referee.redisLosesItsData();
     this.clock.advance(1);
-    await this.store.client.flushall();
+    await emptyRedis(this.store.client);
   }
 
   /** The controller wants this app so; it says `droplet.updated` unless `quietly`. */

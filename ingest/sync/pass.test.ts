@@ -629,6 +629,23 @@ describe('after a loss in Redis', () => {
     expect((await state()).rewrite).toBeUndefined();
   });
 
+  test('of the last writes of a slice, the pass after a node took over writes them once more', async () => {
+    const { client, scripts, keys } = context.redis;
+    const masters = (...ids: string[]) =>
+      scripts.lineage([keys.lineage, keys.listening, keys.deasDigest, keys.syncState], ids);
+    await masters('a', 'b');
+    put(10);
+    await sync.pass();
+    await client.hset(keys.droplet('app-3'), 'desired', 'STOPPED 7x STAGED version old 1M updated 1');
+    await sync.pass();
+    expect((await droplet('app-3')).desired?.instances).toBe(7); // its page is as it was
+    await masters('a', 'B');
+    expect((await readFleetFacts(context.redis)).doubted).toBe(true);
+    expect(await sync.pass()).toBe('complete');
+    expect((await droplet('app-3')).desired?.instances).toBe(1);
+    expect((await readFleetFacts(context.redis)).doubted).toBeUndefined();
+  });
+
   test.each(['all pages', 'one page'])(
     'of %s, droplets that are listed no more are found all the same',
     async (what) => {

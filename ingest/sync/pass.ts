@@ -92,10 +92,11 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
   let outcome: PassOutcome;
   try {
     const lost = await run.fence(() => run.report({ rewrite: 1 }));
-    const everything = lost || before.rewrite;
+    const { losses } = before;
+    const everything = lost || before.rewrite || losses !== before.trusted;
     const writer = new PageWriter(run, deps.pagesTogether);
     await readPages(deps, run, writer, everything, progress, signal);
-    await complete(deps, run, writer, everything, progress, signal);
+    await complete(deps, run, writer, everything ? { losses } : undefined, progress, signal);
     outcome = 'complete';
   } catch (error) {
     outcome = await broken(deps, run, progress, error, signal);
@@ -202,7 +203,7 @@ async function complete(
   deps: PassDeps,
   run: PassRun,
   writer: PageWriter,
-  everything: boolean,
+  everything: { losses: string | null } | undefined,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
@@ -215,7 +216,7 @@ async function complete(
   await writer.finish();
   const [hold, holdNow] = await judge(deps, run, progress.listed);
   // As long as anything is to be looked for everywhere, the flag is read anew: a page may have raised it.
-  const sweep = everything || (await readSyncState(redis)).rewrite;
+  const sweep = everything !== undefined || (await readSyncState(redis)).rewrite;
   const succeededMs = clock.now();
   const gone = await markGone(run, { pages: progress.pages, listedMs: succeededMs, sweep });
   const usersNow = await users;
@@ -232,6 +233,7 @@ async function complete(
     heard: heardMs,
     error: '',
     rewrite: '',
+    ...(everything === undefined ? {} : { trusted: everything.losses ?? '' }),
     ...(usersNow === undefined ? {} : { users: usersNow }),
   });
   metrics.duration.observe((endedMs - run.begunMs) / 1000);

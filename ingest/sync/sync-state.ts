@@ -16,15 +16,22 @@ export interface SyncState {
   heardMs?: number;
   /** Some of what was written is lost: a pass must write everything anew, and look for what it does not list. */
   rewrite: boolean;
+  /** So often data may have been lost in a cluster, and the latest pass that wrote everything knew of so many. */
+  losses: string | null;
+  trusted: string | null;
 }
 
 export async function readSyncState({ client, keys }: RedisConnections): Promise<SyncState> {
-  const [begunMs, succeededMs, failedMs, abortedMs, wantedMs, heardMs, rewrite] = await client.hmget(
-    keys.syncState,
-    ...['begun', 'succeeded', 'failed', 'aborted', 'wanted', 'heard', 'rewrite'],
-  );
+  const [losses, fields] = await Promise.all([
+    client.hget(keys.lineage, 'losses'),
+    client.hmget(
+      keys.syncState,
+      ...['begun', 'succeeded', 'failed', 'aborted', 'wanted', 'heard', 'rewrite', 'trusted'],
+    ),
+  ]);
+  const [begunMs, succeededMs, failedMs, abortedMs, wantedMs, heardMs, rewrite, trusted = null] = fields;
   const texts = { begunMs, succeededMs, failedMs, abortedMs, wantedMs, heardMs };
-  const state: SyncState = { rewrite: Boolean(rewrite) };
+  const state: SyncState = { rewrite: Boolean(rewrite), losses, trusted };
   for (const [name, text] of Object.entries(texts) as [keyof typeof texts, string | null][]) {
     if (text) state[name] = Number(text);
   }

@@ -1,0 +1,144 @@
+import { beforeEach, expect, test } from 'vitest';
+import { holdsFrom } from '../common/holds.ts';
+import { readDroplets, readFleetFacts } from '../common/state.ts';
+import { useRedis } from '../common/testing/context.ts';
+import { HeartbeatIntake } from './heartbeats.ts';
+import { ingestMetrics } from './metrics.ts';
+
+/**
+ * A node of a cluster takes over without the last writes of its slots. Here: a droplet's record goes back to what it
+ * was, while what was written at the same time about its DEA stays.
+ */
+const of = useRedis();
+let intake: HeartbeatIntake;
+
+beforeEach(async () => {
+  const { redis, clock, log, metrics } = of.context;
+  metrics.clear();
+  intake = new HeartbeatIntake({
+    redis,
+    clock,
+    log,
+    metrics: ingestMetrics(metrics),
+    ccPartition: 'default',
+    dropletLostMs: 30_000,
+    rejected: () => undefined,
+  });
+  await masters('a', 'b', 'c');
+});
+
+/** The cluster's masters as a process sees them, by their replication ids. @returns whether one of them is new */
+function masters(...ids: string[]): Promise<number> {
+  const { scripts, keys } = of.context.redis;
+  return scripts.lineage([keys.lineage, keys.listening, keys.deasDigest, keys.syncState], ids);
+}
+
+async function hear(...instances: string[]): Promise<void> {
+  of.context.clock.advance(10_000);
+  const droplets = instances.map((instance) => ({
+    cc_partition: 'default',
+    droplet: 'app',
+    version: 'v1',
+    instance,
+    index: 0,
+    state: 'RUNNING',
+    state_timestamp: 1,
+  }));
+  intake.take(Buffer.from(JSON.stringify({ droplets, dea: 'dea-1' })));
+  await intake.idle();
+}
+
+/** Guids of the instances that the record has, those that their DEA lists no more in brackets. */
+async function known(): Promise<string[]> {
+  const [droplet] = await readDroplets(of.context.redis, ['app']);
+  if (droplet === undefined || droplet instanceof Error) return [];
+  return droplet.instances
+    .map(({ guid, lastListedMs }) => (lastListedMs === undefined ? guid : `(${guid})`))
+    .sort();
+}
+
+/** What is written meanwhile to the droplet's slots is lost. */
+async function losing(writes: () => Promise<void>): Promise<void> {
+  const { client, keys } = of.context.redis;
+  const lost = [keys.droplet('app'), keys.due(keys.sliceOf('app')), keys.indexOf('app')];
+  const before = await Promise.all(lost.map((key) => client.dumpBuffer(key)));
+  await writes();
+  await client.del(...lost);
+  await Promise.all(
+    before.map((dump, at) => (dump === null ? undefined : client.restore(lost[at] as string, 0, dump))),
+  );
+}
+
+test('an instance whose first report is lost is known again with the next heartbeat, equal as it is', async () => {
+  await hear('i1');
+  await losing(() => hear('i1', 'i2'));
+  await hear('i1', 'i2');
+  expect(await known()).toEqual(['i1']); // nobody has noticed yet
+  expect(await masters('a', 'b', 'C')).toBe(1);
+  await hear('i1', 'i2');
+  expect(await known()).toEqual(['i1', 'i2']);
+});
+
+test('an instance whose end is lost is known to be gone with the next heartbeat', async () => {
+  await hear('i1');
+  await losing(() => hear());
+  expect(await known()).toEqual(['i1']);
+  expect(await masters('a', 'b', 'C')).toBe(1);
+  await hear();
+  expect(await known()).toEqual(['(i1)']);
+});
+
+test('what is known already is stored once more, and once only', async () => {
+  await hear('i1');
+  await masters('a', 'b', 'C');
+  await hear('i1');
+  const { client, keys } = of.context.redis;
+  const rev = await client.hget(keys.droplet('app'), 'rev');
+  await hear('i1');
+  expect(await client.hget(keys.droplet('app'), 'rev')).toBe(rev);
+  expect(await masters('a', 'b', 'C')).toBe(0);
+  expect(await masters('a', 'C')).toBe(0); // one that does not answer is no news
+});
+
+test('until all is stored anew, neither what should run nor what does is acted on', async () => {
+  const { redis, clock, settings } = of.context;
+  const { client, keys, scripts } = redis;
+  const holds = async () => {
+    const { desiredUnavailable, actualNotFresh } = holdsFrom(
+      await readFleetFacts(redis),
+      clock.now(),
+      settings.policy,
+    );
+    return { desiredUnavailable, actualNotFresh };
+  };
+  const listen = async (forMs: number) => {
+    for (let ms = 0; ms <= forMs; ms += 5_000) {
+      await scripts.listening([keys.listening, keys.ingestors], [clock.now(), 'ingestor', 10_000, 5_000]);
+      if (ms < forMs) clock.advance(5_000);
+    }
+  };
+  const passed = async () => {
+    const now = clock.now();
+    const losses = (await client.hget(keys.lineage, 'losses')) ?? '';
+    await client.hset(keys.syncState, { begun: now, completed: now, succeeded: now, trusted: losses });
+  };
+  await passed();
+  await listen(30_000);
+  expect(await holds()).toEqual({ desiredUnavailable: false, actualNotFresh: false });
+  await masters('a', 'b', 'C');
+  expect(await holds()).toEqual({ desiredUnavailable: true, actualNotFresh: true });
+  expect(await client.hget(keys.syncState, 'wanted')).toBe(await client.hget(keys.syncState, 'begun'));
+  await listen(25_000);
+  expect(await holds()).toEqual({ desiredUnavailable: true, actualNotFresh: true });
+  await listen(10_000);
+  expect(await holds()).toEqual({ desiredUnavailable: true, actualNotFresh: false });
+  await passed();
+  expect(await holds()).toEqual({ desiredUnavailable: false, actualNotFresh: false });
+});
+
+test('however often nodes take over, what is remembered of them stays bounded', async () => {
+  for (let n = 0; n < 600; n++) await masters('a', `b${n}`);
+  const { client, keys } = of.context.redis;
+  expect(await client.hlen(keys.lineage)).toBeLessThan(300);
+  expect(await client.hget(keys.lineage, 'losses')).toBe('601');
+});
