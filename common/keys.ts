@@ -133,11 +133,21 @@ export const KEYS = {
     env: 'REDIS_URL',
     secret: true,
   }),
-  'redis.cluster': optional(redisUrls, 'seeds of a Redis Cluster', 'one Redis does for most', {
-    secret: true,
-  }),
+  'redis.cluster': optional(
+    redisUrls,
+    'seeds of a Redis Cluster; the login and TLS of a URL count for all nodes',
+    'one Redis does for most',
+    {
+      secret: true,
+    },
+  ),
   'redis.sentinel.name': optional(text, 'name of the master', 'one Redis does for most'),
-  'redis.sentinel.nodes': optional(sentinelNodes, 'sentinels', 'one Redis does for most', { secret: true }),
+  'redis.sentinel.nodes': optional(
+    sentinelNodes,
+    'sentinels; the login and TLS of a URL count for the servers too',
+    'one Redis does for most',
+    { secret: true },
+  ),
   'redis.prefix': key(keyPrefix, 'hm', 'first part of every key', 'short: it is in every key'),
   slices: key(
     wholeFrom(1, 65_536),

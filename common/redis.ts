@@ -111,6 +111,7 @@ function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClie
       retryDelayOnMoved: CLUSTER_RETRY_MS,
       retryDelayOnTryAgain: CLUSTER_RETRY_MS,
       slotsRefreshInterval: SLOTS_REFRESH_MS,
+      slotsRefreshTimeout: SLOTS_REFRESH_MS,
     },
   });
 }
