@@ -96,7 +96,7 @@ export function openQueue(
   name: QueueName,
 ): Queue {
   const queue = new Queue(name, {
-    connection: redis.queues() as unknown as ConnectionOptions,
+    connection: redis.dedicated(`queue ${name}`) as unknown as ConnectionOptions,
     prefix: redis.keys.queuePrefix,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
     // Nobody reads BullMQ's event streams; they are kept short, as nothing in Redis may grow without bound.
@@ -121,7 +121,7 @@ export function openWorker(
   options: Partial<WorkerOptions> = {},
 ): Worker {
   const worker = new Worker(name, processor, {
-    connection: redis.queues() as unknown as ConnectionOptions,
+    connection: redis.dedicated(`worker ${name}`) as unknown as ConnectionOptions,
     prefix: redis.keys.queuePrefix,
     lockDuration: 10_000,
     stalledInterval: 5_000,

@@ -21,14 +21,12 @@ export interface RedisConnections {
   client: RedisClient;
   scripts: Scripts;
   keys: Keys;
-  /** A connection of its own for blocking reads; closed when the process stops. */
+  /** A connection of its own for blocking reads or for BullMQ; closed when the process stops. */
   dedicated(name: string): RedisClient;
   /** Only in a cluster. */
   lineage?: Pick<Lineage, 'check'>;
   /** Only where a replica may take over. */
   replicas?: Pick<Replicas, 'have'>;
-  /** The connection of all BullMQ queues and workers; a worker makes one more for itself, to wait on. */
-  queues(): RedisClient;
 }
 
 /** Redis holds state of another layout or another number of slices: the process must not start. */
@@ -66,7 +64,6 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
     connection.on('error', () => undefined); // `watch` on the main connection reports the same outage once
     return connection;
   };
-  let queues: RedisClient | undefined;
   const scripts = defineScripts(client);
   return {
     client,
@@ -75,7 +72,6 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
     ...(client instanceof Cluster && { lineage: new Lineage(client, scripts, keys, log) }),
     ...(settings.redis?.kind !== 'single' && { replicas: new Replicas(client) }),
     dedicated,
-    queues: () => (queues ??= dedicated('queues')),
   };
 }
 

@@ -53,7 +53,7 @@ export async function withRedis(
     const dedicated = () => {
       throw new Error('a command has one connection');
     };
-    const redis: RedisConnections = { client, keys, scripts, dedicated, queues: dedicated };
+    const redis: RedisConnections = { client, keys, scripts, dedicated };
     const now = async () => {
       // In a cluster the node that has the key, as for everybody (time.lua), but without writing.
       const time = client.eval("return redis.call('TIME')", 1, keys.clock) as Promise<[string, string]>;
