@@ -11,6 +11,7 @@ import { changesOf } from './changes.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
+import { latenciesOf } from './latency.ts';
 import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 import { severityOf } from './severity.ts';
@@ -167,7 +168,11 @@ export class Looker {
         ...log.map((entry) => JSON.stringify(entry)),
       ],
     );
-    return stored === 1;
+    if (stored !== 1) return false;
+    for (const { of, reason, ms } of latenciesOf(looked, log)) {
+      this.#options.metrics[of].observe({ reason }, ms / 1000);
+    }
+    return true;
   }
 
   /** Those that something is to be done about, or that must be looked at later, and that no due list has in time. */

@@ -7,6 +7,9 @@ export interface AnalyzerMetrics {
   looks: Counter;
   conflicts: Counter;
   decisions: Counter<'kind' | 'reason'>;
+  /** `reason`: of the start. */
+  detection: Histogram<'reason'>;
+  healing: Histogram<'reason'>;
   auditLooks: Counter;
   auditMisses: Counter;
   unreadable: Counter;
@@ -33,6 +36,21 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       name: 'hm_decisions_total',
       help: 'Decisions',
       labelNames: ['kind', 'reason'],
+      registers: [registry],
+    }),
+    // Around the time after which a silent instance counts as lost: 30 s, where nobody says otherwise.
+    detection: new Histogram({
+      name: 'hm_detection_seconds',
+      help: 'From the exit of an instance, or from when a lost one was last heard, to the decision to start its slot',
+      labelNames: ['reason'],
+      buckets: [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2, 10, 20, 30, 32, 35, 45, 60, 120, 600],
+      registers: [registry],
+    }),
+    healing: new Histogram({
+      name: 'hm_healing_seconds',
+      help: 'From the decision to start a slot (a flapping restart: from when it was due) to the first heartbeat of its new instance',
+      labelNames: ['reason'],
+      buckets: [0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 900],
       registers: [registry],
     }),
     auditLooks: counter('hm_audit_looks_total', 'Droplets looked at by the slow audit'),

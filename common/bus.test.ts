@@ -83,7 +83,7 @@ describe('messages', () => {
     for (const word of ['throw', 'reject', 'good']) bus.publish('x', word);
     await bus.flush();
     expect(got).toEqual(['throw', 'reject', 'good']);
-    await until(async () => expect(await count('hm_handler_errors_total', { subject: 'x' })).toBe(2));
+    await until(async () => expect(await count('hm_handler_errors_total', { subject: 'other' })).toBe(2));
     // The second within a second waits for its turn.
     expect(lines.filter((line) => line.reason === 'handler of x')).toMatchObject([
       { err: { message: 'thrown' } },

@@ -25,6 +25,7 @@ import type { Lifecycle } from './lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from './log.ts';
 import { type BusMetrics, busMetrics } from './metrics.ts';
 import type { MbusSettings } from './settings.ts';
+import { subjectLabel } from './subjects.ts';
 
 export type { Msg, Subscription } from 'nats';
 export { BusError } from './bus-errors.ts';
@@ -175,7 +176,7 @@ class NatsBus implements Bus {
 
   #handle(subject: string, handler: Handler, message: Msg): void {
     const failed = (error: unknown) => {
-      this.#metrics.handlerErrors.inc({ subject });
+      this.#metrics.handlerErrors.inc({ subject: subjectLabel(subject) });
       this.#limited.error(`handler of ${subject}`, { subject, err: error }, 'a message could not be handled');
     };
     try {

@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest';
-import { bulkCredentialsSubject, HEADERS, QUEUE_GROUPS, SUBJECTS } from './subjects.ts';
+import {
+  bulkCredentialsSubject,
+  HEADERS,
+  ingestorSubject,
+  QUEUE_GROUPS,
+  SUBJECTS,
+  subjectLabel,
+} from './subjects.ts';
 
 // Spelled out: everything else speaks of them by name, and would go on among itself under any spelling.
 test('the subjects are those of the contract with DEAs and controllers', () => {
@@ -18,6 +25,11 @@ test('the subjects are those of the contract with DEAs and controllers', () => {
     stop: 'health.stop',
   });
   expect(bulkCredentialsSubject('zone-2')).toBe('cloudcontroller.bulk.credentials.zone-2');
+});
+
+test('a subject that carries an id makes no label of its own', () => {
+  expect(subjectLabel('dea.heartbeat')).toBe('dea.heartbeat');
+  expect(subjectLabel(ingestorSubject('3f0c'))).toBe('other');
 });
 
 test('so are the headers', () => {

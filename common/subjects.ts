@@ -17,6 +17,13 @@ export const SUBJECTS = {
 
 export type Subject = (typeof SUBJECTS)[keyof typeof SUBJECTS];
 
+const KNOWN: ReadonlySet<string> = new Set(Object.values(SUBJECTS));
+
+/** The subject as a label of a metric, which must have few values: those that carry an id are `other`. */
+export function subjectLabel(subject: string): string {
+  return KNOWN.has(subject) ? subject : 'other';
+}
+
 /** Where one ingestor answers, so that others can tell whether it is gone. Its id is one token of a subject. */
 export function ingestorSubject(id: string): string {
   return `healthmanager.ingestor.${id}`;

@@ -4,7 +4,6 @@ import { FleetCounters } from '../common/counters.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
 import { RecordError } from '../common/record.ts';
 import { readDroplets } from '../common/state.ts';
-import { SUBJECTS } from '../common/subjects.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
 import { deliver } from './deliver.ts';
 import { startDelivery, stopDelivery } from './deliveries.ts';
@@ -160,7 +159,7 @@ describe('a start', () => {
       { atMs: nowMs, droplet: DROPLET, kind: 'sent', id: 's1', index: 0, version: 'v', reason: 'missing' },
     ]);
     expect(await dueMs()).toBe(nowMs + of.context.settings.policy.dropletLostMs + 1);
-    expect(await count('messages_sent', { kind: SUBJECTS.start, reason: 'missing' })).toBe(1);
+    expect(await count('decision_outcomes', { kind: 'start', reason: 'missing', outcome: 'sent' })).toBe(1);
     await counters.flush();
     expect(await of.context.redis.client.hgetall(of.context.redis.keys.counters)).toEqual({
       health_start_messages_sent: '1',
@@ -172,7 +171,7 @@ describe('a start', () => {
     await Promise.all(Array.from({ length: 8 }, () => leave()));
     expect(bus.published).toHaveLength(1);
     expect(await logged()).toHaveLength(1);
-    expect(await count('decisions_dropped', { why: 'done' })).toBe(7);
+    expect(await count('decision_outcomes', { outcome: 'dropped', why: 'done' })).toBe(7);
   });
 
   test('that is no longer right is dropped, which is a decision too', async () => {
@@ -188,7 +187,9 @@ describe('a start', () => {
     });
     expect(await logged()).toMatchObject([{ kind: 'dropped', id: 's1', why: 'live' }]);
     expect(await dueMs()).toBe(nowMs);
-    expect(await count('decisions_dropped', { kind: SUBJECTS.start, why: 'live' })).toBe(1);
+    expect(
+      await count('decision_outcomes', { kind: 'start', reason: 'missing', outcome: 'dropped', why: 'live' }),
+    ).toBe(1);
   });
 
   test('under a hold is dropped', async () => {
@@ -219,13 +220,13 @@ describe('a start', () => {
     expect(bus.published).toEqual([]);
     expect((await record()).rev).toBe(7);
     expect(await logged()).toEqual([]);
-    expect(await count('decisions_dropped', { why: 'superseded' })).toBe(1);
+    expect(await count('decision_outcomes', { outcome: 'dropped', why: 'superseded' })).toBe(1);
   });
 
   test('of a droplet that is gone is dropped', async () => {
     await leave();
     expect(bus.published).toEqual([]);
-    expect(await count('decisions_dropped', { why: 'unknown' })).toBe(1);
+    expect(await count('decision_outcomes', { outcome: 'dropped', why: 'unknown' })).toBe(1);
     expect(await of.context.redis.client.exists(of.context.redis.keys.droplet(DROPLET))).toBe(0);
   });
 
@@ -306,8 +307,10 @@ describe('a start', () => {
     });
     expect(await logged()).toMatchObject([{ kind: 'sent' }, { kind: 'dropped', id: 's1', why: 'late' }]);
     expect(await dueMs()).toBe(nowMs);
-    expect(await count('decisions_dropped', { kind: SUBJECTS.start, why: 'late' })).toBe(1);
-    expect(await count('messages_sent', {})).toBe(0);
+    expect(
+      await count('decision_outcomes', { kind: 'start', reason: 'missing', outcome: 'dropped', why: 'late' }),
+    ).toBe(1);
+    expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);
   });
 
   test('of a process that stood still so long that its decision is over is left alone', async () => {
@@ -329,7 +332,8 @@ describe('a start', () => {
     await leave(undefined, true);
     expect(bus.published).toEqual([]);
     expect(await logged()).toMatchObject([{ kind: 'sent', dryRun: true }]);
-    expect(await count('messages_sent', {})).toBe(0);
+    expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);
+    expect(await count('decision_outcomes', { outcome: 'dry_run', reason: 'missing' })).toBe(1);
     expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'dry_run', id: 's1' }));
   });
 });
@@ -393,7 +397,7 @@ describe('NATS', () => {
     await put();
     bus.flushFails = true;
     expect(await leave()).toBeUndefined();
-    expect(await count('messages_unconfirmed', { kind: SUBJECTS.start })).toBe(1);
+    expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
     expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'unconfirmed', id: 's1' }));
     bus.flushFails = false;
     await leave();
@@ -406,7 +410,7 @@ describe('NATS', () => {
     const policy = { ...of.context.settings.policy, dropletLostMs: 90 };
     await leave(startDelivery(START, policy), false, { policy });
     expect(bus.abandoned).toBe(1);
-    expect(await count('messages_unconfirmed', { kind: SUBJECTS.start })).toBe(1);
-    expect(await count('messages_sent', {})).toBe(0);
+    expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
+    expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);
   });
 });

@@ -24,9 +24,11 @@ export type Checked =
 export interface Delivery {
   id: string;
   droplet: string;
-  subject: string;
+  kind: 'start' | 'stop';
+  /** As it was enqueued. */
+  reason: StartReason | StopReason;
   /** What the decision log says of it besides. */
-  log: Pick<LogEntry, 'index' | 'version' | 'instance' | 'reason'>;
+  log: Pick<LogEntry, 'index' | 'version' | 'instance'>;
   /** When it was decided, if the record still holds it (ms). */
   decidedMs(droplet: Droplet): number | undefined;
   /** The second look: pure, by the same functions as the decision. */
@@ -70,7 +72,8 @@ const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLos
  */
 export async function deliver(delivery: Delivery, options: Options): Promise<number | undefined> {
   const { redis, clock, policy, metrics, log, gate } = options;
-  const kind = delivery.subject;
+  const { kind, reason } = delivery;
+  const dropped = (why: string) => metrics.outcomes.inc({ kind, reason, outcome: 'dropped', why });
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
     if (!(await gate.open())) return AFTER_STOP_MS;
@@ -81,7 +84,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
     const [droplet] = droplets;
     if (droplet instanceof Error) throw droplet;
     if (droplet === undefined) {
-      metrics.dropped.inc({ kind, why: 'unknown' });
+      dropped('unknown');
       return undefined;
     }
     const checked = delivery.check(droplet, deas, holds, nowMs);
@@ -90,13 +93,13 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
     if (decidedMs === undefined) {
       // Taken back or replaced by another decision: the record knows nothing of it that could be settled.
       const why = 'drop' in checked ? checked.drop : 'superseded';
-      metrics.dropped.inc({ kind, why });
+      dropped(why);
       log.debug({ event: 'dropped', id: delivery.id, why }, 'left nothing to do');
       return undefined;
     }
     if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
     if ('drop' in checked) {
-      metrics.dropped.inc({ kind, why: checked.drop });
+      dropped(checked.drop);
       return undefined;
     }
     await redis.replicas?.have(redis.keys.droplet(droplet.id));
@@ -138,7 +141,8 @@ async function settle(
     kind: outcome.outcome,
     id: delivery.id,
     ...delivery.log,
-    ...(dropped ? { why: checked.drop } : { reason: checked.reason }),
+    reason: dropped ? delivery.reason : checked.reason,
+    ...(dropped ? { why: checked.drop } : {}),
     ...(dryRun && !dropped ? { dryRun } : {}),
   };
   const slice = keys.sliceOf(droplet.id);
@@ -161,9 +165,10 @@ async function settle(
 /** It was settled as sent and is not: so that it is decided anew at once, unless that has happened already. */
 async function takeBack(delivery: Delivery, options: Options): Promise<void> {
   const { redis, clock, metrics, log } = options;
-  metrics.dropped.inc({ kind: delivery.subject, why: 'late' });
+  const { kind, reason, id } = delivery;
+  metrics.outcomes.inc({ kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
-    { event: 'late', subject: delivery.subject, id: delivery.id },
+    { event: 'late', subject: SUBJECTS[kind], id },
     'this process stood still just before a message left: it is not sent',
   );
   for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -180,9 +185,11 @@ async function publish(
   options: Options,
 ): Promise<void> {
   const { bus, metrics, counters, log, dryRun, policy } = options;
-  const { id, subject } = delivery;
+  const { id, kind } = delivery;
   const { reason } = checked;
+  const subject = SUBJECTS[kind];
   if (dryRun) {
+    metrics.outcomes.inc({ kind, reason, outcome: 'dry_run', why: '' });
     log.info({ event: 'dry_run', subject, id, reason }, 'would be sent');
     return;
   }
@@ -193,13 +200,11 @@ async function publish(
       [HEADERS.reason]: reason,
     });
     await flushed(bus, leavesWithinMs(policy));
-    metrics.sent.inc({ kind: subject, reason });
-    counters.increment(
-      subject === SUBJECTS.start ? 'health_start_messages_sent' : 'health_stop_messages_sent',
-    );
+    metrics.outcomes.inc({ kind, reason, outcome: 'sent', why: '' });
+    counters.increment(`health_${kind}_messages_sent`);
   } catch (error) {
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
-    metrics.unconfirmed.inc({ kind: subject });
+    metrics.outcomes.inc({ kind, reason, outcome: 'unconfirmed', why: '' });
     log.warn(
       { event: 'unconfirmed', subject, id, err: error },
       'NATS was lost while this was sent; it may have arrived',

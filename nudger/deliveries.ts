@@ -2,7 +2,6 @@ import { startMessage, stopMessage } from '../common/messages.ts';
 import { checkStart, checkStop } from '../common/policy/check.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
-import { SUBJECTS } from '../common/subjects.ts';
 import type { Delivery } from './deliver.ts';
 
 /** What a job of `starts` or `restarts` is to send. */
@@ -10,8 +9,9 @@ export function startDelivery(job: StartJob, policy: PolicySettings): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
-    subject: SUBJECTS.start,
-    log: { index: job.index, version: job.version, reason: job.reason },
+    kind: 'start',
+    reason: job.reason,
+    log: { index: job.index, version: job.version },
     decidedMs: (droplet) => {
       const pending = droplet.slots.get(job.index)?.start;
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
@@ -28,8 +28,9 @@ export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
-    subject: SUBJECTS.stop,
-    log: { instance: job.instance, reason: job.reason },
+    kind: 'stop',
+    reason: job.reason,
+    log: { instance: job.instance },
     decidedMs: (droplet) => {
       const pending = droplet.stops.get(job.instance);
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;

@@ -2,9 +2,11 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 
 /** What the nudger counts. */
 export interface NudgerMetrics {
-  sent: Counter<'kind' | 'reason'>;
-  dropped: Counter<'kind' | 'why'>;
-  unconfirmed: Counter<'kind'>;
+  /**
+   * `outcome`: sent; dry_run; unconfirmed (NATS was lost meanwhile: it may have arrived); dropped, and `why` it was no
+   * longer right.
+   */
+  outcomes: Counter<'kind' | 'reason' | 'outcome' | 'why'>;
   badJobs: Counter<'queue'>;
   waitedSeconds: Histogram<'kind'>;
 }
@@ -13,22 +15,10 @@ export interface NudgerMetrics {
 export function nudgerMetrics(registry: Registry): NudgerMetrics {
   const registers = [registry];
   return {
-    sent: new Counter({
-      name: 'hm_messages_sent_total',
-      help: 'health.start and health.stop messages published',
-      labelNames: ['kind', 'reason'],
-      registers,
-    }),
-    dropped: new Counter({
-      name: 'hm_decisions_dropped_total',
-      help: 'Starts and stops that were no longer right when they were to leave',
-      labelNames: ['kind', 'why'],
-      registers,
-    }),
-    unconfirmed: new Counter({
-      name: 'hm_messages_unconfirmed_total',
-      help: 'Messages of which the lost connection to NATS does not tell whether they arrived',
-      labelNames: ['kind'],
+    outcomes: new Counter({
+      name: 'hm_decision_outcomes_total',
+      help: 'What became of decided starts and stops: sent, dry_run, unconfirmed (NATS was lost while it was sent) or dropped, and why',
+      labelNames: ['kind', 'reason', 'outcome', 'why'],
       registers,
     }),
     badJobs: new Counter({

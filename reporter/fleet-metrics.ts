@@ -1,5 +1,7 @@
-import { Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Fleet } from './fleet.ts';
+
+const MB = 2 ** 20;
 
 type Row = [labels: Record<string, string>, value: number];
 
@@ -30,14 +32,25 @@ export function fleetMetrics(registry: Registry, read: () => Promise<Fleet | und
       },
     });
 
-  gauge('hm_fleet', 'The fleet as the latest audits counted it', ['what'], ({ totals }) =>
-    Object.entries(totals).map(([what, value]) => [{ what }, value]),
-  );
+  gauge('hm_fleet', 'The fleet as the latest audits counted it', ['what'], ({ totals }) => {
+    const { memory_mb: _, started_memory_mb: __, ...counts } = totals;
+    return Object.entries(counts).map(([what, value]) => [{ what }, value]);
+  });
+  gauge('hm_fleet_memory_bytes', 'Memory of all instances that apps ask for', ['apps'], ({ totals }) => [
+    [{ apps: 'all' }, totals.memory_mb * MB],
+    [{ apps: 'started' }, totals.started_memory_mb * MB],
+  ]);
   gauge('hm_hold_on', '1 while the hold is on', ['hold'], ({ holds }) =>
     holds.map(({ hold, on }) => [{ hold }, on ? 1 : 0]),
   );
-  gauge('hm_hold_since_seconds', 'Since when the hold is on, if it is', ['hold'], ({ holds }) =>
-    holds.flatMap(({ hold, sinceMs }): Row[] => (sinceMs === undefined ? [] : [[{ hold }, sinceMs / 1000]])),
+  gauge(
+    'hm_hold_since_timestamp_seconds',
+    'Since when the hold is on, if it is and that is known',
+    ['hold'],
+    ({ holds }) =>
+      holds.flatMap(({ hold, sinceMs }): Row[] =>
+        sinceMs === undefined ? [] : [[{ hold }, sinceMs / 1000]],
+      ),
   );
   gauge('hm_hold_droplets', 'Droplets that the hold keeps back', ['hold'], ({ holds }) =>
     holds.map(({ hold, droplets }) => [{ hold }, droplets]),
@@ -45,13 +58,15 @@ export function fleetMetrics(registry: Registry, read: () => Promise<Fleet | und
   gauge('hm_deas', 'DEAs by how long they have been silent', ['state'], ({ deas }) =>
     Object.entries(deas).map(([state, value]) => [{ state }, value]),
   );
-  gauge('hm_queue_length', 'Starts, restarts and stops that wait', ['queue', 'state'], ({ queues }) =>
-    Object.entries(queues).flatMap(([queue, { waiting, delayed }]): Row[] => [
-      [{ queue, state: 'waiting' }, waiting],
-      [{ queue, state: 'delayed' }, delayed],
-    ]),
-  );
-  gauge('hm_deployment_messages', 'Messages received and sent by all processes', ['what'], ({ counters }) =>
-    Object.entries(counters).map(([what, value]) => [{ what }, value]),
-  );
+  new Counter({
+    name: 'hm_deployment_messages_total',
+    help: 'Messages received and sent by all processes since their Redis was set up',
+    labelNames: ['what'],
+    registers: [registry],
+    async collect() {
+      const fleet = await once();
+      this.reset();
+      for (const [what, count] of Object.entries(fleet?.counters ?? {})) this.inc({ what }, count);
+    },
+  });
 }

@@ -269,7 +269,7 @@ describe('holds and DEAs', () => {
     expect(body).toMatch(/^hm_hold_on\{hold="actual_not_fresh"\} 1$/m);
     expect(body).toMatch(/^hm_hold_on\{hold="mass_loss"\} 0$/m);
     expect(body).toMatch(/^hm_hold_droplets\{hold="actual_not_fresh"\} 9$/m);
-    expect(body).toMatch(/^hm_hold_since_seconds\{hold="actual_not_fresh"\} 1399999995$/m);
+    expect(body).toMatch(/^hm_hold_since_timestamp_seconds\{hold="actual_not_fresh"\} 1399999995$/m);
     expect(body).toMatch(/^hm_deas\{state="lost"\} 2$/m);
     expect(body).toMatch(/^hm_fleet\{what="missing"\} 11$/m);
   });

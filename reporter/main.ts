@@ -13,6 +13,7 @@ import { HoldLog } from './hold-log.ts';
 import { inTime, UnavailableError } from './in-time.ts';
 import { reporterMetrics, watchMetrics } from './metrics.ts';
 import { Queries } from './queries.ts';
+import { queueMetrics } from './queue-metrics.ts';
 import { Records } from './records.ts';
 import { addRoutes } from './routes.ts';
 
@@ -42,6 +43,9 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const fleet = () => readFleet({ redis, clock, policy, queues });
   const fleetIfThere = () => inTime(health, fleet).catch(noneIfUnavailable);
   fleetMetrics(context.metrics, fleetIfThere);
+  queueMetrics(context.metrics, { redis, clock, queues }, (read) =>
+    inTime(health, read).catch(noneIfUnavailable),
+  );
   watchHolds(context, fleetIfThere);
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
@@ -103,7 +107,7 @@ function watchHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Flee
   });
 }
 
-function noneIfUnavailable(error: unknown): Fleet | undefined {
+function noneIfUnavailable(error: unknown): undefined {
   if (error instanceof UnavailableError) return undefined;
   throw error;
 }

@@ -42,7 +42,7 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
       registers,
     }),
     unreadable: new Counter({
-      name: 'hm_unreadable_records_total',
+      name: 'hm_records_unreadable_total',
       help: 'Droplet records that could not be read',
       registers,
     }),

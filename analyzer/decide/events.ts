@@ -1,10 +1,11 @@
 /** What happened since the last look: a new version, a `droplet.updated`, exits. Crashes are counted here. */
+
+import { decisionId } from '../../common/decision-id.ts';
 import type { Droplet, Exit } from '../../common/droplet.ts';
 import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
 import { addEvent, type Events } from './asked.ts';
-import { decisionId } from './ids.ts';
 import { cancelStart } from './pending.ts';
 import type { Scene } from './scene.ts';
 

@@ -6,6 +6,8 @@
  *
  * so it has at most one start on its way.
  */
+
+import { decisionId } from '../../common/decision-id.ts';
 import type { Exit, Instance, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
@@ -13,7 +15,6 @@ import { type DropReason, queuePriority, START_PRIORITY } from '../../common/pol
 import { isWanted, isWantedAsLastKnown } from '../../common/policy/wanted.ts';
 import { addEvent, type Events } from './asked.ts';
 import type { StartDecision } from './decision.ts';
-import { decisionId } from './ids.ts';
 import type { Scene } from './scene.ts';
 
 /** A restart that is not sent so long after it was due has lost its job, or its timer's clock is slow. */

@@ -1,4 +1,6 @@
 /** Stops: what is surplus is stopped, each stop as soon as the holds and the controller's own check allow it. */
+
+import { decisionId } from '../../common/decision-id.ts';
 import type { HoldName, PendingStop } from '../../common/droplet.ts';
 import { acceptsStop } from '../../common/policy/controller.ts';
 import { holdOnStop } from '../../common/policy/holds.ts';
@@ -14,7 +16,6 @@ import {
 } from '../../common/policy/stops.ts';
 import { missedByPass } from '../../common/policy/wanted.ts';
 import type { StopDecision } from './decision.ts';
-import { decisionId } from './ids.ts';
 import type { Scene } from './scene.ts';
 
 /** Decides the stops; returns the next ones, the same map if none changed. */

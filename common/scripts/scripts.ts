@@ -38,6 +38,7 @@ export interface Scripts {
   readSights(keys: string[], args: Argument[]): Promise<[records: string[], deas: string[]]>;
   fleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
   lineage(keys: string[], args: Argument[]): Promise<number>;
+  queueHeads(keys: string[], args: Argument[]): Promise<string[]>;
 }
 
 const FILES: Record<keyof Scripts, string> = {
@@ -65,6 +66,7 @@ const FILES: Record<keyof Scripts, string> = {
   readSights: 'read_sights',
   fleetFacts: 'fleet_facts',
   lineage: 'lineage',
+  queueHeads: 'queue_heads',
 };
 
 /** Between two tries of a script that Redis could not take (ms). */

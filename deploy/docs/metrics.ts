@@ -6,11 +6,13 @@ import { syncMetrics } from '../../ingest/sync/metrics.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
 import { fleetMetrics } from '../../reporter/fleet-metrics.ts';
 import { reporterMetrics, watchMetrics } from '../../reporter/metrics.ts';
+import { queueMetrics } from '../../reporter/queue-metrics.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 type Register = (registry: Registry) => unknown;
 
 const fleet: Register = (registry) => fleetMetrics(registry, async () => undefined);
+const queues: Register = (registry) => queueMetrics(registry, {} as never, async () => undefined);
 const watchers: Register = (registry) => watchMetrics(registry, { size: 0 });
 
 /** What each process registers, beside what all of them have. */
@@ -19,7 +21,7 @@ const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {
   sync: [busMetrics, syncMetrics],
   analyzer: [analyzerMetrics],
   nudger: [busMetrics, nudgerMetrics],
-  reporter: [busMetrics, reporterMetrics, fleet, watchers],
+  reporter: [busMetrics, reporterMetrics, fleet, queues, watchers],
 };
 
 /** The metrics of all processes as they are registered, each with the processes that have it. */

@@ -53,5 +53,7 @@ test('dry_run: everything is decided and logged, and nothing is said', async () 
   ]);
   expect(world.logged('dry_run')).toHaveLength(2);
   const nudger = world.running.find(({ name }) => name === 'nudger');
-  expect(await metricValue(nudger!.context.metrics, 'hm_messages_sent_total')).toBe(0);
+  const outcomes = (outcome: string) =>
+    metricValue(nudger!.context.metrics, 'hm_decision_outcomes_total', { outcome });
+  expect([await outcomes('sent'), await outcomes('dry_run')]).toEqual([0, 2]);
 });

@@ -1,5 +1,5 @@
 /** Decision ids: unique for droplet, subject and commit; readable; neither an integer nor with a `:` (the queue's rule). */
-import type { Droplet } from '../../common/droplet.ts';
+import type { Droplet } from './droplet.ts';
 
 const PLAIN = /^[A-Za-z0-9_-]+$/;
 
@@ -11,6 +11,12 @@ export type Subject = `${'start' | 'giveup' | 'held'}-${number}` | `${'stop' | '
  */
 export function decisionId(droplet: Droplet, subject: Subject, now: number): string {
   return `${encode(droplet.id)}.${encode(subject)}.${droplet.rev + 1}-${Math.floor(now).toString(36)}`;
+}
+
+/** When a decision was made (ms on Redis's clock), by its id; `undefined` where it is no decision's id. */
+export function decidedMsOf(id: string): number | undefined {
+  const [, time] = /\.\d+-([0-9a-z]+)$/.exec(id) ?? [];
+  return time === undefined ? undefined : Number.parseInt(time, 36);
 }
 
 /** Percent-encodes all but letters, digits, `_` and `-`; never throws, whatever the text. */
