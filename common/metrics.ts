@@ -1,5 +1,5 @@
 /** The metrics registry of a process, and the metrics that all processes have. */
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /**
  * What prom-client's own default metrics have of use. Not those: they watch the event loop and the garbage
@@ -39,6 +39,27 @@ export function createRegistry(name: string): Registry {
   return registry;
 }
 
+const ROUND_TRIP_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
+
+/** What every process measures of itself and of its Redis (see `vitals.ts`). */
+export function vitalMetrics(registry: Registry): { eventLoop: Histogram; redis: Histogram } {
+  const registers = [registry];
+  return {
+    eventLoop: new Histogram({
+      name: 'hm_event_loop_delay_seconds',
+      help: 'By how much a timer of this process was late, looked at twice a second',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+      registers,
+    }),
+    redis: new Histogram({
+      name: 'hm_redis_round_trip_seconds',
+      help: 'A PING to Redis and back, every 5 s, behind the commands of this process that were under way',
+      buckets: ROUND_TRIP_BUCKETS,
+      registers,
+    }),
+  };
+}
+
 /** What the bus counts. */
 export interface BusMetrics {
   connected: Gauge;
@@ -46,6 +67,7 @@ export interface BusMetrics {
   /** `kind`: slow_consumer, permission, authentication, other. */
   errors: Counter<'kind'>;
   handlerErrors: Counter<'subject'>;
+  roundTrip: Histogram;
 }
 
 /** Registers the metrics of the bus; those of a second connection of a process are the same ones. */
@@ -73,6 +95,14 @@ export function busMetrics(registry: Registry): BusMetrics {
         name: 'hm_handler_errors_total',
         help: 'Messages whose handling failed',
         labelNames: ['subject'],
+        registers,
+      });
+    }),
+    roundTrip: known('hm_nats_round_trip_seconds', () => {
+      return new Histogram({
+        name: 'hm_nats_round_trip_seconds',
+        help: 'A PING to NATS and back, every 5 s, behind the messages of this process that were under way',
+        buckets: ROUND_TRIP_BUCKETS,
         registers,
       });
     }),

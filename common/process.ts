@@ -14,9 +14,10 @@ import { Health } from './health.ts';
 import { createHttp, listen, PortTakenError } from './http.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { createLogger, type Logger, logReady, withoutLogins } from './log.ts';
-import { createRegistry } from './metrics.ts';
+import { busMetrics, createRegistry, vitalMetrics } from './metrics.ts';
 import { connectRedis, LayoutError, type RedisConnections } from './redis.ts';
 import type { Settings } from './settings.ts';
+import { measureEventLoop, measureRoundTrips } from './vitals.ts';
 
 export interface ProcessDefinition {
   name: 'ingest' | 'sync' | 'analyzer' | 'nudger' | 'reporter';
@@ -129,7 +130,10 @@ async function start(
   if (httpPort !== undefined && definition.ownHttp === undefined) {
     await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);
   }
+  const vitals = vitalMetrics(metrics);
+  measureEventLoop(vitals.eventLoop, lifecycle);
   const redis = await connectRedis({ settings, log, health, lifecycle });
+  measureRoundTrips(vitals.redis, () => redis.client.ping(), lifecycle);
   const clock = await startClock(redis, lifecycle);
   let bus: Promise<Bus> | undefined;
   const connect = () => {
@@ -140,6 +144,9 @@ async function start(
       health,
       lifecycle,
       metrics,
+    }).then((connected) => {
+      measureRoundTrips(busMetrics(metrics).roundTrip, () => connected.flush(), lifecycle);
+      return connected;
     });
     return bus;
   };
