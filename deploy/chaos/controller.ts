@@ -31,6 +31,8 @@ const TAKES_MS: readonly [number, number] = [20, 200];
 export class Controller {
   /** While it is down it neither hears nor lists. */
   down = false;
+  /** How often it has said that an app was changed. */
+  said = 0;
   readonly #options: Options;
   readonly #apps = new Map<string, Wish>();
   readonly #api: BulkApi;
@@ -136,6 +138,7 @@ export class Controller {
 
   #say(droplet: string): void {
     if (this.down || !this.#options.connected()) return;
+    this.said++;
     this.#options.nats.publish(SUBJECTS.updated, JSON.stringify({ droplet, cc_partition: 'default' }));
   }
 }

@@ -2,10 +2,11 @@ import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import type { Controller } from './controller.ts';
+import type { Copy } from './copies.ts';
 import type { Way } from './proxy.ts';
 import type { Quiet } from './quiet.ts';
 import type { Random } from './random.ts';
-import type { Copy, Stage } from './stage.ts';
+import type { Stage } from './stage.ts';
 
 /** What a fault acts on. */
 export interface Scene {

@@ -54,6 +54,8 @@ const FORGET_EVERY_MS = 5_000;
 /** All hosts of the cloud with all that they run: its truth. Speaks the contract of DEAs and nothing else. */
 export class Hosts {
   readonly all = new Set<Host>();
+  /** Messages that left, by subject. */
+  readonly said = new Map<string, number>();
   readonly #options: Options;
   /** Instances by droplet, those included that have ended not long ago. */
   readonly #of = new Map<string, Set<TrueInstance>>();
@@ -227,6 +229,7 @@ export class Hosts {
   #say(host: Host, subject: string, text: string): boolean {
     if (host.cutSinceMs !== undefined || !this.#options.connected()) return false;
     this.#options.nats.publish(subject, text);
+    this.said.set(subject, (this.said.get(subject) ?? 0) + 1);
     return true;
   }
 

@@ -20,6 +20,8 @@ export class Ledger {
   wrongStarts = 0;
   wrongStops = 0;
   lost = 0;
+  /** What else is not as it must be. */
+  failures = 0;
   healings = 0;
   slowestMs = 0;
   /** The machine kept its processes from running for so long: left out of the times. */
@@ -77,8 +79,14 @@ export class Ledger {
     this.message(kind, { verdict: 'wrong', why }, text);
   }
 
+  /** Something else is not as it must be. */
+  fail(problem: string): void {
+    this.failures++;
+    this.#blame(problem);
+  }
+
   get right(): boolean {
-    return this.wrongStarts + this.wrongStops + this.lost === 0;
+    return this.wrongStarts + this.wrongStops + this.lost + this.failures === 0;
   }
 
   /** The end of a run, as a person reads it. */

@@ -1,11 +1,14 @@
 /** `npm run chaos`: faults of every kind while a simulated cloud is watched. Exit codes: 0 all right, 1 something was wrong, 64 wrong usage. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { runChaos, WHOLE_WITHIN_MS } from './run.ts';
+import { runRolling } from './rolling.ts';
+import { runChaos } from './run.ts';
 import { sweep } from './stage.ts';
+import { WHOLE_WITHIN_MS } from './watched-cloud.ts';
 
 interface Options {
   seconds: number;
   seed: number[];
+  rolling?: true;
   verbose?: true;
 }
 
@@ -35,17 +38,26 @@ const program = new Command('npm run chaos --')
     seeds,
     [1],
   )
+  .option(
+    '--rolling',
+    'breaks nothing: replaces every process by a successor, one after the other, under load',
+  )
   .option('--verbose', 'tells also of what was not right by the truth, but could not be known better')
   .exitOverride();
 
 /** One cloud with one health manager. @returns whether all was right */
-async function run(seed: number, { seconds, verbose }: Options, signal: AbortSignal): Promise<boolean> {
+async function run(seed: number, options: Options, signal: AbortSignal): Promise<boolean> {
+  const { seconds, verbose, rolling } = options;
   const progress = (text: string) =>
     console.error(`${new Date().toISOString().slice(11, 19)}  seed ${seed}, ${text}`);
-  const { ledger, dir } = await runChaos({ seconds, seed, signal, progress });
+  const { ledger, dir, figures } = rolling
+    ? await runRolling({ seed, signal, progress })
+    : { ...(await runChaos({ seconds, seed, signal, progress })), figures: [] };
   const problems = verbose ? ledger.all : ledger.problems;
-  const title = `seed ${seed}; to be whole within ${WHOLE_WITHIN_MS / 1000} s after the last fault of each round`;
-  console.log([...problems, '', title, '', ledger.table(), ''].join('\n'));
+  const what = rolling
+    ? 'every process replaced, new one first and old one first'
+    : `to be whole within ${WHOLE_WITHIN_MS / 1000} s after the last fault of each round`;
+  console.log([...problems, '', `seed ${seed}; ${what}`, '', ...figures, ledger.table(), ''].join('\n'));
   if (ledger.right) sweep(dir);
   else console.log(`what the processes said is in ${dir}`);
   return ledger.right;

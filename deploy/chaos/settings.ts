@@ -28,3 +28,4 @@ export const BEAT_MS = 1_000;
 export const HOSTS = 50;
 export const APPS = 400;
 export const INSTANCES_AT_MOST = 9;
+export const SLICES = 64;

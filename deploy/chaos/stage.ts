@@ -4,30 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, Events, type NatsConnection } from 'nats';
-import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { Lifecycle } from '../../common/lifecycle.ts';
-import { packageRoot } from '../../common/root.ts';
-import { type ProcessName, startChild } from '../launcher/child.ts';
-import { type Keeper, keep } from '../launcher/keep.ts';
+import type { ProcessName } from '../launcher/child.ts';
 import { type Server, startNatsServer, startRedisServer } from '../launcher/servers.ts';
+import { type Copy, startCopy } from './copies.ts';
 import { TcpProxy } from './proxy.ts';
-import { INTERVALS, MASS_DELETE, MASS_LOSS } from './settings.ts';
-
-/** One copy of a process of the health manager, with its own way to each server. */
-export interface Copy {
-  /** `ingest 1` */
-  name: string;
-  process: ProcessName;
-  redis: TcpProxy;
-  nats: TcpProxy;
-  /** File that holds how far its wall clock is ahead (ms). */
-  clockFile: string;
-  /** Undefined while it is not running. */
-  pid(): number | undefined;
-  /** Resolves when it serves; at once if it does already. */
-  serves(): Promise<void>;
-}
+import { INTERVALS, MASS_DELETE, MASS_LOSS, SLICES } from './settings.ts';
 
 /** A server that may be killed and comes back on the same port, with the same data. */
 export interface KeptServer {
@@ -55,32 +38,31 @@ export interface Stage {
   close(): Promise<void>;
 }
 
-const COPIES: readonly [ProcessName, number][] = [
+/** How many copies of each process run. */
+export type Copies = readonly (readonly [ProcessName, number])[];
+
+/** More of those that may lose what they have in hand; of the reporter, whose answers nobody judges here, one. */
+const COPIES: Copies = [
   ['ingest', 3],
   ['sync', 2],
   ['analyzer', 2],
   ['nudger', 2],
   ['reporter', 1],
 ];
-/** A process that died is started again as by any supervisor, only sooner. */
-const BACKOFF = { firstMs: 200, mostMs: 1_000, ranWellMs: 2_000 };
 /** At first, on a busy machine too. */
 const SERVE_WITHIN_MS = 60_000;
-/** Variables that would win over the generated configuration. */
-const OVERRULING = ['LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
-
 /** Sets up servers and proxies; nothing of the health manager runs yet. */
-export async function setStage(): Promise<Stage> {
+export async function setStage(copies = COPIES): Promise<Stage> {
   const lifecycle = new Lifecycle({ stepMs: 15_000 });
   try {
-    return await set(lifecycle);
+    return await set(lifecycle, copies);
   } catch (error) {
     await lifecycle.stop();
     throw error;
   }
 }
 
-async function set(lifecycle: Lifecycle): Promise<Stage> {
+async function set(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-chaos-'));
   const redisDir = join(dir, 'redis');
   const redis = await kept(lifecycle, 'redis-server', (port) => startRedisServer({ dir: redisDir, port }));
@@ -116,13 +98,15 @@ async function set(lifecycle: Lifecycle): Promise<Stage> {
       const configFile = join(dir, 'health_manager.yml');
       writeFileSync(configFile, stringify(configOf(stage.controller.port)));
       mkdirSync(join(dir, 'clocks'));
-      for (const [process, count] of COPIES) {
+      for (const [process, count] of counts) {
         for (let number = 1; number <= count; number++) {
           const name = `${process} ${number}`;
           const clockFile = join(dir, 'clocks', name);
           const [toRedis, toNats] = [await proxyTo(redis.port), await proxyTo(nats.port)];
           const ways = { redis: toRedis, nats: toNats, clockFile };
-          copies.push(await startCopy(lifecycle, { name, process, configFile, logs, ...ways }));
+          const { copy, stop } = startCopy({ name, process, configFile, logs, ...ways });
+          lifecycle.onStop(name, stop);
+          copies.push(copy);
         }
       }
       await allServe(copies, dir);
@@ -146,7 +130,7 @@ function configOf(controllerPort: number): object {
     intervals: INTERVALS,
     mass_loss: MASS_LOSS,
     mass_delete: MASS_DELETE,
-    slices: 64,
+    slices: SLICES,
   };
 }
 
@@ -220,58 +204,5 @@ async function kept(
         return running.exited;
       }),
     again,
-  };
-}
-
-interface CopyOptions extends Pick<Copy, 'name' | 'process' | 'redis' | 'nats' | 'clockFile'> {
-  configFile: string;
-  logs: NodeJS.WritableStream;
-}
-
-async function startCopy(lifecycle: Lifecycle, options: CopyOptions): Promise<Copy> {
-  const { name, process: what, redis, nats, clockFile, configFile, logs } = options;
-  writeFileSync(clockFile, '0');
-  const env: NodeJS.ProcessEnv = {
-    ...process.env,
-    REDIS_URL: `redis://127.0.0.1:${redis.port}`,
-    MBUS_URI: `nats://127.0.0.1:${nats.port}`,
-    CHAOS_CLOCK_FILE: clockFile,
-  };
-  for (const overruling of OVERRULING) delete env[overruling];
-  let serving = false;
-  const waiting: (() => void)[] = [];
-  const ready = () => {
-    serving = true;
-    for (const resolve of waiting.splice(0)) resolve();
-  };
-  const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
-  const clock = join(import.meta.dirname, 'shifted-clock.js');
-  const keeper: Keeper = keep({
-    name,
-    log: pino({ level: 'silent' }),
-    backoff: BACKOFF,
-    start: async () => {
-      const child = await startChild({
-        program: process.execPath,
-        args: ['--import', clock, main, what, '--config', configFile],
-        env,
-        output: { stdout: logs as never, stderr: logs as never, format: (line) => line },
-        onLine: (line) => line.includes('"event":"ready"') && ready(),
-      });
-      void child.exited.then(() => {
-        serving = false;
-      });
-      return child;
-    },
-  });
-  lifecycle.onStop(name, () => {
-    const pid = keeper.pid();
-    if (pid !== undefined) process.kill(pid, 'SIGCONT');
-    return keeper.stop();
-  });
-  return {
-    ...{ name, process: what, redis, nats, clockFile },
-    pid: () => keeper.pid(),
-    serves: () => (serving ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
   };
 }
