@@ -200,6 +200,17 @@ describe('the audit', () => {
     expect(await logged()).toEqual([]);
   });
 
+  test('a start that waits for long is made sure of when that is due: no miss until then', async () => {
+    await put('app');
+    await looker.look(['app']);
+    of.context.clock.advance(of.context.settings.policy.dropletLostMs);
+    await looker.look(['app']);
+    expect(enqueued.at(-1)?.decided.ensure).toHaveLength(1);
+    of.context.clock.advance(1_000);
+    await audit('app');
+    expect(await count('audit_misses')).toBe(0);
+  });
+
   test('what is due only later than it is needed is a miss', async () => {
     const { client, keys } = of.context.redis;
     await put('app');

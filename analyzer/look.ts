@@ -189,7 +189,8 @@ export class Looker {
 const TICK_MAY_LATE_MS = 5_000;
 
 function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): boolean {
-  const neededMs = decided.changed || decided.ensure.length > 0 ? nowMs : (decided.lookAgainMs ?? nowMs);
+  // What only has to be made sure of now and then is in time when it is due the next time.
+  const neededMs = decided.changed ? nowMs : (decided.lookAgainMs ?? nowMs);
   return dueMs != null && Number(dueMs) <= neededMs + TICK_MAY_LATE_MS;
 }
 

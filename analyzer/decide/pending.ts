@@ -121,14 +121,30 @@ function whyCancel({ sight }: Scene, slot: Slot, start: PendingStart): DropReaso
   return isGivenUp(slot, now, settings) ? 'given_up' : undefined;
 }
 
-/** A start waits without a time limit; every now and then its job is made sure of. */
+/**
+ * A start waits without a time limit; every now and then its job is made sure of. The longer it has waited the more rarely:
+ * who waits for long is one of many, and looking after all of them would be most of the work.
+ */
 function remind(scene: Scene, slot: Slot, start: PendingStart): void {
   const { now, settings } = scene.sight;
   const { decidedMs, dueMs } = start;
   const lostMs = settings.dropletLostMs;
   const from = dueMs === undefined ? decidedMs + lostMs : Math.max(dueMs, decidedMs) + RESTART_SAFETY_MS;
   if (now >= from) scene.ensure.push(orderOf(scene, slot, start));
-  scene.look(now < from ? from : from + lostMs * (Math.floor((now - from) / lostMs) + 1));
+  scene.look(now < from ? from : from + nextReminderMs(now - from, lostMs));
+}
+
+/** Reminders are `droplet_lost` apart, then twice as long each time, at most this many times. */
+const REMIND_DOUBLINGS = 4;
+
+/** When the first reminder after `waitedMs` comes, both since the very first one. */
+function nextReminderMs(waitedMs: number, lostMs: number): number {
+  const longestMs = lostMs * 2 ** REMIND_DOUBLINGS;
+  const doubledUntilMs = 2 * longestMs - lostMs;
+  if (waitedMs >= doubledUntilMs)
+    return doubledUntilMs + longestMs * (Math.floor((waitedMs - doubledUntilMs) / longestMs) + 1);
+  const doublings = Math.floor(Math.log2(waitedMs / lostMs + 1));
+  return lostMs * (2 ** (doublings + 1) - 1);
 }
 
 interface Sent {

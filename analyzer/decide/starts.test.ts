@@ -350,9 +350,19 @@ describe('a start on its way', () => {
     expect(decided.decisions).toEqual([]);
     expect(decided.ensure).toMatchObject([{ kind: 'start', id: 'd1', reason: 'missing' }]);
     expect(decided.changed).toBe(false);
-    expect(decided.lookAgainMs).toBe(NOW + LOST);
     expect(look(missing()).ensure).toEqual([]);
     expect(look(missing()).lookAgainMs).toBe(NOW + 25 * SECOND);
+  });
+
+  it('its job is made sure of after droplet_lost, and then the more rarely the longer it waits', () => {
+    const looksS: number[] = [];
+    for (let waitedMs = 0; waitedMs < 1800 * SECOND; ) {
+      const { ensure, lookAgainMs } = look(missing({ decidedMs: NOW - waitedMs }));
+      expect(ensure).toHaveLength(waitedMs === 0 ? 0 : 1);
+      waitedMs += (lookAgainMs as number) - NOW;
+      looksS.push(waitedMs / SECOND);
+    }
+    expect(looksS).toEqual([30, 60, 120, 240, 480, 960, 1440, 1920]);
   });
 
   it('after it was sent: none for droplet_lost, then it is asked for again', () => {
