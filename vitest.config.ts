@@ -15,7 +15,7 @@ export default defineConfig({
     globalSetup: process.env.HM_TEST_REDIS === 'cluster' ? ['common/testing/cluster-setup.ts'] : [],
     // Debian keeps servers in sbin, which is not on everybody's PATH.
     env: { PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });
