@@ -1,5 +1,4 @@
 /** The decision log of the whole deployment, as it grows. */
-import { Cluster } from 'ioredis';
 import type { LogEntry } from './decision-log.ts';
 import { entryFrom } from './explain-log.ts';
 import type { RedisConnections } from './redis.ts';
@@ -8,7 +7,7 @@ import type { RedisConnections } from './redis.ts';
 const AT_ONCE = 500;
 const BEFORE_ALL = '0-0';
 
-type Redis = Pick<RedisConnections, 'client' | 'keys'>;
+type Redis = Pick<RedisConnections, 'client' | 'keys' | 'isCluster'>;
 
 /** Follows the logs of all slices by reading on from where it last was: one command, in a cluster one a slice. */
 export class LogFollower {
@@ -36,7 +35,7 @@ export class LogFollower {
   /** What has been written since, by time. Redis may have changed hands meanwhile. */
   async read(redis: Redis): Promise<LogEntry[]> {
     const streams = [...this.#last.keys()];
-    const groups = redis.client instanceof Cluster ? streams.map((stream) => [stream]) : [streams];
+    const groups = redis.isCluster ? streams.map((stream) => [stream]) : [streams];
     const replies = await Promise.all(
       groups.map((group) => {
         const ids = group.map((stream) => this.#last.get(stream) ?? BEFORE_ALL);

@@ -23,6 +23,8 @@ export interface RedisConnections {
   keys: Keys;
   /** A connection of its own for blocking reads or for BullMQ; closed when the process stops. */
   dedicated(name: string): RedisClient;
+  /** Slices may be on several nodes: the keys of one script or command are of one slice. */
+  isCluster: boolean;
   /** Only in a cluster. */
   lineage?: Pick<Lineage, 'check'>;
   /** Only where a replica may take over. */
@@ -69,6 +71,7 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
     client,
     keys,
     scripts,
+    isCluster: client instanceof Cluster,
     ...(client instanceof Cluster && { lineage: new Lineage(client, scripts, keys, log) }),
     ...(settings.redis?.kind !== 'single' && { replicas: new Replicas(client) }),
     dedicated,

@@ -1,4 +1,3 @@
-import { Cluster } from 'ioredis';
 import type { Clock } from './clock.ts';
 import type { DeaLiveness, Droplet } from './droplet.ts';
 import { dropletFromReply } from './record.ts';
@@ -13,11 +12,11 @@ const CHUNK = 200;
  * read (see RecordError), undefined in the place of one that does not exist.
  */
 export async function readDroplets(
-  { client, keys, scripts }: RedisConnections,
+  { isCluster, keys, scripts }: RedisConnections,
   ids: readonly string[],
 ): Promise<(Droplet | Error | undefined)[]> {
   const droplets = new Array<Droplet | Error | undefined>(ids.length);
-  const groups = client instanceof Cluster ? bySlice(ids, keys.sliceOf) : [ids.map((_, at) => at)];
+  const groups = isCluster ? bySlice(ids, keys.sliceOf) : [ids.map((_, at) => at)];
   const chunks = groups.flatMap((group) => chunksOf(group, CHUNK));
   await Promise.all(
     chunks.map(async (chunk) => {
@@ -49,8 +48,8 @@ export async function readSights(
   clock: Pick<Clock, 'now'>,
   ids: readonly string[],
 ): Promise<Sights> {
-  const { client, keys, scripts } = redis;
-  if (client instanceof Cluster) {
+  const { isCluster, keys, scripts } = redis;
+  if (isCluster) {
     const droplets = await readDroplets(redis, ids);
     const nowMs = clock.now();
     return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };

@@ -101,9 +101,12 @@ interface Write {
   due: '1' | '';
 }
 
-/** One script call for each slice that has a touched droplet. */
+/** Droplets that one call writes: Redis does nothing else meanwhile, so for a millisecond or two. */
+const DROPLETS_A_CALL = 100;
+
+/** As few script calls as may be: a call costs as much as a few droplets in it. */
 async function writeDroplets(
-  { keys, scripts }: RedisConnections,
+  { keys, scripts, isCluster }: RedisConnections,
   touched: Set<string>,
   heartbeat: Heartbeat,
   { at, heardBefore, fence, due }: Write,
@@ -113,23 +116,25 @@ async function writeDroplets(
   for (const entry of heartbeat.entries) entries.get(entry.droplet)?.push(entry);
 
   const { dea } = heartbeat;
-  const bySlice = new Map<number, { keys: string[]; args: (string | number)[] }>();
+  const calls: Promise<number>[] = [];
+  const open = new Map<number, { keys: string[]; args: (string | number)[]; droplets: number }>();
   for (const [droplet, listed] of entries) {
     const slice = keys.sliceOf(droplet);
-    let call = bySlice.get(slice);
-    if (call === undefined) {
-      call = {
-        keys: [keys.due(slice)],
-        args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due],
-      };
-      bySlice.set(slice, call);
-    }
-    call.keys.push(keys.droplet(droplet), keys.indexOf(droplet));
+    const group = isCluster ? slice : 0;
+    const call = open.get(group) ?? {
+      keys: [],
+      args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due],
+      droplets: 0,
+    };
+    open.set(group, call);
+    call.keys.push(keys.droplet(droplet), keys.indexOf(droplet), keys.due(slice));
     call.args.push(droplet, listed.length);
     for (const entry of listed) call.args.push(entry.instance, heardToText({ ...entry, dea }));
+    if (++call.droplets < DROPLETS_A_CALL) continue;
+    open.delete(group);
+    calls.push(scripts.dropletsHeard(call.keys, call.args));
   }
-  const changed = await Promise.all(
-    [...bySlice.values()].map((call) => scripts.dropletsHeard(call.keys, call.args)),
-  );
+  for (const call of open.values()) calls.push(scripts.dropletsHeard(call.keys, call.args));
+  const changed = await Promise.all(calls);
   return changed.reduce((sum, count) => sum + count, 0);
 }

@@ -1,6 +1,6 @@
--- What one DEA runs of some droplets of one slice, whole: an instance that the record places on that DEA
+-- What one DEA runs of some droplets, whole: an instance that the record places on that DEA
 -- and that is not named is from now on one that the DEA no longer lists.
--- KEYS  1 due zset of the slice, then for each droplet: its hash, its piece of the index
+-- KEYS  for each droplet: its hash, its piece of the index, the due zset of its slice; in a cluster all of one slice
 -- ARGV  1 when the heartbeat was received (ms), 2 fence ('1' or ''), 3 ' on <dea, encoded> ', 4 DEA,
 --       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if what is heard of them
 --       is as it was (the DEA is back from a silence), and get a new revision, so that nobody stores what
@@ -18,8 +18,8 @@ local changed, arg = 0, 7
 local function is_count(text)
   return string.find(text, '^%d+$') and #text < 16
 end
-for k = 2, #KEYS, 2 do
-  local key, index = KEYS[k], KEYS[k + 1]
+for k = 1, #KEYS, 3 do
+  local key, index, due = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local id, n = ARGV[arg], tonumber(ARGV[arg + 1])
   arg = arg + 2
   local stored = redis.pcall('HGETALL', key)
@@ -37,7 +37,7 @@ for k = 2, #KEYS, 2 do
   end
   if unreadable then
     redis.call('HSET', index, id, '')
-    redis.call('ZADD', KEYS[1], at, id)
+    redis.call('ZADD', due, at, id)
   elseif not fenced or tonumber(at) >= fenced then
     local set, listed = {}, {}
     for i = arg, arg + 2 * n - 1, 2 do
@@ -71,12 +71,12 @@ for k = 2, #KEYS, 2 do
         redis.call('HSET', key, set[f], set[f + 1])
       end
       redis.call('HINCRBY', key, 'rev', 1)
-      redis.call('ZADD', KEYS[1], at, id)
+      redis.call('ZADD', due, at, id)
       changed = changed + 1
     elseif ARGV[6] == '1' and #stored > 0 then
       -- Also a change of the record: it says the same, but of a DEA that is there again.
       redis.call('HINCRBY', key, 'rev', 1)
-      redis.call('ZADD', KEYS[1], at, id)
+      redis.call('ZADD', due, at, id)
     end
   end
   arg = arg + 2 * n

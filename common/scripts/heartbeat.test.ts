@@ -192,7 +192,7 @@ describe('droplets_heard', () => {
     const { keys, scripts } = redis();
     const names = Object.keys(droplets);
     return scripts.dropletsHeard(
-      [keys.due(0), ...names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0)])],
+      names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0), keys.due(0)]),
       [
         at,
         fence ? '1' : '',

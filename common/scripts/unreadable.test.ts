@@ -25,7 +25,7 @@ describe.each(BAD)('%s in the place of a record', (_, spoil) => {
     const before = await spoilt();
     const words = '0 RUNNING on a version v since 1';
     const changed = await scripts.dropletsHeard(
-      [keys.due(0), bad, keys.index(0, 0), good, keys.index(0, 0)],
+      [bad, keys.index(0, 0), keys.due(0), good, keys.index(0, 0), keys.due(0)],
       [1000, '', ' on a ', 'a', '', '', 'bad', 1, 'i', words, 'good', 1, 'j', words],
     );
     expect(changed).toBe(1);

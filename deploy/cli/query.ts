@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { Cluster } from 'ioredis';
 import { ConfigError, configPath, loadConfig } from '../../common/config.ts';
 import { withoutLogins } from '../../common/log.ts';
 import { LayoutError, type RedisConnections } from '../../common/redis.ts';
@@ -53,7 +54,8 @@ export async function withRedis(
     const dedicated = () => {
       throw new Error('a command has one connection');
     };
-    const redis: RedisConnections = { client, keys, scripts, dedicated };
+    const isCluster = client instanceof Cluster;
+    const redis: RedisConnections = { client, keys, scripts, dedicated, isCluster };
     const now = async () => {
       // In a cluster the node that has the key, as for everybody (time.lua), but without writing.
       const time = client.eval("return redis.call('TIME')", 1, keys.clock) as Promise<[string, string]>;

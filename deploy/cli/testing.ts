@@ -99,7 +99,7 @@ export function useMemory(): Memory {
     await client.zadd(keys.deasHeard, of.context.clock.now() + LATER_MS, dea);
     const words = Object.entries(instances).map(([guid, is]) => [guid, `${is} on ${dea} version v since 1`]);
     await scripts.dropletsHeard(
-      [keys.due(keys.sliceOf(droplet)), keys.droplet(droplet), keys.indexOf(droplet)],
+      [keys.droplet(droplet), keys.indexOf(droplet), keys.due(keys.sliceOf(droplet))],
       [atMs, '', ` on ${dea} `, dea, atMs, '', droplet, words.length, ...words.flat()],
     );
   };

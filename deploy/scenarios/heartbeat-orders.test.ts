@@ -64,9 +64,9 @@ const store = (redis: RedisConnections, list: List, receivedMs: number, dea = DE
   storeChangedHeartbeat(redis, LOST, heartbeat(list, dea), { digest: digestOf(list), receivedMs });
 
 let runs = 0;
-/** Redis as it is for one run: with keys of its own. */
+/** Redis as it is for one run: with keys of its own, and each slice written by itself, as in a cluster. */
 function freshRedis(slices: number): RedisConnections {
-  return { ...redisOf.context.redis, keys: createKeys(`run${runs++}`, slices) };
+  return { ...redisOf.context.redis, keys: createKeys(`run${runs++}`, slices), isCluster: true };
 }
 
 /** The records say of the DEA exactly what the heartbeat lists. */
