@@ -112,6 +112,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   const { log, health, lifecycle, mbus } = options;
   const servers = mbus.servers.join(', ');
   health.set('nats', 'not connected yet');
+  busMetrics(options.metrics).connected.set(0);
   let said = false;
   while (!lifecycle.stopping) {
     try {
