@@ -145,5 +145,5 @@ test('Grafana reads Prometheus, and the dashboards from where they are mounted',
   const { providers } = parse(text('grafana/provisioning/dashboards/health-manager.yml')) as {
     providers: { options: { path: string } }[];
   };
-  expect(services.grafana?.volumes).toContain(`./grafana:${providers[0]?.options.path}:ro`);
+  expect(services.grafana?.volumes).toContain(`./grafana/dashboards:${providers[0]?.options.path}:ro`);
 });

@@ -67,7 +67,7 @@ export function metricsPage(): string {
 }
 
 /** prom-client keeps them, but does not say so in its types. */
-function labelsOf(metric: MetricObject): string[] {
+export function labelsOf(metric: MetricObject): string[] {
   const { labelNames } = metric as { labelNames?: readonly string[] };
   return (labelNames ?? []).filter((name) => name !== 'le');
 }
