@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import type { Clock } from '../common/clock.ts';
 import { readHolds } from '../common/holds.ts';
@@ -21,10 +22,17 @@ interface Options {
   looker: Looker;
   audit: Audit;
   slicesQueue: Queue;
+  /** Instead of STEP_AT_MOST_MS. */
+  stepAtMostMs?: number;
 }
 
 /** Slices are handed out in so many jobs at most: enough for many analyzers, few enough to cost nothing. */
 const GROUPS = 16;
+/**
+ * A step of a job (some hundred droplets, or a slice's audit) takes a second or two. One that takes so long waits for an
+ * answer that does not come: its job is given up, or its slices would not be looked through any more by anybody.
+ */
+const STEP_AT_MOST_MS = 60_000;
 /** Due droplets of a slice that are looked at in one go. */
 const DUE_AT_ONCE = 500;
 
@@ -64,7 +72,7 @@ export class Scanner {
   /** A job of some slices: looks at all that is due in them, or audits them. */
   async work({ slices, audit }: SlicesJob): Promise<void> {
     const end = this.#options.metrics.scanSeconds.startTimer();
-    if (audit) for (const slice of slices) await this.#options.audit.slice(slice);
+    if (audit) for (const slice of slices) await this.#inTime(this.#options.audit.slice(slice));
     else await this.#lookThrough(slices);
     end();
   }
@@ -76,8 +84,8 @@ export class Scanner {
     const firsts = new Map<number, string>();
     let left = slices;
     while (left.length > 0) {
-      const due = await Promise.all(left.map((slice) => this.#due(slice, untilMs)));
-      await looker.look(due.flat());
+      const due = await this.#inTime(Promise.all(left.map((slice) => this.#due(slice, untilMs))));
+      await this.#inTime(looker.look(due.flat()));
       left = left.filter((slice, at) => {
         const ids = due[at] as string[];
         const [first] = ids;
@@ -86,6 +94,25 @@ export class Scanner {
         if (first !== undefined) firsts.set(slice, first);
         return ids.length === DUE_AT_ONCE && isNew;
       });
+    }
+  }
+
+  /** What is given up may still end: all that it does can be done twice. @throws Error */
+  async #inTime<T>(step: Promise<T>): Promise<T> {
+    const { stepAtMostMs = STEP_AT_MOST_MS } = this.#options;
+    const timer = new AbortController();
+    const late = delay(stepAtMostMs, undefined, { signal: timer.signal }).then(
+      () => {
+        throw new Error(
+          `a step of a job took more than ${stepAtMostMs} ms: the job is given up, another one follows`,
+        );
+      },
+      () => undefined as never, // the step ended first
+    );
+    try {
+      return await Promise.race([step, late]);
+    } finally {
+      timer.abort();
     }
   }
 

@@ -102,6 +102,17 @@ describe('a start', () => {
     expect(start(0).verdict).toBe('wrong');
   });
 
+  test('of an instance that nobody has listed since Redis lost its data is excused, however many hosts are cut off', () => {
+    const instance = runs(0);
+    host.cutSinceMs = nowMs - 12_000;
+    cutShare = 0.9;
+    instance.lastListedMs = nowMs - 12_000;
+    quiet.forgottenMs = nowMs - 9_000;
+    expect(start(0).verdict).toBe('unknowable');
+    quiet.forgottenMs = nowMs - 13_000;
+    expect(start(0, 'again').verdict).toBe('wrong');
+  });
+
   test('after Redis lost its data is excused until all was heard anew', () => {
     runs(0);
     quiet.disturb();

@@ -50,7 +50,8 @@ const SLACK_MS = 1_000;
  * - A host that is cut off from NATS alone: its instances are live for `droplet_lost` after the last heartbeat that listed
  *   them. Then they are missing by the policy, and a start is right; not if so many hosts are cut off together that the
  *   hold `mass_loss` is to be on. When the host is back its instances have to be heard anew.
- * - After Redis lost its data everything has to be heard anew.
+ * - After Redis lost its data everything has to be heard anew: what no host has listed since, as it was cut off by then,
+ *   nothing knows of, and no hold can speak for it.
  * - The controller's wish is known `desired_state_lost` (and slack) after its change whatever fault was on: a pass has
  *   read it by then, or the hold `desired_unavailable` is on.
  */
@@ -146,6 +147,7 @@ export class Referee {
   #isKnown({ host, steadySinceMs, lastListedMs }: TrueInstance): boolean {
     if (steadySinceMs === undefined || lastListedMs === undefined) return false;
     const { quiet } = this.#truth;
+    if (lastListedMs < quiet.forgottenMs) return false;
     const nowMs = this.#truth.nowMs();
     const { dropletLostMs, massLossFraction } = this.#times;
     if (host.cutSinceMs !== undefined && nowMs - lastListedMs > dropletLostMs - SLACK_MS / 2) {
