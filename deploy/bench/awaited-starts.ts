@@ -9,7 +9,11 @@ export class AwaitedStarts {
   readonly #beats: Beats;
   readonly #reason: string;
   readonly #latencies = new Latencies();
-  readonly #waiting = new Map<string, { n: number; sinceMs: number }>();
+  readonly #waiting = new Map<string, { n: number; sinceMs: number; reason: string }>();
+  /** When each came. */
+  readonly #cameMs: number[] = [];
+  /** How many of one reason came one after the other, from the first on. */
+  readonly #runs: { reason: string; count: number }[] = [];
   readonly #answered = new Set<string>();
   #twice = 0;
   #unasked = 0;
@@ -22,9 +26,9 @@ export class AwaitedStarts {
     this.#reason = reason;
   }
 
-  /** Droplet `n` is to be started; `sinceMs` (`performance.now()`): its cause. */
-  expect(n: number, sinceMs: number): void {
-    this.#waiting.set(dropletId(n), { n, sinceMs });
+  /** Droplet `n` is to be started; `sinceMs` (`performance.now()`): its cause. `reason`: another one than of most. */
+  expect(n: number, sinceMs: number, reason = this.#reason): void {
+    this.#waiting.set(dropletId(n), { n, sinceMs, reason });
   }
 
   /** A `health.start` has come. */
@@ -35,10 +39,14 @@ export class AwaitedStarts {
       else this.#unasked++;
       return;
     }
-    if (reason !== this.#reason) this.#unasked++;
+    if (reason !== cause.reason) this.#unasked++;
     this.#latencies.add(cause.sinceMs);
     this.#lastMs = performance.now();
     this.#firstMs ??= this.#lastMs;
+    this.#cameMs.push(this.#lastMs);
+    const run = this.#runs.at(-1);
+    if (run?.reason === reason) run.count++;
+    else this.#runs.push({ reason, count: 1 });
     this.#waiting.delete(droplet);
     this.#answered.add(droplet);
     this.#beats.replace(cause.n);
@@ -57,6 +65,19 @@ export class AwaitedStarts {
       missing: this.#waiting.size,
       twice: this.#twice,
       unasked: this.#unasked,
+      runs: this.#runs,
+      mostIn10s: mostWithin(this.#cameMs, 10_000),
     };
   }
+}
+
+/** The most of these times (ms, ascending) that lie within any window of that length. */
+export function mostWithin(timesMs: readonly number[], windowMs: number): number {
+  let first = 0;
+  let most = 0;
+  timesMs.forEach((ms, at) => {
+    while (ms - (timesMs[first] as number) >= windowMs) first++;
+    most = Math.max(most, at - first + 1);
+  });
+  return most;
 }

@@ -25,6 +25,8 @@ export class Beats {
   /** By DEA: when it was last heard (`performance.now()`). */
   readonly #sentMs: number[] = [];
   readonly #silent = new Set<number>();
+  /** Droplets whose instance has ended and that have no other yet: their DEAs do not list them. */
+  readonly #ended = new Set<number>();
   /** Instances of each DEA that change state when any do. */
   #changing = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -76,12 +78,19 @@ export class Beats {
     return this.#lives[Math.floor(n / PER_DEA)]?.[n % PER_DEA];
   }
 
+  /** The instance of droplet `n` is in no heartbeat any more, until it is replaced. */
+  end(n: number): void {
+    this.#ended.add(n);
+    for (const encoded of this.#encoded) encoded[Math.floor(n / PER_DEA)] = undefined;
+  }
+
   /** Another instance runs droplet `n` from its DEA's next heartbeat on. */
   replace(n: number): void {
     const dea = Math.floor(n / PER_DEA);
     const lives = this.#lives[dea];
     if (lives === undefined) return;
     lives[n % PER_DEA] = (lives[n % PER_DEA] ?? 0) + 1;
+    this.#ended.delete(n);
     for (const encoded of this.#encoded) encoded[dea] = undefined;
   }
 
@@ -107,7 +116,10 @@ export class Beats {
     const states: string[] = Array.from({ length: PER_DEA }, () => TURNS[0]);
     for (let k = 0; k < this.#changing; k++) states[(k * STEP_OF_PLACES) % PER_DEA] = TURNS[turn];
     const lives = this.#lives[dea] as Uint8Array;
-    const droplets = states.map((state, at) => entryOf(dea * PER_DEA + at, lives[at] ?? 0, state));
+    const droplets = states
+      .map((state, at) => ({ n: dea * PER_DEA + at, life: lives[at] ?? 0, state }))
+      .filter(({ n }) => !this.#ended.has(n))
+      .map(({ n, life, state }) => entryOf(n, life, state));
     const bytes = Buffer.from(JSON.stringify({ droplets, dea: deaId(dea) }));
     this.#encoded[turn][dea] = bytes;
     return bytes;

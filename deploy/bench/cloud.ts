@@ -52,13 +52,21 @@ function takeAsked() {
 }
 
 /** Scattered over the DEAs and the slices, each droplet once. */
-async function crashAll({ perS, from, count, of }: Crashes): Promise<void> {
-  const step = coprime(7919, of);
-  await atRate(perS, count, (k) => {
-    const n = ((from + k) * step) % of;
-    awaited.expect(n, performance.now());
-    nats.publish(SUBJECTS.exited, JSON.stringify(exitOf(n)));
+async function crashAll(crashes: Crashes): Promise<void> {
+  const { reason = 'crashed', ended } = crashes;
+  await toEach(crashes, (n) => {
+    awaited.expect(n, performance.now(), reason);
+    if (ended) beats.end(n);
+    if (reason !== 'missing') nats.publish(SUBJECTS.exited, JSON.stringify(exitOf(n, EXIT_REASONS[reason])));
   });
+}
+
+const EXIT_REASONS = { crashed: 'CRASHED', evacuated: 'DEA_SHUTDOWN' } as const;
+
+async function toEach({ perS, from, count, of }: Crashes, work: (n: number) => void): Promise<void> {
+  const step = coprime(7919, of);
+  await atRate(perS, count, (k) => work(((from + k) * step) % of));
+  await nats.flush();
 }
 
 async function crash(crashes: Crashes): Promise<Came> {
@@ -74,17 +82,17 @@ async function silence({ dea, atMostS }: CloudTasks['silence']['args']): Promise
   return awaited.all(atMostS * 1000);
 }
 
-function exitOf(n: number): object {
+function exitOf(n: number, reason: string): object {
   return {
     cc_partition: 'default',
     droplet: dropletId(n),
     version: versionOf(n),
     instance: instanceId(n, beats.lifeOf(n) ?? 0),
     index: 0,
-    reason: 'CRASHED',
+    reason,
     exit_status: 1,
     exit_description: 'app instance exited',
-    crash_timestamp: Math.floor(Date.now() / 1000),
+    ...(reason === 'CRASHED' ? { crash_timestamp: Math.floor(Date.now() / 1000) } : {}),
   };
 }
 
@@ -157,6 +165,16 @@ serveTasks<CloudTasks>({
   exits: async (crashes) => {
     awaited = new AwaitedStarts(beats, 'crashed');
     await crashAll(crashes);
+    return null;
+  },
+  more: async (crashes) => {
+    await crashAll(crashes);
+    return null;
+  },
+  update: async (updates) => {
+    await toEach(updates, (n) =>
+      nats.publish(SUBJECTS.updated, JSON.stringify({ droplet: dropletId(n), cc_partition: 'default' })),
+    );
     return null;
   },
   started: () => awaited.all(SILENT_MS),

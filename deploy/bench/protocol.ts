@@ -27,10 +27,18 @@ export interface Came {
   twice: number;
   /** For a droplet that nothing had happened to, or for another reason. */
   unasked: number;
+  /** How many of one reason came one after the other, from the first on. */
+  runs: { reason: string; count: number }[];
+  /** The most within any ten seconds. */
+  mostIn10s: number;
 }
 
 /** Instances to crash: `perS` a second, each of another droplet, the `from`th of a fleet of `of` and those after it. */
 export interface Crashes {
+  /** `crashed`: by default; `evacuated`: the DEA is shut down; `missing`: gone without a word. */
+  reason?: 'crashed' | 'evacuated' | 'missing';
+  /** Heartbeats list them no more: for starts that come late. */
+  ended?: true;
   perS: number;
   from: number;
   count: number;
@@ -48,10 +56,13 @@ export interface CloudTasks {
   hush: { args: Record<string, never>; result: Told };
   /** Crashes, and starts that are waited for. A droplet that is started runs again. */
   crash: { args: Crashes; result: Came };
-  /** Crashes without waiting: `started` tells what becomes of them. */
+  /** Crashes without waiting: `started` tells what becomes of them, and of those of the `more` after them. */
   exits: { args: Crashes; result: null };
+  more: { args: Crashes; result: null };
   /** The starts after `exits`. */
   started: { args: Record<string, never>; result: Came };
+  /** The controller says that it changed droplets, and has changed none. */
+  update: { args: Crashes; result: null };
   /** A DEA falls silent: the starts of its instances, from its last heartbeat on. At most so many seconds are waited. */
   silence: { args: { dea: number; atMostS: number }; result: Came };
   /** It is heard again, and runs what was started since. */
