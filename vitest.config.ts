@@ -17,5 +17,7 @@ export default defineConfig({
     env: { PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` },
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What is waited for comes within milliseconds, unless something else keeps the machine busy.
+    expect: { poll: { timeout: 15_000 } },
   },
 });
