@@ -15,8 +15,9 @@ export default defineConfig({
     globalSetup: process.env.HM_TEST_REDIS === 'cluster' ? ['common/testing/cluster-setup.ts'] : [],
     // Debian keeps servers in sbin, which is not on everybody's PATH.
     env: { PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // A scenario asks again and again whether all is at rest, and on a cluster every question takes longer.
+    testTimeout: process.env.HM_TEST_REDIS === 'cluster' ? 120_000 : 60_000,
+    hookTimeout: process.env.HM_TEST_REDIS === 'cluster' ? 120_000 : 60_000,
     // What is waited for comes within milliseconds, unless something else keeps the machine busy.
     expect: { poll: { timeout: 15_000 } },
   },

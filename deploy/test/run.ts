@@ -57,9 +57,23 @@ async function withReport(count: (file: string) => Promise<Count>): Promise<Coun
   }
 }
 
-async function vitest(report: string): Promise<Count> {
-  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+async function vitest(report: string, files: readonly string[] = []): Promise<Count> {
+  const args = ['run', ...files, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   return countVitest(report, await show(join(packageRoot, 'node_modules', '.bin', 'vitest'), args));
+}
+
+/** What a cluster makes most different: several copies, the queues, restarts, what the Redis user may do. */
+const ON_CLUSTER = ['several-copies', 'queue', 'restarts', 'redis-acl'].map(
+  (name) => `deploy/scenarios/${name}.test.ts`,
+);
+
+async function onCluster(report: string): Promise<Count> {
+  process.env.HM_TEST_REDIS = 'cluster';
+  try {
+    return await vitest(report, ON_CLUSTER);
+  } finally {
+    delete process.env.HM_TEST_REDIS;
+  }
 }
 
 async function demo(report: string): Promise<Count> {
@@ -78,7 +92,8 @@ const steps: Step[] = [
   { name: 'types', run: tool('tsc', ['--noEmit', '-p', '.']) },
   { name: "dashboard's types", run: tool('tsc', ['-p', 'reporter/dashboard']) },
   { name: 'lint and format', run: tool('biome', ['check']) },
-  { name: 'tests', run: () => withReport(vitest) },
+  { name: 'tests', run: () => withReport((report) => vitest(report)) },
+  { name: 'on a Redis Cluster', run: () => withReport(onCluster) },
   { name: 'demo --check', run: () => withReport(demo) },
   { name: 'chaos', run: chaos },
 ];
