@@ -52,7 +52,6 @@ export async function startTestRedis(port?: number, more: readonly string[] = []
     const options = more.filter((option) => option !== '--tls');
     const args = [
       ...ports,
-      ...options,
       '--bind',
       '127.0.0.1',
       '--dir',
@@ -61,6 +60,7 @@ export async function startTestRedis(port?: number, more: readonly string[] = []
       '',
       '--appendonly',
       'no',
+      ...options,
     ];
     const child = spawn('redis-server', args, { stdio: ['ignore', 'pipe', 'pipe'] });
     const killed = () => child.kill('SIGKILL');

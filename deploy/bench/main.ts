@@ -20,6 +20,7 @@ interface Options {
   atWorst?: number;
   largest?: true;
   profile?: string[];
+  cluster?: true;
 }
 
 function factor(text: string): number {
@@ -43,6 +44,7 @@ const program = new Command('npm run bench --')
     '--largest',
     'instead of rows: how large a steady fleet this machine holds, up to 3,000,000 instances',
   )
+  .option('--cluster', 'on a Redis Cluster of three nodes (P1, P4 and P5 tell how it compares)')
   .option(
     '--profile <process...>',
     'these processes write a CPU profile (*.cpuprofile) into the working directory',
@@ -69,6 +71,7 @@ async function main(): Promise<number> {
     heartbeatMs: options.quick ? QUICK_HEARTBEAT_MS : HEARTBEAT_MS,
     signal: abort.signal,
     profile: new Set(options.profile ?? []),
+    cluster: options.cluster === true,
     progress: (text: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${text}`),
   };
   const results = new Map<string, Measured>();

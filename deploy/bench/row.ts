@@ -34,6 +34,8 @@ export interface Size {
 export interface Context extends Size {
   signal: AbortSignal;
   profile: ReadonlySet<string>;
+  /** On a Redis Cluster of three nodes. */
+  cluster: boolean;
   /** Says what is being done now. */
   progress(text: string): void;
 }

@@ -10,6 +10,7 @@ import { openQueue } from '../../common/queues.ts';
 import { connectRedis, type RedisConnections } from '../../common/redis.ts';
 import { packageRoot } from '../../common/root.ts';
 import type { Settings } from '../../common/settings.ts';
+import { startTestRedisCluster } from '../../common/testing/redis-cluster.ts';
 import { type ProcessName, startChild } from '../launcher/child.ts';
 import { freePort, startNatsServer, startRedisServer } from '../launcher/servers.ts';
 import { type LoadProcess, startLoadProcess } from './load-process.ts';
@@ -48,6 +49,8 @@ export interface StageOptions {
   config?: Config;
   /** Processes by name (`analyzer`) that write a CPU profile when they end. */
   profile?: ReadonlySet<string>;
+  /** On a Redis Cluster of three nodes instead of one Redis. */
+  cluster?: boolean;
 }
 
 /** Variables that would win over the generated configuration. */
@@ -65,15 +68,41 @@ export async function setStage(options: StageOptions, signal: AbortSignal): Prom
   }
 }
 
+interface RedisServers {
+  pids: readonly number[];
+  /** As in the configuration file. */
+  config: object;
+}
+
+async function startOne(dir: string, lifecycle: Lifecycle): Promise<RedisServers> {
+  const { pid, url, stop } = await startRedisServer({ dir });
+  lifecycle.onStop('redis-server', () => stop());
+  return { pids: [pid], config: { url } };
+}
+
+/** Three nodes with the settings of `deploy/redis.conf` that count. */
+async function startCluster(lifecycle: Lifecycle): Promise<RedisServers> {
+  const persistence = ['--appendonly', 'yes', '--appendfsync', 'everysec'];
+  const encodings = ['--hash-max-listpack-value', '192', '--hash-max-listpack-entries', '512'];
+  const cluster = await startTestRedisCluster({
+    nodeTimeoutMs: 15_000,
+    more: [...persistence, ...encodings],
+  });
+  lifecycle.onStop('redis cluster', () => cluster.stop());
+  const servers = cluster.masters.map(({ server }) => server);
+  return { pids: servers.map(({ pid }) => pid), config: { cluster: servers.map(({ url }) => url) } };
+}
+
 async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-bench-'));
   lifecycle.onStop('folder', () => rmSync(dir, { recursive: true, force: true }));
-  const redisServer = await startRedisServer({ dir: join(dir, 'redis') });
-  lifecycle.onStop('redis-server', () => redisServer.stop());
+  const redisServers = await (options.cluster
+    ? startCluster(lifecycle)
+    : startOne(join(dir, 'redis'), lifecycle));
   const natsServer = await startNatsServer({ dir });
   lifecycle.onStop('nats-server', () => natsServer.stop());
   const pids = new Map([
-    ['redis', redisServer.pid],
+    ...redisServers.pids.map((pid, n) => [n === 0 ? 'redis' : `redis ${n + 1}`, pid] as const),
     ['nats', natsServer.pid],
   ]);
   const controller = await startLoadProcess<ControllerTasks>(lifecycle, 'controller', {
@@ -87,7 +116,7 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
     const { intervals, ...more } = { ...options.config, ...own };
     const config = {
       mbus: natsServer.url,
-      redis: { url: redisServer.url },
+      redis: redisServers.config,
       bulk_api: { host: `http://127.0.0.1:${port}` },
       status: { port: 0, user: 'bench', password: 'bench' },
       ...more,
@@ -149,7 +178,9 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
     pids: () => pids,
     meter: (...names) =>
       new CpuMeter(
-        names.length === 0 ? new Map(pids) : new Map([...pids].filter(([key]) => names.includes(key))),
+        names.length === 0
+          ? new Map(pids)
+          : new Map([...pids].filter(([key]) => names.includes(key.split(' ')[0] as string))),
       ),
     startSubscriber: () =>
       startLoadProcess<SubscriberTasks>(lifecycle, 'subscriber', { nats: natsServer.url }),

@@ -16,8 +16,8 @@ const BROUGHT_UP_WITHIN_S = 1_200;
  * in steps until something is late, lost or asked for.
  */
 export async function largestFleet(context: Context): Promise<Map<string, Measured>> {
-  const { scale, signal, profile, progress } = context;
-  const stage = await setStage({ droplets: FIRST * scale, profile }, signal);
+  const { scale, signal, profile, cluster, progress } = context;
+  const stage = await setStage({ droplets: FIRST * scale, profile, cluster }, signal);
   let held = 0;
   let cores = 0;
   let limit = 'no larger one was tried';

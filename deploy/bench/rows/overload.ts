@@ -20,10 +20,10 @@ const FLAT = 1.25;
 export const overload: Scene = {
   rows: ['OVERLOAD'],
   async run(context) {
-    const { scale, signal, profile, progress, heartbeatMs, windowS } = context;
+    const { scale, signal, profile, cluster, progress, heartbeatMs, windowS } = context;
     const deas = scale < 1 ? DEAS.quick : DEAS.full;
     const droplets = deas * PER_DEA;
-    const stage = await setStage({ droplets, profile }, signal);
+    const stage = await setStage({ droplets, profile, cluster }, signal);
     try {
       await stage.start('ingest');
       await bringUp(stage, droplets, { heartbeatMs, sync: false });

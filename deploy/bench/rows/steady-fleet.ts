@@ -15,10 +15,10 @@ const SYNC_PERIOD_S = 60;
 export const steadyFleet: Scene = {
   rows: ['P7', 'P1', 'P9', 'P8', 'P3', 'P2', 'P4', 'P10'],
   async run(context, wanted) {
-    const { scale, signal, profile, progress, heartbeatMs } = context;
+    const { scale, signal, profile, cluster, progress, heartbeatMs } = context;
     const droplets = 1_000_000 * scale;
     const config = { intervals: { desired_state_update: scale < 1 ? 5 : SYNC_PERIOD_S } };
-    const stage = await setStage({ droplets, profile, config }, signal);
+    const stage = await setStage({ droplets, profile, config, cluster }, signal);
     const results = new Map<string, Measured>();
     try {
       const { used_memory: emptyBytes } = await memoryOf(stage);
