@@ -11,7 +11,8 @@ const GOOD_FOR_MS = 500;
  *
  * Replication is asynchronous, so the new master may lack the last writes of its slots, while what was written at the
  * same time to other nodes is there: a DEA's digest says that its heartbeat is stored, and the droplet's record does not
- * have it. (One server, also with sentinels, goes back as a whole, to a state that it has been in.) So who notices tells
+ * have it. (One server, also with sentinels, goes back as a whole, to a state that it has been in.) And a master that
+ * was cut off takes writes until it learns that it is a replica now; they are lost as well. So who notices either tells
  * the deployment that what is known is in doubt: see `lineage.lua`.
  */
 export class Lineage {
@@ -45,16 +46,15 @@ export class Lineage {
   async #look(): Promise<void> {
     const beganMs = performance.now();
     const { lineage, listening, deasDigest, syncState } = this.#keys;
+    const masters = this.#cluster.nodes('master');
     // One that does not answer is looked at again when it does, or when another is in its place.
-    const infos = await Promise.all(
-      this.#cluster.nodes('master').map((node) => node.info('replication').catch(() => '')),
-    );
-    const ids = infos.flatMap((info) => {
-      const id = /^master_replid:(\w+)/m.exec(info)?.[1];
-      return id !== undefined && info.includes('role:master') ? [id] : [];
-    });
-    if (ids.length === 0) return;
-    if ((await this.#scripts.lineage([lineage, listening, deasDigest, syncState], ids)) === 1) {
+    const [infos, maps] = await Promise.all([
+      Promise.all(masters.map((node) => node.info('replication').catch(() => ''))),
+      Promise.all(masters.map((node) => node.cluster('NODES').catch(() => ''))),
+    ]);
+    const seen = new Set([...infos.flatMap(lineageOf), ...maps.flatMap((map) => replicasOf(String(map)))]);
+    if (seen.size === 0) return;
+    if ((await this.#scripts.lineage([lineage, listening, deasDigest, syncState], [...seen])) === 1) {
       this.#log.warn(
         { event: 'redis_moved' },
         'a Redis node has taken over from another, or is new: everything is read and stored anew',
@@ -62,4 +62,19 @@ export class Lineage {
     }
     this.#lookedMs = beganMs;
   }
+}
+
+/** The replication id of a master, from its `INFO replication`. */
+function lineageOf(info: string): string[] {
+  const id = /^master_replid:(\w+)/m.exec(info)?.[1];
+  return id !== undefined && info.includes('role:master') ? [id] : [];
+}
+
+/** The replicas that are there, from `CLUSTER NODES`. */
+function replicasOf(map: string): string[] {
+  return map.split('\n').flatMap((line) => {
+    const [id, , flags = ''] = line.split(' ');
+    const roles = flags.split(',');
+    return id && roles.includes('slave') && !roles.includes('fail') ? [`replica ${id}`] : [];
+  });
 }

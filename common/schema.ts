@@ -336,7 +336,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:lineage',
     type: 'hash',
     holds:
-      'of a cluster: of:<replication id> of each master that was seen; losses: how often a new one came, and with it maybe older data',
+      'of a cluster: of:<replication id> of each master and of:replica <id> of each replica that was seen; losses: how often a new one came, and with it maybe older data',
     writer: 'whoever notices',
     readers: 'every process',
     life: 'for ever, bounded',

@@ -1,7 +1,8 @@
--- The masters of a cluster as one process sees them. A replication id that nobody has seen yet is a master that was a
--- replica, or was started anew: the latest writes of its slots may be lost, while those of other slots are not.
+-- The servers of a cluster as one process sees them. A replication id that nobody has seen yet is a master that was a
+-- replica, or was started anew: the latest writes of its slots may be lost, while those of other slots are not. And a
+-- replica that nobody has seen yet may have been a master that did not know that it was replaced: what it took is lost.
 -- KEYS  1 lineage hash, 2 listening hash, 3 digest hash, 4 state of the sync
--- ARGV  the masters' replication ids
+-- ARGV  what is seen: the masters' replication ids, the replicas
 -- Returns 1 if one of them is new: then what is known is told to be in doubt. The count of losses makes the sync write
 -- everything anew, and ingest every DEA's whole list; until a pass has, and until ingestors have listened for long
 -- enough, the holds are on that are for not knowing.

@@ -145,7 +145,7 @@ const KEYS_AT_ONCE = 50;
 
 /** Moves a slot with all its keys to another master, as `redis-cli --cluster reshard` does, while clients go on. */
 export async function migrateSlot(
-  cluster: Pick<TestRedisCluster, 'masters'>,
+  cluster: Pick<TestRedisCluster, 'masters' | 'replicas'>,
   slot: number,
   from: ClusterNode,
   to: ClusterNode,
@@ -162,4 +162,10 @@ export async function migrateSlot(
   for (const node of cluster.masters) {
     if (node !== to && node !== from) await node.admin.call('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id);
   }
+  // Whoever takes a slot takes an epoch after the highest that it knows of: two that do so at once would fall out over it.
+  await until('all nodes know of the move', async () => {
+    const nodes = [...cluster.masters, ...cluster.replicas];
+    const epochs = await Promise.all(nodes.map(({ admin }) => infoOf(admin, 'cluster_current_epoch')));
+    return new Set(epochs).size === 1;
+  });
 }

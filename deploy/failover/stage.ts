@@ -60,7 +60,9 @@ async function start(
         droplets_analysis: 5,
         desired_state_update: 5,
         postpone_update: 1,
+        // Instances crash all the time: they are started at once, and never given up.
         flapping_death: 100_000,
+        giveup_crash_number: 0,
         queue_batch_size: 1_000,
       },
     }),
