@@ -109,6 +109,9 @@ function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClie
       maxRedirections: Number.MAX_SAFE_INTEGER,
       retryDelayOnMoved: CLUSTER_RETRY_MS,
       retryDelayOnTryAgain: CLUSTER_RETRY_MS,
+      // A cluster that is down when a client connects anew is waited for by the commands. With the check, `connect()`
+      // is neither done nor failed then, and a worker of BullMQ that awaits it never takes a job again.
+      enableReadyCheck: false,
       slotsRefreshInterval: SLOTS_REFRESH_MS,
       slotsRefreshTimeout: SLOTS_REFRESH_MS,
     },
