@@ -60,8 +60,11 @@ describe('of two copies of an index', () => {
   test('three copies: one other at a time, and the last RUNNING one never', async () => {
     await world.desire('trio', {});
     const [keep, second, third] = ['dea-1', 'dea-2', 'dea-3'].map((dea) => world.dea(dea).run('trio', 0));
-    await world.advance(31);
-    const first = world.takeSent('trio');
+    let first = world.takeSent('trio');
+    for (let s = 0; s < 31 && first.length === 0; s++) {
+      await world.advance(1);
+      first = world.takeSent('trio');
+    }
     expect(first).toHaveLength(1);
     expect([second, third]).toContain(first[0]?.instance);
     await world.advance(15);

@@ -65,7 +65,8 @@ async function dumpOf(url: string): Promise<Buffer[]> {
   try {
     await server.config('SET', 'rdbcompression', 'no'); // DUMP would hide what it compresses
     const keys = await server.keys('*');
-    return await Promise.all(keys.map((key) => server.dumpBuffer(key)));
+    const dumps: (Buffer | null)[] = await Promise.all(keys.map((key) => server.dumpBuffer(key)));
+    return dumps.filter((dump) => dump !== null); // a key's time can be over meanwhile
   } finally {
     server.disconnect();
   }
