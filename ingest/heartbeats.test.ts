@@ -252,6 +252,39 @@ describe('a heartbeat', () => {
     expect(intake.waitedMs()).toBe(0);
   });
 
+  test('that is equal does not wait for the changed ones of other DEAs', async () => {
+    await hear('dea-1', entry('x'));
+    const { context } = of;
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const { dropletsHeard } = context.redis.scripts;
+    context.redis.scripts.dropletsHeard = async (...call) => {
+      await held;
+      return dropletsHeard(...call);
+    };
+    const firstMs = context.clock.advance(10_000);
+    intake.take(bytes('dea-2', [entry('y', 'old')]));
+    await expect.poll(() => heardAt('dea-2')).toBe(firstMs);
+    const secondMs = context.clock.advance(10_000);
+    intake.take(bytes('dea-1', [entry('x')]));
+    intake.take(bytes('dea-2', [entry('y', 'newer')]));
+    await expect.poll(() => heardAt('dea-1')).toBe(secondMs);
+    intake.take(bytes('dea-2', [entry('y', 'newest')]));
+    context.clock.advance(5_000);
+    expect(intake.waitedMs()).toBe(15_000);
+
+    letGo();
+    await intake.idle();
+    context.redis.scripts.dropletsHeard = dropletsHeard;
+    expect(intake.waitedMs()).toBe(0);
+    const listed = (await droplet('y')).instances.filter(({ lastListedMs }) => lastListedMs === undefined);
+    expect(listed.map(({ guid }) => guid)).toEqual(['newest']);
+    const counts = await Promise.all(['received', 'equal', 'changed', 'overtaken'].map(counted));
+    expect(counts).toEqual([5, 1, 3, 1]);
+  });
+
   test('that comes while others are being stored is stored after them', async () => {
     intake.take(bytes('dea-1', [entry('x', 'old')]));
     const first = intake.idle();

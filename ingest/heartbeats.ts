@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../common/clock.ts';
-import type { Logger } from '../common/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../common/log.ts';
 import { parseHeartbeat, tailDea } from '../common/messages.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { type RawHeartbeat, storeChangedHeartbeat } from './changed-heartbeat.ts';
 import type { IngestMetrics } from './metrics.ts';
+import { type Waiting, WaitingChanges } from './waiting-changes.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -17,28 +18,21 @@ interface Options {
   rejected(reason: string, detail: Record<string, unknown>): void;
 }
 
-/** A heartbeat that is not stored yet. */
-interface Waiting extends RawHeartbeat {
-  /** Since when something of this DEA waits: of heartbeats that were overtaken meanwhile, the first one's time (ms). */
-  sinceMs: number;
-}
-
 /** Heartbeats are gathered for so long, so that one script call serves many: a fiftieth of a second delays nothing that counts. */
 const GATHER_MS = 20;
-/** So many changed heartbeats are stored side by side: more only lengthens the queue inside Redis. */
-const STORED_AT_ONCE = 32;
-
 /**
  * The intake of heartbeats.
  *
  * Of each DEA only the newest heartbeat waits: an older one that has not been stored yet says nothing that
  * the newer one does not, so under more load than can be taken memory stays bounded by the number of DEAs.
- * A heartbeat equal to the last one of its DEA costs a digest and two numbers in Redis; any other is
- * stored by its difference.
+ * A heartbeat equal to the last one of its DEA costs a digest and two numbers in Redis, and waits for no other; any
+ * other is stored by its difference, as soon as its turn comes (`WaitingChanges`).
  */
 export class HeartbeatIntake {
   readonly #options: Options;
-  /** In the order of `sinceMs`: what is set anew keeps its place. */
+  readonly #limited: RateLimitedLog;
+  readonly #changes: WaitingChanges;
+  /** Not yet known to be changed or equal. In the order of `sinceMs`: what is set anew keeps its place. */
   #waiting = new Map<string, Waiting>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
@@ -47,6 +41,10 @@ export class HeartbeatIntake {
 
   constructor(options: Options) {
     this.#options = options;
+    this.#limited = createRateLimit(options.log);
+    this.#changes = new WaitingChanges((dea, raw) =>
+      this.#storeChanged(dea, raw).catch((error: unknown) => this.#notStored(error, { dea })),
+    );
   }
 
   /** Takes a heartbeat in. Never throws: what does not fit is counted and told. */
@@ -56,10 +54,14 @@ export class HeartbeatIntake {
     const dea = tailDea(bytes) ?? this.#parsedDea(bytes);
     if (dea === undefined) return;
     const receivedMs = clock.now();
+    if (this.#changes.has(dea)) {
+      this.#change(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs: receivedMs });
+      return;
+    }
     const overtaken = this.#waiting.get(dea);
     if (overtaken !== undefined) metrics.heartbeatsOvertaken.inc();
     const sinceMs = overtaken?.sinceMs ?? receivedMs;
-    this.#waiting.set(dea, { bytes, digest: hash('sha1', bytes, 'base64'), receivedMs, sinceMs });
+    this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs });
     if (this.#timer === undefined && this.#storing === undefined) {
       this.#timer = setTimeout(() => this.#store(), GATHER_MS);
     }
@@ -67,9 +69,10 @@ export class HeartbeatIntake {
 
   /** For how long the DEA that has waited longest has waited for a heartbeat of it to be stored (ms); 0 if none waits. */
   waitedMs(): number {
+    const nowMs = this.#options.clock.now();
     const [first] = this.#waiting.values();
-    const sinceMs = this.#storingSinceMs ?? first?.sinceMs;
-    return sinceMs === undefined ? 0 : this.#options.clock.now() - sinceMs;
+    const waiting = this.#storingSinceMs ?? first?.sinceMs ?? nowMs;
+    return nowMs - Math.min(waiting, this.#changes.oldestMs() ?? nowMs);
   }
 
   /** Resolves when all that was taken in is stored. */
@@ -78,6 +81,7 @@ export class HeartbeatIntake {
       if (this.#storing === undefined) this.#store();
       await this.#storing;
     }
+    await this.#changes.idle();
   }
 
   #parsedDea(bytes: Uint8Array): string | undefined {
@@ -95,12 +99,7 @@ export class HeartbeatIntake {
     const [first] = batch.values();
     this.#storingSinceMs = first?.sinceMs;
     this.#storing = this.#storeBatch(batch)
-      .catch((error: unknown) => {
-        this.#options.log.error(
-          { event: 'heartbeats_not_stored', err: error, deas: batch.size },
-          'heartbeats could not be stored; the next ones will be',
-        );
-      })
+      .catch((error: unknown) => this.#notStored(error, { deas: batch.size }))
       .finally(() => {
         this.#storing = undefined;
         this.#storingSinceMs = undefined;
@@ -108,7 +107,7 @@ export class HeartbeatIntake {
       });
   }
 
-  async #storeBatch(batch: ReadonlyMap<string, RawHeartbeat>): Promise<void> {
+  async #storeBatch(batch: ReadonlyMap<string, Waiting>): Promise<void> {
     const { redis, dropletLostMs, metrics } = this.#options;
     const deas = [...batch.keys()];
     const heard: (string | number)[] = [];
@@ -118,16 +117,15 @@ export class HeartbeatIntake {
       [dropletLostMs, ...heard],
     );
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
-    const queue = changed.map((number) => deas[number - 1] as string);
-    const failures: unknown[] = [];
-    const next = async () => {
-      for (let dea = queue.pop(); dea !== undefined; dea = queue.pop()) {
-        // One that Redis refuses must not keep the others from being stored, nor from being waited for.
-        await this.#storeChanged(dea, batch.get(dea) as RawHeartbeat).catch((error) => failures.push(error));
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(STORED_AT_ONCE, queue.length) }, next));
-    if (failures.length > 0) throw failures[0];
+    for (const number of changed) {
+      const dea = deas[number - 1] as string;
+      this.#change(dea, batch.get(dea) as Waiting);
+    }
+  }
+
+  #change(dea: string, raw: Waiting): void {
+    if (this.#changes.has(dea)) this.#options.metrics.heartbeatsOvertaken.inc();
+    this.#changes.put(dea, raw);
   }
 
   async #storeChanged(dea: string, raw: RawHeartbeat): Promise<void> {
@@ -140,8 +138,19 @@ export class HeartbeatIntake {
     for (const entry of parsed.ok.rejected)
       rejected(entry.reason, { dea: parsed.ok.dea, entries: entry.count });
     const outcome = await storeChangedHeartbeat(redis, dropletLostMs, parsed.ok, raw);
-    metrics.heartbeatsChanged.inc();
     if (outcome.stale) metrics.heartbeatsOvertaken.inc();
+    else metrics.heartbeatsChanged.inc();
     metrics.dropletsChanged.inc(outcome.droplets);
   }
+
+  #notStored(error: unknown, of: { dea: string } | { deas: number }): void {
+    this.#limited.error(
+      'not_stored',
+      { event: 'heartbeats_not_stored', err: error, ...of },
+      'heartbeats could not be stored; the next ones will be',
+    );
+  }
 }
+
+/** Equal digests are equal heartbeats. */
+const digestOf = (bytes: Uint8Array): string => hash('sha1', bytes, 'base64');

@@ -1,7 +1,7 @@
 -- Begins to store a changed heartbeat of one DEA.
 -- KEYS  1 heard zset, 2 previous zset, 3 digest hash, 4 the DEA's list hash, 5 shutdown hash, 6 lineage hash
 -- ARGV  1 when it was received (ms), 2 DEA, 3 what it lists (a line each: fingerprint, droplet)
--- Returns {'stale'} if a newer one has begun, else {its time (ms), list as stored, a line of each droplet that
+-- Returns {'stale'} if a newer one has begun or was equal to what is stored, else {its time (ms), list as stored, a line of each droplet that
 -- unfinished ones listed, when the DEA was heard before (ms, or ''), '1' if there are unfinished ones (they may
 -- have listed nothing), '1' if data may have been lost since its list was stored: the latest change is among the
 -- unfinished ones then}. Of two that were received in the same millisecond the second one's time is a
@@ -19,6 +19,10 @@ if stored[1] then
   elseif tonumber(at) == tonumber(stored[1]) then
     at = string.format('%.0f', tonumber(at) + 1)
   end
+end
+local heard = redis.call('ZSCORE', KEYS[1], dea)
+if heard and tonumber(at) < tonumber(heard) then
+  return { 'stale' }
 end
 redis.call('HDEL', KEYS[3], dea)
 local unfinished = ''
@@ -40,7 +44,6 @@ if losses and losses ~= stored[5] then
   doubted = '1'
   unfinished = unfinished .. (stored[6] or '')
 end
-local heard = redis.call('ZSCORE', KEYS[1], dea)
 if not heard or tonumber(at) > tonumber(heard) then
   if heard then
     redis.call('ZADD', KEYS[2], heard, dea)
