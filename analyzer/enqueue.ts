@@ -2,6 +2,7 @@ import type { Queue } from 'bullmq';
 import type { Clock } from '../common/clock.ts';
 import type { Droplet } from '../common/droplet.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
+import type { JobTrace } from '../common/tracing.ts';
 import type { Decided, StartDecision, StopDecision } from './decide/decision.ts';
 
 /** What was decided about a droplet, and is stored. */
@@ -28,18 +29,27 @@ export class Enqueuer {
     this.#options = options;
   }
 
-  /** Enqueues, lifts and takes back what these looks decided, and makes sure of what has waited for long. */
-  async enqueue(looks: readonly Stored[]): Promise<void> {
+  /**
+   * Enqueues, lifts and takes back what these looks decided, and makes sure of what has waited for long.
+   *
+   * @param traces of the looks that are traced, what their jobs carry
+   */
+  async enqueue<Look extends Stored>(
+    looks: readonly Look[],
+    traces?: ReadonlyMap<Look, JobTrace>,
+  ): Promise<void> {
     const { starts, restarts, stops } = this.#options;
     const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];
-    for (const { droplet, decided } of looks) {
+    for (const look of looks) {
+      const { droplet, decided } = look;
+      const trace = traces?.get(look);
       for (const decision of decided.decisions) {
         if (decision.kind === 'start') {
           const queue = decision.reason === 'flapping' ? jobs.restarts : jobs.starts;
-          queue.push(this.#startJob(droplet.id, decision));
+          queue.push(this.#startJob(droplet.id, decision, trace));
         } else if (decision.kind === 'stop') {
-          jobs.stops.push(stopJob(droplet.id, decision));
+          jobs.stops.push(stopJob(droplet.id, decision, trace));
         } else if (decision.kind === 'lift') {
           others.push(lift(starts, decision.id, decision.queuePriority));
         } else if (decision.kind === 'cancel') {
@@ -62,12 +72,13 @@ export class Enqueuer {
     ]);
   }
 
-  #startJob(droplet: string, decision: StartDecision): BulkJob {
+  #startJob(droplet: string, decision: StartDecision, trace?: JobTrace): BulkJob {
     const { id, index, version, reason, dueMs, queuePriority } = decision;
     const data: StartJob = { id, droplet, index, version, reason };
     const name = `${reason}: start ${droplet}/${index}`;
-    if (dueMs === undefined) return { name, data, opts: { jobId: id, priority: queuePriority } };
-    return { name, data, opts: { jobId: id, delay: Math.max(0, dueMs - this.#options.clock.now()) } };
+    if (dueMs === undefined) return { name, data, opts: { jobId: id, priority: queuePriority, ...trace } };
+    const delay = Math.max(0, dueMs - this.#options.clock.now());
+    return { name, data, opts: { jobId: id, delay, ...trace } };
   }
 
   /** A restart that is due and still delayed: its delay was stamped by a wall clock that is ahead. */
@@ -85,14 +96,14 @@ export class Enqueuer {
 interface BulkJob {
   name: string;
   data: StartJob | StopJob;
-  opts: { jobId: string; priority?: number; delay?: number };
+  opts: { jobId: string; priority?: number; delay?: number } & Partial<JobTrace>;
 }
 
-function stopJob(droplet: string, { id, instance, reason }: StopDecision): BulkJob {
+function stopJob(droplet: string, { id, instance, reason }: StopDecision, trace?: JobTrace): BulkJob {
   return {
     name: `${reason}: stop ${instance} of ${droplet}`,
     data: { id, droplet, instance, reason },
-    opts: { jobId: id },
+    opts: { jobId: id, ...trace },
   };
 }
 

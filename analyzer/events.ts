@@ -1,10 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
+import type { SpanContext } from '@opentelemetry/api';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { IN_HAND_MS, type Lifecycle } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { RedisClient, RedisConnections } from '../common/redis.ts';
+import { isTracing, readTraceparent } from '../common/tracing.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
+import type { Causes } from './traces.ts';
 
 const GROUP = 'analyzers';
 /** Events read at once: enough to fill a pipeline, few enough to be handled within milliseconds. */
@@ -20,7 +23,12 @@ const AFTER_FAILURE_MS = 1_000;
 const NO_GROUP = /^(NOGROUP|UNBLOCKED) /;
 
 const Entry = Compile(
-  Type.Object({ kind: Type.Enum(['exit', 'update']), droplet: Type.String({ minLength: 1 }) }),
+  Type.Object({
+    kind: Type.Enum(['exit', 'update']),
+    droplet: Type.String({ minLength: 1 }),
+    /** Whatever it is: an event counts, with a trace or without. */
+    traceparent: Type.Optional(Type.Unknown()),
+  }),
 );
 
 interface Options {
@@ -31,7 +39,7 @@ interface Options {
   /** This analyzer's name in the consumer group. */
   consumer: string;
   /** Looks at these droplets; resolves when the effect is stored. */
-  look(droplets: string[]): Promise<void>;
+  look(droplets: string[], causes?: Causes): Promise<void>;
   /** Instead of CLAIM_AFTER_MS. */
   claimAfterMs?: number;
 }
@@ -108,11 +116,14 @@ class StreamReader {
   async #handle(entries: StreamEntry[]): Promise<string[]> {
     const { look, metrics, log } = this.#options;
     const droplets = new Set<string>();
+    const causes = isTracing() ? new Map<string, SpanContext[]>() : undefined;
     for (const [id, fields] of entries) {
       const entry: unknown = Object.fromEntries(pairsOf(fields ?? []));
       if (Entry.Check(entry)) {
         droplets.add(entry.droplet);
         metrics.events.inc({ kind: entry.kind });
+        const cause = causes && readTraceparent(entry.traceparent);
+        if (cause) causes.set(entry.droplet, [...(causes.get(entry.droplet) ?? []), cause]);
       } else {
         metrics.eventsRejected.inc();
         log.warn(
@@ -121,7 +132,7 @@ class StreamReader {
         );
       }
     }
-    if (droplets.size > 0) await look([...droplets]);
+    if (droplets.size > 0) await look([...droplets], causes);
     return entries.map(([id]) => id);
   }
 

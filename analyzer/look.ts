@@ -15,6 +15,7 @@ import { latenciesOf } from './latency.ts';
 import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 import { severityOf } from './severity.ts';
+import { type Causes, traceLooks } from './traces.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -46,9 +47,13 @@ export class Looker {
     this.#options = options;
   }
 
-  /** Looks at droplets that are due or had an event; resolves when every effect is stored and enqueued. */
-  async look(ids: readonly string[]): Promise<void> {
-    for (let at = 0; at < ids.length; at += BATCH) await this.#lookAtBatch(ids.slice(at, at + BATCH));
+  /**
+   * Looks at droplets that are due or had an event; resolves when every effect is stored and enqueued.
+   *
+   * @param causes the traces that lead here, if there are some
+   */
+  async look(ids: readonly string[], causes?: Causes): Promise<void> {
+    for (let at = 0; at < ids.length; at += BATCH) await this.#lookAtBatch(ids.slice(at, at + BATCH), causes);
   }
 
   /** Looks at droplets that are not due: writes nothing if, as it should be, there is nothing to do. */
@@ -75,17 +80,18 @@ export class Looker {
     await this.look(missed);
   }
 
-  async #lookAtBatch(ids: readonly string[]): Promise<void> {
+  async #lookAtBatch(ids: readonly string[], causes: Causes | undefined): Promise<void> {
     let left = ids;
     for (let attempt = 0; attempt < TRIES && left.length > 0; attempt++) {
       if (attempt > 0) this.#options.metrics.conflicts.inc(left.length);
-      left = await this.#lookOnce(left);
+      left = await this.#lookOnce(left, causes);
     }
   }
 
   /** @returns the droplets whose record changed between reading and storing */
-  async #lookOnce(ids: readonly string[]): Promise<string[]> {
+  async #lookOnce(ids: readonly string[], causes: Causes | undefined): Promise<string[]> {
     const { enqueuer, metrics } = this.#options;
+    const beganMs = Date.now();
     const looks = await this.#decide(ids);
     metrics.looks.inc(looks.length);
     const stored = await Promise.all(looks.map((look) => this.#store(look)));
@@ -95,7 +101,7 @@ export class Looker {
         metrics.decisions.inc({ kind: decision.kind, reason: 'reason' in decision ? decision.reason : '' });
       }
     }
-    await enqueuer.enqueue(done);
+    await traceLooks(done, causes, beganMs, (traces) => enqueuer.enqueue(done, traces));
     return looks.filter((_, at) => !stored[at]).map(({ droplet }) => droplet.id);
   }
 

@@ -51,7 +51,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     lifecycle,
     metrics,
     consumer: randomUUID(),
-    look: (droplets) => looker.look(droplets),
+    look: (droplets, causes) => looker.look(droplets, causes),
   });
   await startCron({ redis, clock, log, lifecycle, policy, tick });
   return { tick };

@@ -17,6 +17,7 @@ import { createLogger, type Logger, logReady, withoutLogins } from './log.ts';
 import { busMetrics, createRegistry, vitalMetrics } from './metrics.ts';
 import { connectRedis, LayoutError, type RedisConnections } from './redis.ts';
 import type { Settings } from './settings.ts';
+import { startTracing } from './tracing.ts';
 import { measureEventLoop, measureRoundTrips } from './vitals.ts';
 
 export interface ProcessDefinition {
@@ -126,6 +127,8 @@ async function start(
   const health = new Health();
   const metrics = createRegistry(definition.name);
   health.set('process', 'starting');
+  // Before anything connects, and so released last: what is in hand makes spans to its end.
+  await startTracing({ name: definition.name, env: process.env, log, lifecycle });
   // First, so that `/readyz` tells what the start waits for.
   if (httpPort !== undefined && definition.ownHttp === undefined) {
     await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);

@@ -5,6 +5,7 @@ import type { PendingStart, PendingStop } from './droplet.ts';
 import { IN_HAND_MS, type Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import type { RedisConnections } from './redis.ts';
+import { jobTelemetry } from './tracing.ts';
 
 /**
  * The BullMQ queues, the names and the data of their jobs.
@@ -106,6 +107,9 @@ export function openQueue(
   return lifecycle.own(`queue ${name}`, queue, (q) => q.close());
 }
 
+/** Queues whose jobs belong to a decision, and carry its trace. */
+const TRACED: ReadonlySet<QueueName> = new Set(['starts', 'restarts', 'stops']);
+
 /**
  * A worker on a queue. A job that fails is logged and gone: what it was for is still in the record, and the
  * next look asks for it again.
@@ -126,6 +130,7 @@ export function openWorker(
     lockDuration: 10_000,
     stalledInterval: 5_000,
     maxStalledCount: 100,
+    ...(TRACED.has(name) ? jobTelemetry() : undefined),
     ...options,
   });
   worker.on('error', (error) => log.debug({ queue: name, err: error }, 'worker connection'));

@@ -4,6 +4,7 @@ import { exitStandsForMs } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import { exitedToText } from '../common/record.ts';
 import type { RedisConnections } from '../common/redis.ts';
+import { ATTRIBUTES, noteOnSpan, traceFields } from '../common/tracing.ts';
 
 /** About so many events are kept in a stream after they were handled; unhandled ones are droplets in the due lists too. */
 const STREAM_LENGTH = 10_000;
@@ -32,6 +33,7 @@ export async function storeExit(
     [keys.droplet(exited.droplet), keys.due(keys.sliceOf(exited.droplet)), keys.indexOf(exited.droplet)],
     [exited.droplet, exited.instance, words, nowMs, exited.reason, exitStandsForMs(policy)],
   );
+  noteOnSpan({ [ATTRIBUTES.news]: stored === 1 });
   if (stored === 1) await tell(redis, 'exit', exited.droplet);
   return stored === 1;
 }
@@ -57,6 +59,7 @@ async function tell({ client, keys }: RedisConnections, kind: EventKind, droplet
     kind,
     'droplet',
     droplet,
+    ...traceFields(),
   );
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../common/clock.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../common/log.ts';
 import { parseHeartbeat, tailDea } from '../common/messages.ts';
 import type { RedisConnections } from '../common/redis.ts';
+import { ATTRIBUTES, noteOnSpan, SPANS, traced } from '../common/tracing.ts';
 import { type RawHeartbeat, storeChangedHeartbeat } from './changed-heartbeat.ts';
 import type { IngestMetrics } from './metrics.ts';
 import { type Waiting, WaitingChanges } from './waiting-changes.ts';
@@ -137,7 +138,11 @@ export class HeartbeatIntake {
     }
     for (const entry of parsed.ok.rejected)
       rejected(entry.reason, { dea: parsed.ok.dea, entries: entry.count });
-    const outcome = await storeChangedHeartbeat(redis, dropletLostMs, parsed.ok, raw);
+    const outcome = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: parsed.ok.dea }, async () => {
+      const stored = await storeChangedHeartbeat(redis, dropletLostMs, parsed.ok, raw);
+      noteOnSpan({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
+      return stored;
+    });
     if (outcome.stale) metrics.heartbeatsOvertaken.inc();
     else metrics.heartbeatsChanged.inc();
     metrics.dropletsChanged.inc(outcome.droplets);

@@ -7,6 +7,7 @@ import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues.ts';
 import { QUEUE_GROUPS, SUBJECTS } from '../common/subjects.ts';
 import { requestSync } from '../common/sync-request.ts';
+import { ATTRIBUTES, SPANS, traced } from '../common/tracing.ts';
 import { storeExit, storeShutdown, storeUpdate } from './events.ts';
 import { HeartbeatIntake } from './heartbeats.ts';
 import { Listening } from './listening.ts';
@@ -94,7 +95,17 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
       if ('reject' in parsed) return rejected(SUBJECTS.exited, parsed.reject);
       if ('foreign' in parsed) return;
       metrics.exits.inc({ reason: parsed.ok.reason });
-      handle(SUBJECTS.exited, storeExit(redis, clock, parsed.ok, { dropletLostMs }));
+      const { droplet, index, instance, reason } = parsed.ok;
+      const attributes = {
+        [ATTRIBUTES.droplet]: droplet,
+        [ATTRIBUTES.index]: index,
+        [ATTRIBUTES.instance]: instance,
+        [ATTRIBUTES.exit]: reason,
+      };
+      handle(
+        SUBJECTS.exited,
+        traced(SPANS.exit, attributes, () => storeExit(redis, clock, parsed.ok, { dropletLostMs })),
+      );
     }),
     bus.subscribe(SUBJECTS.updated, group, ({ data }) => {
       counters.increment('droplet_updated_msgs_received');
@@ -102,9 +113,13 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
       if ('reject' in parsed) return rejected(SUBJECTS.updated, parsed.reject);
       if ('foreign' in parsed) return;
       metrics.updates.inc();
+      const { droplet } = parsed.ok;
       handle(
         SUBJECTS.updated,
-        storeUpdate(redis, clock, parsed.ok.droplet).then(() => requestSync(syncQueue, redis, clock)),
+        traced(SPANS.update, { [ATTRIBUTES.droplet]: droplet }, async () => {
+          await storeUpdate(redis, clock, droplet);
+          await requestSync(syncQueue, redis, clock);
+        }),
       );
     }),
     bus.subscribe(SUBJECTS.shutdown, group, ({ data }) => {

@@ -11,6 +11,7 @@ import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDroplets, readSights } from '../common/state.ts';
 import { HEADERS, SUBJECTS } from '../common/subjects.ts';
+import { ATTRIBUTES, noteOnSpan, traceHeaders } from '../common/tracing.ts';
 import type { Gate } from './gate.ts';
 import type { NudgerMetrics } from './metrics.ts';
 
@@ -73,7 +74,7 @@ const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLos
 export async function deliver(delivery: Delivery, options: Options): Promise<number | undefined> {
   const { redis, clock, policy, metrics, log, gate } = options;
   const { kind, reason } = delivery;
-  const dropped = (why: string) => metrics.outcomes.inc({ kind, reason, outcome: 'dropped', why });
+  const dropped = (why: string) => came(metrics, { kind, reason, outcome: 'dropped', why });
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
     if (!(await gate.open())) return AFTER_STOP_MS;
@@ -88,7 +89,10 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
       return undefined;
     }
     const checked = delivery.check(droplet, deas, holds, nowMs);
-    if ('wait' in checked) return checked.wait - nowMs;
+    if ('wait' in checked) {
+      noteOnSpan({ [ATTRIBUTES.outcome]: 'not_due' });
+      return checked.wait - nowMs;
+    }
     const decidedMs = delivery.decidedMs(droplet);
     if (decidedMs === undefined) {
       // Taken back or replaced by another decision: the record knows nothing of it that could be settled.
@@ -111,11 +115,19 @@ export async function deliver(delivery: Delivery, options: Options): Promise<num
     await publish(delivery, checked, options);
     return undefined;
   }
+  noteOnSpan({ [ATTRIBUTES.outcome]: 'not_settled' });
   log.warn(
     { event: 'not_settled', id: delivery.id, tries: TRIES },
     'the record changed at every try; asked again later',
   );
   return undefined;
+}
+
+/** Counts what became of a delivery, and says so on its span. */
+function came(metrics: NudgerMetrics, labels: Record<'kind' | 'reason' | 'outcome' | 'why', string>): void {
+  metrics.outcomes.inc(labels);
+  const { outcome, why } = labels;
+  noteOnSpan({ [ATTRIBUTES.outcome]: outcome, ...(why !== '' && { [ATTRIBUTES.why]: why }) });
 }
 
 async function settle(
@@ -166,7 +178,7 @@ async function settle(
 async function takeBack(delivery: Delivery, options: Options): Promise<void> {
   const { redis, clock, metrics, log } = options;
   const { kind, reason, id } = delivery;
-  metrics.outcomes.inc({ kind, reason, outcome: 'dropped', why: 'late' });
+  came(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
     { event: 'late', subject: SUBJECTS[kind], id },
     'this process stood still just before a message left: it is not sent',
@@ -189,7 +201,7 @@ async function publish(
   const { reason } = checked;
   const subject = SUBJECTS[kind];
   if (dryRun) {
-    metrics.outcomes.inc({ kind, reason, outcome: 'dry_run', why: '' });
+    came(metrics, { kind, reason, outcome: 'dry_run', why: '' });
     log.info({ event: 'dry_run', subject, id, reason }, 'would be sent');
     return;
   }
@@ -198,13 +210,14 @@ async function publish(
       [HEADERS.messageId]: id,
       [HEADERS.decision]: id,
       [HEADERS.reason]: reason,
+      ...traceHeaders(),
     });
     await flushed(bus, leavesWithinMs(policy));
-    metrics.outcomes.inc({ kind, reason, outcome: 'sent', why: '' });
+    came(metrics, { kind, reason, outcome: 'sent', why: '' });
     counters.increment(`health_${kind}_messages_sent`);
   } catch (error) {
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
-    metrics.outcomes.inc({ kind, reason, outcome: 'unconfirmed', why: '' });
+    came(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
     log.warn(
       { event: 'unconfirmed', subject, id, err: error },
       'NATS was lost while this was sent; it may have arrived',

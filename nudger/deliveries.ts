@@ -1,7 +1,9 @@
+import type { Attributes } from '@opentelemetry/api';
 import { startMessage, stopMessage } from '../common/messages.ts';
 import { checkStart, checkStop } from '../common/policy/check.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
+import { ATTRIBUTES } from '../common/tracing.ts';
 import type { Delivery } from './deliver.ts';
 
 /** What a job of `starts` or `restarts` is to send. */
@@ -39,5 +41,17 @@ export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
       const checked = checkStop(droplet, job, deas, holds, nowMs, policy);
       return 'send' in checked ? { ...checked, send: stopMessage(checked.send) } : checked;
     },
+  };
+}
+
+/** What the span of a delivery says of it. */
+export function attributesOf({ id, droplet, kind, reason, log }: Delivery): Attributes {
+  return {
+    [ATTRIBUTES.droplet]: droplet,
+    [ATTRIBUTES.kind]: kind,
+    [ATTRIBUTES.reason]: reason,
+    [ATTRIBUTES.decision]: id,
+    ...(log.index !== undefined && { [ATTRIBUTES.index]: log.index }),
+    ...(log.instance !== undefined && { [ATTRIBUTES.instance]: log.instance }),
   };
 }

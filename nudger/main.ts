@@ -2,8 +2,9 @@ import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bull
 import { FleetCounters } from '../common/counters.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { JobDataError, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
+import { SPANS, traced } from '../common/tracing.ts';
 import { type Delivery, deliver } from './deliver.ts';
-import { startDelivery, stopDelivery } from './deliveries.ts';
+import { attributesOf, startDelivery, stopDelivery } from './deliveries.ts';
 import { Gate } from './gate.ts';
 import { nudgerMetrics } from './metrics.ts';
 
@@ -40,7 +41,8 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const processor =
     (read: (job: Job) => Delivery): Processor =>
     async (job, token) => {
-      const waitMs = await deliver(readable(read, job), options);
+      const delivery = readable(read, job);
+      const waitMs = await traced(SPANS.deliver, attributesOf(delivery), () => deliver(delivery, options));
       if (waitMs === undefined) return;
       // Its delay was stamped by a wall clock that is ahead of Redis's: wait on.
       await job.moveToDelayed(Date.now() + waitMs, token);
