@@ -76,6 +76,29 @@ describe('a decision becomes a job', () => {
     });
   });
 
+  test('that carries the trace of its own look, be it alone or one of many', async () => {
+    const { clock } = of.context;
+    const look = (droplet: string, ...decisions: Decision[]) => ({
+      droplet: { id: droplet },
+      decided: { decisions, ensure: [] },
+    });
+    const first = look('a', start('s1'), stop('p1'));
+    const second = look('b', start('s2'), restart('r1', clock.now() + 60_000));
+    const untraced = look('c', start('s3'));
+    const trace = (metadata: string) => ({ telemetry: { metadata } });
+    await enqueuer.enqueue(
+      [first, second, untraced],
+      new Map([
+        [first, trace('one')],
+        [second, trace('two')],
+      ]),
+    );
+    const carried = async (queue: Queue, id: string) => (await jobOf(queue, id)).opts.telemetry?.metadata;
+    expect([await carried(starts, 's1'), await carried(stops, 'p1')]).toEqual(['one', 'one']);
+    expect([await carried(starts, 's2'), await carried(restarts, 'r1')]).toEqual(['two', 'two']);
+    expect(await carried(starts, 's3')).toBeUndefined();
+  });
+
   test('once, however often', async () => {
     for (let time = 0; time < 3; time++) await enqueue([start('s1')], [start('s1'), stop('p1')]);
     expect([await idsOf(starts), await idsOf(stops)]).toEqual([['s1'], ['p1']]);

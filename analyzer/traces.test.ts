@@ -1,6 +1,11 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { Lifecycle } from '../common/lifecycle.ts';
+import { startCollector } from '../common/testing/collector.ts';
+import { captureLog } from '../common/testing/context.ts';
+import { isTracing, readTraceparent, startTracing } from '../common/tracing.ts';
 import type { Decision } from './decide/decision.ts';
-import { attributesOf, DECISIONS_TOLD } from './traces.ts';
+import type { Looked } from './looked.ts';
+import { attributesOf, DECISIONS_TOLD, type JobTraces, traceLooks } from './traces.ts';
 
 const start = (id: string, reason: 'missing' | 'crashed'): Decision => ({
   ...{ kind: 'start', id, index: 0, version: 'v1', reason, priority: 'normal', queuePriority: 1 },
@@ -29,4 +34,59 @@ test('it tells of nothing decided, and not of a thousand decisions', () => {
   const told = attributesOf('web', { decisions: many });
   expect(told['hm.decided']).toBe(1_000);
   expect(told['hm.decisions']).toHaveLength(DECISIONS_TOLD);
+});
+
+const look = (id: string, ...decisions: Decision[]): Looked =>
+  ({ droplet: { id }, decided: { decisions }, deas: new Map(), nowMs: 0 }) as unknown as Looked;
+const crashed = look('crashed', start('s1', 'crashed'));
+const missing = look('missing', start('s2', 'missing'));
+const healthy = look('healthy');
+const known = look('known');
+const LOOKS = [crashed, missing, healthy, known];
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const cause = (spanId: string) => readTraceparent(`00-${TRACE}-${spanId}-01`)!;
+const CAUSES = new Map([
+  ['crashed', [cause('00000000000000a1'), cause('00000000000000a2')]],
+  ['known', [cause('00000000000000a3')]],
+]);
+
+test('of looks, those have a span that an event led to, or that decided something; jobs go on from it', async () => {
+  const collector = await startCollector();
+  vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.url);
+  const lifecycle = new Lifecycle();
+  let jobs: JobTraces | undefined;
+  try {
+    await startTracing({ name: 'analyzer', env: process.env, log: captureLog().log, lifecycle });
+    await traceLooks(LOOKS, CAUSES, Date.now(), async (traces) => {
+      jobs = traces;
+    });
+    await expect(
+      traceLooks([missing], undefined, Date.now(), () => Promise.reject(new Error('Redis is away'))),
+    ).rejects.toThrow('Redis is away');
+  } finally {
+    await lifecycle.stop();
+    vi.unstubAllEnvs();
+    await collector.stop();
+  }
+  expect(isTracing()).toBe(false);
+  const told = collector.spans.map(({ attributes, parentSpanId, links }) => [
+    ...[attributes['hm.droplet'], parentSpanId, links],
+  ]);
+  expect(told).toEqual([
+    ['crashed', '00000000000000a1', ['00000000000000a2']],
+    ['missing', '', []],
+    ['known', '00000000000000a3', []],
+    ['missing', '', []],
+  ]);
+  const [ofCrashed, ofMissing] = collector.spans;
+  expect(ofCrashed?.traceId).toBe(TRACE);
+  const carried = (of: Looked) => JSON.parse(jobs?.get(of)?.telemetry.metadata ?? 'null');
+  expect(carried(crashed)).toEqual({ traceparent: `00-${TRACE}-${ofCrashed?.spanId}-01` });
+  expect(carried(missing)).toEqual({ traceparent: `00-${ofMissing?.traceId}-${ofMissing?.spanId}-01` });
+  expect(jobs?.has(healthy)).toBe(false);
+});
+
+test('while tracing is off there is none', async () => {
+  await traceLooks(LOOKS, CAUSES, 0, async (traces) => expect(traces).toBeUndefined());
 });
