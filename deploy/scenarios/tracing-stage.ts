@@ -51,7 +51,7 @@ export async function startStage(env: NodeJS.ProcessEnv): Promise<Stage> {
     newGuid: () => `i${String(++guids).padStart(3, '0')}`,
   });
   const config = join(dir, 'health_manager.yml');
-  const intervals = { droplet_lost: 6, droplets_analysis: 5, desired_state_update: 1, postpone_update: 1 };
+  const intervals = { droplets_analysis: 5, desired_state_update: 1, postpone_update: 1 };
   writeFileSync(
     config,
     stringify({ mbus: nats.url, redis: { url: redis.url }, bulk_api: { host: cc.host }, intervals }),
