@@ -22,6 +22,9 @@ export interface Truth {
   unreadable: number;
 }
 
+/** Everything has been heard again, and a million records were read, within this. */
+export const WHOLE_WITHIN_S = 180;
+
 /** Reads every record until it is as it must be, at most so long. @returns what is not, in words */
 export async function truthBecomes(stage: Stage, must: Partial<Truth>, atMostS: number): Promise<string[]> {
   const giveUpMs = performance.now() + atMostS * 1000;

@@ -1,9 +1,8 @@
 import { type Context, differences, type Measured } from '../row.ts';
 import type { Stage } from '../stage.ts';
 
-/** Questions a second: a third of what one reporter is to answer. */
-const ASK_PER_S = 500;
-/** A quick run asks what a reporter can answer on a machine that others use too: more would be refused, which is no loss. */
+/** Questions a second that a reporter can answer also beside the rest: more would be refused, which is no loss. */
+const ASK_PER_S = 150;
 const ASK_PER_S_QUICK = 100;
 
 /** P8: the health of 100 droplets, over and over. */

@@ -1,7 +1,8 @@
+import { PER_DEA } from '../fleet.ts';
 import { bringUp, calm, hush } from '../load-fleet.ts';
 import { differences, type Measured, type Scene } from '../row.ts';
 import { setStage } from '../stage.ts';
-import { readTruth } from '../truth.ts';
+import { truthBecomes, WHOLE_WITHIN_S } from '../truth.ts';
 import { audit, twoCopies } from './audit.ts';
 import { bareSubscriber, changing } from './heartbeats.ts';
 import { questions } from './questions.ts';
@@ -39,20 +40,20 @@ export const steadyFleet: Scene = {
       if (wanted.has('P10')) results.set('P10', await twoCopies(stage, droplets, context));
       progress('comparing');
       const { starting } = await hush(stage);
-      const truth = await readTruth(stage);
+      // Reading a million records takes longer than a DEA may be silent.
+      await stage.cloud.ask('beat', { deas: droplets / PER_DEA, periodMs: heartbeatMs, changes: 0 });
+      const must = {
+        droplets,
+        desired: droplets,
+        whole: droplets,
+        instances: droplets,
+        starting,
+        underWay: 0,
+        unreadable: 0,
+      };
+      const untrue = await truthBecomes(stage, must, WHOLE_WITHIN_S);
       const asked = await stage.cloud.ask('asked', {});
-      const wrong = [
-        ...differences(asked, { starts: 0, stops: 0 }),
-        ...differences(truth, {
-          droplets,
-          desired: droplets,
-          whole: droplets,
-          instances: droplets,
-          starting,
-          underWay: 0,
-          unreadable: 0,
-        }),
-      ];
+      const wrong = [...differences(asked, { starts: 0, stops: 0 }), ...untrue];
       for (const [row, measured] of results) {
         if (wanted.has(row)) measured.wrong.push(...wrong);
         else results.delete(row);
