@@ -17,7 +17,7 @@ beforeAll(() => {
   starts = openQueue(redis, lifecycle, log, 'starts');
   restarts = openQueue(redis, lifecycle, log, 'restarts');
   stops = openQueue(redis, lifecycle, log, 'stops');
-  enqueuer = new Enqueuer({ clock, starts, restarts, stops });
+  enqueuer = new Enqueuer({ redis, clock, starts, restarts, stops });
 });
 
 const start = (id: string, more: Partial<StartDecision> = {}): StartDecision => ({
@@ -178,6 +178,16 @@ describe('what has waited for long is made sure of', () => {
       ['r1'],
       ['p1'],
     ]);
+  });
+
+  test('a job that is there is not added again', async () => {
+    const { client } = of.context.redis;
+    await enqueue([start('s1'), stop('p1')]);
+    const events = () => Promise.all([starts, stops].map((queue) => client.xlen(queue.toKey('events'))));
+    const before = await events();
+    await enqueue([], [start('s1'), stop('p1')]);
+    expect(await events()).toEqual(before);
+    expect([await idsOf(starts), await idsOf(stops)]).toEqual([['s1'], ['p1']]);
   });
 
   test('a restart that is due, and delayed by a wall clock that is ahead, leaves', async () => {

@@ -2,6 +2,7 @@ import type { Queue } from 'bullmq';
 import type { Clock } from '../common/clock.ts';
 import type { Droplet } from '../common/droplet.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
+import type { RedisConnections } from '../common/redis.ts';
 import type { JobTrace } from '../common/tracing.ts';
 import type { Decided, StartDecision, StopDecision } from './decide/decision.ts';
 
@@ -12,6 +13,7 @@ interface Stored {
 }
 
 interface Options {
+  redis: Pick<RedisConnections, 'client'>;
   clock: Clock;
   starts: Queue;
   restarts: Queue;
@@ -40,6 +42,7 @@ export class Enqueuer {
   ): Promise<void> {
     const { starts, restarts, stops } = this.#options;
     const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
+    const ensured = { starts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];
     for (const look of looks) {
       const { droplet, decided } = look;
@@ -59,15 +62,17 @@ export class Enqueuer {
         }
       }
       for (const decision of decided.ensure) {
-        if (decision.kind === 'stop') jobs.stops.push(stopJob(droplet.id, decision));
+        if (decision.kind === 'stop') ensured.stops.push(stopJob(droplet.id, decision));
         else if (decision.reason === 'flapping') others.push(this.#ensureRestart(droplet.id, decision));
-        else jobs.starts.push(this.#startJob(droplet.id, decision));
+        else ensured.starts.push(this.#startJob(droplet.id, decision));
       }
     }
     await Promise.all([
       addAll(starts, jobs.starts),
       addAll(restarts, jobs.restarts),
       addAll(stops, jobs.stops),
+      this.#addMissing(starts, ensured.starts),
+      this.#addMissing(stops, ensured.stops),
       ...others,
     ]);
   }
@@ -79,6 +84,16 @@ export class Enqueuer {
     if (dueMs === undefined) return { name, data, opts: { jobId: id, priority: queuePriority, ...trace } };
     const delay = Math.max(0, dueMs - this.#options.clock.now());
     return { name, data, opts: { jobId: id, delay, ...trace } };
+  }
+
+  /** Adding a job that is there does no harm, but costs twenty times as much as to see that it is; and nearly all are. */
+  async #addMissing(queue: Queue, jobs: BulkJob[]): Promise<void> {
+    const { client } = this.#options.redis;
+    const there = await Promise.all(jobs.map(({ opts }) => client.exists(queue.toKey(opts.jobId))));
+    await addAll(
+      queue,
+      jobs.filter((_, at) => there[at] === 0),
+    );
   }
 
   /** A restart that is due and still delayed: its delay was stamped by a wall clock that is ahead. */

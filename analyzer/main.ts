@@ -31,6 +31,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
   const { policy, auditRate } = settings;
   const metrics = analyzerMetrics(context.metrics);
   const enqueuer = new Enqueuer({
+    redis,
     clock,
     starts: openQueue(redis, lifecycle, log, 'starts'),
     restarts: openQueue(redis, lifecycle, log, 'restarts'),

@@ -36,6 +36,7 @@ export function handEditedTarget(context: TestContext): Target {
   const metrics = analyzerMetrics(context.metrics);
   const queue = (name: QueueName) => openQueue(redis, lifecycle, log, name);
   const enqueuer = new Enqueuer({
+    redis,
     clock,
     starts: queue('starts'),
     restarts: queue('restarts'),

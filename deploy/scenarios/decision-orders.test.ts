@@ -11,7 +11,7 @@ import type { LogEntry } from '../../common/decision-log.ts';
 import type { ExitReason } from '../../common/droplet.ts';
 import { SETTINGS } from '../../common/policy/testing.ts';
 import type { StartJob, StopJob } from '../../common/queues.ts';
-import type { RedisConnections } from '../../common/redis.ts';
+import type { RedisClient, RedisConnections } from '../../common/redis.ts';
 import { createKeys } from '../../common/schema.ts';
 import { readDroplets } from '../../common/state.ts';
 import { ManualClock, useRedis } from '../../common/testing/context.ts';
@@ -170,6 +170,9 @@ class Scene {
       metrics: analyzerMetrics(new Registry()),
       policy: settings.policy,
       enqueuer: new Enqueuer({
+        redis: {
+          client: { exists: async (id: string) => Number(this.jobs.has(id)) } as unknown as RedisClient,
+        },
         clock: this.clock,
         starts: this.#queue('starts'),
         restarts: this.#queue('restarts'),
@@ -187,6 +190,7 @@ class Scene {
       },
       remove: async (id: string) => void this.jobs.delete(id),
       getJob: async () => undefined,
+      toKey: (id: string) => id,
     };
     return queue as unknown as Queue;
   }
