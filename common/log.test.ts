@@ -1,9 +1,12 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
+import path, { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError } from './config.ts';
 import { createLogger, createRateLimit, type Logger, withoutLogins } from './log.ts';
+import { packageRoot } from './root.ts';
 
 let lines: string[];
 let log: Logger;
@@ -30,9 +33,30 @@ describe('the log', () => {
     expect(lines[0]).toMatch(/\}\n$/);
   });
 
-  it('leaves out what is below its level', () => {
-    log.debug('x');
-    expect(lines).toEqual([]);
+  it.each([
+    ['debug', 3],
+    ['info', 2],
+    ['warn', 1],
+  ] as const)('leaves out what is below its level: %s', (level, kept) => {
+    const logger = createLogger('test', { level }, { write: (line) => void lines.push(line) });
+    logger.debug('x');
+    logger.info('x');
+    logger.warn('x');
+    expect(lines).toHaveLength(kept);
+  });
+
+  it.runIf(process.platform === 'linux')('is for people on a terminal, for programs elsewhere', () => {
+    const log = `import(${JSON.stringify(join(packageRoot, 'dist/common/log.js'))})`;
+    const program = `${log}.then(({ createLogger }) => createLogger('one', { level: 'info' }).info({ n: 1 }, 'words'))`;
+    const args = ['-e', program];
+    const piped = execFileSync(process.execPath, args, { encoding: 'utf8' });
+    expect(JSON.parse(piped)).toMatchObject({ name: 'one', n: 1, msg: 'words' });
+    const quoted = [process.execPath, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+    const shown = execFileSync('script', ['-qec', quoted, '/dev/null'], { encoding: 'utf8' });
+    expect(shown).not.toContain('"msg"');
+    expect(stripVTControlCharacters(shown)).toMatch(
+      /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO \(one\): words\r?\n\s+n: 1/,
+    );
   });
 
   it.each<[string, () => void]>([
