@@ -111,6 +111,28 @@ test('servers that are configured are not started', async () => {
   expect(await launcher.done).toBe(0);
 });
 
+test.each([
+  [
+    'Redis',
+    { redis: ALL.redis, mbusGiven: false },
+    { redis: undefined, nats: expect.stringMatching(/^nats:/) },
+  ],
+  ['NATS', { mbusGiven: true }, { redis: expect.stringMatching(/^redis:/), nats: undefined }],
+] as const)(
+  'of two servers only the one is started that is not configured: not %s',
+  async (_, settings, given) => {
+    const { launcher, said, ready } = setUp(settings);
+    await ready();
+    expect(said.find(({ name }) => name === 'ingest')).toEqual({
+      name: 'ingest',
+      pid: expect.any(Number),
+      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    });
+    launcher.stop();
+    expect(await launcher.done).toBe(0);
+  },
+);
+
 test('a process that dies is started again, the others are left alone', async () => {
   const { said, event, ready } = setUp(ALL);
   await ready();
