@@ -7,7 +7,7 @@ import { runCheck } from './check.ts';
 import { DEMO_LOGIN } from './config.ts';
 import { differences } from './fleet.ts';
 import { demoDir } from './places.ts';
-import { openDemoScreen } from './screen.ts';
+import { hintsOf, openDemoScreen } from './screen.ts';
 import { type Stage, setStage, tailOf } from './stage.ts';
 import { type Line, tellStory } from './story.ts';
 
@@ -105,7 +105,7 @@ async function perform(stage: Stage, lifecycle: Lifecycle, plain: boolean): Prom
     }));
     lifecycle.onStop('screen', close);
   } else {
-    process.stdout.write(`${places.join('\n')}\napps: ${stage.appsFile} (edit it)\n`);
+    process.stdout.write(`${places.join('\n')}\n`);
     sayWhenWhole(stage);
   }
   const manager = await stage.startHealthManager();
@@ -121,12 +121,19 @@ async function perform(stage: Stage, lifecycle: Lifecycle, plain: boolean): Prom
   return FAILED;
 }
 
-/** A line whenever the cloud has become as it should be. */
-function sayWhenWhole({ cloud }: Stage): void {
+/** A line whenever the cloud has become as it should be; the first time also what there is to try. */
+function sayWhenWhole({ cloud, appsFile }: Stage): void {
   let whole = false;
+  let hinted = false;
   cloud.events.on('event', () => {
     const now = differences(cloud.apps(), cloud.agents()).length === 0;
     if (now && !whole) process.stdout.write(`${new Date().toISOString()} cloud: is as it should be\n`);
+    if (now && !hinted) {
+      hinted = true;
+      process.stdout.write(
+        `${hintsOf({ apps: cloud.apps(), agents: cloud.agents(), appsFile }).join('\n')}\n`,
+      );
+    }
     whole = now;
   });
 }

@@ -92,18 +92,21 @@ function storyLine({ at, who, kind, text }: Line): Piece[] {
   return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], who.padEnd(14)), ' ', text];
 }
 
-function hintLines({ apps, agents, appsFile }: Scene): Piece[][] {
+const hintLines = (scene: Scene): Piece[][] => {
+  const [title = '', ...hints] = hintsOf(scene);
+  return [[], [paint(BOLD, title)], ...hints.map((hint) => [hint])];
+};
+
+/** What there is to try, with the pids of now, as lines of text. */
+export function hintsOf({ apps, agents, appsFile }: Pick<Scene, 'apps' | 'agents' | 'appsFile'>): string[] {
   const instance = apps.flatMap((app) => runningOf(agents, app.name)).find(({ pid }) => pid !== undefined);
   const agent = agents.find(({ state, pid }) => state === 'up' && pid !== undefined);
+  const kill = (pid: number | undefined) => `  kill -9 ${pid ?? 'PID'}`.padEnd(22);
   return [
-    [],
-    [paint(BOLD, 'TRY, in another terminal')],
-    [`  kill -9 ${instance?.pid ?? 'PID'}`.padEnd(22), 'an instance: back at once'],
-    [
-      `  kill -9 ${agent?.pid ?? 'PID'}`.padEnd(22),
-      'a whole agent: its instances come up elsewhere within seconds',
-    ],
-    ['  edit, to scale, stop, start, push, create, delete:  ', appsFile],
+    'TRY, in another terminal',
+    `${kill(instance?.pid)}an instance: back at once`,
+    `${kill(agent?.pid)}a whole agent: its instances come up elsewhere within seconds`,
+    `  edit, to scale, stop, start, push, create, delete:  ${appsFile}`,
   ];
 }
 
