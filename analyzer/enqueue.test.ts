@@ -1,6 +1,6 @@
 import type { Job, Queue } from 'bullmq';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { openQueue } from '../common/queues.ts';
+import { keepForPeople, openQueue, openWorker } from '../common/queues.ts';
 import { useRedis } from '../common/testing/context.ts';
 import type { Decision } from './decide/decide.ts';
 import type { StartDecision, StopDecision } from './decide/decision.ts';
@@ -179,6 +179,27 @@ describe('what has waited for long is made sure of', () => {
       ['p1'],
     ]);
   });
+
+  test.each(['starts', 'stops', 'restarts'] as const)(
+    'a job of %s that is done, and not by what the record says, is added again',
+    async (name) => {
+      const { redis, lifecycle, log, clock } = of.context;
+      const queue = { starts, stops, restarts }[name];
+      const decision = { starts: start('d1'), stops: stop('d1'), restarts: restart('d1', clock.now() - 1) }[
+        name
+      ];
+      await enqueue([decision]);
+      const done: string[] = [];
+      const worker = openWorker(redis, lifecycle, log, name, async (job) => {
+        done.push(job.id as string);
+        keepForPeople(job);
+      });
+      await expect.poll(() => queue.getJobCounts('completed')).toEqual({ completed: 1 });
+      await enqueue([], [decision]);
+      await expect.poll(() => done).toEqual(['d1', 'd1']);
+      await worker.close();
+    },
+  );
 
   test('a job that is there is not added again', async () => {
     const { client } = of.context.redis;

@@ -86,13 +86,26 @@ export class Enqueuer {
     return { name, data, opts: { jobId: id, delay, ...trace } };
   }
 
-  /** Adding a job that is there does no harm, but costs twenty times as much as to see that it is; and nearly all are. */
+  /**
+   * Adding a job that is there does no harm, but costs twenty times as much as to see that it is; and nearly all are. One that
+   * is done was not: Redis has lost what the record said of it since (a failover), so it is done again.
+   */
   async #addMissing(queue: Queue, jobs: BulkJob[]): Promise<void> {
     const { client } = this.#options.redis;
-    const there = await Promise.all(jobs.map(({ opts }) => client.exists(queue.toKey(opts.jobId))));
+    const found = await Promise.all(
+      jobs.map(async (job) => {
+        const { jobId } = job.opts;
+        const [there, done] = await Promise.all([
+          client.exists(queue.toKey(jobId)),
+          client.zscore(queue.toKey('completed'), jobId),
+        ]);
+        if (done !== null) await queue.remove(jobId);
+        return { job, missing: there === 0 || done !== null };
+      }),
+    );
     await addAll(
       queue,
-      jobs.filter((_, at) => there[at] === 0),
+      found.filter(({ missing }) => missing).map(({ job }) => job),
     );
   }
 
@@ -100,7 +113,8 @@ export class Enqueuer {
   async #ensureRestart(droplet: string, decision: StartDecision): Promise<void> {
     const { restarts, clock } = this.#options;
     const job = await restarts.getJob(decision.id);
-    if (job === undefined) {
+    if (job?.finishedOn !== undefined) await restarts.remove(decision.id);
+    if (job === undefined || job.finishedOn !== undefined) {
       await addAll(restarts, [this.#startJob(droplet, decision)]);
     } else if (decision.dueMs !== undefined && decision.dueMs <= clock.now() && (await job.isDelayed())) {
       await job.promote();

@@ -89,7 +89,18 @@ export const readSlicesJob = (job: Job): SlicesJob => read(job, slicesJob);
 
 const EVENTS_KEPT = 100;
 
-/** A queue to put jobs into. Finished jobs leave at once, so that their ids can be used again. */
+/** Of the jobs of a queue that did what they were for, so many can be looked at in Bull Board. */
+const DONE_KEPT = 100;
+
+/**
+ * A job that is done stays for a while, for people to see. Only for one that nobody will ask for again: its id cannot be used
+ * while it is there.
+ */
+export function keepForPeople(job: Pick<Job, 'opts'>): void {
+  job.opts.removeOnComplete = { count: DONE_KEPT };
+}
+
+/** A queue to put jobs into. Finished jobs leave at once, so that their ids can be used again; see `keepForPeople`. */
 export function openQueue(
   redis: RedisConnections,
   lifecycle: Lifecycle,

@@ -347,7 +347,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     holds: 'the BullMQ queues: starts, restarts, stops, slices, sync',
     writer: 'BullMQ',
     readers: 'BullMQ, Bull Board',
-    life: 'a job until it is done',
+    life: 'a job until it is done; of starts, restarts and stops the last 100 longer',
   },
 ];
 

@@ -136,7 +136,7 @@ const count = (name: string, labels: Record<string, string>) =>
 describe('a start', () => {
   test('that is right leaves, with its id and reason for whoever looks at NATS', async () => {
     await put();
-    expect(await leave()).toBeUndefined();
+    expect(await leave()).toEqual({ outcome: 'sent', settled: true });
     expect(bus.published).toEqual([
       {
         subject: 'health.start',
@@ -195,7 +195,7 @@ describe('a start', () => {
   test('under a hold is dropped', async () => {
     await put();
     await of.context.redis.client.del(of.context.redis.keys.listening);
-    await leave();
+    expect(await leave()).toEqual({ outcome: 'dropped: held:actual_not_fresh', settled: true });
     expect(bus.published).toEqual([]);
     expect(await logged()).toMatchObject([{ kind: 'dropped', why: 'held:actual_not_fresh' }]);
   });
@@ -216,7 +216,7 @@ describe('a start', () => {
     ],
   ])('that %s leaves nothing behind', async (_, fields) => {
     await put(fields);
-    await leave();
+    expect(await leave()).toEqual({ outcome: 'dropped: superseded', settled: false });
     expect(bus.published).toEqual([]);
     expect((await record()).rev).toBe(7);
     expect(await logged()).toEqual([]);
@@ -241,11 +241,11 @@ describe('a start', () => {
     const pending = { id: 's1', reason: 'flapping', priority: 'low', decidedMs: nowMs, dueMs: nowMs + 1234 };
     const slot = { index: 0, version: 'v', crashes: 2, lastCrashMs: nowMs, flapping: true, start: pending };
     await put({ 'slot:0': JSON.stringify(slot) });
-    expect(await leave()).toBe(1234);
+    expect(await leave()).toEqual({ waitMs: 1234 });
     expect(bus.published).toEqual([]);
     of.context.clock.advance(1234);
     await notHeld();
-    expect(await leave()).toBeUndefined();
+    expect(await leave()).toEqual({ outcome: 'sent', settled: true });
     expect(bus.published).toMatchObject([{ data: { flapping: true } }]);
   });
 
@@ -389,14 +389,14 @@ describe('NATS', () => {
     bus.isConnected = false;
     const left = leave();
     stop.abort();
-    expect(await left).toBeGreaterThan(0);
+    expect(await left).toEqual({ waitMs: expect.any(Number) });
     expect((await record()).rev).toBe(7);
   });
 
   test('that is lost while it is sent: it is said, and not sent again for this decision', async () => {
     await put();
     bus.flushFails = true;
-    expect(await leave()).toBeUndefined();
+    expect(await leave()).toEqual({ outcome: 'unconfirmed', settled: true });
     expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
     expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'unconfirmed', id: 's1' }));
     bus.flushFails = false;

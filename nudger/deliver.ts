@@ -49,6 +49,12 @@ interface Options {
   gate: Gate;
 }
 
+/**
+ * How a delivery ended: it waits on, or this became of it. `settled`: the record says so, too, and nobody will ask for this
+ * decision's job again.
+ */
+export type End = { waitMs: number } | { outcome: string; settled: boolean };
+
 /** A job that this process cannot send any more as it stops goes back to the queue for so long. */
 const AFTER_STOP_MS = 100;
 /** After so many conflicts the job is left: the analyzer makes sure of it again. */
@@ -68,59 +74,52 @@ const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLos
  * and nothing that the record at that moment speaks against. Should this process die between settling and
  * publishing, the message is lost, and asked for again after `droplet_lost`. Should it be stopped there for a while, the
  * message is not sent any more; and one that NATS does not take in time is given up with its connection.
- *
- * @returns ms to wait if it is not due yet
  */
-export async function deliver(delivery: Delivery, options: Options): Promise<number | undefined> {
+export async function deliver(delivery: Delivery, options: Options): Promise<End> {
   const { redis, clock, policy, metrics, log, gate } = options;
   const { kind, reason } = delivery;
-  const dropped = (why: string) => came(metrics, { kind, reason, outcome: 'dropped', why });
+  const dropped = (why: string, settled: boolean): End => {
+    came(metrics, { kind, reason, outcome: 'dropped', why });
+    return { outcome: `dropped: ${why}`, settled };
+  };
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
-    if (!(await gate.open())) return AFTER_STOP_MS;
+    if (!(await gate.open())) return { waitMs: AFTER_STOP_MS };
     const [{ droplets, deas, nowMs }, holds] = await Promise.all([
       readSights(redis, clock, [delivery.droplet]),
       readHolds(redis, clock, policy),
     ]);
     const [droplet] = droplets;
     if (droplet instanceof Error) throw droplet;
-    if (droplet === undefined) {
-      dropped('unknown');
-      return undefined;
-    }
+    if (droplet === undefined) return dropped('unknown', false);
     const checked = delivery.check(droplet, deas, holds, nowMs);
     if ('wait' in checked) {
       noteOnSpan({ [ATTRIBUTES.outcome]: 'not_due' });
-      return checked.wait - nowMs;
+      return { waitMs: checked.wait - nowMs };
     }
     const decidedMs = delivery.decidedMs(droplet);
     if (decidedMs === undefined) {
       // Taken back or replaced by another decision: the record knows nothing of it that could be settled.
       const why = 'drop' in checked ? checked.drop : 'superseded';
-      dropped(why);
       log.debug({ event: 'dropped', id: delivery.id, why }, 'left nothing to do');
-      return undefined;
+      return dropped(why, false);
     }
     if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
-    if ('drop' in checked) {
-      dropped(checked.drop);
-      return undefined;
-    }
+    if ('drop' in checked) return dropped(checked.drop, true);
     await redis.replicas?.have(redis.keys.droplet(droplet.id));
     if (clock.now() - nowMs > leavesWithinMs(policy)) {
       await takeBack(delivery, options);
-      return undefined;
+      return { outcome: 'dropped: late', settled: true };
     }
     metrics.waitedSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
-    await publish(delivery, checked, options);
-    return undefined;
+    return { outcome: await publish(delivery, checked, options), settled: true };
   }
   noteOnSpan({ [ATTRIBUTES.outcome]: 'not_settled' });
   log.warn(
     { event: 'not_settled', id: delivery.id, tries: TRIES },
     'the record changed at every try; asked again later',
   );
-  return undefined;
+  return { outcome: 'not settled', settled: false };
 }
 
 /** Counts what became of a delivery, and says so on its span. */
@@ -195,7 +194,7 @@ async function publish(
   delivery: Delivery,
   checked: Extract<Checked, { send: unknown }>,
   options: Options,
-): Promise<void> {
+): Promise<'sent' | 'unconfirmed' | 'dry_run'> {
   const { bus, metrics, counters, log, dryRun, policy } = options;
   const { id, kind } = delivery;
   const { reason } = checked;
@@ -203,7 +202,7 @@ async function publish(
   if (dryRun) {
     came(metrics, { kind, reason, outcome: 'dry_run', why: '' });
     log.info({ event: 'dry_run', subject, id, reason }, 'would be sent');
-    return;
+    return 'dry_run';
   }
   try {
     bus.publish(subject, checked.send, {
@@ -215,6 +214,7 @@ async function publish(
     await flushed(bus, leavesWithinMs(policy));
     came(metrics, { kind, reason, outcome: 'sent', why: '' });
     counters.increment(`health_${kind}_messages_sent`);
+    return 'sent';
   } catch (error) {
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
     came(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
@@ -222,6 +222,7 @@ async function publish(
       { event: 'unconfirmed', subject, id, err: error },
       'NATS was lost while this was sent; it may have arrived',
     );
+    return 'unconfirmed';
   }
 }
 

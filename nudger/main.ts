@@ -1,7 +1,7 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
 import { FleetCounters } from '../common/counters.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { JobDataError, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
+import { JobDataError, keepForPeople, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
 import { SPANS, traced } from '../common/tracing.ts';
 import { type Delivery, deliver } from './deliver.ts';
 import { attributesOf, startDelivery, stopDelivery } from './deliveries.ts';
@@ -42,11 +42,14 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     (read: (job: Job) => Delivery): Processor =>
     async (job, token) => {
       const delivery = readable(read, job);
-      const waitMs = await traced(SPANS.deliver, attributesOf(delivery), () => deliver(delivery, options));
-      if (waitMs === undefined) return;
-      // Its delay was stamped by a wall clock that is ahead of Redis's: wait on.
-      await job.moveToDelayed(Date.now() + waitMs, token);
-      throw new DelayedError();
+      const end = await traced(SPANS.deliver, attributesOf(delivery), () => deliver(delivery, options));
+      if ('waitMs' in end) {
+        // Its delay was stamped by a wall clock that is ahead of Redis's: wait on.
+        await job.moveToDelayed(Date.now() + end.waitMs, token);
+        throw new DelayedError();
+      }
+      if (end.settled) keepForPeople(job);
+      return end.outcome;
     };
   const readable = (read: (job: Job) => Delivery, job: Job): Delivery => {
     try {

@@ -221,7 +221,7 @@ class Scene {
     } as unknown as Bus;
     const { policy } = settings;
     const delivery = job.of === 'stops' ? stopDelivery(job.data, policy) : startDelivery(job.data, policy);
-    const wait = await deliver(delivery, {
+    const end = await deliver(delivery, {
       redis,
       bus,
       clock: this.clock,
@@ -232,7 +232,7 @@ class Scene {
       dryRun: false,
       gate: new Gate(bus, new AbortController().signal),
     });
-    if (wait === undefined) this.jobs.delete(job.data.id);
+    if ('outcome' in end) this.jobs.delete(job.data.id);
   }
 }
 

@@ -119,3 +119,18 @@ test('at most so many starts in a period over all nudgers together; stops and re
   // Nine of three a period: the last leave two periods after the first, seen a little earlier or later.
   expect((times[8] as number) - (times[0] as number)).toBeGreaterThan(900);
 });
+
+test('jobs that are done can still be looked at: what for, and what became of them', async () => {
+  world = await cloud();
+  const [crashed] = await healthyApp(world, 'web', 2);
+  await end(world, crashed, 'CRASHED');
+  await expect.poll(() => world.sent.length, { timeout: 10_000 }).toBe(1);
+  const { id, decision } = world.takeSent()[0] ?? {};
+  const { client, keys } = world.store;
+  const starts = `${keys.queuePrefix}:starts`;
+  await expect.poll(() => client.zrangebyscore(`${starts}:completed`, '-inf', '+inf')).toEqual([id]);
+  expect(await client.hmget(`${starts}:${decision}`, 'name', 'returnvalue')).toEqual([
+    'crashed: start web/0',
+    '"sent"',
+  ]);
+});
