@@ -211,6 +211,16 @@ describe('a stop', () => {
     expect(performance.now() - began).toBeLessThan(10_000);
   });
 
+  it('is within ten seconds whatever does not end', async () => {
+    const running = run([config(), 'stops never, four times']);
+    await running.event('ready');
+    const askedMs = performance.now();
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual(CLEAN);
+    expect(performance.now() - askedMs).toBeLessThan(10_000);
+    expect(running.lines.map((line) => line.event)).toContain('stop_late');
+  }, 30_000);
+
   it('is forced by a second signal', async () => {
     const running = run([config(), 'stops never']);
     await running.event('ready');

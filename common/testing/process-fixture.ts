@@ -14,6 +14,9 @@ const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<voi
     });
   },
   'stops never': ({ lifecycle }) => lifecycle.onStop('work', () => new Promise(() => {})),
+  'stops never, four times': ({ lifecycle }) => {
+    for (const name of ['one', 'two', 'three', 'four']) lifecycle.onStop(name, () => new Promise(() => {}));
+  },
   throws: () => {
     throw new Error('cannot start');
   },

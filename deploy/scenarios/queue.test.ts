@@ -120,6 +120,34 @@ test('at most so many starts in a period over all nudgers together; stops and re
   expect((times[8] as number) - (times[0] as number)).toBeGreaterThan(900);
 });
 
+test('flapping restarts that are due together are not limited', async () => {
+  const periodMs = 2_000;
+  await withoutNudger({ startsPerPeriod: 2, startsPeriodMs: periodMs });
+  await world.run('nudger');
+  const crash = async (name: string) => {
+    for (const index of [0, 1]) {
+      world.clock.advance(1);
+      const droplet = { droplet: name, version: `${name}-v1`, guid: `${name}-${world.clock.now()}`, index };
+      world.dea('dea-1').sayExited(droplet, 'CRASHED');
+      await world.settle();
+    }
+  };
+  for (const name of ['one', 'other']) {
+    await world.desire(name, { instances: 2 });
+    await crash(name);
+    await expect
+      .poll(() => world.sent.filter(({ droplet }) => droplet === name).length, { timeout: 10_000 })
+      .toBe(2);
+    await crash(name);
+  }
+  await world.advance(61);
+  await world.rest.passTimers();
+  const restarts = () => world.sent.filter(({ reason }) => reason === 'flapping');
+  await expect.poll(() => restarts().length, { timeout: 10_000 }).toBe(4);
+  const times = restarts().map(({ realMs }) => realMs);
+  expect(Math.max(...times) - Math.min(...times)).toBeLessThan(periodMs);
+});
+
 test('jobs that are done can still be looked at: what for, and what became of them', async () => {
   world = await cloud();
   const [crashed] = await healthyApp(world, 'web', 2);
