@@ -174,6 +174,13 @@ describe('a process', () => {
     }
   });
 
+  it('leaves its port to a server of its own', async () => {
+    const port = await freePort();
+    const running = run([config(), 'has a server of its own', String(port)]);
+    await running.event('ready');
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('my own');
+  });
+
   it('can be stopped while it waits for Redis', async () => {
     const file = path.join(dir, 'health_manager.yml');
     writeFileSync(file, `redis: {url: "redis://127.0.0.1:${await freePort()}"}`);

@@ -23,9 +23,9 @@ export interface Ingest {
 
 /**
  * What NATS's packets take lies outside of V8's heap, and after a burst V8 allows so little of it that it collects the whole
- * heap three times a second, for half of this process's CPU time. So the heap may grow to five times what is alive in it.
+ * heap three times a second, for half of this process's CPU time. So the heap may grow to three times what is alive in it.
  */
-const COLLECT_RARELY = '--heap-growing-percent=400';
+const COLLECT_RARELY = '--heap-growing-percent=200';
 
 /** NATS in, Redis out: heartbeats, exits, updates, shutdowns. */
 export const ingest: ProcessDefinition = {

@@ -1,4 +1,5 @@
 /** A process to try `runProcess` with: `node process-fixture.js <config> <behaviour> [http port]`. */
+import { createServer } from 'node:http';
 import { type ProcessContext, runProcess } from '../process.ts';
 
 const [configFile, behaviour, httpPort] = process.argv.slice(2);
@@ -17,6 +18,11 @@ const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<voi
   'stops never, four times': ({ lifecycle }) => {
     for (const name of ['one', 'two', 'three', 'four']) lifecycle.onStop(name, () => new Promise(() => {}));
   },
+  'has a server of its own': ({ httpPort, lifecycle }) => {
+    const server = createServer((_, response) => response.end('my own'));
+    lifecycle.onStop('server', () => void server.close());
+    return new Promise((resolve) => server.listen(httpPort, '127.0.0.1', resolve));
+  },
   throws: () => {
     throw new Error('cannot start');
   },
@@ -33,6 +39,7 @@ const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<voi
 await runProcess({
   definition: {
     name: 'ingest',
+    ...(behaviour === 'has a server of its own' && { ownHttp: true }),
     async start(context) {
       await BEHAVIOURS[behaviour ?? '']?.(context);
     },

@@ -24,7 +24,9 @@ const FILL_PER_S = 2_000;
 
 /** A process that has just begun compiles what it runs; and the CPU time of a few seconds is mostly chance. */
 const WARM_S = 10;
-const CPU_WATCHED_S = 20;
+const CPU_WATCHED_S = 10;
+/** A quick run does not wait half a minute for what is missing. */
+const QUICK_DROPLET_LOST_S = 10;
 
 const PROCESS_MB = 250;
 const NEAR_IDLE_CORES = 0.05;
@@ -37,7 +39,8 @@ export const load: Scene = {
   async run(context, wanted) {
     const { scale, signal, profile, progress, heartbeatMs } = context;
     const of = FLEET * scale;
-    const stage = await setStage({ droplets: of, profile }, signal);
+    const config = scale < 1 ? { intervals: { droplet_lost: QUICK_DROPLET_LOST_S } } : {};
+    const stage = await setStage({ droplets: of, profile, config }, signal);
     const results = new Map<string, Measured>();
     let from = 0;
     const take = (count: number): Pick<Crashes, 'from' | 'count' | 'of'> => {
