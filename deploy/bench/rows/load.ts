@@ -145,7 +145,7 @@ async function waiting(
   progress(`${crashed.count} starts come to wait`);
   await stage.stop('nudger');
   await stage.cloud.ask('exits', { ...crashed, perS: FILL_PER_S, ended: true });
-  await until('all wait', 120, async () => (await stage.waitingStarts()) === crashed.count);
+  await until('all wait', 300, async () => (await stage.waitingStarts()) === crashed.count);
   await stage.start('nudger');
   await delay(WARM_S * 1000);
   const watchS = Math.max(windowS, CPU_WATCHED_S);
