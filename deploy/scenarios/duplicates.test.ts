@@ -15,9 +15,9 @@ describe('of two copies of an index', () => {
     const young = world.dea('dea-2').run('pair', 0);
     await world.beat();
     expect(world.takeAsked('pair')).toEqual([]);
-    await world.advance(8); // one more heartbeat
+    await world.advance(6); // the next heartbeat is not due yet
     expect(world.takeAsked('pair')).toEqual([]);
-    await world.advance(10);
+    await world.advance(12);
     const sent = world.takeSent('pair');
     expect(sent).toMatchObject([{ kind: 'stop', instance: young, reason: 'duplicate' }]);
     expect(sent[0]?.message).toMatchObject({ running: { 'pair-v1': 2 } });
