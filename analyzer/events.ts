@@ -5,7 +5,8 @@ import { Compile } from 'typebox/compile';
 import { IN_HAND_MS, type Lifecycle } from '../common/lifecycle.ts';
 import type { Logger } from '../common/log.ts';
 import type { RedisClient, RedisConnections } from '../common/redis.ts';
-import { isTracing, readTraceparent } from '../common/tracing.ts';
+import { readTraceparent } from '../common/traceparent.ts';
+import { isTracing } from '../common/tracing.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 import type { Causes } from './traces.ts';
 

@@ -1,7 +1,15 @@
 /** The SDK of OpenTelemetry, its exporter and BullMQ's part: loaded only while tracing is on (`tracing.ts`). */
 import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { context, DiagLogLevel, diag, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api';
+import {
+  context,
+  DiagLogLevel,
+  diag,
+  propagation,
+  ROOT_CONTEXT,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import {
   defaultResource,
@@ -19,7 +27,14 @@ import {
 import { SpanKind, type Telemetry } from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
 import type { Logger } from './log.ts';
-import { readTraceparent, TRACEPARENT, type Tracing } from './tracing.ts';
+import { readTraceparent, TRACEPARENT } from './traceparent.ts';
+
+/** What is there while tracing is on. */
+export interface Tracing {
+  tracer: Tracer;
+  /** Makes a worker of BullMQ go on with the trace of a job. */
+  jobs: Telemetry;
+}
 
 /** A stop waits so long for the last spans to leave: a collector that is away must not keep a process. */
 const FLUSH_WITHIN_MS = 1_000;

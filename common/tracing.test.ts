@@ -1,18 +1,17 @@
 import { describe, expect, it, test } from 'vitest';
 import { Lifecycle } from './lifecycle.ts';
 import { captureLog } from './testing/context.ts';
+import { readTraceparent, writeTraceparent } from './traceparent.ts';
 import {
   isTracing,
   jobTelemetry,
   noteOnSpan,
-  readTraceparent,
   SPANS,
   startTracing,
   traced,
   traceFields,
   traceHeaders,
   tracingWanted,
-  writeTraceparent,
 } from './tracing.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';

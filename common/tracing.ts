@@ -10,18 +10,18 @@
  */
 import {
   type Attributes,
-  isSpanContextValid,
   ROOT_CONTEXT,
   type Span,
   type SpanContext,
   SpanKind,
   SpanStatusCode,
-  type Tracer,
   trace,
 } from '@opentelemetry/api';
 import type { Telemetry } from 'bullmq';
 import type { Lifecycle } from './lifecycle.ts';
 import { type Logger, withoutLogins } from './log.ts';
+import { TRACEPARENT, writeTraceparent } from './traceparent.ts';
+import type { Tracing } from './tracing-sdk.ts';
 
 /** The spans that we make; BullMQ's are beside them (`process <queue>`: a job in hand, with its wait before it). */
 export const SPANS = {
@@ -66,16 +66,6 @@ export const ATTRIBUTES = {
   outcome: 'hm.outcome',
   why: 'hm.why',
 } as const;
-
-/** Where a trace is written in a stream's entry and in a message's header. */
-export const TRACEPARENT = 'traceparent';
-
-/** What is there while tracing is on. */
-export interface Tracing {
-  tracer: Tracer;
-  /** Makes a worker of BullMQ go on with the trace of a job. */
-  jobs: Telemetry;
-}
 
 let tracing: Tracing | undefined;
 
@@ -158,20 +148,6 @@ export function startSpan(
   const from = parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
   const links = others.map((context) => ({ context }));
   return tracing?.tracer.startSpan(name, { kind, attributes, links, startTime: new Date(beganMs) }, from);
-}
-
-const TRACEPARENT_FORM = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
-
-/** Where a trace was when `text` was written; undefined for anything that we would not have written. */
-export function readTraceparent(text: unknown): SpanContext | undefined {
-  const [, traceId, spanId, flags] = (typeof text === 'string' && TRACEPARENT_FORM.exec(text)) || [];
-  if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;
-  const context = { traceId, spanId, traceFlags: Number.parseInt(flags, 16), isRemote: true };
-  return isSpanContextValid(context) ? context : undefined;
-}
-
-export function writeTraceparent({ traceId, spanId, traceFlags }: SpanContext): string {
-  return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`;
 }
 
 function activeTraceparent(): string | undefined {
