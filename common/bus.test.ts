@@ -154,6 +154,18 @@ describe('a server that goes', () => {
     expect(await count('hm_nats_losses_total')).toBe(1);
   });
 
+  it('is found again when the wall clock was set back meanwhile', async () => {
+    nats = await startNats();
+    const { port } = nats;
+    const now = Date.now.bind(Date);
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + 3_600_000);
+    const bus = await connect().finally(() => clock.mockRestore());
+    await nats.kill();
+    await until(() => expect(bus.connected()).toBe(false));
+    nats = await startNats({ port });
+    await until(() => expect(bus.connected()).toBe(true));
+  });
+
   it('is noticed even when it goes without a word', async () => {
     nats = await startNats();
     const bus = await connect();

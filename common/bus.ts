@@ -80,14 +80,28 @@ const MAX_PINGS_OUT = 2;
 const HANDSHAKE_MS = 5_000;
 const ANSWERS_WITHIN_MS = 1_000;
 
+/**
+ * How long the client has to wait before it tries to connect (ms), asked before each try.
+ *
+ * It compares the wait with the wall clock and the time of its last try: set back by an hour since, it would not try for an
+ * hour. So the wait is measured here, by a clock that nobody sets, and over it takes a wait that any comparison passes.
+ */
+function reconnectDelay(): () => number {
+  let nextMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    const leftMs = nextMs - performance.now();
+    if (leftMs > 0) return leftMs;
+    nextMs = performance.now() + RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
+    return Number.NEGATIVE_INFINITY;
+  };
+}
+
 function connectionOptions({ mbus, name }: Pick<BusOptions, 'mbus' | 'name'>): ConnectionOptions {
   return {
     servers: mbus.servers,
     name,
     maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_JITTER_MS,
-    reconnectJitterTLS: RECONNECT_JITTER_MS,
+    reconnectDelayHandler: reconnectDelay(),
     // A server whose users are being changed may refuse us for a while.
     ignoreAuthErrorAbort: true,
     pingInterval: PING_INTERVAL_MS,

@@ -26,6 +26,8 @@ export interface Host {
   instances: Map<string, TrueInstance>;
   /** Not on the network: it says nothing and hears nothing, what it runs goes on. */
   cutSinceMs?: number;
+  /** It is or was cut off and has said nothing since. */
+  unheardSinceCut: boolean;
   evacuating: boolean;
   nextBeatMs: number;
   /** The heartbeat as it was last encoded; absent when something has changed. */
@@ -88,7 +90,13 @@ export class Hosts {
 
   add(): Host {
     const nextBeatMs = performance.now() + this.#random.between(0, this.#options.beatMs);
-    const host: Host = { id: this.#random.guid(), instances: new Map(), evacuating: false, nextBeatMs };
+    const host: Host = {
+      id: this.#random.guid(),
+      instances: new Map(),
+      unheardSinceCut: false,
+      evacuating: false,
+      nextBeatMs,
+    };
     this.all.add(host);
     return host;
   }
@@ -153,6 +161,7 @@ export class Hosts {
 
   cut(host: Host): void {
     host.cutSinceMs ??= performance.now();
+    host.unheardSinceCut = true;
   }
 
   mend(host: Host): void {
@@ -217,6 +226,7 @@ export class Hosts {
   #beat(host: Host, nowMs: number): void {
     host.text ??= heartbeatText(host.id, PARTITION, host.instances.values());
     if (!this.#say(host, SUBJECTS.heartbeat, host.text)) return;
+    host.unheardSinceCut = false;
     for (const instance of host.instances.values()) {
       const { state, lastListedMs } = instance;
       if (state !== 'STARTING' && state !== 'RUNNING') continue;

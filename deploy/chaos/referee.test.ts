@@ -18,7 +18,7 @@ let sent: number;
 beforeEach(() => {
   quiet = new Quiet();
   nowMs = performance.now() + 100_000;
-  host = { id: 'host', instances: new Map(), evacuating: false, nextBeatMs: 0 };
+  host = { id: 'host', instances: new Map(), unheardSinceCut: false, evacuating: false, nextBeatMs: 0 };
   const app: App = { name: 'web', command: '', instances: 2, state: 'STARTED', version: 'v', memoryMb: 64 };
   wish = { app, changedMs: nowMs - 50_000 };
   instances = [];
@@ -60,6 +60,11 @@ const stop = (guid: string, running: Record<string, number>, version = 'v', id =
     id,
   );
 
+const cutOff = (forMs: number) => {
+  host.cutSinceMs = nowMs - forMs;
+  host.unheardSinceCut = true;
+};
+
 describe('a start', () => {
   test('of an empty slot is right', () => {
     runs(1);
@@ -88,23 +93,34 @@ describe('a start', () => {
 
   test('of an instance on a host that has just been cut off is wrong; for droplet_lost, it is missing', () => {
     const instance = runs(0);
-    host.cutSinceMs = nowMs - 300;
+    cutOff(300);
     expect(start(0).verdict).toBe('wrong');
     instance.lastListedMs = nowMs - 6_000;
     nowMs += 5_600;
     expect(start(0).verdict).toBe('unknowable');
   });
 
+  test('of an instance on a host that is back, but said nothing before it was silent for droplet_lost, is excused', () => {
+    const instance = runs(0);
+    cutOff(5_800);
+    delete host.cutSinceMs;
+    instance.lastListedMs = nowMs - 6_050;
+    expect(start(0).verdict).toBe('unknowable');
+    host.unheardSinceCut = false;
+    instance.lastListedMs = nowMs;
+    expect(start(0).verdict).toBe('wrong');
+  });
+
   test('of one of most hosts cut off together is wrong', () => {
     runs(0).lastListedMs = nowMs - 8_000;
-    host.cutSinceMs = nowMs - 8_000;
+    cutOff(8_000);
     cutShare = 0.7;
     expect(start(0).verdict).toBe('wrong');
   });
 
   test('of an instance that nobody has listed since Redis lost its data is excused, however many hosts are cut off', () => {
     const instance = runs(0);
-    host.cutSinceMs = nowMs - 12_000;
+    cutOff(12_000);
     cutShare = 0.9;
     instance.lastListedMs = nowMs - 12_000;
     quiet.forgottenMs = nowMs - 9_000;

@@ -9,7 +9,7 @@ export interface Truth {
   wish(droplet: string): { app: App; changedMs: number; goneMs?: number } | undefined;
   /** Instances of the droplet, those that ended not long ago included. */
   instances(droplet: string): readonly TrueInstance[];
-  /** Share of the hosts that are cut off. */
+  /** Share of the hosts that are cut off, or were and have said nothing since. */
   cutShare(): number;
   quiet: Quiet;
   nowMs(): number;
@@ -48,8 +48,8 @@ const SLACK_MS = 1_000;
  *   are lost the next heartbeat says the same, and while none gets through, the hold `actual_not_fresh` is to
  *   keep starts back: so a NATS that was away, or a stopped ingestor, excuses nothing.
  * - A host that is cut off from NATS alone: its instances are live for `droplet_lost` after the last heartbeat that listed
- *   them. Then they are missing by the policy, and a start is right; not if so many hosts are cut off together that the
- *   hold `mass_loss` is to be on. When the host is back its instances have to be heard anew.
+ *   them. Then they are missing by the policy, and a start is right, until it says something again; not if so many hosts are
+ *   cut off together that the hold `mass_loss` is to be on. When the host is back its instances have to be heard anew.
  * - After Redis lost its data everything has to be heard anew: what no host has listed since, as it was cut off by then,
  *   nothing knows of, and no hold can speak for it.
  * - The controller's wish is known `desired_state_lost` (and slack) after its change whatever fault was on: a pass has
@@ -150,7 +150,7 @@ export class Referee {
     if (lastListedMs < quiet.forgottenMs) return false;
     const nowMs = this.#truth.nowMs();
     const { dropletLostMs, massLossFraction } = this.#times;
-    if (host.cutSinceMs !== undefined && nowMs - lastListedMs > dropletLostMs - SLACK_MS / 2) {
+    if (host.unheardSinceCut && nowMs - lastListedMs > dropletLostMs - SLACK_MS / 2) {
       if (this.#truth.cutShare() < massLossFraction) return false;
     }
     const sinceMs = Math.max(steadySinceMs, quiet.forgottenMs);
@@ -161,7 +161,7 @@ export class Referee {
   #whyUnknowable({ host, steadySinceMs, lastListedMs }: TrueInstance): string {
     if (steadySinceMs === undefined || lastListedMs === undefined)
       return 'an instance that no heartbeat listed yet';
-    if (host.cutSinceMs !== undefined) return 'an instance of a host that is cut off for too long';
+    if (host.unheardSinceCut) return 'an instance of a host that is cut off for too long';
     return steadySinceMs < this.#truth.quiet.forgottenMs
       ? 'an instance not heard for long enough since Redis lost its data'
       : 'an instance not heard for long enough, while a fault was on';

@@ -116,7 +116,7 @@ export class WatchedCloud {
         instances: (droplet) => this.hosts.of(droplet, { ended: true }),
         cutShare: () => {
           const all = [...this.hosts.all];
-          return all.filter(({ cutSinceMs }) => cutSinceMs !== undefined).length / all.length;
+          return all.filter(({ unheardSinceCut }) => unheardSinceCut).length / all.length;
         },
         quiet: this.quiet,
         nowMs: () => performance.now(),
