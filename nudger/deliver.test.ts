@@ -389,7 +389,7 @@ describe('NATS', () => {
     bus.isConnected = false;
     const left = leave();
     stop.abort();
-    expect(await left).toEqual({ waitMs: expect.any(Number) });
+    expect(await left).toEqual({ back: true });
     expect((await record()).rev).toBe(7);
   });
 

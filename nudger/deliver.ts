@@ -50,13 +50,11 @@ interface Options {
 }
 
 /**
- * How a delivery ended: it waits on, or this became of it. `settled`: the record says so, too, and nobody will ask for this
- * decision's job again.
+ * How a delivery ended: it waits on, goes back to the queue for a nudger that can send it, or this became of it. `settled`: the
+ * record says so, too, and nobody will ask for this decision's job again.
  */
-export type End = { waitMs: number } | { outcome: string; settled: boolean };
+export type End = { waitMs: number } | { back: true } | { outcome: string; settled: boolean };
 
-/** A job that this process cannot send any more as it stops goes back to the queue for so long. */
-const AFTER_STOP_MS = 100;
 /** After so many conflicts the job is left: the analyzer makes sure of it again. */
 const TRIES = 20;
 
@@ -84,7 +82,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<End
   };
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
-    if (!(await gate.open())) return { waitMs: AFTER_STOP_MS };
+    if (!(await gate.open())) return { back: true };
     const [{ droplets, deas, nowMs }, holds] = await Promise.all([
       readSights(redis, clock, [delivery.droplet]),
       readHolds(redis, clock, policy),

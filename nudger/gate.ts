@@ -1,6 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../common/bus.ts';
 
-/** Lets deliveries through while NATS is there; while it is away they wait here, unchecked and unsent. */
+/** NATS may be back in a moment; for longer a job does not wait here: another nudger may have NATS. */
+const WAITS_AT_MOST_MS = 1_000;
+
+/** Lets deliveries through while NATS is there; while it is away they wait here for a moment, unchecked and unsent. */
 export class Gate {
   readonly #bus: Bus;
   readonly #signal: AbortSignal;
@@ -13,13 +17,15 @@ export class Gate {
     signal.addEventListener('abort', () => this.#letThrough());
   }
 
-  /** @returns false if the process stops before NATS is back */
+  /** @returns false if NATS is not back in a moment, or the process stops before */
   async open(): Promise<boolean> {
-    while (!this.#bus.connected()) {
-      if (this.#signal.aborted) return false;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-    return true;
+    if (this.#bus.connected()) return true;
+    if (this.#signal.aborted) return false;
+    const timer = new AbortController();
+    const late = delay(WAITS_AT_MOST_MS, undefined, { signal: timer.signal }).catch(() => undefined);
+    await Promise.race([new Promise<void>((resolve) => this.#waiting.push(resolve)), late]);
+    timer.abort();
+    return this.#bus.connected();
   }
 
   #letThrough(): void {

@@ -1,4 +1,4 @@
-import { DelayedError, type Job, type Processor, UnrecoverableError } from 'bullmq';
+import { DelayedError, type Job, type Processor, UnrecoverableError, WaitingError } from 'bullmq';
 import { FleetCounters } from '../common/counters.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { JobDataError, keepForPeople, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
@@ -43,6 +43,10 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     async (job, token) => {
       const delivery = readable(read, job);
       const end = await traced(SPANS.deliver, attributesOf(delivery), () => deliver(delivery, options));
+      if ('back' in end) {
+        await job.moveToWait(token);
+        throw new WaitingError();
+      }
       if ('waitMs' in end) {
         // Its delay was stamped by a wall clock that is ahead of Redis's: wait on.
         await job.moveToDelayed(Date.now() + end.waitMs, token);
@@ -64,14 +68,20 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const concurrency = AT_ONCE;
   const limiter = { max: settings.startsPerPeriod, duration: settings.startsPeriodMs };
   const starts = processor((job) => startDelivery(readStartJob(job), policy));
-  openWorker(
-    redis,
-    lifecycle,
-    log,
-    'stops',
-    processor((job) => stopDelivery(readStopJob(job), policy)),
-    { concurrency },
-  );
-  openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency });
-  openWorker(redis, lifecycle, log, 'starts', starts, { concurrency, limiter });
+  const stops = processor((job) => stopDelivery(readStopJob(job), policy));
+  const workers = [
+    openWorker(redis, lifecycle, log, 'stops', stops, { concurrency }),
+    openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency }),
+    openWorker(redis, lifecycle, log, 'starts', starts, {
+      concurrency,
+      limiter,
+      // Counted by the wall clock; set back, it would make a wait of half a minute of it.
+      maximumRateLimitDelay: settings.startsPeriodMs,
+    }),
+  ];
+  // Without NATS a nudger takes no jobs: they are for those that have it.
+  const pause = () => workers.forEach((worker) => void worker.pause(true));
+  bus.onLost(pause);
+  bus.onRestored(() => workers.forEach((worker) => void worker.resume()));
+  if (!bus.connected()) pause();
 }
