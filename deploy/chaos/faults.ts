@@ -150,6 +150,7 @@ const KINDS: Record<string, Kind> = {
       what: '',
       run: async ({ stage, quiet }) => {
         const redis = new Redis(stage.redis.url, { retryStrategy: () => 100, maxRetriesPerRequest: null });
+        redis.on('error', () => undefined); // another fault may have taken Redis away: it comes back
         await redis.flushall();
         quiet.forgottenMs = performance.now();
         redis.disconnect();
