@@ -219,3 +219,31 @@ test('a missing start tells of the instance that ran last, not of the report of 
   );
   expect(log).toContainEqual(expect.objectContaining({ kind: 'start', dea: 'dea-1', state: 'RUNNING' }));
 });
+
+test.each([
+  ['ended after it was silent', 30, false],
+  ['ended before it was heard last', 10, true],
+])('a missing start tells nothing of an instance when another of its slot %s', (_, atMs, told) => {
+  const droplet = read({
+    rev: '3',
+    seen: '1',
+    exits: '1',
+    desired: 'STARTED 1x STAGED version v 64M updated 1',
+    'instance:lost': '0 RUNNING on dea-1 version v since 1 first 5 last 20',
+    'exit:other': `0 STOPPED version v at ${atMs} crashed - n 1`,
+  });
+  const start: Decision = {
+    kind: 'start',
+    id: 'app.start-0.4',
+    index: 0,
+    version: 'v',
+    reason: 'missing',
+    priority: 'normal',
+    queuePriority: 1001,
+  };
+  const entry = changes(droplet, { decisions: [start], handledExits: 1 }).log.find(
+    ({ kind }) => kind === 'start',
+  );
+  expect(entry).toBeDefined();
+  expect(entry?.dea).toBe(told ? 'dea-1' : undefined);
+});

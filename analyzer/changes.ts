@@ -85,8 +85,15 @@ function seen({ droplet, deas }: Looked, decision: Decision): Seen {
   if (!ofSlot || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
   // A crashed one goes on in heartbeats as CRASHED: it tells nothing of the one that ran after it.
   const crashed = ({ state }: Instance) => (state === 'CRASHED' ? 1 : 0);
+  const ofIts = ({ index, version }: { index: number; version: string }) =>
+    index === decision.index && version === decision.version;
+  // Nor does one that was silent already when another one ended.
+  const outlived = (instance: Instance) =>
+    droplet.exits.some(
+      (exit) => ofIts(exit) && exit.instance !== instance.guid && exit.atMs > heardMs(instance, deas),
+    );
   const there = droplet.instances
-    .filter(({ index, version }) => index === decision.index && version === decision.version)
+    .filter((instance) => ofIts(instance) && !outlived(instance))
     .sort((a, b) => crashed(a) - crashed(b) || heardMs(b, deas) - heardMs(a, deas));
   return seenOf(there[0], deas);
 }
