@@ -21,6 +21,8 @@ class FakeBus {
     this.payloads.push(data);
   }
 
+  readonly #restored: (() => void)[] = [];
+
   asBus(): Bus {
     return {
       connected: () => this.isConnected,
@@ -28,7 +30,12 @@ class FakeBus {
       publish: (subject: string, data: string) => this.publish(subject, data),
       subscribe: (subject: string) => void this.answering.add(subject),
       answers: async (subject: string) => this.answering.has(subject),
+      onRestored: (fn: () => void) => void this.#restored.push(fn),
     } as unknown as Bus;
+  }
+
+  restore(): void {
+    for (const fn of this.#restored) fn();
   }
 }
 
@@ -118,6 +125,16 @@ describe('an ingestor', () => {
     bus.publish = FakeBus.prototype.publish;
     await a.say();
     await a.say();
+    expect(bus.published).toEqual(['healthmanager.start']);
+  });
+
+  test('that lost NATS, for however short, asks again', async () => {
+    const one = listening('a');
+    await one.start();
+    bus.published.length = 0;
+    bus.restore();
+    await one.say();
+    await one.say();
     expect(bus.published).toEqual(['healthmanager.start']);
   });
 

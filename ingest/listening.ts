@@ -27,7 +27,7 @@ interface Options {
  * So it counts as a gap, unless NATS says that nobody answers to its name any more: then it was killed, lost
  * no more than what it had in hand, and is taken off the list.
  *
- * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed. Its DEA would be
+ * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed, when one loses NATS. Its DEA would be
  * ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be taken for dead
  * before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a heartbeat.
  */
@@ -56,6 +56,10 @@ export class Listening {
   async start(): Promise<void> {
     const { bus, id, lifecycle, redis } = this.#options;
     bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
+    // However short it was: what was on its way to this ingestor is lost, most of all when NATS cut it off for being slow.
+    bus.onRestored(() => {
+      this.#mayHaveMissed = true;
+    });
     await this.say();
     const timer = setInterval(() => this.say(), Math.min(1000, this.#gapMs / 4));
     lifecycle.onStop('listening', async () => {

@@ -111,7 +111,9 @@ test('starts and stops that wait for NATS are checked when it is back, and sent 
   await end(world, second, 'CRASHED');
   await world.loseNats();
   await world.rest.release('starts');
-  await expect.poll(() => world.rest.queue('starts').getActiveCount(), { timeout: 10_000 }).toBe(2);
+  await expect
+    .poll(() => world.rest.queue('starts').getJobCounts('active', 'prioritized'), { timeout: 10_000 })
+    .toEqual({ active: 0, prioritized: 2 });
   await world.desire('gone', { state: 'STOPPED' }, { quietly: true });
   await world.advance(61); // a bulk pass needs no NATS
   await world.regainNats();
