@@ -45,6 +45,8 @@ interface Options {
 
 const PARTITION = 'default';
 const STEP_MS = 20;
+/** A silence so much shorter than `droplet_lost` may already be one: of the referee's slack the half. */
+const SLACK_MS = 500;
 /** So long a crashed instance is listed as CRASHED. */
 const CRASHED_LISTED_MS = 8_000;
 /** From the start of an instance until it runs. */
@@ -166,11 +168,6 @@ export class Hosts {
 
   mend(host: Host): void {
     delete host.cutSinceMs;
-    const lostMs = performance.now() - this.#options.dropletLostMs;
-    for (const instance of host.instances.values()) {
-      // By now it was taken for missing: it has to be heard anew.
-      if ((instance.lastListedMs ?? 0) < lostMs) delete instance.lastListedMs;
-    }
   }
 
   /** Work that the cloud does a little later, unless it has ended. */
@@ -226,11 +223,15 @@ export class Hosts {
   #beat(host: Host, nowMs: number): void {
     host.text ??= heartbeatText(host.id, PARTITION, host.instances.values());
     if (!this.#say(host, SUBJECTS.heartbeat, host.text)) return;
+    // By now it may have been taken for dead, and has to be heard anew.
+    const anew = host.unheardSinceCut
+      ? nowMs - this.#options.dropletLostMs + SLACK_MS
+      : Number.NEGATIVE_INFINITY;
     host.unheardSinceCut = false;
     for (const instance of host.instances.values()) {
       const { state, lastListedMs } = instance;
       if (state !== 'STARTING' && state !== 'RUNNING') continue;
-      if (lastListedMs === undefined) instance.steadySinceMs = nowMs;
+      if (lastListedMs === undefined || lastListedMs < anew) instance.steadySinceMs = nowMs;
       instance.lastListedMs = nowMs;
       if (state === 'RUNNING') instance.lastRunningMs = nowMs;
     }
