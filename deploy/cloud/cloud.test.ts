@@ -27,7 +27,7 @@ beforeAll(async () => {
   ({ nats: bus } = await listen(server.url));
   cloud = await startCloud({
     ...{ nats: server.url, partition: 'default', appsFile: join(dir, 'apps.yml'), logDir: dir },
-    ...{ agents: 3, heartbeatMs: 400, replaceAfterMs: 100 },
+    ...{ agents: 3, heartbeatMs: 1_000, replaceAfterMs: 100 },
     childFile: join(packageRoot, 'dist/deploy/cloud/child.js'),
   });
   pids = new Set();
