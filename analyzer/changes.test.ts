@@ -195,6 +195,16 @@ describe('the log of a decision', () => {
   });
 });
 
+const MISSING: Decision = {
+  kind: 'start',
+  id: 'app.start-0.4',
+  index: 0,
+  version: 'v',
+  reason: 'missing',
+  priority: 'normal',
+  queuePriority: 1001,
+};
+
 test('a missing start tells of the instance that ran last, not of the report of one that crashed before it', () => {
   const droplet = read({
     rev: '3',
@@ -203,18 +213,9 @@ test('a missing start tells of the instance that ran last, not of the report of 
     'instance:ran': '0 RUNNING on dea-1 version v since 1 first 5 last 20',
     'instance:crashed': '0 CRASHED on dea-2 version v since 1 first 4',
   });
-  const start: Decision = {
-    kind: 'start',
-    id: 'app.start-0.4',
-    index: 0,
-    version: 'v',
-    reason: 'missing',
-    priority: 'normal',
-    queuePriority: 1001,
-  };
   const deas = new Map([['dea-2', { heardMs: 99 }]]);
   const { log } = changesOf(
-    { droplet, decided: { ...same(droplet), decisions: [start] }, deas, nowMs: NOW },
+    { droplet, decided: { ...same(droplet), decisions: [MISSING] }, deas, nowMs: NOW },
     policy,
   );
   expect(log).toContainEqual(expect.objectContaining({ kind: 'start', dea: 'dea-1', state: 'RUNNING' }));
@@ -232,16 +233,7 @@ test.each([
     'instance:lost': '0 RUNNING on dea-1 version v since 1 first 5 last 20',
     'exit:other': `0 STOPPED version v at ${atMs} crashed - n 1`,
   });
-  const start: Decision = {
-    kind: 'start',
-    id: 'app.start-0.4',
-    index: 0,
-    version: 'v',
-    reason: 'missing',
-    priority: 'normal',
-    queuePriority: 1001,
-  };
-  const entry = changes(droplet, { decisions: [start], handledExits: 1 }).log.find(
+  const entry = changes(droplet, { decisions: [MISSING], handledExits: 1 }).log.find(
     ({ kind }) => kind === 'start',
   );
   expect(entry).toBeDefined();

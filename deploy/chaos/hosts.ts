@@ -45,8 +45,8 @@ interface Options {
 
 const PARTITION = 'default';
 const STEP_MS = 20;
-/** A silence so much shorter than `droplet_lost` may already be one: of the referee's slack the half. */
-const SLACK_MS = 500;
+/** A silence so much shorter than `droplet_lost` may already be one for the health manager. */
+export const SILENCE_SLACK_MS = 500;
 /** So long a crashed instance is listed as CRASHED. */
 const CRASHED_LISTED_MS = 8_000;
 /** From the start of an instance until it runs. */
@@ -225,7 +225,7 @@ export class Hosts {
     if (!this.#say(host, SUBJECTS.heartbeat, host.text)) return;
     // By now it may have been taken for dead, and has to be heard anew.
     const anew = host.unheardSinceCut
-      ? nowMs - this.#options.dropletLostMs + SLACK_MS
+      ? nowMs - this.#options.dropletLostMs + SILENCE_SLACK_MS
       : Number.NEGATIVE_INFINITY;
     host.unheardSinceCut = false;
     for (const instance of host.instances.values()) {

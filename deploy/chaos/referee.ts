@@ -1,6 +1,6 @@
 import { refuseStart, refuseStop, type StartRequest, type StopRequest } from '../cloud/admission.ts';
 import type { App } from '../cloud/apps.ts';
-import type { TrueInstance } from './hosts.ts';
+import { SILENCE_SLACK_MS, type TrueInstance } from './hosts.ts';
 import type { Quiet } from './quiet.ts';
 
 /** What the referee knows: the truth, and when it was told. */
@@ -150,7 +150,7 @@ export class Referee {
     if (lastListedMs < quiet.forgottenMs) return false;
     const nowMs = this.#truth.nowMs();
     const { dropletLostMs, massLossFraction } = this.#times;
-    if (host.unheardSinceCut && nowMs - lastListedMs > dropletLostMs - SLACK_MS / 2) {
+    if (host.unheardSinceCut && nowMs - lastListedMs > dropletLostMs - SILENCE_SLACK_MS) {
       if (this.#truth.cutShare() < massLossFraction) return false;
     }
     const sinceMs = Math.max(steadySinceMs, quiet.forgottenMs);
@@ -205,9 +205,10 @@ export class Referee {
     if (beforeMs === undefined || beforeMs < quiet.forgottenMs) return undefined;
     const quietSince = quiet.sinceMs <= beforeMs - KNOWN_WITHIN_MS;
     const { dropletLostMs } = this.#times;
-    if (nowMs - beforeMs > (quietSince ? dropletLostMs - SLACK_MS / 2 : dropletLostMs / 2)) return undefined;
+    if (nowMs - beforeMs > (quietSince ? dropletLostMs - SILENCE_SLACK_MS : dropletLostMs / 2))
+      return undefined;
     // An end since that start, or one that may have been heard only since.
-    const heardSinceMs = beforeMs - (quietSince ? SLACK_MS / 2 : dropletLostMs);
+    const heardSinceMs = beforeMs - (quietSince ? SILENCE_SLACK_MS : dropletLostMs);
     const over = slot.some(({ endedMs, state }) => (endedMs ?? 0) > heardSinceMs || state === 'EVACUATING');
     return over ? undefined : wrong(`a start of ${Math.round(nowMs - beforeMs)} ms before is on its way`);
   }
