@@ -29,7 +29,14 @@ async function hear(dea: string, ...droplets: string[]): Promise<void> {
 }
 const markLost = (held: ReadonlySet<string> = NOBODY) => {
   const { redis, clock, settings, log } = of.context;
-  return markLostDeas(redis, clock, settings.policy, log, held);
+  const holds = { massLossDeas: held, massLossJudgedMs: clock.now() };
+  return markLostDeas(redis, clock, settings.policy, log, holds);
+};
+/** As `mass_loss` was judged so long ago; undefined: never. */
+const markLostAsJudged = (agoMs?: number) => {
+  const { redis, clock, settings, log } = of.context;
+  const judged = agoMs === undefined ? {} : { massLossJudgedMs: clock.now() - agoMs };
+  return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, ...judged });
 };
 const forget = () => {
   const { redis, clock, settings, log } = of.context;
@@ -47,6 +54,17 @@ const clearDue = async () => {
 const logged = (event: string) => of.context.lines.filter((line) => line.event === event);
 
 describe('a DEA that falls silent', () => {
+  test('is lost when the hold mass_loss has been judged since', async () => {
+    await hear('silent', 'x');
+    await clearDue();
+    of.context.clock.advance(LOST + 10);
+    await markLostAsJudged();
+    await markLostAsJudged(10);
+    expect(await due()).toEqual([]);
+    await markLostAsJudged(9);
+    expect(await due()).toEqual(['x']);
+  });
+
   test('makes the droplets that it listed due, once', async () => {
     await hear('silent', 'x', 'y');
     of.context.clock.advance(1);

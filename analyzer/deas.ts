@@ -1,24 +1,27 @@
 import type { Clock } from '../common/clock.ts';
 import { listedDroplets } from '../common/dea-list.ts';
+import type { Holds } from '../common/droplet.ts';
 import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 
 /**
- * Finds the DEAs that have been silent for longer than `droplet_lost` and marks the droplets that they listed
- * due, once for each silence.
- *
- * @param held DEAs whose loss is not acted on: they stay to be found
+ * Finds the DEAs that had been silent for longer than `droplet_lost` when `mass_loss` was last judged, and marks the
+ * droplets that they listed due, once for each silence. Those whose loss is not acted on stay to be found.
  */
 export async function markLostDeas(
   redis: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
-  held: ReadonlySet<string>,
+  { massLossDeas: held, massLossJudgedMs }: Pick<Holds, 'massLossDeas' | 'massLossJudgedMs'>,
 ): Promise<void> {
+  if (massLossJudgedMs === undefined) return;
   const { client, keys, scripts } = redis;
-  const flat = await scripts.deasLost([keys.deasHeard, keys.deasLost], [clock.now(), policy.dropletLostMs]);
+  const flat = await scripts.deasLost(
+    [keys.deasHeard, keys.deasLost],
+    [massLossJudgedMs, policy.dropletLostMs],
+  );
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const dea = flat[at] as string;
     const heardMs = flat[at + 1] as string;

@@ -10,6 +10,35 @@ beforeEach(() => {
   metrics = analyzerMetrics(of.context.metrics);
 });
 
+test('each judgement says by when it is right, also one that finds nothing', async () => {
+  const { redis, clock, log, settings } = of.context;
+  const { client, keys } = redis;
+  const judge = () => judgeMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  const stored = () => client.hgetall(keys.holds);
+  await judge();
+  expect(await stored()).toEqual({ mass_loss_judged: String(clock.now()) });
+  clock.advance(1000);
+  await judge();
+  expect(await stored()).toEqual({ mass_loss_judged: String(clock.now()) });
+});
+
+test('one that another one was quicker than says nothing', async () => {
+  const { redis, clock, log, settings } = of.context;
+  const { client, keys } = redis;
+  const slow = {
+    ...redis,
+    scripts: {
+      ...redis.scripts,
+      swapHold: async (...call: Parameters<typeof redis.scripts.swapHold>) => {
+        await client.hset(keys.holds, 'mass_loss', '{"sinceMs":1,"lateDeas":["a"]}');
+        return redis.scripts.swapHold(...call);
+      },
+    },
+  };
+  await judgeMassLoss({ redis: slow, clock, log, metrics, policy: settings.policy });
+  expect(await client.hgetall(keys.holds)).toEqual({ mass_loss: '{"sinceMs":1,"lateDeas":["a"]}' });
+});
+
 test('a state that somebody edited into nonsense is told, counted and judged anew', async () => {
   const { redis, clock, log, settings, lines } = of.context;
   const { client, keys } = redis;

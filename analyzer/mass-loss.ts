@@ -18,16 +18,17 @@ interface Options {
 }
 
 /**
- * Raises and ends the hold `mass_loss` (policy: holds). Called by every tick; as long as few DEAs are late it
- * only counts them.
+ * Raises and ends the hold `mass_loss` (policy: holds), and notes by when it is judged: what is lost later is not
+ * started before the next judgement. Called by every tick; as long as few DEAs are late it only counts them.
  */
 export async function judgeMassLoss(options: Options): Promise<void> {
   const { redis, clock, policy, log, metrics } = options;
   const { client, keys, scripts } = redis;
+  const nowMs = clock.now();
   const [facts, released, late] = await Promise.all([
     readFleetFacts(redis),
     client.hget(keys.holds, RELEASE_FIELD.mass_loss),
-    countLate(options),
+    countLate(options, nowMs),
   ]);
   const previous = readMassLoss(facts);
   const on = previous.sinceMs !== undefined;
@@ -39,17 +40,18 @@ export async function judgeMassLoss(options: Options): Promise<void> {
       'the state of this hold cannot be read: judged anew',
     );
   }
-  if (!on && !unreadable && released === null && late < policy.massLoss.minimumDeas) return;
-
-  const next =
-    released !== null
-      ? releaseMassLoss(previous, clock.now())
-      : nextMassLoss(previous, await deaFacts(options), clock.now(), policy);
-  const text = JSON.stringify(next);
   const before = facts.massLoss ?? '';
-  if (text === before && released === null) return;
+  let text = before;
+  let next = previous;
+  if (on || unreadable || released !== null || late >= policy.massLoss.minimumDeas) {
+    next =
+      released !== null
+        ? releaseMassLoss(previous, nowMs)
+        : nextMassLoss(previous, await deaFacts(options, nowMs), nowMs, policy);
+    text = JSON.stringify(next);
+  }
   const done = released === null ? '' : RELEASE_FIELD.mass_loss;
-  const won = await scripts.swapHold([keys.holds], ['mass_loss', before, text, done]);
+  const won = await scripts.swapHold([keys.holds], ['mass_loss', before, text, done, nowMs]);
   if (won === 1) say(log, previous, next);
 }
 
@@ -65,13 +67,12 @@ function say(log: Logger, previous: MassLoss, next: MassLoss): void {
 }
 
 /** DEAs that are late and not so long silent that they are not counted any more: at least the counted ones. */
-async function countLate({ redis, clock, policy }: Options): Promise<number> {
-  const nowMs = clock.now();
+async function countLate({ redis, policy }: Options, nowMs: number): Promise<number> {
   const lost = policy.dropletLostMs;
   return redis.client.zcount(redis.keys.deasHeard, nowMs - 3 * lost, `(${nowMs - (lost * 2) / 3}`);
 }
 
-async function deaFacts({ redis, clock, policy }: Options): Promise<DeaFacts[]> {
+async function deaFacts({ redis, policy }: Options, nowMs: number): Promise<DeaFacts[]> {
   const { client, keys } = redis;
   const [heard, counts, shutdown] = await Promise.all([
     client.zrange(keys.deasHeard, '0', '-1', 'WITHSCORES'),
@@ -83,7 +84,6 @@ async function deaFacts({ redis, clock, policy }: Options): Promise<DeaFacts[]> 
     running.set(counts[at] as string, Number(counts[at + 1]));
   }
   const left = new Set(shutdown);
-  const nowMs = clock.now();
   const facts: DeaFacts[] = [];
   for (let at = 0; at + 1 < heard.length; at += 2) {
     const guid = heard[at] as string;

@@ -61,7 +61,7 @@ export class Scanner {
     await judgeMassLoss({ redis, clock, policy, log, metrics });
     const holds = await readHolds(redis, clock, policy);
     // While nobody has listened for long enough silence says nothing, and all of it would be held.
-    if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds.massLossDeas);
+    if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds);
     await forgetSilentDeas(redis, clock, policy, log);
     await this.#handOut(await this.#slicesWithDue(), 'due');
     await this.#handOut(await audit.next(), 'audit');

@@ -173,6 +173,8 @@ export interface Holds {
   actualNotFresh: boolean;
   /** Guids of the counted late DEAs while the hold is on, else empty. */
   massLossDeas: ReadonlySet<string>;
+  /** When `mass_loss` was last judged; absent if it never was. A DEA that was not lost then may be one of many. */
+  massLossJudgedMs?: number;
   massDelete: boolean;
   /** Start of the latest complete pass; absent before the first. */
   lastPassBegunMs?: number;

@@ -8,6 +8,7 @@ describe('the present', () => {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
+    massLossJudgedMs: NOW,
     massDelete: false,
     lastPassBegunMs: NOW - S,
   };
@@ -146,8 +147,8 @@ describe('the present', () => {
   });
 
   test('names the holds that concern this droplet', () => {
-    const names = (hash: Hash, holds: Partial<Holds>) =>
-      presentOf(view(hash), { ...NONE, ...holds }, times).holds.map(({ name }) => name);
+    const names = (hash: Hash, holds: Partial<Holds>, heard: Record<string, number> = {}) =>
+      presentOf(view(hash, heard), { ...NONE, ...holds }, times).holds.map(({ name }) => name);
     const on = { 'instance:a': instance(0, { dea: 'dea-2' }) };
     expect(names(on, {})).toEqual([]);
     expect(names(on, { desiredUnavailable: true, actualNotFresh: true })).toEqual([
@@ -157,6 +158,8 @@ describe('the present', () => {
     expect(names({ updated: String(NOW) }, {})).toEqual(['update_required']);
     expect(names(on, { massLossDeas: new Set(['dea-2']) })).toEqual(['mass_loss']);
     expect(names(on, { massLossDeas: new Set(['dea-3']) })).toEqual([]);
+    expect(names(on, { massLossJudgedMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['mass_loss']);
+    expect(names(on, { massLossJudgedMs: NOW - S }, { 'dea-2': 30 })).toEqual([]);
     expect(names(on, { massDelete: true })).toEqual([]);
     expect(names({ ...on, gone: String(NOW - 9 * S) }, { massDelete: true })).toEqual(['mass_delete']);
   });

@@ -70,7 +70,8 @@ export const HOLD_WORDS: Readonly<Record<HoldName, string>> = {
   desired_unavailable: 'no complete bulk pass for too long, so it is not known what should run',
   update_required: 'the controller changed the app, and the bulk pass that says how has not come yet',
   actual_not_fresh: 'nobody has listened to heartbeats for long enough to know what runs',
-  mass_loss: 'so many DEAs fell silent at once that a cut-off network is more likely',
+  mass_loss:
+    'so many DEAs fell silent at once that a cut-off network is more likely, or it is not judged yet whether they did',
   mass_delete: 'so many droplets left the desired state at once that a broken database is more likely',
 };
 

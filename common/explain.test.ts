@@ -77,7 +77,7 @@ describe('each thing that can happen has its sentence', () => {
     held: [
       [
         { what: 'start', reason: 'missing', hold: 'mass_loss', dea: 'd', state: 'RUNNING', heardMs: NOW - S },
-        'index 2 is missing (last heard on d at 15:14:55, 1 s before), but is not started: hold mass_loss (so many DEAs fell silent at once that a cut-off network is more likely)',
+        'index 2 is missing (last heard on d at 15:14:55, 1 s before), but is not started: hold mass_loss (so many DEAs fell silent at once that a cut-off network is more likely, or it is not judged yet whether they did)',
       ],
       [
         { what: 'start', reason: 'crashed', hold: 'update_required' },

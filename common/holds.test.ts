@@ -30,12 +30,18 @@ describe('a hold whose state somebody edited into nonsense', () => {
   });
 
   test('is known where it can be read', () => {
-    const facts = { ...calm, massLoss: '{"sinceMs":5,"lateDeas":["a"]}', massDelete: '{"accepted":3}' };
+    const facts = {
+      ...calm,
+      massLoss: '{"sinceMs":5,"lateDeas":["a"]}',
+      massLossJudgedMs: 7,
+      massDelete: '{"accepted":3}',
+    };
     expect([isUnreadable('mass_loss', facts), isUnreadable('mass_delete', facts)]).toEqual([false, false]);
     expect(holdsFrom(facts, NOW, policy)).toEqual({
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(['a']),
+      massLossJudgedMs: 7,
       massDelete: false,
       lastPassBegunMs: NOW - 1,
     });
@@ -50,6 +56,7 @@ test('times that are no numbers are not known, so the holds are on', () => {
       policy,
     ),
   ).toMatchObject({ desiredUnavailable: true, actualNotFresh: true });
+  expect(holdsFrom({ massLossJudgedMs: Number.NaN }, NOW, policy)).not.toHaveProperty('massLossJudgedMs');
 });
 
 test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {

@@ -285,8 +285,10 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:holds',
     type: 'hash',
-    holds: 'hold -> its state (JSON): mass_loss, mass_delete; release_<hold>: an operator asks for its end',
-    writer: 'analyzer (mass_loss), sync (mass_delete), command line and reporter (release_...)',
+    holds:
+      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_judged: when a tick last judged it (ms); release_<hold>: an operator asks for its end',
+    writer:
+      'analyzer (mass_loss, mass_loss_judged), sync (mass_delete), command line and reporter (release_...)',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
   },

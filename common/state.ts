@@ -159,6 +159,8 @@ export interface FleetFacts {
   pass?: { begunMs: number; succeededMs: number };
   /** State of the holds that have one of their own, as JSON of the one who writes it. */
   massLoss?: string;
+  /** When a tick last judged `mass_loss`; absent if none ever did. */
+  massLossJudgedMs?: number;
   massDelete?: string;
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
   doubted?: true;
@@ -167,13 +169,14 @@ export interface FleetFacts {
 /** One command; in a cluster after a look at whether a node has taken over from another. */
 export async function readFleetFacts({ scripts, keys, lineage }: RedisConnections): Promise<FleetFacts> {
   await lineage?.check();
-  const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted] =
+  const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted, judged] =
     await scripts.fleetFacts([keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.lineage], []);
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
   if (silent) facts.mostSilentIngestorMs = Number(silent);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
+  if (judged) facts.massLossJudgedMs = Number(judged);
   if (massDelete) facts.massDelete = massDelete;
   if (doubted) facts.doubted = true;
   return facts;

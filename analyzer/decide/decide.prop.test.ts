@@ -141,6 +141,7 @@ const holds: fc.Arbitrary<Holds> = fc.record({
   desiredUnavailable: fc.boolean(),
   actualNotFresh: fc.boolean(),
   massLossDeas: fc.subarray(DEAS).map((names) => new Set(names)),
+  massLossJudgedMs: ago,
   massDelete: fc.boolean(),
   lastPassBegunMs: ago,
 });
@@ -152,6 +153,7 @@ function NO_HOLDS(): Holds {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
+    massLossJudgedMs: NOW,
     massDelete: false,
     lastPassBegunMs: NOW - SECOND,
   };

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { NOW, SECOND, SETTINGS } from '../../common/policy/testing.ts';
-import { Fleet, type Process } from './testing-fleet.ts';
-import { seeded } from './testing-truth.ts';
+import { Fleet } from './testing-fleet.ts';
+import { type Process, seeded } from './testing-truth.ts';
 
 /** Random fleets; `HM_FLEETS=10000 npx vitest run analyzer/decide/fleet.prop.test.ts` for many. */
 const FLEETS = Number(process.env.HM_FLEETS ?? 60);
@@ -9,7 +9,7 @@ const FLEETS = Number(process.env.HM_FLEETS ?? 60);
 const SEED = Number(process.env.HM_FLEETS_SEED ?? 1);
 const LIMIT_MS = 60_000 + FLEETS * 2_000;
 
-const PROCESSES: Process[] = ['ingest', 'sync', 'analyzer', 'nudger'];
+const PROCESSES: Process[] = ['ingest', 'sync', 'analyzer', 'nudger', 'cron'];
 /** What must happen in bounded time happens within this: holds, lost DEAs, delayed restarts, extra apps, one after the other. */
 const QUIET_S = 900;
 /** Shorter than usual, so that all of it happens in a short history. */
@@ -170,6 +170,26 @@ it('a network that is cut right after all ingestors were away makes nothing miss
       fleet.run(awayS + backS);
       fleet.cut(45);
       expect(fleet.faults, `seed ${seed}: away for ${awayS} s, back for ${backS} s`).toEqual([]);
+    }
+  }
+});
+
+it('a network that is cut while no tick comes makes nothing missing for who looks meanwhile', () => {
+  for (let withoutTicksS = 1; withoutTicksS <= 52; withoutTicksS += 3) {
+    for (let beforeS = 0; beforeS <= 30; beforeS += 3) {
+      const fleet = new Fleet({
+        settings: POLICY,
+        passEveryS: 20,
+        deas: 6,
+        apps: Array<number>(12).fill(3),
+        now: NOW,
+        random: seeded(SEED + 100 * withoutTicksS + beforeS),
+      });
+      fleet.run(100);
+      fleet.kill(['cron'], beforeS + withoutTicksS);
+      fleet.run(beforeS);
+      fleet.cut(65);
+      expect(fleet.faults, `no tick from ${beforeS} s before until ${withoutTicksS} s after`).toEqual([]);
     }
   }
 });

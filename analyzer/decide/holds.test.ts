@@ -191,6 +191,50 @@ describe('which hold covers what', () => {
     expect(answers(d, { massLossDeas: new Set(['dea-1']) }, silent(LOST + 1))).toEqual([expected]);
   });
 
+  it.each<[string, number, Parameters<typeof droplet>[0], string]>([
+    ['judged since the DEA was lost', NOW - 4, {}, 'start missing'],
+    ['judged at the last moment at which it was not', NOW - 5, {}, 'held missing mass_loss'],
+    [
+      'not judged since, but not of that DEA',
+      1,
+      { instances: [instance('a', { index: 1 })] },
+      'start missing',
+    ],
+    [
+      'not judged since, but not lost',
+      1,
+      { instances: [instance('a', { state: 'CRASHED' })] },
+      'start missing',
+    ],
+    [
+      'not judged since, but gone before',
+      1,
+      { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
+      'start missing',
+    ],
+  ])('mass_loss: what is missing on a lost DEA, %s', (_, massLossJudgedMs, over, expected) => {
+    const d = droplet({ instances: [instance('a')], ...over });
+    const lost = deas({ 'dea-1': { heardMs: NOW - LOST - 5 } });
+    expect(answers(d, { massLossJudgedMs }, lost)).toEqual([expected]);
+  });
+
+  it('mass_loss: what is live is not lost, however long ago the hold was judged', () => {
+    const d = droplet({ instances: [instance('a')] });
+    expect(answers(d, { massLossJudgedMs: 1 })).toEqual([]);
+  });
+
+  it('mass_loss: what is missing on a lost DEA while it was never judged', () => {
+    const { massLossJudgedMs: _, ...never } = holds();
+    const { decisions } = decide(
+      droplet({ instances: [instance('a')] }),
+      silent(LOST + 1),
+      never,
+      NOW,
+      SETTINGS,
+    );
+    expect(decisions).toMatchObject([{ kind: 'held', hold: 'mass_loss' }]);
+  });
+
   it('update_required: on as long as there was no complete pass at all', () => {
     const { lastPassBegunMs: _, ...none } = holds();
     const decided = decide({ ...missing(), ...waits }, deas(), none, NOW, SETTINGS);

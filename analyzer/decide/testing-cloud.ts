@@ -13,7 +13,14 @@ import type { StartDecision, StopDecision } from './decision.ts';
 import { applied, reread } from './testing.ts';
 import { isStartAccepted, isStopAccepted } from './testing-controller.ts';
 import { afterExit, afterHeartbeat } from './testing-record.ts';
-import { makeDeas, type Surroundings, type TrueDea, type TrueInstance, turn } from './testing-truth.ts';
+import {
+  makeDeas,
+  type Process,
+  type Surroundings,
+  type TrueDea,
+  type TrueInstance,
+  turn,
+} from './testing-truth.ts';
 import { harmOfMissing, harmOfStart, harmOfStop, isHeard, type Seen } from './testing-watch.ts';
 
 interface Job {
@@ -133,6 +140,7 @@ export class Cloud {
 
   step(): void {
     this.now += SECOND;
+    if (this.#around === undefined) this.holds.massLossJudgedMs = this.now;
     for (const instance of this.instances) {
       if (instance.state === 'STARTING' && this.now - instance.sinceMs >= 3 * SECOND)
         instance.state = 'RUNNING';
@@ -203,7 +211,8 @@ export class Cloud {
   }
 
   /** A process is killed and comes back: what it had in hand comes once more, and all is read anew. */
-  restart(process: 'ingest' | 'sync' | 'analyzer' | 'nudger'): void {
+  restart(process: Process): void {
+    if (process === 'cron') return;
     if (process === 'ingest') {
       for (const { n: _, ...exit } of this.record.exits) this.#hearExit({ ...exit, atMs: this.now });
     }

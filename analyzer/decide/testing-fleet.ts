@@ -14,11 +14,9 @@ import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss } from '../../
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { desired, droplet } from '../../common/policy/testing.ts';
 import { Cloud } from './testing-cloud.ts';
-import { makeDeas, type Surroundings, type TrueDea, turn } from './testing-truth.ts';
+import { makeDeas, type Process, type Surroundings, type TrueDea, turn } from './testing-truth.ts';
 
 const SECOND = 1000;
-
-export type Process = 'ingest' | 'sync' | 'analyzer' | 'nudger';
 
 export interface FleetOptions {
   settings: PolicySettings;
@@ -105,8 +103,11 @@ export class Fleet {
       this.#massDelete = massDeleteAfterPass(this.#massDelete, listed, this.now, settings);
     }
     this.#massDelete = massDeleteAfter(this.#massDelete, this.now, settings);
-    if (!away.has('analyzer') && (this.#massLoss.sinceMs !== undefined || this.#isAnyLate()))
-      this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.now, settings);
+    if (!away.has('analyzer') && !away.has('cron')) {
+      if (this.#massLoss.sinceMs !== undefined || this.#isAnyLate())
+        this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.now, settings);
+      holds.massLossJudgedMs = this.now;
+    }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
     holds.massLossDeas = new Set(this.#massLoss.lateDeas);
     holds.actualNotFresh = isActualNotFresh(this.#listening, this.now, settings);

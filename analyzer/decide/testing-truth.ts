@@ -22,12 +22,14 @@ export interface TrueDea {
   offsetMs: number;
 }
 
+export type Process = 'ingest' | 'sync' | 'analyzer' | 'nudger' | 'cron';
+
 /** What the droplets of a fleet have in common. */
 export interface Surroundings {
   deas: TrueDea[];
   holds: Holds;
-  /** Processes of which no copy runs now. */
-  away: Set<'ingest' | 'sync' | 'analyzer' | 'nudger'>;
+  /** Processes of which no copy runs now; `cron`: analyzers look at droplets, but no tick comes. */
+  away: Set<Process>;
   /** All DEAs are asked for a heartbeat, whoever began to listen after nobody did. */
   asked: boolean;
   /** DEAs that a cut network keeps from being heard: so many together that nobody may think them dead. */

@@ -192,6 +192,7 @@ describe('a start that leaves', () => {
     const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
     expect(leave(d, { massLossDeas: new Set(['dea-1']) }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
     expect(leave(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
+    expect(leave(d, { massLossJudgedMs: NOW - 1 }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
   });
 });
 

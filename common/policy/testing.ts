@@ -129,6 +129,7 @@ export function holds(over: Partial<Holds> = {}): Holds {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
+    massLossJudgedMs: NOW,
     massDelete: false,
     lastPassBegunMs: NOW - 10 * SECOND,
     ...over,

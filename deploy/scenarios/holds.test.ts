@@ -259,6 +259,23 @@ describe('mass_loss', () => {
     expect(world.takeAsked()).toEqual([]);
   });
 
+  test('while no tick comes nobody takes what is silent for missing, at whatever it is looked', async () => {
+    world = await cloud({ deas: 6 });
+    await world.desire('wide', { instances: 6 });
+    for (let index = 0; index < 6; index++) world.dea(`dea-${index + 1}`).run('wide', index);
+    await world.advance(40);
+    world.isTicking = false;
+    for (const n of [1, 2, 3, 4]) world.dea(`dea-${n}`).alive = false;
+    await world.advance(35);
+    await end(world, world.dea('dea-5').of('wide')[0], 'CRASHED');
+    expect(world.takeAsked()).toEqual(['start wide/4 (crashed)']);
+    expect((await world.decisions('wide')).filter(({ kind }) => kind === 'held')).toHaveLength(4);
+    world.isTicking = true;
+    await world.advance(30);
+    expect(world.takeAsked()).toEqual([]);
+    expect(world.logged('hold_on')).toContainEqual(expect.objectContaining({ hold: 'mass_loss', deas: 4 }));
+  });
+
   test('an operator releases it', async () => {
     await cutOff();
     for (const n of [1, 2, 3, 4]) world.dea(`dea-${n}`).die();

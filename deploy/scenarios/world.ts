@@ -70,6 +70,8 @@ export class World {
   readonly deas = new Map<string, Dea>();
   readonly running: Running[] = [];
   readonly referee: Referee;
+  /** Whether the cron comes; otherwise analyzers only look at what events tell. */
+  isTicking = true;
   readonly startedMs = this.clock.now();
   redis!: RedisUnderTest;
   nats!: TestNats;
@@ -268,7 +270,7 @@ export class World {
   async settle(): Promise<void> {
     for (;;) {
       await this.#atRest();
-      if (!this.#runs('analyzer') || (await this.rest.due()) === 0) break;
+      if (!this.#runs('analyzer') || !this.isTicking || (await this.rest.due()) === 0) break;
       await this.#tick();
     }
     await this.#flush();
@@ -383,6 +385,7 @@ export class World {
   }
 
   async #tick(): Promise<void> {
+    if (!this.isTicking) return;
     await Promise.all(this.running.map(({ analyzer }) => analyzer?.tick()));
   }
 

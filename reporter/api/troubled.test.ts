@@ -17,6 +17,7 @@ const HOLDS: Holds = {
   desiredUnavailable: false,
   actualNotFresh: false,
   massLossDeas: new Set(),
+  massLossJudgedMs: NOW,
   massDelete: false,
   lastPassBegunMs: NOW - SECOND,
 };
