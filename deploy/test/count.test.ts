@@ -12,9 +12,14 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 function report(files: { message?: string; statuses: string[] }[], exitCode: number | null) {
   const file = join(dir, 'report.json');
-  const testResults = files.map(({ message = '', statuses }) => ({
+  const testResults = files.map(({ message = '', statuses }, n) => ({
     message,
-    assertionResults: statuses.map((status) => ({ status })),
+    name: `/some/where/file-${n}.test.ts`,
+    assertionResults: statuses.map((status, at) => ({
+      status,
+      fullName: `group test ${at}`,
+      failureMessages: status === 'failed' ? ['expected 1\n    at somewhere'] : [],
+    })),
   }));
   writeFileSync(file, JSON.stringify({ testResults }));
   return countVitest(file, exitCode);
@@ -28,11 +33,13 @@ test('tests are counted, and what fails outside a test', () => {
     failed: 0,
     skipped: 2,
   });
-  expect(report([{ statuses: ['passed', 'failed'] }], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
-  expect(report([{ message: 'left open', statuses: ['passed'] }], 1)).toEqual({
-    passed: 1,
-    failed: 1,
-    skipped: 0,
+  expect(report([{ statuses: ['passed', 'failed'] }], 1)).toEqual({
+    ...{ passed: 1, failed: 1, skipped: 0 },
+    failures: ['file-0.test.ts: group test 1: expected 1'],
+  });
+  expect(report([{ message: 'left open\nby somebody', statuses: ['passed'] }], 1)).toEqual({
+    ...{ passed: 1, failed: 1, skipped: 0 },
+    failures: ['file-0.test.ts: left open'],
   });
 });
 
@@ -51,7 +58,7 @@ test("the demo's results are counted", () => {
     writeFileSync(file, JSON.stringify({ ok: false, results: oks.map((ok) => ({ name: 'x', ok })) }));
     return countDemo(file, exitCode);
   };
-  expect(count([true, true, false], 1)).toEqual({ passed: 2, failed: 1, skipped: 0 });
+  expect(count([true, true, false], 1)).toEqual({ passed: 2, failed: 1, skipped: 0, failures: ['x'] });
   expect(count([true], 0)).toEqual({ passed: 1, failed: 0, skipped: 0 });
   expect(count([true], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
   expect(count([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
@@ -65,7 +72,10 @@ test("the benchmark's rows are counted", () => {
     return countBench(file, exitCode);
   };
   const [right, wrong] = [{ wrong: [] }, { wrong: ['starts: expected 1, found 2'] }];
-  expect(count({ P1: right, P2: wrong }, 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
+  expect(count({ P1: right, P2: wrong }, 1)).toEqual({
+    ...{ passed: 1, failed: 1, skipped: 0 },
+    failures: ['P2: starts: expected 1, found 2'],
+  });
   expect(count({ P1: right, P2: right }, 0)).toEqual({ passed: 2, failed: 0, skipped: 0 });
   expect(count({ P1: right }, 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
   expect(count({}, 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });

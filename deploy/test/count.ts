@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 
@@ -6,6 +7,8 @@ export interface Count {
   passed: number;
   failed: number;
   skipped: number;
+  /** What failed, a line each, as far as it is known by name. */
+  failures?: string[];
 }
 
 /** The part of vitest's JSON report that is counted. */
@@ -13,9 +16,17 @@ const report = Compile(
   Type.Object({
     testResults: Type.Array(
       Type.Object({
+        /** Path of the file. */
+        name: Type.String(),
         /** Not empty: something failed that is no test, such as a hook, an import or the leak check. */
         message: Type.String(),
-        assertionResults: Type.Array(Type.Object({ status: Type.String() })),
+        assertionResults: Type.Array(
+          Type.Object({
+            status: Type.String(),
+            fullName: Type.String(),
+            failureMessages: Type.Optional(Type.Array(Type.String())),
+          }),
+        ),
       }),
     ),
   }),
@@ -35,26 +46,38 @@ export function countVitest(file: string, exitCode: number | null): Count {
 }
 
 function readReport(file: string): Count {
-  const count = { passed: 0, failed: 0, skipped: 0 };
+  const failures: string[] = [];
+  const count: Count = { passed: 0, failed: 0, skipped: 0 };
   const found = readJson(file);
   if (!report.Check(found)) return { ...count, failed: 1 }; // vitest ended before it wrote one
   for (const testFile of found.testResults) {
-    if (testFile.message !== '') count.failed++;
-    for (const { status } of testFile.assertionResults) {
+    const file = basename(testFile.name);
+    if (testFile.message !== '') failures.push(`${file}: ${firstLine(testFile.message)}`);
+    for (const { status, fullName, failureMessages = [] } of testFile.assertionResults) {
       if (status === 'passed') count.passed++;
-      else if (status === 'failed') count.failed++;
+      else if (status === 'failed') failures.push(`${file}: ${fullName}: ${firstLine(failureMessages[0])}`);
       else count.skipped++;
     }
   }
-  return count;
+  return failures.length === 0 ? count : { ...count, failed: failures.length, failures };
 }
 
-const demoReport = Compile(Type.Object({ results: Type.Array(Type.Object({ ok: Type.Boolean() })) }));
+function firstLine(text = ''): string {
+  return text.trim().split('\n', 1)[0] as string;
+}
+
+const demoReport = Compile(
+  Type.Object({ results: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean() })) }),
+);
 
 /** Counts the results that `hm demo --check --json FILE` wrote. */
 export function countDemo(file: string, exitCode: number | null): Count {
   const found = readJson(file);
-  return countParts(demoReport.Check(found) ? found.results.map(({ ok }) => ok) : [], exitCode);
+  const results = demoReport.Check(found) ? found.results : [];
+  return countParts(
+    results.map(({ name, ok }) => (ok ? [] : [name])),
+    exitCode,
+  );
 }
 
 const benchReport = Compile(
@@ -64,19 +87,24 @@ const benchReport = Compile(
 /** Counts the rows that `npm run bench -- --json FILE` wrote: passed are those with nothing wrong. */
 export function countBench(file: string, exitCode: number | null): Count {
   const found = readJson(file);
-  const rows = benchReport.Check(found) ? Object.values(found.rows) : [];
+  const rows = benchReport.Check(found) ? Object.entries(found.rows) : [];
   return countParts(
-    rows.map(({ wrong }) => wrong.length === 0),
+    rows.map(([row, { wrong }]) => wrong.map((what) => `${row}: ${what}`)),
     exitCode,
   );
 }
 
-/** No part at all is no success, nor is a failure that no part tells of. */
-function countParts(oks: readonly boolean[], exitCode: number | null): Count {
-  const passed = oks.filter((ok) => ok).length;
-  const failed = oks.length - passed;
-  const silent = (exitCode !== 0 && failed === 0) || oks.length === 0;
-  return { passed, failed: silent ? failed + 1 : failed, skipped: 0 };
+/**
+ * No part at all is no success, nor is a failure that no part tells of.
+ *
+ * @param wrong what is wrong with each part
+ */
+function countParts(wrong: readonly string[][], exitCode: number | null): Count {
+  const passed = wrong.filter(({ length }) => length === 0).length;
+  const failed = wrong.length - passed;
+  const silent = (exitCode !== 0 && failed === 0) || wrong.length === 0;
+  const count = { passed, failed: silent ? failed + 1 : failed, skipped: 0 };
+  return failed === 0 ? count : { ...count, failures: wrong.flat() };
 }
 
 /** Undefined, which fits no schema, where there is no JSON. */
@@ -90,7 +118,7 @@ function readJson(file: string): unknown {
 
 /** The last line of `npm test`. */
 export function lastLine(counts: readonly Count[]): string {
-  const sum = (key: keyof Count) => counts.reduce((total, count) => total + count[key], 0);
+  const sum = (key: 'passed' | 'failed' | 'skipped') => counts.reduce((total, count) => total + count[key], 0);
   const skipped = sum('skipped');
   return `${sum('passed')} passed, ${sum('failed')} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }

@@ -105,8 +105,8 @@ const steps: Step[] = [
   { name: 'tests', run: () => withReport((report) => vitest(report)) },
   { name: 'on a Redis Cluster', run: () => withReport(onCluster) },
   { name: 'demo --check', run: () => withReport(demo) },
-  { name: 'chaos', run: chaos },
   { name: 'bench --quick', run: () => withReport(bench) },
+  { name: 'chaos', run: chaos },
 ];
 
 // A signal to us alone (not a terminal's Ctrl-C, which reaches all) ends the step first.
@@ -132,6 +132,7 @@ console.log('\n== summary');
 for (const { name, count, seconds } of results) {
   const mark = count.failed === 0 ? 'ok    ' : 'FAILED';
   console.log(`${mark} ${name.padEnd(16)} ${lastLine([count])} (${seconds.toFixed(1)} s)`);
+  for (const failure of count.failures ?? []) console.log(`         ${failure}`);
 }
 console.log(lastLine(results.map(({ count }) => count)));
 process.exitCode = results.some(({ count }) => count.failed > 0) ? 1 : 0;
