@@ -7,19 +7,17 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import {
-  type ConnectionOptions,
   connect,
   headers as createHeaders,
-  credsAuthenticator,
   Events,
   type Msg,
   type MsgHdrs,
   type NatsConnection,
-  nkeyAuthenticator,
   type Subscription,
 } from 'nats';
 import type { Registry } from 'prom-client';
 import { abandon, BusError, busError, kindOf, lastWords, wordsOf } from './bus-errors.ts';
+import { connectionOptions, retryWaitMs } from './bus-options.ts';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from './log.ts';
@@ -68,54 +66,7 @@ export interface BusOptions {
   metrics: Registry;
 }
 
-const RECONNECT_WAIT_MS = 250;
-/** Spread, so that not all clients come at once when a server is back. */
-const RECONNECT_JITTER_MS = 250;
-/**
- * A connection that died without a word is noticed after three of these, so within a third of HM 2.0's
- * `droplet_lost`: before its silence could be taken for the hosts'.
- */
-const PING_INTERVAL_MS = 3_000;
-const MAX_PINGS_OUT = 2;
-const HANDSHAKE_MS = 5_000;
 const ANSWERS_WITHIN_MS = 1_000;
-
-/**
- * How long the client has to wait before it tries to connect (ms), asked before each try.
- *
- * It compares the wait with the wall clock and the time of its last try: set back by an hour since, it would not try for an
- * hour. So the wait is measured here, by a clock that nobody sets, and over it takes a wait that any comparison passes.
- */
-function reconnectDelay(): () => number {
-  let nextMs = Number.NEGATIVE_INFINITY;
-  return () => {
-    const leftMs = nextMs - performance.now();
-    if (leftMs > 0) return leftMs;
-    nextMs = performance.now() + RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
-    return Number.NEGATIVE_INFINITY;
-  };
-}
-
-function connectionOptions({ mbus, name }: Pick<BusOptions, 'mbus' | 'name'>): ConnectionOptions {
-  return {
-    servers: mbus.servers,
-    name,
-    maxReconnectAttempts: -1,
-    reconnectDelayHandler: reconnectDelay(),
-    // A server whose users are being changed may refuse us for a while.
-    ignoreAuthErrorAbort: true,
-    pingInterval: PING_INTERVAL_MS,
-    maxPingOut: MAX_PINGS_OUT,
-    timeout: HANDSHAKE_MS,
-    noAsyncTraces: true,
-    ...(mbus.tls ? { tls: {} } : {}),
-    ...(mbus.user === undefined ? {} : { user: mbus.user }),
-    ...(mbus.password === undefined ? {} : { pass: mbus.password }),
-    ...(mbus.token === undefined ? {} : { token: mbus.token }),
-    ...(mbus.creds === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(mbus.creds)) }),
-    ...(mbus.nkeySeed === undefined ? {} : { authenticator: nkeyAuthenticator(Buffer.from(mbus.nkeySeed)) }),
-  };
-}
 
 /**
  * Connects; waits for a server that is away, and says so once.
@@ -130,7 +81,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   let said = false;
   while (!lifecycle.stopping) {
     try {
-      const bus = new NatsBus(await connect(connectionOptions(options)), options);
+      const bus = new NatsBus(await connect(connectionOptions(mbus, options.name)), options);
       log.info({ event: 'nats_connected', server: bus.connection.getServer() }, 'connected to NATS');
       return lifecycle.own('nats', bus, (owned) => owned.close());
     } catch (error) {
@@ -140,8 +91,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
         log.warn({ event: 'nats_away', servers, problem }, 'NATS is not to be reached; retrying until it is');
       said = true;
     }
-    const wait = RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
-    await delay(wait, undefined, { signal: lifecycle.signal }).catch(() => undefined); // Aborted: the loop ends.
+    await delay(retryWaitMs(), undefined, { signal: lifecycle.signal }).catch(() => undefined); // Aborted: the loop ends.
   }
   throw new BusError('disconnected', 'stopped before a NATS server was there');
 }
