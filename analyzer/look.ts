@@ -90,7 +90,7 @@ export class Looker {
 
   /** @returns the droplets whose record changed between reading and storing */
   async #lookOnce(ids: readonly string[], causes: Causes | undefined): Promise<string[]> {
-    const { enqueuer, metrics } = this.#options;
+    const { enqueuer, metrics, policy } = this.#options;
     const beganMs = Date.now();
     const looks = await this.#decide(ids);
     metrics.looks.inc(looks.length);
@@ -101,7 +101,9 @@ export class Looker {
         metrics.decisions.inc({ kind: decision.kind, reason: 'reason' in decision ? decision.reason : '' });
       }
     }
-    await traceLooks(done, causes, beganMs, (traces) => enqueuer.enqueue(done, traces));
+    // What a heartbeat tells is decided at once, or when an instance that it does not list any more had its time.
+    const heardWithinMs = 2 * policy.dropletLostMs;
+    await traceLooks(done, { causes, heardWithinMs, beganMs }, (traces) => enqueuer.enqueue(done, traces));
     return looks.filter((_, at) => !stored[at]).map(({ droplet }) => droplet.id);
   }
 

@@ -52,6 +52,13 @@ const CAUSES = new Map([
   ['known', [cause('00000000000000a3')]],
 ]);
 
+const FROM = { causes: CAUSES, heardWithinMs: 60_000, beganMs: Date.now() };
+
+/** The heartbeat that changed the record was received so long before. */
+function heard(of: Looked, agoMs: number, traceparent = `00-${TRACE}-00000000000000b1-01`): Looked {
+  return { ...of, droplet: { ...of.droplet, heardTrace: { atMs: of.nowMs - agoMs, traceparent } } };
+}
+
 test('of looks, those have a span that an event led to, or that decided something; jobs go on from it', async () => {
   const collector = await startCollector();
   vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.url);
@@ -59,11 +66,19 @@ test('of looks, those have a span that an event led to, or that decided somethin
   let jobs: JobTraces | undefined;
   try {
     await startTracing({ name: 'analyzer', env: process.env, log: captureLog().log, lifecycle });
-    await traceLooks(LOOKS, CAUSES, Date.now(), async (traces) => {
+    await traceLooks(LOOKS, FROM, async (traces) => {
       jobs = traces;
     });
+    const afterHeartbeats = [
+      heard(missing, 60_000),
+      heard(missing, 60_001),
+      heard(missing, 1, 'nonsense'),
+      heard(healthy, 1),
+      heard(crashed, 1),
+    ];
+    await traceLooks(afterHeartbeats, FROM, async () => {});
     await expect(
-      traceLooks([missing], undefined, Date.now(), () => Promise.reject(new Error('Redis is away'))),
+      traceLooks([missing], { ...FROM, causes: undefined }, () => Promise.reject(new Error('Redis is away'))),
     ).rejects.toThrow('Redis is away');
   } finally {
     await lifecycle.stop();
@@ -78,6 +93,10 @@ test('of looks, those have a span that an event led to, or that decided somethin
     ['crashed', '00000000000000a1', ['00000000000000a2']],
     ['missing', '', []],
     ['known', '00000000000000a3', []],
+    ['missing', '00000000000000b1', []],
+    ['missing', '', []],
+    ['missing', '', []],
+    ['crashed', '00000000000000a1', ['00000000000000a2']],
     ['missing', '', []],
   ]);
   const [ofCrashed, ofMissing] = collector.spans;
@@ -89,5 +108,5 @@ test('of looks, those have a span that an event led to, or that decided somethin
 });
 
 test('while tracing is off there is none', async () => {
-  await traceLooks(LOOKS, CAUSES, 0, async (traces) => expect(traces).toBeUndefined());
+  await traceLooks(LOOKS, FROM, async (traces) => expect(traces).toBeUndefined());
 });

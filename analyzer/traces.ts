@@ -1,5 +1,6 @@
 /** The spans of looks: of each that an event with a trace led to, and of each other one that decided something. */
 import type { Attributes, Span, SpanContext } from '@opentelemetry/api';
+import { readTraceparent } from '../common/traceparent.ts';
 import {
   ATTRIBUTES,
   failed,
@@ -21,25 +22,46 @@ export type JobTraces = ReadonlyMap<Looked, JobTrace>;
 /** A span tells so many decisions; an app of a thousand instances may be stopped in one look. */
 export const DECISIONS_TOLD = 32;
 
+/** A look that no event led to and that decides something goes on from the heartbeat that last changed the record, if that is so new. */
+function causesOf(
+  { droplet, decided, nowMs }: Looked,
+  { causes, heardWithinMs }: From,
+): readonly SpanContext[] {
+  const known = causes?.get(droplet.id);
+  const heard = droplet.heardTrace;
+  if (known !== undefined || heard === undefined || decided.decisions.length === 0) return known ?? [];
+  const cause = nowMs - heard.atMs <= heardWithinMs ? readTraceparent(heard.traceparent) : undefined;
+  return cause === undefined ? [] : [cause];
+}
+
+/** Where looks come from. */
+interface From {
+  /** The traces of the events that led to them, if some did. */
+  causes: Causes | undefined;
+  /** A heartbeat may be the cause of what is decided within this of it. */
+  heardWithinMs: number;
+  /** When they began, by this process's wall clock. */
+  beganMs: number;
+}
+
 /**
- * Enqueues what looks decided; their spans, from `beganMs` (wall clock) on, end when that is done.
+ * Enqueues what looks decided; their spans end when that is done.
  *
  * Their spans are made only now: what was decided tells whether there are any, so that looks at healthy droplets, which
  * are nearly all, cost nothing.
  */
 export async function traceLooks(
   looks: readonly Looked[],
-  causes: Causes | undefined,
-  beganMs: number,
+  from: From,
   enqueue: (traces: JobTraces | undefined) => Promise<void>,
 ): Promise<void> {
   if (!isTracing()) return enqueue(undefined);
   const spans = new Map<Looked, Span>();
   const traces = new Map<Looked, JobTrace>();
   for (const look of looks) {
-    const from = causes?.get(look.droplet.id) ?? [];
-    if (from.length === 0 && look.decided.decisions.length === 0) continue;
-    const span = startSpan(SPANS.look, attributesOf(look.droplet.id, look.decided), from, beganMs);
+    const causes = causesOf(look, from);
+    if (causes.length === 0 && look.decided.decisions.length === 0) continue;
+    const span = startSpan(SPANS.look, attributesOf(look.droplet.id, look.decided), causes, from.beganMs);
     if (span === undefined) continue;
     spans.set(look, span);
     traces.set(look, jobTrace(span));

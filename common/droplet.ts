@@ -40,6 +40,13 @@ export interface Instance {
   lastListedMs?: number;
 }
 
+/** The trace of the heartbeat that last changed the record. Written by `ingest`, only while tracing is on; decides nothing. */
+export interface HeardTrace {
+  atMs: number;
+  /** W3C `traceparent`, as it stands there. */
+  traceparent: string;
+}
+
 export type ExitReason = 'CRASHED' | 'STOPPED' | 'DEA_SHUTDOWN' | 'DEA_EVACUATION';
 
 /** A `droplet.exited`. Written by `ingest` only; kept until it can matter no more. */
@@ -140,6 +147,7 @@ export interface Droplet {
   /** When the latest pass that wrote the droplet's entry began: ends `update_required` if after `updatedMs`. */
   listedMs?: number;
   instances: Instance[];
+  heardTrace?: HeardTrace;
   exits: Exit[];
   /** How many exits the analyzer has taken into account (see `Exit.n`). */
   handledExits: number;

@@ -161,6 +161,15 @@ describe('a droplet', () => {
     'outcome:d1': '{"id":"d1","outcome":"dropped","atMs":10,"why":"live"}',
   };
 
+  test.each([
+    ['2000 00-trace', { atMs: 2000, traceparent: '00-trace' }],
+    ['2000', undefined],
+    ['soon 00-trace', undefined],
+    ['', undefined],
+  ])('goes on from the heartbeat that changed it: %j', (trace, expected) => {
+    expect(dropletFromReply('d', reply({ ...WHOLE, trace }))?.heardTrace).toEqual(expected);
+  });
+
   test('is read from its hash', () => {
     const slot: Slot = { index: 0, version: 'v1', crashes: 1, flapping: false };
     const stop: PendingStop = { instance: 'i9', id: 'd1', reason: 'duplicate', decidedMs: 9 };

@@ -160,6 +160,9 @@ function readField(droplet: Droplet, field: string, value: string): void {
       return;
     case FIELD.exits:
       return;
+    case FIELD.trace:
+      readTrace(droplet, value);
+      return;
   }
   const colon = field.indexOf(':') + 1;
   const of = field.slice(colon);
@@ -193,6 +196,13 @@ function readField(droplet: Droplet, field: string, value: string): void {
     default:
       throw new RecordError(field, value);
   }
+}
+
+/** `<ms> <traceparent>`. One that somebody edited is passed over: nothing is decided by it. */
+function readTrace(droplet: Droplet, text: string): void {
+  const [at, traceparent] = text.split(' ');
+  const atMs = Number(at);
+  if (traceparent !== undefined && Number.isFinite(atMs)) droplet.heardTrace = { atMs, traceparent };
 }
 
 export const SlotSchema = Type.Object({

@@ -363,6 +363,7 @@ export const FIELD = {
   updated: 'updated',
   instance: 'instance:',
   fence: 'fence:',
+  trace: 'trace',
   exit: 'exit:',
   exits: 'exits',
   handled: 'handled',
@@ -384,6 +385,10 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
   fence: {
     writer: 'ingest',
     holds: 'DEA -> heartbeats of it received before then (ms) must not change this droplet',
+  },
+  trace: {
+    writer: 'ingest',
+    holds: 'when a heartbeat last changed the record (ms), and its `traceparent`; only while tracing is on',
   },
   exit: { writer: 'ingest', holds: 'instance guid -> its exit, in words' },
   exits: { writer: 'ingest', holds: 'how many exits there were' },

@@ -5,8 +5,8 @@
  * It is off unless a standard variable of OpenTelemetry names a collector (`tracingWanted`). Off, no span is made and
  * nothing that leaves a process is any different; the SDK is not even loaded (`tracing-sdk.ts`).
  *
- * A trace goes on by a W3C `traceparent`: a field of an event's entry in its stream, the telemetry of a job, a header of
- * what is published.
+ * A trace goes on by a W3C `traceparent`: a field of an event's entry in its stream, or of the record that a heartbeat
+ * changed; the telemetry of a job; a header of what is published.
  */
 import {
   type Attributes,
@@ -150,7 +150,8 @@ export function startSpan(
   return tracing?.tracer.startSpan(name, { kind, attributes, links, startTime: new Date(beganMs) }, from);
 }
 
-function activeTraceparent(): string | undefined {
+/** Where the active span's trace is, in words; undefined while there is none. */
+export function traceparent(): string | undefined {
   if (tracing === undefined) return undefined;
   const span = trace.getActiveSpan();
   return span === undefined ? undefined : writeTraceparent(span.spanContext());
@@ -160,14 +161,14 @@ const NO_FIELDS: readonly string[] = [];
 
 /** What a stream's entry says of the trace that it belongs to: `[]`, or a field and its value. */
 export function traceFields(): readonly string[] {
-  const traceparent = activeTraceparent();
-  return traceparent === undefined ? NO_FIELDS : [TRACEPARENT, traceparent];
+  const text = traceparent();
+  return text === undefined ? NO_FIELDS : [TRACEPARENT, text];
 }
 
 /** The same for the headers of a message. */
 export function traceHeaders(): Readonly<Record<string, string>> | undefined {
-  const traceparent = activeTraceparent();
-  return traceparent === undefined ? undefined : { [TRACEPARENT]: traceparent };
+  const text = traceparent();
+  return text === undefined ? undefined : { [TRACEPARENT]: text };
 }
 
 /** Options of a job by which its worker goes on with the trace: as bullmq-otel writes them. */

@@ -3,6 +3,7 @@ import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../common/dea-list.t
 import type { Heartbeat, HeartbeatEntry } from '../common/messages.ts';
 import { heardToText } from '../common/record.ts';
 import type { RedisConnections } from '../common/redis.ts';
+import { traceparent } from '../common/tracing.ts';
 
 /** A heartbeat as it came, waiting to be stored. */
 export interface RawHeartbeat {
@@ -52,6 +53,7 @@ export async function storeChangedHeartbeat(
     fence: others,
     // An unfinished one may have been the first after a silence.
     due: whole ? '1' : '',
+    traceparent: traceparent() ?? '',
   });
   await scripts.deaFinish(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount],
@@ -99,6 +101,7 @@ interface Write {
   heardBefore: string;
   fence: '1' | '';
   due: '1' | '';
+  traceparent: string;
 }
 
 /** Droplets that one call writes: Redis does nothing else meanwhile, so for a millisecond or two. */
@@ -109,7 +112,7 @@ async function writeDroplets(
   { keys, scripts, isCluster }: RedisConnections,
   touched: Set<string>,
   heartbeat: Heartbeat,
-  { at, heardBefore, fence, due }: Write,
+  { at, heardBefore, fence, due, traceparent }: Write,
 ): Promise<number> {
   const entries = new Map<string, HeartbeatEntry[]>();
   for (const droplet of touched) entries.set(droplet, []);
@@ -123,7 +126,7 @@ async function writeDroplets(
     const group = isCluster ? slice : 0;
     const call = open.get(group) ?? {
       keys: [],
-      args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due],
+      args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due, traceparent],
       droplets: 0,
     };
     open.set(group, call);

@@ -4,7 +4,7 @@
 -- ARGV  1 when the heartbeat was received (ms), 2 fence ('1' or ''), 3 ' on <dea, encoded> ', 4 DEA,
 --       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if what is heard of them
 --       is as it was (the DEA is back from a silence), and get a new revision, so that nobody stores what
---       was decided without this DEA; then for each droplet: id, how many instances, and for each: guid, its
+--       was decided without this DEA; 7 traceparent of the heartbeat, or ''; then for each droplet: id, how many instances, and for each: guid, its
 --       words without ' first ...'
 -- Returns how many droplets changed. A record that somebody edited into something that cannot be written is left
 -- as it is and is due, so that the analyzer tells of it; the others are written.
@@ -14,7 +14,14 @@
 -- No write is on its way for so long.
 local FENCE_STANDS_MS = 3600000
 local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
-local changed, arg = 0, 7
+local changed, arg = 0, 8
+local function changes(key, due, id)
+  redis.call('HINCRBY', key, 'rev', 1)
+  redis.call('ZADD', due, at, id)
+  if ARGV[7] ~= '' then
+    redis.call('HSET', key, 'trace', at .. ' ' .. ARGV[7])
+  end
+end
 local function is_count(text)
   return string.find(text, '^%d+$') and #text < 16
 end
@@ -70,13 +77,11 @@ for k = 1, #KEYS, 3 do
       for f = 1, #set, 2 do
         redis.call('HSET', key, set[f], set[f + 1])
       end
-      redis.call('HINCRBY', key, 'rev', 1)
-      redis.call('ZADD', due, at, id)
+      changes(key, due, id)
       changed = changed + 1
     elseif ARGV[6] == '1' and #stored > 0 then
       -- Also a change of the record: it says the same, but of a DEA that is there again.
-      redis.call('HINCRBY', key, 'rev', 1)
-      redis.call('ZADD', due, at, id)
+      changes(key, due, id)
     end
   end
   arg = arg + 2 * n

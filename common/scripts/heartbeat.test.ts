@@ -186,10 +186,11 @@ describe('droplets_heard', () => {
     dea?: string;
     before?: number | '';
     due?: boolean;
+    traceparent?: string;
     droplets: Record<string, Record<string, string>>;
   }
   const words = (dea: string, state = 'RUNNING') => `0 ${state} on ${dea} version v since 1`;
-  const heardCall = ({ at, fence, dea = 'a', before = '', due, droplets }: Call) => {
+  const heardCall = ({ at, fence, dea = 'a', before = '', due, traceparent = '', droplets }: Call) => {
     const { keys, scripts } = redis();
     const names = Object.keys(droplets);
     return scripts.dropletsHeard(
@@ -201,6 +202,7 @@ describe('droplets_heard', () => {
         dea,
         before,
         due ? '1' : '',
+        traceparent,
         ...names.flatMap((name) => {
           const instances = Object.entries(droplets[name] ?? {});
           return [name, instances.length, ...instances.flat()];
@@ -213,6 +215,24 @@ describe('droplets_heard', () => {
     const score = await redis().client.zscore(redis().keys.due(0), name);
     return score === null ? undefined : Number(score);
   };
+
+  test('keeps the traceparent of the heartbeat that changed the record, and of no other', async () => {
+    const heard = (
+      at: number,
+      traceparent: string,
+      instances: Record<string, string>,
+      more: Partial<Call> = {},
+    ) => heardCall({ at, traceparent, droplets: { traced: instances }, ...more });
+    const trace = async () => (await record('traced')).trace;
+    await heard(1000, '', { i: words('a') });
+    expect(await trace()).toBeUndefined();
+    await heard(2000, 'told', { i: words('a', 'STARTING') });
+    expect(await trace()).toBe('2000 told');
+    await heard(3000, 'other', { i: words('a', 'STARTING') });
+    expect(await trace()).toBe('2000 told');
+    await heard(4000, 'back', { i: words('a', 'STARTING') }, { due: true });
+    expect(await trace()).toBe('4000 back');
+  });
 
   test('a new droplet gets a record, its place in the index, and is due', async () => {
     expect(await heardCall({ at: 1000, droplets: { x: { i: words('a') } } })).toBe(1);
