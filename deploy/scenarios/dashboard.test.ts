@@ -78,6 +78,18 @@ test('a lost DEA is told in words at the top, and so is what becomes of its inst
   await waitText(page, '[data-dea=dea-01]', 'its 3 instances run elsewhere');
 });
 
+test('the queues have pages of their own, which tell what was started for a lost DEA, and what came of it', async () => {
+  await fleet(world, 3, APPS);
+  world.dea('dea-01').alive = false;
+  await world.advance(45);
+  const page = await dashboard.open();
+  await page.goto(new URL('/queues/queue/starts?status=completed', page.url()).href);
+  await waitText(page, 'body', /Instances to start, most urgent first/);
+  for (const of of ['api/0', 'web/1', 'mail/0']) await waitText(page, 'body', `missing: start ${of}`);
+  await waitText(page, 'body', /droplet:\s*"web",\s*index:\s*1,/);
+  await waitText(page, 'body', /returnValue:\s*"sent"/);
+});
+
 test('a DEA has a page, reached by keyboard from the map; what was lost there is told', async () => {
   await fleet(world, 3, APPS);
   world.dea('dea-01').alive = false;
