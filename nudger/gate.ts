@@ -8,7 +8,7 @@ const WAITS_AT_MOST_MS = 1_000;
 export class Gate {
   readonly #bus: Bus;
   readonly #signal: AbortSignal;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   constructor(bus: Bus, signal: AbortSignal) {
     this.#bus = bus;
@@ -22,15 +22,14 @@ export class Gate {
     if (this.#bus.connected()) return true;
     if (this.#signal.aborted) return false;
     const timer = new AbortController();
-    const late = delay(WAITS_AT_MOST_MS, undefined, { signal: timer.signal }).catch(() => undefined);
-    await Promise.race([new Promise<void>((resolve) => this.#waiting.push(resolve)), late]);
-    timer.abort();
+    const goOn = () => timer.abort();
+    this.#waiting.add(goOn);
+    await delay(WAITS_AT_MOST_MS, undefined, { signal: timer.signal }).catch(() => undefined); // let through: it is aborted
+    this.#waiting.delete(goOn);
     return this.#bus.connected();
   }
 
   #letThrough(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    for (const goOn of this.#waiting) goOn();
   }
 }
