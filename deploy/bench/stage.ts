@@ -80,14 +80,10 @@ async function startOne(dir: string, lifecycle: Lifecycle): Promise<RedisServers
   return { pids: [pid], config: { url } };
 }
 
-/** Three nodes with the settings of `deploy/redis.conf` that count. */
+/** Three nodes with the settings of `deploy/redis.conf`, as the one that is started alone. */
 async function startCluster(lifecycle: Lifecycle): Promise<RedisServers> {
-  const persistence = ['--appendonly', 'yes', '--appendfsync', 'everysec'];
-  const encodings = ['--hash-max-listpack-value', '192', '--hash-max-listpack-entries', '512'];
-  const cluster = await startTestRedisCluster({
-    nodeTimeoutMs: 15_000,
-    more: [...persistence, ...encodings],
-  });
+  const more = ['--include', join(packageRoot, 'deploy', 'redis.conf')];
+  const cluster = await startTestRedisCluster({ nodeTimeoutMs: 15_000, more });
   lifecycle.onStop('redis cluster', () => cluster.stop());
   const servers = cluster.masters.map(({ server }) => server);
   return { pids: servers.map(({ pid }) => pid), config: { cluster: servers.map(({ url }) => url) } };
