@@ -29,13 +29,13 @@ async function hear(dea: string, ...droplets: string[]): Promise<void> {
 }
 const markLost = (held: ReadonlySet<string> = NOBODY) => {
   const { redis, clock, settings, log } = of.context;
-  const holds = { massLossDeas: held, massLossJudgedMs: clock.now() };
+  const holds = { massLossDeas: held, massLossJudged: { sinceMs: 0, untilMs: clock.now() } };
   return markLostDeas(redis, clock, settings.policy, log, holds);
 };
 /** As `mass_loss` was judged so long ago; undefined: never. */
 const markLostAsJudged = (agoMs?: number) => {
   const { redis, clock, settings, log } = of.context;
-  const judged = agoMs === undefined ? {} : { massLossJudgedMs: clock.now() - agoMs };
+  const judged = agoMs === undefined ? {} : { massLossJudged: { sinceMs: 0, untilMs: clock.now() - agoMs } };
   return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, ...judged });
 };
 const forget = () => {

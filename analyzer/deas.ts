@@ -14,13 +14,13 @@ export async function markLostDeas(
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
-  { massLossDeas: held, massLossJudgedMs }: Pick<Holds, 'massLossDeas' | 'massLossJudgedMs'>,
+  { massLossDeas: held, massLossJudged: judged }: Pick<Holds, 'massLossDeas' | 'massLossJudged'>,
 ): Promise<void> {
-  if (massLossJudgedMs === undefined) return;
+  if (judged === undefined) return;
   const { client, keys, scripts } = redis;
   const flat = await scripts.deasLost(
     [keys.deasHeard, keys.deasLost],
-    [massLossJudgedMs, policy.dropletLostMs],
+    [judged.untilMs, policy.dropletLostMs],
   );
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const dea = flat[at] as string;

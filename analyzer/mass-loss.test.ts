@@ -10,16 +10,20 @@ beforeEach(() => {
   metrics = analyzerMetrics(of.context.metrics);
 });
 
-test('each judgement says by when it is right, also one that finds nothing', async () => {
+test('each judgement says since when and until when there were some, also one that finds nothing', async () => {
   const { redis, clock, log, settings } = of.context;
   const { client, keys } = redis;
   const judge = () => judgeMassLoss({ redis, clock, log, metrics, policy: settings.policy });
   const stored = () => client.hgetall(keys.holds);
+  const sinceMs = clock.now();
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: String(clock.now()) });
-  clock.advance(1000);
+  expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${sinceMs}` });
+  clock.advance(settings.policy.dropletLostMs / 3);
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: String(clock.now()) });
+  expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${clock.now()}` });
+  clock.advance(settings.policy.dropletLostMs / 3 + 1);
+  await judge();
+  expect(await stored()).toEqual({ mass_loss_judged: `${clock.now()} ${clock.now()}` });
 });
 
 test('one that another one was quicker than says nothing', async () => {

@@ -2,6 +2,7 @@ import type { Clock } from '../common/clock.ts';
 import { listedDroplets } from '../common/dea-list.ts';
 import { isUnreadable, RELEASE_FIELD, readMassLoss } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
+import { renewUnbroken } from '../common/policy/listening.ts';
 import { exitStands, exitsByInstance } from '../common/policy/liveness.ts';
 import { type DeaFacts, type MassLoss, nextMassLoss, releaseMassLoss } from '../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
@@ -18,8 +19,8 @@ interface Options {
 }
 
 /**
- * Raises and ends the hold `mass_loss` (policy: holds), and notes by when it is judged: what is lost later is not
- * started before the next judgement. Called by every tick; as long as few DEAs are late it only counts them.
+ * Raises and ends the hold `mass_loss` (policy: holds), and notes by when it is judged: what was lost unseen is not taken
+ * for missing (`mayBeMassLoss`). Called by every tick; as long as few DEAs are late it only counts them.
  */
 export async function judgeMassLoss(options: Options): Promise<void> {
   const { redis, clock, policy, log, metrics } = options;
@@ -50,8 +51,12 @@ export async function judgeMassLoss(options: Options): Promise<void> {
         : nextMassLoss(previous, await deaFacts(options, nowMs), nowMs, policy);
     text = JSON.stringify(next);
   }
+  const judged = renewUnbroken(facts.massLossJudged, nowMs, policy);
   const done = released === null ? '' : RELEASE_FIELD.mass_loss;
-  const won = await scripts.swapHold([keys.holds], ['mass_loss', before, text, done, nowMs]);
+  const won = await scripts.swapHold(
+    [keys.holds],
+    ['mass_loss', before, text, done, `${judged.sinceMs} ${judged.untilMs}`],
+  );
   if (won === 1) say(log, previous, next);
 }
 

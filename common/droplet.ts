@@ -103,6 +103,8 @@ export interface Slot {
   start?: PendingStart;
   /** The hold that keeps the slot from being started, so that it is logged once and not at every look. */
   held?: HoldName;
+  /** What the start that is kept back answers, where that was an event, which is not told again. */
+  heldFor?: Exclude<StartReason, 'missing'>;
 }
 
 /** A stop that was decided. Written by `analyzer` only. */
@@ -181,8 +183,8 @@ export interface Holds {
   actualNotFresh: boolean;
   /** Guids of the counted late DEAs while the hold is on, else empty. */
   massLossDeas: ReadonlySet<string>;
-  /** When `mass_loss` was last judged; absent if it never was. A DEA that was not lost then may be one of many. */
-  massLossJudgedMs?: number;
+  /** Since when `mass_loss` has been judged without a gap, and when it last was; absent if it never was. */
+  massLossJudged?: { sinceMs: number; untilMs: number };
   massDelete: boolean;
   /** Start of the latest complete pass; absent before the first. */
   lastPassBegunMs?: number;

@@ -8,7 +8,7 @@ describe('the present', () => {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
-    massLossJudgedMs: NOW,
+    massLossJudged: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - S,
   };
@@ -158,8 +158,10 @@ describe('the present', () => {
     expect(names({ updated: String(NOW) }, {})).toEqual(['update_required']);
     expect(names(on, { massLossDeas: new Set(['dea-2']) })).toEqual(['mass_loss']);
     expect(names(on, { massLossDeas: new Set(['dea-3']) })).toEqual([]);
-    expect(names(on, { massLossJudgedMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['mass_loss']);
-    expect(names(on, { massLossJudgedMs: NOW - S }, { 'dea-2': 30 })).toEqual([]);
+    expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - 12 * S } }, { 'dea-2': 41 })).toEqual([
+      'mass_loss',
+    ]);
+    expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - S } }, { 'dea-2': 30 })).toEqual([]);
     expect(names(on, { massDelete: true })).toEqual([]);
     expect(names({ ...on, gone: String(NOW - 9 * S) }, { massDelete: true })).toEqual(['mass_delete']);
   });

@@ -33,7 +33,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
     const facts = {
       ...calm,
       massLoss: '{"sinceMs":5,"lateDeas":["a"]}',
-      massLossJudgedMs: 7,
+      massLossJudged: { sinceMs: 6, untilMs: 7 },
       massDelete: '{"accepted":3}',
     };
     expect([isUnreadable('mass_loss', facts), isUnreadable('mass_delete', facts)]).toEqual([false, false]);
@@ -41,7 +41,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(['a']),
-      massLossJudgedMs: 7,
+      massLossJudged: { sinceMs: 6, untilMs: 7 },
       massDelete: false,
       lastPassBegunMs: NOW - 1,
     });
@@ -56,7 +56,9 @@ test('times that are no numbers are not known, so the holds are on', () => {
       policy,
     ),
   ).toMatchObject({ desiredUnavailable: true, actualNotFresh: true });
-  expect(holdsFrom({ massLossJudgedMs: Number.NaN }, NOW, policy)).not.toHaveProperty('massLossJudgedMs');
+  expect(holdsFrom({ massLossJudged: { sinceMs: 1, untilMs: Number.NaN } }, NOW, policy)).not.toHaveProperty(
+    'massLossJudged',
+  );
 });
 
 test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {

@@ -28,7 +28,7 @@ export async function readHolds(
 
 /** Pure: the holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettings): Holds {
-  const { listening, mostSilentIngestorMs, pass, massLossJudgedMs, doubted = false } = facts;
+  const { listening, mostSilentIngestorMs, pass, massLossJudged, doubted = false } = facts;
   // A silent ingestor that never signed off may still be subscribed and swallow what it is given.
   const swallowing =
     mostSilentIngestorMs !== undefined && nowMs - mostSilentIngestorMs > policy.dropletLostMs / 3;
@@ -40,7 +40,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
     desiredUnavailable: doubted || isDesiredUnavailable(succeededMs, nowMs, policy),
     actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
-    ...(Number.isFinite(massLossJudgedMs) ? { massLossJudgedMs } : {}),
+    ...(massLossJudged !== undefined && areNumbers(massLossJudged) ? { massLossJudged } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
   };

@@ -213,6 +213,7 @@ export const SlotSchema = Type.Object({
   lastCrashS: Type.Optional(Type.Number()),
   lastCrashMs: Type.Optional(Type.Number()),
   held: Type.Optional(Type.String()),
+  heldFor: Type.Optional(Type.Enum(['crashed', 'evacuated', 'flapping'])),
   start: Type.Optional(
     Type.Object({
       id: Type.String(),

@@ -286,7 +286,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:holds',
     type: 'hash',
     holds:
-      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_judged: when a tick last judged it (ms); release_<hold>: an operator asks for its end',
+      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_judged: since when ticks have judged it without a gap, and until when (ms); release_<hold>: an operator asks for its end',
     writer:
       'analyzer (mass_loss, mass_loss_judged), sync (mass_delete), command line and reporter (release_...)',
     readers: 'analyzer, nudger, reporter',

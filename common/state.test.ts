@@ -91,13 +91,13 @@ test('the facts of the fleet', async () => {
   await client.hset(keys.listening, { since: 1, until: 2 });
   await client.zadd(keys.ingestors, 7, 'quick', 3, 'slow');
   await client.hset(keys.syncState, { completed: 4, succeeded: 5, pass: 9 });
-  await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_judged: 8 });
+  await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_judged: '8 9' });
   expect(await readFleetFacts(redis)).toEqual({
     listening: { sinceMs: 1, untilMs: 2 },
     mostSilentIngestorMs: 3,
     pass: { begunMs: 4, succeededMs: 5 },
     massLoss: '{"a":1}',
-    massLossJudgedMs: 8,
+    massLossJudged: { sinceMs: 8, untilMs: 9 },
     massDelete: '{"b":2}',
   });
 });

@@ -159,8 +159,8 @@ export interface FleetFacts {
   pass?: { begunMs: number; succeededMs: number };
   /** State of the holds that have one of their own, as JSON of the one who writes it. */
   massLoss?: string;
-  /** When a tick last judged `mass_loss`; absent if none ever did. */
-  massLossJudgedMs?: number;
+  /** Ticks have judged `mass_loss` without a gap, from then to then; absent if none ever did. */
+  massLossJudged?: { sinceMs: number; untilMs: number };
   massDelete?: string;
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
   doubted?: true;
@@ -176,7 +176,8 @@ export async function readFleetFacts({ scripts, keys, lineage }: RedisConnection
   if (silent) facts.mostSilentIngestorMs = Number(silent);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
-  if (judged) facts.massLossJudgedMs = Number(judged);
+  if (judged)
+    facts.massLossJudged = { sinceMs: Number(judged.split(' ')[0]), untilMs: Number(judged.split(' ')[1]) };
   if (massDelete) facts.massDelete = massDelete;
   if (doubted) facts.doubted = true;
   return facts;

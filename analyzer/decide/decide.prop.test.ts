@@ -141,7 +141,7 @@ const holds: fc.Arbitrary<Holds> = fc.record({
   desiredUnavailable: fc.boolean(),
   actualNotFresh: fc.boolean(),
   massLossDeas: fc.subarray(DEAS).map((names) => new Set(names)),
-  massLossJudgedMs: ago,
+  massLossJudged: fc.record({ sinceMs: ago, untilMs: ago }),
   massDelete: fc.boolean(),
   lastPassBegunMs: ago,
 });
@@ -153,7 +153,7 @@ function NO_HOLDS(): Holds {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
-    massLossJudgedMs: NOW,
+    massLossJudged: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - SECOND,
   };

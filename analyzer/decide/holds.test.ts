@@ -212,19 +212,107 @@ describe('which hold covers what', () => {
       { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
       'start missing',
     ],
-  ])('mass_loss: what is missing on a lost DEA, %s', (_, massLossJudgedMs, over, expected) => {
+  ])('mass_loss: what is missing on a lost DEA, %s', (_, untilMs, over, expected) => {
     const d = droplet({ instances: [instance('a')], ...over });
     const lost = deas({ 'dea-1': { heardMs: NOW - LOST - 5 } });
-    expect(answers(d, { massLossJudgedMs }, lost)).toEqual([expected]);
+    expect(answers(d, { massLossJudged: { sinceMs: 0, untilMs } }, lost)).toEqual([expected]);
+  });
+
+  it.each<[string, number, string]>([
+    ['too short', LOST / 3 - 1, 'held missing mass_loss'],
+    ['long enough', LOST / 3, 'start missing'],
+  ])('mass_loss: what is missing on a lost DEA, judged since for %s', (_, forMs, expected) => {
+    const on = { massLossJudged: { sinceMs: NOW - forMs, untilMs: NOW } };
+    expect(answers(droplet({ instances: [instance('a')] }), on, silent(2 * LOST))).toEqual([expected]);
+  });
+
+  describe('a start that rests on the silence of another instance at its slot', () => {
+    const UNJUDGED = { massLossJudged: { sinceMs: 0, untilMs: NOW - LOST } };
+    const LATE = { massLossDeas: new Set(['dea-1']) };
+    const other = instance('other');
+    const crashes = droplet({ instances: [other], exits: [exit('a')] });
+    const evacuates = droplet({ instances: [other, instance('a', { state: 'EVACUATING', dea: 'dea-2' })] });
+    const flaps = droplet({
+      instances: [other],
+      slots: [slot({ flapping: true, crashes: 2, lastCrashMs: NOW - SECOND })],
+    });
+    it.each<[string, Droplet, Partial<Holds>, string]>([
+      ['a crash, no hold', crashes, {}, 'start crashed'],
+      ['a crash, actual_not_fresh', crashes, { actualNotFresh: true }, 'held crashed actual_not_fresh'],
+      ['a crash, mass_loss', crashes, LATE, 'held crashed mass_loss'],
+      ['a crash, mass_loss of another DEA', crashes, { massLossDeas: new Set(['dea-2']) }, 'start crashed'],
+      ['a crash, mass_loss not judged', crashes, UNJUDGED, 'held crashed mass_loss'],
+      ['a crash, desired_unavailable', crashes, { desiredUnavailable: true }, 'start crashed'],
+      ['an evacuation, no hold', evacuates, {}, 'start evacuated'],
+      [
+        'an evacuation, actual_not_fresh',
+        evacuates,
+        { actualNotFresh: true },
+        'held evacuated actual_not_fresh',
+      ],
+      ['an evacuation, mass_loss', evacuates, LATE, 'held evacuated mass_loss'],
+      ['a restart, no hold', flaps, {}, 'start flapping'],
+      ['a restart, actual_not_fresh', flaps, { actualNotFresh: true }, 'held flapping actual_not_fresh'],
+      ['a restart, mass_loss', flaps, LATE, 'held flapping mass_loss'],
+    ])('%s', (_, d, on, expected) => {
+      expect(answers(d, on, silent(LOST + 1))).toEqual([expected]);
+    });
+
+    const LATER = NOW + 40 * SECOND;
+    const afterwards = (d: Droplet, otherHeardMs: number) => {
+      const liveness = deas({ 'dea-1': { heardMs: otherHeardMs } });
+      const on = holds({ massLossJudged: { sinceMs: 0, untilMs: LATER } });
+      const { decisions, slots } = decide(d, liveness, on, LATER, SETTINGS);
+      return [decisions.map((x) => `${x.kind} ${'reason' in x ? x.reason : ''}`), [...slots.keys()]];
+    };
+    const shutDown = droplet({ instances: [other], exits: [exit('a', { reason: 'DEA_SHUTDOWN' })] });
+    it.each<[string, Droplet, string]>([
+      ['a crash', crashes, 'start crashed'],
+      ['an evacuation', shutDown, 'start evacuated'],
+      ['a restart', flaps, 'start flapping'],
+    ])('%s is not forgotten while it is held', (_, d, expected) => {
+      const lost = silent(LOST + 1);
+      const held = applied(d, decide(d, lost, holds({ actualNotFresh: true }), NOW, SETTINGS));
+      expect(decide(held, lost, holds({ actualNotFresh: true }), NOW, SETTINGS).changed).toBe(false);
+      expect(afterwards(held, NOW - LOST - 1)).toEqual([[expected], [0]]);
+      const [decisions] = afterwards(held, LATER);
+      expect(decisions).toEqual([]);
+      const heardAgain = decide(held, deas({ 'dea-1': { heardMs: NOW } }), holds(), NOW, SETTINGS);
+      expect(heardAgain.slots.get(0)).not.toMatchObject({ heldFor: expect.anything() });
+    });
+
+    it('a hold that waits first for a missing instance goes on with the crash that comes meanwhile', () => {
+      const on = { actualNotFresh: true };
+      const lost = silent(LOST + 1);
+      const missing = { ...crashes, exits: [] };
+      const held = applied(missing, decide(missing, lost, holds(on), NOW, SETTINGS));
+      expect(answers({ ...held, exits: [exit('a')] }, on, lost)).toEqual(['held crashed actual_not_fresh']);
+    });
+
+    it.each<[string, Parameters<typeof instance>[1]]>([
+      ['CRASHED', { state: 'CRASHED' }],
+      ['EVACUATING', { state: 'EVACUATING' }],
+      ['of another version', { version: 'v0' }],
+      ['of another index', { index: 1 }],
+      ['not listed any more', { lastListedMs: NOW - LOST - 5 }],
+    ])('not of one that is %s', (_, over) => {
+      const d = { ...crashes, instances: [instance('other', over)] };
+      expect(answers(d, { actualNotFresh: true, ...LATE }, silent(LOST + 1))).toEqual(['start crashed']);
+    });
+
+    it('nor of one that has exited', () => {
+      const d = { ...crashes, exits: [...crashes.exits, exit('other', { n: 0 })] };
+      expect(answers(d, { actualNotFresh: true, ...LATE }, silent(LOST + 1))).toEqual(['start crashed']);
+    });
   });
 
   it('mass_loss: what is live is not lost, however long ago the hold was judged', () => {
     const d = droplet({ instances: [instance('a')] });
-    expect(answers(d, { massLossJudgedMs: 1 })).toEqual([]);
+    expect(answers(d, { massLossJudged: { sinceMs: 0, untilMs: 1 } })).toEqual([]);
   });
 
   it('mass_loss: what is missing on a lost DEA while it was never judged', () => {
-    const { massLossJudgedMs: _, ...never } = holds();
+    const { massLossJudged: _, ...never } = holds();
     const { decisions } = decide(
       droplet({ instances: [instance('a')] }),
       silent(LOST + 1),

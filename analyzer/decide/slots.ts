@@ -11,18 +11,29 @@ export function setHeld(
   index: number,
   held: { hold: HoldName; reason: StartReason } | undefined,
 ): void {
-  const before = scene.slots.get(index)?.held;
+  const before = scene.slots.get(index);
   const { droplet, now } = scene.sight;
   const version = droplet.desired?.version ?? '';
   if (held === undefined) {
-    if (before !== undefined) delete scene.slots.edit(index, version).held;
+    if (before?.held !== undefined) endHeld(scene.slots.edit(index, version));
     return;
   }
   scene.lookSoon(held.hold);
-  if (before === held.hold) return;
-  scene.slots.edit(index, version).held = held.hold;
+  // An exit that waits for a pass is not handled yet: it tells again, by what the pass brings.
+  const isTold = held.hold === 'update_required' || held.reason === 'missing';
+  const heldFor = isTold ? undefined : (held.reason as Slot['heldFor']);
+  if (before?.held === held.hold && before.heldFor === heldFor) return;
+  const slot = scene.slots.edit(index, version);
+  endHeld(slot);
+  slot.held = held.hold;
+  if (heldFor !== undefined) slot.heldFor = heldFor;
   const id = decisionId(droplet, `held-${index}`, now);
   scene.decisions.push({ kind: 'held', what: 'start', id, index, version, ...held });
+}
+
+function endHeld(slot: Slot): void {
+  delete slot.held;
+  delete slot.heldFor;
 }
 
 /** A slot leaves FLAPPING when it runs again, or has not crashed for long; one with nothing to remember is forgotten. */
@@ -33,7 +44,7 @@ export function tidySlot(
   const { droplet, holds, live, now, settings } = scene.sight;
   const isLive = live.has(index);
   if (held !== undefined && (isLive || !isWantedAsLastKnown(droplet, index, holds))) {
-    delete scene.slots.edit(index, version).held;
+    endHeld(scene.slots.edit(index, version));
   }
   const timeoutMs = settings.flappingTimeoutMs;
   if (flapping) {

@@ -70,13 +70,14 @@ function neededStart(
   evacuated: boolean,
 ): Need | undefined {
   const { droplet, now, settings } = scene.sight;
-  const crashed = events.crashed.has(index);
+  const heldFor = slot?.heldFor;
+  const crashed = events.crashed.has(index) || heldFor === 'crashed';
   if (slot?.flapping) {
     // Also without news of a crash: its answer may have been dropped, or it came while a start was on its way.
     const dueMs = restartDueMs(droplet.id, slot, settings);
-    if (crashed || now < dueMs) return { reason: 'flapping', dueMs };
+    if (crashed || heldFor === 'flapping' || now < dueMs) return { reason: 'flapping', dueMs };
   }
-  if (evacuated) return { reason: 'evacuated' };
+  if (evacuated || heldFor === 'evacuated') return { reason: 'evacuated' };
   if (crashed) return { reason: 'crashed' };
   if (events.waiting.has(index)) return { reason: 'crashed' };
   if (!isWanted(droplet, index)) return undefined;

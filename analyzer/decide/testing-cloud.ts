@@ -21,7 +21,7 @@ import {
   type TrueInstance,
   turn,
 } from './testing-truth.ts';
-import { harmOfMissing, harmOfStart, harmOfStop, isHeard, type Seen } from './testing-watch.ts';
+import { harmOfSilence, harmOfStart, harmOfStop, isHeard, type Seen } from './testing-watch.ts';
 
 interface Job {
   atMs: number;
@@ -140,7 +140,7 @@ export class Cloud {
 
   step(): void {
     this.now += SECOND;
-    if (this.#around === undefined) this.holds.massLossJudgedMs = this.now;
+    if (this.#around === undefined) this.holds.massLossJudged = { sinceMs: 0, untilMs: this.now };
     for (const instance of this.instances) {
       if (instance.state === 'STARTING' && this.now - instance.sinceMs >= 3 * SECOND)
         instance.state = 'RUNNING';
@@ -391,18 +391,17 @@ export class Cloud {
     this.#sentIds.add(id);
     this.#watchHolds(id, checked.reason);
     if ('instances' in checked.send) this.#stop(checked.send);
-    else this.#start(checked.send, checked.reason);
+    else this.#start(checked.send);
   }
 
-  #start(message: StartMessage, reason: string): void {
+  #start(message: StartMessage): void {
     this.started.push(message);
     if (!isStartAccepted(this, message)) {
       if (this.#isUpToDate()) this.refused.push(message);
       return;
     }
     const seen = this.#seen;
-    if (reason === 'missing' && this.#around !== undefined)
-      this.harm.push(...harmOfMissing(seen, message.index));
+    if (this.#around !== undefined) this.harm.push(...harmOfSilence(seen, message.index));
     this.harm.push(...harmOfStart(seen, message.index));
     // A start may fail: no room, a lost message.
     if (this.#random() < 0.9) this.place({ index: message.index });

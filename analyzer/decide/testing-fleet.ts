@@ -6,8 +6,8 @@ import type { Desired, Holds } from '../../common/droplet.ts';
 import {
   isActualNotFresh,
   isDesiredUnavailable,
-  type Listening,
-  renewListening,
+  renewUnbroken,
+  type Unbroken,
 } from '../../common/policy/listening.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../common/policy/mass-delete.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss } from '../../common/policy/mass-loss.ts';
@@ -35,7 +35,7 @@ export class Fleet {
   now: number;
   readonly #options: FleetOptions;
   readonly #back = new Map<Process, number>();
-  #listening: Listening | undefined;
+  #listening: Unbroken | undefined;
   #massLoss: MassLoss = NO_MASS_LOSS;
   #massDelete: MassDelete = {};
   #lastPassMs: number | undefined;
@@ -77,11 +77,12 @@ export class Fleet {
       for (const app of this.apps) app.restart(process);
     }
     if (!away.has('ingest')) {
-      this.#listening = renewListening(this.#listening, this.now, this.#options.settings);
+      this.#listening = renewUnbroken(this.#listening, this.now, this.#options.settings);
     }
     const passes = !away.has('sync') && this.now >= this.#nextPassMs;
     this.#judge(passes);
     for (const app of this.apps) app.step();
+    this.#uncut();
     if (!passes) return;
     this.#nextPassMs = this.now + this.#options.passEveryS * SECOND;
     this.#lastPassMs = this.now;
@@ -92,6 +93,12 @@ export class Fleet {
       else this.around.holds.lastPassBegunMs = lastPassBegunMs;
       app.pass();
     }
+  }
+
+  /** A cut is over for a DEA when it has been heard again. */
+  #uncut(): void {
+    const { deas, cut } = this.around;
+    for (const dea of deas) if (dea.alive && this.#wasHeard(dea)) cut.delete(dea.name);
   }
 
   /** Which holds are on; what they kept back is looked at when one goes. */
@@ -106,7 +113,7 @@ export class Fleet {
     if (!away.has('analyzer') && !away.has('cron')) {
       if (this.#massLoss.sinceMs !== undefined || this.#isAnyLate())
         this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.now, settings);
-      holds.massLossJudgedMs = this.now;
+      holds.massLossJudged = renewUnbroken(holds.massLossJudged, this.now, settings);
     }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
     holds.massLossDeas = new Set(this.#massLoss.lateDeas);
@@ -158,10 +165,12 @@ export class Fleet {
   }
 
   killDea(name: string): void {
+    this.around.cut.delete(name);
     for (const app of this.apps) app.killDea(name);
   }
 
   setHeard(name: string, alive: boolean): void {
+    if (!alive) this.around.cut.delete(name);
     for (const dea of this.around.deas) if (dea.name === name) turn(dea, alive, this.now);
   }
 
@@ -171,14 +180,14 @@ export class Fleet {
     const alive = deas.filter((dea) => dea.alive);
     const full = new Set(this.#deaFacts().flatMap((dea) => (dea.runsSomething ? [dea.guid] : [])));
     const counted = alive.filter((dea) => full.has(dea.name) && this.#wasHeard(dea));
-    // A hold that is on may end meanwhile, and so few are no mass.
+    // A hold that is on, perhaps for a cut before this one, may end meanwhile; and so few are no mass.
+    cut.clear();
     const isMass =
       holds.massLossDeas.size === 0 && counted.length >= this.#options.settings.massLoss.minimumDeas;
     for (const dea of alive) turn(dea, false, this.now);
     if (isMass) for (const { name } of counted) cut.add(name);
     this.run(seconds);
     for (const dea of alive) turn(dea, true, this.now);
-    cut.clear();
   }
 
   /** One that was silent by itself before may be lost before the others are late. */

@@ -28,8 +28,8 @@ export function harmOfStart(seen: Seen, index: number): string[] {
   return isLive ? [`start of live ${index} at ${seen.now}`] : [];
 }
 
-/** Nothing is missing beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
-export function harmOfMissing(seen: Seen, index: number): string[] {
+/** No start beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
+export function harmOfSilence(seen: Seen, index: number): string[] {
   const { now, record, heard, instances, desired, deas, cut } = seen;
   const harm: string[] = [];
   for (const { index: its, version, state, guid, dea } of instances) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds, PendingStart } from '../droplet.ts';
+import type { Droplet, Holds, PendingStart, StartReason } from '../droplet.ts';
 import { checkStart, checkStop } from './check.ts';
 import type { Deas } from './liveness.ts';
 import {
@@ -192,7 +192,24 @@ describe('a start that leaves', () => {
     const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
     expect(leave(d, { massLossDeas: new Set(['dea-1']) }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
     expect(leave(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
-    expect(leave(d, { massLossJudgedMs: NOW - 1 }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
+    expect(leave(d, { massLossJudged: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
+      drop: 'held:mass_loss',
+    });
+  });
+});
+
+describe('a start that leaves and rests on the silence of another instance at its slot', () => {
+  const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
+  it.each<[StartReason, Partial<Holds>, object]>([
+    ['crashed', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
+    ['evacuated', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
+    ['flapping', { massLossDeas: new Set(['dea-1']) }, { drop: 'held:mass_loss' }],
+    ['crashed', { massLossJudged: { sinceMs: 0, untilMs: NOW - LOST } }, { drop: 'held:mass_loss' }],
+    ['crashed', {}, { reason: 'crashed' }],
+    ['crashed', { desiredUnavailable: true }, { reason: 'crashed' }],
+  ])('%s under %j', (reason, on, expected) => {
+    const d = starting({ instances: [instance('other')] }, { reason });
+    expect(leave(d, on, JOB, silent)).toMatchObject(expected);
   });
 });
 

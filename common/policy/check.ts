@@ -57,7 +57,8 @@ export function checkStart(
   if (start.dueMs !== undefined && now < start.dueMs) return { wait: start.dueMs };
   const hold = holdOnStart(sight, start.reason, job.index);
   if (hold !== undefined) {
-    return start.reason === 'missing' ? { drop: `held:${hold}` } : { wait: now + UPDATE_WAIT_MS };
+    const passes = hold === 'update_required' && start.reason !== 'missing';
+    return passes ? { wait: now + UPDATE_WAIT_MS } : { drop: `held:${hold}` };
   }
   if (start.reason === 'missing' && now < hasHadItsTimeMs(droplet, job.index, settings)) {
     return { drop: 'not_its_time' };

@@ -11,40 +11,47 @@ export function updateRequired(droplet: Droplet, holds: Holds): boolean {
 }
 
 /**
- * The hold that forbids this start, if any. A crash or an evacuation is a message about one instance and is acted
- * on under every hold, but waits for the pass after a `droplet.updated`.
+ * The hold that forbids this start, if any. A crash or an evacuation is a message about one instance and is acted on
+ * under every hold, but waits for the pass after a `droplet.updated`. And where the slot has another instance that nothing
+ * but silence speaks against, the start rests on that silence, whatever its reason: then the holds on silence cover it.
  */
 export function holdOnStart(sight: Sight, reason: StartReason, index: number): HoldName | undefined {
   const { droplet, holds } = sight;
   if (updateRequired(droplet, holds)) return 'update_required';
-  if (reason !== 'missing') return undefined;
-  if (holds.desiredUnavailable) return 'desired_unavailable';
-  if (holds.actualNotFresh) return 'actual_not_fresh';
-  return wasOnLateDea(sight, index) ? 'mass_loss' : undefined;
+  if (reason === 'missing' && holds.desiredUnavailable) return 'desired_unavailable';
+  const silent = silentAt(sight, index);
+  if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
+  return silent.some((instance) => mayBeMassLoss(sight, instance)) ? 'mass_loss' : undefined;
 }
 
-/**
- * Whether the instance's DEA is one of those that `mass_loss` counts as late, or is lost and may be: the hold was last
- * judged before that. Ticks judge it and may stand still for a while, or be behind by a second, while events and audits
- * look at droplets all the same. At `droplet_lost` after its last heartbeat all DEAs that were cut off with it are late.
- */
-export function mayBeMassLoss({ deas, holds, now, settings }: Sight, instance: Instance): boolean {
-  if (instance.lastListedMs !== undefined) return false;
-  if (holds.massLossDeas.has(instance.dea)) return true;
-  const lostMs = heardMs(instance, deas) + settings.dropletLostMs;
-  return now > lostMs && (holds.massLossJudgedMs === undefined || holds.massLossJudgedMs <= lostMs);
-}
-
-/** Whether such a DEA last listed an instance of the slot as STARTING or RUNNING that has not exited. */
-function wasOnLateDea(sight: Sight, index: number): boolean {
-  const { droplet, deas, settings, exits } = sight;
-  return droplet.instances.some((instance) => {
+/** Instances that were last listed at the slot, as STARTING or RUNNING, and have neither exited nor been left out since. */
+function silentAt({ droplet, deas, settings, exits }: Sight, index: number): Instance[] {
+  return droplet.instances.filter((instance) => {
     if (instance.index !== index || instance.version !== droplet.desired?.version) return false;
     if (instance.state !== 'RUNNING' && instance.state !== 'STARTING') return false;
-    if (!mayBeMassLoss(sight, instance)) return false;
+    if (instance.lastListedMs !== undefined) return false;
     const exit = exits.get(instance.guid);
     return exit === undefined || !exitStands(exit, heardMs(instance, deas), settings);
   });
+}
+
+/**
+ * Whether the instance's DEA is one of those that `mass_loss` counts as late, or is lost and may be one of many:
+ *
+ * - The hold was not judged since. Ticks judge it, and may stand still for a while or be a second behind, while events and
+ *   audits look at droplets all the same. When a DEA is lost all those that were cut off with it are late.
+ * - The hold has not been judged for a third of `droplet_lost` yet, so nobody judged it when the DEA became late. Those that
+ *   were cut off with it may be back by now, too few be late to raise the hold, and it be back next, as spread as they went.
+ */
+export function mayBeMassLoss({ deas, holds, now, settings }: Sight, instance: Instance): boolean {
+  if (instance.lastListedMs !== undefined) return false;
+  const { massLossDeas, massLossJudged: judged } = holds;
+  if (massLossDeas.has(instance.dea)) return true;
+  const { dropletLostMs } = settings;
+  const heard = heardMs(instance, deas);
+  if (now - heard <= dropletLostMs) return false;
+  if (judged === undefined || judged.untilMs - heard <= dropletLostMs) return true;
+  return judged.untilMs - judged.sinceMs < dropletLostMs / 3;
 }
 
 /** The hold that forbids this stop, if any. */

@@ -1,28 +1,24 @@
 /** The holds `actual_not_fresh` and `desired_unavailable`: how well what runs, and what should run, is known. */
 import type { PolicySettings } from './settings.ts';
 
-/** Since when ingestors have been listening without a gap, and when one last said so (epoch ms). */
-export interface Listening {
+/** Since when something has been done without a gap, and when it was last done (epoch ms). */
+export interface Unbroken {
   sinceMs: number;
   untilMs: number;
 }
 
 /**
- * An ingestor says that it listens (subscribed at NATS, and writing to Redis): the time since is renewed without
- * losing its beginning, unless nobody listened for more than a third of `droplet_lost`.
+ * It is done now. An ingestor says that it listens (subscribed at NATS, and writing to Redis), or a tick judges `mass_loss`:
+ * the time since is renewed without losing its beginning, unless nobody did for more than a third of `droplet_lost`.
  */
-export function renewListening(
-  listening: Listening | undefined,
-  now: number,
-  settings: PolicySettings,
-): Listening {
-  if (listening === undefined || isGap(listening, now, settings)) return { sinceMs: now, untilMs: now };
-  return { sinceMs: listening.sinceMs, untilMs: Math.max(now, listening.untilMs) };
+export function renewUnbroken(before: Unbroken | undefined, now: number, settings: PolicySettings): Unbroken {
+  if (before === undefined || isGap(before, now, settings)) return { sinceMs: now, untilMs: now };
+  return { sinceMs: before.sinceMs, untilMs: Math.max(now, before.untilMs) };
 }
 
 /** Whether `actual_not_fresh` is on: not listened for `droplet_lost` without a gap. */
 export function isActualNotFresh(
-  listening: Listening | undefined,
+  listening: Unbroken | undefined,
   now: number,
   settings: PolicySettings,
 ): boolean {
@@ -30,7 +26,7 @@ export function isActualNotFresh(
   return now - listening.sinceMs < settings.dropletLostMs;
 }
 
-function isGap({ untilMs }: Listening, now: number, settings: PolicySettings): boolean {
+function isGap({ untilMs }: Unbroken, now: number, settings: PolicySettings): boolean {
   return now - untilMs > settings.dropletLostMs / 3;
 }
 

@@ -43,6 +43,30 @@ describe('actual_not_fresh', () => {
     expect(world.takeAsked()).toEqual(['start safe/2 (missing)']);
   });
 
+  test('nor is what took the place of an instance that is still evacuated, and whose host is heard again first', async () => {
+    world = await cloud();
+    const [leaving] = await healthyApp(world, 'moved', 1);
+    await world.advance(40);
+    await end(world, leaving, 'DEA_EVACUATION');
+    expect(world.takeAsked()).toEqual(['start moved/0 (evacuated)']);
+    const host = world.dea('dea-2');
+    host.run('moved', 0);
+    await world.rest.hold('stops'); // one that is slow to go
+    await world.advance(20);
+    await world.loseNats();
+    await world.advance(40);
+    host.alive = false;
+    await world.regainNats();
+    await world.turn();
+    expect(world.takeAsked()).toEqual([]);
+    expect(await world.decisions('moved')).toContainEqual(
+      expect.objectContaining({ kind: 'held', reason: 'evacuated', hold: 'actual_not_fresh' }),
+    );
+    host.die();
+    await world.advance(36);
+    expect(world.takeAsked()).toEqual(['start moved/0 (evacuated)']);
+  });
+
   test('an outage of all ingestors raises it; a short restart does not', async () => {
     world = await cloud();
     await healthyApp(world, 'calm', 3);

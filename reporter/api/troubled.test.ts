@@ -17,7 +17,7 @@ const HOLDS: Holds = {
   desiredUnavailable: false,
   actualNotFresh: false,
   massLossDeas: new Set(),
-  massLossJudgedMs: NOW,
+  massLossJudged: { sinceMs: 0, untilMs: NOW },
   massDelete: false,
   lastPassBegunMs: NOW - SECOND,
 };
