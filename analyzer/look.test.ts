@@ -165,6 +165,23 @@ describe('a look', () => {
 });
 
 describe('the audit', () => {
+  test('finds what is missing on a DEA that fell silent with many others, or since the last tick: it was not to be due', async () => {
+    const { client, keys } = of.context.redis;
+    const nowMs = of.context.clock.now();
+    const heardMs = nowMs - of.context.settings.policy.dropletLostMs - 1000;
+    await client.zadd(keys.deasHeard, heardMs, 'dea-1');
+    for (const app of ['early', 'many', 'one']) await put(app, running(), false);
+    await client.hset(keys.holds, 'mass_loss_judged', `1 ${nowMs - 1001}`);
+    await audit('early');
+    const late = JSON.stringify({ sinceMs: 1, lateDeas: ['dea-1'] });
+    await client.hset(keys.holds, { mass_loss_judged: `1 ${nowMs}`, mass_loss: late });
+    await audit('many');
+    expect(await count('audit_misses')).toBe(0);
+    expect(await logged()).toMatchObject([{ droplet: 'early', hold: 'mass_loss' }, { droplet: 'many' }]);
+    await client.hdel(keys.holds, 'mass_loss');
+    await audit('one');
+    expect(await count('audit_misses')).toBe(1);
+  });
   const audit = async (...ids: string[]) => {
     const seen: string[] = [];
     await looker.audit(ids, (droplet) => void seen.push(droplet.id));

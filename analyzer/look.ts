@@ -70,14 +70,18 @@ export class Looker {
     // Twice, as another analyzer may have taken one up between our reading its record and its due time.
     const suspected = await this.#notDue(found);
     const again = (await this.#decide(suspected)).filter(({ decided }) => !isQuiet(decided));
-    const missed = await this.#notDue(again);
-    if (missed.length === 0) return;
-    metrics.auditMisses.inc(missed.length);
-    log.warn(
-      { event: 'audit_miss', droplets: missed.slice(0, 10), count: missed.length },
-      'the audit found droplets that should have been due',
+    const notDue = new Set(await this.#notDue(again));
+    const missed = again.flatMap(({ droplet, decided }) =>
+      notDue.has(droplet.id) && !isForTick(decided) ? [droplet.id] : [],
     );
-    await this.look(missed);
+    if (missed.length > 0) {
+      metrics.auditMisses.inc(missed.length);
+      log.warn(
+        { event: 'audit_miss', droplets: missed.slice(0, 10), count: missed.length },
+        'the audit found droplets that should have been due',
+      );
+    }
+    await this.look([...notDue]);
   }
 
   async #lookAtBatch(ids: readonly string[], causes: Causes | undefined): Promise<void> {
@@ -195,6 +199,11 @@ export class Looker {
 
 /** The tick that takes a due droplet up may be this late without its being a miss. */
 const TICK_MAY_LATE_MS = 5_000;
+
+/** What is held by `mass_loss` need not be due before a tick marks its DEA as lost: in a moment, or when the hold ends. */
+function isForTick({ decisions }: Decided): boolean {
+  return decisions.some((decision) => decision.kind === 'held' && decision.hold === 'mass_loss');
+}
 
 function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): boolean {
   // What only has to be made sure of now and then is in time when it is due the next time.
