@@ -32,10 +32,11 @@ const markLost = (held: ReadonlySet<string> = NOBODY) => {
   const holds = { massLossDeas: held, massLossJudged: { sinceMs: 0, untilMs: clock.now() } };
   return markLostDeas(redis, clock, settings.policy, log, holds);
 };
-/** As `mass_loss` was judged so long ago; undefined: never. */
-const markLostAsJudged = (agoMs?: number) => {
+/** As `mass_loss` was judged so long ago, and for so long; undefined: never. */
+const markLostAsJudged = (agoMs?: number, forMs = LOST) => {
   const { redis, clock, settings, log } = of.context;
-  const judged = agoMs === undefined ? {} : { massLossJudged: { sinceMs: 0, untilMs: clock.now() - agoMs } };
+  const untilMs = clock.now() - (agoMs ?? 0);
+  const judged = agoMs === undefined ? {} : { massLossJudged: { sinceMs: untilMs - forMs, untilMs } };
   return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, ...judged });
 };
 const forget = () => {
@@ -61,7 +62,9 @@ describe('a DEA that falls silent', () => {
     await markLostAsJudged();
     await markLostAsJudged(10);
     expect(await due()).toEqual([]);
-    await markLostAsJudged(9);
+    await markLostAsJudged(9, LOST / 3 - 1);
+    expect(await due()).toEqual([]);
+    await markLostAsJudged(9, LOST / 3);
     expect(await due()).toEqual(['x']);
   });
 

@@ -16,7 +16,8 @@ export async function markLostDeas(
   log: Logger,
   { massLossDeas: held, massLossJudged: judged }: Pick<Holds, 'massLossDeas' | 'massLossJudged'>,
 ): Promise<void> {
-  if (judged === undefined) return;
+  // Before it is all held: `mayBeMassLoss`.
+  if (judged === undefined || judged.untilMs - judged.sinceMs < policy.dropletLostMs / 3) return;
   const { client, keys, scripts } = redis;
   const flat = await scripts.deasLost(
     [keys.deasHeard, keys.deasLost],

@@ -38,12 +38,16 @@ export class Scene {
   }
 
   /**
-   * The answer waits for the end of a hold, which nobody announces: look every few seconds; every second where it is
-   * the pass after an update, which is a matter of a second and need not write to this droplet.
+   * The answer waits for the end of a hold, which nobody announces: look every few seconds. Every second where it is the
+   * pass after an update, which is a matter of a second and need not write to this droplet. More rarely under `mass_loss`: it
+   * holds a large part of the fleet for minutes, and a tick makes what was on those DEAs due when it ends.
    */
   lookSoon(hold?: HoldName): void {
     const { now, settings } = this.sight;
-    this.look(now + (hold === 'update_required' ? 1000 : Math.min(5000, settings.dropletsAnalysisMs / 4)));
+    const { dropletLostMs, dropletsAnalysisMs } = settings;
+    if (hold === 'update_required') this.look(now + 1000);
+    else if (hold === 'mass_loss') this.look(now + dropletLostMs);
+    else this.look(now + Math.min(5000, dropletsAnalysisMs / 4));
   }
 }
 
