@@ -30,6 +30,8 @@ export interface Host {
   unheardSinceCut: boolean;
   evacuating: boolean;
   nextBeatMs: number;
+  /** The latest heartbeat that it said. */
+  lastBeatMs?: number;
   /** The heartbeat as it was last encoded; absent when something has changed. */
   text?: string;
 }
@@ -228,6 +230,7 @@ export class Hosts {
       ? nowMs - this.#options.dropletLostMs + SILENCE_SLACK_MS
       : Number.NEGATIVE_INFINITY;
     host.unheardSinceCut = false;
+    host.lastBeatMs = nowMs;
     for (const instance of host.instances.values()) {
       const { state, lastListedMs } = instance;
       if (state !== 'STARTING' && state !== 'RUNNING') continue;

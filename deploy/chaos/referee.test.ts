@@ -11,7 +11,8 @@ let quiet: Quiet;
 let host: Host;
 let instances: TrueInstance[];
 let wish: { app: App; changedMs: number; goneMs?: number };
-let cutShare: number;
+/** The share of hosts that were cut off with their last heartbeat at that time. */
+let mostCut: { share: number; lastBeatMs: number };
 let referee: Referee;
 let sent: number;
 
@@ -22,13 +23,13 @@ beforeEach(() => {
   const app: App = { name: 'web', command: '', instances: 2, state: 'STARTED', version: 'v', memoryMb: 64 };
   wish = { app, changedMs: nowMs - 50_000 };
   instances = [];
-  cutShare = 0;
+  mostCut = { share: 0, lastBeatMs: 0 };
   sent = 0;
   referee = new Referee(
     {
       wish: () => wish,
       instances: () => instances,
-      cutShare: () => cutShare,
+      cutShareSince: (ms) => (mostCut.lastBeatMs <= ms ? mostCut.share : 0),
       quiet,
       nowMs: () => nowMs,
     },
@@ -114,14 +115,25 @@ describe('a start', () => {
   test('of one of most hosts cut off together is wrong', () => {
     runs(0).lastListedMs = nowMs - 8_000;
     cutOff(8_000);
-    cutShare = 0.7;
+    mostCut = { share: 0.5, lastBeatMs: nowMs - 7_000 };
+    expect(start(0).verdict).toBe('unknowable');
+    mostCut.share = 0.7;
+    expect(start(0).verdict).toBe('wrong');
+  });
+
+  test('of one that was cut off some seconds before most others is right by the policy: they were not late yet', () => {
+    runs(0).lastListedMs = nowMs - 6_300;
+    cutOff(6_300);
+    mostCut = { share: 0.7, lastBeatMs: nowMs - 4_700 };
+    expect(start(0).verdict).toBe('unknowable');
+    mostCut.lastBeatMs -= 200;
     expect(start(0).verdict).toBe('wrong');
   });
 
   test('of an instance that nobody has listed since Redis lost its data is excused, however many hosts are cut off', () => {
     const instance = runs(0);
     cutOff(12_000);
-    cutShare = 0.9;
+    mostCut = { share: 0.9, lastBeatMs: nowMs - 12_000 };
     instance.lastListedMs = nowMs - 12_000;
     quiet.forgottenMs = nowMs - 9_000;
     expect(start(0).verdict).toBe('unknowable');

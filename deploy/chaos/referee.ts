@@ -9,8 +9,8 @@ export interface Truth {
   wish(droplet: string): { app: App; changedMs: number; goneMs?: number } | undefined;
   /** Instances of the droplet, those that ended not long ago included. */
   instances(droplet: string): readonly TrueInstance[];
-  /** Share of the hosts that are cut off, or were and have said nothing since. */
-  cutShare(): number;
+  /** Share of the hosts that are or were cut off, and whose last heartbeat was at `ms` or before. */
+  cutShareSince(ms: number): number;
   quiet: Quiet;
   nowMs(): number;
 }
@@ -48,8 +48,9 @@ const SLACK_MS = 1_000;
  *   are lost the next heartbeat says the same, and while none gets through, the hold `actual_not_fresh` is to
  *   keep starts back: so a NATS that was away, or a stopped ingestor, excuses nothing.
  * - A host that is cut off from NATS alone: its instances are live for `droplet_lost` after the last heartbeat that listed
- *   them. Then they are missing by the policy, and a start is right, until it says something again; not if so many hosts are
- *   cut off together that the hold `mass_loss` is to be on. When the host is back its instances have to be heard anew.
+ *   them. Then they are missing by the policy, and a start is right, until it says something again; not if so many hosts were
+ *   cut off together that the hold `mass_loss` is to be on by then: a host that was cut off alone, some seconds before
+ *   most others, is lost before they are late. When the host is back its instances have to be heard anew.
  * - After Redis lost its data everything has to be heard anew: what no host has listed since, as it was cut off by then,
  *   nothing knows of, and no hold can speak for it.
  * - The controller's wish is known `desired_state_lost` (and slack) after its change whatever fault was on: a pass has
@@ -151,7 +152,9 @@ export class Referee {
     const nowMs = this.#truth.nowMs();
     const { dropletLostMs, massLossFraction } = this.#times;
     if (host.unheardSinceCut && nowMs - lastListedMs > dropletLostMs - SILENCE_SLACK_MS) {
-      if (this.#truth.cutShare() < massLossFraction) return false;
+      // When the instance's host is lost, the others must have been late for the hold to be on.
+      const lateMs = lastListedMs + dropletLostMs / 3 - SILENCE_SLACK_MS;
+      if (this.#truth.cutShareSince(lateMs) < massLossFraction) return false;
     }
     const sinceMs = Math.max(steadySinceMs, quiet.forgottenMs);
     return this.#knownUndisturbed(sinceMs) || nowMs - sinceMs > dropletLostMs + SLACK_MS;

@@ -114,9 +114,10 @@ export class WatchedCloud {
       {
         wish: (droplet) => this.controller.wish(droplet),
         instances: (droplet) => this.hosts.of(droplet, { ended: true }),
-        cutShare: () => {
+        cutShareSince: (ms) => {
           const all = [...this.hosts.all];
-          return all.filter(({ unheardSinceCut }) => unheardSinceCut).length / all.length;
+          const cut = all.filter((host) => host.unheardSinceCut && (host.lastBeatMs ?? 0) <= ms);
+          return cut.length / all.length;
         },
         quiet: this.quiet,
         nowMs: () => performance.now(),
