@@ -234,7 +234,7 @@ describe('which hold covers what', () => {
     const evacuates = droplet({ instances: [other, instance('a', { state: 'EVACUATING', dea: 'dea-2' })] });
     const flaps = droplet({
       instances: [other],
-      slots: [slot({ flapping: true, crashes: 2, lastCrashMs: NOW - SECOND })],
+      slots: [slot({ flapping: true, crashes: 2, lastCrashMs: NOW - 50 * SECOND })],
     });
     it.each<[string, Droplet, Partial<Holds>, string]>([
       ['a crash, no hold', crashes, {}, 'start crashed'],
