@@ -54,3 +54,18 @@ test('a state that somebody edited into nonsense is told, counted and judged ane
   expect(await metricValue(of.context.metrics, 'hm_mass_loss_unreadable_total')).toBe(1);
   expect(lines.filter(({ event }) => event === 'unreadable_hold')).toMatchObject([{ hold: 'mass_loss' }]);
 });
+
+test('with a short droplet_lost three late ticks are no gap', async () => {
+  const { redis, clock, log, settings } = of.context;
+  const policy = { ...settings.policy, dropletLostMs: 4_000 };
+  const sinceMs = clock.now();
+  for (let n = 0; n < 3; n++) {
+    await judgeMassLoss({ redis, clock, log, metrics, policy });
+    clock.advance(3_000);
+  }
+  const stored = () => redis.client.hget(redis.keys.holds, 'mass_loss_judged');
+  expect(await stored()).toBe(`${sinceMs} ${sinceMs + 6_000}`);
+  clock.advance(1);
+  await judgeMassLoss({ redis, clock, log, metrics, policy });
+  expect(await stored()).toBe(`${clock.now()} ${clock.now()}`);
+});

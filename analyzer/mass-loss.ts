@@ -4,7 +4,13 @@ import { isUnreadable, RELEASE_FIELD, readMassLoss } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import { renewUnbroken } from '../common/policy/listening.ts';
 import { exitStands, exitsByInstance } from '../common/policy/liveness.ts';
-import { type DeaFacts, type MassLoss, nextMassLoss, releaseMassLoss } from '../common/policy/mass-loss.ts';
+import {
+  type DeaFacts,
+  judgingGapMs,
+  type MassLoss,
+  nextMassLoss,
+  releaseMassLoss,
+} from '../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readDroplets, readFleetFacts } from '../common/state.ts';
@@ -51,7 +57,7 @@ export async function judgeMassLoss(options: Options): Promise<void> {
         : nextMassLoss(previous, await deaFacts(options, nowMs), nowMs, policy);
     text = JSON.stringify(next);
   }
-  const judged = renewUnbroken(facts.massLossJudged, nowMs, policy);
+  const judged = renewUnbroken(facts.massLossJudged, nowMs, judgingGapMs(policy));
   const done = released === null ? '' : RELEASE_FIELD.mass_loss;
   const won = await scripts.swapHold(
     [keys.holds],

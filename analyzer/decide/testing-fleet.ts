@@ -6,11 +6,18 @@ import type { Desired, Holds } from '../../common/droplet.ts';
 import {
   isActualNotFresh,
   isDesiredUnavailable,
+  listeningGapMs,
   renewUnbroken,
   type Unbroken,
 } from '../../common/policy/listening.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../common/policy/mass-delete.ts';
-import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss } from '../../common/policy/mass-loss.ts';
+import {
+  type DeaFacts,
+  judgingGapMs,
+  type MassLoss,
+  NO_MASS_LOSS,
+  nextMassLoss,
+} from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { desired, droplet } from '../../common/policy/testing.ts';
 import { Cloud } from './testing-cloud.ts';
@@ -77,7 +84,7 @@ export class Fleet {
       for (const app of this.apps) app.restart(process);
     }
     if (!away.has('ingest')) {
-      this.#listening = renewUnbroken(this.#listening, this.now, this.#options.settings);
+      this.#listening = renewUnbroken(this.#listening, this.now, listeningGapMs(this.#options.settings));
     }
     const passes = !away.has('sync') && this.now >= this.#nextPassMs;
     this.#judge(passes);
@@ -113,7 +120,7 @@ export class Fleet {
     if (!away.has('analyzer') && !away.has('cron')) {
       if (this.#massLoss.sinceMs !== undefined || this.#isAnyLate())
         this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.now, settings);
-      holds.massLossJudged = renewUnbroken(holds.massLossJudged, this.now, settings);
+      holds.massLossJudged = renewUnbroken(holds.massLossJudged, this.now, judgingGapMs(settings));
     }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
     holds.massLossDeas = new Set(this.#massLoss.lateDeas);

@@ -9,10 +9,10 @@ export interface Unbroken {
 
 /**
  * It is done now. An ingestor says that it listens (subscribed at NATS, and writing to Redis), or a tick judges `mass_loss`:
- * the time since is renewed without losing its beginning, unless nobody did for more than a third of `droplet_lost`.
+ * the time since is renewed without losing its beginning, unless nobody did for longer than `longestMs`.
  */
-export function renewUnbroken(before: Unbroken | undefined, now: number, settings: PolicySettings): Unbroken {
-  if (before === undefined || isGap(before, now, settings)) return { sinceMs: now, untilMs: now };
+export function renewUnbroken(before: Unbroken | undefined, now: number, longestMs: number): Unbroken {
+  if (before === undefined || now - before.untilMs > longestMs) return { sinceMs: now, untilMs: now };
   return { sinceMs: before.sinceMs, untilMs: Math.max(now, before.untilMs) };
 }
 
@@ -26,8 +26,13 @@ export function isActualNotFresh(
   return now - listening.sinceMs < settings.dropletLostMs;
 }
 
+/** Ingestors may be silent for so long. */
+export function listeningGapMs({ dropletLostMs }: PolicySettings): number {
+  return dropletLostMs / 3;
+}
+
 function isGap({ untilMs }: Unbroken, now: number, settings: PolicySettings): boolean {
-  return now - untilMs > settings.dropletLostMs / 3;
+  return now - untilMs > listeningGapMs(settings);
 }
 
 /**

@@ -30,6 +30,14 @@ export interface MassLoss {
 
 export const NO_MASS_LOSS: MassLoss = { lateDeas: [] };
 
+/** Ticks come every second, and on a busy machine late: with a short `droplet_lost` a third of it would be too strict. */
+const THREE_TICKS_MS = 3_000;
+
+/** Judgements may be so far apart and still count as going on. */
+export function judgingGapMs({ dropletLostMs }: PolicySettings): number {
+  return Math.max(dropletLostMs / 3, THREE_TICKS_MS);
+}
+
 /** The next state of the hold. Every DEA that is still known must be among `deas`. */
 export function nextMassLoss(
   previous: MassLoss,

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isActualNotFresh, isDesiredUnavailable, renewUnbroken, type Unbroken } from './listening.ts';
+import {
+  isActualNotFresh,
+  isDesiredUnavailable,
+  listeningGapMs,
+  renewUnbroken,
+  type Unbroken,
+} from './listening.ts';
 import { exitsByInstance, standing } from './liveness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass, releaseMassDelete } from './mass-delete.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
@@ -71,7 +77,7 @@ describe('queue priority', () => {
 describe('actual_not_fresh', () => {
   const listen = (secondsAgo: number[]) =>
     secondsAgo.reduce<Unbroken | undefined>(
-      (l, s) => renewUnbroken(l, NOW - s * SECOND, SETTINGS),
+      (l, s) => renewUnbroken(l, NOW - s * SECOND, listeningGapMs(SETTINGS)),
       undefined,
     );
 
