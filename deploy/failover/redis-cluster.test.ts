@@ -32,6 +32,8 @@ afterAll(async () => {
   await Promise.all([redis?.stop(), ...(nats ?? []).map((server) => server.stop())]);
 }, 60_000);
 
+const HEALTHY_WITHIN_MS = 90_000;
+
 /** Load before, during and after; then the cloud must become healthy by itself, and nothing wrong was asked. */
 async function underLoad(disturbance: () => Promise<unknown>, afterMs: number): Promise<void> {
   stage.cloud.disturb();
@@ -42,7 +44,8 @@ async function underLoad(disturbance: () => Promise<unknown>, afterMs: number): 
   } finally {
     stage.cloud.calm();
   }
-  await stage.cloud.healthy(30_000);
+  // Usually a few seconds; on a busy machine what a node lost may have to wait for a second round.
+  await stage.cloud.healthy(HEALTHY_WITHIN_MS);
   expect(stage.cloud.faults.splice(0)).toEqual([]);
 }
 
@@ -64,17 +67,17 @@ test('slots move to another node with all that is in them', async () => {
       if (from !== undefined && to !== undefined) await migrateSlot(redis, slot, from, to);
     }
   }, 1_000);
-}, 60_000);
+}, 150_000);
 
 test('a NATS server is killed', async () => {
   await underLoad(async () => nats[0]?.kill(), 2_000);
   expect(stage.logged('nats_away')).toBeGreaterThan(0);
-}, 60_000);
+}, 150_000);
 
 test('a master is killed, and its replica takes over', async () => {
   await underLoad(async () => redis.masters[1]?.kill(), 5_000);
   expect(stage.logged('redis_back')).toBeGreaterThan(0);
-}, 60_000);
+}, 150_000);
 
 test('a master falls silent, its replica takes over, and it comes back', async () => {
   const master = redis.masters[2] as ClusterNode;
@@ -84,4 +87,4 @@ test('a master falls silent, its replica takes over, and it comes back', async (
     master.resume();
   }, 3_000);
   expect(stage.errors()).toEqual([]);
-}, 60_000);
+}, 150_000);
