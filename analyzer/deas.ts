@@ -2,6 +2,7 @@ import type { Clock } from '../common/clock.ts';
 import { listedDroplets } from '../common/dea-list.ts';
 import type { Holds } from '../common/droplet.ts';
 import type { Logger } from '../common/log.ts';
+import { isJudgedLongEnough } from '../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 
@@ -17,7 +18,7 @@ export async function markLostDeas(
   { massLossDeas: held, massLossJudged: judged }: Pick<Holds, 'massLossDeas' | 'massLossJudged'>,
 ): Promise<void> {
   // Before it is all held: `mayBeMassLoss`.
-  if (judged === undefined || judged.untilMs - judged.sinceMs < policy.dropletLostMs / 3) return;
+  if (judged === undefined || !isJudgedLongEnough(judged, policy)) return;
   const { client, keys, scripts } = redis;
   const flat = await scripts.deasLost(
     [keys.deasHeard, keys.deasLost],

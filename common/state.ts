@@ -176,8 +176,10 @@ export async function readFleetFacts({ scripts, keys, lineage }: RedisConnection
   if (silent) facts.mostSilentIngestorMs = Number(silent);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
-  if (judged)
-    facts.massLossJudged = { sinceMs: Number(judged.split(' ')[0]), untilMs: Number(judged.split(' ')[1]) };
+  if (judged) {
+    const [sinceMs = Number.NaN, untilMs = Number.NaN] = judged.split(' ').map(Number);
+    facts.massLossJudged = { sinceMs, untilMs };
+  }
   if (massDelete) facts.massDelete = massDelete;
   if (doubted) facts.doubted = true;
   return facts;

@@ -153,18 +153,23 @@ it(
   LIMIT_MS,
 );
 
+/** Twelve apps of three on six DEAs, which nothing has happened to yet. */
+function healthyFleet(seed: number): Fleet {
+  return new Fleet({
+    settings: POLICY,
+    passEveryS: 20,
+    deas: 6,
+    apps: Array<number>(12).fill(3),
+    now: NOW,
+    random: seeded(seed),
+  });
+}
+
 it('a network that is cut right after all ingestors were away makes nothing missing', () => {
   for (let awayS = 1; awayS <= 12; awayS++) {
     for (let backS = 0; backS <= 12; backS++) {
       const seed = SEED + 100 * awayS + backS;
-      const fleet = new Fleet({
-        settings: POLICY,
-        passEveryS: 20,
-        deas: 6,
-        apps: Array<number>(12).fill(3),
-        now: NOW,
-        random: seeded(seed),
-      });
+      const fleet = healthyFleet(seed);
       fleet.run(100);
       fleet.kill(['ingest'], awayS);
       fleet.run(awayS + backS);
@@ -177,14 +182,7 @@ it('a network that is cut right after all ingestors were away makes nothing miss
 it('a network that is cut while no tick comes makes nothing missing for who looks meanwhile', () => {
   for (let withoutTicksS = 1; withoutTicksS <= 52; withoutTicksS += 3) {
     for (let beforeS = 0; beforeS <= 30; beforeS += 3) {
-      const fleet = new Fleet({
-        settings: POLICY,
-        passEveryS: 20,
-        deas: 6,
-        apps: Array<number>(12).fill(3),
-        now: NOW,
-        random: seeded(SEED + 100 * withoutTicksS + beforeS),
-      });
+      const fleet = healthyFleet(SEED + 100 * withoutTicksS + beforeS);
       fleet.run(100);
       fleet.kill(['cron'], beforeS + withoutTicksS);
       fleet.run(beforeS);

@@ -20,8 +20,7 @@ export function setHeld(
   }
   scene.lookSoon(held.hold);
   // An exit that waits for a pass is not handled yet: it tells again, by what the pass brings.
-  const isTold = held.hold === 'update_required' || held.reason === 'missing';
-  const heldFor = isTold ? undefined : (held.reason as Slot['heldFor']);
+  const heldFor = held.hold === 'update_required' || held.reason === 'missing' ? undefined : held.reason;
   if (before?.held === held.hold && before.heldFor === heldFor) return;
   const slot = scene.slots.edit(index, version);
   endHeld(slot);

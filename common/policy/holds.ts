@@ -1,6 +1,7 @@
 /** Which hold forbids which decision for a droplet. (What raises and ends the holds: the files beside this one.) */
 import type { Droplet, HoldName, Holds, Instance, StartReason, StopReason } from '../droplet.ts';
 import { exitStands, heardMs } from './liveness.ts';
+import { isJudgedLongEnough } from './mass-loss.ts';
 import type { Sight } from './sight.ts';
 
 /** A `droplet.updated` came, and no pass that began after it has listed the droplet or completed. */
@@ -51,7 +52,7 @@ export function mayBeMassLoss({ deas, holds, now, settings }: Sight, instance: I
   const heard = heardMs(instance, deas);
   if (now - heard <= dropletLostMs) return false;
   if (judged === undefined || judged.untilMs - heard <= dropletLostMs) return true;
-  return judged.untilMs - judged.sinceMs < dropletLostMs / 3;
+  return !isJudgedLongEnough(judged, settings);
 }
 
 /** The hold that forbids this stop, if any. */

@@ -5,6 +5,7 @@
  *                                         on --(after `hold` seconds, or an operator)-----> off, and those that
  *                                              were waited for count as dead until they are heard
  */
+import type { Unbroken } from './listening.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** What the hold needs to know of a DEA. */
@@ -36,6 +37,14 @@ const THREE_TICKS_MS = 3_000;
 /** Judgements may be so far apart and still count as going on. */
 export function judgingGapMs({ dropletLostMs }: PolicySettings): number {
   return Math.max(dropletLostMs / 3, THREE_TICKS_MS);
+}
+
+/** Judged without a gap for as long as hosts that come back take to be heard, as spread as they went. */
+export function isJudgedLongEnough(
+  { sinceMs, untilMs }: Unbroken,
+  { dropletLostMs }: PolicySettings,
+): boolean {
+  return untilMs - sinceMs >= dropletLostMs / 3;
 }
 
 /** The next state of the hold. Every DEA that is still known must be among `deas`. */
