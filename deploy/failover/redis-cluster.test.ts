@@ -45,7 +45,7 @@ async function underLoad(disturbance: () => Promise<unknown>, afterMs: number): 
     stage.cloud.calm();
   }
   // Usually a few seconds; on a busy machine what a node lost may have to wait for a second round.
-  await stage.cloud.healthy(HEALTHY_WITHIN_MS);
+  await stage.healthy(HEALTHY_WITHIN_MS);
   expect(stage.cloud.faults.splice(0)).toEqual([]);
 }
 
@@ -70,13 +70,17 @@ test('slots move to another node with all that is in them', async () => {
 }, 150_000);
 
 test('a NATS server is killed', async () => {
-  await underLoad(async () => nats[0]?.kill(), 2_000);
-  expect(stage.logged('nats_away')).toBeGreaterThan(0);
+  // Clients choose by chance: it has to be one that a process is connected to.
+  const inUse = nats.find(({ port }) =>
+    stage.logged('nats_connected').some(({ server }) => String(server).endsWith(`:${port}`)),
+  );
+  await underLoad(async () => inUse?.kill(), 2_000);
+  expect(stage.logged('nats_away')).not.toEqual([]);
 }, 150_000);
 
 test('a master is killed, and its replica takes over', async () => {
   await underLoad(async () => redis.masters[1]?.kill(), 5_000);
-  expect(stage.logged('redis_back')).toBeGreaterThan(0);
+  expect(stage.logged('redis_back')).not.toEqual([]);
 }, 150_000);
 
 test('a master falls silent, its replica takes over, and it comes back', async () => {

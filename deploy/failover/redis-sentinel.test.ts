@@ -11,7 +11,7 @@ test('sentinels make the replica master when the master is killed', async () => 
   execFileSync(join(packageRoot, 'deploy', 'setup.sh'), { stdio: 'ignore' });
   const [redis, nats] = await Promise.all([startTestSentinels(), startNats()]);
   onTestFinished(() => Promise.all([redis.stop(), nats.stop()]).then(() => undefined));
-  const { cloud, stop, logged } = await startStage(redis.settings, [nats.url]);
+  const { cloud, healthy, stop, logged } = await startStage(redis.settings, [nats.url]);
   onTestFinished(stop);
 
   cloud.disturb();
@@ -19,7 +19,7 @@ test('sentinels make the replica master when the master is killed', async () => 
   await redis.master.stop();
   await delay(6_000);
   cloud.calm();
-  await cloud.healthy(30_000);
+  await healthy(30_000);
   expect(cloud.faults).toEqual([]);
-  expect(logged('redis_back')).toBeGreaterThan(0);
+  expect(logged('redis_back')).not.toEqual([]);
 }, 300_000);

@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Registry } from 'prom-client';
 import { stringify } from 'yaml';
 import { connectBus } from '../../common/bus.ts';
@@ -17,12 +19,17 @@ import { LiveCloud } from './live-cloud.ts';
 const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger'] as const;
 const COPIES = 2;
 const DROPLET_LOST_S = 6;
+const MAIN = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
+
+const execFileAsync = promisify(execFile);
 
 /** A health manager of real processes on given servers, and a cloud that is never quiet. */
 export interface Stage {
   cloud: LiveCloud;
-  /** How many lines with this event the processes have logged. */
-  logged(event: string): number;
+  /** @throws Error when the cloud is not healthy in time, with what the health manager says of two of the wrong apps */
+  healthy(withinMs: number): Promise<void>;
+  /** The lines with this event that the processes have logged. */
+  logged(event: string): Record<string, unknown>[];
   /** What they have logged of level `error` and above. */
   errors(): string[];
   stop(): Promise<void>;
@@ -82,13 +89,37 @@ async function start(
   const starts = PROCESSES.flatMap((name) => Array<string>(COPIES).fill(name));
   const ready = starts.map((name) => startProcess(name, config, dir, lifecycle, lines));
   await Promise.all(ready);
-  await cloud.healthy(90_000);
+  const healthy = async (withinMs: number) => {
+    if (await cloud.healthy(withinMs)) return;
+    const wrong = [...cloud.wrong()];
+    const known = await Promise.all(wrong.slice(0, 2).map(([app]) => whatIsKnownOf(app, config)));
+    const found = [...wrong.map(([, text]) => text), ...cloud.faults, ...known];
+    throw new Error(`not healthy within ${withinMs} ms:\n${found.join('\n')}`);
+  };
+  await healthy(90_000);
   return {
     cloud,
-    logged: (event) => lines.filter((line) => line.event === event).length,
+    healthy,
+    logged: (event) => lines.filter((line) => line.event === event),
     errors: () => lines.filter(({ level }) => Number(level) >= 50).map((line) => JSON.stringify(line)),
     stop: () => lifecycle.stop(),
   };
+}
+
+/** What an operator would look at. */
+async function whatIsKnownOf(app: string, config: string): Promise<string> {
+  const looks = [
+    ['droplet', app, '--json'],
+    ['explain', app],
+  ].map((args) => hm([...args, '--config', config]));
+  return (await Promise.all(looks)).join('\n');
+}
+
+async function hm(args: string[]): Promise<string> {
+  const { stdout, stderr } = await execFileAsync(process.execPath, [MAIN, ...args]).catch(
+    (error: { stdout: string; stderr: string }) => error,
+  );
+  return `${stdout}${stderr}`;
 }
 
 async function startProcess(
@@ -106,7 +137,7 @@ async function startProcess(
   });
   const child = await startChild({
     program: process.execPath,
-    args: [join(packageRoot, 'dist', 'deploy', 'cli', 'main.js'), name, '--config', config],
+    args: [MAIN, name, '--config', config],
     env: { PATH: process.env.PATH },
     output: { stdout: output, stderr: output, format: (line) => line },
     onLine: (text) => {
