@@ -23,7 +23,7 @@ async function hear(dea: string, ...droplets: string[]): Promise<void> {
   const { keys, scripts } = of.context.redis;
   const [at] = await begin(dea, droplets);
   await scripts.deaFinish(
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount],
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage],
     [at as string, dea, 'digest', droplets.length, '', ''],
   );
 }

@@ -52,7 +52,7 @@ export class Lineage {
       Promise.all(masters.map((node) => node.info('replication').catch(() => ''))),
       Promise.all(masters.map((node) => node.cluster('NODES').catch(() => ''))),
     ]);
-    const seen = new Set([...infos.flatMap(lineageOf), ...maps.flatMap((map) => replicasOf(String(map)))]);
+    const seen = new Set([...infos.flatMap(lineageOf), ...maps.flatMap((map) => rolesOf(String(map)))]);
     if (seen.size === 0) return;
     if ((await this.#scripts.lineage([lineage, listening, deasDigest, syncState], [...seen])) === 1) {
       this.#log.warn(
@@ -70,11 +70,13 @@ function lineageOf(info: string): string[] {
   return id !== undefined && info.includes('role:master') ? [id] : [];
 }
 
-/** The replicas that are there, from `CLUSTER NODES`. */
-function replicasOf(map: string): string[] {
+/** Masters (also those that fail), and the replicas that are there, from `CLUSTER NODES`. */
+function rolesOf(map: string): string[] {
   return map.split('\n').flatMap((line) => {
     const [id, , flags = ''] = line.split(' ');
     const roles = flags.split(',');
-    return id && roles.includes('slave') && !roles.includes('fail') ? [`replica ${id}`] : [];
+    if (!id) return [];
+    if (roles.includes('master')) return [`master ${id}`];
+    return roles.includes('slave') && !roles.includes('fail') ? [`replica ${id}`] : [];
   });
 }

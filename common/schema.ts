@@ -219,7 +219,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:deas:list:<dea>',
     type: 'hash',
     holds:
-      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored; in a cluster also touched (droplets of the latest change) and losses',
+      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored; in a cluster also gone (what it ceased to list in the last two minutes: a line each, when (ms), droplet) and losses',
     writer: 'ingest',
     readers: 'ingest, analyzer, reporter',
     life: 'as heard',
@@ -338,7 +338,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:lineage',
     type: 'hash',
     holds:
-      'of a cluster: of:<replication id> of each master and of:replica <id> of each replica that was seen; losses: how often a new one came, and with it maybe older data',
+      'of a cluster: of:<replication id> of each master that was seen, and of:replica <id> of each replica, until it is a master; losses: how often a new one came, and with it maybe older data',
     writer: 'whoever notices',
     readers: 'every process',
     life: 'for ever, bounded',

@@ -25,7 +25,7 @@ export interface RawHeartbeat {
  * again; it finds the unfinished one's list too and writes every droplet of all of them. That is also what
  * happens when two ingestors store two heartbeats of one DEA at once: the newer one writes all, behind a
  * fence that the older one's late writes do not pass. And where a node of a cluster may have lost its last writes, the
- * next heartbeat writes every droplet of the list, and those that the latest change took from it.
+ * next heartbeat writes every droplet of the list, and those that were taken from it lately.
  *
  * @returns how many droplets were changed, and whether a newer heartbeat was there already
  */
@@ -56,14 +56,14 @@ export async function storeChangedHeartbeat(
     traceparent: traceparent() ?? '',
   });
   await scripts.deaFinish(
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount],
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage],
     [
       at,
       dea,
       raw.digest,
       heartbeat.entries.filter(({ state }) => RUNS.has(state)).length,
       losses,
-      losses === '' ? '' : [...touched].map(lineOfDroplet).join(''),
+      losses === '' ? '' : notListed(touched, heartbeat).join(''),
     ],
   );
   return { droplets, stale: false };
@@ -79,8 +79,11 @@ function lineOf(entry: HeartbeatEntry): string {
   return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
 }
 
-/** A line that only names a droplet. */
-const lineOfDroplet = (droplet: string) => `${' '.repeat(FINGERPRINT_LENGTH)}${droplet}\n`;
+/** A line for each of the droplets of which the heartbeat lists nothing. */
+function notListed(touched: Set<string>, { entries }: Heartbeat): string[] {
+  const listed = new Set(entries.map(({ droplet }) => droplet));
+  return [...touched].filter((droplet) => !listed.has(droplet)).map((droplet) => `${droplet}\n`);
+}
 
 /** Droplets of the lines that are in one list only; with `unfinished`: droplets of all lines. */
 function differing(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {

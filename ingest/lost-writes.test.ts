@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { holdsFrom } from '../common/holds.ts';
+import type { RedisConnections } from '../common/redis.ts';
 import { readDroplets, readFleetFacts } from '../common/state.ts';
 import { useRedis } from '../common/testing/context.ts';
 import { HeartbeatIntake } from './heartbeats.ts';
@@ -13,9 +14,14 @@ const of = useRedis();
 let intake: HeartbeatIntake;
 
 beforeEach(async () => {
-  const { redis, clock, log, metrics } = of.context;
+  intake = intakeOn(of.context.redis);
+  await masters('a', 'b', 'c');
+});
+
+function intakeOn(redis: RedisConnections): HeartbeatIntake {
+  const { clock, log, metrics } = of.context;
   metrics.clear();
-  intake = new HeartbeatIntake({
+  return new HeartbeatIntake({
     redis,
     clock,
     log,
@@ -24,26 +30,28 @@ beforeEach(async () => {
     dropletLostMs: 30_000,
     rejected: () => undefined,
   });
-  await masters('a', 'b', 'c');
-});
-
-/** The cluster's masters as a process sees them, by their replication ids. @returns whether one of them is new */
-function masters(...ids: string[]): Promise<number> {
-  const { scripts, keys } = of.context.redis;
-  return scripts.lineage([keys.lineage, keys.listening, keys.deasDigest, keys.syncState], ids);
 }
 
+/** The cluster's servers as a process sees them: replication ids of masters, `master <id>`, `replica <id>`. @returns whether one is new */
+function masters(...seen: string[]): Promise<number> {
+  const { scripts, keys } = of.context.redis;
+  return scripts.lineage([keys.lineage, keys.listening, keys.deasDigest, keys.syncState], seen);
+}
+
+/** The DEA says what it runs: instances of `app`, or `<droplet>/<instance>`. */
 async function hear(...instances: string[]): Promise<void> {
   of.context.clock.advance(10_000);
-  const droplets = instances.map((instance) => ({
-    cc_partition: 'default',
-    droplet: 'app',
-    version: 'v1',
-    instance,
-    index: 0,
-    state: 'RUNNING',
-    state_timestamp: 1,
-  }));
+  const droplets = instances
+    .map((text) => text.split('/').reverse())
+    .map(([instance, droplet = 'app']) => ({
+      cc_partition: 'default',
+      droplet,
+      version: 'v1',
+      instance,
+      index: 0,
+      state: 'RUNNING',
+      state_timestamp: 1,
+    }));
   intake.take(Buffer.from(JSON.stringify({ droplets, dea: 'dea-1' })));
   await intake.idle();
 }
@@ -86,6 +94,57 @@ test('an instance whose end is lost is known to be gone with the next heartbeat'
   expect(await masters('a', 'b', 'C')).toBe(1);
   await hear();
   expect(await known()).toEqual(['(i1)']);
+});
+
+test('... also if the DEA had more to tell before anybody noticed', async () => {
+  await hear('i1');
+  await losing(() => hear());
+  await hear('other/i2');
+  await hear('other/i3');
+  expect(await masters('a', 'b', 'C')).toBe(1);
+  await hear('other/i3');
+  expect(await known()).toEqual(['(i1)']);
+});
+
+test('what a DEA took from its list is remembered for two minutes, and not for longer', async () => {
+  const gone = async () =>
+    (await of.context.redis.client.hget(of.context.redis.keys.deaList('dea-1'), 'gone')) ?? '';
+  await hear('i1');
+  await hear('other/i2');
+  expect(await gone()).toMatch(/^\d+ app\n$/);
+  for (let n = 0; n < 11; n++) await hear('other/i2', `i${n}`);
+  expect(await gone()).toBe(''); // it is listed again
+  await hear('other/i2');
+  for (let n = 0; n < 12; n++) await hear('other/i2', `third/i${n}`);
+  expect(await gone()).toMatch(/^\d+ app\n$/);
+  await hear('other/i2', 'third/last');
+  expect(await gone()).toBe('');
+});
+
+test('a loss that is noticed while a heartbeat is being stored counts for that one, too', async () => {
+  const { redis } = of.context;
+  await hear('i1');
+  const deaFinish: typeof redis.scripts.deaFinish = async (keys, args) => {
+    expect(await masters('a', 'b', 'C')).toBe(1);
+    return redis.scripts.deaFinish(keys, args);
+  };
+  const storing = intake;
+  intake = intakeOn({ ...redis, scripts: { ...redis.scripts, deaFinish } });
+  await losing(() => hear('i1', 'i2'));
+  intake = storing;
+  await hear('i1', 'i2');
+  expect(await known()).toEqual(['i1', 'i2']);
+});
+
+test('two servers that change places again and again are noticed each time', async () => {
+  expect(await masters('a', 'b', 'c', 'master 3', 'replica 33')).toBe(1);
+  expect(await masters('a', 'b', 'c', 'master 3', 'replica 33')).toBe(0);
+  expect(await masters('a', 'b', 'C', 'master 33')).toBe(1);
+  expect(await masters('a', 'b', 'C', 'master 33', 'replica 3')).toBe(1);
+  expect(await masters('a', 'b', 'C', 'master 33', 'replica 3')).toBe(0);
+  expect(await masters('a', 'b', 'CC', 'master 3')).toBe(1);
+  // Only now does the other one know that it was replaced: what it took until then is lost.
+  expect(await masters('a', 'b', 'CC', 'master 3', 'replica 33')).toBe(1);
 });
 
 test('what is known already is stored once more, and once only', async () => {

@@ -1,17 +1,17 @@
 -- Begins to store a changed heartbeat of one DEA.
 -- KEYS  1 heard zset, 2 previous zset, 3 digest hash, 4 the DEA's list hash, 5 shutdown hash, 6 lineage hash
 -- ARGV  1 when it was received (ms), 2 DEA, 3 what it lists (a line each: fingerprint, droplet)
--- Returns {'stale'} if a newer one has begun or was equal to what is stored, else {its time (ms), list as stored, a line of each droplet that
--- unfinished ones listed, when the DEA was heard before (ms, or ''), '1' if there are unfinished ones (they may
--- have listed nothing), '1' if data may have been lost since its list was stored: the latest change is among the
--- unfinished ones then}. Of two that were received in the same millisecond the second one's time is a
+-- Returns {'stale'} if a newer one has begun or was equal to what is stored, else {its time (ms), list as stored, a line
+-- of each droplet that unfinished ones listed, when the DEA was heard before (ms, or ''), '1' if there are unfinished
+-- ones (they may have listed nothing), '1' if data may have been lost since its list was stored: what it ceased to
+-- list lately is among the unfinished ones then, losses of data as they are known}. Of two that were received in the same millisecond the second one's time is a
 -- millisecond later.
 --
 -- The digest goes first: until dea_finish puts it back, an equal heartbeat is stored whole again, so whoever
 -- dies in between loses nothing. 'writing' keeps what unfinished heartbeats listed, so that the one who comes
 -- after knows every droplet that they may have touched.
 local at, dea = ARGV[1], ARGV[2]
-local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'writing', 'losses', 'touched')
+local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'writing', 'losses', 'gone')
 local losses = redis.call('HGET', KEYS[6], 'losses')
 if stored[1] then
   if tonumber(at) < tonumber(stored[1]) then
@@ -42,7 +42,9 @@ redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'writing', unfinished)
 local doubted = ''
 if losses and losses ~= stored[5] then
   doubted = '1'
-  unfinished = unfinished .. (stored[6] or '')
+  for droplet in string.gmatch(stored[6] or '', '%d+ ([^\n]+)\n') do
+    unfinished = unfinished .. '        ' .. droplet .. '\n'
+  end
 end
 if not heard or tonumber(at) > tonumber(heard) then
   if heard then

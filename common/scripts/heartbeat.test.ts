@@ -20,7 +20,7 @@ const begin = (atMs: number, dea: string, ...lines: string[]) => {
 const finish = (atMs: number | string, dea: string, digest = 'digest', instances = 1) => {
   const { keys, scripts } = redis();
   return scripts.deaFinish(
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount],
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage],
     [atMs, dea, digest, instances, '', ''],
   );
 };
