@@ -105,6 +105,29 @@ describe('instances', () => {
     expect(held.decisions).toMatchObject([{ kind: 'held', hold: 'mass_loss' }]);
   });
 
+  it.each<[string, { sinceMs: number; untilMs: number } | undefined]>([
+    ['nobody has judged mass_loss yet', undefined],
+    ['it was not judged since they were lost', { sinceMs: 0, untilMs: alive.firstHeardMs + LOST }],
+    ['it has not been judged for long enough', { sinceMs: NOW - 5 * SECOND, untilMs: NOW }],
+  ])('stay, and their droplet, while %s: they may be back', (_, massLossJudged) => {
+    const { massLossJudged: __, ...unjudged } = holds();
+    const on = { ...unjudged, ...(massLossJudged && { massLossJudged }) };
+    const forgotten = deas({ 'dea-1': undefined });
+    const lookOn = (d: Droplet) => decide(d, forgotten, on, NOW, SETTINGS);
+    const missing = lookOn(droplet({ instances: [alive] }));
+    expect(missing.instancesToForget).toEqual([]);
+    expect(missing.decisions).toMatchObject([{ kind: 'held', hold: 'mass_loss' }]);
+    const gone = lookOn(droplet({ goneMs: NOW - 3600 * SECOND, instances: [alive] }));
+    expect(gone).toMatchObject({ instancesToForget: [], remove: false });
+  });
+
+  it('stay while nobody listens: a crash beside them would be started, and they be back', () => {
+    const forgotten = deas({ 'dea-1': undefined });
+    const d = droplet({ instances: [alive] });
+    expect(look(d, { actualNotFresh: true }, forgotten).instancesToForget).toEqual([]);
+    expect(look(d, {}, forgotten).instancesToForget).toEqual(['a']);
+  });
+
   it('stay while a DEA lists them, however silent it is; go with a DEA that is forgotten', () => {
     const d = droplet({ instances: [alive] });
     expect(forgets(d, deas({ 'dea-1': { heardMs: NOW - 9 * LOST } }))).toEqual([]);
@@ -142,25 +165,28 @@ describe('exits', () => {
     expect(look({ ...d, listedMs: NOW }).exitsToForget).toEqual(['x']);
   });
 
-  it('stay while a start is on its way, which the instance that they speak of would seem to have come of', () => {
-    const start = { id: 's', reason: 'evacuated', priority: 'high', decidedMs: NOW - 25 * SECOND } as const;
-    const d = droplet({
-      instances: [instance('old', { state: 'EVACUATING', firstHeardMs: NOW - 6 * SECOND })],
-      exits: [exit('old', { atMs: NOW - 3 * LOST - 1, reason: 'DEA_EVACUATION' })],
-      handledExits: 1e9,
-      slots: [slot({ start })],
-      outcomes: [{ id: 's', outcome: 'sent', atMs: NOW - 24 * SECOND }],
-    });
-    const first = look(d);
-    expect(first).toMatchObject({ decisions: [], exitsToForget: [] });
-    // Nothing goes in one look that makes the next one decide.
-    expect(decide(applied(d, first), deas(), holds(), NOW, SETTINGS).decisions).toEqual([]);
-    // The start did not help: it is asked for again when its time is over, not before.
-    expect(first.lookAgainMs).toBe(NOW + 6 * SECOND + 1);
-    const late = applied(d, first);
-    const then = NOW + 6 * SECOND + 1;
-    expect(decide(late, deas(), holds(), then, SETTINGS).decisions).toMatchObject([{ kind: 'start' }]);
-  });
+  it.each([0, 1])(
+    'stay while a start is on its way that their instance would seem to have come of (index %i)',
+    (index) => {
+      const start = { id: 's', reason: 'evacuated', priority: 'high', decidedMs: NOW - 25 * SECOND } as const;
+      const d = droplet({
+        instances: [instance('old', { state: 'EVACUATING', firstHeardMs: NOW - 6 * SECOND })],
+        exits: [exit('old', { index, atMs: NOW - 3 * LOST - 1, reason: 'DEA_EVACUATION' })],
+        handledExits: 1e9,
+        slots: [slot({ start })],
+        outcomes: [{ id: 's', outcome: 'sent', atMs: NOW - 24 * SECOND }],
+      });
+      const first = look(d);
+      expect(first).toMatchObject({ decisions: [], exitsToForget: [] });
+      // Nothing goes in one look that makes the next one decide.
+      expect(decide(applied(d, first), deas(), holds(), NOW, SETTINGS).decisions).toEqual([]);
+      // The start did not help: it is asked for again when its time is over, not before.
+      expect(first.lookAgainMs).toBe(NOW + 6 * SECOND + 1);
+      const late = applied(d, first);
+      const then = NOW + 6 * SECOND + 1;
+      expect(decide(late, deas(), holds(), then, SETTINGS).decisions).toMatchObject([{ kind: 'start' }]);
+    },
+  );
 
   it('one that goes does not make its instance live by what was heard before', () => {
     const d = droplet({

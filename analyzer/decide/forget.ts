@@ -1,5 +1,6 @@
 /** Clean-up: what can matter no more. */
 import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
+import { mayBeMassLoss } from '../../common/policy/holds.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { Scene } from './scene.ts';
@@ -35,11 +36,12 @@ function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
   if (lastListedMs !== undefined) {
     return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
   }
-  // What `mass_loss` holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
-  if (holds.massLossDeas.has(dea)) return now + settings.dropletGcMs;
   const heard = heardMs(instance, deas);
   if (deas.has(dea) && now - heard <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
-  return heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
+  const atMs = heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
+  // What a hold on silence holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
+  const isHeld = holds.actualNotFresh || mayBeMassLoss(sight, instance);
+  return isHeld ? Math.max(atMs, now + settings.dropletGcMs) : atMs;
 }
 
 /**
@@ -68,13 +70,13 @@ export function exitsToForget(scene: Scene, handledExits: number): string[] {
   return guids;
 }
 
-function tellsOffStart({ slots, sight }: Scene, { index, instance }: Exit): boolean {
-  const start = slots.get(index)?.start;
-  const sent = start && sight.droplet.outcomes.get(start.id);
-  if (sent === undefined) return false;
-  return sight.droplet.instances.some(
-    ({ guid, firstHeardMs }) => guid === instance && firstHeardMs > sent.atMs,
-  );
+function tellsOffStart({ slots, sight }: Scene, exit: Exit): boolean {
+  const { instances, outcomes } = sight.droplet;
+  const instance = instances.find(({ guid }) => guid === exit.instance);
+  // Of its slot as it is heard: an exit's word for it may differ.
+  const start = instance && slots.get(instance.index)?.start;
+  const sent = start && outcomes.get(start.id);
+  return sent !== undefined && instance !== undefined && instance.firstHeardMs > sent.atMs;
 }
 
 /**
@@ -124,7 +126,8 @@ export function isToBeRemoved(scene: Scene, forgotten: readonly string[]): boole
 }
 
 /** An instance on the list of a DEA that is silent, but known: it would be back, unannounced, with the DEA. */
-function mayReturn({ sight }: Scene, { state, lastListedMs, dea }: Instance): boolean {
+function mayReturn({ sight }: Scene, instance: Instance): boolean {
+  const { state, lastListedMs, dea } = instance;
   if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return false;
-  return lastListedMs === undefined && (sight.deas.has(dea) || sight.holds.massLossDeas.has(dea));
+  return lastListedMs === undefined && (sight.deas.has(dea) || mayBeMassLoss(sight, instance));
 }
