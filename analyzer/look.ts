@@ -1,5 +1,4 @@
 import type { Clock } from '../common/clock.ts';
-import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
 import type { Droplet } from '../common/droplet.ts';
 import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
@@ -7,14 +6,12 @@ import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readSights } from '../common/state.ts';
-import { changesOf } from './changes.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
-import { latenciesOf } from './latency.ts';
 import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
-import { severityOf } from './severity.ts';
+import { store } from './store.ts';
 import { type Causes, traceLooks } from './traces.ts';
 
 interface Options {
@@ -98,8 +95,8 @@ export class Looker {
     const beganMs = Date.now();
     const looks = await this.#decide(ids);
     metrics.looks.inc(looks.length);
-    const stored = await Promise.all(looks.map((look) => this.#store(look)));
-    const done = looks.filter((_, at) => stored[at]);
+    const stored = await store(looks, this.#options);
+    const done = looks.filter((_, at) => stored[at] === 'stored');
     for (const { decided } of done) {
       for (const decision of decided.decisions) {
         metrics.decisions.inc({ kind: decision.kind, reason: 'reason' in decision ? decision.reason : '' });
@@ -108,7 +105,7 @@ export class Looker {
     // What a heartbeat tells is decided at once, or when an instance that it does not list any more had its time.
     const heardWithinMs = 2 * policy.dropletLostMs;
     await traceLooks(done, { causes, heardWithinMs, beganMs }, (traces) => enqueuer.enqueue(done, traces));
-    return looks.filter((_, at) => !stored[at]).map(({ droplet }) => droplet.id);
+    return looks.filter((_, at) => stored[at] === 'changed').map(({ droplet }) => droplet.id);
   }
 
   async #decide(ids: readonly string[]): Promise<Looked[]> {
@@ -147,44 +144,6 @@ export class Looker {
       nowMs,
       decided: decide(droplet, deas, holds, nowMs, policy),
     }));
-  }
-
-  async #store(looked: Looked): Promise<boolean> {
-    const { keys, scripts } = this.#options.redis;
-    const { droplet, decided, nowMs } = looked;
-    const { id, rev } = droplet;
-    const slice = keys.sliceOf(id);
-    if (decided.remove) {
-      const entry: LogEntry = { atMs: nowMs, droplet: id, kind: 'removed' };
-      const removed = await scripts.forget(
-        [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice), keys.troubled(slice)],
-        [id, rev, LOG_LENGTH, JSON.stringify(entry)],
-      );
-      return removed === 1;
-    }
-    const { set, remove, log } = changesOf(looked, this.#options.policy);
-    const stored = await scripts.commit(
-      [keys.droplet(id), keys.due(slice), keys.decisions(slice), keys.troubled(slice)],
-      [
-        id,
-        rev,
-        nowMs,
-        decided.lookAgainMs ?? '',
-        LOG_LENGTH,
-        set.length,
-        remove.length,
-        log.length,
-        severityOf(looked, this.#options.policy),
-        ...set.flat(),
-        ...remove,
-        ...log.map((entry) => JSON.stringify(entry)),
-      ],
-    );
-    if (stored !== 1) return false;
-    for (const { of, reason, ms } of latenciesOf(looked, log)) {
-      this.#options.metrics[of].observe({ reason }, ms / 1000);
-    }
-    return true;
   }
 
   /** Those that something is to be done about, or that must be looked at later, and that no due list has in time. */

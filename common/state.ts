@@ -16,8 +16,7 @@ export async function readDroplets(
   ids: readonly string[],
 ): Promise<(Droplet | Error | undefined)[]> {
   const droplets = new Array<Droplet | Error | undefined>(ids.length);
-  const groups = isCluster ? bySlice(ids, keys.sliceOf) : [ids.map((_, at) => at)];
-  const chunks = groups.flatMap((group) => chunksOf(group, CHUNK));
+  const chunks = forOneCall({ isCluster, keys }, ids, CHUNK);
   await Promise.all(
     chunks.map(async (chunk) => {
       const texts = await scripts.readDroplets(
@@ -89,16 +88,23 @@ function dropletFromText(id: string, text: string): Droplet | Error | undefined 
   }
 }
 
-/** Positions of the ids, those of one slice together: in a cluster a script's keys must be. */
-function bySlice(ids: readonly string[], sliceOf: (id: string) => number): number[][] {
+/**
+ * Positions of the ids, in groups for one call of a script each: at most so many, and in a cluster those of one slice, as a
+ * call's keys must be on one node.
+ */
+export function forOneCall(
+  { isCluster, keys }: Pick<RedisConnections, 'isCluster' | 'keys'>,
+  ids: readonly string[],
+  atMost: number,
+): number[][] {
   const groups = new Map<number, number[]>();
   ids.forEach((id, at) => {
-    const slice = sliceOf(id);
+    const slice = isCluster ? keys.sliceOf(id) : 0;
     const group = groups.get(slice);
     if (group === undefined) groups.set(slice, [at]);
     else group.push(at);
   });
-  return [...groups.values()];
+  return [...groups.values()].flatMap((group) => chunksOf(group, atMost));
 }
 
 function chunksOf<T>(list: readonly T[], size: number): T[][] {

@@ -1,42 +1,62 @@
--- Stores what the analyzer decided about a droplet, if the record is still the one it decided on.
--- KEYS  1 droplet hash, 2 due zset, 3 decision log, 4 troubled zset
--- ARGV  1 droplet, 2 rev that was read, 3 the now of the decision (ms), 4 when to look again (ms, or ''),
---       5 length of the log, 6 how many fields to set, 7 how many to delete, 8 how many log entries,
---       9 how badly off the droplet is (0: it is as it should be), then field, value ...; field ...; entry (JSON) ...
--- Returns 1, or 0 if the record has changed since: read it again and decide anew.
+-- Stores what the analyzer decided about some droplets: of each, if its record is still the one it decided on.
+-- KEYS  for each droplet: its hash, due zset, decision log, troubled zset; in a cluster all of one slice
+-- ARGV  1 length of the log; then for each droplet: id, rev that was read, the now of the decision (ms), when to look
+--       again (ms, or ''), how badly off it is (0: it is as it should be), how many fields to set, how many to delete,
+--       how many log entries, then field, value ...; field ...; entry (JSON) ...
+-- Returns for each droplet 1, or 0 if its record has changed since: read it again and decide anew; or in words what is
+-- wrong with its keys, if somebody has made something else of them by hand.
 -- A look that was asked for after the decision's now stays asked for.
-if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[2] then
-  return 0
-end
-local arg = 10
-local sets, dels, logs = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-for _ = 1, sets do
-  redis.call('HSET', KEYS[1], ARGV[arg], ARGV[arg + 1])
-  arg = arg + 2
-end
-for _ = 1, dels do
-  redis.call('HDEL', KEYS[1], ARGV[arg])
-  arg = arg + 1
-end
-if sets + dels > 0 then
-  redis.call('HINCRBY', KEYS[1], 'rev', 1)
-end
-for _ = 1, logs do
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'entry', ARGV[arg])
-  arg = arg + 1
-end
-if ARGV[9] == '0' then
-  redis.call('ZREM', KEYS[4], ARGV[1])
-else
-  redis.call('ZADD', KEYS[4], ARGV[9], ARGV[1])
-end
-local due = redis.call('ZSCORE', KEYS[2], ARGV[1])
-local asked = due and tonumber(due) > tonumber(ARGV[3])
-if ARGV[4] ~= '' then
-  if not asked or tonumber(ARGV[4]) < tonumber(due) then
-    redis.call('ZADD', KEYS[2], ARGV[4], ARGV[1])
+local HEAD = 8
+local function store(k, arg, sets, dels, logs)
+  local hash, due, log, troubled = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
+  local id, rev, now, again, severity = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4]
+  if redis.call('HGET', hash, 'rev') ~= rev then
+    return 0
   end
-elseif due and not asked then
-  redis.call('ZREM', KEYS[2], ARGV[1])
+  arg = arg + HEAD
+  for _ = 1, sets do
+    redis.call('HSET', hash, ARGV[arg], ARGV[arg + 1])
+    arg = arg + 2
+  end
+  for _ = 1, dels do
+    redis.call('HDEL', hash, ARGV[arg])
+    arg = arg + 1
+  end
+  if sets + dels > 0 then
+    redis.call('HINCRBY', hash, 'rev', 1)
+  end
+  for _ = 1, logs do
+    redis.call('XADD', log, 'MAXLEN', '~', ARGV[1], '*', 'entry', ARGV[arg])
+    arg = arg + 1
+  end
+  if severity == '0' then
+    redis.call('ZREM', troubled, id)
+  else
+    redis.call('ZADD', troubled, severity, id)
+  end
+  local at = redis.call('ZSCORE', due, id)
+  local asked = at and tonumber(at) > tonumber(now)
+  if again ~= '' then
+    if not asked or tonumber(again) < tonumber(at) then
+      redis.call('ZADD', due, again, id)
+    end
+  elseif at and not asked then
+    redis.call('ZREM', due, id)
+  end
+  return 1
 end
-return 1
+local stored, arg = {}, 2
+for k = 1, #KEYS, 4 do
+  local sets, dels, logs = tonumber(ARGV[arg + 5]), tonumber(ARGV[arg + 6]), tonumber(ARGV[arg + 7])
+  local is_done, result = pcall(store, k, arg, sets, dels, logs)
+  if not is_done then
+    result = type(result) == 'table' and result.err or result
+    -- Anything else (a replica, no memory) is an answer to the whole call.
+    if string.sub(result, 1, 9) ~= 'WRONGTYPE' then
+      return redis.error_reply(result)
+    end
+  end
+  stored[#stored + 1] = result
+  arg = arg + HEAD + 2 * sets + dels + logs
+end
+return stored

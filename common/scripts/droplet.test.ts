@@ -138,26 +138,23 @@ describe('commit', () => {
     log?: string[];
     severity?: number;
   }
-  const commit = (call: Call) => {
-    const { rev = 5, nowMs = 1000, lookAgainMs, set = {}, remove = [], log = [], severity = 0 } = call;
-    const { client: _, keys: of, scripts } = redis();
+  const commit = async (call: Call) => (await commitAll([{ droplet: NAME, ...call }]))[0];
+  const commitAll = (calls: (Call & { droplet: string })[]) => {
+    const { keys: of, scripts } = redis();
     return scripts.commit(
-      [of.droplet(NAME), of.due(0), of.decisions(0), of.troubled(0)],
-      [
-        NAME,
-        rev,
-        nowMs,
-        lookAgainMs ?? '',
-        100,
-        Object.keys(set).length,
-        remove.length,
-        log.length,
-        severity,
-        ...Object.entries(set).flat(),
-        ...remove,
-        ...log,
-      ],
+      calls.flatMap(({ droplet }) => [of.droplet(droplet), of.due(0), of.decisions(0), of.troubled(0)]),
+      [100, ...calls.flatMap(argumentsOf)],
     );
+  };
+  const argumentsOf = (call: Call & { droplet: string }) => {
+    const { rev = 5, nowMs = 1000, lookAgainMs, set = {}, remove = [], log = [], severity = 0 } = call;
+    return [
+      ...[call.droplet, rev, nowMs, lookAgainMs ?? '', severity],
+      ...[Object.keys(set).length, remove.length, log.length],
+      ...Object.entries(set).flat(),
+      ...remove,
+      ...log,
+    ];
   };
 
   test('sets, removes and logs, all with one revision', async () => {
@@ -228,13 +225,38 @@ describe('commit', () => {
     expect(await troubled()).toEqual([]);
   });
 
+  test('of several droplets each is stored or not by itself', async () => {
+    const { client, keys: of } = redis();
+    const names = ['one', 'moved', 'three', 'strange', 'five'];
+    for (const name of names) await client.hset(of.droplet(name), { rev: name === 'moved' ? 6 : 5 });
+    await client.del(of.droplet('strange'));
+    await client.set(of.droplet('strange'), 'made by hand');
+    const set = { a: 'new', b: 'new' };
+    const calls = names.map((droplet, n) => ({ droplet, set, remove: ['c'], log: [`{"n":${n}}`] }));
+    const told = await commitAll([...calls, { droplet: 'five', rev: 6, lookAgainMs: 9 }]);
+    expect(told).toEqual([1, 0, 1, expect.stringMatching(/^WRONGTYPE /), 1, 1]);
+    expect(await client.hgetall(of.droplet('five'))).toEqual({ rev: '6', ...set });
+    expect((await logged()).map(([, entry]) => entry)).toEqual(['{"n":0}', '{"n":2}', '{"n":4}']);
+    expect(await client.zrange(of.due(0), '0', '-1', 'WITHSCORES')).toEqual(['five', '9']);
+  });
+
+  test('what a server does not take for the moment is stored when it does', async () => {
+    const { client } = redis();
+    await put({ rev: 5, seen: 1 });
+    await client.config('SET', 'min-replicas-to-write', '1');
+    const told = commit({ set: { a: 'new' } });
+    await client.config('SET', 'min-replicas-to-write', '0');
+    expect(await told).toBe(1);
+    expect(await record()).toEqual({ rev: '6', seen: '1', a: 'new' });
+  });
+
   test('the log does not grow without bound', async () => {
     const { keys: of, scripts } = redis();
     await put({ rev: 5, seen: 1 });
     const log = Array.from({ length: 1000 }, (_, n) => `{"n":${n}}`);
     await scripts.commit(
       [of.droplet(NAME), of.due(0), of.decisions(0), of.troubled(0)],
-      [NAME, 5, 1, '', 10, 0, 0, log.length, 0, ...log],
+      [10, NAME, 5, 1, '', 0, 0, 0, log.length, ...log],
     );
     expect((await logged()).length).toBeLessThan(200);
     expect((await logged()).at(-1)).toEqual(['entry', '{"n":999}']);

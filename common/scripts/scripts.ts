@@ -24,7 +24,7 @@ export interface Scripts {
   updated(keys: string[], args: Argument[]): Promise<number>;
   desired(keys: string[], args: Argument[]): Promise<number>;
   gone(keys: string[], args: Argument[]): Promise<number>;
-  commit(keys: string[], args: Argument[]): Promise<number>;
+  commit(keys: string[], args: Argument[]): Promise<(number | string)[]>;
   forget(keys: string[], args: Argument[]): Promise<number>;
   settle(keys: string[], args: Argument[]): Promise<number>;
   listening(keys: string[], args: Argument[]): Promise<[sinceMs: string, missed: '1' | '']>;

@@ -119,7 +119,7 @@ export function useMemory(): Memory {
     const entries = log.map((entry) => JSON.stringify(entry));
     await scripts.commit(
       [keys.droplet(droplet), keys.due(slice), keys.decisions(slice), keys.troubled(slice)],
-      [droplet, rev ?? '', 0, '', LOG_LENGTH, set.length / 2, 0, log.length, 0, ...set, ...entries],
+      [LOG_LENGTH, droplet, rev ?? '', 0, '', 0, set.length / 2, 0, log.length, ...set, ...entries],
     );
   };
   of.everything = async () => {

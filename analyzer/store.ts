@@ -1,0 +1,98 @@
+import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
+import type { Logger } from '../common/log.ts';
+import type { PolicySettings } from '../common/policy/settings.ts';
+import type { RedisConnections } from '../common/redis.ts';
+import { forOneCall } from '../common/state.ts';
+import { changesOf } from './changes.ts';
+import { latenciesOf } from './latency.ts';
+import type { Looked } from './looked.ts';
+import type { AnalyzerMetrics } from './metrics.ts';
+import { severityOf } from './severity.ts';
+
+interface Options {
+  redis: Pick<RedisConnections, 'isCluster' | 'keys' | 'scripts'>;
+  log: Logger;
+  metrics: AnalyzerMetrics;
+  policy: PolicySettings;
+}
+
+/** Droplets stored by one call of the script: Redis does nothing else meanwhile, so some milliseconds at most. */
+const AT_ONCE = 100;
+
+/** `changed`: the record is not the one that was decided on any more; `failed`: it was logged why. */
+export type Stored = 'stored' | 'changed' | 'failed';
+
+/** Stores what looks decided, each only on the very record it decided on; what became of them in the order of `looks`. */
+export async function store(looks: readonly Looked[], options: Options): Promise<Stored[]> {
+  const stored = new Array<Stored>(looks.length);
+  const removed = looks.flatMap(({ decided }, at) => (decided.remove ? [at] : []));
+  const kept = looks.flatMap(({ decided }, at) => (decided.remove ? [] : [at]));
+  const ids = kept.map((at) => (looks[at] as Looked).droplet.id);
+  await Promise.all([
+    ...removed.map(async (at) => {
+      stored[at] = await forget(looks[at] as Looked, options);
+    }),
+    ...forOneCall(options.redis, ids, AT_ONCE).map(async (group) => {
+      const places = group.map((of) => kept[of] as number);
+      const results = await commit(
+        places.map((at) => looks[at] as Looked),
+        options,
+      );
+      places.forEach((at, n) => {
+        stored[at] = results[n] as Stored;
+      });
+    }),
+  ]);
+  return stored;
+}
+
+async function forget({ droplet, nowMs }: Looked, { redis: { keys, scripts } }: Options): Promise<Stored> {
+  const { id, rev } = droplet;
+  const slice = keys.sliceOf(id);
+  const entry: LogEntry = { atMs: nowMs, droplet: id, kind: 'removed' };
+  const removed = await scripts.forget(
+    [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice), keys.troubled(slice)],
+    [id, rev, LOG_LENGTH, JSON.stringify(entry)],
+  );
+  return removed === 1 ? 'stored' : 'changed';
+}
+
+async function commit(looks: readonly Looked[], options: Options): Promise<Stored[]> {
+  const { keys, scripts } = options.redis;
+  const changes = looks.map((looked) => changesOf(looked, options.policy));
+  const results = await scripts.commit(
+    looks.flatMap(({ droplet: { id } }) => {
+      const slice = keys.sliceOf(id);
+      return [keys.droplet(id), keys.due(slice), keys.decisions(slice), keys.troubled(slice)];
+    }),
+    [
+      LOG_LENGTH,
+      ...looks.flatMap((looked, at) => {
+        const { droplet, decided, nowMs } = looked;
+        const { set, remove, log } = changes[at] as (typeof changes)[number];
+        return [
+          ...[droplet.id, droplet.rev, nowMs, decided.lookAgainMs ?? '', severityOf(looked, options.policy)],
+          ...[set.length, remove.length, log.length],
+          ...set.flat(),
+          ...remove,
+          ...log.map((entry) => JSON.stringify(entry)),
+        ];
+      }),
+    ],
+  );
+  return looks.map((looked, at) => {
+    const result = results[at];
+    if (result === 0) return 'changed';
+    if (result !== 1) {
+      options.log.error(
+        { event: 'not_stored', droplet: looked.droplet.id, problem: result },
+        'what was decided could not be stored: somebody has made something else of a key; delete that key',
+      );
+      return 'failed';
+    }
+    for (const { of, reason, ms } of latenciesOf(looked, changes[at]?.log ?? [])) {
+      options.metrics[of].observe({ reason }, ms / 1000);
+    }
+    return 'stored';
+  });
+}
