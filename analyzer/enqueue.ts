@@ -87,26 +87,20 @@ export class Enqueuer {
   }
 
   /**
-   * Adding a job that is there does no harm, but costs twenty times as much as to see that it is; and nearly all are. One that
-   * is done was not: Redis has lost what the record said of it since (a failover), so it is done again.
+   * Adding a job that is there does no harm, but costs many times as much as to see that it is; and nearly always all are. One
+   * that is done was not: Redis has lost what the record said of it since (a failover), so it is done again.
    */
   async #addMissing(queue: Queue, jobs: BulkJob[]): Promise<void> {
+    if (jobs.length === 0) return;
     const { client } = this.#options.redis;
-    const found = await Promise.all(
-      jobs.map(async (job) => {
-        const { jobId } = job.opts;
-        const [there, done] = await Promise.all([
-          client.exists(queue.toKey(jobId)),
-          client.zscore(queue.toKey('completed'), jobId),
-        ]);
-        if (done !== null) await queue.remove(jobId);
-        return { job, missing: there === 0 || done !== null };
-      }),
-    );
-    await addAll(
-      queue,
-      found.filter(({ missing }) => missing).map(({ job }) => job),
-    );
+    const keys = jobs.map(({ opts }) => queue.toKey(opts.jobId));
+    const [there, ended] = await Promise.all([
+      client.exists(...keys),
+      client.zmscore(queue.toKey('completed'), ...jobs.map(({ opts }) => opts.jobId)),
+    ]);
+    const done = jobs.filter((_, at) => ended[at] != null);
+    await Promise.all(done.map(({ opts }) => queue.remove(opts.jobId)));
+    if (there < jobs.length || done.length > 0) await addAll(queue, jobs);
   }
 
   /** A restart that is due and still delayed: its delay was stamped by a wall clock that is ahead. */

@@ -134,17 +134,21 @@ function remind(scene: Scene, slot: Slot, start: PendingStart): void {
   scene.look(now < from ? from : from + nextReminderMs(now - from, lostMs));
 }
 
-/** Reminders are `droplet_lost` apart, then twice as long each time, at most this many times. */
-const REMIND_DOUBLINGS = 4;
+/**
+ * Reminders come when a start has waited for `droplet_lost`, then for this many times as long as at the last one, and at the
+ * least every so many `droplet_lost`. A job is lost, if at all, in the second in which it is added: then the first one helps.
+ */
+const REMIND_GROWTH = 4;
+const REMIND_AT_LEAST_EVERY = 16;
 
 /** When the first reminder after `waitedMs` comes, both since the very first one. */
 function nextReminderMs(waitedMs: number, lostMs: number): number {
-  const longestMs = lostMs * 2 ** REMIND_DOUBLINGS;
-  const doubledUntilMs = 2 * longestMs - lostMs;
-  if (waitedMs >= doubledUntilMs)
-    return doubledUntilMs + longestMs * (Math.floor((waitedMs - doubledUntilMs) / longestMs) + 1);
-  const doublings = Math.floor(Math.log2(waitedMs / lostMs + 1));
-  return lostMs * (2 ** (doublings + 1) - 1);
+  const longestMs = lostMs * REMIND_AT_LEAST_EVERY;
+  const ageMs = waitedMs + lostMs;
+  if (ageMs >= longestMs) return longestMs * (Math.floor(ageMs / longestMs) + 1) - lostMs;
+  let nextMs = lostMs;
+  while (nextMs <= ageMs) nextMs *= REMIND_GROWTH;
+  return nextMs - lostMs;
 }
 
 interface Sent {
