@@ -1,7 +1,7 @@
 import type { Clock } from '../common/clock.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readIds } from '../common/state.ts';
+import { countIds, readIds } from '../common/state.ts';
 import { AUDIT_DURATION } from '../common/summary.ts';
 import type { Looker } from './look.ts';
 import { Totals } from './totals.ts';
@@ -19,7 +19,8 @@ interface Options {
  * The slow audit: every droplet is looked at now and then, due or not, to prove that the due lists miss
  * nothing; what the fleet as a whole is like is counted on the way.
  *
- * A round takes `droplets_analysis`, or longer where that would be more than `audit_rate` droplets a second.
+ * A round takes `droplets_analysis`, or longer where that would be more than `audit_rate` droplets a second; how many there
+ * are in a slice, the next one tells, as ids are spread evenly.
  * Where it stands is kept in Redis, so any analyzer's tick goes on with it.
  */
 export class Audit {
@@ -34,11 +35,11 @@ export class Audit {
     const { redis, clock, policy, auditRate } = this.#options;
     const { client, keys } = redis;
     const nowMs = clock.now();
-    const [slice, at, droplets] = await client.hmget(keys.scan, 'audit_slice', 'audit_at', 'droplets');
+    const [slice, at] = await client.hmget(keys.scan, 'audit_slice', 'audit_at');
     const position = Number(slice ?? 0) % keys.slices;
     const sinceMs = at == null ? policy.dropletsAnalysisMs : nowMs - Number(at);
     const byTime = (keys.slices * sinceMs) / policy.dropletsAnalysisMs;
-    const perSlice = Number(droplets ?? 0) / keys.slices;
+    const perSlice = await countIds(redis, position);
     const byRate = perSlice === 0 ? byTime : (auditRate * sinceMs) / 1000 / perSlice;
     const due = Math.min(byTime, byRate);
     const count = Math.min(keys.slices, Math.floor(due));
@@ -46,7 +47,6 @@ export class Audit {
     // What is left of the time counts for the next turn, unless it was enough for a whole round.
     const leftMs = count === keys.slices ? 0 : Math.round((sinceMs * (due - count)) / due);
     await client.hset(keys.scan, 'audit_slice', (position + count) % keys.slices, 'audit_at', nowMs - leftMs);
-    if (position + count >= keys.slices) await this.#countDroplets();
     return Array.from({ length: count }, (_, n) => (position + n) % keys.slices).sort((a, b) => a - b);
   }
 
@@ -60,18 +60,5 @@ export class Audit {
     await looker.audit(ids, (droplet, decided, deas, nowMs) => totals.add(droplet, decided, deas, nowMs));
     const durationMs = Math.round(10 * (performance.now() - begin)) / 10;
     await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
-  }
-
-  /** Once a round: how large the fleet is, which the rate of the next round depends on. */
-  async #countDroplets(): Promise<void> {
-    const { client, keys } = this.#options.redis;
-    const counts = await Promise.all(
-      Array.from({ length: keys.slices }, (_, slice) => client.hget(keys.summary(slice), 'droplets')),
-    );
-    await client.hset(
-      keys.scan,
-      'droplets',
-      counts.reduce((sum, count) => sum + Number(count ?? 0), 0),
-    );
   }
 }

@@ -295,7 +295,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:scan',
     type: 'hash',
-    holds: 'the cron: tick (ms); the slow audit: audit_slice, audit_at (ms), droplets',
+    holds: 'the cron: tick (ms); the slow audit: audit_slice, audit_at (ms)',
     writer: 'analyzer',
     readers: 'analyzer, reporter',
     life: 'for ever',

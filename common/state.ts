@@ -119,6 +119,13 @@ export async function readIds({ client, keys }: RedisConnections, slice: number)
   return (await Promise.all(pieces)).flat();
 }
 
+/** How many droplets a slice has. A piece that somebody made something else of counts nothing; who reads it says so. */
+export async function countIds({ client, keys }: RedisConnections, slice: number): Promise<number> {
+  const pieces = Array.from({ length: PIECES }, (_, piece) => client.hlen(keys.index(slice, piece)));
+  const counts = await Promise.allSettled(pieces);
+  return counts.reduce((sum, count) => sum + (count.status === 'fulfilled' ? count.value : 0), 0);
+}
+
 /**
  * When the DEAs of these droplets were heard; a DEA that never was (or long ago) is not in the map. The heartbeat
  * before the latest matters only beside a second instance (policy: `duplicate`): of others it is not asked for.

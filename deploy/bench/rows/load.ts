@@ -138,9 +138,10 @@ async function waiting(
 ): Promise<Measured> {
   const crashed = take(WAITING * scale);
   const more = Math.max(OF_PRIORITY * scale, 2 * stage.settings.startsPerPeriod);
-  progress(`nothing waits, for ${CPU_WATCHED_S} s`);
+  const watchS = Math.max(windowS, CPU_WATCHED_S);
+  progress(`nothing waits, for ${watchS} s`);
   const idleMeter = stage.meter('redis');
-  await delay(CPU_WATCHED_S * 1000);
+  await delay(watchS * 1000);
   const idle = idleMeter.read();
   progress(`${crashed.count} starts come to wait`);
   await stage.stop('nudger');
@@ -148,7 +149,6 @@ async function waiting(
   await until('all wait', 300, async () => (await stage.waitingStarts()) === crashed.count);
   await stage.start('nudger');
   await delay(WARM_S * 1000);
-  const watchS = Math.max(windowS, CPU_WATCHED_S);
   progress(`at ${perPeriod(stage)}, for ${watchS} s`);
   const meter = stage.meter('redis', 'nudger', 'analyzer');
   const leftBefore = await stage.waitingStarts();
