@@ -19,7 +19,7 @@ beforeEach(() => {
 function audit(auditRate = 1_000_000): Audit {
   const { redis, clock, settings } = of.context;
   const looker = {
-    audit: async (ids: string[], seen: (...args: unknown[]) => void) => {
+    audit: async (_: number, ids: string[], seen: (...args: unknown[]) => void) => {
       for (const id of ids) {
         audited.push(id);
         const droplet = {

@@ -57,7 +57,9 @@ export class Audit {
     const begin = performance.now();
     const ids = await readIds(redis, slice);
     const totals = new Totals(policy);
-    await looker.audit(ids, (droplet, decided, deas, nowMs) => totals.add(droplet, decided, deas, nowMs));
+    await looker.audit(slice, ids, (droplet, decided, deas, nowMs) =>
+      totals.add(droplet, decided, deas, nowMs),
+    );
     const durationMs = Math.round(10 * (performance.now() - begin)) / 10;
     await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
   }

@@ -184,7 +184,7 @@ describe('the audit', () => {
   });
   const audit = async (...ids: string[]) => {
     const seen: string[] = [];
-    await looker.audit(ids, (droplet) => void seen.push(droplet.id));
+    await looker.audit(0, ids, (droplet) => void seen.push(droplet.id));
     return seen;
   };
 

@@ -5,7 +5,7 @@ import type { Logger } from '../common/log.ts';
 import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readSights } from '../common/state.ts';
+import { readSights, readSightsInTurn } from '../common/state.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
@@ -53,21 +53,22 @@ export class Looker {
     for (let at = 0; at < ids.length; at += BATCH) await this.#lookAtBatch(ids.slice(at, at + BATCH), causes);
   }
 
-  /** Looks at droplets that are not due: writes nothing if, as it should be, there is nothing to do. */
-  async audit(ids: readonly string[], seen: Seen): Promise<void> {
+  /** Looks at droplets of a slice that are not due: writes nothing if, as it should be, there is nothing to do. */
+  async audit(slice: number, ids: readonly string[], seen: Seen): Promise<void> {
     const { metrics, log } = this.#options;
     const found: Look[] = [];
     for (let at = 0; at < ids.length; at += BATCH) {
-      for (const { droplet, decided, deas, nowMs } of await this.#decide(ids.slice(at, at + BATCH))) {
+      const looks = await this.#decide(ids.slice(at, at + BATCH), readSightsInTurn);
+      for (const { droplet, decided, deas, nowMs } of looks) {
         metrics.auditLooks.inc();
         seen(droplet, decided, deas, nowMs);
         if (!isQuiet(decided)) found.push({ droplet, decided, nowMs });
       }
     }
     // Twice, as another analyzer may have taken one up between our reading its record and its due time.
-    const suspected = await this.#notDue(found);
+    const suspected = await this.#notDue(slice, found);
     const again = (await this.#decide(suspected)).filter(({ decided }) => !isQuiet(decided));
-    const notDue = new Set(await this.#notDue(again));
+    const notDue = new Set(await this.#notDue(slice, again));
     const missed = again.flatMap(({ droplet, decided }) =>
       notDue.has(droplet.id) && !isForTick(decided) ? [droplet.id] : [],
     );
@@ -108,10 +109,10 @@ export class Looker {
     return looks.filter((_, at) => stored[at] === 'changed').map(({ droplet }) => droplet.id);
   }
 
-  async #decide(ids: readonly string[]): Promise<Looked[]> {
+  async #decide(ids: readonly string[], read = readSights): Promise<Looked[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
     const [{ droplets: records, deas, nowMs }, holds] = await Promise.all([
-      readSights(redis, clock, ids),
+      read(redis, clock, ids),
       readHolds(redis, clock, policy),
     ]);
     const droplets: Droplet[] = [];
@@ -147,11 +148,10 @@ export class Looker {
   }
 
   /** Those that something is to be done about, or that must be looked at later, and that no due list has in time. */
-  async #notDue(looks: readonly Look[]): Promise<string[]> {
+  async #notDue(slice: number, looks: readonly Look[]): Promise<string[]> {
+    if (looks.length === 0) return [];
     const { client, keys } = this.#options.redis;
-    const due = await Promise.all(
-      looks.map(({ droplet }) => client.zscore(keys.due(keys.sliceOf(droplet.id)), droplet.id)),
-    );
+    const due = await client.zmscore(keys.due(slice), ...looks.map(({ droplet }) => droplet.id));
     return looks.filter((look, at) => !isInTime(look, due[at])).map(({ droplet }) => droplet.id);
   }
 }

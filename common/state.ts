@@ -41,18 +41,14 @@ export interface Sights {
   nowMs: number;
 }
 
-/** Reads droplets to judge them: in one round trip where Redis is no cluster, in two where it is. */
+/** Reads droplets to judge them at once: in one round trip where Redis is no cluster, in two where it is. */
 export async function readSights(
   redis: RedisConnections,
   clock: Pick<Clock, 'now'>,
   ids: readonly string[],
 ): Promise<Sights> {
-  const { isCluster, keys, scripts } = redis;
-  if (isCluster) {
-    const droplets = await readDroplets(redis, ids);
-    const nowMs = clock.now();
-    return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };
-  }
+  if (redis.isCluster) return readSightsInTurn(redis, clock, ids);
+  const { keys, scripts } = redis;
   const nowMs = clock.now();
   const droplets: Sights['droplets'] = [];
   const deas: Sights['deas'] = new Map();
@@ -70,6 +66,17 @@ export async function readSights(
     }
   }
   return { droplets, deas, nowMs };
+}
+
+/** The same in two round trips: of many droplets this costs Redis little more than half as much. */
+export async function readSightsInTurn(
+  redis: RedisConnections,
+  clock: Pick<Clock, 'now'>,
+  ids: readonly string[],
+): Promise<Sights> {
+  const droplets = await readDroplets(redis, ids);
+  const nowMs = clock.now();
+  return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };
 }
 
 /** Whether there is a record, and it could be read. */
