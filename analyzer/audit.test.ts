@@ -84,18 +84,33 @@ test('time that is more than enough for some slices counts for the next ones', a
   expect(slices).toBe(19);
 });
 
-test('a large fleet is gone through more slowly, from the first turn on: audit_rate droplets a second', async () => {
+/** So that 90 a second in 20 s are not quite two slices. */
+async function thousandASlice(): Promise<void> {
   const { client, keys } = of.context.redis;
   const pipeline = client.pipeline();
-  for (let n = 0; n < 8000; n++) pipeline.hset(keys.indexOf(`app-${n}`), `app-${n}`, '');
+  for (let n = 0; n < 1000 * SLICES; n++) pipeline.hset(keys.indexOf(`app-${n}`), `app-${n}`, '');
   await pipeline.exec();
-  // 90 a second in 20 s are not quite two slices of a thousand.
+}
+
+async function turnsOf(slow: Audit): Promise<number[][]> {
   const turns: number[][] = [];
   for (let turn = 0; turn < 4; turn++) {
-    turns.push(await audit(90).next());
+    turns.push(await slow.next());
     of.context.clock.advance(EVERY_MS);
   }
-  expect(turns).toEqual([[0], [1, 2], [3, 4], [5, 6]]);
+  return turns;
+}
+
+test('a large fleet is gone through more slowly: audit_rate droplets a second', async () => {
+  const { client, keys } = of.context.redis;
+  await thousandASlice();
+  for (const slice of all) await client.hset(keys.summary(slice), 'droplets', 1000);
+  expect(await turnsOf(audit(90))).toEqual([[0], [1, 2], [3, 4], [5, 6]]);
+});
+
+test('slices that were never counted come ten times as fast, but no faster', async () => {
+  await thousandASlice();
+  expect(await turnsOf(audit(9))).toEqual([[0], [1, 2], [3, 4], [5, 6]]);
 });
 
 test('a slice whose index somebody made something else of is passed like any other', async () => {
