@@ -112,6 +112,25 @@ describe('a look', () => {
     );
   });
 
+  test('whose record somebody makes something else of meanwhile fails for that one droplet, and says so', async () => {
+    const { client, keys } = of.context.redis;
+    await put('bad');
+    await put('app');
+    looker = lookerOn(disturbed(() => client.set(keys.droplet('bad'), 'made by hand')));
+    await looker.look(['bad', 'app']);
+    expect(idsOf(enqueued)).toEqual(['app']);
+    expect(await recordOf(of.context.redis, 'app')).toMatchObject({ rev: '2' });
+    expect(await client.get(keys.droplet('bad'))).toBe('made by hand');
+    expect(await count('looks_not_stored')).toBe(1);
+    expect(of.context.lines).toContainEqual(
+      expect.objectContaining({
+        event: 'not_stored',
+        droplet: 'bad',
+        problem: expect.stringMatching(/^WRONGTYPE/),
+      }),
+    );
+  });
+
   test('at a droplet that is gone takes it off the due list', async () => {
     await of.context.redis.client.zadd(of.context.redis.keys.due(0), 1, 'gone');
     await looker.look(['gone']);

@@ -13,6 +13,7 @@ export interface AnalyzerMetrics {
   auditLooks: Counter;
   auditMisses: Counter;
   unreadable: Counter;
+  notStored: Counter;
   holdUnreadable: Counter;
   ticks: Counter;
   tickSeconds: Histogram;
@@ -59,6 +60,10 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       'Droplets of which the audit found that something was to be done and that were not due: should stay 0',
     ),
     unreadable: counter('hm_records_unreadable_total', 'Looks at droplet records that could not be read'),
+    notStored: counter(
+      'hm_looks_not_stored_total',
+      'Looks whose decision could not be stored, as somebody made something else of a key',
+    ),
     holdUnreadable: counter(
       'hm_mass_loss_unreadable_total',
       'Ticks that found the state of the hold mass_loss unreadable',

@@ -84,6 +84,7 @@ async function commit(looks: readonly Looked[], options: Options): Promise<Store
     const result = results[at];
     if (result === 0) return 'changed';
     if (result !== 1) {
+      options.metrics.notStored.inc();
       options.log.error(
         { event: 'not_stored', droplet: looked.droplet.id, problem: result },
         'what was decided could not be stored: somebody has made something else of a key; delete that key',
