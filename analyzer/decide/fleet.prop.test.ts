@@ -10,8 +10,8 @@ const SEED = Number(process.env.HM_FLEETS_SEED ?? 1);
 const LIMIT_MS = 60_000 + FLEETS * 2_000;
 
 const PROCESSES: Process[] = ['ingest', 'sync', 'analyzer', 'nudger', 'cron'];
-/** What must happen in bounded time happens within this: holds, lost DEAs, delayed restarts, extra apps, one after the other. */
-const QUIET_S = 900;
+/** What must happen in bounded time happens within this: holds, lost DEAs, delayed restarts, extra apps, lost jobs, one after the other. */
+const QUIET_S = 3600;
 /** Shorter than usual, so that all of it happens in a short history. */
 const POLICY = {
   ...SETTINGS,
