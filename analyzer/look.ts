@@ -97,7 +97,7 @@ export class Looker {
     const looks = await this.#decide(ids);
     metrics.looks.inc(looks.length);
     const stored = await store(looks, this.#options);
-    const done = looks.filter((_, at) => stored[at] === 'stored');
+    const done = looks.filter((look) => stored.get(look) === 'stored');
     for (const { decided } of done) {
       for (const decision of decided.decisions) {
         metrics.decisions.inc({ kind: decision.kind, reason: 'reason' in decision ? decision.reason : '' });
@@ -106,7 +106,7 @@ export class Looker {
     // What a heartbeat tells is decided at once, or when an instance that it does not list any more had its time.
     const heardWithinMs = 2 * policy.dropletLostMs;
     await traceLooks(done, { causes, heardWithinMs, beganMs }, (traces) => enqueuer.enqueue(done, traces));
-    return looks.filter((_, at) => stored[at] === 'changed').map(({ droplet }) => droplet.id);
+    return looks.filter((look) => stored.get(look) === 'changed').map(({ droplet }) => droplet.id);
   }
 
   async #decide(ids: readonly string[], read = readSights): Promise<Looked[]> {

@@ -22,31 +22,33 @@ const AT_ONCE = 100;
 /** `changed`: the record is not the one that was decided on any more; `failed`: it was logged why. */
 export type Stored = 'stored' | 'changed' | 'failed';
 
-/** Stores what looks decided, each only on the very record it decided on; what became of them in the order of `looks`. */
-export async function store(looks: readonly Looked[], options: Options): Promise<Stored[]> {
-  const stored = new Array<Stored>(looks.length);
-  const removed = looks.flatMap(({ decided }, at) => (decided.remove ? [at] : []));
-  const kept = looks.flatMap(({ decided }, at) => (decided.remove ? [] : [at]));
-  const ids = kept.map((at) => (looks[at] as Looked).droplet.id);
-  await Promise.all([
-    ...removed.map(async (at) => {
-      stored[at] = await forget(looks[at] as Looked, options);
-    }),
-    ...forOneCall(options.redis, ids, AT_ONCE).map(async (group) => {
-      const places = group.map((of) => kept[of] as number);
-      const results = await commit(
-        places.map((at) => looks[at] as Looked),
+/** Stores what looks decided, each only on the very record it decided on. @returns what became of each */
+export async function store(
+  looks: readonly Looked[],
+  options: Options,
+): Promise<ReadonlyMap<Looked, Stored>> {
+  const kept = looks.filter(({ decided }) => !decided.remove);
+  const calls = forOneCall(
+    options.redis,
+    kept.map(({ droplet }) => droplet.id),
+    AT_ONCE,
+  );
+  const stored = await Promise.all([
+    ...looks.filter(({ decided }) => decided.remove).map((looked) => forget(looked, options)),
+    ...calls.map((places) =>
+      commit(
+        places.map((at) => kept[at] as Looked),
         options,
-      );
-      places.forEach((at, n) => {
-        stored[at] = results[n] as Stored;
-      });
-    }),
+      ),
+    ),
   ]);
-  return stored;
+  return new Map(stored.flat());
 }
 
-async function forget({ droplet, nowMs }: Looked, { redis: { keys, scripts } }: Options): Promise<Stored> {
+type Result = [Looked, Stored];
+
+async function forget(looked: Looked, { redis: { keys, scripts } }: Options): Promise<Result[]> {
+  const { droplet, nowMs } = looked;
   const { id, rev } = droplet;
   const slice = keys.sliceOf(id);
   const entry: LogEntry = { atMs: nowMs, droplet: id, kind: 'removed' };
@@ -54,10 +56,10 @@ async function forget({ droplet, nowMs }: Looked, { redis: { keys, scripts } }: 
     [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice), keys.troubled(slice)],
     [id, rev, LOG_LENGTH, JSON.stringify(entry)],
   );
-  return removed === 1 ? 'stored' : 'changed';
+  return [[looked, removed === 1 ? 'stored' : 'changed']];
 }
 
-async function commit(looks: readonly Looked[], options: Options): Promise<Stored[]> {
+async function commit(looks: readonly Looked[], options: Options): Promise<Result[]> {
   const { keys, scripts } = options.redis;
   const changes = looks.map((looked) => changesOf(looked, options.policy));
   const results = await scripts.commit(
@@ -80,20 +82,20 @@ async function commit(looks: readonly Looked[], options: Options): Promise<Store
       }),
     ],
   );
-  return looks.map((looked, at) => {
+  return looks.map((looked, at): Result => {
     const result = results[at];
-    if (result === 0) return 'changed';
+    if (result === 0) return [looked, 'changed'];
     if (result !== 1) {
       options.metrics.notStored.inc();
       options.log.error(
         { event: 'not_stored', droplet: looked.droplet.id, problem: result },
         'what was decided could not be stored: somebody has made something else of a key; delete that key',
       );
-      return 'failed';
+      return [looked, 'failed'];
     }
     for (const { of, reason, ms } of latenciesOf(looked, changes[at]?.log ?? [])) {
       options.metrics[of].observe({ reason }, ms / 1000);
     }
-    return 'stored';
+    return [looked, 'stored'];
   });
 }

@@ -26,10 +26,15 @@ export interface Truth {
 export const WHOLE_WITHIN_S = 180;
 
 /** Reads every record until it is as it must be, at most so long. @returns what is not, in words */
-export async function truthBecomes(stage: Stage, must: Partial<Truth>, atMostS: number): Promise<string[]> {
+export function truthBecomes(stage: Stage, must: Partial<Truth>, atMostS: number): Promise<string[]> {
+  return becomes(() => readTruth(stage), must, atMostS);
+}
+
+/** Reads something until it is as it must be, at most so long. @returns what is not, in words */
+export async function becomes(read: () => Promise<object>, must: object, atMostS: number): Promise<string[]> {
   const giveUpMs = performance.now() + atMostS * 1000;
   for (;;) {
-    const wrong = differences(await readTruth(stage), must);
+    const wrong = differences(await read(), must);
     if (wrong.length === 0 || performance.now() > giveUpMs) return wrong;
     await delay(500);
   }

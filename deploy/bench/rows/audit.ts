@@ -4,9 +4,12 @@ import { PER_DEA } from '../fleet.ts';
 import { until } from '../load-fleet.ts';
 import { type Context, differences, type Figure, type Measured } from '../row.ts';
 import type { Stage } from '../stage.ts';
+import { becomes } from '../truth.ts';
 
 /** All droplets of the full fleet are audited within its default, those of a smaller one as many a second. */
 const DROPLETS_ANALYSIS_S = 20;
+/** Slices that were counted while the fleet came up are counted anew within this. */
+const COUNTED_WITHIN_S = 120;
 /** `audit_rate` that limits nothing. */
 const UNLIMITED = 1_000_000_000;
 
@@ -25,13 +28,8 @@ export async function audit(stage: Stage, droplets: number, context: Context): P
   await replaceAnalyzer(stage, scale);
   progress('audits of everything');
   const counts = await looks(stage, droplets, windowS * 1000);
-  const wrong = await totalsBecome(stage, {
-    droplets,
-    apps: droplets,
-    instances: droplets,
-    missing: 0,
-    flapping: 0,
-  });
+  const whole = { droplets, apps: droplets, instances: droplets, missing: 0, flapping: 0 };
+  const wrong = await becomes(() => totalsOf(stage), whole, COUNTED_WITHIN_S);
   const figures: Figure[] = [
     {
       what: 'droplets audited a CPU s of the analyzer',
@@ -54,19 +52,6 @@ export async function audit(stage: Stage, droplets: number, context: Context): P
     figures,
     wrong: [...wrong, ...differences({ misses: counts.misses }, { misses: 0 })],
   };
-}
-
-/** Slices that were counted while the fleet came up are counted anew within this. */
-const COUNTED_WITHIN_S = 120;
-
-/** @returns what the totals of the audit are not, in words */
-async function totalsBecome(stage: Stage, must: Record<string, number>): Promise<string[]> {
-  const giveUpMs = performance.now() + COUNTED_WITHIN_S * 1000;
-  for (;;) {
-    const wrong = differences(await totalsOf(stage), must);
-    if (wrong.length === 0 || performance.now() > giveUpMs) return wrong;
-    await delay(500);
-  }
 }
 
 /** P10: two ingestors and two analyzers, under the same load as one of each. */
