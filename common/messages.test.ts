@@ -12,6 +12,7 @@ import {
   parseUpdated,
   tailDea,
 } from './messages.ts';
+import { inputs } from './testing/chance.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const json = (value: unknown) => utf8(JSON.stringify(value));
@@ -390,7 +391,7 @@ describe('whatever comes in', () => {
             expect(parsed.reject).toMatch(/^[a-z_ ]{2,20}$/);
         }
       }),
-      { numRuns: 1_000 },
+      inputs(1_000),
     );
   });
 });

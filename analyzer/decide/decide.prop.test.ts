@@ -16,6 +16,7 @@ import { runningForStart } from '../../common/policy/running.ts';
 import { see } from '../../common/policy/sight.ts';
 import { droplet, NOW, SECOND, SETTINGS } from '../../common/policy/testing.ts';
 import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
+import { inputs } from '../../common/testing/chance.ts';
 import { decide } from './decide.ts';
 import { applied } from './testing.ts';
 import { Cloud } from './testing-cloud.ts';
@@ -160,7 +161,7 @@ function NO_HOLDS(): Holds {
   };
 }
 
-const RUNS = { numRuns: 2000 };
+const RUNS = inputs(2000);
 
 describe('rule 1: never hurt what is healthy', () => {
   it('no start for a slot that is not wanted, or has a live instance, or one that the controller would refuse', () => {
@@ -281,6 +282,18 @@ describe('the answer', () => {
 describe('rule 2: what is missing is started and what is surplus stopped, in bounded time', () => {
   /** A tenth of the jobs is lost, also of those that are added anew: after 30, 120, 480 s, then every 480 s. */
   const LONG = 3600;
+  /** Longer than a start waits that was decided on an exit which proves to be none: what comes of it is a duplicate. */
+  const STAYS = 600;
+
+  /** Whether everything becomes as desired in time, and stays so. */
+  function settles(cloud: Cloud): boolean {
+    let stayed = 0;
+    for (let step = 0; step < LONG + STAYS && stayed < STAYS; step++) {
+      cloud.step();
+      stayed = cloud.isConverged() ? stayed + 1 : 0;
+    }
+    return stayed === STAYS;
+  }
 
   it('from any record, with lost jobs and failing starts', () => {
     fc.assert(
@@ -297,19 +310,18 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
         const cloud = new Cloud(start, DEAS, settings, NOW, seeded(seed));
         for (const i of d.instances) {
           if (i.lastListedMs !== undefined || i.state === 'CRASHED' || i.state === 'RESUMING') continue;
-          const leaves = d.exits.some((e) => e.instance === i.guid && e.reason === 'DEA_EVACUATION');
+          const leaves =
+            i.state === 'EVACUATING' ||
+            d.exits.some((e) => e.instance === i.guid && e.reason === 'DEA_EVACUATION');
           const { guid, index, version, dea } = i;
           cloud.place({ guid, index, version, dea, state: leaves ? 'EVACUATING' : 'RUNNING' });
         }
         cloud.run(20);
-        const took = cloud.runUntilConverged(LONG);
-        expect(took, JSON.stringify(cloud.state)).toBeDefined();
-        cloud.run(120);
-        expect(cloud.isConverged()).toBe(true);
+        expect(settles(cloud), JSON.stringify(cloud.state)).toBe(true);
         expect(cloud.harm).toEqual([]);
         expect(cloud.refused).toEqual([]);
       }),
-      { numRuns: 150 },
+      inputs(150),
     );
   });
 
@@ -351,14 +363,11 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
         cloud.run(90);
         for (const e of events) happen(cloud, e);
         for (const name of DEAS) cloud.setHeard(name, true);
-        const took = cloud.runUntilConverged(LONG);
-        expect(took, JSON.stringify(cloud.state)).toBeDefined();
-        cloud.run(120);
-        expect(cloud.isConverged()).toBe(true);
+        expect(settles(cloud), JSON.stringify(cloud.state)).toBe(true);
         expect(cloud.harm).toEqual([]);
         expect(cloud.refused).toEqual([]);
       }),
-      { numRuns: 200 },
+      inputs(200),
     );
   });
 });

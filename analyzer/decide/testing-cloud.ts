@@ -129,15 +129,6 @@ export class Cloud {
     for (let step = 0; step < seconds; step++) this.step();
   }
 
-  /** Runs until everything is as desired; returns how many seconds that took, or undefined if it took too long. */
-  runUntilConverged(atMostSeconds: number): number | undefined {
-    for (let step = 0; step <= atMostSeconds; step++) {
-      if (this.isConverged()) return step;
-      this.step();
-    }
-    return undefined;
-  }
-
   step(): void {
     this.now += SECOND;
     if (this.#around === undefined) this.holds.massLossJudged = { sinceMs: 0, untilMs: this.now };

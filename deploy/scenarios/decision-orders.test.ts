@@ -14,6 +14,7 @@ import type { StartJob, StopJob } from '../../common/queues.ts';
 import type { RedisClient, RedisConnections } from '../../common/redis.ts';
 import { createKeys } from '../../common/schema.ts';
 import { readDroplets } from '../../common/state.ts';
+import { inputs } from '../../common/testing/chance.ts';
 import { ManualClock, useRedis } from '../../common/testing/context.ts';
 import { everyWay, Steps } from '../../common/testing/steps.ts';
 import { storeChangedHeartbeat } from '../../ingest/changed-heartbeat.ts';
@@ -362,6 +363,6 @@ test('whatever happens in whatever order: one start on its way at most, each sen
           expect([...scene.jobs.keys()].sort()).toEqual(waiting.filter((id) => !outcomes.has(id)).sort());
         }),
     ),
-    { numRuns: 200 },
+    inputs(200),
   );
 });

@@ -9,6 +9,7 @@ import { SETTINGS } from '../../common/policy/testing.ts';
 import { dropletFromReply, heardToText } from '../../common/record.ts';
 import type { RedisConnections } from '../../common/redis.ts';
 import { createKeys } from '../../common/schema.ts';
+import { inputs } from '../../common/testing/chance.ts';
 import { useRedis } from '../../common/testing/context.ts';
 import { everyWay, Steps } from '../../common/testing/steps.ts';
 import { storeChangedHeartbeat } from '../../ingest/changed-heartbeat.ts';
@@ -280,6 +281,6 @@ test('three heartbeats, another DEA, an exit and a look in any order', async () 
       let at = 0;
       await run(chosen, (of) => (order[at++ % order.length] as number) % of);
     }),
-    { numRuns: 120 },
+    inputs(120),
   );
 });

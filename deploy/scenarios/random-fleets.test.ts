@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { inputs } from '../../common/testing/chance.ts';
 import type { Dea, TrueInstance } from './dea.ts';
 import { ALL_PROCESSES, World } from './world.ts';
 
-/** How many random histories; more with HM_PROPERTY_RUNS. */
-const RUNS = Number(process.env.HM_PROPERTY_RUNS ?? 3);
+/** How many random histories. */
+const RUNS = inputs(3).numRuns;
 const APPS = Array.from({ length: 10 }, (_, n) => `app-${n}`);
 const DEAS = ['dea-1', 'dea-2', 'dea-3', 'dea-4'];
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Droplet } from '../../common/droplet.ts';
 import type { Scripts } from '../../common/scripts/scripts.ts';
 import { readDroplets } from '../../common/state.ts';
+import { inputs } from '../../common/testing/chance.ts';
 import { type TestContext, testContext } from '../../common/testing/context.ts';
 import { FakeCc } from '../../common/testing/fake-cc.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
@@ -101,7 +102,7 @@ describe('whatever happened before', () => {
           for (const [at, droplet] of droplets.entries()) expectRight(IDS[at] as string, droplet);
           expect(await context.redis.client.exists(context.redis.keys.syncMissing)).toBe(0);
         }),
-        { numRuns: 40 },
+        inputs(40),
       );
     },
     120_000,
