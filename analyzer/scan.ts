@@ -28,6 +28,8 @@ interface Options {
 
 /** Slices are handed out in so many jobs at most: enough for many analyzers, few enough to cost nothing. */
 const GROUPS = 16;
+/** Due droplets that are worth a job of their own: one batch of a look. For fewer the job would cost more than the looks. */
+const DUE_OF_A_JOB = 500;
 /**
  * A step of a job (some hundred droplets, or a slice's audit) takes a second or two. One that takes so long waits for an
  * answer that does not come: its job is given up, or its slices would not be looked through any more by anybody.
@@ -54,7 +56,7 @@ export class Scanner {
 
   /** The cron's tick. Several at once, or one too many, do no harm. */
   async tick(): Promise<void> {
-    const { redis, clock, policy, metrics, log, audit } = this.#options;
+    const { redis, clock, policy, metrics, log, audit, slicesQueue } = this.#options;
     metrics.ticks.inc();
     const end = metrics.tickSeconds.startTimer();
     await redis.client.hset(redis.keys.scan, 'tick', clock.now());
@@ -63,8 +65,10 @@ export class Scanner {
     // While nobody has listened for long enough silence says nothing, and all of it would be held.
     if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds);
     await forgetSilentDeas(redis, clock, policy, log);
-    await this.#handOut(await this.#slicesWithDue(), 'due');
-    await this.#handOut(await audit.next(), 'audit');
+    await this.#handOutDue();
+    // A turn that nobody has taken up yet says that audits are slower than planned: the next one waits, and no slice is passed over.
+    if ((await slicesQueue.getPrioritizedCount()) === 0)
+      await this.#handOut(await audit.next(), GROUPS, 'audit');
     await this.#timeline.note();
     end();
   }
@@ -121,29 +125,31 @@ export class Scanner {
     return client.zrangebyscore(keys.due(slice), '-inf', untilMs, 'LIMIT', 0, DUE_AT_ONCE);
   }
 
-  async #slicesWithDue(): Promise<number[]> {
+  async #handOutDue(): Promise<void> {
     const { redis, clock } = this.#options;
     const nowMs = clock.now();
     const all = Array.from({ length: redis.keys.slices }, (_, slice) => slice);
     const counts = await Promise.all(
       all.map((slice) => redis.client.zcount(redis.keys.due(slice), '-inf', nowMs)),
     );
-    return all.filter((slice) => (counts[slice] as number) > 0);
+    const due = counts.reduce((sum, count) => sum + count, 0);
+    const slices = all.filter((slice) => (counts[slice] as number) > 0);
+    await this.#handOut(slices, Math.min(GROUPS, Math.ceil(due / DUE_OF_A_JOB)), 'due');
   }
 
-  async #handOut(slices: number[], what: 'due' | 'audit'): Promise<void> {
+  async #handOut(slices: number[], groups: number, what: 'due' | 'audit'): Promise<void> {
     if (slices.length === 0) return;
-    const groups = new Map<number, number[]>();
+    const byGroup = new Map<number, number[]>();
     for (const slice of slices) {
-      const group = Math.floor((slice * GROUPS) / this.#options.redis.keys.slices);
-      groups.set(group, [...(groups.get(group) ?? []), slice]);
+      const group = Math.floor((slice * groups) / this.#options.redis.keys.slices);
+      byGroup.set(group, [...(byGroup.get(group) ?? []), slice]);
     }
-    const jobs = [...groups].map(([group, of]) => ({
+    const jobs = [...byGroup].map(([group, of]) => ({
       name: `${what}: slices ${of[0]} to ${of.at(-1)}`,
       data: { slices: of, audit: what === 'audit' } satisfies SlicesJob,
-      // While this group's last job is not done a second one would only do the same. What is due waits for no audit:
-      // a job with a priority comes after all that have none.
-      opts: { jobId: `${what}-${group}`, ...(what === 'audit' && { priority: 1 }) },
+      // While a group's last job is not done a second one would only do the same, unless it is to audit other slices. What is
+      // due waits for no audit: a job with a priority comes after all that have none.
+      opts: what === 'due' ? { jobId: `due-${group}-of-${groups}` } : { priority: 1 },
     }));
     await this.#options.slicesQueue.addBulk(jobs);
   }

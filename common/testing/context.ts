@@ -131,8 +131,11 @@ export function useRedis(options: Omit<TestContextOptions, 'redis'> = {}): Redis
     of.context = await testContext({ ...options, redis: of.server });
   });
   afterAll(async () => {
-    await of.context?.lifecycle.stop();
-    await of.server?.stop();
+    try {
+      await of.context?.lifecycle.stop();
+    } finally {
+      await of.server?.stop();
+    }
   });
   beforeEach(async () => {
     await of.context.redis.client.flushall();
