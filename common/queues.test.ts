@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { Health } from './health.ts';
 import { Lifecycle } from './lifecycle.ts';
-import { openQueue, openWorker } from './queues.ts';
+import { keeperForPeople, openQueue, openWorker } from './queues.ts';
 import { connectRedis } from './redis.ts';
 import { type ClusterNode, startTestRedisCluster } from './testing/redis-cluster.ts';
 
@@ -63,3 +63,19 @@ async function takeDown(masters: readonly ClusterNode[]): Promise<{ end(): Promi
 async function stateOf({ admin }: ClusterNode): Promise<string | undefined> {
   return /cluster_state:(\w+)/.exec((await admin.cluster('INFO')) as string)?.[1];
 }
+
+test('a hundred jobs that are done at once are kept for people to see, of more some', () => {
+  let nowMs = 5;
+  const keep = keeperForPeople(() => nowMs);
+  const kept = (count: number) =>
+    Array.from({ length: count }, () => {
+      const job = { opts: {} as { removeOnComplete?: unknown } };
+      keep(job as Parameters<typeof keep>[0]);
+      return job.opts.removeOnComplete !== undefined;
+    }).filter(Boolean).length;
+  expect(kept(150)).toBe(100);
+  nowMs += 1_000;
+  expect(kept(150)).toBe(4);
+  nowMs += 3_600_000;
+  expect(kept(150)).toBe(100);
+});

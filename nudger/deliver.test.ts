@@ -3,12 +3,14 @@ import type { Bus, Headers } from '../common/bus.ts';
 import { FleetCounters } from '../common/counters.ts';
 import type { StartJob, StopJob } from '../common/queues.ts';
 import { RecordError } from '../common/record.ts';
+import type { RedisConnections } from '../common/redis.ts';
 import { readDroplets } from '../common/state.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
 import { deliver } from './deliver.ts';
 import { startDelivery, stopDelivery } from './deliveries.ts';
 import { Gate } from './gate.ts';
 import { type NudgerMetrics, nudgerMetrics } from './metrics.ts';
+import { Records } from './records.ts';
 
 const of = useRedis();
 const DROPLET = 'app';
@@ -99,11 +101,15 @@ async function put(fields: Record<string, string> = {}): Promise<void> {
 const leave = (
   delivery = startDelivery(START, of.context.settings.policy),
   dryRun = false,
-  other: Partial<Parameters<typeof deliver>[1]> = {},
+  {
+    redis = of.context.redis,
+    ...other
+  }: Partial<Parameters<typeof deliver>[1]> & { redis?: RedisConnections } = {},
 ) => {
-  const { redis, clock, log, settings } = of.context;
+  const { clock, log, settings } = of.context;
   const options = {
     redis,
+    records: new Records({ redis, clock, policy: settings.policy }),
     bus: bus.asBus(),
     clock,
     log,

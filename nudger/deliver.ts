@@ -3,17 +3,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../common/bus.ts';
 import type { Clock } from '../common/clock.ts';
 import type { FleetCounters } from '../common/counters.ts';
-import { LOG_LENGTH, type LogEntry } from '../common/decision-log.ts';
+import type { LogEntry } from '../common/decision-log.ts';
 import type { DeaLiveness, Droplet, Holds, Outcome, StartReason, StopReason } from '../common/droplet.ts';
-import { readHolds } from '../common/holds.ts';
 import type { Logger } from '../common/log.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readDroplets, readSights } from '../common/state.ts';
 import { HEADERS, SUBJECTS } from '../common/subjects.ts';
 import { ATTRIBUTES, noteOnSpan, traceHeaders } from '../common/tracing.ts';
 import type { Gate } from './gate.ts';
 import type { NudgerMetrics } from './metrics.ts';
+import type { Records } from './records.ts';
 
 /** What the second look says: send this, drop it, or it is not due yet. */
 export type Checked =
@@ -37,7 +36,8 @@ export interface Delivery {
 }
 
 interface Options {
-  redis: RedisConnections;
+  redis: Pick<RedisConnections, 'keys' | 'replicas'>;
+  records: Records;
   bus: Bus;
   clock: Clock;
   log: Logger;
@@ -74,7 +74,7 @@ const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLos
  * message is not sent any more; and one that NATS does not take in time is given up with its connection.
  */
 export async function deliver(delivery: Delivery, options: Options): Promise<End> {
-  const { redis, clock, policy, metrics, log, gate } = options;
+  const { redis, records, clock, policy, metrics, log, gate } = options;
   const { kind, reason } = delivery;
   const dropped = (why: string, settled: boolean): End => {
     came(metrics, { kind, reason, outcome: 'dropped', why });
@@ -83,12 +83,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<End
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
     if (!(await gate.open())) return { back: true };
-    const [{ droplets, deas, nowMs }, holds] = await Promise.all([
-      readSights(redis, clock, [delivery.droplet]),
-      readHolds(redis, clock, policy),
-    ]);
-    const [droplet] = droplets;
-    if (droplet instanceof Error) throw droplet;
+    const { droplet, deas, holds, nowMs } = await records.read(delivery.droplet);
     if (droplet === undefined) return dropped('unknown', false);
     const checked = delivery.check(droplet, deas, holds, nowMs);
     if ('wait' in checked) {
@@ -132,9 +127,8 @@ async function settle(
   checked: Exclude<Checked, { wait: number }>,
   droplet: Droplet,
   nowMs: number,
-  { redis, policy, dryRun }: Options,
+  { records, policy, dryRun }: Options,
 ): Promise<boolean> {
-  const { keys, scripts } = redis;
   const dropped = 'drop' in checked;
   const outcome: Outcome = {
     id: delivery.id,
@@ -154,26 +148,13 @@ async function settle(
     ...(dropped ? { why: checked.drop } : {}),
     ...(dryRun && !dropped ? { dryRun } : {}),
   };
-  const slice = keys.sliceOf(droplet.id);
   const lookAgainMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
-  const settled = await scripts.settle(
-    [keys.droplet(droplet.id), keys.due(slice), keys.decisions(slice)],
-    [
-      droplet.id,
-      droplet.rev,
-      delivery.id,
-      JSON.stringify(outcome),
-      lookAgainMs,
-      LOG_LENGTH,
-      JSON.stringify(entry),
-    ],
-  );
-  return settled === 1;
+  return records.settle({ droplet, outcome, entry, lookAgainMs });
 }
 
 /** It was settled as sent and is not: so that it is decided anew at once, unless that has happened already. */
 async function takeBack(delivery: Delivery, options: Options): Promise<void> {
-  const { redis, clock, metrics, log } = options;
+  const { records, clock, metrics, log } = options;
   const { kind, reason, id } = delivery;
   came(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
@@ -181,8 +162,7 @@ async function takeBack(delivery: Delivery, options: Options): Promise<void> {
     'this process stood still just before a message left: it is not sent',
   );
   for (let attempt = 0; attempt < TRIES; attempt++) {
-    const [droplet] = await readDroplets(redis, [delivery.droplet]);
-    if (droplet instanceof Error) throw droplet;
+    const { droplet } = await records.read(delivery.droplet);
     if (droplet?.outcomes.get(delivery.id)?.outcome !== 'sent') return;
     if (await settle(delivery, { drop: 'late' }, droplet, clock.now(), options)) return;
   }

@@ -1,12 +1,13 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError, WaitingError } from 'bullmq';
 import { FleetCounters } from '../common/counters.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { JobDataError, keepForPeople, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
+import { JobDataError, keeperForPeople, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
 import { SPANS, traced } from '../common/tracing.ts';
 import { type Delivery, deliver } from './deliver.ts';
 import { attributesOf, startDelivery, stopDelivery } from './deliveries.ts';
 import { Gate } from './gate.ts';
 import { nudgerMetrics } from './metrics.ts';
+import { Records } from './records.ts';
 
 /** BullMQ in, NATS out: starts and stops, each checked again when it leaves. */
 export const nudger: ProcessDefinition = {
@@ -18,6 +19,11 @@ export const nudger: ProcessDefinition = {
 
 /** Deliveries in hand at once: what waits in them is Redis and NATS, not this process. */
 const AT_ONCE = 64;
+/**
+ * Of starts no more than this part of what may leave in a period: a worker takes its next job with the end of the last one,
+ * and a job that it takes without costs Redis half as much again.
+ */
+const OF_LIMIT = 1 / 4;
 
 /** Starts the nudger on what `context` gives. */
 export async function startNudger(context: ProcessContext): Promise<void> {
@@ -28,6 +34,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const bus = await context.connectBus();
   const options = {
     redis,
+    records: new Records({ redis, clock, policy }),
     bus,
     clock,
     log,
@@ -38,9 +45,9 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     gate: new Gate(bus, lifecycle.signal),
   };
 
-  const processor =
-    (read: (job: Job) => Delivery): Processor =>
-    async (job, token) => {
+  const processor = (read: (job: Job) => Delivery): Processor => {
+    const keepForPeople = keeperForPeople();
+    return async (job, token) => {
       const delivery = readable(read, job);
       const end = await traced(SPANS.deliver, attributesOf(delivery), () => deliver(delivery, options));
       if ('back' in end) {
@@ -55,6 +62,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
       if (end.settled) keepForPeople(job);
       return end.outcome;
     };
+  };
   const readable = (read: (job: Job) => Delivery, job: Job): Delivery => {
     try {
       return read(job);
@@ -73,7 +81,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     openWorker(redis, lifecycle, log, 'stops', stops, { concurrency }),
     openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency }),
     openWorker(redis, lifecycle, log, 'starts', starts, {
-      concurrency,
+      concurrency: Math.min(AT_ONCE, Math.ceil(OF_LIMIT * settings.startsPerPeriod)),
       limiter,
       // Counted by the wall clock; set back, it would make a wait of half a minute of it.
       maximumRateLimitDelay: settings.startsPeriodMs,

@@ -264,12 +264,13 @@ describe('commit', () => {
 });
 
 describe('settle', () => {
-  const settle = (id = 'd1', rev = 5, lookAgainMs = 9000, by = '') => {
+  const settle = async (id = 'd1', rev = 5, lookAgainMs = 9000, by = '') => {
     const { keys: of, scripts } = redis();
-    return scripts.settle(
+    const [settled] = await scripts.settle(
       [of.droplet(NAME), of.due(0), of.decisions(0)],
-      [NAME, rev, id, `{"id":"${id}"${by}}`, lookAgainMs, 100, '{"kind":"sent"}'],
+      [100, NAME, rev, id, `{"id":"${id}"${by}}`, lookAgainMs, '{"kind":"sent"}'],
     );
+    return settled;
   };
 
   test('stores what became of it, says so in the log, and makes the droplet due', async () => {
@@ -311,6 +312,22 @@ describe('settle', () => {
     expect(await settle()).toBe(0);
     expect(await record()).toEqual({});
     expect(await dueAt()).toBeUndefined();
+  });
+
+  test('of several each is settled or not by itself', async () => {
+    const { client, keys: of, scripts } = redis();
+    const names = ['one', 'moved', 'strange', 'four'];
+    for (const name of names) await client.hset(of.droplet(name), { rev: name === 'moved' ? 6 : 5 });
+    await client.del(of.droplet('strange'));
+    await client.set(of.droplet('strange'), 'made by hand');
+    const told = await scripts.settle(
+      names.flatMap((name) => [of.droplet(name), of.due(0), of.decisions(0)]),
+      [100, ...names.flatMap((name, n) => [name, 5, `d-${name}`, `{"n":${n}}`, 9000 + n, `{"n":${n}}`])],
+    );
+    expect(told).toEqual([1, 0, expect.stringMatching(/^WRONGTYPE /), 1]);
+    expect(await client.hgetall(of.droplet('four'))).toEqual({ rev: '6', 'outcome:d-four': '{"n":3}' });
+    expect((await logged()).map(([, entry]) => entry)).toEqual(['{"n":0}', '{"n":3}']);
+    expect(await client.zrange(of.due(0), '0', '-1', 'WITHSCORES')).toEqual(['one', '9000', 'four', '9003']);
   });
 });
 

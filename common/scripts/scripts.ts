@@ -25,8 +25,9 @@ export interface Scripts {
   desired(keys: string[], args: Argument[]): Promise<number>;
   gone(keys: string[], args: Argument[]): Promise<number>;
   commit(keys: string[], args: Argument[]): Promise<(number | string)[]>;
+  postpone(keys: string[], args: Argument[]): Promise<number>;
   forget(keys: string[], args: Argument[]): Promise<number>;
-  settle(keys: string[], args: Argument[]): Promise<number>;
+  settle(keys: string[], args: Argument[]): Promise<(number | string)[]>;
   listening(keys: string[], args: Argument[]): Promise<[sinceMs: string, missed: '1' | '']>;
   swapHold(keys: string[], args: Argument[]): Promise<number>;
   time(keys: string[], args: Argument[]): Promise<string>;
@@ -53,6 +54,7 @@ const FILES: Record<keyof Scripts, string> = {
   desired: 'desired',
   gone: 'gone',
   commit: 'commit',
+  postpone: 'postpone',
   forget: 'forget',
   settle: 'settle',
   listening: 'listening',

@@ -1,18 +1,37 @@
--- What becomes of a decided start or stop, if the record is still the one that was checked: of all nudgers
+-- What becomes of some decided starts and stops: of each, if the record is still the one that was checked. Of all nudgers
 -- that may hold the same job one is told 1, and that one sends.
--- KEYS  1 droplet hash, 2 due zset, 3 decision log
--- ARGV  1 droplet, 2 rev that was read, 3 decision id, 4 outcome (JSON), 5 when to look again (ms),
---       6 length of the log, 7 log entry (JSON)
--- Returns 1, or 0 if the record has changed since: check again.
+-- KEYS  for each: droplet hash, due zset, decision log; in a cluster all of one slice
+-- ARGV  1 length of the log; then for each: droplet, rev that was read, decision id, outcome (JSON), when to look again
+--       (ms), log entry (JSON)
+-- Returns for each 1, or 0 if the record has changed since: check again; or in words what is wrong with its keys, if
+-- somebody has made something else of them by hand.
 -- Repeatable: who asks once more, as the answer was lost, is told the same.
-if redis.call('HGET', KEYS[1], 'outcome:' .. ARGV[3]) == ARGV[4] then
+local function settle(k, arg)
+  local hash, due, log = KEYS[k], KEYS[k + 1], KEYS[k + 2]
+  local field = 'outcome:' .. ARGV[arg + 2]
+  local known = redis.call('HMGET', hash, 'rev', field)
+  if known[2] == ARGV[arg + 3] then
+    return 1
+  end
+  if known[1] ~= ARGV[arg + 1] then
+    return 0
+  end
+  redis.call('HSET', hash, field, ARGV[arg + 3])
+  redis.call('HINCRBY', hash, 'rev', 1)
+  redis.call('ZADD', due, 'LT', ARGV[arg + 4], ARGV[arg])
+  redis.call('XADD', log, 'MAXLEN', '~', ARGV[1], '*', 'entry', ARGV[arg + 5])
   return 1
 end
-if redis.call('HGET', KEYS[1], 'rev') ~= ARGV[2] then
-  return 0
+local settled = {}
+for n = 1, #KEYS / 3 do
+  local is_done, result = pcall(settle, 3 * n - 2, 6 * n - 4)
+  if not is_done then
+    result = type(result) == 'table' and result.err or result
+    -- Anything else (a replica, no memory) is an answer to the whole call.
+    if string.sub(result, 1, 9) ~= 'WRONGTYPE' then
+      return redis.error_reply(result)
+    end
+  end
+  settled[n] = result
 end
-redis.call('HSET', KEYS[1], 'outcome:' .. ARGV[3], ARGV[4])
-redis.call('HINCRBY', KEYS[1], 'rev', 1)
-redis.call('ZADD', KEYS[2], 'LT', ARGV[5], ARGV[1])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[6], '*', 'entry', ARGV[7])
-return 1
+return settled

@@ -23,6 +23,7 @@ import { deliver } from '../../nudger/deliver.ts';
 import { startDelivery, stopDelivery } from '../../nudger/deliveries.ts';
 import { Gate } from '../../nudger/gate.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
+import { Records } from '../../nudger/records.ts';
 
 /*
  * Ingestors, two analyzers and two nudgers have to do with one droplet at once. An analyzer reads and commits, a
@@ -172,7 +173,10 @@ class Scene {
       policy: settings.policy,
       enqueuer: new Enqueuer({
         redis: {
-          client: { exists: async (id: string) => Number(this.jobs.has(id)) } as unknown as RedisClient,
+          client: {
+            exists: async (...ids: string[]) => ids.filter((id) => this.jobs.has(id)).length,
+            zmscore: async (_: string, ...ids: string[]) => ids.map(() => null),
+          } as unknown as RedisClient,
         },
         clock: this.clock,
         starts: this.#queue('starts'),
@@ -224,6 +228,7 @@ class Scene {
     const delivery = job.of === 'stops' ? stopDelivery(job.data, policy) : startDelivery(job.data, policy);
     const end = await deliver(delivery, {
       redis,
+      records: new Records({ redis, clock: this.clock, policy }),
       bus,
       clock: this.clock,
       log,
