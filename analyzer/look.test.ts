@@ -247,6 +247,20 @@ describe('the audit', () => {
     expect(await count('audit_misses')).toBe(0);
   });
 
+  test.each([10_000, 40_000])(
+    'nor of many whose jobs are known to be there: after %i ms',
+    async (waitedMs) => {
+      const ids = ['app', ...Array.from({ length: 20 }, (_, n) => `app-${n}`)];
+      for (const id of ids) await put(id);
+      await looker.look(ids);
+      expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.now() + 400_000);
+      of.context.clock.advance(waitedMs);
+      await audit('app');
+      expect(await count('audit_misses')).toBe(0);
+      expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.now() + 400_000);
+    },
+  );
+
   test('what is due only later than it is needed is a miss', async () => {
     const { client, keys } = of.context.redis;
     await put('app');

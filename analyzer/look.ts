@@ -11,6 +11,7 @@ import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
 import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
+import { postpone } from './postpone.ts';
 import { store } from './store.ts';
 import { type Causes, traceLooks } from './traces.ts';
 
@@ -92,7 +93,7 @@ export class Looker {
 
   /** @returns the droplets whose record changed between reading and storing */
   async #lookOnce(ids: readonly string[], causes: Causes | undefined): Promise<string[]> {
-    const { enqueuer, metrics, policy } = this.#options;
+    const { enqueuer, metrics, policy, redis } = this.#options;
     const beganMs = Date.now();
     const looks = await this.#decide(ids);
     metrics.looks.inc(looks.length);
@@ -106,6 +107,7 @@ export class Looker {
     // What a heartbeat tells is decided at once, or when an instance that it does not list any more had its time.
     const heardWithinMs = 2 * policy.dropletLostMs;
     await traceLooks(done, { causes, heardWithinMs, beganMs }, (traces) => enqueuer.enqueue(done, traces));
+    await postpone(done, redis);
     return looks.filter((look) => stored.get(look) === 'changed').map(({ droplet }) => droplet.id);
   }
 
@@ -166,7 +168,8 @@ function isForTick({ decisions }: Decided): boolean {
 
 function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): boolean {
   // What only has to be made sure of now and then is in time when it is due the next time.
-  const neededMs = decided.changed ? nowMs : (decided.lookAgainMs ?? nowMs);
+  const { changed, lookAgainMs = nowMs, lookAgainOnceEnqueuedMs = lookAgainMs } = decided;
+  const neededMs = changed ? nowMs : lookAgainOnceEnqueuedMs;
   return dueMs != null && Number(dueMs) <= neededMs + TICK_MAY_LATE_MS;
 }
 

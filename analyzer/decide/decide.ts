@@ -119,6 +119,12 @@ function decideInFull(
     decided.instancesToForget.length > 0 ||
     decided.exitsToForget.length > 0 ||
     decided.remove;
-  const { lookAgainMs } = scene;
-  return lookAgainMs === undefined ? { ...decided, changed } : { ...decided, changed, lookAgainMs };
+  const { lookAgainMs, lookAgainOnceEnqueuedMs } = scene;
+  if (lookAgainMs === undefined || lookAgainOnceEnqueuedMs === undefined) return { ...decided, changed };
+  return {
+    ...decided,
+    changed,
+    lookAgainMs,
+    ...(lookAgainOnceEnqueuedMs > lookAgainMs && { lookAgainOnceEnqueuedMs }),
+  };
 }

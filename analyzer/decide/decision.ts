@@ -88,6 +88,8 @@ export interface Decided {
   changed: boolean;
   /** When the answer may change though nothing new is heard (epoch ms); absent: not without news. */
   lookAgainMs?: number;
+  /** The same if the jobs of all waiting starts are known to be in their queue; absent: no later than without. */
+  lookAgainOnceEnqueuedMs?: number;
 }
 
 /** Nothing to store, nothing to make sure of, nothing to come back for: the droplet is as it should be. */

@@ -122,16 +122,21 @@ function whyCancel({ sight }: Scene, slot: Slot, start: PendingStart): DropReaso
 }
 
 /**
- * A start waits without a time limit; every now and then its job is made sure of. The longer it has waited the more rarely:
- * who waits for long is one of many, and looking after all of them would be most of the work.
+ * A start waits without a time limit. Its job is made sure of at every look after the one that decided it, and there is one
+ * every now and then, the more rarely the longer it has waited: who waits for long is one of many, and looking after all of
+ * them would be most of the work. Once its job is known to be there the first ones are not needed: they are for a job that
+ * whoever decided on it did not live to add. That of a delayed restart is made sure of only when it is due.
  */
 function remind(scene: Scene, slot: Slot, start: PendingStart): void {
   const { now, settings } = scene.sight;
   const { decidedMs, dueMs } = start;
   const lostMs = settings.dropletLostMs;
   const from = dueMs === undefined ? decidedMs + lostMs : Math.max(dueMs, decidedMs) + RESTART_SAFETY_MS;
-  if (now >= from) scene.ensure.push(orderOf(scene, slot, start));
-  scene.look(now < from ? from : from + nextReminderMs(now - from, lostMs));
+  if (now >= from || (dueMs === undefined && now !== decidedMs))
+    scene.ensure.push(orderOf(scene, slot, start));
+  const atMs = now < from ? from : from + nextReminderMs(now - from, lostMs);
+  const onceEnqueuedMs = dueMs === undefined ? decidedMs + REMIND_AT_LEAST_EVERY * lostMs : atMs;
+  scene.look(atMs, Math.max(atMs, onceEnqueuedMs));
 }
 
 /**

@@ -10,6 +10,7 @@ export class Scene {
   readonly decisions: Decision[] = [];
   readonly ensure: (StartDecision | StopDecision)[] = [];
   lookAgainMs: number | undefined;
+  lookAgainOnceEnqueuedMs: number | undefined;
   #missingShare: number | undefined;
 
   constructor(sight: Sight) {
@@ -31,10 +32,18 @@ export class Scene {
     return 1 - live / wanted;
   }
 
-  /** The answer may change at this time. A time that has come (it waits for news by now) is taken as very soon. */
-  look(atMs: number): void {
-    const at = Math.max(Math.ceil(atMs), this.sight.now + 1);
-    if (this.lookAgainMs === undefined || at < this.lookAgainMs) this.lookAgainMs = at;
+  /**
+   * The answer may change at this time; at the later one if all starts that wait have their jobs. A time that has come (it waits
+   * for news by now) is taken as very soon.
+   */
+  look(atMs: number, onceEnqueuedMs = atMs): void {
+    this.lookAgainMs = this.#sooner(this.lookAgainMs, atMs);
+    this.lookAgainOnceEnqueuedMs = this.#sooner(this.lookAgainOnceEnqueuedMs, onceEnqueuedMs);
+  }
+
+  #sooner(knownMs: number | undefined, ms: number): number {
+    const atMs = Math.max(Math.ceil(ms), this.sight.now + 1);
+    return knownMs === undefined ? atMs : Math.min(knownMs, atMs);
   }
 
   /**

@@ -350,11 +350,12 @@ describe('a start on its way', () => {
     expect(decided.decisions).toEqual([]);
     expect(decided.ensure).toMatchObject([{ kind: 'start', id: 'd1', reason: 'missing' }]);
     expect(decided.changed).toBe(false);
-    expect(look(missing()).ensure).toEqual([]);
+    expect(look(missing()).ensure).toHaveLength(1);
     expect(look(missing()).lookAgainMs).toBe(NOW + 25 * SECOND);
+    expect(look(missing({ decidedMs: NOW })).ensure).toEqual([]);
   });
 
-  it('its job is made sure of after droplet_lost, and then the more rarely the longer it waits', () => {
+  it('it is looked at after droplet_lost, and then the more rarely the longer it waits', () => {
     const looksS: number[] = [];
     for (let waitedMs = 0; waitedMs < 1800 * SECOND; ) {
       const { ensure, lookAgainMs } = look(missing({ decidedMs: NOW - waitedMs }));
@@ -363,6 +364,31 @@ describe('a start on its way', () => {
       looksS.push(waitedMs / SECOND);
     }
     expect(looksS).toEqual([30, 120, 480, 960, 1440, 1920]);
+  });
+
+  it('once its job is known to be in the queue it is looked at less often', () => {
+    const laterS = (waitedS: number) => {
+      const { lookAgainOnceEnqueuedMs } = look(missing({ decidedMs: NOW - waitedS * SECOND }));
+      return lookAgainOnceEnqueuedMs === undefined
+        ? undefined
+        : waitedS + (lookAgainOnceEnqueuedMs - NOW) / SECOND;
+    };
+    expect([0, 29, 30, 119, 120, 479, 480].map(laterS)).toEqual([
+      ...[480, 480, 480, 480],
+      // The next time is no sooner without.
+      ...[undefined, undefined, undefined],
+    ]);
+  });
+
+  it('but not later than something else of the droplet is to be looked at', () => {
+    const d = missing();
+    const two = droplet({
+      desired: desired({ instances: 2 }),
+      slots: [...d.slots.values()],
+      firstSeenMs: NOW - LOST + SECOND,
+    });
+    expect(look(two)).toMatchObject({ lookAgainMs: NOW + SECOND });
+    expect(look(two).lookAgainOnceEnqueuedMs).toBeUndefined();
   });
 
   it('after it was sent: none for droplet_lost, then it is asked for again', () => {

@@ -324,13 +324,16 @@ export class Cloud {
     }
     const again = decide(this.record, this.heard, this.holds, this.now, this.settings);
     for (const { kind, id } of again.decisions) this.harm.push(`not settled: ${kind} ${id} at ${this.now}`);
+    let isSure = true;
     for (const decision of decided.decisions) {
       this.decisions.push(decision);
-      if (decision.kind === 'start') this.#enqueue(decision);
+      if (decision.kind === 'start') isSure = this.#enqueue(decision) && isSure;
       if (decision.kind === 'stop') this.#enqueue(decision);
       if (decision.kind === 'cancel') this.#jobs.delete(decision.id);
     }
-    for (const order of decided.ensure) if (!this.#jobs.has(order.id)) this.#enqueue(order);
+    for (const order of decided.ensure)
+      if (!this.#jobs.has(order.id)) isSure = this.#enqueue(order) && isSure;
+    if (isSure) this.#dueMs = decided.lookAgainOnceEnqueuedMs ?? decided.lookAgainMs;
   }
 
   #forget(): void {
@@ -347,13 +350,16 @@ export class Cloud {
     this.#dueMs = undefined;
   }
 
-  #enqueue(order: StartDecision | StopDecision): void {
+  /** @returns whether whoever adds the job lives to know that it is there */
+  #enqueue(order: StartDecision | StopDecision): boolean {
     this.#orders.set(order.id, order);
-    // A job may be lost with the process that was to add it.
-    if (this.#random() < 0.1) return;
+    // A job may be lost with the process that was to add it, or, more rarely, with the Redis that had it.
+    const luck = this.#random();
+    if (luck < 0.1) return luck < 0.02;
     const waits = order.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
     const atMs = order.kind === 'start' && order.dueMs !== undefined ? order.dueMs : this.now + waits;
     this.#jobs.set(order.id, { atMs, order });
+    return true;
   }
 
   #deliver(id: string): void {
