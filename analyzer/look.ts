@@ -5,7 +5,7 @@ import type { Logger } from '../common/log.ts';
 import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
-import { readSights, readSightsInTurn } from '../common/state.ts';
+import { readSights } from '../common/state.ts';
 import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
@@ -59,7 +59,7 @@ export class Looker {
     const { metrics, log } = this.#options;
     const found: Look[] = [];
     for (let at = 0; at < ids.length; at += BATCH) {
-      const looks = await this.#decide(ids.slice(at, at + BATCH), readSightsInTurn);
+      const looks = await this.#decide(ids.slice(at, at + BATCH));
       for (const { droplet, decided, deas, nowMs } of looks) {
         metrics.auditLooks.inc();
         seen(droplet, decided, deas, nowMs);
@@ -111,10 +111,10 @@ export class Looker {
     return looks.filter((look) => stored.get(look) === 'changed').map(({ droplet }) => droplet.id);
   }
 
-  async #decide(ids: readonly string[], read = readSights): Promise<Looked[]> {
+  async #decide(ids: readonly string[]): Promise<Looked[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
     const [{ droplets: records, deas, nowMs }, holds] = await Promise.all([
-      read(redis, clock, ids),
+      readSights(redis, clock, ids),
       readHolds(redis, clock, policy),
     ]);
     const droplets: Droplet[] = [];

@@ -62,9 +62,10 @@ test('droplets are read with the DEAs of their instances, whatever their names a
   });
   await client.hset(keys.droplet('alone'), { rev: 3, seen: 5, 'instance:l': heard(0, 'unheard') });
   await client.set(keys.droplet('bad'), 'no hash');
+  const ids = ['two', 'bad', 'none', 'one', 'alone'];
   await client.zadd(keys.deasHeard, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
   await client.zadd(keys.deasPrevious, 4000, dea, 5500, 'b');
-  const { droplets, deas, nowMs } = await readSights(redis, clock, ['two', 'bad', 'none', 'one', 'alone']);
+  const { droplets, deas, nowMs } = await readSights(redis, clock, ids);
   expect(droplets.map((droplet) => (droplet instanceof Error ? 'error' : droplet?.rev))).toEqual([
     2,
     'error',
@@ -78,6 +79,10 @@ test('droplets are read with the DEAs of their instances, whatever their names a
     ['c', { heardMs: 7000 }],
     [dea, expect.objectContaining({ heardMs: 5000 })],
   ]);
+  // Of many in another way.
+  const many = await readSights(redis, clock, [...ids, ...Array.from({ length: 30 }, (_, n) => `none-${n}`)]);
+  expect(many.droplets).toEqual([...droplets, ...Array.from({ length: 30 }, () => undefined)]);
+  expect([...many.deas].sort()).toEqual([...deas].sort());
   expect(await readSights(redis, clock, [])).toMatchObject({ droplets: [], deas: new Map() });
 });
 

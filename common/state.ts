@@ -41,42 +41,36 @@ export interface Sights {
   nowMs: number;
 }
 
-/** Reads droplets to judge them at once: in one round trip where Redis is no cluster, in two where it is. */
+/** To read more droplets than this in one round trip would cost Redis nearly twice as much as in two. */
+const IN_ONE_TRIP = 20;
+
+/** Reads droplets to judge them at once: a few in one round trip where Redis is no cluster, else in two. */
 export async function readSights(
   redis: RedisConnections,
   clock: Pick<Clock, 'now'>,
   ids: readonly string[],
 ): Promise<Sights> {
-  if (redis.isCluster) return readSightsInTurn(redis, clock, ids);
+  if (redis.isCluster || ids.length > IN_ONE_TRIP) {
+    const droplets = await readDroplets(redis, ids);
+    const nowMs = clock.now();
+    return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };
+  }
   const { keys, scripts } = redis;
   const nowMs = clock.now();
-  const droplets: Sights['droplets'] = [];
-  const deas: Sights['deas'] = new Map();
-  const replies = chunksOf(ids, CHUNK).map((chunk) =>
-    scripts.readSights([keys.deasHeard, keys.deasPrevious, ...chunk.map(keys.droplet)], []),
+  const [records, heard] = await scripts.readSights(
+    [keys.deasHeard, keys.deasPrevious, ...ids.map(keys.droplet)],
+    [],
   );
-  for (const [records, heard] of await Promise.all(replies)) {
-    for (const text of records) droplets.push(dropletFromText(ids[droplets.length] as string, text));
-    for (let at = 0; at + 2 < heard.length; at += 3) {
-      const dea = heard[at] as string;
-      const previous = heard[at + 2];
-      const liveness = { heardMs: Number(heard[at + 1]), ...(previous && { previousMs: Number(previous) }) };
-      // Another chunk may have asked for less of the same DEA.
-      if (deas.get(dea)?.previousMs === undefined) deas.set(dea, liveness);
-    }
+  const droplets = records.map((text, at) => dropletFromText(ids[at] as string, text));
+  const deas: Sights['deas'] = new Map();
+  for (let at = 0; at + 2 < heard.length; at += 3) {
+    const previous = heard[at + 2];
+    deas.set(heard[at] as string, {
+      heardMs: Number(heard[at + 1]),
+      ...(previous && { previousMs: Number(previous) }),
+    });
   }
   return { droplets, deas, nowMs };
-}
-
-/** The same in two round trips: of many droplets this costs Redis little more than half as much. */
-export async function readSightsInTurn(
-  redis: RedisConnections,
-  clock: Pick<Clock, 'now'>,
-  ids: readonly string[],
-): Promise<Sights> {
-  const droplets = await readDroplets(redis, ids);
-  const nowMs = clock.now();
-  return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };
 }
 
 /** Whether there is a record, and it could be read. */

@@ -18,7 +18,7 @@ export const nudger: ProcessDefinition = {
 };
 
 /** Deliveries in hand at once: what waits in them is Redis and NATS, not this process. */
-const AT_ONCE = 64;
+const AT_ONCE = 128;
 /**
  * Of starts no more than this part of what may leave in a period: a worker takes its next job with the end of the last one,
  * and a job that it takes without costs Redis half as much again.

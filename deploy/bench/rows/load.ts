@@ -24,6 +24,8 @@ const FILL_PER_S = 2_000;
 
 /** A process that has just begun compiles what it runs; and the CPU time of a few seconds is mostly chance. */
 const WARM_S = 10;
+/** By then what comes of the last crashes is behind: the next heartbeats of their DEAs, and the looks at them. */
+const FILLED_S = 30;
 const CPU_WATCHED_S = 10;
 /** A quick run does not wait half a minute for what is missing. */
 const QUICK_DROPLET_LOST_S = 10;
@@ -148,7 +150,7 @@ async function waiting(
   await stage.cloud.ask('exits', { ...crashed, perS: FILL_PER_S, ended: true });
   await until('all wait', 300, async () => (await stage.waitingStarts()) === crashed.count);
   await stage.start('nudger');
-  await delay(WARM_S * 1000);
+  await delay((scale < 1 ? WARM_S : FILLED_S) * 1000);
   progress(`at ${perPeriod(stage)}, for ${watchS} s`);
   const meter = stage.meter('redis', 'nudger', 'analyzer');
   const leftBefore = await stage.waitingStarts();
