@@ -47,6 +47,19 @@ test('an exit is stored, the droplet is due, and the analyzers are told', async 
   expect(await told()).toEqual([[redis.keys.sliceOf('a b') % 4, 'kind', 'exit', 'droplet', 'a b']]);
 });
 
+test.each([
+  ['CRASHED', 9_000],
+  ['DEA_SHUTDOWN', 9_000],
+  ['STOPPED', 0],
+] as const)('an exit with %s that may have waited for 9 s counts from %i ms ago', async (reason, agoMs) => {
+  const { clock, redis } = of.context;
+  await storeExit(redis, clock, { ...EXITED, reason }, LOST, 8_999.5);
+  expect(await readDroplets(redis, ['a b'])).toMatchObject([
+    { firstSeenMs: clock.now(), exits: [{ atMs: clock.now() - agoMs }] },
+  ]);
+  expect(await dueAt('a b')).toBe(clock.now());
+});
+
 test('an exit that is known already is nothing new', async () => {
   const { clock, redis } = of.context;
   await storeExit(redis, clock, EXITED, LOST);

@@ -18,6 +18,8 @@ export type EventKind = 'exit' | 'update';
  * The record comes first: should this process die before the event is in the stream, the droplet is due and
  * the next tick finds it.
  *
+ * @param waitedMs that it may have waited to be handled: a start that was sent meanwhile is not what it ends. (That of a
+ *   STOPPED one counts from now: whoever stopped it gets its time to start another.)
  * @returns false if that end is known already, and still stands
  */
 export async function storeExit(
@@ -25,10 +27,12 @@ export async function storeExit(
   clock: Clock,
   exited: Exited,
   policy: Pick<PolicySettings, 'dropletLostMs'>,
+  waitedMs = 0,
 ): Promise<boolean> {
   const { keys, scripts } = redis;
   const nowMs = clock.now();
-  const words = exitedToText({ ...exited, atMs: nowMs });
+  const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(waitedMs));
+  const words = exitedToText({ ...exited, atMs });
   const stored = await scripts.exited(
     [keys.droplet(exited.droplet), keys.due(keys.sliceOf(exited.droplet)), keys.indexOf(exited.droplet)],
     [exited.droplet, exited.instance, words, nowMs, exited.reason, exitStandsForMs(policy)],

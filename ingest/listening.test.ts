@@ -240,9 +240,13 @@ describe('news', () => {
     watch.mockReturnValue(now + GAP + 1000);
     expect(a.isNews()).toBe(false);
     expect(a.isNews()).toBe(false);
+    expect(Math.round(a.waitedAtMostMs)).toBe(GAP + 1000);
+    watch.mockReturnValue(now + 10 * LOST);
+    expect(a.waitedAtMostMs).toBe(LOST);
     expect(of.context.lines.filter(({ event }) => event === 'stalled')).toHaveLength(1);
     arrived();
     await expect.poll(() => a.isNews()).toBe(true);
+    expect(a.waitedAtMostMs).toBe(0);
   });
 
   test('comes again when the connection is lost, and with it all that waited', async () => {

@@ -85,6 +85,11 @@ export class Listening {
     return !this.#catchingUp;
   }
 
+  /** How long a message that is handed over now may have waited (ms); no more than `droplet_lost` is told. */
+  get waitedAtMostMs(): number {
+    return this.isNews() ? 0 : Math.min(performance.now() - this.#lastTurnMs, this.#options.dropletLostMs);
+  }
+
   async #catchUp(): Promise<void> {
     try {
       await this.#options.bus.flush();

@@ -110,9 +110,10 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
         [ATTRIBUTES.instance]: instance,
         [ATTRIBUTES.exit]: reason,
       };
+      const waitedMs = listening.waitedAtMostMs;
       handle(
         SUBJECTS.exited,
-        traced(SPANS.exit, attributes, () => storeExit(redis, clock, parsed.ok, { dropletLostMs })),
+        traced(SPANS.exit, attributes, () => storeExit(redis, clock, parsed.ok, { dropletLostMs }, waitedMs)),
       );
     }),
     bus.subscribe(SUBJECTS.updated, group, ({ data }) => {

@@ -103,9 +103,12 @@ function isStartOver(scene: Scene, slot: Slot, start: PendingStart, events: Even
   const sent = { index: slot.index, reason: start.reason, atMs: outcome.atMs };
   const exit = waits ? undefined : exitSince(scene, sent);
   if (exit !== undefined) addEvent(exit, events);
+  if (exit !== undefined || wasHeardSince(scene, sent)) return true;
   const lostMs = outcome.atMs + settings.dropletLostMs;
-  if (exit !== undefined || wasHeardSince(scene, sent) || now > lostMs) return true;
-  scene.look(lostMs + 1);
+  // What came of it may have been said when nobody listened: the silence says nothing yet.
+  if (now > lostMs && !holds.actualNotFresh) return true;
+  if (now > lostMs) scene.lookSoon('actual_not_fresh');
+  else scene.look(lostMs + 1);
   return false;
 }
 

@@ -400,6 +400,14 @@ describe('a start on its way', () => {
     expect(again.outcomesToForget).toEqual(['d1']);
   });
 
+  it('while nobody has listened for long enough it is not asked for again, not even for an evacuation', () => {
+    const leaving = [instance('old', { state: 'EVACUATING' })];
+    const d = missing({ reason: 'evacuated', priority: 'high' }, [sent(LOST + 1)], leaving);
+    const decided = look(d, { holds: { actualNotFresh: true } });
+    expect(decided).toMatchObject({ decisions: [], changed: false, lookAgainMs: NOW + 5 * SECOND });
+    expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'evacuated' }]);
+  });
+
   it('ends when an instance is heard at the slot, and is forgotten', () => {
     const decided = look(missing({}, [sent(5 * SECOND)], [instance('b', { firstHeardMs: NOW - SECOND })]));
     expect(decided.decisions).toEqual([]);
