@@ -223,6 +223,38 @@ describe('another ingestor that falls silent', () => {
     await a.say();
     expect(await ingestors()).toEqual(['stopped', 'a']);
   });
+
+  test('and still answers is not forgotten with the data of Redis: since its last word nobody knows what it swallowed', async () => {
+    const { client, keys } = of.context.redis;
+    bus.answering.add('healthmanager.ingestor.stopped');
+    const lastWordMs = of.context.clock.now();
+    await client.zadd(keys.ingestors, lastWordMs, 'stopped');
+    const a = listening('a');
+    await a.start();
+    of.context.clock.advance(1000);
+    await client.flushall();
+    const nowMs = of.context.clock.advance(1000);
+    await a.say();
+    expect(await client.zrange(keys.ingestors, '0', '-1', 'WITHSCORES')).toEqual([
+      ...['stopped', `${lastWordMs}`],
+      ...['a', `${nowMs}`],
+    ]);
+  });
+
+  test.each([
+    ['signs off', async () => of.context.redis.client.zrem(of.context.redis.keys.ingestors, 'other')],
+    ['is killed when Redis loses its data', async () => of.context.redis.client.flushall()],
+  ])('and %s is not put on the list again', async (_, leave) => {
+    bus.answering.add('healthmanager.ingestor.other');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'other');
+    const a = listening('a');
+    await a.start();
+    bus.answering.delete('healthmanager.ingestor.other');
+    await leave();
+    await a.say();
+    await a.say();
+    expect(await ingestors()).toEqual(['a']);
+  });
 });
 
 describe('news', () => {

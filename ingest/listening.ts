@@ -25,7 +25,8 @@ interface Options {
  * it, and only while what it hears is in Redis soon: one that is so far behind that hosts look silent which it has
  * heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
  * So it counts as a gap, unless NATS says that nobody answers to its name any more: then it was killed, lost
- * no more than what it had in hand, and is taken off the list.
+ * no more than what it had in hand, and is taken off the list. The list may be lost with Redis's data, so each ingestor
+ * remembers who was on it.
  *
  * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed, when one loses NATS. Its DEA would be
  * ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be taken for dead
@@ -41,6 +42,8 @@ export class Listening {
   #hasSaid = false;
   /** Something that DEAs said may be lost, and they have not been asked to say it again. */
   #mayHaveMissed = false;
+  /** The other ingestors, and when each had its last word (ms), as the list said when it was last read. */
+  #others: ReadonlyMap<string, number> = new Map();
 
   constructor(options: Options) {
     this.#options = options;
@@ -134,7 +137,8 @@ export class Listening {
     }
     const { keys } = redis;
     // Who begins asks after everybody: those who listened before may just have been killed.
-    if (await this.#removeGone(this.#hasSaid ? nowMs - this.#gapMs / 3 : '+inf')) this.#mayHaveMissed = true;
+    const sinceMs = this.#hasSaid ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
+    if (await this.#lookAfterOthers(sinceMs)) this.#mayHaveMissed = true;
     const [, missed] = await redis.scripts.listening(
       [keys.listening, keys.ingestors],
       [nowMs, id, this.#gapMs, this.#gapMs / 2],
@@ -148,20 +152,34 @@ export class Listening {
   }
 
   /**
-   * Takes ingestors off the list that had no word since and do not answer.
+   * Takes ingestors off the list that had no word since and do not answer; and puts those on it again that were on it and
+   * answer still: Redis lost them with its data, and one that is stopped would swallow its share with nobody knowing.
    *
    * @param sinceMs those that are asked had their last word before
    * @returns whether any was taken off
    */
-  async #removeGone(sinceMs: number | '+inf'): Promise<boolean> {
+  async #lookAfterOthers(sinceMs: number): Promise<boolean> {
     const { bus, redis, id, log } = this.#options;
-    const silent = await redis.client.zrangebyscore(redis.keys.ingestors, '-inf', sinceMs);
+    const list = await redis.client.zrange(redis.keys.ingestors, '0', '-1', 'WITHSCORES');
+    const listed = new Map<string, number>();
+    for (let at = 0; at + 1 < list.length; at += 2) listed.set(list[at] as string, Number(list[at + 1]));
+    const others = new Map([...this.#others, ...listed]);
+    others.delete(id);
+    const asked = [...others].filter(([other, atMs]) => atMs <= sinceMs || !listed.has(other));
     let removed = 0;
-    for (const other of silent) {
-      if (other === id || (await bus.answers(ingestorSubject(other)))) continue;
-      removed += await redis.client.zrem(redis.keys.ingestors, other);
-      log.info({ event: 'ingestor_gone', ingestor: other }, 'another ingestor is gone');
-    }
+    await Promise.all(
+      asked.map(async ([other, atMs]) => {
+        if (await bus.answers(ingestorSubject(other))) {
+          if (!listed.has(other)) await redis.client.zadd(redis.keys.ingestors, 'NX', atMs, other);
+          return;
+        }
+        others.delete(other);
+        if (!listed.has(other)) return;
+        removed += await redis.client.zrem(redis.keys.ingestors, other);
+        log.info({ event: 'ingestor_gone', ingestor: other }, 'another ingestor is gone');
+      }),
+    );
+    this.#others = others;
     return removed > 0;
   }
 }
