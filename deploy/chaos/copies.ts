@@ -17,6 +17,10 @@ export interface Copy {
   clockFile: string;
   /** Undefined while it is not running. */
   pid(): number | undefined;
+  /** So many faults make it stand still now. */
+  stops: number;
+  /** When its way to NATS was last opened again, after nothing had got through, while it stood still (ms, monotonic). */
+  heldUpMs: number;
   /** Resolves when it serves; at once if it does already. */
   serves(): Promise<void>;
   /** Stops it in order and puts a successor in its place, as when the version is changed. Resolves when that serves. */
@@ -60,6 +64,7 @@ export function startCopy(options: Options): { copy: Copy; stop(): Promise<void>
   let current = keepOne(options, errors);
   const copy: Copy = {
     ...{ name, process: what, redis, nats, clockFile, errors },
+    ...{ stops: 0, heldUpMs: Number.NEGATIVE_INFINITY },
     pid: () => current.keeper.pid(),
     serves: () => current.serves(),
     async replace(order) {

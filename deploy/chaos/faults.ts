@@ -48,6 +48,12 @@ async function endCopy(copy: Copy, by: NodeJS.Signals): Promise<void> {
   await copy.serves();
 }
 
+async function stopCopy(copy: Copy, ms: number): Promise<void> {
+  copy.stops++;
+  await stopped(copy.pid(), ms);
+  copy.stops--;
+}
+
 /** Stands still for a while. A copy may meanwhile be killed by another fault: then there is nothing to continue. */
 async function stopped(pid: number | undefined, ms: number): Promise<void> {
   signal(pid, 'SIGSTOP');
@@ -127,7 +133,7 @@ const KINDS: Record<string, Kind> = {
     draw: (random, copies) => {
       const name = oneCopy(random, copies);
       const ms = random.between(300, 10_000);
-      return { what: `${name} for ${seconds(ms)}`, run: (scene) => stopped(copyOf(scene, name).pid(), ms) };
+      return { what: `${name} for ${seconds(ms)}`, run: (scene) => stopCopy(copyOf(scene, name), ms) };
     },
   },
   'Redis killed': {
@@ -222,7 +228,11 @@ const KINDS: Record<string, Kind> = {
       const ms = random.between(500, 12_000);
       return {
         what: `${names.join(', ')} to ${server}, for ${seconds(ms)}`,
-        run: (scene) => waysOf(scene, names, server, { kind: 'stalled' }, ms),
+        run: async (scene) => {
+          await waysOf(scene, names, server, { kind: 'stalled' }, ms);
+          const stand = names.map((name) => copyOf(scene, name)).filter(({ stops }) => stops > 0);
+          if (server === 'nats') for (const copy of stand) copy.heldUpMs = performance.now();
+        },
       };
     },
   },

@@ -13,6 +13,7 @@ let instances: TrueInstance[];
 let wish: { app: App; changedMs: number; goneMs?: number };
 /** The share of hosts that were cut off with their last heartbeat at that time. */
 let mostCut: { share: number; lastBeatMs: number };
+let heldUpMs: number;
 let referee: Referee;
 let sent: number;
 
@@ -24,12 +25,14 @@ beforeEach(() => {
   wish = { app, changedMs: nowMs - 50_000 };
   instances = [];
   mostCut = { share: 0, lastBeatMs: 0 };
+  heldUpMs = Number.NEGATIVE_INFINITY;
   sent = 0;
   referee = new Referee(
     {
       wish: () => wish,
       instances: () => instances,
       cutShareSince: (ms) => (mostCut.lastBeatMs <= ms ? mostCut.share : 0),
+      heldUpMs: () => heldUpMs,
       quiet,
       nowMs: () => nowMs,
     },
@@ -159,6 +162,16 @@ describe('a start', () => {
     runs(0).endedMs = nowMs;
     nowMs += 100;
     expect(start(0).verdict).toBe('right');
+  });
+
+  test('while another one arrives that hung on its way is excused, if its sender stood still', () => {
+    heldUpMs = nowMs - 300;
+    expect(start(0).verdict).toBe('right');
+    nowMs += 250;
+    expect(start(0).verdict).toBe('unknowable');
+    heldUpMs -= 1_000;
+    nowMs += 250;
+    expect(start(0).verdict).toBe('wrong');
   });
 
   test('that leaves twice is wrong', () => {

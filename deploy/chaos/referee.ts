@@ -11,6 +11,8 @@ export interface Truth {
   instances(droplet: string): readonly TrueInstance[];
   /** Share of the hosts that are or were cut off, and whose last heartbeat was at `ms` or before. */
   cutShareSince(ms: number): number;
+  /** When what a process had sent last came through late, as nothing got through and it stood still, so that it took nothing back (ms). */
+  heldUpMs(): number;
   quiet: Quiet;
   nowMs(): number;
 }
@@ -53,6 +55,8 @@ const SLACK_MS = 1_000;
  *   most others, is lost before they are late. When the host is back its instances have to be heard anew.
  * - After Redis lost its data everything has to be heard anew: what no host has listed since, as it was cut off by then,
  *   nothing knows of, and no hold can speak for it.
+ * - A start that hangs on its way is given up by its sender with the connection; not if that stands still: the start arrives
+ *   when the way is open again, and by then another one may have been sent.
  * - The controller's wish is known `desired_state_lost` (and slack) after its change whatever fault was on: a pass has
  *   read it by then, or the hold `desired_unavailable` is on.
  */
@@ -213,7 +217,11 @@ export class Referee {
     // An end since that start, or one that may have been heard only since.
     const heardSinceMs = beforeMs - (quietSince ? SILENCE_SLACK_MS : dropletLostMs);
     const over = slot.some(({ endedMs, state }) => (endedMs ?? 0) > heardSinceMs || state === 'EVACUATING');
-    return over ? undefined : wrong(`a start of ${Math.round(nowMs - beforeMs)} ms before is on its way`);
+    if (over) return undefined;
+    const heldUpMs = this.#truth.heldUpMs();
+    return heldUpMs <= beforeMs && beforeMs - heldUpMs < SLACK_MS
+      ? { verdict: 'unknowable', why: 'a start before it came late, as its sender stood still' }
+      : wrong(`a start of ${Math.round(nowMs - beforeMs)} ms before is on its way`);
   }
 }
 

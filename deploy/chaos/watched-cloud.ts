@@ -119,6 +119,7 @@ export class WatchedCloud {
           const cut = all.filter((host) => host.unheardSinceCut && (host.lastBeatMs ?? 0) <= ms);
           return cut.length / all.length;
         },
+        heldUpMs: () => Math.max(...this.#stage.copies.map((copy) => copy.heldUpMs)),
         quiet: this.quiet,
         nowMs: () => performance.now(),
       },
