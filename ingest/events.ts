@@ -15,7 +15,7 @@ export type EventKind = 'exit' | 'update';
 /**
  * Stores the end of an instance and wakes the analyzers.
  *
- * The record comes first: should this process die before the event is in the stream, the droplet is due and
+ * In a cluster the record comes first: should this process die before the event is in the stream, the droplet is due and
  * the next tick finds it.
  *
  * @param waitedMs that it may have waited to be handled: a start that was sent meanwhile is not what it ends. (That of a
@@ -29,16 +29,26 @@ export async function storeExit(
   policy: Pick<PolicySettings, 'dropletLostMs'>,
   waitedMs = 0,
 ): Promise<boolean> {
-  const { keys, scripts } = redis;
+  const { isCluster, keys, scripts } = redis;
+  const { droplet } = exited;
+  const slice = keys.sliceOf(droplet);
   const nowMs = clock.now();
   const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(waitedMs));
   const words = exitedToText({ ...exited, atMs });
   const stored = await scripts.exited(
-    [keys.droplet(exited.droplet), keys.due(keys.sliceOf(exited.droplet)), keys.indexOf(exited.droplet)],
-    [exited.droplet, exited.instance, words, nowMs, exited.reason, exitStandsForMs(policy)],
+    [
+      keys.droplet(droplet),
+      keys.due(slice),
+      keys.indexOf(droplet),
+      ...(isCluster ? [] : [keys.events(slice)]),
+    ],
+    [
+      ...[droplet, exited.instance, words, nowMs, exited.reason, exitStandsForMs(policy)],
+      ...[STREAM_LENGTH, ...eventFields('exit', droplet)],
+    ],
   );
   noteOnSpan({ [ATTRIBUTES.news]: stored === 1 });
-  if (stored === 1) await tell(redis, 'exit', exited.droplet);
+  if (stored === 1 && isCluster) await tell(redis, 'exit', droplet);
   return stored === 1;
 }
 
@@ -53,18 +63,12 @@ export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet
 }
 
 async function tell({ client, keys }: RedisConnections, kind: EventKind, droplet: string): Promise<void> {
-  await client.xadd(
-    keys.events(keys.sliceOf(droplet)),
-    'MAXLEN',
-    '~',
-    STREAM_LENGTH,
-    '*',
-    'kind',
-    kind,
-    'droplet',
-    droplet,
-    ...traceFields(),
-  );
+  const stream = keys.events(keys.sliceOf(droplet));
+  await client.xadd(stream, 'MAXLEN', '~', STREAM_LENGTH, '*', ...eventFields(kind, droplet));
+}
+
+function eventFields(kind: EventKind, droplet: string): string[] {
+  return ['kind', kind, 'droplet', droplet, ...traceFields()];
 }
 
 /**
