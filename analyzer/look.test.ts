@@ -201,6 +201,20 @@ describe('the audit', () => {
     await audit('one');
     expect(await count('audit_misses')).toBe(1);
   });
+  test('that finds a DEA silent for a while, or nobody listening, leaves its loss to the tick', async () => {
+    const { client, keys } = of.context.redis;
+    const nowMs = of.context.clock.now();
+    const { dropletLostMs } = of.context.settings.policy;
+    await client.zadd(keys.deasHeard, nowMs - 0.7 * dropletLostMs, 'dea-1');
+    await put('silent', running(), false);
+    await audit('silent');
+    await client.zadd(keys.deasHeard, nowMs - dropletLostMs - 1000, 'dea-1');
+    await client.hset(keys.listening, { since: nowMs, until: nowMs });
+    await put('unheard', running(), false);
+    await audit('unheard');
+    expect(await logged()).toMatchObject([{ droplet: 'unheard', hold: 'actual_not_fresh' }]);
+    expect(await count('audit_misses')).toBe(0);
+  });
   const audit = async (...ids: string[]) => {
     const seen: string[] = [];
     await looker.audit(0, ids, (droplet) => void seen.push(droplet.id));

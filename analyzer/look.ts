@@ -161,16 +161,24 @@ export class Looker {
 /** The tick that takes a due droplet up may be this late without its being a miss. */
 const TICK_MAY_LATE_MS = 5_000;
 
-/** What is held by `mass_loss` need not be due before a tick marks its DEA as lost: in a moment, or when the hold ends. */
+/**
+ * What the holds on silence keep need not be due: while nobody has listened for long enough no tick marks a DEA as lost, and
+ * under `mass_loss` one does in a moment, or when the hold ends.
+ */
 function isForTick({ decisions }: Decided): boolean {
-  return decisions.some((decision) => decision.kind === 'held' && decision.hold === 'mass_loss');
+  return decisions.some(
+    (decision) =>
+      decision.kind === 'held' && (decision.hold === 'mass_loss' || decision.hold === 'actual_not_fresh'),
+  );
 }
 
 function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): boolean {
   // What only has to be made sure of now and then is in time when it is due the next time.
   const { changed, lookAgainMs = nowMs, lookAgainOnceEnqueuedMs = lookAgainMs } = decided;
   const neededMs = changed ? nowMs : lookAgainOnceEnqueuedMs;
-  return dueMs != null && Number(dueMs) <= neededMs + TICK_MAY_LATE_MS;
+  const { lossMs = Number.POSITIVE_INFINITY } = decided;
+  const willBeDueMs = Math.min(lossMs, dueMs == null ? Number.POSITIVE_INFINITY : Number(dueMs));
+  return willBeDueMs <= neededMs + TICK_MAY_LATE_MS;
 }
 
 /** Is told of each droplet that the audit looks at; `deas` are at least those of its instances. */

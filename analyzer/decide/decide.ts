@@ -119,12 +119,13 @@ function decideInFull(
     decided.instancesToForget.length > 0 ||
     decided.exitsToForget.length > 0 ||
     decided.remove;
-  const { lookAgainMs, lookAgainOnceEnqueuedMs } = scene;
+  const { lookAgainMs, lookAgainOnceEnqueuedMs, lossMs } = scene;
   if (lookAgainMs === undefined || lookAgainOnceEnqueuedMs === undefined) return { ...decided, changed };
   return {
     ...decided,
     changed,
     lookAgainMs,
     ...(lookAgainOnceEnqueuedMs > lookAgainMs && { lookAgainOnceEnqueuedMs }),
+    ...(lossMs !== undefined && { lossMs }),
   };
 }

@@ -90,6 +90,8 @@ export interface Decided {
   lookAgainMs?: number;
   /** The same if the jobs of all waiting starts are known to be in their queue; absent: no later than without. */
   lookAgainOnceEnqueuedMs?: number;
+  /** When a tick makes it due, unless a DEA is heard until then that has been silent for a while (epoch ms). */
+  lossMs?: number;
 }
 
 /** Nothing to store, nothing to make sure of, nothing to come back for: the droplet is as it should be. */

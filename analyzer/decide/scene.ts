@@ -11,6 +11,7 @@ export class Scene {
   readonly ensure: (StartDecision | StopDecision)[] = [];
   lookAgainMs: number | undefined;
   lookAgainOnceEnqueuedMs: number | undefined;
+  lossMs: number | undefined;
   #missingShare: number | undefined;
 
   constructor(sight: Sight) {
@@ -39,6 +40,12 @@ export class Scene {
   look(atMs: number, onceEnqueuedMs = atMs): void {
     this.lookAgainMs = this.#sooner(this.lookAgainMs, atMs);
     this.lookAgainOnceEnqueuedMs = this.#sooner(this.lookAgainOnceEnqueuedMs, onceEnqueuedMs);
+  }
+
+  /** A tick finds the loss of a DEA by itself, and makes due what was on it; this look is for the case that it cannot. */
+  lookAtLoss(atMs: number): void {
+    this.lossMs = this.#sooner(this.lossMs, atMs);
+    this.look(atMs);
   }
 
   #sooner(knownMs: number | undefined, ms: number): number {

@@ -91,10 +91,10 @@ function neededStart(
 function watchSilence(scene: Scene, index: number): void {
   const { live, deas, now, settings } = scene.sight;
   for (const instance of live.get(index) ?? []) {
-    const silentMs = now - heardMs(instance, deas);
     if (instance.lastListedMs !== undefined) continue;
-    if (silentMs > settings.dropletLostMs / 2 || !deas.has(instance.dea)) {
-      scene.look(now - silentMs + settings.dropletLostMs + 1);
-    }
+    const silentMs = now - heardMs(instance, deas);
+    const lossMs = now - silentMs + settings.dropletLostMs + 1;
+    if (!deas.has(instance.dea)) scene.look(lossMs);
+    else if (silentMs > settings.dropletLostMs / 2) scene.lookAtLoss(lossMs);
   }
 }
