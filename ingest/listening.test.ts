@@ -224,6 +224,20 @@ describe('another ingestor that falls silent', () => {
     expect(await ingestors()).toEqual(['stopped', 'a']);
   });
 
+  test('and is gone only after a gap swallowed what it was given until then', async () => {
+    bus.answering.add('healthmanager.ingestor.cut-off');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'cut-off');
+    const a = listening('a');
+    await a.start();
+    of.context.clock.advance(GAP);
+    await a.say();
+    bus.answering.delete('healthmanager.ingestor.cut-off');
+    const nowMs = of.context.clock.advance(1);
+    await a.say();
+    expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
+    expect(await ingestors()).toEqual(['a']);
+  });
+
   test('and still answers is not forgotten with the data of Redis: since its last word nobody knows what it swallowed', async () => {
     const { client, keys } = of.context.redis;
     bus.answering.add('healthmanager.ingestor.stopped');

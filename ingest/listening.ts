@@ -24,7 +24,7 @@ interface Options {
  * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved
  * it, and only while what it hears is in Redis soon: one that is so far behind that hosts look silent which it has
  * heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
- * So it counts as a gap, unless NATS says that nobody answers to its name any more: then it was killed, lost
+ * So it counts as a gap, unless NATS says soon that nobody answers to its name any more: then it was killed, lost
  * no more than what it had in hand, and is taken off the list. The list may be lost with Redis's data, so each ingestor
  * remembers who was on it.
  *
@@ -138,11 +138,12 @@ export class Listening {
     const { keys } = redis;
     // Who begins asks after everybody: those who listened before may just have been killed.
     const sinceMs = this.#hasSaid ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
-    if (await this.#lookAfterOthers(sinceMs)) this.#mayHaveMissed = true;
-    const [, missed] = await redis.scripts.listening(
+    const silent = await this.#goneOf(sinceMs);
+    const [, missed, ...gone] = await redis.scripts.listening(
       [keys.listening, keys.ingestors],
-      [nowMs, id, this.#gapMs, this.#gapMs / 2],
+      [nowMs, id, this.#gapMs, this.#gapMs / 2, ...silent],
     );
+    for (const ingestor of gone) log.info({ event: 'ingestor_gone', ingestor }, 'another ingestor is gone');
     this.#hasSaid = true;
     if (missed === '1') this.#mayHaveMissed = true;
     if (!this.#mayHaveMissed) return;
@@ -152,34 +153,29 @@ export class Listening {
   }
 
   /**
-   * Takes ingestors off the list that had no word since and do not answer; and puts those on it again that were on it and
-   * answer still: Redis lost them with its data, and one that is stopped would swallow its share with nobody knowing.
+   * Asks after other ingestors. Those that are not on the list any more, and answer, are put on it again: Redis lost them with
+   * its data, and one that is stopped would swallow its share with nobody knowing.
    *
-   * @param sinceMs those that are asked had their last word before
-   * @returns whether any was taken off
+   * @param sinceMs of those on the list the ones are asked that had their last word before
+   * @returns those on the list that NATS says are gone
    */
-  async #lookAfterOthers(sinceMs: number): Promise<boolean> {
-    const { bus, redis, id, log } = this.#options;
+  async #goneOf(sinceMs: number): Promise<string[]> {
+    const { bus, redis, id } = this.#options;
     const list = await redis.client.zrange(redis.keys.ingestors, '0', '-1', 'WITHSCORES');
     const listed = new Map<string, number>();
     for (let at = 0; at + 1 < list.length; at += 2) listed.set(list[at] as string, Number(list[at + 1]));
     const others = new Map([...this.#others, ...listed]);
     others.delete(id);
     const asked = [...others].filter(([other, atMs]) => atMs <= sinceMs || !listed.has(other));
-    let removed = 0;
+    const gone: string[] = [];
     await Promise.all(
       asked.map(async ([other, atMs]) => {
-        if (await bus.answers(ingestorSubject(other))) {
-          if (!listed.has(other)) await redis.client.zadd(redis.keys.ingestors, 'NX', atMs, other);
-          return;
-        }
-        others.delete(other);
-        if (!listed.has(other)) return;
-        removed += await redis.client.zrem(redis.keys.ingestors, other);
-        log.info({ event: 'ingestor_gone', ingestor: other }, 'another ingestor is gone');
+        if (!(await bus.answers(ingestorSubject(other)))) gone.push(other);
+        else if (!listed.has(other)) await redis.client.zadd(redis.keys.ingestors, 'NX', atMs, other);
       }),
     );
+    for (const other of gone) others.delete(other);
     this.#others = others;
-    return removed > 0;
+    return gone.filter((other) => listed.has(other));
   }
 }

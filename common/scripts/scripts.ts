@@ -28,7 +28,10 @@ export interface Scripts {
   postpone(keys: string[], args: Argument[]): Promise<number>;
   forget(keys: string[], args: Argument[]): Promise<number>;
   settle(keys: string[], args: Argument[]): Promise<(number | string)[]>;
-  listening(keys: string[], args: Argument[]): Promise<[sinceMs: string, missed: '1' | '']>;
+  listening(
+    keys: string[],
+    args: Argument[],
+  ): Promise<[sinceMs: string, missed: '1' | '', ...gone: string[]]>;
   swapHold(keys: string[], args: Argument[]): Promise<number>;
   time(keys: string[], args: Argument[]): Promise<string>;
   fence(keys: string[], args: Argument[]): Promise<number>;
