@@ -28,7 +28,10 @@ class FakeBus {
       connected: () => this.isConnected,
       flush: () => this.flush(),
       publish: (subject: string, data: string) => this.publish(subject, data),
-      subscribe: (subject: string) => void this.answering.add(subject),
+      subscribe: (subject: string) => {
+        this.answering.add(subject);
+        return { unsubscribe: () => this.answering.delete(subject) };
+      },
       answers: async (subject: string) => this.answering.has(subject),
       onRestored: (fn: () => void) => void this.#restored.push(fn),
     } as unknown as Bus;
@@ -190,9 +193,19 @@ describe('an ingestor', () => {
     expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
   });
 
-  test('that stops signs off', async () => {
+  test('that stops signs off, and is not put back by another one', async () => {
     await listening('a').start();
+    const { redis, clock, log } = of.context;
+    const staying = new Lifecycle();
+    const b = new Listening({
+      ...{ id: 'b', bus: bus.asBus(), redis, clock, log, lifecycle: staying },
+      ...{ dropletLostMs: LOST, waitedMs: () => 0 },
+    });
+    await b.start();
     await lifecycle.stop();
+    await b.say();
+    expect(await ingestors()).toEqual(['b']);
+    await staying.stop();
     expect(await ingestors()).toEqual([]);
   });
 });

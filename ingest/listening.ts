@@ -58,7 +58,7 @@ export class Listening {
   /** Begins to listen: says so at once, then again and again until the process stops. */
   async start(): Promise<void> {
     const { bus, id, lifecycle, redis } = this.#options;
-    bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
+    const own = bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
     // However short it was: what was on its way to this ingestor is lost, most of all when NATS cut it off for being slow.
     bus.onRestored(() => {
       this.#mayHaveMissed = true;
@@ -67,6 +67,9 @@ export class Listening {
     const timer = setInterval(() => this.say(), Math.min(1000, this.#gapMs / 4));
     lifecycle.onStop('listening', async () => {
       clearInterval(timer);
+      // First: whoever misses it on the list and still gets an answer would put it back.
+      own.unsubscribe();
+      if (bus.connected()) await bus.flush().catch(() => undefined); // lost meanwhile, and the subscription with it
       await redis.client.zrem(redis.keys.ingestors, id);
     });
   }
