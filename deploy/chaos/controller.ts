@@ -122,7 +122,7 @@ export class Controller {
     const { hosts, random } = this.#options;
     const there = hosts.of(droplet).filter(({ guid }) => guid in instances);
     for (const instance of there) {
-      instance.stopMs ??= performance.now();
+      instance.stopMs = performance.now();
       if (instance.host.cutSinceMs !== undefined) continue; // its host does not hear of it
       hosts.later(random.between(...TAKES_MS), () => this.#stop(instance));
     }

@@ -16,7 +16,7 @@ export interface TrueInstance extends Reported {
   endedMs?: number;
   /** Its end was told. */
   exitSaidMs?: number;
-  /** The controller accepted a stop of it. */
+  /** The controller last accepted a stop of it. */
   stopMs?: number;
 }
 

@@ -172,6 +172,9 @@ describe('a start', () => {
     heldUpMs -= 1_000;
     nowMs += 250;
     expect(start(0).verdict).toBe('wrong');
+    nowMs += 1_000;
+    heldUpMs = nowMs - 5;
+    expect(start(0).verdict).toBe('unknowable');
   });
 
   test('that leaves twice is wrong', () => {
@@ -208,6 +211,11 @@ describe('a stop', () => {
     runs(1);
     expect(stop(first.guid, { v: 3 }).verdict).toBe('right');
     first.stopMs = nowMs;
+    expect(stop(second.guid, { v: 3 }).verdict).toBe('wrong');
+    // It never heard of it, and goes on.
+    nowMs += TIMES.dropletLostMs + 1;
+    expect(stop(second.guid, { v: 3 }).verdict).toBe('right');
+    first.endedMs = nowMs;
     expect(stop(second.guid, { v: 3 }).verdict).toBe('wrong');
   });
 

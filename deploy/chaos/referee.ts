@@ -137,12 +137,16 @@ export class Referee {
     return replaced ? undefined : 'stop of an old version before the new one runs';
   }
 
-  /** As far as can be known: its host may just have died, but nobody told it to stop. */
+  /**
+   * As far as can be known: its host may just have died, but nobody told it to stop. One that goes on for `droplet_lost` after it
+   * was told never heard of it: its host was cut off.
+   */
   #staysRunning({ endedMs, exitSaidMs, lastRunningMs, stopMs }: TrueInstance): boolean {
     const { quiet } = this.#truth;
     const nowMs = this.#truth.nowMs();
-    if (stopMs !== undefined || lastRunningMs === undefined || lastRunningMs < quiet.forgottenMs)
+    if (stopMs !== undefined && (endedMs !== undefined || nowMs - stopMs <= this.#times.dropletLostMs))
       return false;
+    if (lastRunningMs === undefined || lastRunningMs < quiet.forgottenMs) return false;
     if (endedMs === undefined) return true;
     if (exitSaidMs !== undefined && this.#knownUndisturbed(exitSaidMs)) return false;
     return nowMs - lastRunningMs <= this.#times.dropletLostMs + SLACK_MS;
@@ -218,10 +222,15 @@ export class Referee {
     const heardSinceMs = beforeMs - (quietSince ? SILENCE_SLACK_MS : dropletLostMs);
     const over = slot.some(({ endedMs, state }) => (endedMs ?? 0) > heardSinceMs || state === 'EVACUATING');
     if (over) return undefined;
-    const heldUpMs = this.#truth.heldUpMs();
-    return heldUpMs <= beforeMs && beforeMs - heldUpMs < SLACK_MS
-      ? { verdict: 'unknowable', why: 'a start before it came late, as its sender stood still' }
+    return this.#isLate(beforeMs) || this.#isLate(nowMs)
+      ? { verdict: 'unknowable', why: 'it or the start before it came late, as its sender stood still' }
       : wrong(`a start of ${Math.round(nowMs - beforeMs)} ms before is on its way`);
+  }
+
+  /** Whether what came then may have hung on its way. */
+  #isLate(cameMs: number): boolean {
+    const sinceMs = cameMs - this.#truth.heldUpMs();
+    return sinceMs >= 0 && sinceMs < SLACK_MS;
   }
 }
 
