@@ -9,7 +9,7 @@ export class LooseBus {
     connected: () => true,
     subscribe: (subject: string, _options: object, handler: Handler) => {
       this.handlers.set(subject, handler);
-      return { drain: async () => undefined };
+      return { drain: async () => undefined, unsubscribe: () => undefined };
     },
     publish: (subject: string, data = '') => {
       if (subject === 'reply') this.replies.push(String(data));

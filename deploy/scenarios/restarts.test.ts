@@ -116,6 +116,10 @@ test('starts and stops that wait for NATS are checked when it is back, and sent 
   await world.desire('gone', { state: 'STOPPED' }, { quietly: true });
   await world.advance(61); // a bulk pass needs no NATS
   await world.regainNats();
+  // Both leave the queue while no time goes by.
+  await expect
+    .poll(() => world.rest.queue('starts').getJobCounts('active', 'prioritized'), { timeout: 10_000 })
+    .toEqual({ active: 0, prioritized: 0 });
   // The first one may leave before our own connection listens again; then it is asked for once more.
   await world.advance(40);
   const slots = world.takeAsked().map((asked) => asked.split(' (')[0]);
