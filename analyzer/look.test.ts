@@ -201,6 +201,7 @@ describe('the audit', () => {
     await audit('one');
     expect(await count('audit_misses')).toBe(1);
   });
+
   test('that finds a DEA silent for a while, or nobody listening, leaves its loss to the tick', async () => {
     const { client, keys } = of.context.redis;
     const nowMs = of.context.clock.now();

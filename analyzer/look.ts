@@ -177,7 +177,7 @@ function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): b
   const { changed, lookAgainMs = nowMs, lookAgainOnceEnqueuedMs = lookAgainMs } = decided;
   const neededMs = changed ? nowMs : lookAgainOnceEnqueuedMs;
   const { lossMs = Number.POSITIVE_INFINITY } = decided;
-  const willBeDueMs = Math.min(lossMs, dueMs == null ? Number.POSITIVE_INFINITY : Number(dueMs));
+  const willBeDueMs = Math.min(lossMs, Number(dueMs ?? Number.POSITIVE_INFINITY));
   return willBeDueMs <= neededMs + TICK_MAY_LATE_MS;
 }
 
