@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Exit, Instance, Outcome, PendingStop, Slot } from '../../common/droplet.ts';
+import { exitToText, instanceToText } from '../../common/record.ts';
 import { UnavailableError } from './errors.ts';
 import { freePort, type Server, startNatsServer, startRedisServer } from './servers.ts';
 import { isAlive } from './testing.ts';
@@ -50,6 +52,78 @@ test('redis-server is ready, has our configuration, and what it stores survives'
   const second = await running(startRedisServer({ dir, port: first.port }));
   expect(second.url).toBe(first.url);
   await withRedis(second.url, async (client) => expect(await client.get('colour')).toBe('green'));
+});
+
+test('a record is kept compactly by redis-server, whatever waits for its droplet', async () => {
+  const guid = (n: number) => `0d5e6a41-7c1c-4c1e-9d0a-${String(n).padStart(12, '0')}`;
+  const [droplet, version, instance, dea, nowMs] = [
+    guid(1),
+    guid(2),
+    guid(3),
+    `127-${guid(4)}`,
+    1_795_707_666_702,
+  ];
+  const exit: Exit = {
+    instance,
+    index: 0,
+    version,
+    reason: 'CRASHED',
+    atMs: nowMs,
+    n: 1,
+    crashTimestampS: 1,
+  };
+  const slot: Slot = {
+    index: 0,
+    version,
+    crashes: 3,
+    lastCrashS: nowMs / 1000,
+    lastCrashMs: nowMs,
+    flapping: true,
+    start: {
+      id: `${droplet}.start-0.12-mwsfyro8`,
+      reason: 'flapping',
+      priority: 'normal',
+      decidedMs: nowMs,
+      dueMs: nowMs,
+    },
+    held: 'desired_unavailable',
+    heldFor: 'evacuated',
+  };
+  const stop: PendingStop = {
+    instance,
+    id: `${droplet}.stop-${instance}.12-mwsfyro8`,
+    reason: 'evacuation_complete',
+    decidedMs: nowMs,
+    held: 'desired_unavailable',
+  };
+  const outcome: Outcome = {
+    id: stop.id,
+    outcome: 'dropped',
+    atMs: nowMs,
+    why: 'update_required',
+    by: 'mwsfyro8',
+  };
+  const heard: Instance = {
+    guid: instance,
+    index: 0,
+    version,
+    state: 'RUNNING',
+    stateTimestampS: nowMs / 1000,
+    dea,
+    firstHeardMs: nowMs,
+    lastListedMs: nowMs,
+  };
+  const server = await running(startRedisServer({ dir }));
+  await withRedis(server.url, async (client) => {
+    await client.hset('record', {
+      'slot:0': JSON.stringify(slot),
+      [`stop:${instance}`]: JSON.stringify(stop),
+      [`outcome:${stop.id}`]: JSON.stringify(outcome),
+      [`exit:${instance}`]: exitToText(exit),
+      [`instance:${instance}`]: instanceToText(heard),
+    });
+    expect(await client.object('ENCODING', 'record')).toBe('listpack');
+  });
 });
 
 test('nats-server is ready', async () => {
