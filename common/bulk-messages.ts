@@ -67,28 +67,14 @@ export function parseDate(text: string): number | undefined {
   return match === null ? parseUncommon(text.trim()) : parseCommon(match);
 }
 
+/** A group at a time: to make numbers of the whole match takes as long as all the rest. */
 function parseCommon(match: RegExpExecArray): number | undefined {
-  const [, year, month, day, hour, minute, second] = match.map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [year, month, day] = [Number(match[1]), Number(match[2]), Number(match[3])];
+  const [hour, minute, second] = [Number(match[4]), Number(match[5]), Number(match[6])];
+  if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59) return undefined;
   const ms = Date.UTC(year, month - 1, day, hour, minute, second);
-  const date = new Date(ms);
-  // 30 February would be taken for 1 March.
-  if (
-    date.getUTCMonth() !== month - 1 ||
-    date.getUTCDate() !== day ||
-    hour > 23 ||
-    minute > 59 ||
-    second > 59
-  ) {
-    return undefined;
-  }
+  // 30 February would be taken for 1 March; up to the 28th every month has each day.
+  if (day > 28 && new Date(ms).getUTCDate() !== day) return undefined;
   const offsetS = match[7] === undefined ? 0 : Number(match[8]) * 3_600 + Number(match[9]) * 60;
   return ms / 1000 - (match[7] === '-' ? -offsetS : offsetS);
 }

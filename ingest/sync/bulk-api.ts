@@ -81,8 +81,9 @@ export class BulkApi {
     const abort = new AbortController();
     const stop = () => abort.abort(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
-    const late = new BulkApiError('timeout', `${this.#name}: no whole reply within ${timeoutMs} ms`);
-    const timer = setTimeout(() => abort.abort(late), timeoutMs);
+    const timer = setTimeout(() => {
+      abort.abort(new BulkApiError('timeout', `${this.#name}: no whole reply within ${timeoutMs} ms`));
+    }, timeoutMs);
     try {
       const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
       const headers = { authorization, accept: 'application/json' };

@@ -69,15 +69,18 @@ export class PassRun {
   desired(words: ReadonlyMap<string, string>): Promise<number> {
     const { scripts, keys } = this.redis;
     const nowMs = this.clock.now();
-    return this.#perSlice(words.keys(), (slice, ids) => {
-      const names = [keys.due(slice), keys.passOf(slice), keys.decisions(slice)];
-      let lines = '';
-      for (const id of ids) {
-        names.push(keys.droplet(id), keys.indexOf(id));
-        lines += `${id}\n${words.get(id) ?? ''}\n`;
-      }
-      return scripts.desired(names, [nowMs, this.begunMs, this.number, lines, LOG_LENGTH]);
-    });
+    return this.#perSlice(
+      words.keys(),
+      (call, id) => {
+        call.keys.push(keys.droplet(id), keys.indexOf(id));
+        call.args.push(id, words.get(id) ?? '');
+      },
+      (own, call) =>
+        scripts.desired(
+          [...own, ...call.keys],
+          [nowMs, this.begunMs, this.number, `${call.args.join('\n')}\n`, LOG_LENGTH],
+        ),
+    );
   }
 
   /**
@@ -90,32 +93,51 @@ export class PassRun {
   gone(ids: Iterable<string>, listedMs: number): Promise<number> {
     const { scripts, keys } = this.redis;
     const nowMs = this.clock.now();
-    return this.#perSlice(ids, (slice, some) =>
-      scripts.gone(
-        [keys.due(slice), keys.passOf(slice), keys.decisions(slice), ...some.map((id) => keys.droplet(id))],
-        [nowMs, listedMs, this.number, LOG_LENGTH, ...some],
-      ),
+    return this.#perSlice(
+      ids,
+      (call, id) => {
+        call.keys.push(keys.droplet(id));
+        call.args.push(id);
+      },
+      (own, call) =>
+        scripts.gone([...own, ...call.keys], [nowMs, listedMs, this.number, LOG_LENGTH, ...call.args]),
     );
   }
 
+  /**
+   * @param add puts a droplet into a call
+   * @param run makes the call; `own` are the keys of the slice
+   */
   async #perSlice(
     ids: Iterable<string>,
-    call: (slice: number, ids: string[]) => Promise<number>,
+    add: (call: Call, id: string) => void,
+    run: (own: string[], call: Call) => Promise<number>,
   ): Promise<number> {
-    const slices = new Map<number, string[]>();
+    const { keys } = this.redis;
+    const open = new Map<number, Call>();
     const calls: Promise<number>[] = [];
+    const make = (slice: number, call: Call) =>
+      calls.push(run([keys.due(slice), keys.passOf(slice), keys.decisions(slice)], call));
     for (const id of ids) {
-      const slice = this.redis.keys.sliceOf(id);
-      const some = slices.get(slice);
-      if (some === undefined) slices.set(slice, [id]);
-      else if (some.push(id) === DROPLETS_A_CALL) {
-        calls.push(call(slice, some));
-        slices.delete(slice);
+      const slice = keys.sliceOf(id);
+      const call = open.get(slice) ?? { keys: [], args: [], droplets: 0 };
+      add(call, id);
+      if (++call.droplets < DROPLETS_A_CALL) open.set(slice, call);
+      else {
+        make(slice, call);
+        open.delete(slice);
       }
     }
-    for (const [slice, some] of slices) calls.push(call(slice, some));
+    for (const [slice, call] of open) make(slice, call);
     const changed = await Promise.all(calls);
     if (changed.includes(-1)) throw new SupersededError();
     return changed.reduce((sum, n) => sum + n, 0);
   }
+}
+
+/** A call of a script about droplets of one slice. */
+interface Call {
+  keys: string[];
+  args: string[];
+  droplets: number;
 }
