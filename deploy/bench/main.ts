@@ -89,7 +89,7 @@ async function main(): Promise<number> {
   if (options.atWorst !== undefined) {
     for (const { figures, wrong } of results.values()) wrong.push(...farFrom(figures, options.atWorst));
   }
-  const machine = thisMachine();
+  const machine = await thisMachine();
   console.log(`${machineLine(machine)}\n\n${tableOf(results)}`);
   const wrong = [...results.values()].some((row) => row.wrong.length > 0);
   const missed = [...results.values()].some(({ figures }) => !figures.every(reached));
