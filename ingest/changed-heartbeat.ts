@@ -19,7 +19,7 @@ export interface RawHeartbeat {
  * 1. `dea_begin` takes the DEA's digest away and gives the stored list: a line for each instance, its
  *    fingerprint and its droplet.
  * 2. Every droplet with a line that only one of the two lists has is written, with all its instances of this DEA.
- * 3. `dea_finish` stores the new list and the digest.
+ * 3. `dea_finish` stores the new list and the digest; outside a cluster that is the end of the call of step 2, where it is one.
  *
  * Whoever dies in between leaves no digest, so the next heartbeat of this DEA, ten seconds later, comes here
  * again; it finds the unfinished one's list too and writes every droplet of all of them. That is also what
@@ -35,7 +35,7 @@ export async function storeChangedHeartbeat(
   heartbeat: Heartbeat,
   raw: Pick<RawHeartbeat, 'digest' | 'receivedMs'>,
 ): Promise<{ droplets: number; stale: boolean }> {
-  const { keys, scripts } = redis;
+  const { isCluster, keys, scripts } = redis;
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
   const [at, stored, unfinished, heardBefore, others, doubted, losses] = (await scripts.deaBegin(
@@ -47,7 +47,7 @@ export async function storeChangedHeartbeat(
   const back = heardBefore === '' || Number(at) - Number(heardBefore) > dropletLostMs;
   const whole = back || others === '1' || doubted === '1';
   const touched = differing(lines, linesOf(stored), whole ? linesOf(unfinished) : undefined);
-  const droplets = await writeDroplets(redis, touched, heartbeat, {
+  const calls = callsFor(redis, touched, heartbeat, {
     at,
     heardBefore,
     fence: others,
@@ -55,18 +55,22 @@ export async function storeChangedHeartbeat(
     due: whole ? '1' : '',
     traceparent: traceparent() ?? '',
   });
-  await scripts.deaFinish(
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage],
-    [
-      at,
-      dea,
-      raw.digest,
-      heartbeat.entries.filter(({ state }) => RUNS.has(state)).length,
-      losses,
-      losses === '' ? '' : notListed(touched, heartbeat).join(''),
-    ],
-  );
-  return { droplets, stale: false };
+  const ends = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage];
+  const running = heartbeat.entries.filter(({ state }) => RUNS.has(state)).length;
+  const [only] = calls;
+  if (only !== undefined && calls.length === 1 && !isCluster && losses === '') {
+    return { droplets: await heard(redis, only, { ends, digest: raw.digest, running }), stale: false };
+  }
+  const changed = await Promise.all(calls.map((call) => heard(redis, call)));
+  await scripts.deaFinish(ends, [
+    at,
+    dea,
+    raw.digest,
+    running,
+    losses,
+    losses === '' ? '' : notListed(touched, heartbeat).join(''),
+  ]);
+  return { droplets: changed.reduce((sum, count) => sum + count, 0), stale: false };
 }
 
 /** States of an instance that is there: the others are reports of one that was. */
@@ -110,37 +114,53 @@ interface Write {
 /** Droplets that one call writes: Redis does nothing else meanwhile, so for a millisecond or two. */
 const DROPLETS_A_CALL = 100;
 
-/** As few script calls as may be: a call costs as much as a few droplets in it. */
-async function writeDroplets(
-  { keys, scripts, isCluster }: RedisConnections,
-  touched: Set<string>,
-  heartbeat: Heartbeat,
-  { at, heardBefore, fence, due, traceparent }: Write,
-): Promise<number> {
-  const entries = new Map<string, HeartbeatEntry[]>();
-  for (const droplet of touched) entries.set(droplet, []);
-  for (const entry of heartbeat.entries) entries.get(entry.droplet)?.push(entry);
+/** A call of `droplets_heard`: what is said to it of all its droplets, and of each. */
+interface Call {
+  keys: string[];
+  heartbeat: (string | number)[];
+  args: (string | number)[];
+  droplets: number;
+}
 
-  const { dea } = heartbeat;
-  const calls: Promise<number>[] = [];
-  const open = new Map<number, { keys: string[]; args: (string | number)[]; droplets: number }>();
-  for (const [droplet, listed] of entries) {
+/** As few script calls as may be: a call costs as much as a few droplets in it. */
+function callsFor(
+  { keys, isCluster }: RedisConnections,
+  touched: Set<string>,
+  { dea, entries }: Heartbeat,
+  { at, heardBefore, fence, due, traceparent }: Write,
+): Call[] {
+  const listedOf = new Map<string, HeartbeatEntry[]>();
+  for (const droplet of touched) listedOf.set(droplet, []);
+  for (const entry of entries) listedOf.get(entry.droplet)?.push(entry);
+
+  const heartbeat = [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due, traceparent];
+  const calls: Call[] = [];
+  const open = new Map<number, Call>();
+  for (const [droplet, listed] of listedOf) {
     const slice = keys.sliceOf(droplet);
     const group = isCluster ? slice : 0;
-    const call = open.get(group) ?? {
-      keys: [],
-      args: [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due, traceparent],
-      droplets: 0,
-    };
-    open.set(group, call);
+    let call = open.get(group);
+    if (call === undefined || call.droplets === DROPLETS_A_CALL) {
+      call = { keys: [], heartbeat, args: [], droplets: 0 };
+      open.set(group, call);
+      calls.push(call);
+    }
     call.keys.push(keys.droplet(droplet), keys.indexOf(droplet), keys.due(slice));
     call.args.push(droplet, listed.length);
     for (const entry of listed) call.args.push(entry.instance, heardToText({ ...entry, dea }));
-    if (++call.droplets < DROPLETS_A_CALL) continue;
-    open.delete(group);
-    calls.push(scripts.dropletsHeard(call.keys, call.args));
+    call.droplets++;
   }
-  for (const call of open.values()) calls.push(scripts.dropletsHeard(call.keys, call.args));
-  const changed = await Promise.all(calls);
-  return changed.reduce((sum, count) => sum + count, 0);
+  return calls;
+}
+
+/** @param end keys of `dea_finish`, digest and count of running instances: ends the heartbeat in the same step */
+function heard(
+  { scripts }: RedisConnections,
+  call: Call,
+  end?: { ends: string[]; digest: string; running: number },
+): Promise<number> {
+  return scripts.dropletsHeard(
+    [...(end?.ends ?? []), ...call.keys],
+    [...call.heartbeat, end?.digest ?? '', end?.running ?? '', ...call.args],
+  );
 }

@@ -1,20 +1,24 @@
 -- What one DEA runs of some droplets, whole: an instance that the record places on that DEA
 -- and that is not named is from now on one that the DEA no longer lists.
--- KEYS  for each droplet: its hash, its piece of the index, the due zset of its slice; in a cluster all of one slice
+-- KEYS  of dea_finish.lua, if ARGV has a digest (not in a cluster: there they are on another node), then for each droplet:
+--       its hash, its piece of the index, the due zset of its slice; in a cluster all of one slice
 -- ARGV  1 when the heartbeat was received (ms), 2 fence ('1' or ''), 3 ' on <dea, encoded> ', 4 DEA,
 --       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if what is heard of them
 --       is as it was (the DEA is back from a silence), and get a new revision, so that nobody stores what
---       was decided without this DEA; 7 traceparent of the heartbeat, or ''; then for each droplet: id, how many instances, and for each: guid, its
---       words without ' first ...'
+--       was decided without this DEA; 7 traceparent of the heartbeat, or ''; 8 digest of the heartbeat, if these are all
+--       its droplets, so that it is finished here, or ''; 9 how many running instances it lists, or ''; then for each
+--       droplet: id, how many instances, and for each: guid, its words without ' first ...'
 -- Returns how many droplets changed. A record that somebody edited into something that cannot be written is left
 -- as it is and is due, so that the analyzer tells of it; the others are written.
 --
 -- With a fence (another heartbeat of this DEA was begun and not finished) the record remembers the time, and
 -- a write of an older heartbeat that is still on its way is ignored. Repeatable and, by the fence, reorderable.
+-- include finish
 -- No write is on its way for so long.
 local FENCE_STANDS_MS = 3600000
 local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
-local changed, arg = 0, 8
+local digest, running = ARGV[8], ARGV[9]
+local changed, arg = 0, 10
 local function changes(key, due, id)
   redis.call('HINCRBY', key, 'rev', 1)
   redis.call('ZADD', due, at, id)
@@ -25,7 +29,7 @@ end
 local function is_count(text)
   return string.find(text, '^%d+$') and #text < 16
 end
-for k = 1, #KEYS, 3 do
+for k = digest == '' and 1 or 5, #KEYS, 3 do
   local key, index, due = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local id, n = ARGV[arg], tonumber(ARGV[arg + 1])
   arg = arg + 2
@@ -85,5 +89,8 @@ for k = 1, #KEYS, 3 do
     end
   end
   arg = arg + 2 * n
+end
+if digest ~= '' then
+  finish(KEYS[1], KEYS[2], KEYS[3], KEYS[4], at, dea, digest, running, '', '')
 end
 return changed

@@ -187,14 +187,28 @@ describe('droplets_heard', () => {
     before?: number | '';
     due?: boolean;
     traceparent?: string;
+    /** Ends the heartbeat, too. */
+    digest?: string;
     droplets: Record<string, Record<string, string>>;
   }
   const words = (dea: string, state = 'RUNNING') => `0 ${state} on ${dea} version v since 1`;
-  const heardCall = ({ at, fence, dea = 'a', before = '', due, traceparent = '', droplets }: Call) => {
+  const heardCall = ({
+    at,
+    fence,
+    dea = 'a',
+    before = '',
+    due,
+    traceparent = '',
+    digest = '',
+    droplets,
+  }: Call) => {
     const { keys, scripts } = redis();
     const names = Object.keys(droplets);
     return scripts.dropletsHeard(
-      names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0), keys.due(0)]),
+      [
+        ...(digest === '' ? [] : [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage]),
+        ...names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0), keys.due(0)]),
+      ],
       [
         at,
         fence ? '1' : '',
@@ -203,6 +217,8 @@ describe('droplets_heard', () => {
         before,
         due ? '1' : '',
         traceparent,
+        digest,
+        digest === '' ? '' : 1,
         ...names.flatMap((name) => {
           const instances = Object.entries(droplets[name] ?? {});
           return [name, instances.length, ...instances.flat()];
@@ -232,6 +248,22 @@ describe('droplets_heard', () => {
     expect(await trace()).toBe('2000 told');
     await heard(4000, 'back', { i: words('a', 'STARTING') }, { due: true });
     expect(await trace()).toBe('4000 back');
+  });
+
+  test('with a digest it ends the heartbeat, unless a newer one has begun', async () => {
+    const { client, keys } = redis();
+    await begin(1000, 'a', line('x'));
+    expect(await heardCall({ at: 1000, digest: 'A', droplets: { x: { i: words('a') } } })).toBe(1);
+    expect(await client.hgetall(keys.deaList('a'))).toEqual({ at: '1000', list: `${line('x')}\n` });
+    expect(await client.hget(keys.deasCount, 'a')).toBe('1');
+    expect(await deasHeard(['a', 'A', 1001])).toEqual([]);
+    await begin(2000, 'a', line('x', 'g'));
+    await begin(3000, 'a', line('x', 'h'));
+    expect(await heardCall({ at: 2000, digest: 'A2', droplets: { x: { i: words('a', 'STARTING') } } })).toBe(
+      1,
+    );
+    expect(await client.hget(keys.deaList('a'), 'list')).toBe(`${line('x')}\n`);
+    expect(await client.hget(keys.deasDigest, 'a')).toBeNull();
   });
 
   test('a new droplet gets a record, its place in the index, and is due', async () => {

@@ -100,6 +100,8 @@ async function insist<T>(client: RedisClient, run: () => Promise<T>): Promise<T>
   }
 }
 
+const read = (file: string): string => readFileSync(join(packageRoot, 'common', 'scripts', file), 'utf8');
+
 /**
  * Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). While Redis
  * is away or in motion they wait, like all commands of a client that never gives up.
@@ -107,7 +109,7 @@ async function insist<T>(client: RedisClient, run: () => Promise<T>): Promise<T>
 export function defineScripts(client: RedisClient): Scripts {
   const scripts: Partial<Record<keyof Scripts, unknown>> = {};
   for (const [name, file] of Object.entries(FILES) as [keyof Scripts, string][]) {
-    const lua = readFileSync(join(packageRoot, 'common', 'scripts', `${file}.lua`), 'utf8');
+    const lua = read(`${file}.lua`).replace(/^-- include (\w+)$/gm, (_, part) => read(`${part}.part.lua`));
     const command = `hm_${file}`;
     client.defineCommand(command, { lua });
     const run = (client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>)[command];

@@ -26,7 +26,7 @@ describe.each(BAD)('%s in the place of a record', (_, spoil) => {
     const words = '0 RUNNING on a version v since 1';
     const changed = await scripts.dropletsHeard(
       [bad, keys.index(0, 0), keys.due(0), good, keys.index(0, 0), keys.due(0)],
-      [1000, '', ' on a ', 'a', '', '', '', 'bad', 1, 'i', words, 'good', 1, 'j', words],
+      [1000, '', ' on a ', 'a', '', '', '', '', '', 'bad', 1, 'i', words, 'good', 1, 'j', words],
     );
     expect(changed).toBe(1);
     expect(await client().hget(good, 'instance:j')).toBe(`${words} first 1000`);

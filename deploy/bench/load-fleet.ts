@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { TOTALS } from '../../common/summary.ts';
 import { PER_DEA } from './fleet.ts';
 import type { Told } from './protocol.ts';
 import type { Stage } from './stage.ts';
@@ -75,6 +76,22 @@ export async function calm(stage: Stage): Promise<void> {
 }
 
 /** What the ingestors have counted since they began, all together. */
+/** Until it has counted every droplet once the audit goes ten times as fast as it does ever after. */
+export async function firstAudit(stage: Stage, droplets: number): Promise<void> {
+  await until('the first audit', 300, async () => (await totalsOf(stage)).droplets === droplets);
+}
+
+/** What the audits have counted, all slices together. */
+export async function totalsOf({ redis }: Stage): Promise<Record<string, number>> {
+  const { client, keys } = redis;
+  const slices = await Promise.all(
+    Array.from({ length: keys.slices }, (_, slice) => client.hgetall(keys.summary(slice))),
+  );
+  return Object.fromEntries(
+    TOTALS.map((name) => [name, slices.reduce((sum, totals) => sum + Number(totals[name] ?? 0), 0)]),
+  );
+}
+
 export interface Intake {
   received: number;
   equal: number;

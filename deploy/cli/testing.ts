@@ -100,7 +100,7 @@ export function useMemory(): Memory {
     const words = Object.entries(instances).map(([guid, is]) => [guid, `${is} on ${dea} version v since 1`]);
     await scripts.dropletsHeard(
       [keys.droplet(droplet), keys.indexOf(droplet), keys.due(keys.sliceOf(droplet))],
-      [atMs, '', ` on ${dea} `, dea, atMs, '', '', droplet, words.length, ...words.flat()],
+      [atMs, '', ` on ${dea} `, dea, atMs, '', '', '', '', droplet, words.length, ...words.flat()],
     );
   };
   of.exited = async (droplet, instance, words, reason, atMs) => {

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { TOTALS } from '../../../common/summary.ts';
 import { PER_DEA } from '../fleet.ts';
-import { until } from '../load-fleet.ts';
+import { totalsOf, until } from '../load-fleet.ts';
 import { type Context, differences, type Figure, type Measured } from '../row.ts';
 import type { Stage } from '../stage.ts';
 import { becomes } from '../truth.ts';
@@ -60,7 +59,6 @@ export async function audit(stage: Stage, droplets: number, context: Context): P
  */
 export async function twoCopies(stage: Stage, droplets: number, context: Context): Promise<Measured> {
   const { progress, scale, windowS } = context;
-  await until('the first audit', 300, async () => (await auditedSo(stage)).audited >= droplets);
   progress('one ingestor');
   const [oneIngestor] = await intake(stage, windowS * 1000);
   await stage.start('ingest');
@@ -161,15 +159,4 @@ async function auditedSo(stage: Stage): Promise<{ audited: number; misses: numbe
 /** All copies of a process. */
 function named(stage: Stage, process: string): string[] {
   return [...stage.pids().keys()].filter((name) => name.startsWith(process));
-}
-
-/** What the audits have counted, all slices together. */
-async function totalsOf({ redis }: Stage): Promise<Record<string, number>> {
-  const { client, keys } = redis;
-  const slices = await Promise.all(
-    Array.from({ length: keys.slices }, (_, slice) => client.hgetall(keys.summary(slice))),
-  );
-  return Object.fromEntries(
-    TOTALS.map((name) => [name, slices.reduce((sum, totals) => sum + Number(totals[name] ?? 0), 0)]),
-  );
 }

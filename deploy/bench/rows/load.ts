@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { bringUp, calm, until } from '../load-fleet.ts';
+import { bringUp, calm, firstAudit, until } from '../load-fleet.ts';
 import type { Came, Crashes } from '../protocol.ts';
 import { type Context, differences, type Figure, type Measured, type Scene } from '../row.ts';
 import { type Stage, setStage } from '../stage.ts';
@@ -52,9 +52,11 @@ export const load: Scene = {
     };
     try {
       progress(`bringing up ${of} droplets`);
-      for (const name of ['ingest', 'analyzer', 'nudger'] as const) await stage.start(name);
+      await stage.start('ingest');
       await bringUp(stage, of, { heartbeatMs, sync: true });
+      for (const name of ['analyzer', 'nudger'] as const) await stage.start(name);
       await calm(stage);
+      await firstAudit(stage, of);
       await stage.cloud.ask('asked', {});
       if (wanted.has('UPDATES')) results.set('UPDATES', await updates(stage, take(UPDATES * scale), context));
       if (wanted.has('EXITS')) results.set('EXITS', await exits(stage, take(EXITS * scale), context));

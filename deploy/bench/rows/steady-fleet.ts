@@ -1,5 +1,5 @@
 import { PER_DEA } from '../fleet.ts';
-import { bringUp, calm, hush } from '../load-fleet.ts';
+import { bringUp, calm, firstAudit, hush } from '../load-fleet.ts';
 import { differences, type Measured, type Scene } from '../row.ts';
 import { setStage } from '../stage.ts';
 import { truthBecomes, WHOLE_WITHIN_S } from '../truth.ts';
@@ -30,6 +30,8 @@ export const steadyFleet: Scene = {
       for (const name of ['analyzer', 'nudger', 'reporter'] as const) await stage.start(name);
       progress('until every droplet was looked at');
       await calm(stage);
+      progress('until every droplet was audited');
+      await firstAudit(stage, droplets);
       if (wanted.has('P1')) results.set('P1', await steady(stage, droplets, context));
       if (wanted.has('P9')) results.set('P9', await memory(stage, droplets, emptyBytes));
       if (wanted.has('P8')) results.set('P8', await questions(stage, droplets, context));
