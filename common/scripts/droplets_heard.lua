@@ -18,6 +18,11 @@
 local FENCE_STANDS_MS = 3600000
 local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
 local digest, running = ARGV[8], ARGV[9]
+-- Finished already: this is a repeat whose answer was lost, and newer heartbeats may have been stored since, without a fence.
+-- Or a newer one has begun: it knows these droplets from the list, and writes them all.
+if digest ~= '' and (redis.call('HGET', KEYS[2], 'at') ~= at or redis.call('HEXISTS', KEYS[2], 'next') == 0) then
+  return 0
+end
 local changed, arg = 0, 10
 local function changes(key, due, id)
   redis.call('HINCRBY', key, 'rev', 1)

@@ -257,12 +257,25 @@ describe('droplets_heard', () => {
     expect(await client.hgetall(keys.deaList('a'))).toEqual({ at: '1000', list: `${line('x')}\n` });
     expect(await client.hget(keys.deasCount, 'a')).toBe('1');
     expect(await deasHeard(['a', 'A', 1001])).toEqual([]);
-    await begin(2000, 'a', line('x', 'g'));
-    await begin(3000, 'a', line('x', 'h'));
-    expect(await heardCall({ at: 2000, digest: 'A2', droplets: { x: { i: words('a', 'STARTING') } } })).toBe(
-      1,
-    );
-    expect(await client.hget(keys.deaList('a'), 'list')).toBe(`${line('x')}\n`);
+  });
+
+  test('that ends the heartbeat writes nothing once a newer one has begun, nor when it is said again', async () => {
+    const { client, keys } = redis();
+    const state = async () => /^\d+ (\S+)/.exec((await record('x'))['instance:i'] ?? '')?.[1];
+    const heard = (at: number, digest: string, state: string) =>
+      heardCall({ at, digest, droplets: { x: { i: words('a', state) } } });
+    await begin(1000, 'a', line('x', 'e'));
+    await heard(1000, 'A', 'STARTING');
+    await begin(2000, 'a', line('x', 'f'));
+    await heard(2000, 'B', 'RUNNING');
+    expect(await heard(1000, 'A', 'STARTING')).toBe(0); // its answer was lost
+    expect(await heard(2000, 'B', 'RUNNING')).toBe(0);
+    expect(await state()).toBe('RUNNING');
+    await begin(3000, 'a', line('x', 'g'));
+    await begin(4000, 'a', line('x', 'h'));
+    expect(await heard(3000, 'C', 'CRASHED')).toBe(0);
+    expect(await state()).toBe('RUNNING');
+    expect(await client.hget(keys.deaList('a'), 'list')).toBe(`${line('x', 'f')}\n`);
     expect(await client.hget(keys.deasDigest, 'a')).toBeNull();
   });
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { FIELD } from '../../common/schema.ts';
 import { SUBJECTS } from '../../common/subjects.ts';
 import { cloud, end, healthyApp } from './given.ts';
 import { World } from './world.ts';
@@ -220,7 +221,11 @@ describe('update_required', () => {
       during = false;
       world.clock.advance(1);
       for (let n = 0; n < 20; n++) world.publish(SUBJECTS.updated, { droplet: `late-${n}` });
-      await world.bus.flush();
+      // What NATS has taken may still be on its way to ingest.
+      const { client, keys } = world.store;
+      await expect
+        .poll(() => client.hget(keys.droplet('late-19'), FIELD.updated), { timeout: 10_000 })
+        .not.toBeNull();
       await world.running.find(({ name }) => name === 'ingest')?.ingest?.idle();
       world.clock.advance(1);
     };
