@@ -85,7 +85,7 @@ export class Rest {
   async passTimers(): Promise<void> {
     for (const name of ['starts', 'restarts'] as const) {
       for (const job of await this.queue(name).getDelayed()) {
-        if (name === 'starts' || (await this.#isDue(job))) await job.promote();
+        if (name === 'starts' || (await this.#isDue(job))) await promoted(job);
       }
     }
   }
@@ -113,3 +113,12 @@ async function hasWork(name: Watched, queue: Queue): Promise<boolean> {
 
 /** Between two looks at what is not at rest yet. */
 export const aMoment = () => delay(2);
+
+/** Its real time may have come, or an analyzer have taken it back, since it was found to be delayed. */
+async function promoted(job: Job): Promise<void> {
+  try {
+    await job.promote();
+  } catch (error) {
+    if (await job.isDelayed()) throw error;
+  }
+}
