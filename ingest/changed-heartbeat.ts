@@ -55,14 +55,17 @@ export async function storeChangedHeartbeat(
     due: whole ? '1' : '',
     traceparent: traceparent() ?? '',
   });
-  const ends = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage];
+  const ofFinish = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage];
   const running = heartbeat.entries.filter(({ state }) => RUNS.has(state)).length;
   const [only] = calls;
   if (only !== undefined && calls.length === 1 && !isCluster && losses === '') {
-    return { droplets: await heard(redis, only, { ends, digest: raw.digest, running }), stale: false };
+    return {
+      droplets: await heard(redis, only, { keys: ofFinish, digest: raw.digest, running }),
+      stale: false,
+    };
   }
   const changed = await Promise.all(calls.map((call) => heard(redis, call)));
-  await scripts.deaFinish(ends, [
+  await scripts.deaFinish(ofFinish, [
     at,
     dea,
     raw.digest,
@@ -153,14 +156,14 @@ function callsFor(
   return calls;
 }
 
-/** @param end keys of `dea_finish`, digest and count of running instances: ends the heartbeat in the same step */
+/** @param end ends the heartbeat in the same step: keys of `dea_finish`, digest, count of running instances */
 function heard(
   { scripts }: RedisConnections,
   call: Call,
-  end?: { ends: string[]; digest: string; running: number },
+  end?: { keys: string[]; digest: string; running: number },
 ): Promise<number> {
   return scripts.dropletsHeard(
-    [...(end?.ends ?? []), ...call.keys],
+    [...(end?.keys ?? []), ...call.keys],
     [...call.heartbeat, end?.digest ?? '', end?.running ?? '', ...call.args],
   );
 }

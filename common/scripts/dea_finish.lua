@@ -4,4 +4,9 @@
 --       as dea_begin told, 6 droplets that were written and that it does not list (a line each); '' outside a cluster
 -- Returns 1, or 0 if a newer heartbeat has begun since: that one then writes everything itself.
 -- include finish
-return finish(KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+local list = unfinished(KEYS[2], ARGV[1])
+if not list then
+  return 0
+end
+finish(list, KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+return 1

@@ -20,7 +20,8 @@ local at, fence, on, dea, before = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], AR
 local digest, running = ARGV[8], ARGV[9]
 -- Finished already: this is a repeat whose answer was lost, and newer heartbeats may have been stored since, without a fence.
 -- Or a newer one has begun: it knows these droplets from the list, and writes them all.
-if digest ~= '' and (redis.call('HGET', KEYS[2], 'at') ~= at or redis.call('HEXISTS', KEYS[2], 'next') == 0) then
+local list = digest ~= '' and unfinished(KEYS[2], at)
+if digest ~= '' and not list then
   return 0
 end
 local changed, arg = 0, 10
@@ -95,7 +96,7 @@ for k = digest == '' and 1 or 5, #KEYS, 3 do
   end
   arg = arg + 2 * n
 end
-if digest ~= '' then
-  finish(KEYS[1], KEYS[2], KEYS[3], KEYS[4], at, dea, digest, running, '', '')
+if list then
+  finish(list, KEYS[1], KEYS[2], KEYS[3], KEYS[4], at, dea, digest, running, '', '')
 end
 return changed

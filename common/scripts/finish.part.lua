@@ -4,15 +4,12 @@
 -- the droplets that the DEA ceased to list, for as long as their last write may turn out to be lost: a master that is cut
 -- off takes writes for cluster-node-timeout (15 s), and its fall takes some seconds to be noticed.
 local GONE_KEPT_MS = 120000
--- KEYS of dea_finish.lua, its ARGV; returns what it returns
-local function finish(digests, list_key, running_counts, lineage, at, dea, digest, running, losses, left_now)
-  if redis.call('HGET', list_key, 'at') ~= at then
-    return 0
-  end
-  local list = redis.call('HGET', list_key, 'next')
-  if not list then
-    return 0
-  end
+-- The list of the heartbeat that was begun at that time; nothing if it is finished, or a newer one has begun.
+local function unfinished(list_key, at)
+  return redis.call('HGET', list_key, 'at') == at and redis.call('HGET', list_key, 'next')
+end
+-- The unfinished list, then KEYS and ARGV of dea_finish.lua
+local function finish(list, digests, list_key, running_counts, lineage, at, dea, digest, running, losses, left_now)
   redis.call('HSET', list_key, 'list', list)
   redis.call('HDEL', list_key, 'next', 'writing')
   if losses ~= '' then
@@ -39,5 +36,4 @@ local function finish(digests, list_key, running_counts, lineage, at, dea, diges
     redis.call('HSET', digests, dea, digest)
   end
   redis.call('HSET', running_counts, dea, running)
-  return 1
 end
