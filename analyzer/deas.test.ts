@@ -29,7 +29,8 @@ async function hear(dea: string, ...droplets: string[]): Promise<void> {
 }
 const markLost = (held: ReadonlySet<string> = NOBODY) => {
   const { redis, clock, settings, log } = of.context;
-  const holds = { massLossDeas: held, massLossJudged: { sinceMs: 0, untilMs: clock.now() } };
+  const heardUntilMs = clock.now();
+  const holds = { massLossDeas: held, heardUntilMs, massLossJudged: { sinceMs: 0, untilMs: heardUntilMs } };
   return markLostDeas(redis, clock, settings.policy, log, holds);
 };
 /** As `mass_loss` was judged so long ago, and for so long; undefined: never. */
@@ -37,7 +38,15 @@ const markLostAsJudged = (agoMs?: number, forMs = LOST) => {
   const { redis, clock, settings, log } = of.context;
   const untilMs = clock.now() - (agoMs ?? 0);
   const judged = agoMs === undefined ? {} : { massLossJudged: { sinceMs: untilMs - forMs, untilMs } };
-  return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, ...judged });
+  const heardUntilMs = clock.now();
+  return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, heardUntilMs, ...judged });
+};
+/** As all ingestors have stored what they heard until so long ago; undefined: nobody knows. */
+const markLostAsHeard = (agoMs?: number) => {
+  const { redis, clock, settings, log } = of.context;
+  const massLossJudged = { sinceMs: 0, untilMs: clock.now() };
+  const heard = agoMs === undefined ? {} : { heardUntilMs: clock.now() - agoMs };
+  return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, massLossJudged, ...heard });
 };
 const forget = () => {
   const { redis, clock, settings, log } = of.context;
@@ -65,6 +74,17 @@ describe('a DEA that falls silent', () => {
     await markLostAsJudged(9, LOST / 3 - 1);
     expect(await due()).toEqual([]);
     await markLostAsJudged(9, LOST / 3);
+    expect(await due()).toEqual(['x']);
+  });
+
+  test('is lost when no ingestor may have a heartbeat of it in hand', async () => {
+    await hear('silent', 'x');
+    await clearDue();
+    of.context.clock.advance(LOST + 10);
+    await markLostAsHeard();
+    await markLostAsHeard(10);
+    expect(await due()).toEqual([]);
+    await markLostAsHeard(9);
     expect(await due()).toEqual(['x']);
   });
 

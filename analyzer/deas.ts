@@ -6,23 +6,25 @@ import { isJudgedLongEnough } from '../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 
+type KnownOfSilence = Pick<Holds, 'massLossDeas' | 'massLossJudged' | 'heardUntilMs'>;
+
 /**
- * Finds the DEAs that had been silent for longer than `droplet_lost` when `mass_loss` was last judged, and marks the
- * droplets that they listed due, once for each silence. Those whose loss is not acted on stay to be found.
+ * Finds the DEAs that had been silent for longer than `droplet_lost` when `mass_loss` was last judged and as far as all
+ * ingestors have stored what they heard, and marks the droplets that they listed due, once for each silence. Those whose loss is not acted on stay to be found.
  */
 export async function markLostDeas(
   redis: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
-  { massLossDeas: held, massLossJudged: judged }: Pick<Holds, 'massLossDeas' | 'massLossJudged'>,
+  { massLossDeas: held, massLossJudged: judged, heardUntilMs }: KnownOfSilence,
 ): Promise<void> {
-  // Before it is all held: `mayBeMassLoss`.
-  if (judged === undefined || !isJudgedLongEnough(judged, policy)) return;
+  // Before it is all held: `isSilenceDoubted`.
+  if (heardUntilMs === undefined || judged === undefined || !isJudgedLongEnough(judged, policy)) return;
   const { client, keys, scripts } = redis;
   const flat = await scripts.deasLost(
     [keys.deasHeard, keys.deasLost],
-    [judged.untilMs, policy.dropletLostMs],
+    [Math.min(judged.untilMs, heardUntilMs), policy.dropletLostMs],
   );
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const dea = flat[at] as string;

@@ -181,6 +181,8 @@ export type HoldName =
 export interface Holds {
   desiredUnavailable: boolean;
   actualNotFresh: boolean;
+  /** What DEAs said until then is known, every ingestor has stored it; absent if nobody knows. */
+  heardUntilMs?: number;
   /** Guids of the counted late DEAs while the hold is on, else empty. */
   massLossDeas: ReadonlySet<string>;
   /** Since when `mass_loss` has been judged without a gap, and when it last was; absent if it never was. */

@@ -8,6 +8,7 @@ describe('the present', () => {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
+    heardUntilMs: NOW,
     massLossJudged: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - S,
@@ -162,6 +163,8 @@ describe('the present', () => {
       'mass_loss',
     ]);
     expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - S } }, { 'dea-2': 30 })).toEqual([]);
+    expect(names(on, { heardUntilMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['actual_not_fresh']);
+    expect(names(on, { heardUntilMs: NOW - S }, { 'dea-2': 41 })).toEqual([]);
     expect(names(on, { massDelete: true })).toEqual([]);
     expect(names({ ...on, gone: String(NOW - 9 * S) }, { massDelete: true })).toEqual(['mass_delete']);
   });

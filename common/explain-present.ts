@@ -5,7 +5,7 @@ import type { Tone } from './explain-sentences.ts';
 import { type Absent, absentText, crashesText, type Step } from './explain-step.ts';
 import { dropWords, HOLD_WORDS, inWords, STOP_WORDS, type Times } from './explain-words.ts';
 import { isGivenUp } from './policy/flapping.ts';
-import { mayBeMassLoss, updateRequired } from './policy/holds.ts';
+import { mayBeMassLoss, mayHaveBeenHeard, updateRequired } from './policy/holds.ts';
 import { heardMs } from './policy/liveness.ts';
 import type { PolicySettings } from './policy/settings.ts';
 import { type Sight, see } from './policy/sight.ts';
@@ -55,11 +55,12 @@ export function presentOf(view: DropletView, holds: Holds, times: Times): Presen
 /** The holds that keep something from being decided for this droplet. */
 function holdsOf(sight: Sight): HoldName[] {
   const { droplet, holds } = sight;
+  const unheard = droplet.instances.some((instance) => mayHaveBeenHeard(sight, instance));
   const late = droplet.instances.some((instance) => mayBeMassLoss(sight, instance));
   const on: [HoldName, boolean][] = [
     ['update_required', updateRequired(droplet, holds)],
     ['desired_unavailable', holds.desiredUnavailable],
-    ['actual_not_fresh', holds.actualNotFresh],
+    ['actual_not_fresh', holds.actualNotFresh || unheard],
     ['mass_loss', late],
     ['mass_delete', holds.massDelete && notDesiredSinceMs(droplet) !== undefined],
   ];

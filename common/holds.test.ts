@@ -41,6 +41,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(['a']),
+      heardUntilMs: NOW,
       massLossJudged: { sinceMs: 6, untilMs: 7 },
       massDelete: false,
       lastPassBegunMs: NOW - 1,
@@ -59,6 +60,18 @@ test('times that are no numbers are not known, so the holds are on', () => {
   expect(holdsFrom({ massLossJudged: { sinceMs: 1, untilMs: Number.NaN } }, NOW, policy)).not.toHaveProperty(
     'massLossJudged',
   );
+});
+
+test.each([
+  ['what all ingestors have stored', { mostSilentIngestorMs: NOW - 300 }, NOW - 300],
+  ['where all have signed off, the last word of any', {}, NOW - 200],
+  ['nobody ever listened', { listening: undefined }, undefined],
+  ['nonsense', { mostSilentIngestorMs: Number.NaN }, undefined],
+])('what is heard is known as far as the words of the ingestors go: %s', (_, over, expected) => {
+  const { mostSilentIngestorMs: __, ...rest } = calm;
+  const { listening, ...facts } = { ...rest, listening: { sinceMs: 1, untilMs: NOW - 200 }, ...over };
+  const holds = holdsFrom({ ...facts, ...(listening && { listening }) }, NOW, policy);
+  expect(holds.heardUntilMs).toBe(expected);
 });
 
 test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {

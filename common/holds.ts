@@ -40,10 +40,17 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
     desiredUnavailable: doubted || isDesiredUnavailable(succeededMs, nowMs, policy),
     actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
+    ...heardUntil(facts),
     ...(massLossJudged !== undefined && areNumbers(massLossJudged) ? { massLossJudged } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
   };
+}
+
+/** By the ingestor that has had its word least lately; where all have signed off, by the last word of any. */
+function heardUntil({ listening, mostSilentIngestorMs }: FleetFacts): Pick<Holds, 'heardUntilMs'> {
+  const heardUntilMs = mostSilentIngestorMs ?? listening?.untilMs;
+  return heardUntilMs === undefined || !Number.isFinite(heardUntilMs) ? {} : { heardUntilMs };
 }
 
 function areNumbers(times: object): boolean {

@@ -172,6 +172,19 @@ describe('an ingestor', () => {
     expect(await stored()).toMatchObject({ since: `${of.context.clock.now()}` });
   });
 
+  test('says until when all that it heard is stored: not what came while NATS was asked, nor what waits', async () => {
+    const { client, keys } = of.context.redis;
+    const word = async () => Number(await client.zscore(keys.ingestors, 'a'));
+    const a = listening('a');
+    const askedMs = of.context.clock.now();
+    bus.flush = async () => void of.context.clock.advance(30);
+    await a.start();
+    expect(await word()).toBe(askedMs);
+    waitedMs = 800;
+    await a.say();
+    expect(await word()).toBe(of.context.clock.now() - 800);
+  });
+
   test('that cannot store what it hears in time does not listen, and begins anew when it has caught up', async () => {
     const since = of.context.clock.now();
     const a = listening('a');

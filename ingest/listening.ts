@@ -18,12 +18,15 @@ interface Options {
   waitedMs(): number;
 }
 
+/** A DEA counts as lost when the ingestors' words go that far: so a host's death is seen a quarter of a second later at most. */
+const SAY_EVERY_MS = 250;
+
 /**
  * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`).
  *
  * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved
- * it, and only while what it hears is in Redis soon: one that is so far behind that hosts look silent which it has
- * heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
+ * it, and until when all that it was given is stored: silence counts only as far as every ingestor's word goes. One that is
+ * so far behind that hosts look silent which it has heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
  * So it counts as a gap, unless NATS says soon that nobody answers to its name any more: then it was killed, lost
  * no more than what it had in hand, and is taken off the list. The list may be lost with Redis's data, so each ingestor
  * remembers who was on it.
@@ -64,7 +67,7 @@ export class Listening {
       this.#mayHaveMissed = true;
     });
     await this.say();
-    const timer = setInterval(() => this.say(), Math.min(1000, this.#gapMs / 4));
+    const timer = setInterval(() => this.say(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
     lifecycle.onStop('listening', async () => {
       clearInterval(timer);
       // First: whoever misses it on the list and still gets an answer would put it back.
@@ -127,6 +130,7 @@ export class Listening {
   async #say(): Promise<void> {
     const { bus, redis, clock, id, log } = this.#options;
     if (!bus.connected()) return;
+    const heardAllMs = clock.now(); // what is at NATS by now comes before its answer
     await bus.flush();
     const nowMs = clock.now();
     const waitedMs = this.#options.waitedMs();
@@ -144,7 +148,7 @@ export class Listening {
     const silent = await this.#goneOf(sinceMs);
     const [, missed, ...gone] = await redis.scripts.listening(
       [keys.listening, keys.ingestors],
-      [nowMs, id, this.#gapMs, this.#gapMs / 2, ...silent],
+      [nowMs, id, this.#gapMs, this.#gapMs / 2, Math.min(heardAllMs, nowMs - waitedMs), ...silent],
     );
     for (const ingestor of gone) log.info({ event: 'ingestor_gone', ingestor }, 'another ingestor is gone');
     this.#hasSaid = true;

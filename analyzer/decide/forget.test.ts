@@ -121,6 +121,14 @@ describe('instances', () => {
     expect(gone).toMatchObject({ instancesToForget: [], remove: false });
   });
 
+  it('stay while a heartbeat of theirs may not be stored yet', () => {
+    const forgotten = deas({ 'dea-1': undefined });
+    const d = droplet({ instances: [alive] });
+    const held = look(d, { heardUntilMs: alive.firstHeardMs + LOST }, forgotten);
+    expect(held.instancesToForget).toEqual([]);
+    expect(held.decisions).toMatchObject([{ kind: 'held', hold: 'actual_not_fresh' }]);
+  });
+
   it('stay while nobody listens: a crash beside them would be started, and they be back', () => {
     const forgotten = deas({ 'dea-1': undefined });
     const d = droplet({ instances: [alive] });

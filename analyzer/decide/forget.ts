@@ -1,6 +1,6 @@
 /** Clean-up: what can matter no more. */
 import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
-import { mayBeMassLoss } from '../../common/policy/holds.ts';
+import { isSilenceDoubted } from '../../common/policy/holds.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { Scene } from './scene.ts';
@@ -40,7 +40,7 @@ function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
   if (deas.has(dea) && now - heard <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
   const atMs = heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
   // What a hold on silence holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
-  const isHeld = holds.actualNotFresh || mayBeMassLoss(sight, instance);
+  const isHeld = holds.actualNotFresh || isSilenceDoubted(sight, instance);
   return isHeld ? Math.max(atMs, now + settings.dropletGcMs) : atMs;
 }
 
@@ -129,5 +129,5 @@ export function isToBeRemoved(scene: Scene, forgotten: readonly string[]): boole
 function mayReturn({ sight }: Scene, instance: Instance): boolean {
   const { state, lastListedMs, dea } = instance;
   if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return false;
-  return lastListedMs === undefined && (sight.deas.has(dea) || mayBeMassLoss(sight, instance));
+  return lastListedMs === undefined && (sight.deas.has(dea) || isSilenceDoubted(sight, instance));
 }

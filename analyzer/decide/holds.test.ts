@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds } from '../../common/droplet.ts';
+import type { Droplet, Holds, Instance } from '../../common/droplet.ts';
 import {
   deas,
   desired,
@@ -21,7 +21,11 @@ const silent = (agoMs: number) => deas({ 'dea-1': { heardMs: NOW - agoMs } });
 
 /** `kind reason hold` of each decision. */
 function answers(d: Droplet, on: Partial<Holds>, liveness = deas()): string[] {
-  return decide(d, liveness, holds(on), NOW, SETTINGS).decisions.map((x) =>
+  return answersUnder(d, holds(on), liveness);
+}
+
+function answersUnder(d: Droplet, on: Holds, liveness: ReturnType<typeof deas>): string[] {
+  return decide(d, liveness, on, NOW, SETTINGS).decisions.map((x) =>
     [x.kind, 'reason' in x ? x.reason : '', x.kind === 'held' ? x.hold : ''].join(' ').trim(),
   );
 }
@@ -216,6 +220,25 @@ describe('which hold covers what', () => {
     const d = droplet({ instances: [instance('a')], ...over });
     const lost = deas({ 'dea-1': { heardMs: NOW - LOST - 5 } });
     expect(answers(d, { massLossJudged: { sinceMs: 0, untilMs } }, lost)).toEqual([expected]);
+  });
+
+  it.each<[string, number | undefined, { instances?: Instance[] }, string]>([
+    ['nobody knows what was heard', undefined, {}, 'held missing actual_not_fresh'],
+    ['not all that was heard since is stored', NOW - 5, {}, 'held missing actual_not_fresh'],
+    ['all that was heard since is stored', NOW - 4, {}, 'start missing'],
+    [
+      'not all that was heard since is stored, but gone from its list before',
+      NOW - 5,
+      { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
+      'start missing',
+    ],
+    ['of another slot', NOW - 5, { instances: [instance('a', { index: 1 })] }, 'start missing'],
+  ])('actual_not_fresh: what is missing on a lost DEA, %s', (_, heardUntilMs, over, expected) => {
+    const d = droplet({ instances: [instance('a')], ...over });
+    const lost = deas({ 'dea-1': { heardMs: NOW - LOST - 5 } });
+    const { heardUntilMs: __, ...unheard } = holds();
+    const on = { ...unheard, ...(heardUntilMs !== undefined && { heardUntilMs }) };
+    expect(answersUnder(d, on, lost)).toEqual([expected]);
   });
 
   it.each<[string, number, string]>([

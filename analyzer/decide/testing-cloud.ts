@@ -131,7 +131,10 @@ export class Cloud {
 
   step(): void {
     this.now += SECOND;
-    if (this.#around === undefined) this.holds.massLossJudged = { sinceMs: 0, untilMs: this.now };
+    if (this.#around === undefined) {
+      this.holds.heardUntilMs = this.now;
+      this.holds.massLossJudged = { sinceMs: 0, untilMs: this.now };
+    }
     for (const instance of this.instances) {
       if (instance.state === 'STARTING' && this.now - instance.sinceMs >= 3 * SECOND)
         instance.state = 'RUNNING';

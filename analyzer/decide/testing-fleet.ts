@@ -124,6 +124,7 @@ export class Fleet {
     }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
     holds.massLossDeas = new Set(this.#massLoss.lateDeas);
+    if (this.#listening !== undefined) holds.heardUntilMs = this.#listening.untilMs;
     holds.actualNotFresh = isActualNotFresh(this.#listening, this.now, settings);
     holds.desiredUnavailable = isDesiredUnavailable(this.#lastPassMs, this.now, settings);
     const held = JSON.stringify([holds.massDelete, this.#massLoss.lateDeas, holds.actualNotFresh]);

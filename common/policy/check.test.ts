@@ -195,6 +195,7 @@ describe('a start that leaves', () => {
     expect(leave(d, { massLossJudged: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
       drop: 'held:mass_loss',
     });
+    expect(leave(d, { heardUntilMs: NOW - 1 }, JOB, silent)).toEqual({ drop: 'held:actual_not_fresh' });
   });
 });
 

@@ -22,6 +22,7 @@ export function holdOnStart(sight: Sight, reason: StartReason, index: number): H
   if (reason === 'missing' && holds.desiredUnavailable) return 'desired_unavailable';
   const silent = silentAt(sight, index);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
+  if (silent.some((instance) => mayHaveBeenHeard(sight, instance))) return 'actual_not_fresh';
   return silent.some((instance) => mayBeMassLoss(sight, instance)) ? 'mass_loss' : undefined;
 }
 
@@ -34,6 +35,17 @@ function silentAt({ droplet, deas, settings, exits }: Sight, index: number): Ins
     const exit = exits.get(instance.guid);
     return exit === undefined || !exitStands(exit, heardMs(instance, deas), settings);
   });
+}
+
+/**
+ * Whether the instance's DEA has been silent for `droplet_lost`, and perhaps only as an ingestor has not stored its heartbeat
+ * yet: it may be a little behind, or stand still for less than a gap, and that must not count as the DEA's silence.
+ */
+export function mayHaveBeenHeard({ deas, holds, now, settings }: Sight, instance: Instance): boolean {
+  if (instance.lastListedMs !== undefined) return false;
+  const heard = heardMs(instance, deas);
+  if (now - heard <= settings.dropletLostMs) return false;
+  return holds.heardUntilMs === undefined || holds.heardUntilMs - heard <= settings.dropletLostMs;
 }
 
 /**
@@ -53,6 +65,11 @@ export function mayBeMassLoss({ deas, holds, now, settings }: Sight, instance: I
   if (now - heard <= dropletLostMs) return false;
   if (judged === undefined || judged.untilMs - heard <= dropletLostMs) return true;
   return !isJudgedLongEnough(judged, settings);
+}
+
+/** Whether the instance may be there, although its DEA is silent: what rests on its being lost waits. */
+export function isSilenceDoubted(sight: Sight, instance: Instance): boolean {
+  return mayHaveBeenHeard(sight, instance) || mayBeMassLoss(sight, instance);
 }
 
 /** The hold that forbids this stop, if any. */

@@ -129,6 +129,7 @@ export function holds(over: Partial<Holds> = {}): Holds {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
+    heardUntilMs: NOW,
     massLossJudged: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - 10 * SECOND,

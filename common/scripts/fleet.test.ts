@@ -10,7 +10,7 @@ describe('listening', () => {
   const word = (nowMs: number, ingestor = 'a', ...gone: string[]) =>
     redis().scripts.listening(
       [redis().keys.listening, redis().keys.ingestors],
-      [nowMs, ingestor, GAP, SILENCE, ...gone],
+      [nowMs, ingestor, GAP, SILENCE, nowMs, ...gone],
     );
   const say = async (nowMs: number, ingestor = 'a') => Number((await word(nowMs, ingestor))[0]);
   const isMissed = async (nowMs: number, ingestor = 'a') => (await word(nowMs, ingestor))[1] === '1';
@@ -25,6 +25,16 @@ describe('listening', () => {
       'a',
       `${1000 + GAP}`,
     ]);
+  });
+
+  test('the list says until when each has stored all that it heard; one that is too far behind begins it anew', async () => {
+    const { scripts, keys, client } = redis();
+    const behind = (nowMs: number, storedMs: number) =>
+      scripts.listening([keys.listening, keys.ingestors], [nowMs, 'a', GAP, SILENCE, storedMs]);
+    await behind(2000, 1000);
+    expect(await client.zscore(keys.ingestors, 'a')).toBe('1000');
+    expect(await behind(1000 + GAP, 1000)).toEqual(['2000', '1']);
+    expect(await behind(1001 + GAP, 1000 + GAP)).toEqual([`${1001 + GAP}`, '1']);
   });
 
   test('no word of anybody for longer than the gap begins it anew', async () => {

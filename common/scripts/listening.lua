@@ -1,7 +1,7 @@
 -- An ingestor says that it is subscribed and reaches Redis.
 -- KEYS  1 listening hash, 2 ingestors zset
--- ARGV  1 now (ms), 2 ingestor, 3 longest gap (ms), 4 longest time between two words (ms), then ingestors that NATS says are
---       gone: they are taken off the list
+-- ARGV  1 now (ms), 2 ingestor, 3 longest gap (ms), 4 longest time between two words (ms), 5 its word: all that DEAs said until
+--       then and that it was given is stored (ms), then ingestors that NATS says are gone: they are taken off the list
 -- Returns {since when there has been listening without a gap (ms), '1' if what DEAs said before this word may be lost:
 -- after a gap, when an ingestor is gone, or when nobody listened for however short a time: no other ingestor is on the list
 -- that this one joins, or none had a word in time; those that were taken off, ...}.
@@ -16,7 +16,7 @@ local since, last = time(times[1]), time(times[2])
 local own = redis.call('ZSCORE', KEYS[2], ARGV[2])
 local swallowed = own and now - tonumber(own) > gap
 local gone = {}
-for a = 5, #ARGV do
+for a = 6, #ARGV do
   local word = redis.call('ZSCORE', KEYS[2], ARGV[a])
   if word then
     swallowed = swallowed or now - tonumber(word) > gap
@@ -33,5 +33,5 @@ end
 if not last or now > last then
   redis.call('HSET', KEYS[1], 'until', ARGV[1])
 end
-redis.call('ZADD', KEYS[2], ARGV[1], ARGV[2])
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[2])
 return { redis.call('HGET', KEYS[1], 'since'), missed and '1' or '', unpack(gone) }

@@ -15,6 +15,7 @@ beforeEach(() => {
     random: new Random(1),
     beatMs: BEAT_MS,
     dropletLostMs: LOST_MS,
+    truth: { info: () => undefined },
   });
 });
 afterEach(() => {

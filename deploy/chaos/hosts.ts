@@ -1,4 +1,5 @@
 import type { NatsConnection } from 'nats';
+import type { Logger } from 'pino';
 import type { ExitReason } from '../../common/droplet.ts';
 import { SUBJECTS } from '../../common/subjects.ts';
 import { exitedText, heartbeatText, type Reported, shutdownText } from '../cloud/dea-messages.ts';
@@ -43,6 +44,8 @@ interface Options {
   random: Random;
   beatMs: number;
   dropletLostMs: number;
+  /** Is told of each heartbeat, and of hosts that come, go, are cut off and are back. */
+  truth: Pick<Logger, 'info'>;
 }
 
 const PARTITION = 'default';
@@ -102,6 +105,7 @@ export class Hosts {
       nextBeatMs,
     };
     this.all.add(host);
+    this.#note('host_new', host);
     return host;
   }
 
@@ -142,6 +146,7 @@ export class Hosts {
   die(host: Host): void {
     for (const instance of [...host.instances.values()]) this.end(instance, 'CRASHED', { silently: true });
     this.all.delete(host);
+    this.#note('host_died', host);
   }
 
   /** The host leaves in order. */
@@ -166,10 +171,12 @@ export class Hosts {
   cut(host: Host): void {
     host.cutSinceMs ??= performance.now();
     host.unheardSinceCut = true;
+    this.#note('host_cut', host);
   }
 
   mend(host: Host): void {
     delete host.cutSinceMs;
+    this.#note('host_back', host);
   }
 
   /** Work that the cloud does a little later, unless it has ended. */
@@ -231,6 +238,7 @@ export class Hosts {
       : Number.NEGATIVE_INFINITY;
     host.unheardSinceCut = false;
     host.lastBeatMs = nowMs;
+    this.#note('beat', host);
     for (const instance of host.instances.values()) {
       const { state, lastListedMs } = instance;
       if (state !== 'STARTING' && state !== 'RUNNING') continue;
@@ -238,6 +246,10 @@ export class Hosts {
       instance.lastListedMs = nowMs;
       if (state === 'RUNNING') instance.lastRunningMs = nowMs;
     }
+  }
+
+  #note(event: string, { id, instances }: Host): void {
+    this.#options.truth.info({ event, dea: id, instances: instances.size });
   }
 
   #say(host: Host, subject: string, text: string): boolean {

@@ -109,10 +109,13 @@ class Run {
     const scene: Scene = { stage: this.#stage, controller, quiet };
     ledger.fault(fault.kind);
     const end = quiet.disturb();
+    const { kind, what } = fault;
+    this.#stage.truth.info({ event: 'fault_on', kind, what });
     try {
       await fault.run(scene);
     } finally {
       end();
+      this.#stage.truth.info({ event: 'fault_off', kind, what });
     }
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, Events, type NatsConnection } from 'nats';
+import { destination, type Logger, pino } from 'pino';
 import { stringify } from 'yaml';
 import { Lifecycle } from '../../common/lifecycle.ts';
 import type { ProcessName } from '../launcher/child.ts';
@@ -25,6 +26,8 @@ export interface KeptServer {
 /** Real servers and processes with proxies between; the cloud speaks to NATS directly. */
 export interface Stage {
   dir: string;
+  /** What truly happens and when, beside what the processes say: `truth.log`. */
+  truth: Logger;
   copies: readonly Copy[];
   redis: KeptServer;
   nats: KeptServer;
@@ -89,8 +92,12 @@ async function set(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
     lifecycle.own('proxy', await TcpProxy.start(port), (proxy) => proxy.close());
   const copies: Copy[] = [];
   const logs = createWriteStream(join(dir, 'processes.log'));
+  const truth = pino(
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({}) } },
+    destination({ dest: join(dir, 'truth.log'), sync: true }),
+  );
   const stage = {
-    ...{ dir, copies, redis, nats, bus },
+    ...{ dir, truth, copies, redis, nats, bus },
     connected: () => connected && !bus.isClosed(),
     controller: undefined as unknown as TcpProxy,
     async startHealthManager(controllerPort: number) {

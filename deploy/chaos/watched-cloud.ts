@@ -52,7 +52,7 @@ export class WatchedCloud {
     const connected = () => stage.connected();
     const hosts = new Hosts({
       ...{ nats: stage.bus, connected, random, beatMs: BEAT_MS },
-      dropletLostMs: INTERVALS.droplet_lost * 1000,
+      ...{ dropletLostMs: INTERVALS.droplet_lost * 1000, truth: stage.truth },
     });
     const controller = await Controller.start({ nats: stage.bus, connected, random, hosts });
     return new WatchedCloud(options, hosts, controller);

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { FIELD } from '../../common/schema.ts';
-import { SUBJECTS } from '../../common/subjects.ts';
+import { ingestorSubject, SUBJECTS } from '../../common/subjects.ts';
 import { cloud, end, healthyApp } from './given.ts';
 import { World } from './world.ts';
 
@@ -99,6 +99,28 @@ describe('actual_not_fresh', () => {
     expect(world.takeAsked()).toEqual([]);
     await world.advance(10);
     expect(world.takeAsked()).toEqual(['start stalled/1 (missing)']);
+  });
+
+  test('while an ingestor that stands still may have a heartbeat in hand, its host is not taken for dead', async () => {
+    world = await cloud();
+    const { client, keys } = world.store;
+    await healthyApp(world, 'late', 3);
+    // One of several, each of which NATS gives a share: what it was given since it stands still nobody knows.
+    world.bus.subscribe(ingestorSubject('still'), {}, (message) => message.respond());
+    const says = () => client.zadd(keys.ingestors, world.clock.now(), 'still');
+    await says();
+    world.dea('dea-3').alive = false;
+    for (let seconds = 0; seconds < 25; seconds += 5) {
+      await world.advance(5);
+      await says();
+    }
+    await world.advance(9);
+    expect(world.takeAsked()).toEqual([]);
+    world.dea('dea-3').alive = true;
+    await world.beat();
+    await says();
+    await world.advance(30);
+    expect(world.takeAsked()).toEqual([]);
   });
 
   test('when Redis has lost all its data nothing is hurt, and everything is known again', async () => {
