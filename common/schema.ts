@@ -243,7 +243,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:ingestors',
     type: 'zset',
-    holds: 'ingestor -> when it last said that it listens (ms)',
+    holds: 'ingestor -> until when all that NATS gave it is stored (ms), as it last said',
     writer: 'ingest',
     readers: 'ingest, analyzer, nudger',
     life: 'until it stops or is found gone',
