@@ -16,6 +16,12 @@ export class Quiet {
   readonly #looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
   /** Everything stored before is not known any more: Redis lost its data then. */
   forgottenMs = Number.NEGATIVE_INFINITY;
+  readonly #onKept: (ms: number) => void;
+
+  /** @param onKept is told of each time that the machine kept its processes from running, and how long that was (ms) */
+  constructor(onKept: (ms: number) => void = () => undefined) {
+    this.#onKept = onKept;
+  }
 
   /** A fault is on. @returns its end, to be called once */
   disturb(): () => void {
@@ -44,7 +50,10 @@ export class Quiet {
     const nowMs = performance.now();
     const lateMs = nowMs - this.#lookedMs - LOOK_EVERY_MS;
     this.#lookedMs = nowMs;
-    if (lateMs >= KEPT_MS) this.#stalledMs += lateMs;
+    if (lateMs >= KEPT_MS) {
+      this.#stalledMs += lateMs;
+      this.#onKept(lateMs);
+    }
     if (lateMs >= STOOD_STILL_MS) this.#sinceMs = nowMs;
   }
 }

@@ -28,7 +28,7 @@ interface Options {
 /** The simulated cloud, and the referee that looks at every message before the controller does. */
 export class WatchedCloud {
   readonly ledger = new Ledger();
-  readonly quiet = new Quiet();
+  readonly quiet: Quiet;
   readonly hosts: Hosts;
   readonly controller: Controller;
   /** What happens in the cloud is drawn from this. */
@@ -42,6 +42,7 @@ export class WatchedCloud {
     this.controller = controller;
     this.random = random;
     this.#stage = stage;
+    this.quiet = new Quiet((ms) => stage.truth.info({ event: 'machine_too_busy', ms: Math.round(ms) }));
     this.#signal = signal;
     this.#listen();
   }
