@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Queue } from 'bullmq';
 import type { Clock } from '../common/clock.ts';
 import { readHolds } from '../common/holds.ts';
@@ -104,19 +103,15 @@ export class Scanner {
   /** What is given up may still end: all that it does can be done twice. @throws Error */
   async #inTime<T>(step: Promise<T>): Promise<T> {
     const { stepAtMostMs = STEP_AT_MOST_MS } = this.#options;
-    const timer = new AbortController();
-    const late = delay(stepAtMostMs, undefined, { signal: timer.signal }).then(
-      () => {
-        throw new Error(
-          `a step of a job took more than ${stepAtMostMs} ms: the job is given up, another one follows`,
-        );
-      },
-      () => undefined as never, // the step ended first
-    );
+    const message = `a step of a job took more than ${stepAtMostMs} ms: the job is given up, another one follows`;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(message)), stepAtMostMs);
+    });
     try {
       return await Promise.race([step, late]);
     } finally {
-      timer.abort();
+      clearTimeout(timer);
     }
   }
 
