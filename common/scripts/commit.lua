@@ -6,6 +6,7 @@
 -- Returns for each droplet 1, or 0 if its record has changed since: read it again and decide anew; or in words what is
 -- wrong with its keys, if somebody has made something else of them by hand.
 -- A look that was asked for after the decision's now stays asked for.
+-- include attempt
 local HEAD = 8
 local function store(k, arg, sets, dels, logs)
   local hash, due, log, troubled = KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]
@@ -48,15 +49,7 @@ end
 local stored, arg = {}, 2
 for k = 1, #KEYS, 4 do
   local sets, dels, logs = tonumber(ARGV[arg + 5]), tonumber(ARGV[arg + 6]), tonumber(ARGV[arg + 7])
-  local is_done, result = pcall(store, k, arg, sets, dels, logs)
-  if not is_done then
-    result = type(result) == 'table' and result.err or result
-    -- Anything else (a replica, no memory) is an answer to the whole call.
-    if string.sub(result, 1, 9) ~= 'WRONGTYPE' then
-      return redis.error_reply(result)
-    end
-  end
-  stored[#stored + 1] = result
+  stored[#stored + 1] = attempt(store, k, arg, sets, dels, logs)
   arg = arg + HEAD + 2 * sets + dels + logs
 end
 return stored

@@ -6,6 +6,7 @@
 -- Returns for each 1, or 0 if the record has changed since: check again; or in words what is wrong with its keys, if
 -- somebody has made something else of them by hand.
 -- Repeatable: who asks once more, as the answer was lost, is told the same.
+-- include attempt
 local function settle(k, arg)
   local hash, due, log = KEYS[k], KEYS[k + 1], KEYS[k + 2]
   local field = 'outcome:' .. ARGV[arg + 2]
@@ -24,14 +25,6 @@ local function settle(k, arg)
 end
 local settled = {}
 for n = 1, #KEYS / 3 do
-  local is_done, result = pcall(settle, 3 * n - 2, 6 * n - 4)
-  if not is_done then
-    result = type(result) == 'table' and result.err or result
-    -- Anything else (a replica, no memory) is an answer to the whole call.
-    if string.sub(result, 1, 9) ~= 'WRONGTYPE' then
-      return redis.error_reply(result)
-    end
-  end
-  settled[n] = result
+  settled[n] = attempt(settle, 3 * n - 2, 6 * n - 4)
 end
 return settled
