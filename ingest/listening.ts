@@ -45,7 +45,7 @@ export class Listening {
   /** On this process's own monotonic clock: only a process that was stopped falls behind by it. */
   #lastTurnMs = performance.now();
   #catchingUp = false;
-  #busy = false;
+  #saying: Promise<void> | undefined;
   #hasSaid = false;
   /** Something that DEAs said may be lost, and they have not been asked to say it again. */
   #mayHaveMissed = false;
@@ -117,22 +117,21 @@ export class Listening {
     this.#catchingUp = false;
   }
 
-  /** Says that this ingestor listens, if it does. */
-  async say(): Promise<void> {
+  /** Says that this ingestor listens, if it does. While it is at it already, that is waited for. */
+  say(): Promise<void> {
     if (this.isNews()) this.#lastTurnMs = performance.now();
-    if (this.#busy) return;
-    this.#busy = true;
-    try {
-      await this.#say();
-    } catch (error) {
-      // Said again in a second; the connections tell themselves that they are lost.
-      this.#options.log.debug(
-        { event: 'not_listening', err: error },
-        'could not say that this ingestor listens',
-      );
-    } finally {
-      this.#busy = false;
-    }
+    this.#saying ??= this.#say()
+      .catch((error: unknown) => {
+        // Said again in a moment; the connections tell themselves that they are lost.
+        this.#options.log.debug(
+          { event: 'not_listening', err: error },
+          'could not say that this ingestor listens',
+        );
+      })
+      .finally(() => {
+        this.#saying = undefined;
+      });
+    return this.#saying;
   }
 
   async #say(): Promise<void> {

@@ -255,7 +255,10 @@ export class World {
       Promise.all(things.filter((thing) => thing !== undefined).map((thing) => work(thing)));
     await each(
       this.running.map(({ ingest }) => ingest),
-      (ingest) => ingest.listening.say(),
+      async ({ listening }) => {
+        await listening.say(); // may have begun before the clock was moved
+        await listening.say();
+      },
     );
     await each(
       this.running.map(({ sync }) => sync),
