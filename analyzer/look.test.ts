@@ -213,7 +213,8 @@ describe('the audit', () => {
     await client.hset(keys.listening, { since: nowMs, until: nowMs });
     await put('unheard', running(), false);
     await audit('unheard');
-    expect(await logged()).toMatchObject([{ droplet: 'unheard', hold: 'actual_not_fresh' }]);
+    expect(await logged()).toEqual([]);
+    expect(await dueMs('unheard')).toBeUndefined();
     expect(await count('audit_misses')).toBe(0);
   });
   const audit = async (...ids: string[]) => {
@@ -239,9 +240,28 @@ describe('the audit', () => {
     expect(await audit('app')).toEqual(['app']);
     expect(await count('audit_misses')).toBe(1);
     expect(of.context.lines).toContainEqual(
-      expect.objectContaining({ event: 'audit_miss', droplets: ['app'] }),
+      expect.objectContaining({
+        event: 'audit_miss',
+        droplets: [expect.objectContaining({ droplet: 'app', changed: true })],
+      }),
     );
     expect(await logged()).toMatchObject([{ kind: 'start' }]);
+  });
+
+  test('what is only to be forgotten may wait for the clean-up, if that is due', async () => {
+    const { client, keys } = of.context.redis;
+    const nowMs = of.context.clock.now();
+    const { dropletLostMs, dropletGcMs } = of.context.settings.policy;
+    const gone = `7 RUNNING on dea-9 version v since 1 first ${nowMs - 20 * dropletLostMs}`;
+    await put('app', { ...running(), 'instance:gone': gone }, false);
+    await client.hset(keys.holds, 'mass_loss_judged', `1 ${nowMs}`);
+    await client.zadd(keys.due(0), nowMs + dropletGcMs, 'app');
+    await audit('app');
+    expect(await count('audit_misses')).toBe(0);
+    await client.zadd(keys.due(0), nowMs + 2 * dropletGcMs, 'app');
+    await audit('app');
+    expect(await count('audit_misses')).toBe(1);
+    expect(await recordOf(of.context.redis, 'app')).not.toHaveProperty('instance:gone');
   });
 
   test('leaves what is due to the tick', async () => {

@@ -6,7 +6,7 @@ import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readSights } from '../common/state.ts';
-import { type Decided, decide } from './decide/decide.ts';
+import { type Decided, type Decision, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
 import type { Looked } from './looked.ts';
@@ -70,17 +70,17 @@ export class Looker {
     const suspected = await this.#notDue(slice, found);
     const again = (await this.#decide(suspected)).filter(({ decided }) => !isQuiet(decided));
     const notDue = new Set(await this.#notDue(slice, again));
-    const missed = again.flatMap(({ droplet, decided }) =>
-      notDue.has(droplet.id) && !isForTick(decided) ? [droplet.id] : [],
-    );
+    const late = again.filter(({ droplet }) => notDue.has(droplet.id));
+    const missed = late.filter(({ decided }) => !isForTick(decided));
     if (missed.length > 0) {
       metrics.auditMisses.inc(missed.length);
       log.warn(
-        { event: 'audit_miss', droplets: missed.slice(0, 10), count: missed.length },
+        { event: 'audit_miss', droplets: missed.slice(0, 10).map(inShort), count: missed.length },
         'the audit found droplets that should have been due',
       );
     }
-    await this.look([...notDue]);
+    // While nobody listens all of the fleet is silent: what is held for that is told by the hold, and touched when it is over.
+    await this.look(late.filter(({ decided }) => !isUnheard(decided)).map(({ droplet }) => droplet.id));
   }
 
   async #lookAtBatch(ids: readonly string[], causes: Causes | undefined): Promise<void> {
@@ -154,8 +154,20 @@ export class Looker {
     if (looks.length === 0) return [];
     const { client, keys } = this.#options.redis;
     const due = await client.zmscore(keys.due(slice), ...looks.map(({ droplet }) => droplet.id));
-    return looks.filter((look, at) => !isInTime(look, due[at])).map(({ droplet }) => droplet.id);
+    const { dropletGcMs } = this.#options.policy;
+    return looks.filter((look, at) => !isInTime(look, due[at], dropletGcMs)).map(({ droplet }) => droplet.id);
   }
+}
+
+/** What would have come too late: for the log. */
+function inShort({ droplet, decided, nowMs }: Look): object {
+  const { decisions, changed, lookAgainMs } = decided;
+  return {
+    droplet: droplet.id,
+    changed,
+    ...(lookAgainMs !== undefined && { lookInMs: lookAgainMs - nowMs }),
+    ...(decisions.length > 0 && { decisions: decisions.map(({ kind, id }) => `${kind} ${id}`) }),
+  };
 }
 
 /** The tick that takes a due droplet up may be this late without its being a miss. */
@@ -172,13 +184,25 @@ function isForTick({ decisions }: Decided): boolean {
   );
 }
 
-function isInTime({ decided, nowMs }: Look, dueMs: string | null | undefined): boolean {
-  // What only has to be made sure of now and then is in time when it is due the next time.
-  const { changed, lookAgainMs = nowMs, lookAgainOnceEnqueuedMs = lookAgainMs } = decided;
-  const neededMs = changed ? nowMs : lookAgainOnceEnqueuedMs;
-  const { lossMs = Number.POSITIVE_INFINITY } = decided;
+/** All that is to be done is missing, and held as nobody has listened for long enough: a tick makes it due when somebody has. */
+function isUnheard({ decisions }: Decided): boolean {
+  const isHeld = (decision: Decision) =>
+    decision.kind === 'held' && decision.hold === 'actual_not_fresh' && decision.reason === 'missing';
+  return decisions.length > 0 && decisions.every(isHeld);
+}
+
+function isInTime(look: Look, dueMs: string | null | undefined, dropletGcMs: number): boolean {
+  const { lossMs = Number.POSITIVE_INFINITY } = look.decided;
   const willBeDueMs = Math.min(lossMs, Number(dueMs ?? Number.POSITIVE_INFINITY));
-  return willBeDueMs <= neededMs + TICK_MAY_LATE_MS;
+  return willBeDueMs <= neededMs(look, dropletGcMs) + TICK_MAY_LATE_MS;
+}
+
+/** When the droplet must be looked at: what only has to be made sure of now and then, when it is due the next time. */
+function neededMs({ decided, nowMs }: Look, dropletGcMs: number): number {
+  const { changed, tidies, lookAgainMs, lookAgainOnceEnqueuedMs = lookAgainMs } = decided;
+  if (changed && !tidies) return nowMs;
+  if (tidies) return Math.min(nowMs + dropletGcMs, lookAgainOnceEnqueuedMs ?? Number.POSITIVE_INFINITY);
+  return lookAgainOnceEnqueuedMs ?? nowMs;
 }
 
 /** Is told of each droplet that the audit looks at; `deas` are at least those of its instances. */

@@ -109,21 +109,23 @@ function decideInFull(
     ensure: scene.ensure,
     remove: isToBeRemoved(scene, forgottenInstances),
   };
-  const changed =
+  const acts =
     slotsChanged ||
     stops !== droplet.stops ||
     decided.handledExits !== droplet.handledExits ||
     decided.handledUpdateMs !== droplet.handledUpdateMs ||
-    decided.decisions.length > 0 ||
+    decided.decisions.length > 0;
+  const tidies =
     decided.outcomesToForget.length > 0 ||
     decided.instancesToForget.length > 0 ||
     decided.exitsToForget.length > 0 ||
     decided.remove;
+  const toStore = { changed: acts || tidies, ...(tidies && !acts && { tidies }) };
   const { lookAgainMs, lookAgainOnceEnqueuedMs, lossMs } = scene;
-  if (lookAgainMs === undefined || lookAgainOnceEnqueuedMs === undefined) return { ...decided, changed };
+  if (lookAgainMs === undefined || lookAgainOnceEnqueuedMs === undefined) return { ...decided, ...toStore };
   return {
     ...decided,
-    changed,
+    ...toStore,
     lookAgainMs,
     ...(lookAgainOnceEnqueuedMs > lookAgainMs && { lookAgainOnceEnqueuedMs }),
     ...(lossMs !== undefined && { lossMs }),

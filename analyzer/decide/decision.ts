@@ -86,6 +86,8 @@ export interface Decided {
   remove: boolean;
   /** Something of the above must be stored. */
   changed: boolean;
+  /** Only what is too old to matter is to be forgotten: that may wait for `droplet_gc`. */
+  tidies?: true;
   /** When the answer may change though nothing new is heard (epoch ms); absent: not without news. */
   lookAgainMs?: number;
   /** The same if the jobs of all waiting starts are known to be in their queue; absent: no later than without. */

@@ -93,7 +93,7 @@ async function set(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   const copies: Copy[] = [];
   const logs = createWriteStream(join(dir, 'processes.log'));
   const truth = pino(
-    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: () => ({}) } },
+    { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
     destination({ dest: join(dir, 'truth.log'), sync: true }),
   );
   const stage = {
