@@ -42,11 +42,14 @@ const markLostAsJudged = (agoMs?: number, forMs = LOST) => {
   return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, heardUntilMs, ...judged });
 };
 /** As all ingestors have stored what they heard until so long ago; undefined: nobody knows. */
-const markLostAsHeard = (agoMs?: number) => {
+const markLostAsHeard = (agoMs?: number, missedMs?: number) => {
   const { redis, clock, settings, log } = of.context;
-  const massLossJudged = { sinceMs: 0, untilMs: clock.now() };
-  const heard = agoMs === undefined ? {} : { heardUntilMs: clock.now() - agoMs };
-  return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, massLossJudged, ...heard });
+  return markLostDeas(redis, clock, settings.policy, log, {
+    massLossDeas: NOBODY,
+    massLossJudged: { sinceMs: 0, untilMs: clock.now() },
+    ...(agoMs !== undefined && { heardUntilMs: clock.now() - agoMs }),
+    ...(missedMs !== undefined && { missedMs }),
+  });
 };
 const forget = () => {
   const { redis, clock, settings, log } = of.context;
@@ -85,6 +88,18 @@ describe('a DEA that falls silent', () => {
     await markLostAsHeard(10);
     expect(await due()).toEqual([]);
     await markLostAsHeard(9);
+    expect(await due()).toEqual(['x']);
+  });
+
+  test('may have spoken once more where something was lost since', async () => {
+    const heardMs = of.context.clock.now();
+    await hear('silent', 'x');
+    await clearDue();
+    of.context.clock.advance(LOST + 1);
+    await markLostAsHeard(0, heardMs + 2);
+    expect(await due()).toEqual([]);
+    of.context.clock.advance(2);
+    await markLostAsHeard(0, heardMs + 2);
     expect(await due()).toEqual(['x']);
   });
 

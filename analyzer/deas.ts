@@ -2,34 +2,37 @@ import type { Clock } from '../common/clock.ts';
 import { listedDroplets } from '../common/dea-list.ts';
 import type { Holds } from '../common/droplet.ts';
 import type { Logger } from '../common/log.ts';
+import { isHeardLately } from '../common/policy/listening.ts';
 import { isJudgedLongEnough } from '../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 
-type KnownOfSilence = Pick<Holds, 'massLossDeas' | 'massLossJudged' | 'heardUntilMs'>;
+type KnownOfSilence = Pick<Holds, 'massLossDeas' | 'massLossJudged' | 'heardUntilMs' | 'missedMs'>;
 
 /**
- * Finds the DEAs that had been silent for longer than `droplet_lost` when `mass_loss` was last judged and as far as all
- * ingestors have stored what they heard, and marks the droplets that they listed due, once for each silence. Those whose loss is not acted on stay to be found.
+ * Finds the DEAs that had been silent for longer than `droplet_lost` when `mass_loss` was last judged, and by all that is heard
+ * and may be lost (`isHeardLately`), and marks the droplets that they listed due, once for each silence. Those whose loss is
+ * not acted on stay to be found.
  */
 export async function markLostDeas(
   redis: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
-  { massLossDeas: held, massLossJudged: judged, heardUntilMs }: KnownOfSilence,
+  holds: KnownOfSilence,
 ): Promise<void> {
   // Before it is all held: `isSilenceDoubted`.
-  if (heardUntilMs === undefined || judged === undefined || !isJudgedLongEnough(judged, policy)) return;
+  const { massLossDeas: held, massLossJudged: judged } = holds;
+  if (judged === undefined || !isJudgedLongEnough(judged, policy)) return;
   const { client, keys, scripts } = redis;
   const flat = await scripts.deasLost(
     [keys.deasHeard, keys.deasLost],
-    [Math.min(judged.untilMs, heardUntilMs), policy.dropletLostMs],
+    [judged.untilMs, policy.dropletLostMs],
   );
   for (let at = 0; at + 1 < flat.length; at += 2) {
     const dea = flat[at] as string;
     const heardMs = flat[at + 1] as string;
-    if (held.has(dea)) continue;
+    if (held.has(dea) || isHeardLately(Number(heardMs), holds, policy)) continue;
     const droplets = await listedDroplets(redis, dea);
     const nowMs = clock.now();
     await Promise.all([...droplets].map((id) => client.zadd(keys.due(keys.sliceOf(id)), nowMs, id)));

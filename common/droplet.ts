@@ -183,6 +183,8 @@ export interface Holds {
   actualNotFresh: boolean;
   /** What DEAs said until then is known, every ingestor has stored it; absent if nobody knows. */
   heardUntilMs?: number;
+  /** What DEAs said until then may be lost, as connections and processes were; absent if nothing is known to. */
+  missedMs?: number;
   /** Guids of the counted late DEAs while the hold is on, else empty. */
   massLossDeas: ReadonlySet<string>;
   /** Since when `mass_loss` has been judged without a gap, and when it last was; absent if it never was. */

@@ -8,6 +8,7 @@ const NOW = 1_700_000_000_000;
 const calm = {
   listening: { sinceMs: NOW - 100_000, untilMs: NOW },
   mostSilentIngestorMs: NOW,
+  missedMs: 8,
   pass: { begunMs: NOW - 1, succeededMs: NOW },
 };
 
@@ -42,6 +43,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
       actualNotFresh: false,
       massLossDeas: new Set(['a']),
       heardUntilMs: NOW,
+      missedMs: 8,
       massLossJudged: { sinceMs: 6, untilMs: 7 },
       massDelete: false,
       lastPassBegunMs: NOW - 1,

@@ -40,7 +40,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
     desiredUnavailable: doubted || isDesiredUnavailable(succeededMs, nowMs, policy),
     actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
-    ...heardUntil(facts),
+    ...whatWasHeard(facts),
     ...(massLossJudged !== undefined && areNumbers(massLossJudged) ? { massLossJudged } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
@@ -48,9 +48,16 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
 }
 
 /** By the ingestor that has had its word least lately; where all have signed off, by the last word of any. */
-function heardUntil({ listening, mostSilentIngestorMs }: FleetFacts): Pick<Holds, 'heardUntilMs'> {
+function whatWasHeard({
+  listening,
+  mostSilentIngestorMs,
+  missedMs,
+}: FleetFacts): Pick<Holds, 'heardUntilMs' | 'missedMs'> {
   const heardUntilMs = mostSilentIngestorMs ?? listening?.untilMs;
-  return heardUntilMs === undefined || !Number.isFinite(heardUntilMs) ? {} : { heardUntilMs };
+  return {
+    ...(heardUntilMs !== undefined && Number.isFinite(heardUntilMs) && { heardUntilMs }),
+    ...(missedMs !== undefined && Number.isFinite(missedMs) && { missedMs }),
+  };
 }
 
 function areNumbers(times: object): boolean {

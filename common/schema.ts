@@ -235,7 +235,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:listening',
     type: 'hash',
-    holds: 'since, until (ms): how long ingestors have been listening without a gap',
+    holds:
+      'since, until (ms): how long ingestors have been listening without a gap; missed (ms): when heartbeats may last have been lost',
     writer: 'ingest',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',

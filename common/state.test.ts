@@ -93,13 +93,14 @@ test('of an empty Redis there are no facts', async () => {
 test('the facts of the fleet', async () => {
   const { redis } = of.context;
   const { client, keys } = redis;
-  await client.hset(keys.listening, { since: 1, until: 2 });
+  await client.hset(keys.listening, { since: 1, until: 2, missed: 10 });
   await client.zadd(keys.ingestors, 7, 'quick', 3, 'slow');
   await client.hset(keys.syncState, { completed: 4, succeeded: 5, pass: 9 });
   await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_judged: '8 9' });
   expect(await readFleetFacts(redis)).toEqual({
     listening: { sinceMs: 1, untilMs: 2 },
     mostSilentIngestorMs: 3,
+    missedMs: 10,
     pass: { begunMs: 4, succeededMs: 5 },
     massLoss: '{"a":1}',
     massLossJudged: { sinceMs: 8, untilMs: 9 },

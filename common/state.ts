@@ -169,6 +169,8 @@ export interface FleetFacts {
   listening?: { sinceMs: number; untilMs: number };
   /** The ingestor that has been silent for longest without having signed off. */
   mostSilentIngestorMs?: number;
+  /** What DEAs said until then may be lost, once or more; absent if nothing is known to. */
+  missedMs?: number;
   /** Begin and end of the latest complete pass; absent before the first. */
   pass?: { begunMs: number; succeededMs: number };
   /** State of the holds that have one of their own, as JSON of the one who writes it. */
@@ -183,11 +185,12 @@ export interface FleetFacts {
 /** One command; in a cluster after a look at whether a node has taken over from another. */
 export async function readFleetFacts({ scripts, keys, lineage }: RedisConnections): Promise<FleetFacts> {
   await lineage?.check();
-  const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted, judged] =
+  const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted, judged, missed] =
     await scripts.fleetFacts([keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.lineage], []);
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
   if (silent) facts.mostSilentIngestorMs = Number(silent);
+  if (missed) facts.missedMs = Number(missed);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
   if (judged) {

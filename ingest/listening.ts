@@ -21,9 +21,6 @@ interface Options {
 /** A DEA counts as lost when the ingestors' words go that far: so a host's death is seen a quarter of a second later at most. */
 const SAY_EVERY_MS = 250;
 
-/** When all DEAs are asked for a heartbeat they answer within this, unless they are dead or cut off. */
-const ANSWERED_WITHIN_MS = 1000;
-
 /**
  * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`).
  *
@@ -36,8 +33,8 @@ const ANSWERED_WITHIN_MS = 1000;
  *
  * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed, when one loses NATS. Its DEA would be
  * ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be taken for dead
- * before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a heartbeat, and until they
- * had the time to answer the words go no further than the last one before.
+ * before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a heartbeat; and as one that is
+ * cut off at that moment cannot answer, Redis says when it was (`missed`): until then each may have spoken once more than was heard.
  */
 export class Listening {
   readonly #options: Options;
@@ -47,12 +44,10 @@ export class Listening {
   #catchingUp = false;
   #saying: Promise<void> | undefined;
   #hasSaid = false;
+  /** NATS was lost, and Redis has not been told. */
+  #wasAway = false;
   /** Something that DEAs said may be lost, and they have not been asked to say it again. */
   #mayHaveMissed = false;
-  /** Its last word: all that it was given until then is stored (ms). */
-  #wordMs = Number.POSITIVE_INFINITY;
-  /** They have been asked, and may be answering until then (ms). */
-  #answeringUntilMs = Number.NEGATIVE_INFINITY;
   /** The other ingestors, and when each had its last word (ms), as the list said when it was last read. */
   #others: ReadonlyMap<string, number> = new Map();
 
@@ -72,7 +67,7 @@ export class Listening {
     const own = bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
     // However short it was: what was on its way to this ingestor is lost, most of all when NATS cut it off for being slow.
     bus.onRestored(() => {
-      this.#mayHaveMissed = true;
+      this.#wasAway = true;
     });
     await this.say();
     const timer = setInterval(() => this.say(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
@@ -153,26 +148,20 @@ export class Listening {
     // Who begins asks after everybody: those who listened before may just have been killed.
     const sinceMs = this.#hasSaid ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
     const silent = await this.#goneOf(sinceMs);
-    const [, missed, word, ...gone] = await redis.scripts.listening(
+    const word = Math.min(heardAllMs, nowMs - waitedMs);
+    const wasAway = this.#wasAway;
+    const [, missed, ...gone] = await redis.scripts.listening(
       [keys.listening, keys.ingestors],
-      [nowMs, id, this.#gapMs, this.#gapMs / 2, this.#word(heardAllMs, nowMs - waitedMs), ...silent],
+      [nowMs, id, this.#gapMs, this.#gapMs / 2, word, wasAway ? '1' : '', ...silent],
     );
-    this.#wordMs = Number(word);
+    if (wasAway) this.#wasAway = false;
     for (const ingestor of gone) log.info({ event: 'ingestor_gone', ingestor }, 'another ingestor is gone');
     this.#hasSaid = true;
     if (missed === '1') this.#mayHaveMissed = true;
     if (!this.#mayHaveMissed) return;
     bus.publish(SUBJECTS.healthmanagerStart, '{}');
     this.#mayHaveMissed = false;
-    this.#answeringUntilMs = nowMs + Math.min(ANSWERED_WITHIN_MS, this.#gapMs / 4);
     log.info({ event: 'listening' }, 'heartbeats may have been missed: all DEAs are asked for one');
-  }
-
-  /** Until when all that it was given is stored (ms); what may be lost is only when DEAs have said it again, or after a gap. */
-  #word(heardAllMs: number, storedMs: number): number {
-    const isWhole = !this.#mayHaveMissed && heardAllMs >= this.#answeringUntilMs;
-    const word = Math.min(heardAllMs, storedMs);
-    return isWhole || word - this.#wordMs > this.#gapMs ? word : Math.min(word, this.#wordMs);
   }
 
   /**

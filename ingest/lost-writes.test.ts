@@ -173,7 +173,10 @@ test('until all is stored anew, neither what should run nor what does is acted o
   const listen = async (forMs: number) => {
     for (let ms = 0; ms <= forMs; ms += 5_000) {
       const nowMs = clock.now();
-      await scripts.listening([keys.listening, keys.ingestors], [nowMs, 'ingestor', 10_000, 5_000, nowMs]);
+      await scripts.listening(
+        [keys.listening, keys.ingestors],
+        [nowMs, 'ingestor', 10_000, 5_000, nowMs, ''],
+      );
       if (ms < forMs) clock.advance(5_000);
     }
   };

@@ -241,6 +241,26 @@ describe('which hold covers what', () => {
     expect(answersUnder(d, on, lost)).toEqual([expected]);
   });
 
+  it.each<[string, number, number, string]>([
+    ['and its last word may be lost', LOST + 5, 5, 'held missing actual_not_fresh'],
+    ['and its last word may be lost, but was longer ago', LOST + 5, 4, 'start missing'],
+    [
+      'and a heartbeat after it may be lost',
+      LOST + LOST / 3,
+      3 * SECOND + LOST / 3,
+      'held missing actual_not_fresh',
+    ],
+    ['and so long that it had a heartbeat more', LOST + LOST / 3 + 1, 3 * SECOND + LOST / 3, 'start missing'],
+    ['what was lost came before', LOST + 5, -1, 'start missing'],
+  ])(
+    'actual_not_fresh: what is missing on a DEA that was silent for long, %s',
+    (_, silentMs, lostAfterMs, expected) => {
+      const d = droplet({ instances: [instance('a')] });
+      const missedMs = NOW - silentMs + lostAfterMs;
+      expect(answers(d, { missedMs }, silent(silentMs))).toEqual([expected]);
+    },
+  );
+
   it.each<[string, number, string]>([
     ['too short', LOST / 3 - 1, 'held missing mass_loss'],
     ['long enough', LOST / 3, 'start missing'],

@@ -1,5 +1,6 @@
 /** Which hold forbids which decision for a droplet. (What raises and ends the holds: the files beside this one.) */
 import type { Droplet, HoldName, Holds, Instance, StartReason, StopReason } from '../droplet.ts';
+import { isHeardLately } from './listening.ts';
 import { exitStands, heardMs } from './liveness.ts';
 import { isJudgedLongEnough } from './mass-loss.ts';
 import type { Sight } from './sight.ts';
@@ -39,13 +40,13 @@ function silentAt({ droplet, deas, settings, exits }: Sight, index: number): Ins
 
 /**
  * Whether the instance's DEA has been silent for `droplet_lost`, and perhaps only as an ingestor has not stored its heartbeat
- * yet: it may be a little behind, or stand still for less than a gap, and that must not count as the DEA's silence.
+ * yet (it may be a little behind, or stand still for less than a gap), or as it was lost with a connection or a process.
  */
 export function mayHaveBeenHeard({ deas, holds, now, settings }: Sight, instance: Instance): boolean {
   if (instance.lastListedMs !== undefined) return false;
   const heard = heardMs(instance, deas);
   if (now - heard <= settings.dropletLostMs) return false;
-  return holds.heardUntilMs === undefined || holds.heardUntilMs - heard <= settings.dropletLostMs;
+  return isHeardLately(heard, holds, settings);
 }
 
 /**

@@ -1,4 +1,5 @@
 /** The holds `actual_not_fresh` and `desired_unavailable`: how well what runs, and what should run, is known. */
+import type { Holds } from '../droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** Since when something has been done without a gap, and when it was last done (epoch ms). */
@@ -29,6 +30,32 @@ export function isActualNotFresh(
 /** Ingestors may be silent for so long. */
 export function listeningGapMs({ dropletLostMs }: PolicySettings): number {
   return dropletLostMs / 3;
+}
+
+/**
+ * When a DEA that was heard then may have spoken last. Where something may have been lost since (`missedMs`), it may have spoken
+ * once more: a heartbeat comes within a third of `droplet_lost`. If it was cut off right after that, nothing else will tell.
+ */
+export function mayHaveSpokenMs(
+  heardMs: number,
+  missedMs: number | undefined,
+  { dropletLostMs }: PolicySettings,
+): number {
+  if (missedMs === undefined || missedMs <= heardMs) return heardMs;
+  return Math.min(missedMs, heardMs + dropletLostMs / 3);
+}
+
+/**
+ * Whether silence since then is no loss yet, as far as is known: what DEAs say counts for `droplet_lost`, and is known until
+ * `heardUntilMs`; beyond that an ingestor may have it in hand.
+ */
+export function isHeardLately(
+  heardMs: number,
+  { heardUntilMs, missedMs }: Pick<Holds, 'heardUntilMs' | 'missedMs'>,
+  settings: PolicySettings,
+): boolean {
+  if (heardUntilMs === undefined) return true;
+  return heardUntilMs - mayHaveSpokenMs(heardMs, missedMs, settings) <= settings.dropletLostMs;
 }
 
 function isGap({ untilMs }: Unbroken, now: number, settings: PolicySettings): boolean {

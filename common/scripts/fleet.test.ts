@@ -10,7 +10,7 @@ describe('listening', () => {
   const word = (nowMs: number, ingestor = 'a', ...gone: string[]) =>
     redis().scripts.listening(
       [redis().keys.listening, redis().keys.ingestors],
-      [nowMs, ingestor, GAP, SILENCE, nowMs, ...gone],
+      [nowMs, ingestor, GAP, SILENCE, nowMs, '', ...gone],
     );
   const say = async (nowMs: number, ingestor = 'a') => Number((await word(nowMs, ingestor))[0]);
   const isMissed = async (nowMs: number, ingestor = 'a') => (await word(nowMs, ingestor))[1] === '1';
@@ -19,24 +19,22 @@ describe('listening', () => {
 
   test('the first word begins it; those that follow in time go on with it', async () => {
     expect(await say(1000)).toBe(1000);
-    expect(await say(1000 + SILENCE)).toBe(1000);
-    expect(await state()).toEqual({ since: '1000', until: `${1000 + SILENCE}` });
+    expect(await say(1000 + GAP)).toBe(1000);
+    expect(await state()).toEqual({ since: '1000', until: `${1000 + GAP}`, missed: `${1000 + GAP}` });
     expect(await redis().client.zrange(redis().keys.ingestors, '0', '-1', 'WITHSCORES')).toEqual([
       'a',
-      `${1000 + SILENCE}`,
+      `${1000 + GAP}`,
     ]);
-    expect(await say(1000 + SILENCE + GAP)).toBe(1000);
   });
 
   test('the list says until when each has stored all that it heard; one that is too far behind begins it anew', async () => {
     const { scripts, keys, client } = redis();
     const behind = (nowMs: number, storedMs: number) =>
-      scripts.listening([keys.listening, keys.ingestors], [nowMs, 'a', GAP, SILENCE, storedMs]);
+      scripts.listening([keys.listening, keys.ingestors], [nowMs, 'a', GAP, SILENCE, storedMs, '']);
     await behind(2000, 1000);
     expect(await client.zscore(keys.ingestors, 'a')).toBe('1000');
-    expect(await behind(1000 + GAP, 1000)).toEqual(['2000', '1', '1000']);
-    const later = `${1001 + GAP}`;
-    expect(await behind(1001 + GAP, 1000 + GAP)).toEqual([later, '1', `${1000 + GAP}`]);
+    expect(await behind(1000 + GAP, 1000)).toEqual(['2000', '1']);
+    expect(await behind(1001 + GAP, 1000 + GAP)).toEqual([`${1001 + GAP}`, '1']);
   });
 
   test('no word of anybody for longer than the gap begins it anew', async () => {
@@ -61,12 +59,9 @@ describe('listening', () => {
   test('one that is gone is taken off the list; a gap only if it was silent for longer before it was found to be', async () => {
     for (const ingestor of ['a', 'killed', 'cut off']) await say(1000, ingestor);
     for (const nowMs of [4000, 7000, 10_000]) await say(nowMs);
-    // The one that finds it to be gone has no better word than it had, until the DEAs have been asked.
-    expect(await word(1000 + GAP, 'a', 'killed')).toEqual(['1000', '1', '1000', 'killed']);
-    const [now, later] = [`${1000 + GAP}`, `${1001 + GAP}`];
-    expect(await word(1000 + GAP, 'a')).toEqual(['1000', '', now]);
-    expect(await word(1000 + GAP, 'b', 'killed')).toEqual(['1000', '', now]);
-    expect(await word(1001 + GAP, 'a', 'cut off', 'killed')).toEqual([later, '1', later, 'cut off']);
+    expect(await word(1000 + GAP, 'a', 'killed')).toEqual(['1000', '1', 'killed']);
+    expect(await word(1000 + GAP, 'b', 'killed')).toEqual(['1000', '']);
+    expect(await word(1001 + GAP, 'a', 'cut off', 'killed')).toEqual([`${1001 + GAP}`, '1', 'cut off']);
     expect(await say(1002 + GAP, 'b')).toBe(1001 + GAP);
     expect(await redis().client.zrange(redis().keys.ingestors, '0', '-1')).toEqual(['a', 'b']);
   });
@@ -83,15 +78,29 @@ describe('listening', () => {
   test('something may be missed when all were restarted, however quickly, and that is no gap', async () => {
     await say(1000);
     await signOff('a');
-    expect(await word(1001, 'a2')).toEqual(['1000', '1', '1000']);
-    expect(await word(1002, 'b2')).toEqual(['1000', '', '1002']);
+    expect(await word(1001, 'a2')).toEqual(['1000', '1']);
+    expect(await word(1002, 'b2')).toEqual(['1000', '']);
   });
 
   test('something may be missed when none had a word in time', async () => {
     await say(1000, 'a');
     await say(1000, 'b');
-    expect(await word(1001 + SILENCE, 'a')).toEqual(['1000', '1', '1000']);
-    expect(await word(1001 + SILENCE, 'b')).toEqual(['1000', '', `${1001 + SILENCE}`]);
+    expect(await word(1001 + SILENCE, 'a')).toEqual(['1000', '1']);
+    expect(await word(1001 + SILENCE, 'b')).toEqual(['1000', '']);
+  });
+
+  test('something may be missed by one that says so; the state tells when that last was', async () => {
+    const { scripts, keys } = redis();
+    await say(1000);
+    expect(await state()).toMatchObject({ missed: '1000' });
+    expect(await isMissed(2000)).toBe(false);
+    expect(await state()).toMatchObject({ missed: '1000' });
+    const [since, missed] = await scripts.listening(
+      [keys.listening, keys.ingestors],
+      [3000, 'a', GAP, SILENCE, 3000, '1'],
+    );
+    expect([since, missed]).toEqual(['1000', '1']);
+    expect(await state()).toMatchObject({ missed: '3000' });
   });
 
   test('something may be missed in a gap: one was stopped, others were not', async () => {

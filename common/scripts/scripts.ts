@@ -31,7 +31,7 @@ export interface Scripts {
   listening(
     keys: string[],
     args: Argument[],
-  ): Promise<[sinceMs: string, missed: '1' | '', wordMs: string, ...gone: string[]]>;
+  ): Promise<[sinceMs: string, missed: '1' | '', ...gone: string[]]>;
   swapHold(keys: string[], args: Argument[]): Promise<number>;
   time(keys: string[], args: Argument[]): Promise<string>;
   fence(keys: string[], args: Argument[]): Promise<number>;

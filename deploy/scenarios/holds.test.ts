@@ -76,7 +76,7 @@ describe('actual_not_fresh', () => {
     await world.end('ingest');
     await world.advance(5);
     await world.run('ingest');
-    await world.advance(30);
+    await world.advance(31); // a heartbeat of it may have been lost with the one that went
     expect(world.takeAsked()).toEqual(['start calm/2 (missing)']);
 
     await world.end('ingest');
@@ -121,6 +121,23 @@ describe('actual_not_fresh', () => {
     await says();
     await world.advance(30);
     expect(world.takeAsked()).toEqual([]);
+  });
+
+  test('a host that is cut off just after its heartbeat was lost is given the time from then on', async () => {
+    world = await cloud();
+    await healthyApp(world, 'late', 3);
+    await world.advance(40);
+    const host = world.dea('dea-3');
+    await world.beat();
+    await world.advance(6);
+    await world.end('ingest');
+    host.beat();
+    host.alive = false;
+    await world.run('ingest');
+    await world.advance(29);
+    expect(world.takeAsked()).toEqual([]);
+    await world.advance(8);
+    expect(world.takeAsked()).toEqual(['start late/2 (missing)']);
   });
 
   test('when Redis has lost all its data nothing is hurt, and everything is known again', async () => {
