@@ -198,7 +198,11 @@ describe('the audit', () => {
     expect(await count('audit_misses')).toBe(0);
     expect(await logged()).toMatchObject([{ droplet: 'early', hold: 'mass_loss' }, { droplet: 'many' }]);
     await client.hdel(keys.holds, 'mass_loss');
+    await put('two', running(), false);
     await audit('one');
+    expect(await count('audit_misses')).toBe(0);
+    await client.zadd(keys.deasLost, heardMs, 'dea-1');
+    await audit('two');
     expect(await count('audit_misses')).toBe(1);
   });
 

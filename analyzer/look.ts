@@ -6,9 +6,10 @@ import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { RedisConnections } from '../common/redis.ts';
 import { readSights } from '../common/state.ts';
-import { type Decided, type Decision, decide } from './decide/decide.ts';
+import { type Decided, decide } from './decide/decide.ts';
 import { isQuiet } from './decide/decision.ts';
 import type { Enqueuer } from './enqueue.ts';
+import { inShort, isForTick, isInTime, isUnheard, unmarkedDeas } from './in-time.ts';
 import type { Looked } from './looked.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 import { postpone } from './postpone.ts';
@@ -56,7 +57,7 @@ export class Looker {
 
   /** Looks at droplets of a slice that are not due: writes nothing if, as it should be, there is nothing to do. */
   async audit(slice: number, ids: readonly string[], seen: Seen): Promise<void> {
-    const { metrics, log } = this.#options;
+    const { metrics, log, policy, redis } = this.#options;
     const found: Look[] = [];
     for (let at = 0; at < ids.length; at += BATCH) {
       const looks = await this.#decide(ids.slice(at, at + BATCH));
@@ -71,7 +72,8 @@ export class Looker {
     const again = (await this.#decide(suspected)).filter(({ decided }) => !isQuiet(decided));
     const notDue = new Set(await this.#notDue(slice, again));
     const late = again.filter(({ droplet }) => notDue.has(droplet.id));
-    const missed = late.filter(({ decided }) => !isForTick(decided));
+    const unmarked = await unmarkedDeas(redis, late, policy);
+    const missed = late.filter((looked) => !isForTick(looked, unmarked));
     if (missed.length > 0) {
       metrics.auditMisses.inc(missed.length);
       log.warn(
@@ -154,55 +156,9 @@ export class Looker {
     if (looks.length === 0) return [];
     const { client, keys } = this.#options.redis;
     const due = await client.zmscore(keys.due(slice), ...looks.map(({ droplet }) => droplet.id));
-    const { dropletGcMs } = this.#options.policy;
-    return looks.filter((look, at) => !isInTime(look, due[at], dropletGcMs)).map(({ droplet }) => droplet.id);
+    const { policy } = this.#options;
+    return looks.filter((look, at) => !isInTime(look, due[at], policy)).map(({ droplet }) => droplet.id);
   }
-}
-
-/** What would have come too late: for the log. */
-function inShort({ droplet, decided, nowMs }: Look): object {
-  const { decisions, changed, lookAgainMs } = decided;
-  return {
-    droplet: droplet.id,
-    changed,
-    ...(lookAgainMs !== undefined && { lookInMs: lookAgainMs - nowMs }),
-    ...(decisions.length > 0 && { decisions: decisions.map(({ kind, id }) => `${kind} ${id}`) }),
-  };
-}
-
-/** The tick that takes a due droplet up may be this late without its being a miss. */
-const TICK_MAY_LATE_MS = 5_000;
-
-/**
- * What the holds on silence keep need not be due: while nobody has listened for long enough no tick marks a DEA as lost, and
- * under `mass_loss` one does in a moment, or when the hold ends.
- */
-function isForTick({ decisions }: Decided): boolean {
-  return decisions.some(
-    (decision) =>
-      decision.kind === 'held' && (decision.hold === 'mass_loss' || decision.hold === 'actual_not_fresh'),
-  );
-}
-
-/** All that is to be done is missing, and held as nobody has listened for long enough: a tick makes it due when somebody has. */
-function isUnheard({ decisions }: Decided): boolean {
-  const isHeld = (decision: Decision) =>
-    decision.kind === 'held' && decision.hold === 'actual_not_fresh' && decision.reason === 'missing';
-  return decisions.length > 0 && decisions.every(isHeld);
-}
-
-function isInTime(look: Look, dueMs: string | null | undefined, dropletGcMs: number): boolean {
-  const { lossMs = Number.POSITIVE_INFINITY } = look.decided;
-  const willBeDueMs = Math.min(lossMs, Number(dueMs ?? Number.POSITIVE_INFINITY));
-  return willBeDueMs <= neededMs(look, dropletGcMs) + TICK_MAY_LATE_MS;
-}
-
-/** When the droplet must be looked at: what only has to be made sure of now and then, when it is due the next time. */
-function neededMs({ decided, nowMs }: Look, dropletGcMs: number): number {
-  const { changed, tidies, lookAgainMs, lookAgainOnceEnqueuedMs = lookAgainMs } = decided;
-  if (changed && !tidies) return nowMs;
-  if (tidies) return Math.min(nowMs + dropletGcMs, lookAgainOnceEnqueuedMs ?? Number.POSITIVE_INFINITY);
-  return lookAgainOnceEnqueuedMs ?? nowMs;
 }
 
 /** Is told of each droplet that the audit looks at; `deas` are at least those of its instances. */
