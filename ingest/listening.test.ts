@@ -198,6 +198,26 @@ describe('an ingestor', () => {
     expect(await word()).toBe(of.context.clock.now() - 800);
   });
 
+  test('that loses NATS once more while it says so says so again', async () => {
+    const { redis } = of.context;
+    const one = listening('a');
+    await one.start();
+    bus.published.length = 0;
+    const { listening: script } = redis.scripts;
+    const during = vi.spyOn(redis.scripts, 'listening').mockImplementationOnce(async (...call) => {
+      const answer = await script(...call);
+      bus.restore();
+      return answer;
+    });
+    bus.restore();
+    await one.say();
+    const backMs = of.context.clock.advance(300);
+    await one.say();
+    during.mockRestore();
+    expect(await missed()).toBe(backMs);
+    expect(bus.published).toEqual(Array(2).fill('healthmanager.start'));
+  });
+
   test('that cannot store what it hears in time does not listen, and begins anew when it has caught up', async () => {
     const since = of.context.clock.now();
     const a = listening('a');

@@ -22,19 +22,20 @@ interface Options {
 const SAY_EVERY_MS = 250;
 
 /**
- * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`).
+ * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`), and how far silence may count.
  *
- * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved
- * it, and until when all that it was given is stored: silence counts only as far as every ingestor's word goes. One that is
- * so far behind that hosts look silent which it has heard does not listen. One that falls silent may still be subscribed: a stopped process swallows its share of the heartbeats.
- * So it counts as a gap, unless NATS says soon that nobody answers to its name any more: then it was killed, lost
- * no more than what it had in hand, and is taken off the list. The list may be lost with Redis's data, so each ingestor
- * remembers who was on it.
+ * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved it, and until
+ * when all that it was given is stored: a DEA's silence counts only as far as every ingestor's word goes. One that is so far
+ * behind that hosts look silent which it has heard does not listen. One that falls silent may still be subscribed: a stopped
+ * process swallows its share of the heartbeats. So it counts as a gap, unless NATS says soon that nobody answers to its name
+ * any more: then it was killed, lost no more than what it had in hand, and is taken off the list. The list may be lost with
+ * Redis's data, so each ingestor remembers who was on it.
  *
- * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed, when one loses NATS. Its DEA would be
- * ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be taken for dead
- * before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a heartbeat; and as one that is
- * cut off at that moment cannot answer, Redis says when it was (`missed`): until then each may have spoken once more than was heard.
+ * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed, when one loses NATS.
+ * Its DEA would be ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be
+ * taken for dead before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a
+ * heartbeat. One that is cut off at that very moment cannot answer: so Redis says when it was (`missed`), and a DEA that was
+ * last heard before may have spoken once more.
  */
 export class Listening {
   readonly #options: Options;
@@ -44,8 +45,9 @@ export class Listening {
   #catchingUp = false;
   #saying: Promise<void> | undefined;
   #hasSaid = false;
-  /** NATS was lost, and Redis has not been told. */
-  #wasAway = false;
+  /** So often NATS was lost, and of so many times Redis has been told. */
+  #timesAway = 0;
+  #timesTold = 0;
   /** Something that DEAs said may be lost, and they have not been asked to say it again. */
   #mayHaveMissed = false;
   /** The other ingestors, and when each had its last word (ms), as the list said when it was last read. */
@@ -67,7 +69,7 @@ export class Listening {
     const own = bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
     // However short it was: what was on its way to this ingestor is lost, most of all when NATS cut it off for being slow.
     bus.onRestored(() => {
-      this.#wasAway = true;
+      this.#timesAway++;
     });
     await this.say();
     const timer = setInterval(() => this.say(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
@@ -149,12 +151,13 @@ export class Listening {
     const sinceMs = this.#hasSaid ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
     const silent = await this.#goneOf(sinceMs);
     const word = Math.min(heardAllMs, nowMs - waitedMs);
-    const wasAway = this.#wasAway;
+    const timesAway = this.#timesAway;
+    const wasAway = timesAway > this.#timesTold;
     const [, missed, ...gone] = await redis.scripts.listening(
       [keys.listening, keys.ingestors],
       [nowMs, id, this.#gapMs, this.#gapMs / 2, word, wasAway ? '1' : '', ...silent],
     );
-    if (wasAway) this.#wasAway = false;
+    this.#timesTold = timesAway;
     for (const ingestor of gone) log.info({ event: 'ingestor_gone', ingestor }, 'another ingestor is gone');
     this.#hasSaid = true;
     if (missed === '1') this.#mayHaveMissed = true;
