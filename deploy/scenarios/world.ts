@@ -271,10 +271,16 @@ export class World {
 
   /** Until nothing is left that could happen without the clock's moving. */
   async settle(): Promise<void> {
-    for (;;) {
-      await this.#atRest();
-      if (!this.#runs('analyzer') || !this.isTicking || (await this.rest.due()) === 0) break;
-      await this.#tick();
+    // Twice: one thing leads to the next, and the first look may have come between what was done and what it led to.
+    for (let quiet = 0; quiet < 2; ) {
+      const messages = this.#messages();
+      await this.#flush();
+      // First what is due: the cron's own tick may have taken that up, and then it is in hand.
+      const isDue = this.#runs('analyzer') && this.isTicking && (await this.rest.due()) > 0;
+      if (isDue) await this.#tick();
+      const isBusy = await this.rest.isBusy((name) => this.#runs(name));
+      quiet = isDue || isBusy || this.#messages() !== messages ? 0 : quiet + 1;
+      if (quiet === 0) await aMoment();
     }
     await this.#flush();
     for (const dea of this.deas.values()) dea.settled(this.#runs('ingest'));
@@ -334,8 +340,9 @@ export class World {
       if (name === 'analyzer') process.analyzer = await startAnalyzer(actual);
       if (name === 'nudger') await startNudger(actual);
       if (name === 'sync') {
-        const { pageTimeoutMs = 2000 } = this.#options;
-        process.sync = await startSync(actual, { firstDelayMs: 1, pageTimeoutMs });
+        const { pageTimeoutMs } = this.#options;
+        const timeout = pageTimeoutMs === undefined ? {} : { pageTimeoutMs };
+        process.sync = await startSync(actual, { firstDelayMs: 1, ...timeout });
       }
       if (name !== 'analyzer') this.#buses.set(context, { bus: await context.connectBus() });
       context.lifecycle.onStop('world', () => void this.#buses.delete(context));
@@ -400,13 +407,10 @@ export class World {
     await Promise.all(this.running.map(({ ingest }) => ingest?.idle()));
   }
 
-  async #atRest(): Promise<void> {
-    for (let quiet = 0; quiet < 2; ) {
-      await this.#flush();
-      quiet = (await this.rest.isBusy((name) => this.#runs(name))) ? 0 : quiet + 1;
-      if (quiet === 0) await aMoment();
-    }
-    await this.#flush();
+  /** So many were sent and received: one that was answered with another moved on after it was flushed. */
+  #messages(): number {
+    const all = this.#contexts().map(({ bus }) => bus.connection.stats());
+    return all.reduce((sum, { inMsgs, outMsgs }) => sum + inMsgs + outMsgs, 0);
   }
 
   async #until(condition: () => boolean): Promise<void> {
