@@ -52,14 +52,20 @@ export function busError(subject: string, cause: unknown): BusError {
   return new BusError(away ? 'disconnected' : 'other', `${subject}: ${wordsOf(cause)}`, { cause });
 }
 
+/** What a connection goes by at the moment; the client does not give it. */
+export function socketOf(connection: NatsConnection): Socket | undefined {
+  const { protocol } = connection as { protocol?: { transport?: { socket?: unknown } } };
+  const socket = protocol?.transport?.socket;
+  return socket instanceof Socket ? socket : undefined;
+}
+
 /**
  * Ends a connection in such a way that the system does not go on trying to deliver what waits in it. The client has no
  * function for that: its own ones send what waits first.
  */
 export function abandon(connection: NatsConnection): void {
-  const { protocol } = connection as { protocol?: { transport?: { socket?: unknown } } };
-  const socket = protocol?.transport?.socket;
-  if (!(socket instanceof Socket)) return;
+  const socket = socketOf(connection);
+  if (socket === undefined) return;
   // A socket with TLS cannot be reset; it is closed with what it has in hand.
   if (socket instanceof TLSSocket) socket.destroy();
   else socket.resetAndDestroy();

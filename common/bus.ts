@@ -16,7 +16,8 @@ import {
   type Subscription,
 } from 'nats';
 import type { Registry } from 'prom-client';
-import { abandon, BusError, busError, kindOf, lastWords, wordsOf } from './bus-errors.ts';
+import { abandon, BusError, busError, kindOf, lastWords, socketOf, wordsOf } from './bus-errors.ts';
+import { Gathering } from './bus-gathering.ts';
 import { connectionOptions, retryWaitMs } from './bus-options.ts';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
@@ -55,6 +56,14 @@ export interface Bus {
   close(): Promise<void>;
 }
 
+/** A connection beside a process's usual one, for some messages. */
+export interface OwnConnection {
+  /** What messages, in a word. */
+  of: string;
+  /** What comes is read so often (ms) instead of as it comes; see `Gathering`. */
+  gatherMs: number;
+}
+
 export interface BusOptions {
   mbus: MbusSettings;
   /** Of this client, for who looks at the server's connections. */
@@ -64,6 +73,8 @@ export interface BusOptions {
   /** Closes the bus at its stop, and ends the wait for a server. */
   lifecycle: Lifecycle;
   metrics: Registry;
+  /** If it is not the process's usual one. */
+  own?: OwnConnection | undefined;
 }
 
 const ANSWERS_WITHIN_MS = 1_000;
@@ -74,19 +85,22 @@ const ANSWERS_WITHIN_MS = 1_000;
  * @throws BusError `disconnected` when the lifecycle stops before
  */
 export async function connectBus(options: BusOptions): Promise<Bus> {
-  const { log, health, lifecycle, mbus } = options;
+  const { health, lifecycle, mbus, own } = options;
   const servers = mbus.servers.join(', ');
-  health.set('nats', 'not connected yet');
-  busMetrics(options.metrics).connected.set(0);
+  const part = partOf(own);
+  const log = own === undefined ? options.log : options.log.child({ connection: own.of });
+  const name = own === undefined ? options.name : `${options.name} ${own.of}`;
+  health.set(part, 'not connected yet');
+  busMetrics(options.metrics).connected.set({ connection: labelOf(own) }, 0);
   let said = false;
   while (!lifecycle.stopping) {
     try {
-      const bus = new NatsBus(await connect(connectionOptions(mbus, options.name)), options);
+      const bus = new NatsBus(await connect(connectionOptions(mbus, name)), { ...options, log });
       log.info({ event: 'nats_connected', server: bus.connection.getServer() }, 'connected to NATS');
-      return lifecycle.own('nats', bus, (owned) => owned.close());
+      return lifecycle.own(part, bus, (owned) => owned.close());
     } catch (error) {
       const problem = wordsOf(error);
-      health.set('nats', `${servers}: ${problem}`);
+      health.set(part, `${servers}: ${problem}`);
       if (!said)
         log.warn({ event: 'nats_away', servers, problem }, 'NATS is not to be reached; retrying until it is');
       said = true;
@@ -96,28 +110,40 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   throw new BusError('disconnected', 'stopped before a NATS server was there');
 }
 
+/** In `/readyz`, and among what a process stops. */
+const partOf = (own: OwnConnection | undefined): string => (own === undefined ? 'nats' : `nats (${own.of})`);
+const labelOf = (own: OwnConnection | undefined): string => own?.of ?? 'messages';
+
 class NatsBus implements Bus {
   readonly connection: NatsConnection;
   readonly #log: Logger;
   readonly #limited: RateLimitedLog;
   readonly #health: Health;
   readonly #metrics: BusMetrics;
+  readonly #part: string;
+  readonly #label: { connection: string };
+  readonly #gathering: Gathering | undefined;
   readonly #lost: (() => void)[] = [];
   readonly #restored: (() => void)[] = [];
   #connected = true;
   #nextFlush: Promise<void> | undefined;
   #closing = false;
 
-  constructor(connection: NatsConnection, { log, health, metrics }: BusOptions) {
+  constructor(connection: NatsConnection, { log, health, metrics, own }: BusOptions) {
     this.connection = connection;
     this.#log = log;
     this.#limited = createRateLimit(log);
     this.#health = health;
     this.#metrics = busMetrics(metrics);
-    this.#metrics.connected.set(1);
-    health.set('nats', undefined);
+    this.#part = partOf(own);
+    this.#label = { connection: labelOf(own) };
+    this.#metrics.connected.set(this.#label, 1);
+    health.set(this.#part, undefined);
     void this.#watch();
     void this.#watchEnd();
+    if (own === undefined) return;
+    const socket = () => (this.connected() ? socketOf(connection) : undefined);
+    this.#gathering = new Gathering(socket, () => connection.stats().inBytes, own.gatherMs);
   }
 
   connected(): boolean {
@@ -170,7 +196,7 @@ class NatsBus implements Bus {
   ): Promise<Msg> {
     if (!this.connected()) throw new BusError('disconnected', `${subject}: not connected to NATS`);
     try {
-      return await this.connection.request(subject, data, { timeout: timeoutMs });
+      return await this.#answered(() => this.connection.request(subject, data, { timeout: timeoutMs }));
     } catch (cause) {
       throw busError(subject, cause);
     }
@@ -198,10 +224,14 @@ class NatsBus implements Bus {
   async #flush(): Promise<void> {
     if (!this.connected()) throw new BusError('disconnected', 'flush: not connected to NATS');
     try {
-      await this.connection.flush();
+      await this.#answered(() => this.connection.flush());
     } catch (cause) {
       throw busError('flush', cause);
     }
+  }
+
+  #answered<T>(asked: () => Promise<T>): Promise<T> {
+    return this.#gathering === undefined ? asked() : this.#gathering.awaiting(asked);
   }
 
   abandon(): void {
@@ -218,6 +248,7 @@ class NatsBus implements Bus {
 
   async close(): Promise<void> {
     this.#closing = true;
+    this.#gathering?.stop();
     if (this.connection.isClosed()) return;
     // Draining needs the server; without one there is nothing to wait for.
     if (this.#connected) await this.connection.drain().catch(() => this.connection.close());
@@ -236,9 +267,9 @@ class NatsBus implements Bus {
   async #watchEnd(): Promise<void> {
     const error = await this.connection.closed();
     this.#connected = false;
-    this.#metrics.connected.set(0);
+    this.#metrics.connected.set(this.#label, 0);
     if (this.#closing) return;
-    this.#health.set('nats', 'connection closed');
+    this.#health.set(this.#part, 'connection closed');
     setImmediate(() => {
       throw new Error('the NATS client gave up', { cause: error });
     });
@@ -247,9 +278,9 @@ class NatsBus implements Bus {
   #onDisconnect(server: string): void {
     if (!this.#connected || this.#closing) return;
     this.#connected = false;
-    this.#metrics.connected.set(0);
+    this.#metrics.connected.set(this.#label, 0);
     this.#metrics.losses.inc();
-    this.#health.set('nats', `connection to ${server} lost`);
+    this.#health.set(this.#part, `connection to ${server} lost`);
     this.#log.warn({ event: 'nats_away', server }, 'NATS is away; retrying until it is back');
     this.#tell(this.#lost);
   }
@@ -257,8 +288,8 @@ class NatsBus implements Bus {
   #onReconnect(server: string): void {
     if (this.#connected || this.#closing) return;
     this.#connected = true;
-    this.#metrics.connected.set(1);
-    this.#health.set('nats', undefined);
+    this.#metrics.connected.set(this.#label, 1);
+    this.#health.set(this.#part, undefined);
     this.#log.info({ event: 'nats_back', server }, 'NATS is back');
     this.#tell(this.#restored);
   }

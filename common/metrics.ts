@@ -77,7 +77,12 @@ export function busMetrics(registry: Registry): BusMetrics {
     (registry.getSingleMetric(name) as M | undefined) ?? create();
   return {
     connected: known('hm_nats_connected', () => {
-      return new Gauge({ name: 'hm_nats_connected', help: '1 while connected to NATS', registers });
+      return new Gauge({
+        name: 'hm_nats_connected',
+        help: '1 while connected to NATS; ingest has a connection of its own for heartbeats',
+        labelNames: ['connection'],
+        registers,
+      });
     }),
     losses: known('hm_nats_losses_total', () => {
       return new Counter({ name: 'hm_nats_losses_total', help: 'NATS connections lost', registers });

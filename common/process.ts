@@ -7,7 +7,7 @@
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Registry } from 'prom-client';
-import { type Bus, connectBus } from './bus.ts';
+import { type Bus, connectBus, type OwnConnection } from './bus.ts';
 import { type Clock, startClock } from './clock.ts';
 import { ConfigError, type LoadedConfig, loadConfig } from './config.ts';
 import { Health } from './health.ts';
@@ -34,8 +34,8 @@ export interface ProcessContext {
   clock: Clock;
   lifecycle: Lifecycle;
   redis: RedisConnections;
-  /** Waits while NATS is away. Every call gives the same connection. */
-  connectBus(): Promise<Bus>;
+  /** Waits while NATS is away. Every call gives the same connection: the usual one, or the `own` one of that name. */
+  connectBus(own?: OwnConnection): Promise<Bus>;
   metrics: Registry;
   health: Health;
   /** `--http-port` */
@@ -138,20 +138,18 @@ async function start(
   const redis = await connectRedis({ settings, log, health, lifecycle });
   measureRoundTrips(vitals.redis, () => redis.client.ping(), lifecycle);
   const clock = await startClock(redis, lifecycle);
-  let bus: Promise<Bus> | undefined;
-  const connect = () => {
-    bus ??= connectBus({
-      mbus: settings.mbus,
-      name: `hm ${definition.name}`,
-      log,
-      health,
-      lifecycle,
-      metrics,
-    }).then((connected) => {
+  const buses = new Map<string | undefined, Promise<Bus>>();
+  const name = `hm ${definition.name}`;
+  const connect = (own?: OwnConnection) => {
+    const known = buses.get(own?.of);
+    if (known !== undefined) return known;
+    const bus = connectBus({ mbus: settings.mbus, name, log, health, lifecycle, metrics, own });
+    buses.set(own?.of, bus);
+    if (own !== undefined) return bus;
+    return bus.then((connected) => {
       measureRoundTrips(busMetrics(metrics).roundTrip, () => connected.flush(), lifecycle);
       return connected;
     });
-    return bus;
   };
   const context = { settings, log, clock, lifecycle, redis, connectBus: connect, metrics, health };
   await definition.start(httpPort === undefined ? context : { ...context, httpPort });

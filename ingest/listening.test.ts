@@ -62,6 +62,7 @@ function listening(id: string): Listening {
   return new Listening({
     id,
     bus: bus.asBus(),
+    messages: bus.asBus(),
     redis,
     clock,
     log,
@@ -244,7 +245,7 @@ describe('an ingestor', () => {
     const { redis, clock, log } = of.context;
     const staying = new Lifecycle();
     const b = new Listening({
-      ...{ id: 'b', bus: bus.asBus(), redis, clock, log, lifecycle: staying },
+      ...{ id: 'b', bus: bus.asBus(), messages: bus.asBus(), redis, clock, log, lifecycle: staying },
       ...{ dropletLostMs: LOST, waitedMs: () => 0 },
     });
     await b.start();
@@ -335,10 +336,10 @@ describe('news', () => {
     expect(listening('a').isNews()).toBe(true);
   });
 
-  test('is not what waited while it was stopped, until a round trip to NATS', async () => {
+  test('is not what waited while it was stopped, until a round trip to NATS on both connections', async () => {
     const a = listening('a');
-    let arrived: () => void = () => undefined;
-    bus.flush = () => new Promise((resolve) => (arrived = resolve));
+    const arrived: (() => void)[] = [];
+    bus.flush = () => new Promise((resolve) => arrived.push(resolve));
     const now = performance.now();
     const watch = vi.spyOn(performance, 'now').mockReturnValue(now + GAP - 1);
     expect(a.isNews()).toBe(true);
@@ -349,7 +350,11 @@ describe('news', () => {
     watch.mockReturnValue(now + 10 * LOST);
     expect(a.waitedAtMostMs).toBe(LOST);
     expect(of.context.lines.filter(({ event }) => event === 'stalled')).toHaveLength(1);
-    arrived();
+    expect(arrived).toHaveLength(2);
+    arrived[0]?.();
+    await new Promise(setImmediate);
+    expect(a.isNews()).toBe(false);
+    arrived[1]?.();
     await expect.poll(() => a.isNews()).toBe(true);
     expect(a.waitedAtMostMs).toBe(0);
   });

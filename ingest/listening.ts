@@ -8,7 +8,10 @@ import { ingestorSubject, SUBJECTS } from '../common/subjects.ts';
 
 interface Options {
   id: string;
+  /** The connection that heartbeats come by. */
   bus: Bus;
+  /** The one that all else comes by. */
+  messages: Pick<Bus, 'flush'>;
   redis: RedisConnections;
   clock: Clock;
   log: Logger;
@@ -105,11 +108,9 @@ export class Listening {
   }
 
   async #catchUp(): Promise<void> {
-    try {
-      await this.#options.bus.flush();
-    } catch {
-      // The connection was lost meanwhile, and with it all that waited in it.
-    }
+    const { bus, messages } = this.#options;
+    // One that was lost meanwhile took with it all that waited in it.
+    await Promise.allSettled([bus.flush(), messages.flush()]);
     this.#lastTurnMs = performance.now();
     this.#catchingUp = false;
   }

@@ -32,13 +32,18 @@ beforeEach(async () => {
   for (let n = 0; n < 2; n++) {
     const context = await testContext({ redis, nats, settings: { ccPartition: 'ours' } });
     copies.push({ context, ingest: await startIngest(context) });
-    await (await context.connectBus()).flush(); // it is subscribed
+    await flushed(context); // it is subscribed
   }
 });
 afterEach(stopAll);
 
 async function stopAll(): Promise<void> {
   for (const { context } of copies.splice(0)) await context.lifecycle.stop();
+}
+
+/** All that was published before has been handed over. */
+async function flushed(context: TestContext): Promise<void> {
+  for (const own of await context.buses()) await own.flush();
 }
 
 /** Publishes, and waits until all of it is stored. */
@@ -48,7 +53,7 @@ async function say(subject: string, ...payloads: unknown[]): Promise<void> {
   }
   await bus.flush();
   for (const { context, ingest } of copies) {
-    await (await context.connectBus()).flush();
+    await flushed(context);
     await ingest.idle();
   }
 }
@@ -176,7 +181,7 @@ test('a copy that stops while Redis is slow stores what it has in hand first', a
   };
   await stopAll();
   await startIngest({ ...context, redis: { ...context.redis, scripts: { ...scripts, exited: slow } } });
-  await (await context.connectBus()).flush();
+  await flushed(context);
   bus.publish(SUBJECTS.exited, JSON.stringify(exit('app')));
   await expect.poll(() => metricValue(context.metrics, 'hm_exits_received_total')).toBe(1);
   await context.lifecycle.stop();

@@ -10,7 +10,7 @@ import { QUEUE_GROUPS, SUBJECTS } from '../common/subjects.ts';
 import { requestSync } from '../common/sync-request.ts';
 import { ATTRIBUTES, SPANS, traced } from '../common/tracing.ts';
 import { storeExit, storeShutdown, storeUpdate } from './events.ts';
-import { HeartbeatIntake } from './heartbeats.ts';
+import { HEARTBEATS, HeartbeatIntake } from './heartbeats.ts';
 import { Listening } from './listening.ts';
 import { ingestMetrics } from './metrics.ts';
 
@@ -45,7 +45,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const limited = createRateLimit(log);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const syncQueue = openQueue(redis, lifecycle, log, 'sync');
-  const bus = await context.connectBus();
+  const [bus, heartbeatBus] = await Promise.all([context.connectBus(), context.connectBus(HEARTBEATS)]);
 
   const rejected = (subject: string, reason: string, detail: Record<string, unknown> = {}) => {
     metrics.rejected.inc({ subject, reason });
@@ -76,7 +76,8 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   });
   const listening = new Listening({
     id: randomUUID(),
-    bus,
+    bus: heartbeatBus,
+    messages: bus,
     redis,
     clock,
     log,
@@ -92,7 +93,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
 
   const group = { queue: QUEUE_GROUPS.ingest };
   const subscriptions = [
-    bus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
+    heartbeatBus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
       counters.increment('heartbeat_msgs_received');
       if (listening.isNews()) heartbeats.take(data);
       else metrics.heartbeatsOld.inc();

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { type Bus, connectBus } from '../bus.ts';
+import { type Bus, connectBus, type OwnConnection } from '../bus.ts';
 import type { Clock } from '../clock.ts';
 import { Health } from '../health.ts';
 import { Lifecycle } from '../lifecycle.ts';
@@ -59,6 +59,8 @@ export interface TestContext extends ProcessContext {
   clock: ManualClock;
   /** What was logged, from debug on. */
   lines: Record<string, unknown>[];
+  /** The connections to NATS that were made. */
+  buses(): Promise<Bus[]>;
 }
 
 /**
@@ -72,14 +74,17 @@ export async function testContext(options: TestContextOptions): Promise<TestCont
   const metrics = new Registry();
   const settings = settingsOf(options);
   const redis = await connectRedis({ settings, log, health, lifecycle });
-  let bus: Promise<Bus> | undefined;
-  const connect = (): Promise<Bus> => {
+  const made = new Map<string | undefined, Promise<Bus>>();
+  const connect = (own?: OwnConnection): Promise<Bus> => {
     if (options.bus !== undefined) return Promise.resolve(options.bus);
     if (options.nats === undefined) throw new Error('this test context was given neither `nats` nor `bus`');
-    bus ??= connectBus({ mbus: settings.mbus, name: 'test', log, health, lifecycle, metrics });
+    const { mbus } = settings;
+    const bus = made.get(own?.of) ?? connectBus({ mbus, name: 'test', log, health, lifecycle, metrics, own });
+    made.set(own?.of, bus);
     return bus;
   };
-  return { settings, log, lines, clock, lifecycle, redis, connectBus: connect, metrics, health };
+  const buses = () => Promise.all(made.values());
+  return { settings, log, lines, clock, lifecycle, redis, connectBus: connect, buses, metrics, health };
 }
 
 function settingsOf({ redis, nats, settings: overrides }: TestContextOptions): Settings {

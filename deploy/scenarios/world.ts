@@ -160,13 +160,13 @@ export class World {
   /** NATS dies with all connections. */
   async loseNats(): Promise<void> {
     await this.nats.kill();
-    await this.#until(() => this.#contexts().every((context) => !context.bus.connected()));
+    await this.#until(() => this.#allBuses.every((bus) => !bus.connected()));
   }
 
   /** NATS is there again, with every client. */
   async regainNats(): Promise<void> {
     this.nats = await startNats({ port: this.nats.port });
-    await this.#until(() => this.#contexts().every((context) => context.bus.connected()));
+    await this.#until(() => this.#allBuses.every((bus) => bus.connected()));
   }
 
   /** Redis is empty all of a sudden. */
@@ -323,11 +323,12 @@ export class World {
     return this.running.some((process) => process.name === name);
   }
 
-  #contexts(): { bus: Bus }[] {
-    return [{ bus: this.bus }, ...this.#buses.values()];
+  /** Ours first: what we published is at the server when the others ask. */
+  get #allBuses(): Bus[] {
+    return [this.bus, ...[...this.#buses.values()].flat()];
   }
 
-  readonly #buses = new Map<TestContext, { bus: Bus }>();
+  readonly #buses = new Map<TestContext, Bus[]>();
 
   async #run(name: ProcessName): Promise<Running> {
     return this.#wallClocks.within(this.wallClocks[name] ?? 0, async () => {
@@ -344,7 +345,7 @@ export class World {
         const timeout = pageTimeoutMs === undefined ? {} : { pageTimeoutMs };
         process.sync = await startSync(actual, { firstDelayMs: 1, ...timeout });
       }
-      if (name !== 'analyzer') this.#buses.set(context, { bus: await context.connectBus() });
+      if (name !== 'analyzer') this.#buses.set(context, await context.buses());
       context.lifecycle.onStop('world', () => void this.#buses.delete(context));
       return process;
     });
@@ -403,13 +404,13 @@ export class World {
   async #flush(): Promise<void> {
     if (!this.bus.connected()) return;
     await this.bus.flush();
-    await Promise.all([...this.#buses.values()].map(({ bus }) => bus.flush()));
+    await Promise.all(this.#allBuses.map((bus) => bus.flush()));
     await Promise.all(this.running.map(({ ingest }) => ingest?.idle()));
   }
 
   /** So many were sent and received: one that was answered with another moved on after it was flushed. */
   #messages(): number {
-    const all = this.#contexts().map(({ bus }) => bus.connection.stats());
+    const all = this.#allBuses.map(({ connection }) => connection.stats());
     return all.reduce((sum, { inMsgs, outMsgs }) => sum + inMsgs + outMsgs, 0);
   }
 
