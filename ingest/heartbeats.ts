@@ -26,6 +26,9 @@ interface Options {
  */
 export const HEARTBEATS: OwnConnection = { of: 'heartbeats', gatherMs: 100 };
 
+/** What waited together is read within some turns of the event loop; all of it goes into one call. */
+const READ_WITHIN_MS = 20;
+
 /**
  * The intake of heartbeats.
  *
@@ -40,8 +43,7 @@ export class HeartbeatIntake {
   readonly #changes: WaitingChanges;
   /** Not yet known to be changed or equal. In the order of `sinceMs`: what is set anew keeps its place. */
   #waiting = new Map<string, Waiting>();
-  /** All that was read together is stored together. */
-  #soon: NodeJS.Immediate | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
   /** Of the batch that is being stored, its first one's `sinceMs`. */
   #storingSinceMs: number | undefined;
@@ -69,8 +71,8 @@ export class HeartbeatIntake {
     if (overtaken !== undefined) metrics.heartbeatsOvertaken.inc();
     const sinceMs = overtaken?.sinceMs ?? receivedMs;
     this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs });
-    if (this.#soon === undefined && this.#storing === undefined) {
-      this.#soon = setImmediate(() => this.#store());
+    if (this.#timer === undefined && this.#storing === undefined) {
+      this.#timer = setTimeout(() => this.#store(), READ_WITHIN_MS);
     }
   }
 
@@ -84,7 +86,7 @@ export class HeartbeatIntake {
 
   /** Resolves when all that was taken in is stored. */
   async idle(): Promise<void> {
-    while (this.#soon !== undefined || this.#storing !== undefined || this.#waiting.size > 0) {
+    while (this.#timer !== undefined || this.#storing !== undefined || this.#waiting.size > 0) {
       if (this.#storing === undefined) this.#store();
       await this.#storing;
     }
@@ -99,8 +101,8 @@ export class HeartbeatIntake {
   }
 
   #store(): void {
-    clearImmediate(this.#soon);
-    this.#soon = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     const batch = this.#waiting;
     this.#waiting = new Map();
     const [first] = batch.values();

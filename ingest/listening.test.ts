@@ -90,6 +90,26 @@ describe('an ingestor', () => {
     expect(bus.answering).toEqual(new Set(['healthmanager.ingestor.a']));
   });
 
+  test('that stops while it has its word is not on the list after', async () => {
+    const a = listening('a');
+    await a.start();
+    const held: (() => void)[] = [];
+    bus.flush = () => new Promise((resolve) => held.push(resolve));
+    const word = a.say();
+    let stopped = false;
+    const stopping = lifecycle.stop().then(() => {
+      stopped = true;
+    });
+    // What was asked of NATS last is answered first.
+    while (!stopped) {
+      held.pop()?.();
+      await new Promise(setImmediate);
+    }
+    for (const answer of held) answer();
+    await Promise.all([word, stopping]);
+    expect(await ingestors()).toEqual([]);
+  });
+
   test('that goes on says so, and asks nobody', async () => {
     const since = of.context.clock.now();
     const a = listening('a');

@@ -78,6 +78,7 @@ export class Listening {
     const timer = setInterval(() => this.say(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
     lifecycle.onStop('listening', async () => {
       clearInterval(timer);
+      await this.#saying; // or it would put this ingestor back on the list
       // First: whoever misses it on the list and still gets an answer would put it back.
       own.unsubscribe();
       if (bus.connected()) await bus.flush().catch(() => undefined); // lost meanwhile, and the subscription with it

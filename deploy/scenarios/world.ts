@@ -110,6 +110,8 @@ export class World {
       world.clock,
       (name): Queue => openQueue(observer.redis, observer.lifecycle, observer.log, name),
     );
+    // The nodes of a cluster are new to it: if that were found after an ingestor's first word, it would be taken back.
+    await observer.redis.lineage?.check();
     world.#wallClocks.install();
     await world.run(...(options.processes ?? ALL_PROCESSES));
     return world;
