@@ -75,6 +75,25 @@ test('what comes waits, and is read by whoever waits for an answer', async () =>
   expect(got).toEqual(['a', 'b', 'c', 'd']);
 });
 
+test('it is known since when what is read may have waited', async () => {
+  const bus = await connect(NEVER_MS);
+  const since: number[] = [];
+  bus.subscribe('x', {}, () => since.push(performance.now() - bus.waitedAtMostMs()));
+  const flushedMs = performance.now();
+  await bus.flush();
+  await turns();
+  const saidMs = performance.now();
+  await say('a', 'b');
+  await bus.flush();
+  expect(since).toHaveLength(2);
+  for (const ms of since) {
+    expect(ms).toBeGreaterThanOrEqual(flushedMs);
+    expect(ms).toBeLessThanOrEqual(saidMs);
+  }
+  expect(performance.now() - bus.waitedAtMostMs()).toBeGreaterThan(saidMs);
+  expect(other.waitedAtMostMs()).toBe(0);
+});
+
 test('it is read before long in any case', async () => {
   const { got } = await gathering(5);
   await say('a');

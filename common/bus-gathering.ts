@@ -1,72 +1,74 @@
 import type { Socket } from 'node:net';
 
+/** What a connection is read by. */
+export interface Gathered {
+  /** As it is now; `undefined` while it is not connected. */
+  socket(): Socket | undefined;
+  /** A round trip to the server: what it had for us before has been handed over. */
+  flush(): Promise<void>;
+}
+
 /**
  * Reads a connection in gulps: what comes waits in the system, and is read together every so often.
  *
- * Whoever waits for a socket is woken for nearly each message, and the server that wakes it pays several times what the
- * message itself costs. A quarter of what a steady fleet costs, here and at the server, was that.
+ * Whoever waits for a socket is woken for nearly each message, and the server that wakes it pays for that, too. A gulp ends
+ * with the answer of the server to a question that was asked at its beginning: so it is known how far all has been read.
  */
 export class Gathering {
-  readonly #socket: () => Socket | undefined;
-  readonly #bytesRead: () => number;
+  readonly #connection: Gathered;
   readonly #everyMs: number;
   #timer: NodeJS.Timeout | undefined;
-  #isReading = false;
   #awaited = 0;
   #stopped = false;
+  /** What the server had for us before has been read (ms on this process's monotonic clock). */
+  #readMs = performance.now();
 
-  /**
-   * @param socket of the connection as it is now; `undefined` while it is not connected
-   * @param bytesRead from the connection so far
-   * @param everyMs what comes waits for so long at most
-   */
-  constructor(socket: () => Socket | undefined, bytesRead: () => number, everyMs: number) {
-    this.#socket = socket;
-    this.#bytesRead = bytesRead;
+  /** @param everyMs what comes waits for so long, and for a round trip */
+  constructor(connection: Gathered, everyMs: number) {
+    this.#connection = connection;
     this.#everyMs = everyMs;
-    this.#read();
+    void this.#gulp();
   }
 
-  /** An answer is waited for: what comes is read at once until it is there. */
-  async awaiting<T>(work: () => Promise<T>): Promise<T> {
+  /** For how long what is handed over now may have waited to be read (ms). */
+  waitedAtMostMs(): number {
+    return performance.now() - this.#readMs;
+  }
+
+  /** An answer of the server is waited for: what comes is read at once until it is there. */
+  async awaiting<T>(answer: () => Promise<T>): Promise<T> {
+    const askedMs = performance.now();
     this.#awaited++;
-    this.#read();
+    this.#connection.socket()?.resume();
     try {
-      return await work();
+      const answered = await answer();
+      this.#readMs = Math.max(this.#readMs, askedMs);
+      return answered;
     } finally {
       this.#awaited--;
-      this.#read();
+      if (this.#awaited === 0 && !this.#stopped) this.#connection.socket()?.pause();
     }
+  }
+
+  /** It is another connection now: what waited in the one before is lost. */
+  renewed(): void {
+    this.#readMs = performance.now();
   }
 
   /** Reads all as it comes, from now on. */
   stop(): void {
     this.#stopped = true;
-    this.#read();
-  }
-
-  #read(): void {
     clearTimeout(this.#timer);
-    this.#socket()?.resume();
-    if (this.#isReading || this.#stopped || this.#awaited > 0) return;
-    this.#isReading = true;
-    this.#untilDry(this.#bytesRead());
+    this.#connection.socket()?.resume();
   }
 
-  /** Until a whole turn of the event loop has brought nothing: under load that never is, and then nothing waits. */
-  #untilDry(bytesBefore: number): void {
-    setImmediate(() =>
-      setImmediate(() => {
-        const bytes = this.#bytesRead();
-        if (this.#awaited === 0 && !this.#stopped && bytes !== bytesBefore) {
-          this.#untilDry(bytes);
-          return;
-        }
-        this.#isReading = false;
-        if (this.#awaited > 0 || this.#stopped) return;
-        this.#socket()?.pause();
-        this.#timer = setTimeout(() => this.#read(), this.#everyMs);
-      }),
-    );
+  async #gulp(): Promise<void> {
+    const beganMs = performance.now();
+    if (this.#connection.socket() !== undefined) {
+      await this.awaiting(() => this.#connection.flush()).catch(() => undefined); // lost meanwhile
+    }
+    if (this.#stopped) return;
+    const leftMs = beganMs + this.#everyMs - performance.now();
+    this.#timer = setTimeout(() => this.#gulp(), Math.max(0, leftMs));
   }
 }

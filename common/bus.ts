@@ -48,6 +48,8 @@ export interface Bus {
   answers(subject: string): Promise<boolean>;
   /** A round trip to the server: all that was published before has arrived. @throws BusError */
   flush(): Promise<void>;
+  /** For how long what is handed over now may have waited on a connection that is read every so often (ms). */
+  waitedAtMostMs(): number;
   /** Gives the connection up with all that still waits in it, so that it does not arrive late; a new one is made. */
   abandon(): void;
   onLost(fn: () => void): void;
@@ -143,7 +145,7 @@ class NatsBus implements Bus {
     void this.#watchEnd();
     if (own === undefined) return;
     const socket = () => (this.connected() ? socketOf(connection) : undefined);
-    this.#gathering = new Gathering(socket, () => connection.stats().inBytes, own.gatherMs);
+    this.#gathering = new Gathering({ socket, flush: () => connection.flush() }, own.gatherMs);
   }
 
   connected(): boolean {
@@ -230,6 +232,10 @@ class NatsBus implements Bus {
     }
   }
 
+  waitedAtMostMs(): number {
+    return this.#gathering?.waitedAtMostMs() ?? 0;
+  }
+
   #answered<T>(asked: () => Promise<T>): Promise<T> {
     return this.#gathering === undefined ? asked() : this.#gathering.awaiting(asked);
   }
@@ -288,6 +294,7 @@ class NatsBus implements Bus {
   #onReconnect(server: string): void {
     if (this.#connected || this.#closing) return;
     this.#connected = true;
+    this.#gathering?.renewed();
     this.#metrics.connected.set(this.#label, 1);
     this.#health.set(this.#part, undefined);
     this.#log.info({ event: 'nats_back', server }, 'NATS is back');

@@ -252,6 +252,16 @@ describe('a heartbeat', () => {
     expect(intake.waitedMs()).toBe(0);
   });
 
+  test('may have waited before it was taken in, changed or equal', async () => {
+    intake.take(bytes('dea-1', [entry('x')]), 90);
+    expect(intake.waitedMs()).toBe(90);
+    await intake.idle();
+    intake.take(bytes('dea-1', [entry('x')]), 80);
+    expect(intake.waitedMs()).toBe(80);
+    await intake.idle();
+    expect(intake.waitedMs()).toBe(0);
+  });
+
   test('that is equal does not wait for the changed ones of other DEAs', async () => {
     await hear('dea-1', entry('x'));
     const { context } = of;

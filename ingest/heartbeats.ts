@@ -22,7 +22,7 @@ interface Options {
 
 /**
  * Heartbeats have a connection of their own, on which they wait for so long: so this process is not woken for each, and one
- * script call serves many. No host is lost by it, as no ingestor vouches for what it has not read yet (`Listening`).
+ * script call serves many. What waits there does not count as silence (`waitedMs`), so no host is lost by it.
  */
 export const HEARTBEATS: OwnConnection = { of: 'heartbeats', gatherMs: 100 };
 
@@ -56,20 +56,24 @@ export class HeartbeatIntake {
     );
   }
 
-  /** Takes a heartbeat in. Never throws: what does not fit is counted and told. */
-  take(bytes: Uint8Array): void {
+  /**
+   * Takes a heartbeat in. Never throws: what does not fit is counted and told.
+   *
+   * @param waitedMs that it may have waited before: nobody vouches for that time until it is stored
+   */
+  take(bytes: Uint8Array, waitedMs = 0): void {
     const { metrics, clock } = this.#options;
     metrics.heartbeatsReceived.inc();
     const dea = tailDea(bytes) ?? this.#parsedDea(bytes);
     if (dea === undefined) return;
     const receivedMs = clock.now();
     if (this.#changes.has(dea)) {
-      this.#change(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs: receivedMs });
+      this.#change(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs: receivedMs - waitedMs });
       return;
     }
     const overtaken = this.#waiting.get(dea);
     if (overtaken !== undefined) metrics.heartbeatsOvertaken.inc();
-    const sinceMs = overtaken?.sinceMs ?? receivedMs;
+    const sinceMs = overtaken?.sinceMs ?? receivedMs - waitedMs;
     this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs });
     if (this.#timer === undefined && this.#storing === undefined) {
       this.#timer = setTimeout(() => this.#store(), READ_WITHIN_MS);

@@ -95,7 +95,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const subscriptions = [
     heartbeatBus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
       counters.increment('heartbeat_msgs_received');
-      if (listening.isNews()) heartbeats.take(data);
+      if (listening.isNews()) heartbeats.take(data, heartbeatBus.waitedAtMostMs());
       else metrics.heartbeatsOld.inc();
     }),
     bus.subscribe(SUBJECTS.exited, group, ({ data }) => {

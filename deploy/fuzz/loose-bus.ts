@@ -15,6 +15,7 @@ export class LooseBus {
       if (subject === 'reply') this.replies.push(String(data));
     },
     flush: async () => undefined,
+    waitedAtMostMs: () => 0,
     answers: async () => true,
     onLost: () => undefined,
     onRestored: () => undefined,
