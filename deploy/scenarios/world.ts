@@ -326,7 +326,7 @@ export class World {
   }
 
   /** Ours first: what we published is at the server when the others ask. */
-  get #allBuses(): Bus[] {
+  get #allBuses(): [Bus, ...Bus[]] {
     return [this.bus, ...[...this.#buses.values()].flat()];
   }
 
@@ -405,8 +405,9 @@ export class World {
   /** All that was published has been handed over to every process, and stored. */
   async #flush(): Promise<void> {
     if (!this.bus.connected()) return;
-    await this.bus.flush();
-    await Promise.all(this.#allBuses.map((bus) => bus.flush()));
+    const [ours, ...others] = this.#allBuses;
+    await ours.flush();
+    await Promise.all(others.map((bus) => bus.flush()));
     await Promise.all(this.running.map(({ ingest }) => ingest?.idle()));
   }
 
