@@ -10,7 +10,7 @@ export default defineConfig({
     isolate: false,
     // Most files wait for processes and servers rather than compute: on 2 cores vitest would run one at a time.
     maxWorkers: Math.max(4, availableParallelism()),
-    setupFiles: ['common/testing/leaks.ts', 'common/testing/chance.ts'],
+    setupFiles: ['common/testing/leaks.ts', 'common/testing/property-seed.ts'],
     // HM_TEST_REDIS=cluster: the scenarios run on a Redis Cluster.
     globalSetup: process.env.HM_TEST_REDIS === 'cluster' ? ['common/testing/cluster-setup.ts'] : [],
     // Debian keeps servers in sbin, which is not on everybody's PATH.

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { openQueue, openWorker, readSlicesJob } from '../common/queues.ts';
-import { Audit } from './audit.ts';
-import { startCron } from './cron.ts';
-import { Enqueuer } from './enqueue.ts';
-import { readEvents } from './events.ts';
-import { Looker } from './look.ts';
+import { openQueue, openWorker, readSlicesJob } from '../common/queues/queues.ts';
+import { readEvents } from './event-consumer.ts';
 import { analyzerMetrics } from './metrics.ts';
-import { Scanner } from './scan.ts';
+import { Enqueuer } from './reconcile/enqueue.ts';
+import { Looker } from './reconcile/reconciler.ts';
+import { Audit } from './tick/audit.ts';
+import { startCron } from './tick/cron.ts';
+import { Scanner } from './tick/tick.ts';
 
 /** Redis in, jobs out: looks at what is due or had an event, decides, and enqueues. */
 export const analyzer: ProcessDefinition = {

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { packageRoot } from './root.ts';
-import { createKeys, LAYOUT_VERSION } from './schema.ts';
+import { createKeys, LAYOUT_VERSION } from './redis/keys.ts';
+import { packageRoot } from './runtime/package-root.ts';
 import { startNats, type TestNats } from './testing/nats.ts';
 import { freePort, startTestRedis, type TestRedis } from './testing/redis.ts';
 

@@ -7,18 +7,18 @@
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Registry } from 'prom-client';
-import { type Bus, connectBus, type OwnConnection } from './bus.ts';
-import { type Clock, startClock } from './clock.ts';
-import { ConfigError, type LoadedConfig, loadConfig } from './config.ts';
-import { Health } from './health.ts';
-import { createHttp, listen, PortTakenError } from './http.ts';
-import { Lifecycle } from './lifecycle.ts';
-import { createLogger, type Logger, logReady, withoutLogins } from './log.ts';
-import { busMetrics, createRegistry, vitalMetrics } from './metrics.ts';
-import { connectRedis, LayoutError, type RedisConnections } from './redis.ts';
-import type { Settings } from './settings.ts';
-import { startTracing } from './tracing.ts';
-import { measureEventLoop, measureRoundTrips } from './vitals.ts';
+import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts';
+import type { Settings } from './config/settings.ts';
+import { type Bus, connectBus, type OwnConnection } from './nats/bus.ts';
+import { type Clock, startClock } from './redis/clock.ts';
+import { connectRedis, LayoutError, type RedisConnections } from './redis/connections.ts';
+import { Health } from './runtime/health.ts';
+import { createHttp, listen, PortTakenError } from './runtime/http.ts';
+import { Lifecycle } from './runtime/lifecycle.ts';
+import { createLogger, type Logger, logReady, withoutLogins } from './runtime/log.ts';
+import { busMetrics, createRegistry, vitalMetrics } from './runtime/metrics.ts';
+import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
+import { startTracing } from './tracing/tracing.ts';
 
 export interface ProcessDefinition {
   name: 'ingest' | 'sync' | 'analyzer' | 'nudger' | 'reporter';

@@ -13,9 +13,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { packageRoot } from '../common/root.ts';
-import { PROCESS_NAMES } from './launcher/child.ts';
-import { isAlive } from './launcher/testing.ts';
+import { packageRoot } from '../common/runtime/package-root.ts';
+import { hmProgram } from './run/hm-program.ts';
+import { PROCESS_NAMES } from './run/launcher/child.ts';
+import { isAlive } from './run/launcher/testing.ts';
 
 const HM = join(packageRoot, 'deploy', 'hm');
 const ENV = { PATH: process.env.PATH, HOME: process.env.HOME };
@@ -81,7 +82,7 @@ test('a single process has no private Redis: exit code 78', { timeout: 60_000 },
 });
 
 test('a program that is not to be had: exit code 69, and what to do', async () => {
-  const main = join(packageRoot, 'dist', 'deploy', 'cli', 'main.js');
+  const main = hmProgram;
   const { code, stderr } = await run(process.execPath, [main, 'start', '--config', config()], {
     env: { PATH: dir },
   });

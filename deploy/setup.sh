@@ -68,7 +68,7 @@ build() {
   mkdir -p dist
   local began
   began=$(mktemp dist/.setup-began.XXXXXX)
-  if ! { node_modules/.bin/tsc -p . && node dist/deploy/build/dashboard.js; }; then
+  if ! { node_modules/.bin/tsc -p . && node dist/deploy/build-dashboard.js; }; then
     rm -f "$began"
     say "the build failed."
     exit 1

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Bus } from '../common/bus.ts';
-import { SUBJECTS } from '../common/subjects.ts';
+import { SUBJECTS } from '../common/messages/subjects.ts';
+import type { Bus } from '../common/nats/bus.ts';
 import { metricValue, type TestContext, testContext } from '../common/testing/context.ts';
 import { startNats, type TestNats } from '../common/testing/nats.ts';
 import { startTestRedis, type TestRedis } from '../common/testing/redis.ts';

@@ -1,18 +1,18 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
-import { FleetCounters } from '../common/counters.ts';
-import { IN_HAND_MS } from '../common/lifecycle.ts';
-import { createRateLimit } from '../common/log.ts';
-import { parseExited, parseShutdown, parseUpdated } from '../common/messages.ts';
+import { parseExited, parseShutdown, parseUpdated } from '../common/messages/incoming.ts';
+import { QUEUE_GROUPS, SUBJECTS } from '../common/messages/subjects.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { openQueue } from '../common/queues.ts';
-import { QUEUE_GROUPS, SUBJECTS } from '../common/subjects.ts';
-import { requestSync } from '../common/sync-request.ts';
-import { ATTRIBUTES, SPANS, traced } from '../common/tracing.ts';
-import { storeExit, storeShutdown, storeUpdate } from './events.ts';
-import { HEARTBEATS, HeartbeatIntake } from './heartbeats.ts';
-import { Listening } from './listening.ts';
+import { openQueue } from '../common/queues/queues.ts';
+import { requestSync } from '../common/queues/sync-request.ts';
+import { FleetCounters } from '../common/redis/counters.ts';
+import { IN_HAND_MS } from '../common/runtime/lifecycle.ts';
+import { createRateLimit } from '../common/runtime/log.ts';
+import { ATTRIBUTES, SPANS, traced } from '../common/tracing/tracing.ts';
+import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
+import { Listening } from './heartbeats/watermark.ts';
 import { ingestMetrics } from './metrics.ts';
+import { storeExit, storeShutdown, storeUpdate } from './store-events.ts';
 
 /** What tests do with a running ingest process. */
 export interface Ingest {

@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Bus, Headers } from '../common/bus.ts';
-import { FleetCounters } from '../common/counters.ts';
-import type { StartJob, StopJob } from '../common/queues.ts';
-import { RecordError } from '../common/record.ts';
-import type { RedisConnections } from '../common/redis.ts';
-import { readDroplets } from '../common/state.ts';
+import type { Bus, Headers } from '../common/nats/bus.ts';
+import type { StartJob, StopJob } from '../common/queues/queues.ts';
+import type { RedisConnections } from '../common/redis/connections.ts';
+import { FleetCounters } from '../common/redis/counters.ts';
+import { readDroplets } from '../common/redis/readers.ts';
+import { RecordError } from '../common/redis/record-codec.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
+import { startDelivery, stopDelivery } from './build-delivery.ts';
 import { deliver } from './deliver.ts';
-import { startDelivery, stopDelivery } from './deliveries.ts';
-import { Gate } from './gate.ts';
+import { Records } from './delivery-store.ts';
 import { type NudgerMetrics, nudgerMetrics } from './metrics.ts';
-import { Records } from './records.ts';
+import { Gate } from './nats-gate.ts';
 
 const of = useRedis();
 const DROPLET = 'app';

@@ -1,17 +1,24 @@
 import { randomUUID } from 'node:crypto';
-import type { Bus } from '../common/bus.ts';
-import type { Clock } from '../common/clock.ts';
-import type { FleetCounters } from '../common/counters.ts';
-import type { LogEntry } from '../common/decision-log.ts';
-import type { DeaLiveness, Droplet, Holds, Outcome, StartReason, StopReason } from '../common/droplet.ts';
-import type { Logger } from '../common/log.ts';
+import { HEADERS, SUBJECTS } from '../common/messages/subjects.ts';
+import type { LogEntry } from '../common/model/decision-log.ts';
+import type {
+  DeaLiveness,
+  Droplet,
+  Holds,
+  Outcome,
+  StartReason,
+  StopReason,
+} from '../common/model/droplet.ts';
+import type { Bus } from '../common/nats/bus.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
-import type { RedisConnections } from '../common/redis.ts';
-import { HEADERS, SUBJECTS } from '../common/subjects.ts';
-import { ATTRIBUTES, noteOnSpan, traceHeaders } from '../common/tracing.ts';
-import type { Gate } from './gate.ts';
+import type { Clock } from '../common/redis/clock.ts';
+import type { RedisConnections } from '../common/redis/connections.ts';
+import type { FleetCounters } from '../common/redis/counters.ts';
+import type { Logger } from '../common/runtime/log.ts';
+import { ATTRIBUTES, noteOnSpan, traceHeaders } from '../common/tracing/tracing.ts';
+import type { Records } from './delivery-store.ts';
 import type { NudgerMetrics } from './metrics.ts';
-import type { Records } from './records.ts';
+import type { Gate } from './nats-gate.ts';
 
 /** What the second look says: send this, drop it, or it is not due yet. */
 export type Checked =

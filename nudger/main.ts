@@ -1,13 +1,19 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError, WaitingError } from 'bullmq';
-import { FleetCounters } from '../common/counters.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { JobDataError, keeperForPeople, openWorker, readStartJob, readStopJob } from '../common/queues.ts';
-import { SPANS, traced } from '../common/tracing.ts';
+import {
+  JobDataError,
+  keeperForPeople,
+  openWorker,
+  readStartJob,
+  readStopJob,
+} from '../common/queues/queues.ts';
+import { FleetCounters } from '../common/redis/counters.ts';
+import { SPANS, traced } from '../common/tracing/tracing.ts';
+import { attributesOf, startDelivery, stopDelivery } from './build-delivery.ts';
 import { type Delivery, deliver } from './deliver.ts';
-import { attributesOf, startDelivery, stopDelivery } from './deliveries.ts';
-import { Gate } from './gate.ts';
+import { Records } from './delivery-store.ts';
 import { nudgerMetrics } from './metrics.ts';
-import { Records } from './records.ts';
+import { Gate } from './nats-gate.ts';
 
 /** BullMQ in, NATS out: starts and stops, each checked again when it leaves. */
 export const nudger: ProcessDefinition = {

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { PortTakenError } from '../common/http.ts';
-import { SUBJECTS } from '../common/subjects.ts';
+import { SUBJECTS } from '../common/messages/subjects.ts';
+import { PortTakenError } from '../common/runtime/http.ts';
 import { testContext } from '../common/testing/context.ts';
 import { startNats } from '../common/testing/nats.ts';
 import { freePort, startTestRedis } from '../common/testing/redis.ts';
-import { hostOf } from './address.ts';
+import { STATUS, startBench } from '../deploy/verify/fixtures/reporter.ts';
+import { hostOf } from './http/address.ts';
 import { startReporter } from './main.ts';
-import { STATUS, startBench } from './testing.ts';
 
 const NOW = 1_400_000_000_000;
 

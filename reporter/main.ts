@@ -1,21 +1,21 @@
 import type { Queue } from 'bullmq';
-import { FleetCounters } from '../common/counters.ts';
-import { createHttp, listen } from '../common/http.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { openQueue, type QueueName } from '../common/queues.ts';
-import { hostOf } from './address.ts';
-import { Watch } from './api/watch.ts';
-import { addBoard } from './board.ts';
-import { Component } from './component.ts';
-import { type Fleet, readFleet } from './fleet.ts';
-import { fleetMetrics } from './fleet-metrics.ts';
-import { HoldLog } from './hold-log.ts';
-import { inTime, UnavailableError } from './in-time.ts';
-import { reporterMetrics, watchMetrics } from './metrics.ts';
-import { Queries } from './queries.ts';
-import { queueMetrics } from './queue-metrics.ts';
-import { Records } from './records.ts';
-import { addRoutes } from './routes.ts';
+import { openQueue, type QueueName } from '../common/queues/queues.ts';
+import { FleetCounters } from '../common/redis/counters.ts';
+import { createHttp, listen } from '../common/runtime/http.ts';
+import { type Fleet, readFleet } from '../common/views/fleet.ts';
+import { Watch } from './api/live-broadcaster.ts';
+import { fleetMetrics } from './figures/fleet-metrics.ts';
+import { HoldLog } from './figures/hold-log.ts';
+import { reporterMetrics, watchMetrics } from './figures/metrics.ts';
+import { queueMetrics } from './figures/queue-metrics.ts';
+import { hostOf } from './http/address.ts';
+import { addBoard } from './http/board.ts';
+import { Component } from './http/component.ts';
+import { inTime, UnavailableError } from './http/in-time.ts';
+import { addRoutes } from './http/routes.ts';
+import { Records } from './queries/droplet-reader.ts';
+import { Queries } from './queries/queries.ts';
 
 /** Redis in, answers out: the controllers' queries over NATS, and figures over HTTP. */
 export const reporter: ProcessDefinition = {

@@ -3,14 +3,14 @@
  * the settings. Two rules stand over it: never hurt what is healthy; start all that is missing and stop all that is
  * surplus, in bounded time.
  */
-import type { Droplet, Holds } from '../../common/droplet.ts';
+import type { Droplet, Holds } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { see } from '../../common/policy/sight.ts';
+import { see } from '../../common/policy/snapshot.ts';
 import type { Decided } from './decision.ts';
-import { takeEvents } from './events.ts';
+import { Scene } from './decision-draft.ts';
+import { takeEvents } from './exits.ts';
 import { exitsToForget, instancesToForget, isToBeRemoved, outcomesToForget } from './forget.ts';
-import { Scene } from './scene.ts';
 import { decideStarts } from './starts.ts';
 import { decideStops } from './stops.ts';
 

@@ -1,6 +1,13 @@
 /** What `decide` finds: the words that the analyzer stores, logs and acts on. */
-import type { HoldName, PendingStop, Priority, Slot, StartReason, StopReason } from '../../common/droplet.ts';
-import type { DropReason } from '../../common/policy/reasons.ts';
+import type {
+  HoldName,
+  PendingStop,
+  Priority,
+  Slot,
+  StartReason,
+  StopReason,
+} from '../../common/model/droplet.ts';
+import type { DropReason } from '../../common/model/reasons.ts';
 
 /** Ask for one slot to be started. */
 export interface StartDecision {

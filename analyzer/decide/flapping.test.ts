@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../common/droplet.ts';
+import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../common/model/droplet.ts';
 import { restartDueMs } from '../../common/policy/flapping.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import {
@@ -14,9 +14,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/policy/testing.ts';
+} from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './testing.ts';
+import { applied } from './simulation/fixtures.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
 const heardAt = (now: number) => deas({ 'dea-1': { heardMs: now - 2000, previousMs: now - 12_000 } });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds } from '../../common/droplet.ts';
+import type { Droplet, Holds } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import {
   deas,
@@ -13,10 +13,10 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/policy/testing.ts';
+} from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
 import { isQuiet } from './decision.ts';
-import { applied } from './testing.ts';
+import { applied } from './simulation/fixtures.ts';
 
 const look = (d: Droplet, on: Partial<Holds> = {}, liveness: Deas = deas()) =>
   decide(d, liveness, holds(on), NOW, SETTINGS);

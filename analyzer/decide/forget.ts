@@ -1,9 +1,9 @@
 /** Clean-up: what can matter no more. */
-import type { Exit, Instance, PendingStop, Slot } from '../../common/droplet.ts';
+import type { Exit, Instance, PendingStop, Slot } from '../../common/model/droplet.ts';
 import { isSilenceDoubted } from '../../common/policy/holds.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
-import type { Scene } from './scene.ts';
+import type { Scene } from './decision-draft.ts';
 
 /** DEAs unheard for so many times `droplet_lost` are forgotten, and with them what they listed. */
 const DEA_FORGOTTEN = 10;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds, Instance } from '../../common/droplet.ts';
+import type { Droplet, Holds, Instance } from '../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -12,9 +12,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/policy/testing.ts';
+} from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './testing.ts';
+import { applied } from './simulation/fixtures.ts';
 
 const UPDATED = { updatedMs: NOW - SECOND, handledUpdateMs: NOW - SECOND };
 const silent = (agoMs: number) => deas({ 'dea-1': { heardMs: NOW - agoMs } });

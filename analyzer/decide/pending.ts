@@ -7,15 +7,15 @@
  * so it has at most one start on its way.
  */
 
-import { decisionId } from '../../common/decision-id.ts';
-import type { Exit, Instance, PendingStart, Slot, StartReason } from '../../common/droplet.ts';
+import { decisionId } from '../../common/model/decision-id.ts';
+import type { Exit, Instance, PendingStart, Slot, StartReason } from '../../common/model/droplet.ts';
+import { type DropReason, queuePriority, START_PRIORITY } from '../../common/model/reasons.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
-import { type DropReason, queuePriority, START_PRIORITY } from '../../common/policy/reasons.ts';
 import { isWanted, isWantedAsLastKnown } from '../../common/policy/wanted.ts';
-import { addEvent, type Events } from './asked.ts';
 import type { StartDecision } from './decision.ts';
-import type { Scene } from './scene.ts';
+import type { Scene } from './decision-draft.ts';
+import { addEvent, type Events } from './start-triggers.ts';
 
 /** A restart that is not sent so long after it was due has lost its job, or its timer's clock is slow. */
 const RESTART_SAFETY_MS = 1000;

@@ -1,9 +1,9 @@
 /** What is remembered of a slot besides its start: the hold that it waits for, and its crashes for as long as they matter. */
 
-import { decisionId } from '../../common/decision-id.ts';
-import type { HoldName, Slot, StartReason } from '../../common/droplet.ts';
+import { decisionId } from '../../common/model/decision-id.ts';
+import type { HoldName, Slot, StartReason } from '../../common/model/droplet.ts';
 import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
-import type { Scene } from './scene.ts';
+import type { Scene } from './decision-draft.ts';
 
 /** Remembers, and says once, that a hold keeps the slot from being started. */
 export function setHeld(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Exit, Holds, Instance, Outcome, PendingStart } from '../../common/droplet.ts';
+import type { Droplet, Exit, Holds, Instance, Outcome, PendingStart } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import {
   deas,
@@ -13,9 +13,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/policy/testing.ts';
+} from '../../common/testing/builders.ts';
 import { type Decided, decide } from './decide.ts';
-import { applied } from './testing.ts';
+import { applied } from './simulation/fixtures.ts';
 
 interface World {
   deas?: Deas;

@@ -1,13 +1,13 @@
 /** Starts: which slot needs one now, and why. (From then on: pending.ts.) */
-import type { Slot } from '../../common/droplet.ts';
+import type { Slot } from '../../common/model/droplet.ts';
 import { isGivenUp, restartDueMs } from '../../common/policy/flapping.ts';
 import { holdOnStart } from '../../common/policy/holds.ts';
 import { heardMs } from '../../common/policy/liveness.ts';
 import { hasHadItsTimeMs, isWanted, isWantedAsLastKnown, wantedIndices } from '../../common/policy/wanted.ts';
-import type { Events } from './asked.ts';
+import type { Scene } from './decision-draft.ts';
 import { lift, type Need, order, settleStart } from './pending.ts';
-import type { Scene } from './scene.ts';
 import { setHeld, tidySlot } from './slots.ts';
+import type { Events } from './start-triggers.ts';
 
 /** Decides the starts of all slots. */
 export function decideStarts(scene: Scene, events: Events): void {

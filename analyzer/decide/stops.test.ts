@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds, Instance, Outcome, PendingStop } from '../../common/droplet.ts';
+import type { Droplet, Holds, Instance, Outcome, PendingStop } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import {
   deas,
@@ -12,9 +12,9 @@ import {
   NOW,
   SECOND,
   SETTINGS,
-} from '../../common/policy/testing.ts';
+} from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './testing.ts';
+import { applied } from './simulation/fixtures.ts';
 
 interface World {
   deas?: Deas;

@@ -1,10 +1,10 @@
 /** Stops: what is surplus is stopped, each stop as soon as the holds and the controller's own check allow it. */
 
-import { decisionId } from '../../common/decision-id.ts';
-import type { HoldName, PendingStop } from '../../common/droplet.ts';
-import { acceptsStop } from '../../common/policy/controller.ts';
+import { decisionId } from '../../common/model/decision-id.ts';
+import type { HoldName, PendingStop } from '../../common/model/droplet.ts';
+import { acceptsStop } from '../../common/policy/admission.ts';
 import { holdOnStop } from '../../common/policy/holds.ts';
-import { countRunning } from '../../common/policy/running.ts';
+import { countRunning } from '../../common/policy/running-counts.ts';
 import {
   doOthersLeave,
   duplicatesWait,
@@ -13,10 +13,10 @@ import {
   type Surplus,
   stopsOnTheirWay,
   surplus,
-} from '../../common/policy/stops.ts';
+} from '../../common/policy/surplus.ts';
 import { missedByPass } from '../../common/policy/wanted.ts';
 import type { StopDecision } from './decision.ts';
-import type { Scene } from './scene.ts';
+import type { Scene } from './decision-draft.ts';
 
 /** Decides the stops; returns the next ones, the same map if none changed. */
 export function decideStops(scene: Scene): ReadonlyMap<string, PendingStop> {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet } from '../droplet.ts';
+import type { Droplet } from '../model/droplet.ts';
+import { deas, droplet, exit, instance, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import { crashesOf } from './crashes.ts';
-import { deas, droplet, exit, instance, NOW, SECOND, SETTINGS } from './testing.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
 

@@ -1,4 +1,4 @@
-import type { DeaLiveness, Droplet } from '../droplet.ts';
+import type { DeaLiveness, Droplet } from '../model/droplet.ts';
 import { heardMs } from './liveness.ts';
 import type { PolicySettings } from './settings.ts';
 

@@ -8,7 +8,7 @@
  * A `droplet.updated` or a new version starts the count again.
  */
 import { crc32 } from 'node:zlib';
-import type { Exit, Slot } from '../droplet.ts';
+import type { Exit, Slot } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** Counts a crash in `slot` (changes it). */

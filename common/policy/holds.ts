@@ -1,9 +1,9 @@
 /** Which hold forbids which decision for a droplet. (What raises and ends the holds: the files beside this one.) */
-import type { Droplet, HoldName, Holds, Instance, StartReason, StopReason } from '../droplet.ts';
-import { isHeardLately } from './listening.ts';
+import type { Droplet, HoldName, Holds, Instance, StartReason, StopReason } from '../model/droplet.ts';
+import { isHeardLately } from './freshness.ts';
 import { exitStands, heardMs } from './liveness.ts';
 import { isJudgedLongEnough } from './mass-loss.ts';
-import type { Sight } from './sight.ts';
+import type { Sight } from './snapshot.ts';
 
 /** A `droplet.updated` came, and no pass that began after it has listed the droplet or completed. */
 export function updateRequired(droplet: Droplet, holds: Holds): boolean {

@@ -4,7 +4,7 @@
  * An instance counts as the state its DEA last listed, if that was at most `droplet_lost` ago and no exit has
  * ended it. STARTING and RUNNING are *live*; EVACUATING runs, but is not live for its slot.
  */
-import type { DeaLiveness, Exit, Instance } from '../droplet.ts';
+import type { DeaLiveness, Exit, Instance } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** When each DEA was heard, by its guid. */

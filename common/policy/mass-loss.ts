@@ -5,7 +5,7 @@
  *                                         on --(after `hold` seconds, or an operator)-----> off, and those that
  *                                              were waited for count as dead until they are heard
  */
-import type { Unbroken } from './listening.ts';
+import type { Unbroken } from './freshness.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** What the hold needs to know of a DEA. */

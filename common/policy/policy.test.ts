@@ -1,17 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { queuePriority } from '../model/reasons.ts';
+import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import {
   isActualNotFresh,
   isDesiredUnavailable,
   listeningGapMs,
   renewUnbroken,
   type Unbroken,
-} from './listening.ts';
+} from './freshness.ts';
 import { exitsByInstance, standing } from './liveness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass, releaseMassDelete } from './mass-delete.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
-import { queuePriority } from './reasons.ts';
-import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND, SETTINGS } from './testing.ts';
 import { wantedIndices } from './wanted.ts';
 
 describe('liveness', () => {

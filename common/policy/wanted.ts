@@ -1,5 +1,5 @@
 /** What the controller wants: which slots should have an instance, and when they should have had it. */
-import type { Droplet, Holds } from '../droplet.ts';
+import type { Droplet, Holds } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** Indices are 0..65535 on the wire, so no slot beyond can ever be filled. */

@@ -1,15 +1,15 @@
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { type Bus, connectBus, type OwnConnection } from '../bus.ts';
-import type { Clock } from '../clock.ts';
-import { Health } from '../health.ts';
-import { Lifecycle } from '../lifecycle.ts';
-import type { Logger } from '../log.ts';
+import { defaultSettings, type RedisSettings, type Settings } from '../config/settings.ts';
+import { type Bus, connectBus, type OwnConnection } from '../nats/bus.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
-import { connectRedis, type RedisConnections } from '../redis.ts';
-import { defaultSettings, type RedisSettings, type Settings } from '../settings.ts';
+import type { Clock } from '../redis/clock.ts';
+import { connectRedis, type RedisConnections } from '../redis/connections.ts';
+import { Health } from '../runtime/health.ts';
+import { Lifecycle } from '../runtime/lifecycle.ts';
+import type { Logger } from '../runtime/log.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 
 /** A clock that stands still until the test moves it. */

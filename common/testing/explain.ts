@@ -1,8 +1,9 @@
 /** A droplet at one moment, for the tests of how it is told. */
-import type { DropletView } from '../explain-facts.ts';
-import { timesOf } from '../explain-words.ts';
-import { dropletFromReply } from '../record.ts';
-import { defaultSettings } from '../settings.ts';
+
+import { defaultSettings } from '../config/settings.ts';
+import type { DropletView } from '../explain/facts.ts';
+import { timesOf } from '../explain/wording.ts';
+import { dropletFromReply } from '../redis/record-codec.ts';
 
 const { policy } = defaultSettings();
 

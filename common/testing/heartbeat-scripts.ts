@@ -1,4 +1,4 @@
-import type { RedisConnections } from '../redis.ts';
+import type { RedisConnections } from '../redis/connections.ts';
 
 export type Pair = [dea: string, digest: string, atMs: number];
 

@@ -1,7 +1,7 @@
 /** Set-up of every test file (vitest.config.ts): a file that leaves something open fails. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll } from 'vitest';
-import { whatIsOpen } from './open.ts';
+import { whatIsOpen } from './open-handles.ts';
 
 /** Closing takes a moment: it is looked for this often before it counts as a leak. */
 const LOOKS = 100;

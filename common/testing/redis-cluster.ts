@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import type { RedisSettings } from '../settings.ts';
+import type { RedisSettings } from '../config/settings.ts';
 import { freePort, startTestRedis, type TestRedis } from './redis.ts';
 
 /** Slots of a Redis Cluster. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import type { RedisSettings } from '../settings.ts';
+import type { RedisSettings } from '../config/settings.ts';
 import { freePort, startTestRedis, type TestRedis } from './redis.ts';
 
 const NAME = 'hm';

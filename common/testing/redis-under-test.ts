@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import { emptyRedis, type RedisUnderTest, startTestRedis } from './redis.ts';
 
 /**
- * Which Redis the scenarios run on: `HM_TEST_REDIS=cluster npx vitest run deploy/scenarios` runs them on a Redis
+ * Which Redis the scenarios run on: `HM_TEST_REDIS=cluster npx vitest run deploy/verify/scenarios` runs them on a Redis
  * Cluster of three nodes, otherwise each has a Redis of its own.
  */
 export const onCluster = process.env.HM_TEST_REDIS === 'cluster';

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cluster } from 'ioredis';
-import type { RedisClient } from '../scripts/scripts.ts';
-import type { RedisSettings } from '../settings.ts';
+import type { RedisSettings } from '../config/settings.ts';
+import type { RedisClient } from '../redis/scripts/scripts.ts';
 
 /** A real redis-server of a test file's own, on a free loopback port, without persistence. */
 export interface TestRedis {

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { packageRoot } from '../../common/root.ts';
-import { createProgram } from '../cli/program.ts';
+import { packageRoot } from '../../common/runtime/package-root.ts';
+import { createProgram } from '../run/cli/program.ts';
 import { metricsOfAll } from './metrics.ts';
 import { DOCS, PAGES } from './pages.ts';
 

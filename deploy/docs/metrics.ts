@@ -1,12 +1,12 @@
 import type { MetricObject, Registry } from 'prom-client';
 import { analyzerMetrics } from '../../analyzer/metrics.ts';
-import { busMetrics, createRegistry, vitalMetrics } from '../../common/metrics.ts';
+import { busMetrics, createRegistry, vitalMetrics } from '../../common/runtime/metrics.ts';
 import { ingestMetrics } from '../../ingest/metrics.ts';
 import { syncMetrics } from '../../ingest/sync/metrics.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
-import { fleetMetrics } from '../../reporter/fleet-metrics.ts';
-import { reporterMetrics, watchMetrics } from '../../reporter/metrics.ts';
-import { queueMetrics } from '../../reporter/queue-metrics.ts';
+import { fleetMetrics } from '../../reporter/figures/fleet-metrics.ts';
+import { reporterMetrics, watchMetrics } from '../../reporter/figures/metrics.ts';
+import { queueMetrics } from '../../reporter/figures/queue-metrics.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 type Register = (registry: Registry) => unknown;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { packageRoot } from '../../common/root.ts';
+import { packageRoot } from '../../common/runtime/package-root.ts';
 import { metricsPage } from './metrics.ts';
 import { redisPage } from './redis.ts';
 import { settingsPage } from './settings.ts';

@@ -1,10 +1,10 @@
-import { FIELD, FIELD_NOTES, LAYOUT_VERSION, SCHEMA } from '../../common/schema.ts';
+import { FIELD, FIELD_NOTES, LAYOUT_VERSION, SCHEMA } from '../../common/redis/keys.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 /** `redis.md`: every key in Redis. */
 export function redisPage(): string {
   return [
-    GENERATED('`common/schema.ts`'),
+    GENERATED('`common/redis/keys.ts`'),
     '# Redis',
     '',
     `Every key that the health manager uses (layout version ${LAYOUT_VERSION}). \`<prefix>\` is \`redis.prefix\`,`,

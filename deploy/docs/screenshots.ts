@@ -2,9 +2,9 @@
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { test } from 'vitest';
-import { packageRoot } from '../../common/root.ts';
-import { type Dashboard, fleet, startBrowser, startDashboard } from '../scenarios/dashboard-stage.ts';
-import { World } from '../scenarios/world.ts';
+import { packageRoot } from '../../common/runtime/package-root.ts';
+import { type Dashboard, fleet, startBrowser, startDashboard } from '../verify/scenarios/dashboard-stage.ts';
+import { World } from '../verify/scenarios/deployment.ts';
 
 const IMAGES = join(packageRoot, 'deploy', 'docs', 'images');
 const DESK = { viewport: { width: 1280, height: 800 } };

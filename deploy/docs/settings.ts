@@ -1,5 +1,5 @@
-import { KEYS, type Key } from '../../common/keys.ts';
-import type { NatsUrl } from '../../common/kinds.ts';
+import { KEYS, type Key } from '../../common/config/options.ts';
+import type { NatsUrl } from '../../common/config/parsers.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 /** `settings.md`: every key of the configuration. */
@@ -8,7 +8,7 @@ export function settingsPage(): string {
   const used = keys.filter(([, key]) => key.unused === undefined);
   const unused = keys.filter(([, key]) => key.unused !== undefined);
   return [
-    GENERATED('`common/keys.ts`'),
+    GENERATED('`common/config/options.ts`'),
     '# Settings',
     '',
     'The keys of `health_manager.yml`: the file given with `--config`, else `health_manager.yml` in',

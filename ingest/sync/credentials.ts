@@ -1,4 +1,4 @@
-import { parseBulkCredentials } from '../../common/messages.ts';
+import { parseBulkCredentials } from '../../common/messages/incoming.ts';
 import { BulkApiError } from './errors.ts';
 
 /** Login of the controller's bulk API. */

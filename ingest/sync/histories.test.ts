@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Droplet } from '../../common/droplet.ts';
-import type { Scripts } from '../../common/scripts/scripts.ts';
-import { readDroplets } from '../../common/state.ts';
-import { inputs } from '../../common/testing/chance.ts';
+import type { Droplet } from '../../common/model/droplet.ts';
+import { readDroplets } from '../../common/redis/readers.ts';
+import type { Scripts } from '../../common/redis/scripts/scripts.ts';
 import { type TestContext, testContext } from '../../common/testing/context.ts';
 import { FakeCc } from '../../common/testing/fake-cc.ts';
+import { inputs } from '../../common/testing/property-seed.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
-import { type TestSync, testSync } from './testing.ts';
+import { type TestSync, testSync } from '../../deploy/verify/fixtures/sync.ts';
 
 let server: TestRedis;
 let cc: FakeCc;

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Lifecycle } from '../../common/lifecycle.ts';
-import { openQueue } from '../../common/queues.ts';
-import { requestSync } from '../../common/sync-request.ts';
+import { openQueue } from '../../common/queues/queues.ts';
+import { requestSync } from '../../common/queues/sync-request.ts';
+import { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { ManualClock, recordOf, type TestContext, testContext } from '../../common/testing/context.ts';
 import { FakeCc } from '../../common/testing/fake-cc.ts';
 import { startNats, type TestNats } from '../../common/testing/nats.ts';

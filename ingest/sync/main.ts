@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
-import { createRateLimit } from '../../common/log.ts';
+import { bulkCredentialsSubject } from '../../common/messages/subjects.ts';
 import type { ProcessContext, ProcessDefinition } from '../../common/process.ts';
-import { openQueue, openWorker } from '../../common/queues.ts';
-import { bulkCredentialsSubject } from '../../common/subjects.ts';
-import { requestDueSync } from '../../common/sync-request.ts';
+import { openQueue, openWorker } from '../../common/queues/queues.ts';
+import { requestDueSync } from '../../common/queues/sync-request.ts';
+import { createRateLimit } from '../../common/runtime/log.ts';
 import { BulkApi } from './bulk-api.ts';
 import { Credentials } from './credentials.ts';
 import { syncMetrics } from './metrics.ts';

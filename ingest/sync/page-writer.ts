@@ -1,7 +1,7 @@
 import { SupersededError } from './errors.ts';
-import type { PageEntries, PageHead } from './pages.ts';
-import { encodeEntries } from './pages.ts';
-import type { PassRun } from './run.ts';
+import type { PassRun } from './fenced-writer.ts';
+import type { PageEntries, PageHead } from './page-store.ts';
+import { encodeEntries } from './page-store.ts';
 
 /** A page that is not as it was. */
 export interface ChangedPage {

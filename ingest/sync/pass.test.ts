@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Droplet } from '../../common/droplet.ts';
-import { readHolds } from '../../common/holds.ts';
-import { readDroplets, readFleetFacts } from '../../common/state.ts';
+import type { Droplet } from '../../common/model/droplet.ts';
+import { readHolds } from '../../common/redis/holds.ts';
+import { readDroplets, readFleetFacts } from '../../common/redis/readers.ts';
 import { metricValue, recordOf, type TestContext, testContext } from '../../common/testing/context.ts';
 import { FakeCc } from '../../common/testing/fake-cc.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { type TestSync, testSync } from '../../deploy/verify/fixtures/sync.ts';
 import { SupersededError } from './errors.ts';
-import { PassRun } from './run.ts';
+import { PassRun } from './fenced-writer.ts';
 import { nextPassMs, readSyncState } from './sync-state.ts';
-import { type TestSync, testSync } from './testing.ts';
 
 let server: TestRedis;
 let cc: FakeCc;

@@ -23,10 +23,8 @@
  *
  * The hold `mass_delete` is decided before any droplet is marked, and the pass counts as complete after all are.
  */
-import type { Clock } from '../../common/clock.ts';
-import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../common/holds.ts';
-import type { Logger, RateLimitedLog } from '../../common/log.ts';
-import { parseBulkPage } from '../../common/messages.ts';
+
+import { parseBulkPage } from '../../common/messages/incoming.ts';
 import {
   type MassDelete,
   massDeleteAfter,
@@ -34,17 +32,20 @@ import {
   releaseMassDelete,
 } from '../../common/policy/mass-delete.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { RedisConnections } from '../../common/redis.ts';
-import { readFleetFacts } from '../../common/state.ts';
+import type { Clock } from '../../common/redis/clock.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../common/redis/holds.ts';
+import { readFleetFacts } from '../../common/redis/readers.ts';
+import type { Logger, RateLimitedLog } from '../../common/runtime/log.ts';
 import type { BulkApi } from './bulk-api.ts';
 import { BulkApiError, PassFailedError, SupersededError } from './errors.ts';
-import { markGone } from './gone.ts';
+import { PassRun } from './fenced-writer.ts';
+import { markGone } from './mark-gone.ts';
 import type { SyncMetrics } from './metrics.ts';
+import { changesOf, type NewPage } from './page-diff.ts';
+import { type PageHead, pageDigest, readEntries, readHead } from './page-store.ts';
 import { PageWriter } from './page-writer.ts';
-import { type PageHead, pageDigest, readEntries, readHead } from './pages.ts';
-import { changesOf, type NewPage } from './read-page.ts';
 import { retried } from './retry.ts';
-import { PassRun } from './run.ts';
 import { readRelease, readSyncState } from './sync-state.ts';
 
 export interface PassDeps {

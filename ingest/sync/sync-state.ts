@@ -1,6 +1,6 @@
-import { RELEASE_FIELD } from '../../common/holds.ts';
-import type { RedisConnections } from '../../common/redis.ts';
-import type { Settings } from '../../common/settings.ts';
+import type { Settings } from '../../common/config/settings.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { RELEASE_FIELD } from '../../common/redis/holds.ts';
 
 /** What Redis remembers of the passes; times in ms on Redis's clock. Absent: never was. */
 export interface SyncState {

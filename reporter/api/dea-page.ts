@@ -1,12 +1,13 @@
 /** A DEA and what runs there, or ran and is lost with it. */
-import { listedDroplets } from '../../common/dea-list.ts';
-import { absentOf } from '../../common/explain-present.ts';
-import { readHolds } from '../../common/holds.ts';
-import { type Sight, see } from '../../common/policy/sight.ts';
+
+import { absentOf } from '../../common/explain/present.ts';
+import { type Sight, see } from '../../common/policy/snapshot.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
+import { listedDroplets } from '../../common/redis/dea-list.ts';
+import { readHolds } from '../../common/redis/holds.ts';
 import { stateOf } from './deas.ts';
 import { placeOf } from './droplet-page.ts';
-import type { LiveSources } from './live-news.ts';
+import type { LiveSources } from './live-feed.ts';
 import { READ_AT_MOST } from './silent-deas.ts';
 import type { DeaPage, DeaPlace } from './types.ts';
 

@@ -1,6 +1,6 @@
 /** The DEAs as the map shows them. */
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { RedisConnections } from '../../common/redis.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { DeaCell, DeaState } from './types.ts';
 
 export interface Dea {

@@ -1,14 +1,15 @@
 /** A droplet with its slots, instances, DEAs and story, for its page. */
-import type { Instance } from '../../common/droplet.ts';
-import { storyOf } from '../../common/explain.ts';
-import { desiredWords } from '../../common/explain-desired.ts';
-import { type DropletView, factsOf } from '../../common/explain-facts.ts';
-import { readLog } from '../../common/explain-log.ts';
-import { type Present, presentOf } from '../../common/explain-present.ts';
-import { readHolds } from '../../common/holds.ts';
+
+import { desiredWords } from '../../common/explain/desired.ts';
+import { storyOf } from '../../common/explain/explain.ts';
+import { type DropletView, factsOf } from '../../common/explain/facts.ts';
+import { readLog } from '../../common/explain/log.ts';
+import { type Present, presentOf } from '../../common/explain/present.ts';
+import type { Instance } from '../../common/model/droplet.ts';
 import { type Deas, heardMs } from '../../common/policy/liveness.ts';
-import type { LiveSources } from './live-news.ts';
-import { MARKED, markedStory } from './marked-times.ts';
+import { readHolds } from '../../common/redis/holds.ts';
+import type { LiveSources } from './live-feed.ts';
+import { MARKED, markedStory } from './time-placeholders.ts';
 import type { DropletPage, Place } from './types.ts';
 
 /** Lines of the story: what is older is for `hm explain`. */

@@ -2,14 +2,14 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Clock } from '../../common/clock.ts';
-import type { Health } from '../../common/health.ts';
-import { askRelease, isOn } from '../../common/holds.ts';
-import type { Logger } from '../../common/log.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { RedisConnections } from '../../common/redis.ts';
-import { readFleetFacts } from '../../common/state.ts';
-import { inTime, UnavailableError } from '../in-time.ts';
+import type { Clock } from '../../common/redis/clock.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { askRelease, isOn } from '../../common/redis/holds.ts';
+import { readFleetFacts } from '../../common/redis/readers.ts';
+import type { Health } from '../../common/runtime/health.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { inTime, UnavailableError } from '../http/in-time.ts';
 
 interface Options {
   app: FastifyInstance;

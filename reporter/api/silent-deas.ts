@@ -1,12 +1,13 @@
 /** What became of the instances of the DEAs that are not heard. */
-import { listedDroplets } from '../../common/dea-list.ts';
-import type { Holds, Instance } from '../../common/droplet.ts';
-import { absentOf } from '../../common/explain-present.ts';
+
+import { absentOf } from '../../common/explain/present.ts';
+import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { type Sight, see } from '../../common/policy/sight.ts';
+import { type Sight, see } from '../../common/policy/snapshot.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
-import type { RedisConnections } from '../../common/redis.ts';
-import type { Records } from '../records.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { listedDroplets } from '../../common/redis/dea-list.ts';
+import type { Records } from '../queries/droplet-reader.ts';
 import type { Dea } from './deas.ts';
 import type { SilentDea, SilentNews } from './types.ts';
 

@@ -4,11 +4,20 @@
  * Times are epoch ms on Redis's clock. Texts of the server that name a time have `⟦<epoch ms>⟧` in its place, so
  * that each reader sees it in the own time zone.
  */
-import type { HoldName, StopReason } from '../../common/droplet.ts';
-import type { Tone } from '../../common/explain.ts';
-import type { Absent } from '../../common/explain-step.ts';
-import type { TotalName } from '../../common/summary.ts';
-import type { TimelinePoint } from '../../common/timeline.ts';
+
+import type { Tone } from '../../common/explain/explain.ts';
+import type { Absent } from '../../common/explain/step.ts';
+import type { HoldName } from '../../common/model/droplet.ts';
+import type { TotalName } from '../../common/redis/summary.ts';
+import type { TimelinePoint } from '../../common/redis/timeline.ts';
+import type { TroubledNews } from '../../common/views/troubled-types.ts';
+
+export type {
+  SlotGroup,
+  TroubledDroplet,
+  TroubledNews,
+  Was,
+} from '../../common/views/troubled-types.ts';
 
 /** `leaving`: it said dea.shutdown; `late`: silent for two thirds of `droplet_lost`; `lost`: for longer than it. */
 export type DeaState = 'alive' | 'leaving' | 'late' | 'lost';
@@ -51,41 +60,6 @@ export interface SilentNews {
   deas: SilentDea[];
   /** Beside those. */
   more: number;
-}
-
-/** Slots of a droplet for which the same is to be said. */
-export interface SlotGroup extends Absent {
-  /** `2`, `0 to 3 and 7` */
-  indices: string;
-  count: number;
-  /** The instance last heard there. */
-  was?: Was;
-}
-
-export interface Was {
-  dea: string;
-  heardMs: number;
-  how: 'silent' | 'unlisted' | 'ended';
-  /** With `ended`. */
-  exit?: string;
-}
-
-export interface TroubledDroplet {
-  droplet: string;
-  wanted: number;
-  live: number;
-  /** Wanted slots without a live instance. */
-  missing: number;
-  /** The largest of them. */
-  groups: SlotGroup[];
-  stops: { reason: StopReason; count: number; held?: HoldName }[];
-}
-
-export interface TroubledNews {
-  /** Worst first. */
-  droplets: TroubledDroplet[];
-  /** All, also those that are not among these. */
-  count: number;
 }
 
 export interface StoryNews {

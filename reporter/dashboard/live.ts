@@ -5,7 +5,7 @@
  */
 import { useEffect, useState } from 'preact/hooks';
 import type { DeaCell, FleetNews, LiveEvents, SilentNews, StoryNews, TroubledNews } from '../api/types.ts';
-import { setServerTime } from './clock.ts';
+import { setServerTime } from './elements/clock.ts';
 
 type Points = LiveEvents['timeline']['points'];
 

@@ -2,18 +2,18 @@
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
 import { render } from 'preact';
-import { Attention } from './attention.tsx';
-import { DeaPage } from './dea-page.tsx';
-import { DropletPage } from './droplet-page.tsx';
-import { Figures } from './figures.tsx';
-import { Headline, standingOf } from './headline.tsx';
+import { Latest } from './elements/story.tsx';
 import { type Live, useLive } from './live.ts';
-import { DeaMap } from './map.tsx';
+import { Attention } from './overview/attention.tsx';
+import { Figures } from './overview/figures.tsx';
+import { Headline, standingOf } from './overview/headline.tsx';
+import { DeaMap } from './overview/map.tsx';
+import { Search } from './overview/search.tsx';
+import { Timeline } from './overview/timeline.tsx';
+import { Troubled } from './overview/troubled.tsx';
+import { DeaPage } from './pages/dea-page.tsx';
+import { DropletPage } from './pages/droplet-page.tsx';
 import { useRoute } from './route.ts';
-import { Search } from './search.tsx';
-import { Latest } from './story.tsx';
-import { Timeline } from './timeline.tsx';
-import { Troubled } from './troubled.tsx';
 
 function App() {
   const live = useLive();

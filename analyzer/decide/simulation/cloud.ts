@@ -1,0 +1,458 @@
+/**
+ * For tests: a small pure cloud around `decide`. DEAs that run and list instances, a controller that checks what it is
+ * asked and places starts, queues that lose time, and a record that is kept as heartbeats and exits would keep it.
+ * A step is a second. A droplet is looked at only when something happened to it or when the last look asked for it.
+ *
+ * A fleet of such clouds, whose processes come and go: `testing-fleet.ts`.
+ */
+import type {
+  DeaLiveness,
+  Desired,
+  Droplet,
+  Exit,
+  ExitReason,
+  Holds,
+} from '../../../common/model/droplet.ts';
+import {
+  checkStart,
+  checkStop,
+  type StartMessage,
+  type StopMessage,
+} from '../../../common/policy/recheck.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { type Decision, decide } from '../decide.ts';
+import type { StartDecision, StopDecision } from '../decision.ts';
+import { isStartAccepted, isStopAccepted } from './controller.ts';
+import { applied, reread } from './fixtures.ts';
+import { afterExit, afterHeartbeat } from './record.ts';
+import { makeDeas, type Process, type Surroundings, type TrueDea, type TrueInstance, turn } from './truth.ts';
+import { harmOfSilence, harmOfStart, harmOfStop, isHeard, type Seen } from './watch.ts';
+
+interface Job {
+  atMs: number;
+  order: StartDecision | StopDecision;
+}
+
+const SECOND = 1000;
+const HEARTBEAT = 10 * SECOND;
+/** DEAs unheard for so many times `droplet_lost` are forgotten. */
+const DEA_FORGOTTEN = 10;
+
+export class Cloud {
+  now: number;
+  record: Droplet;
+  desired: Desired;
+  readonly holds: Holds;
+  readonly settings: PolicySettings;
+  readonly deas: TrueDea[];
+  readonly heard = new Map<string, DeaLiveness>();
+  instances: TrueInstance[] = [];
+  /** Everything decided, sent and refused, newest last. */
+  readonly decisions: Decision[] = [];
+  readonly started: StartMessage[] = [];
+  readonly stopped: StopMessage[] = [];
+  readonly refused: (StartMessage | StopMessage)[] = [];
+  readonly harm: string[] = [];
+  readonly #jobs = new Map<string, Job>();
+  readonly #lost = new Set<string>();
+  readonly #away: Surroundings['away'];
+  readonly #cut: Surroundings['cut'];
+  readonly #around: Surroundings | undefined;
+  /** When the latest `droplet.updated` was heard, and when the latest pass began. */
+  #toldMs = 0;
+  #passMs = 0;
+  /** Sent or dropped: a queue may bring them once more. */
+  #delivered: StartDecision['id'][] = [];
+  readonly #orders = new Map<string, StartDecision | StopDecision>();
+  readonly #sentIds = new Set<string>();
+  /** What the latest pass said. */
+  #known: Desired | undefined;
+  /** The controller has the app. */
+  isListed = true;
+  /** There is no record. */
+  isForgotten = false;
+  readonly #random: () => number;
+  #dueMs: number | undefined;
+  #guids = 0;
+  #exits: number;
+
+  constructor(
+    record: Droplet,
+    deaNames: string[],
+    settings: PolicySettings,
+    now: number,
+    random: () => number,
+    around?: Surroundings,
+  ) {
+    this.#away = around?.away ?? new Set();
+    this.#cut = around?.cut ?? new Set();
+    this.#around = around;
+    this.#known = record.desired;
+    this.record = record;
+    this.desired = record.desired as Desired;
+    this.settings = settings;
+    this.now = now;
+    this.#random = random;
+    this.#dueMs = now;
+    this.#exits = Math.max(record.handledExits, ...record.exits.map(({ n }) => n));
+    this.holds = around?.holds ?? {
+      desiredUnavailable: false,
+      actualNotFresh: false,
+      massLossDeas: new Set(),
+      massDelete: false,
+      lastPassBegunMs: now,
+    };
+    this.deas = around?.deas ?? makeDeas(deaNames, random);
+  }
+
+  /** The live instances of wanted slots, and everything else that truly runs. */
+  get state(): { missing: number[]; surplus: string[] } {
+    const { desired } = this;
+    const wanted = this.isListed && desired.state === 'STARTED' ? desired.instances : 0;
+    const missing: number[] = [];
+    const good = new Set<string>();
+    for (let index = 0; index < wanted; index++) {
+      const here = this.instances.find(
+        (i) => i.index === index && i.version === desired.version && i.state === 'RUNNING',
+      );
+      if (here === undefined) missing.push(index);
+      else good.add(here.guid);
+    }
+    const runs = this.instances.filter(({ state, guid }) => state !== 'CRASHED' && !good.has(guid));
+    // The controller refuses to stop another version while none of the live one runs, as with instances: 0.
+    const stays = (i: TrueInstance) =>
+      this.isListed && desired.state === 'STARTED' && wanted === 0 && i.version !== desired.version;
+    return { missing, surplus: runs.filter((i) => !stays(i)).map(({ guid }) => guid) };
+  }
+
+  isConverged(): boolean {
+    const { missing, surplus } = this.state;
+    return missing.length === 0 && surplus.length === 0;
+  }
+
+  run(seconds: number): void {
+    for (let step = 0; step < seconds; step++) this.step();
+  }
+
+  step(): void {
+    this.now += SECOND;
+    if (this.#around === undefined) {
+      this.holds.heardUntilMs = this.now;
+      this.holds.massLossJudged = { sinceMs: 0, untilMs: this.now };
+    }
+    for (const instance of this.instances) {
+      if (instance.state === 'STARTING' && this.now - instance.sinceMs >= 3 * SECOND)
+        instance.state = 'RUNNING';
+    }
+    for (const dea of this.deas) {
+      const beats = dea.alive && (this.#around?.asked || (this.now - dea.offsetMs) % HEARTBEAT === 0);
+      if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
+      const heard = this.heard.get(dea.name)?.heardMs ?? Number.NEGATIVE_INFINITY;
+      if (this.now - heard > DEA_FORGOTTEN * this.settings.dropletLostMs) this.heard.delete(dea.name);
+      if (this.now - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
+      else if (!this.#lost.has(dea.name)) {
+        this.#lost.add(dea.name);
+        this.touch();
+      }
+    }
+    if (this.#around === undefined && this.now % (60 * SECOND) === 0) this.pass();
+    if (!this.#away.has('nudger'))
+      for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.now) this.#deliver(id);
+    if (this.#away.has('analyzer')) return;
+    for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.now; looks++) {
+      if (looks > 20) throw new Error(`looks without end at ${this.now}`);
+      this.#look();
+    }
+  }
+
+  /** The controller changes the app and says so; the pass that it asks for comes a second later. */
+  update(change: Partial<Desired>): void {
+    this.change(change);
+    this.hearUpdate();
+    this.step();
+    this.pass();
+  }
+
+  /** The controller changes the app. */
+  change(change: Partial<Desired>): void {
+    this.desired = { ...this.desired, ...change };
+  }
+
+  /** A `droplet.updated`. */
+  hearUpdate(): void {
+    if (this.#away.has('ingest')) return;
+    this.#beKnown();
+    this.#toldMs = this.now;
+    this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.now };
+    this.touch();
+  }
+
+  /** A complete bulk pass. */
+  pass(): void {
+    this.#passMs = this.now;
+    const before = this.holds.lastPassBegunMs;
+    this.holds.lastPassBegunMs = this.now;
+    this.#known = this.isListed ? this.desired : undefined;
+    const record = { ...this.record, rev: this.record.rev + 1 };
+    if (this.isListed) {
+      const { desired, goneMs, updatedMs, listedMs } = record;
+      const lifts = updatedMs !== undefined && !(listedMs !== undefined && listedMs > updatedMs);
+      // An entry as the last one writes nothing.
+      if (desired === this.desired && goneMs === undefined && !lifts && !this.isForgotten) return;
+      this.#beKnown();
+      this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.now };
+      delete this.record.goneMs;
+      this.touch();
+    } else if (!this.isForgotten && record.desired !== undefined && record.goneMs === undefined) {
+      this.record = { ...record, goneMs: before ?? this.now };
+      this.touch();
+    }
+  }
+
+  /** A process is killed and comes back: what it had in hand comes once more, and all is read anew. */
+  restart(process: Process): void {
+    if (process === 'cron') return;
+    if (process === 'ingest') {
+      for (const { n: _, ...exit } of this.record.exits) this.#hearExit({ ...exit, atMs: this.now });
+    }
+    if (process === 'analyzer') {
+      for (const id of [...this.#jobs.keys()]) if (this.#random() < 0.3) this.#jobs.delete(id);
+      this.touch();
+    }
+    if (process === 'nudger') {
+      for (const id of this.#delivered) {
+        const order = this.#orders.get(id);
+        if (order !== undefined) this.#jobs.set(id, { atMs: this.now, order });
+      }
+    }
+    this.record = reread(this.record);
+  }
+
+  /** An instance vanishes from its DEA without a word. */
+  vanish(guid: string): void {
+    this.instances = this.instances.filter((i) => i.guid !== guid);
+  }
+
+  /** There is a record from now, as for everything that is heard. */
+  #beKnown(): void {
+    if (!this.isForgotten) return;
+    this.isForgotten = false;
+    this.record = { ...this.record, firstSeenMs: this.now };
+  }
+
+  kill(guid: string, reason: ExitReason): void {
+    const instance = this.instances.find((i) => i.guid === guid);
+    if (instance === undefined) return;
+    if (reason === 'DEA_EVACUATION') instance.state = 'EVACUATING';
+    else this.instances = this.instances.filter((i) => i !== instance);
+    if (reason === 'CRASHED') {
+      this.instances.push({
+        ...instance,
+        guid: `crash-${this.#guids++}`,
+        state: 'CRASHED',
+        sinceMs: this.now,
+      });
+    }
+    this.#hearExit({
+      instance: guid,
+      index: instance.index,
+      version: instance.version,
+      reason,
+      atMs: this.now,
+      ...(reason === 'CRASHED' ? { crashTimestampS: this.now / 1000 } : {}),
+    });
+  }
+
+  #hearExit(exit: Omit<Exit, 'n'>): void {
+    if (this.#away.has('ingest')) return;
+    const exits = afterExit(this.record, { ...exit, n: this.#exits + 1 }, this.settings);
+    if (exits === undefined) return;
+    this.#exits++;
+    this.#beKnown();
+    this.record = { ...this.record, rev: this.record.rev + 1, exits };
+    this.touch();
+  }
+
+  /** A DEA dies with all that it runs, and comes back empty. */
+  killDea(name: string): void {
+    for (const dea of this.deas) if (dea.name === name) dea.alive = false;
+    this.instances = this.instances.filter((i) => i.dea !== name);
+  }
+
+  /** A DEA is cut off: it goes on running, unheard. */
+  setHeard(name: string, alive: boolean): void {
+    for (const dea of this.deas) if (dea.name === name) turn(dea, alive, this.now);
+  }
+
+  place(over: Partial<TrueInstance>): void {
+    const dea = this.deas[Math.floor(this.#random() * this.deas.length)]?.name ?? 'dea-1';
+    const made: TrueInstance = {
+      guid: `guid-${this.#guids++}`,
+      index: 0,
+      version: this.desired.version,
+      state: 'STARTING',
+      dea,
+      sinceMs: this.now,
+      ...over,
+    };
+    this.instances.push(made);
+  }
+
+  /** What a heartbeat of one DEA makes of the record: only a difference is written. */
+  #heartbeat(name: string): void {
+    const before = this.heard.get(name)?.heardMs;
+    const wasLost = this.#lost.has(name);
+    this.heard.set(name, { heardMs: this.now, ...(before === undefined ? {} : { previousMs: before }) });
+    const listed = this.instances.filter((i) => i.dea === name);
+    if (this.isForgotten && listed.every(({ state }) => state === 'CRASHED')) return;
+    const { instances, differs } = afterHeartbeat(this.record, name, listed, before, this.now);
+    const changed = differs || wasLost;
+    if (!changed) return;
+    this.#beKnown();
+    this.record = { ...this.record, rev: this.record.rev + 1, instances };
+    this.touch();
+  }
+
+  /** It is looked at in this step. */
+  touch(): void {
+    this.#dueMs = this.now;
+  }
+
+  #look(): void {
+    if (this.isForgotten) {
+      this.#dueMs = undefined;
+      return;
+    }
+    const decided = decide(this.record, this.heard, this.holds, this.now, this.settings);
+    this.record = applied(this.record, decided);
+    this.#dueMs = decided.lookAgainMs;
+    if (decided.remove) {
+      this.#forget();
+      return;
+    }
+    const again = decide(this.record, this.heard, this.holds, this.now, this.settings);
+    for (const { kind, id } of again.decisions) this.harm.push(`not settled: ${kind} ${id} at ${this.now}`);
+    let isSure = true;
+    for (const decision of decided.decisions) {
+      this.decisions.push(decision);
+      if (decision.kind === 'start') isSure = this.#enqueue(decision) && isSure;
+      if (decision.kind === 'stop') this.#enqueue(decision);
+      if (decision.kind === 'cancel') this.#jobs.delete(decision.id);
+    }
+    for (const order of decided.ensure)
+      if (!this.#jobs.has(order.id)) isSure = this.#enqueue(order) && isSure;
+    if (isSure) this.#dueMs = decided.lookAgainOnceEnqueuedMs ?? decided.lookAgainMs;
+  }
+
+  #forget(): void {
+    const running = this.instances.find(
+      ({ guid, state }) => state !== 'CRASHED' && isHeard(this.#seen, guid),
+    );
+    if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.now}`);
+    if (this.#known !== undefined) this.harm.push(`forgotten while desired at ${this.now}`);
+    const { id, rev } = this.record;
+    const none = { instances: [], exits: [], slots: new Map(), stops: new Map(), outcomes: new Map() };
+    this.record = { id, rev: rev + 1, firstSeenMs: this.now, handledExits: 0, ...none };
+    this.#exits = 0;
+    this.isForgotten = true;
+    this.#dueMs = undefined;
+  }
+
+  /** @returns whether whoever adds the job lives to know that it is there */
+  #enqueue(order: StartDecision | StopDecision): boolean {
+    this.#orders.set(order.id, order);
+    // A job may be lost with the process that was to add it, or, more rarely, with the Redis that had it.
+    const luck = this.#random();
+    if (luck < 0.1) return luck < 0.02;
+    const waits = order.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
+    const atMs = order.kind === 'start' && order.dueMs !== undefined ? order.dueMs : this.now + waits;
+    this.#jobs.set(order.id, { atMs, order });
+    return true;
+  }
+
+  #deliver(id: string): void {
+    const order = this.#jobs.get(id)?.order;
+    if (order === undefined) return;
+    const { record, heard, holds, now, settings } = this;
+    const checked =
+      order.kind === 'start'
+        ? checkStart(record, order, heard, holds, now, settings)
+        : checkStop(record, order, heard, holds, now, settings);
+    if ('wait' in checked) {
+      this.#jobs.set(id, { atMs: checked.wait, order });
+      return;
+    }
+    this.#jobs.delete(id);
+    this.#delivered = [...this.#delivered.slice(-4), id];
+    if ('drop' in checked && (checked.drop === 'superseded' || checked.drop === 'done')) return;
+    const outcome =
+      'send' in checked
+        ? { id, outcome: 'sent' as const, atMs: now }
+        : { id, outcome: 'dropped' as const, atMs: now, why: checked.drop };
+    this.record = { ...record, rev: record.rev + 1, outcomes: new Map([...record.outcomes, [id, outcome]]) };
+    this.touch();
+    if (!('send' in checked)) return;
+    if (this.#sentIds.has(id)) this.harm.push(`${id} sent twice at ${this.now}`);
+    this.#sentIds.add(id);
+    this.#watchHolds(id, checked.reason);
+    if ('instances' in checked.send) this.#stop(checked.send);
+    else this.#start(checked.send);
+  }
+
+  #start(message: StartMessage): void {
+    this.started.push(message);
+    if (!isStartAccepted(this, message)) {
+      if (this.#isUpToDate()) this.refused.push(message);
+      return;
+    }
+    const seen = this.#seen;
+    if (this.#around !== undefined) this.harm.push(...harmOfSilence(seen, message.index));
+    this.harm.push(...harmOfStart(seen, message.index));
+    // A start may fail: no room, a lost message.
+    if (this.#random() < 0.9) this.place({ index: message.index });
+  }
+
+  /** What nobody would send who heeds what he does not know. */
+  #watchHolds(id: string, reason: string): void {
+    if (this.#toldMs > 0 && this.#passMs <= this.#toldMs)
+      this.harm.push(`${id} sent before the pass after an update at ${this.now}`);
+    const old = this.now - this.#passMs > this.settings.desiredStateLostMs;
+    if (
+      this.#around !== undefined &&
+      old &&
+      !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason)
+    )
+      this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.now}`);
+  }
+
+  /** Nothing reaches it, and nothing of it is heard. */
+  #isCutOff(guid: string): boolean {
+    return this.instances.some((i) => i.guid === guid && this.#cut.has(i.dea));
+  }
+
+  /**
+   * Nothing has changed at the controller since the latest pass, and that is believed: what is refused or harmed now
+   * was avoidable. (While `mass_delete` doubts it, a crash and an evacuation are acted on as if nothing was deleted.)
+   */
+  #isUpToDate(): boolean {
+    if (!this.isListed && this.holds.massDelete) return false;
+    return this.#known === (this.isListed ? this.desired : undefined);
+  }
+
+  #stop(message: StopMessage): void {
+    this.stopped.push(message);
+    for (const [guid, version] of message.instances) {
+      if (!isStopAccepted(this, message, version)) {
+        if (this.#isUpToDate()) this.refused.push(message);
+        continue;
+      }
+      if (this.isListed && this.#isUpToDate()) this.harm.push(...harmOfStop(this.#seen, guid));
+      if (this.#random() < 0.9 && !this.#isCutOff(guid)) this.kill(guid, 'STOPPED');
+    }
+  }
+
+  get #seen(): Seen {
+    const { now, record, heard, instances, desired, settings, deas } = this;
+    return { now, record, heard, instances, desired, settings, deas, cut: this.#cut };
+  }
+}

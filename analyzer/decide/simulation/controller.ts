@@ -1,0 +1,33 @@
+/** For tests: a controller's check of what it is asked, from what the message says (contract: messages out). */
+import type { Desired } from '../../../common/model/droplet.ts';
+import type { StartMessage, StopMessage } from '../../../common/policy/recheck.ts';
+
+/** An app as the controller has it. */
+export interface TrueApp {
+  readonly desired: Desired;
+  /** The controller has the app. */
+  readonly isListed: boolean;
+}
+
+export function isStartAccepted({ desired, isListed }: TrueApp, message: StartMessage): boolean {
+  const running = new Map(message.running).get(message.version) ?? 0;
+  return (
+    isListed &&
+    desired.state === 'STARTED' &&
+    message.version === desired.version &&
+    message.index < desired.instances &&
+    running < desired.instances
+  );
+}
+
+/** @param version of the instance to stop */
+export function isStopAccepted(
+  { desired, isListed }: TrueApp,
+  message: StopMessage,
+  version: string,
+): boolean {
+  if (!isListed || desired.state !== 'STARTED') return true;
+  const running = new Map(message.running);
+  if (version !== desired.version) return (running.get(desired.version) ?? 0) > 0;
+  return (running.get(version) ?? 0) - 1 >= desired.instances;
+}

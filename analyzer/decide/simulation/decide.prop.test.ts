@@ -1,0 +1,375 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type {
+  DeaLiveness,
+  Droplet,
+  Exit,
+  Holds,
+  Instance,
+  Outcome,
+  PendingStop,
+  Slot,
+} from '../../../common/model/droplet.ts';
+import { acceptsStart, acceptsStop } from '../../../common/policy/admission.ts';
+import { type Deas, heardMs } from '../../../common/policy/liveness.ts';
+import { runningForStart } from '../../../common/policy/running-counts.ts';
+import { see } from '../../../common/policy/snapshot.ts';
+import { isWantedAsLastKnown } from '../../../common/policy/wanted.ts';
+import { droplet, NOW, SECOND, SETTINGS } from '../../../common/testing/builders.ts';
+import { inputs } from '../../../common/testing/property-seed.ts';
+import { decide } from '../decide.ts';
+import { Cloud } from './cloud.ts';
+import { applied } from './fixtures.ts';
+import { seeded } from './truth.ts';
+
+const DEAS = ['dea-1', 'dea-2', 'dea-3', 'dea-4'];
+const version = fc.constantFrom('v1', 'v1', 'v1', 'v2', '__proto__');
+const guid = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g');
+const index = fc.nat(4);
+/** Around the times at which something changes. */
+const ago = fc
+  .tuple(fc.constantFrom(0, 10, 15, 30, 60, 90, 180, 240, 500, 1000), fc.integer({ min: -5, max: 5 }))
+  .map(([s, jitter]) => NOW - Math.max(0, s * SECOND + jitter));
+
+const instance: fc.Arbitrary<Instance> = fc
+  .record({
+    guid,
+    index,
+    version,
+    state: fc.constantFrom('RUNNING', 'RUNNING', 'RUNNING', 'STARTING', 'CRASHED', 'EVACUATING', 'RESUMING'),
+    stateTimestampS: fc.nat(100),
+    dea: fc.constantFrom(...DEAS),
+    firstHeardMs: ago,
+    lastListedMs: fc.option(ago, { nil: undefined, freq: 3 }),
+  })
+  .map(({ lastListedMs, ...rest }) => (lastListedMs === undefined ? rest : { ...rest, lastListedMs }));
+
+const exit: fc.Arbitrary<Exit> = fc.record({
+  instance: guid,
+  index,
+  version,
+  reason: fc.constantFrom('CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION'),
+  atMs: ago,
+  n: fc.nat(20),
+  crashTimestampS: ago.map((ms) => ms / 1000),
+});
+
+const slot: fc.Arbitrary<Slot> = fc
+  .record({
+    index,
+    version,
+    crashes: fc.nat(6),
+    lastCrash: ago,
+    start: fc.option(
+      fc.record({
+        id: fc.constantFrom('s1', 's2', 's3', 's4'),
+        reason: fc.constantFrom('missing', 'crashed', 'evacuated', 'flapping'),
+        priority: fc.constantFrom('high', 'normal', 'low'),
+        decidedMs: ago,
+      }),
+      { nil: undefined },
+    ),
+  })
+  .map(({ index, version, crashes, lastCrash, start }) => ({
+    index,
+    version,
+    crashes,
+    flapping: crashes > 1,
+    ...(crashes > 0 ? { lastCrashS: lastCrash / 1000, lastCrashMs: lastCrash } : {}),
+    ...(start === undefined
+      ? {}
+      : {
+          start: {
+            ...start,
+            reason: start.reason as NonNullable<Slot['start']>['reason'],
+            priority: start.priority as NonNullable<Slot['start']>['priority'],
+            ...(start.reason === 'flapping' ? { dueMs: start.decidedMs + 60 * SECOND } : {}),
+          },
+        }),
+  }));
+
+const stop: fc.Arbitrary<PendingStop> = fc.record({
+  instance: guid,
+  id: fc.constantFrom('t1', 't2', 't3'),
+  reason: fc.constantFrom('stopped', 'extra_index', 'duplicate'),
+  decidedMs: ago,
+});
+
+const outcome: fc.Arbitrary<Outcome> = fc.record({
+  id: fc.constantFrom('s1', 's2', 't1', 't2', 'x'),
+  outcome: fc.constantFrom('sent', 'dropped'),
+  atMs: ago,
+});
+
+const desired = fc.record({
+  state: fc.constantFrom('STARTED', 'STARTED', 'STARTED', 'STOPPED'),
+  packageState: fc.constantFrom('STAGED', 'STAGED', 'STAGED', 'PENDING'),
+  instances: fc.nat(4),
+  version,
+  memoryMb: fc.constant(256),
+  updatedAtS: fc.constant(1_398_000_000),
+}) as fc.Arbitrary<NonNullable<Droplet['desired']>>;
+
+const record: fc.Arbitrary<Droplet> = fc
+  .record({
+    firstSeenMs: ago,
+    desired: fc.option(desired, { nil: undefined, freq: 8 }),
+    goneMs: fc.option(ago, { nil: undefined, freq: 3 }),
+    updatedMs: fc.option(ago, { nil: undefined }),
+    isUpdateHandled: fc.boolean(),
+    listedMs: fc.option(ago, { nil: undefined }),
+    instances: fc.uniqueArray(instance, { selector: (i) => i.guid, maxLength: 7 }),
+    exits: fc.uniqueArray(exit, { selector: (e) => e.instance, maxLength: 4 }),
+    handledExits: fc.nat(20),
+    slots: fc.uniqueArray(slot, { selector: (s) => s.index, maxLength: 4 }),
+    stops: fc.uniqueArray(stop, { selector: (s) => s.instance, maxLength: 3 }),
+    outcomes: fc.uniqueArray(outcome, { selector: (o) => o.id, maxLength: 4 }),
+  })
+  .map(({ goneMs, updatedMs, isUpdateHandled, listedMs, ...rest }) =>
+    droplet({
+      ...rest,
+      ...(goneMs === undefined ? {} : { goneMs }),
+      ...(updatedMs === undefined ? {} : { updatedMs }),
+      ...(updatedMs === undefined || !isUpdateHandled ? {} : { handledUpdateMs: updatedMs }),
+      ...(listedMs === undefined ? {} : { listedMs }),
+    }),
+  );
+
+const liveness: fc.Arbitrary<Map<string, DeaLiveness>> = fc
+  .array(fc.record({ name: fc.constantFrom(...DEAS), heardMs: ago, gapMs: fc.constantFrom(10_000, 30_000) }))
+  .map((all) => new Map(all.map((d) => [d.name, { heardMs: d.heardMs, previousMs: d.heardMs - d.gapMs }])));
+
+const holds: fc.Arbitrary<Holds> = fc.record({
+  desiredUnavailable: fc.boolean(),
+  actualNotFresh: fc.boolean(),
+  massLossDeas: fc.subarray(DEAS).map((names) => new Set(names)),
+  heardUntilMs: ago,
+  massLossJudged: fc.record({ sinceMs: ago, untilMs: ago }),
+  massDelete: fc.boolean(),
+  lastPassBegunMs: ago,
+});
+
+const world = fc.tuple(record, liveness, fc.oneof(holds, fc.constant(NO_HOLDS())));
+
+function NO_HOLDS(): Holds {
+  return {
+    desiredUnavailable: false,
+    actualNotFresh: false,
+    massLossDeas: new Set(),
+    heardUntilMs: NOW,
+    massLossJudged: { sinceMs: 0, untilMs: NOW },
+    massDelete: false,
+    lastPassBegunMs: NOW - SECOND,
+  };
+}
+
+const RUNS = inputs(2000);
+
+describe('rule 1: never hurt what is healthy', () => {
+  it('no start for a slot that is not wanted, or has a live instance, or one that the controller would refuse', () => {
+    fc.assert(
+      fc.property(world, ([d, deas, h]) => {
+        const sight = see(d, deas, h, NOW, SETTINGS);
+        for (const decision of decide(d, deas, h, NOW, SETTINGS).decisions) {
+          if (decision.kind !== 'start') continue;
+          expect(isWantedAsLastKnown(d, decision.index, h)).toBe(true);
+          expect(decision.version).toBe(d.desired?.version);
+          expect(sight.live.has(decision.index)).toBe(false);
+          expect(acceptsStart(d, decision.version, decision.index, runningForStart(sight))).toBe(true);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('no stop of a wanted RUNNING instance but for a duplicate, and another RUNNING one stays', () => {
+    fc.assert(
+      fc.property(world, ([d, deas, h]) => {
+        const { standings, live } = see(d, deas, h, NOW, SETTINGS);
+        const decided = decide(d, deas, h, NOW, SETTINGS);
+        const stopped = new Set(decided.decisions.flatMap((s) => (s.kind === 'stop' ? [s.instance] : [])));
+        for (const [i, standing] of standings) {
+          if (!stopped.has(i.guid) || standing !== 'RUNNING') continue;
+          const wanted = d.goneMs === undefined && i.version === d.desired?.version;
+          if (!wanted || d.desired?.state !== 'STARTED' || i.index >= d.desired.instances) continue;
+          const stays = live
+            .get(i.index)
+            ?.filter((o) => standings.get(o) === 'RUNNING' && !decided.stops.has(o.guid));
+          expect(stays?.length).toBeGreaterThan(0);
+        }
+      }),
+      RUNS,
+    );
+  });
+
+  it('no stop of what does not run, and all stops on their way together are none that the controller would refuse', () => {
+    fc.assert(
+      fc.property(world, ([d, deas, h]) => {
+        const { standings } = see(d, deas, h, NOW, SETTINGS);
+        const decided = decide(d, deas, h, NOW, SETTINGS);
+        const onTheirWay = [...decided.stops.values()].filter((s) => s.held === undefined);
+        const stay = [...standings].filter(
+          ([i, s]) =>
+            s === 'RUNNING' &&
+            i.version === d.desired?.version &&
+            !onTheirWay.some((o) => o.instance === i.guid),
+        );
+        for (const decision of decided.decisions) {
+          if (decision.kind !== 'stop') continue;
+          const found = [...standings.keys()].find((i) => i.guid === decision.instance);
+          expect(found).toBeDefined();
+          expect(found && acceptsStop(d, found, stay.length)).toBe(true);
+        }
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('the answer', () => {
+  it('is settled: stored and asked again at the same time it decides nothing more', () => {
+    fc.assert(
+      fc.property(world, ([d, deas, h]) => {
+        const next = applied(d, decide(d, deas, h, NOW, SETTINGS));
+        const again = decide(next, deas, h, NOW, SETTINGS);
+        expect(again.decisions).toEqual([]);
+        expect(again.changed && !again.remove).toBe(false);
+      }),
+      RUNS,
+    );
+  });
+
+  it('leaves its input alone, has distinct ids, looks again in the future only', () => {
+    fc.assert(
+      fc.property(world, ([d, deas, h]) => {
+        const before = structuredClone(d);
+        const { decisions, lookAgainMs } = decide(d, deas, h, NOW, SETTINGS);
+        expect(d).toEqual(before);
+        const made = decisions.filter(({ kind }) => kind !== 'lift' && kind !== 'cancel').map(({ id }) => id);
+        expect(new Set(made).size).toBe(made.length);
+        if (lookAgainMs !== undefined) expect(lookAgainMs).toBeGreaterThan(NOW);
+      }),
+      RUNS,
+    );
+  });
+
+  it('changes with time alone only when it said that it would be looked at', () => {
+    fc.assert(
+      fc.property(world, fc.double({ min: 0, max: 1, noNaN: true }), ([d, deas, h], share) => {
+        const decided = decide(d, deas, h, NOW, SETTINGS);
+        // An instance that goes on being listed after its exit is believed at one of the next looks.
+        if (decided.remove || d.exits.length > 0) return;
+        const next = applied(d, decided);
+        const then = NOW + Math.floor(share * ((decided.lookAgainMs ?? NOW + 1200 * SECOND) - NOW - 1));
+        // The silence of DEAs is watched for elsewhere: here each that is heard goes on being heard.
+        const later = new Map(
+          [...deas].map(([name, x]) =>
+            NOW - x.heardMs <= SETTINGS.dropletLostMs / 2
+              ? [name, { heardMs: then, previousMs: x.previousMs ?? 0 }]
+              : [name, x],
+          ),
+        );
+        const silent = (at: number, known: Deas) =>
+          next.instances.filter((i) => at - heardMs(i, known) > SETTINGS.dropletLostMs).length;
+        // A stop that the controller takes once another instance is silent comes when that silence is noticed.
+        const kinds = silent(NOW, deas) === silent(then, later) ? ['start', 'stop'] : ['start'];
+        const again = decide(next, later, h, then, SETTINGS);
+        expect(again.decisions.filter(({ kind }) => kinds.includes(kind))).toEqual([]);
+      }),
+      RUNS,
+    );
+  });
+});
+
+describe('rule 2: what is missing is started and what is surplus stopped, in bounded time', () => {
+  /** A tenth of the jobs is lost, also of those that are added anew: after 30, 120, 480 s, then every 480 s. */
+  const LONG = 3600;
+  /** Longer than a start waits that was decided on an exit which proves to be none: what comes of it is a duplicate. */
+  const STAYS = 600;
+
+  /** Whether everything becomes as desired in time, and stays so. */
+  function settles(cloud: Cloud): boolean {
+    let stayed = 0;
+    for (let step = 0; step < LONG + STAYS && stayed < STAYS; step++) {
+      cloud.step();
+      stayed = cloud.isConverged() ? stayed + 1 : 0;
+    }
+    return stayed === STAYS;
+  }
+
+  it('from any record, with lost jobs and failing starts', () => {
+    fc.assert(
+      fc.property(record, desired, fc.nat(), (d, wanted, seed) => {
+        const settings = { ...SETTINGS, giveupCrashNumber: 0 };
+        const start = droplet({
+          ...d,
+          slots: [...d.slots.values()],
+          stops: d.stops.values(),
+          outcomes: d.outcomes.values(),
+          desired: { ...wanted, packageState: 'STAGED' },
+        });
+        delete start.goneMs;
+        const cloud = new Cloud(start, DEAS, settings, NOW, seeded(seed));
+        for (const i of d.instances) {
+          if (i.lastListedMs !== undefined || i.state === 'CRASHED' || i.state === 'RESUMING') continue;
+          const leaves =
+            i.state === 'EVACUATING' ||
+            d.exits.some((e) => e.instance === i.guid && e.reason === 'DEA_EVACUATION');
+          const { guid, index, version, dea } = i;
+          cloud.place({ guid, index, version, dea, state: leaves ? 'EVACUATING' : 'RUNNING' });
+        }
+        cloud.run(20);
+        expect(settles(cloud), JSON.stringify(cloud.state)).toBe(true);
+        expect(cloud.harm).toEqual([]);
+        expect(cloud.refused).toEqual([]);
+      }),
+      inputs(150),
+    );
+  });
+
+  const event = fc.oneof(
+    fc.record({ kind: fc.constantFrom('crash', 'evacuate', 'shutdown'), which: fc.nat(6) }),
+    fc.record({ kind: fc.constantFrom('kill dea', 'cut dea', 'back dea'), which: fc.nat(3) }),
+    fc.record({ kind: fc.constant('duplicate'), which: fc.nat(3) }),
+    fc.record({ kind: fc.constant('scale'), which: fc.nat(4) }),
+    fc.record({ kind: fc.constant('push'), which: fc.nat(3) }),
+    fc.record({ kind: fc.constantFrom('stop app', 'start app'), which: fc.nat(1) }),
+    fc.record({ kind: fc.constant('wait'), which: fc.nat(60) }),
+  );
+
+  function happen(cloud: Cloud, { kind, which }: { kind: string; which: number }): void {
+    const victim = cloud.instances.filter(({ state }) => state === 'RUNNING')[which];
+    const dea = DEAS[which] ?? 'dea-1';
+    if (kind === 'wait') cloud.run(which);
+    if (kind === 'crash' && victim) cloud.kill(victim.guid, 'CRASHED');
+    if (kind === 'evacuate' && victim) cloud.kill(victim.guid, 'DEA_EVACUATION');
+    if (kind === 'shutdown' && victim) cloud.kill(victim.guid, 'DEA_SHUTDOWN');
+    if (kind === 'kill dea') cloud.killDea(dea);
+    if (kind === 'cut dea') cloud.setHeard(dea, false);
+    if (kind === 'back dea') cloud.setHeard(dea, true);
+    if (kind === 'duplicate') cloud.place({ index: which });
+    if (kind === 'scale') cloud.update({ instances: which });
+    if (kind === 'push') cloud.update({ version: `v${which}` });
+    if (kind === 'stop app') cloud.update({ state: 'STOPPED' });
+    if (kind === 'start app') cloud.update({ state: 'STARTED' });
+    cloud.run(which % 3);
+  }
+
+  it('after any series of crashes, lost hosts, evacuations, copies, pushes and scalings', () => {
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 1, maxLength: 25 }), fc.nat(), (events, seed) => {
+        const settings = { ...SETTINGS, giveupCrashNumber: 0 };
+        const start = droplet({ firstSeenMs: NOW });
+        if (start.desired) start.desired.instances = 3;
+        const cloud = new Cloud(start, DEAS, settings, NOW, seeded(seed));
+        cloud.run(90);
+        for (const e of events) happen(cloud, e);
+        for (const name of DEAS) cloud.setHeard(name, true);
+        expect(settles(cloud), JSON.stringify(cloud.state)).toBe(true);
+        expect(cloud.harm).toEqual([]);
+        expect(cloud.refused).toEqual([]);
+      }),
+      inputs(200),
+    );
+  });
+});

@@ -1,0 +1,55 @@
+/** For tests: what storing a decision does to a record, and how it is read again, without Redis. */
+import type { Droplet } from '../../../common/model/droplet.ts';
+import { FIELD } from '../../../common/redis/keys.ts';
+import {
+  desiredToText,
+  dropletFromReply,
+  exitToText,
+  instanceToText,
+} from '../../../common/redis/record-codec.ts';
+import type { Decided } from '../decision.ts';
+
+/** The record after the decision was stored. */
+export function applied(droplet: Droplet, decided: Decided): Droplet {
+  if (!decided.changed) return droplet;
+  const next: Droplet = {
+    ...droplet,
+    rev: droplet.rev + 1,
+    handledExits: decided.handledExits,
+    slots: new Map(decided.slots),
+    stops: new Map(decided.stops),
+    outcomes: new Map([...droplet.outcomes].filter(([id]) => !decided.outcomesToForget.includes(id))),
+    instances: droplet.instances.filter(({ guid }) => !decided.instancesToForget.includes(guid)),
+    exits: droplet.exits.filter(({ instance }) => !decided.exitsToForget.includes(instance)),
+  };
+  if (decided.handledUpdateMs !== undefined) next.handledUpdateMs = decided.handledUpdateMs;
+  return next;
+}
+
+/** The record as a process that has just started finds it: written in words, and read. */
+export function reread(droplet: Droplet): Droplet {
+  const { id, rev, firstSeenMs, desired, handledExits, instances, exits, slots, stops, outcomes } = droplet;
+  const fields: [string, string | number | undefined][] = [
+    [FIELD.rev, rev],
+    [FIELD.seen, firstSeenMs],
+    [FIELD.desired, desired && desiredToText(desired)],
+    [FIELD.gone, droplet.goneMs],
+    [FIELD.listed, droplet.listedMs],
+    [FIELD.updated, droplet.updatedMs],
+    [FIELD.handled, handledExits],
+    [FIELD.handledUpdate, droplet.handledUpdateMs],
+    ...instances.map((i): [string, string] => [FIELD.instance + i.guid, instanceToText(i)]),
+    ...exits.map((e): [string, string] => [FIELD.exit + e.instance, exitToText(e)]),
+    ...Array.from(slots, ([index, slot]): [string, string] => [FIELD.slot + index, JSON.stringify(slot)]),
+    ...Array.from(stops, ([guid, stop]): [string, string] => [FIELD.stop + guid, JSON.stringify(stop)]),
+    ...Array.from(outcomes, ([of, outcome]): [string, string] => [
+      FIELD.outcome + of,
+      JSON.stringify(outcome),
+    ]),
+  ];
+  const there = fields.filter(([, value]) => value !== undefined);
+  return dropletFromReply(
+    id,
+    there.flatMap(([field, value]) => [field, String(value)]),
+  ) as Droplet;
+}

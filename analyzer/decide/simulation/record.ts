@@ -1,0 +1,52 @@
+/** For tests: what heartbeats and exits make of a record. */
+import type { Droplet, Exit, Instance } from '../../../common/model/droplet.ts';
+import { exitStandsForMs } from '../../../common/policy/liveness.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { TrueInstance } from './truth.ts';
+
+/**
+ * The record's instances after a heartbeat of one DEA, and whether they are others than before.
+ *
+ * @param before when the DEA was heard before (epoch ms)
+ */
+export function afterHeartbeat(
+  record: Droplet,
+  name: string,
+  listed: readonly TrueInstance[],
+  before: number | undefined,
+  now: number,
+): { instances: Instance[]; differs: boolean } {
+  let differs = false;
+  const instances = record.instances.map((known) => {
+    if (known.dea !== name || known.lastListedMs !== undefined) return known;
+    if (listed.some(({ guid }) => guid === known.guid)) return known;
+    differs = true;
+    return { ...known, lastListedMs: before ?? now };
+  });
+  for (const { guid, index, version, state, dea, sinceMs } of listed) {
+    const at = instances.findIndex((known) => known.guid === guid);
+    const known = instances[at];
+    if (known !== undefined && known.state === state && known.lastListedMs === undefined) continue;
+    differs = true;
+    const firstHeardMs = known?.firstHeardMs ?? now;
+    const entry = { guid, index, version, state, dea, stateTimestampS: sinceMs / 1000, firstHeardMs };
+    if (at < 0) instances.push(entry);
+    else instances[at] = entry;
+  }
+  return { instances, differs };
+}
+
+/**
+ * The record's exits after one more, or undefined if it is no news: an end that is known and still stands is none, that
+ * of an instance that was to be evacuated is.
+ */
+export function afterExit(
+  { exits }: Droplet,
+  exit: Exit,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
+): Exit[] | undefined {
+  const known = exits.find(({ instance }) => instance === exit.instance);
+  const stands = known !== undefined && exit.atMs - known.atMs <= exitStandsForMs(settings);
+  if (stands && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION')) return undefined;
+  return [...exits.filter((e) => e !== known), exit];
+}

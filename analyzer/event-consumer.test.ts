@@ -1,0 +1,213 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Lifecycle } from '../common/runtime/lifecycle.ts';
+import { metricValue, type TestContext, testContext, useRedis } from '../common/testing/context.ts';
+import { startTestRedis } from '../common/testing/redis.ts';
+import { readEvents } from './event-consumer.ts';
+import { analyzerMetrics } from './metrics.ts';
+
+const GROUP = 'analyzers';
+const CLAIM_AFTER_MS = 60;
+const of = useRedis();
+const lifecycles: Lifecycle[] = [];
+
+afterEach(async () => {
+  for (const lifecycle of lifecycles.splice(0)) await lifecycle.stop();
+});
+
+interface Reader {
+  context: TestContext;
+  /** What was looked at, one list for each look. */
+  looks: string[][];
+  stop(): Promise<void>;
+}
+
+/** An analyzer's reader of the streams, on connections of its own. */
+async function reader(
+  name: string,
+  look?: (droplets: string[]) => Promise<void>,
+  claimAfterMs = CLAIM_AFTER_MS,
+): Promise<Reader> {
+  const lifecycle = new Lifecycle();
+  lifecycles.push(lifecycle);
+  const context = await testContext({ redis: of.server, lifecycle });
+  const looks: string[][] = [];
+  readEvents({
+    redis: context.redis,
+    log: context.log,
+    lifecycle,
+    metrics: analyzerMetrics(context.metrics),
+    consumer: name,
+    claimAfterMs,
+    look: async (droplets) => {
+      await look?.(droplets);
+      looks.push(droplets);
+    },
+  });
+  return { context, looks, stop: () => lifecycle.stop() };
+}
+
+/** As ingest tells it. */
+const tell = (kind: 'exit' | 'update', droplet: string) =>
+  of.context.redis.client.xadd(stream(droplet), '*', 'kind', kind, 'droplet', droplet);
+const exit = (droplet: string) => tell('exit', droplet);
+const stream = (droplet = 'x') => {
+  const { keys } = of.context.redis;
+  return keys.events(keys.sliceOf(droplet));
+};
+/** Events that were read and not acknowledged; undefined while there is no group. */
+const pending = async (droplet = 'x') => {
+  try {
+    const [count] = (await of.context.redis.client.xpending(stream(droplet), GROUP)) as [number];
+    return count;
+  } catch {
+    return undefined;
+  }
+};
+const seen = ({ looks }: Reader) => looks.flat().sort();
+
+describe('an event', () => {
+  test('is looked at and acknowledged, also one from before the first analyzer', async () => {
+    await exit('x');
+    // Nothing is claimed meanwhile, on however busy a machine.
+    const one = await reader('one', undefined, 60_000);
+    await expect.poll(() => seen(one)).toEqual(['x']);
+    await tell('update', 'y');
+    await expect.poll(() => seen(one)).toEqual(['x', 'y']);
+    await expect.poll(() => pending('x')).toBe(0);
+    await expect.poll(() => pending('y')).toBe(0);
+    expect(await metricValue(one.context.metrics, 'hm_events_total', { kind: 'exit' })).toBe(1);
+    expect(await metricValue(one.context.metrics, 'hm_events_total', { kind: 'update' })).toBe(1);
+  });
+
+  test('goes to one of several analyzers', async () => {
+    const readers = [await reader('one', undefined, 60_000), await reader('two', undefined, 60_000)];
+    for (let n = 0; n < 50; n++) await exit(`app-${n}`);
+    const all = () => readers.flatMap(seen).sort();
+    await expect.poll(() => all().length).toBe(50);
+    expect(new Set(all()).size).toBe(50);
+  });
+
+  test('that an analyzer had read when it died is claimed by another', async () => {
+    const { client } = of.context.redis;
+    await exit('x');
+    await client.xgroup('CREATE', stream(), GROUP, '0');
+    await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 10, 'STREAMS', stream(), '>');
+    const other = await reader('other');
+    await expect.poll(() => seen(other)).toEqual(['x']);
+    await expect.poll(() => pending()).toBe(0);
+  });
+
+  test('that an analyzer could not handle is claimed again', async () => {
+    let failures = 1;
+    const one = await reader('one', async () => {
+      if (failures-- > 0) throw new Error('Redis said no');
+    });
+    await exit('x');
+    await expect.poll(() => seen(one)).toEqual(['x']);
+    await expect.poll(() => pending()).toBe(0);
+    expect(one.context.lines).toContainEqual(expect.objectContaining({ event: 'events_not_handled' }));
+  });
+
+  test('is acknowledged only when its effect is stored', async () => {
+    let goOn: () => void = () => undefined;
+    const stored = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    let looking = 0;
+    const one = await reader('one', async () => {
+      looking++;
+      await stored;
+    });
+    await exit('x');
+    await expect.poll(() => looking).toBeGreaterThan(0);
+    expect(await pending()).toBe(1);
+    goOn();
+    await expect.poll(() => pending()).toBe(0);
+    expect(seen(one)).toContain('x');
+  });
+
+  test('that nobody of ours wrote so is counted and acknowledged, and does not hurt the others', async () => {
+    const { client } = of.context.redis;
+    await client.xadd(stream(), '*', 'kind', 'explosion', 'droplet', 'a');
+    await client.xadd(stream(), '*', 'kind', 'exit');
+    await client.xadd(stream(), '*', 'kind', 'exit', 'droplet', '');
+    await client.xadd(stream(), '*', '__proto__', 'x');
+    await exit('x');
+    const one = await reader('one');
+    await expect.poll(() => seen(one)).toEqual(['x']);
+    await expect.poll(() => pending()).toBe(0);
+    expect(await metricValue(one.context.metrics, 'hm_events_rejected_total')).toBe(4);
+    expect(one.context.lines.filter(({ event }) => event === 'bad_event')).toHaveLength(4);
+  });
+});
+
+describe('Redis', () => {
+  test('that lost its data gives new events', async () => {
+    const one = await reader('one');
+    await exit('x');
+    await expect.poll(() => seen(one)).toEqual(['x']);
+    await of.context.redis.client.flushall();
+    await exit('x');
+    await expect.poll(() => seen(one), { timeout: 5000 }).toEqual(['x', 'x']);
+    await expect.poll(() => pending()).toBe(0);
+    // As at the first start: nothing that anybody needs to hear of, or to wait for.
+    expect(one.context.lines.filter(({ event }) => event === 'events_not_handled')).toEqual([]);
+  });
+
+  test('that comes back empty gives new events', async () => {
+    const one = await reader('one');
+    await exit('x');
+    await expect.poll(() => seen(one)).toEqual(['x']);
+    const { port } = of.server;
+    await of.server.stop();
+    of.server = await startTestRedis(port);
+    await exit('x');
+    await expect.poll(() => seen(one), { timeout: 10_000 }).toEqual(['x', 'x']);
+  });
+});
+
+test('consumers of analyzers that are gone are forgotten, but for those that have something to claim', async () => {
+  const { client } = of.context.redis;
+  const names = async () => {
+    const consumers = (await client.call('XINFO', 'CONSUMERS', stream(), GROUP)) as string[][];
+    return consumers.map(([, name]) => name).sort();
+  };
+  await exit('x');
+  await client.xgroup('CREATE', stream(), GROUP, '0');
+  for (let n = 0; n < 5; n++) await client.call('XGROUP', 'CREATECONSUMER', stream(), GROUP, `gone-${n}`);
+  await client.xreadgroup('GROUP', GROUP, 'died', 'COUNT', 10, 'STREAMS', stream(), '>');
+  const one = await reader('one');
+  await expect.poll(() => seen(one)).toEqual(['x']);
+  await expect
+    .poll(names, { timeout: 5000 })
+    .not.toEqual(expect.arrayContaining([expect.stringMatching('gone|died')]));
+  await exit('x');
+  await expect.poll(() => seen(one)).toEqual(['x', 'x']);
+  await expect.poll(() => pending()).toBe(0);
+});
+
+test('a reader stops at once, though it waits for events', async () => {
+  const one = await reader('one');
+  await exit('x');
+  await expect.poll(() => seen(one)).toEqual(['x']);
+  const stopped = one.stop().then(() => 'stopped');
+  expect(await Promise.race([stopped, delay(2000, 'still waiting')])).toBe('stopped');
+});
+
+test('a reader that stops handles what it was just given', async () => {
+  const one = await reader('one', undefined, 60_000);
+  const { client } = of.context.redis;
+  await exit('x');
+  await expect.poll(() => seen(one)).toEqual(['x']);
+  // As when the reply is on its way while the reader breaks its connection off: given, and never come.
+  await client.xgroup('CREATE', stream('y'), GROUP, '0', 'MKSTREAM').catch(() => undefined);
+  await client
+    .multi()
+    .xadd(stream('y'), '*', 'kind', 'exit', 'droplet', 'y')
+    .xreadgroup('GROUP', GROUP, 'one', 'COUNT', 10, 'STREAMS', stream('y'), '>')
+    .exec();
+  await one.stop();
+  expect(seen(one)).toEqual(['x', 'y']);
+  expect(await pending('y')).toBe(0);
+});

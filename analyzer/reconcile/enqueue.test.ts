@@ -1,0 +1,223 @@
+import type { Job, Queue } from 'bullmq';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { keeperForPeople, openQueue, openWorker } from '../../common/queues/queues.ts';
+import { useRedis } from '../../common/testing/context.ts';
+import type { Decision } from '../decide/decide.ts';
+import type { StartDecision, StopDecision } from '../decide/decision.ts';
+import { Enqueuer } from './enqueue.ts';
+
+const of = useRedis();
+let starts: Queue;
+let restarts: Queue;
+let stops: Queue;
+let enqueuer: Enqueuer;
+
+beforeAll(() => {
+  const { redis, lifecycle, log, clock } = of.context;
+  starts = openQueue(redis, lifecycle, log, 'starts');
+  restarts = openQueue(redis, lifecycle, log, 'restarts');
+  stops = openQueue(redis, lifecycle, log, 'stops');
+  enqueuer = new Enqueuer({ redis, clock, starts, restarts, stops });
+});
+
+const start = (id: string, more: Partial<StartDecision> = {}): StartDecision => ({
+  kind: 'start',
+  id,
+  index: 2,
+  version: 'v',
+  reason: 'missing',
+  priority: 'normal',
+  queuePriority: 1000,
+  ...more,
+});
+const restart = (id: string, dueMs: number) => start(id, { reason: 'flapping', priority: 'low', dueMs });
+const stop = (id: string): StopDecision => ({
+  kind: 'stop',
+  id,
+  instance: 'i1',
+  index: 0,
+  version: 'v',
+  reason: 'duplicate',
+});
+const enqueue = (decisions: Decision[], ensure: (StartDecision | StopDecision)[] = []) =>
+  enqueuer.enqueue([{ droplet: { id: 'app' }, decided: { decisions, ensure } }]);
+const idsOf = async (queue: Queue) => (await queue.getJobs()).map(({ id }) => id).sort();
+const jobOf = async (queue: Queue, id: string): Promise<Job> => {
+  const job = await queue.getJob(id);
+  if (job === undefined) throw new Error(`no job ${id}`);
+  return job;
+};
+
+describe('a decision becomes a job', () => {
+  test('of its own id, in the queue that it belongs to', async () => {
+    const { clock } = of.context;
+    await enqueue([start('app.start-2.7-x'), restart('r1', clock.now() + 60_000), stop('p1')]);
+    expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([
+      ['app.start-2.7-x'],
+      ['r1'],
+      ['p1'],
+    ]);
+    const first = await jobOf(starts, 'app.start-2.7-x');
+    expect(first.data).toEqual({
+      id: 'app.start-2.7-x',
+      droplet: 'app',
+      index: 2,
+      version: 'v',
+      reason: 'missing',
+    });
+    expect(first.opts.priority).toBe(1000);
+    const later = await jobOf(restarts, 'r1');
+    expect([later.opts.delay, await later.isDelayed()]).toEqual([60_000, true]);
+    expect((await jobOf(stops, 'p1')).data).toEqual({
+      id: 'p1',
+      droplet: 'app',
+      instance: 'i1',
+      reason: 'duplicate',
+    });
+  });
+
+  test('that carries the trace of its own look, be it alone or one of many', async () => {
+    const { clock } = of.context;
+    const look = (droplet: string, ...decisions: Decision[]) => ({
+      droplet: { id: droplet },
+      decided: { decisions, ensure: [] },
+    });
+    const first = look('a', start('s1'), stop('p1'));
+    const second = look('b', start('s2'), restart('r1', clock.now() + 60_000));
+    const untraced = look('c', start('s3'));
+    const trace = (metadata: string) => ({ telemetry: { metadata } });
+    await enqueuer.enqueue(
+      [first, second, untraced],
+      new Map([
+        [first, trace('one')],
+        [second, trace('two')],
+      ]),
+    );
+    const carried = async (queue: Queue, id: string) => (await jobOf(queue, id)).opts.telemetry?.metadata;
+    expect([await carried(starts, 's1'), await carried(stops, 'p1')]).toEqual(['one', 'one']);
+    expect([await carried(starts, 's2'), await carried(restarts, 'r1')]).toEqual(['two', 'two']);
+    expect(await carried(starts, 's3')).toBeUndefined();
+  });
+
+  test('once, however often', async () => {
+    for (let time = 0; time < 3; time++) await enqueue([start('s1')], [start('s1'), stop('p1')]);
+    expect([await idsOf(starts), await idsOf(stops)]).toEqual([['s1'], ['p1']]);
+  });
+
+  test('those that are worse off leave first', async () => {
+    await enqueue([
+      start('low', { queuePriority: 3000 }),
+      start('high', { queuePriority: 10 }),
+      start('normal', { queuePriority: 1500 }),
+    ]);
+    expect((await starts.getPrioritized()).map(({ id }) => id)).toEqual(['high', 'normal', 'low']);
+  });
+
+  test('a restart that is due has no delay', async () => {
+    await enqueue([restart('r1', of.context.clock.now() - 5)]);
+    expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 0, waiting: 1 });
+  });
+
+  test('nothing decided is nothing done', async () => {
+    await enqueue([]);
+    await enqueuer.enqueue([]);
+    expect(await idsOf(starts)).toEqual([]);
+  });
+});
+
+describe('a job that waits', () => {
+  test('is lifted before the others', async () => {
+    await enqueue([start('a', { queuePriority: 100 }), start('b', { queuePriority: 2000 })]);
+    await enqueue([
+      {
+        kind: 'lift',
+        id: 'b',
+        index: 2,
+        version: 'v',
+        reason: 'evacuated',
+        priority: 'high',
+        queuePriority: 1,
+      },
+    ]);
+    expect((await starts.getPrioritized()).map(({ id }) => id)).toEqual(['b', 'a']);
+  });
+
+  test('is taken back', async () => {
+    const dueMs = of.context.clock.now() + 1000;
+    await enqueue([start('s1'), start('s2'), restart('r1', dueMs), stop('p1')]);
+    await enqueue([
+      { kind: 'cancel', what: 'start', id: 's1', index: 2, version: 'v', reason: 'missing', why: 'live' },
+      { kind: 'cancel', what: 'start', id: 'r1', index: 2, version: 'v', reason: 'flapping', why: 'updated' },
+      { kind: 'cancel', what: 'stop', id: 'p1', instance: 'i1', reason: 'duplicate', why: 'gone' },
+    ]);
+    expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([['s2'], [], []]);
+  });
+
+  test('that has left meanwhile is neither lifted nor taken back, and that is no error', async () => {
+    await enqueue([
+      {
+        kind: 'lift',
+        id: 'gone',
+        index: 2,
+        version: 'v',
+        reason: 'evacuated',
+        priority: 'high',
+        queuePriority: 1,
+      },
+      { kind: 'cancel', what: 'start', id: 'gone', index: 2, version: 'v', reason: 'missing', why: 'live' },
+    ]);
+    expect(await idsOf(starts)).toEqual([]);
+  });
+});
+
+describe('what has waited for long is made sure of', () => {
+  test('a job that was lost is there again', async () => {
+    await enqueue([], [start('s1'), stop('p1'), restart('r1', of.context.clock.now() - 1)]);
+    expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([
+      ['s1'],
+      ['r1'],
+      ['p1'],
+    ]);
+  });
+
+  test.each(['starts', 'stops', 'restarts'] as const)(
+    'a job of %s that is done, and not by what the record says, is added again',
+    async (name) => {
+      const { redis, lifecycle, log, clock } = of.context;
+      const queue = { starts, stops, restarts }[name];
+      const decision = { starts: start('d1'), stops: stop('d1'), restarts: restart('d1', clock.now() - 1) }[
+        name
+      ];
+      await enqueue([decision]);
+      const done: string[] = [];
+      const worker = openWorker(redis, lifecycle, log, name, async (job) => {
+        done.push(job.id as string);
+        keeperForPeople()(job);
+      });
+      await expect.poll(() => queue.getJobCounts('completed')).toEqual({ completed: 1 });
+      await enqueue([], [decision]);
+      await expect.poll(() => done).toEqual(['d1', 'd1']);
+      await worker.close();
+    },
+  );
+
+  test('a job that is there is not added again', async () => {
+    const { client } = of.context.redis;
+    await enqueue([start('s1'), stop('p1')]);
+    const events = () => Promise.all([starts, stops].map((queue) => client.xlen(queue.toKey('events'))));
+    const before = await events();
+    await enqueue([], [start('s1'), stop('p1')]);
+    expect(await events()).toEqual(before);
+    expect([await idsOf(starts), await idsOf(stops)]).toEqual([['s1'], ['p1']]);
+  });
+
+  test('a restart that is due, and delayed by a wall clock that is ahead, leaves', async () => {
+    const dueMs = of.context.clock.now() + 3_600_000;
+    await enqueue([restart('r1', dueMs)]);
+    await enqueue([], [restart('r1', dueMs)]);
+    expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 1, waiting: 0 });
+    of.context.clock.advance(3_600_000);
+    for (let time = 0; time < 2; time++) await enqueue([], [restart('r1', dueMs)]);
+    expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 0, waiting: 1 });
+  });
+});

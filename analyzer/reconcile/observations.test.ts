@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest';
+import { defaultSettings } from '../../common/config/settings.ts';
+import type { Droplet, Slot } from '../../common/model/droplet.ts';
+import { dropletFromReply } from '../../common/redis/record-codec.ts';
+import type { Decided } from '../decide/decide.ts';
+import { newsOf } from './observations.ts';
+
+const { policy } = defaultSettings();
+const NOW = 1_700_000_000_000;
+
+type Hash = Record<string, string>;
+const read = (hash: Hash): Droplet =>
+  dropletFromReply('app', Object.entries({ rev: '1', seen: '1', ...hash }).flat()) as Droplet;
+const slots = (...all: Slot[]) => new Map(all.map((slot) => [slot.index, slot]));
+const slot = (index: number, more: Partial<Slot> = {}): Slot => ({
+  index,
+  version: 'v',
+  crashes: 0,
+  flapping: false,
+  ...more,
+});
+/** What is noted of a look at a droplet that had these slots, and has those in `decided`. */
+function news(hash: Hash, decided: Partial<Decided>, before: Slot[] = []) {
+  const droplet = { ...read(hash), slots: slots(...before) };
+  const same: Decided = {
+    decisions: [],
+    slots: droplet.slots,
+    stops: droplet.stops,
+    handledExits: droplet.handledExits,
+    handledUpdateMs: droplet.handledUpdateMs,
+    outcomesToForget: [],
+    instancesToForget: [],
+    exitsToForget: [],
+    ensure: [],
+    remove: false,
+    changed: true,
+  };
+  const deas = new Map([['dea-1', { heardMs: NOW - 1000 }]]);
+  return newsOf({ droplet, decided: { ...same, ...decided }, deas, nowMs: NOW }, policy);
+}
+const instance = (index: number, agoMs: number, state = 'RUNNING', version = 'v') =>
+  `${index} ${state} on dea-1 version ${version} since 1 first ${NOW - agoMs}`;
+const start = (decidedAgoMs: number): Partial<Slot> => ({
+  start: { id: 's', reason: 'missing', priority: 'normal', decidedMs: NOW - decidedAgoMs },
+});
+
+test('of a droplet that is as it was there is none', () => {
+  const hash = { 'instance:a': instance(0, 9000), updated: '5', handled_update: '5', handled: '1' };
+  expect(news({ ...hash, 'exit:b': '1 CRASHED version v at 3 crashed 1 n 1' }, {}, [slot(0)])).toEqual([]);
+});
+
+test('an update, once it is taken into account', () => {
+  const hash = { updated: '7', handled_update: '5' };
+  expect(news(hash, {})).toEqual([]);
+  expect(news(hash, { handledUpdateMs: 7 })).toEqual([{ atMs: 7, droplet: 'app', kind: 'updated' }]);
+});
+
+describe('exits', () => {
+  const hash = {
+    handled: '1',
+    'instance:c': instance(2, 9000),
+    'exit:d': '3 STOPPED version v at 40 crashed - n 4',
+    'exit:c': '2 CRASHED version v at 30 crashed 1 n 3',
+    'exit:b': '2 CRASHED version v at 20 crashed 1 n 2',
+    'exit:a': '2 CRASHED version v at 10 crashed 1 n 1',
+  };
+  const of = (instance: string, atMs: number, more: object = {}) => ({
+    ...{ atMs, droplet: 'app', kind: 'exit', exit: 'CRASHED', index: 2, version: 'v', instance },
+    ...more,
+  });
+  const counted = slots(slot(2, { crashes: 3, lastCrashMs: 30 }));
+
+  test('those that were taken into account now, in their order, the last crash with the count', () => {
+    expect(news(hash, { handledExits: 3, slots: counted })).toEqual([
+      of('b', 20),
+      of('c', 30, { dea: 'dea-1', crashes: 3 }),
+    ]);
+    expect(news(hash, { handledExits: 4, slots: counted })[2]).toEqual(
+      of('d', 40, { exit: 'STOPPED', index: 3 }),
+    );
+  });
+
+  test('a crash of another version is not among those that the slot counts', () => {
+    const other = slots(slot(2, { crashes: 3, lastCrashMs: 30, version: 'w' }));
+    expect(news(hash, { handledExits: 3, slots: other })[1]).toEqual(of('c', 30, { dea: 'dea-1' }));
+  });
+});
+
+describe('a slot that has a live instance again', () => {
+  const up = (more: object = {}) => ({
+    ...{ atMs: NOW - 2000, droplet: 'app', kind: 'up', index: 0, version: 'v' },
+    ...{ instance: 'a', dea: 'dea-1', state: 'RUNNING' },
+    ...more,
+  });
+  const satisfied = { slots: slots(slot(0)) };
+
+  test.each<[string, Partial<Slot>]>([
+    ['that a start was on its way to', start(5000)],
+    ['that was flapping', { flapping: true, crashes: 2, lastCrashMs: NOW - 5000 }],
+    ['that was held', { held: 'mass_loss' }],
+  ])('%s', (_, before) => {
+    expect(news({ 'instance:a': instance(0, 2000) }, satisfied, [slot(0, before)])).toMatchObject([
+      { kind: 'up', index: 0, instance: 'a', dea: 'dea-1', state: 'RUNNING' },
+    ]);
+  });
+
+  test('at the moment when the instance was first heard; that the slot is forgotten is no matter', () => {
+    const hash = { 'instance:a': instance(0, 2000) };
+    expect(news(hash, { slots: slots() }, [slot(0, start(5000))])).toEqual([up()]);
+  });
+
+  test('an instance from before the start is heard again, now', () => {
+    const hash = { 'instance:a': instance(0, 90_000) };
+    expect(news(hash, satisfied, [slot(0, start(5000))])).toEqual([up({ atMs: NOW, again: true })]);
+  });
+
+  test('not while it still wants for one, nor where none is live', () => {
+    const [before] = [slot(0, start(5000))];
+    expect(news({ 'instance:a': instance(0, 2000) }, { slots: slots(before) }, [before])).toEqual([]);
+    for (const hash of [
+      {},
+      { 'instance:a': instance(0, 2000, 'CRASHED') },
+      { 'instance:a': instance(1, 2000) },
+      { 'instance:a': instance(0, 2000, 'RUNNING', 'w') },
+      { 'instance:a': `${instance(0, 90_000)} last ${NOW - 60_000}` },
+      { 'instance:a': instance(0, 2000), 'exit:a': `0 STOPPED version v at ${NOW - 500} crashed - n 1` },
+    ]) {
+      expect(news(hash, satisfied, [before])).toEqual([]);
+    }
+  });
+
+  test('of several RUNNING before STARTING, then the youngest', () => {
+    const hash = {
+      'instance:x': instance(0, 3000),
+      'instance:a': instance(0, 2000),
+      'instance:y': instance(0, 1000, 'STARTING'),
+    };
+    expect(news(hash, satisfied, [slot(0, start(5000))])).toEqual([up()]);
+  });
+});

@@ -1,0 +1,105 @@
+import type { LogEntry } from '../../common/model/decision-log.ts';
+import type { Instance } from '../../common/model/droplet.ts';
+import { type Deas, heardMs } from '../../common/policy/liveness.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import { wantedIndices } from '../../common/policy/wanted.ts';
+import { FIELD } from '../../common/redis/keys.ts';
+import type { Decision } from '../decide/decide.ts';
+import type { Looked } from './evaluation.ts';
+import { newsOf } from './observations.ts';
+
+/** What a decision changes in the droplet's record, and what the log says of it. */
+export interface Changes {
+  set: [field: string, value: string | number][];
+  remove: string[];
+  log: LogEntry[];
+}
+
+/** Pure: the difference between the analyzer's fields as they were read and as they are to be. */
+export function changesOf(looked: Looked, policy: PolicySettings): Changes {
+  const { droplet, decided } = looked;
+  const set: Changes['set'] = [];
+  const remove: string[] = [];
+  if (!decided.changed) return { set, remove, log: [] };
+
+  if (decided.handledExits !== droplet.handledExits) set.push([FIELD.handled, decided.handledExits]);
+  if (decided.handledUpdateMs !== undefined && decided.handledUpdateMs !== droplet.handledUpdateMs) {
+    set.push([FIELD.handledUpdate, decided.handledUpdateMs]);
+  }
+  for (const [index, slot] of decided.slots) {
+    if (droplet.slots.get(index) !== slot) set.push([FIELD.slot + index, JSON.stringify(slot)]);
+  }
+  for (const index of droplet.slots.keys()) {
+    if (!decided.slots.has(index)) remove.push(FIELD.slot + index);
+  }
+  for (const [instance, stop] of decided.stops) {
+    if (droplet.stops.get(instance) !== stop) set.push([FIELD.stop + instance, JSON.stringify(stop)]);
+  }
+  for (const instance of droplet.stops.keys()) {
+    if (!decided.stops.has(instance)) remove.push(FIELD.stop + instance);
+  }
+  for (const id of decided.outcomesToForget) remove.push(FIELD.outcome + id);
+  for (const guid of decided.instancesToForget) remove.push(FIELD.instance + guid);
+  for (const guid of decided.exitsToForget) remove.push(FIELD.exit + guid);
+  const decisions = decided.decisions.map((decision) => logEntry(looked, decision));
+  return { set, remove, log: [...newsOf(looked, policy), ...decisions] };
+}
+
+function logEntry(looked: Looked, decision: Decision): LogEntry {
+  const { droplet, decided, nowMs } = looked;
+  const crashes = 'index' in decision ? decided.slots.get(decision.index)?.crashes : undefined;
+  const { kind, id } = decision;
+  return {
+    atMs: nowMs,
+    droplet: droplet.id,
+    kind,
+    id,
+    ...('what' in decision ? { what: decision.what } : {}),
+    ...('reason' in decision ? { reason: decision.reason } : {}),
+    ...('index' in decision ? { index: decision.index } : {}),
+    ...('version' in decision ? { version: decision.version } : {}),
+    ...('instance' in decision ? { instance: decision.instance } : {}),
+    ...('priority' in decision ? { priority: decision.priority } : {}),
+    ...('dueMs' in decision ? { dueMs: decision.dueMs } : {}),
+    ...('hold' in decision ? { hold: decision.hold } : {}),
+    ...('why' in decision ? { why: decision.why } : {}),
+    ...('crashes' in decision ? { crashes: decision.crashes } : crashes ? { crashes } : {}),
+    ...seen(looked, decision),
+  };
+}
+
+type Seen = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'heardMs' | 'wanted' | 'liveVersion'>;
+
+/** What the decision rests on, as far as an exit (which has an entry of its own) does not say it. */
+function seen({ droplet, deas }: Looked, decision: Decision): Seen {
+  if ('instance' in decision) {
+    const stopped = droplet.instances.find(({ guid }) => guid === decision.instance);
+    const liveVersion = droplet.desired?.version;
+    return {
+      ...seenOf(stopped, deas),
+      wanted: wantedIndices(droplet),
+      ...(liveVersion === undefined ? {} : { liveVersion }),
+    };
+  }
+  const ofSlot = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'lift';
+  if (!ofSlot || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
+  // A crashed one goes on in heartbeats as CRASHED: it tells nothing of the one that ran after it.
+  const crashed = ({ state }: Instance) => (state === 'CRASHED' ? 1 : 0);
+  const ofIts = ({ index, version }: { index: number; version: string }) =>
+    index === decision.index && version === decision.version;
+  // Nor does one that was silent already when another one ended.
+  const outlived = (instance: Instance) =>
+    droplet.exits.some(
+      (exit) => ofIts(exit) && exit.instance !== instance.guid && exit.atMs > heardMs(instance, deas),
+    );
+  const there = droplet.instances
+    .filter((instance) => ofIts(instance) && !outlived(instance))
+    .sort((a, b) => crashed(a) - crashed(b) || heardMs(b, deas) - heardMs(a, deas));
+  return seenOf(there[0], deas);
+}
+
+function seenOf(instance: Instance | undefined, deas: Deas): Seen {
+  if (instance === undefined) return {};
+  const { guid, dea, state } = instance;
+  return { instance: guid, dea, state, heardMs: heardMs(instance, deas) };
+}

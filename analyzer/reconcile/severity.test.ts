@@ -1,0 +1,48 @@
+import { expect, test } from 'vitest';
+import type { Droplet } from '../../common/model/droplet.ts';
+import { desired, droplet, instance, LOST, NOW, SECOND, SETTINGS } from '../../common/testing/builders.ts';
+import { decide } from '../decide/decide.ts';
+import { severityOf } from './severity.ts';
+
+const HOLDS = {
+  ...{ desiredUnavailable: false, actualNotFresh: false, massLossDeas: new Set<string>(), massDelete: false },
+  lastPassBegunMs: NOW - SECOND,
+};
+const deas = new Map([['dea-1', { heardMs: NOW - SECOND, previousMs: NOW - 11 * SECOND }]]);
+
+function severity(of: Droplet): number {
+  const decided = decide(of, deas, HOLDS, NOW, SETTINGS);
+  return severityOf({ droplet: of, decided, deas, nowMs: NOW }, SETTINGS);
+}
+
+const running = (count: number) =>
+  Array.from({ length: count }, (_, index) => instance(`i${index}`, { index }));
+const app = (wanted: number, live: number, more: Parameters<typeof droplet>[0] = {}) =>
+  severity(droplet({ desired: desired({ instances: wanted }), instances: running(live), ...more }));
+
+test('one that is as it should be', () => {
+  expect(app(3, 3)).toBe(0);
+  expect(app(40, 40)).toBe(0);
+});
+
+test('one that has not had its time', () => {
+  expect(app(3, 0, { firstSeenMs: NOW - LOST + SECOND })).toBe(0);
+  expect(app(3, 0, { firstSeenMs: NOW - LOST })).toBeGreaterThan(0);
+});
+
+test('worst first: by the share that is missing, then by how many, then those that have too many', () => {
+  const worstFirst = [
+    app(8, 0),
+    app(2, 0),
+    app(2, 1),
+    app(100, 60),
+    app(10, 9),
+    app(100, 99),
+    app(2, 4),
+    app(2, 3),
+  ];
+  expect([...worstFirst].sort((a, b) => b - a)).toEqual(worstFirst);
+  expect(new Set(worstFirst).size).toBe(worstFirst.length);
+  expect(app(2, 3)).toBeGreaterThan(0);
+  expect(app(2, 3)).toBeLessThan(1);
+});

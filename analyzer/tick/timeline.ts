@@ -1,0 +1,31 @@
+import type { Clock } from '../../common/redis/clock.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { readSummary } from '../../common/redis/summary.ts';
+import { STEP_MS, storePoint } from '../../common/redis/timeline.ts';
+
+/**
+ * Keeps the last hour of the fleet (common/redis/timeline.ts). Several analyzers may do so at once: they write the same
+ * field from the same totals.
+ */
+export class Timeline {
+  readonly #redis: RedisConnections;
+  readonly #clock: Clock;
+  /** The step that has its point. */
+  #step: number | undefined;
+
+  constructor(redis: RedisConnections, clock: Clock) {
+    this.#redis = redis;
+    this.#clock = clock;
+  }
+
+  /** To be called at every tick: notes a point if this step has none of ours yet. */
+  async note(): Promise<void> {
+    const atMs = this.#clock.now();
+    const step = Math.floor(atMs / STEP_MS);
+    if (step === this.#step) return;
+    this.#step = step;
+    const sums = await readSummary(this.#redis, ['running', 'missing', 'flapping']);
+    const { running = 0, missing = 0, flapping = 0 } = Object.fromEntries(sums);
+    await storePoint(this.#redis, { atMs, wanted: running + missing, running, flapping });
+  }
+}

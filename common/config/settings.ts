@@ -1,0 +1,177 @@
+/** `Settings`: the configuration as the processes see it, put together from the values of its keys. */
+import { randomBytes } from 'node:crypto';
+import type { PolicySettings } from '../policy/settings.ts';
+import { KEYS, type Path, type ValueOf } from './options.ts';
+import type { LogLevel, NatsUrl } from './parsers.ts';
+
+export type RedisSettings =
+  | { kind: 'single'; url: string }
+  | { kind: 'cluster'; nodes: string[] }
+  | { kind: 'sentinel'; name: string; nodes: string[] };
+
+export interface MbusSettings {
+  /** `host:port` each, without credentials. */
+  servers: string[];
+  /** TLS is demanded: a server without it is not talked to. */
+  tls: boolean;
+  user?: string;
+  password?: string;
+  token?: string;
+  /** What a credentials file holds. */
+  creds?: string;
+  nkeySeed?: string;
+}
+
+export interface LoggingSettings {
+  level: LogLevel;
+  file?: string;
+}
+
+/** The configuration as the processes see it; times in milliseconds. */
+export interface Settings {
+  mbus: MbusSettings;
+  /** False: neither the file nor MBUS_URI names a server, so the launcher starts a private one. */
+  mbusGiven: boolean;
+  ccPartition: string;
+  bulkApi: { host: string; batchSize: number };
+  /** Absent: the launcher starts a private one; a single process cannot do without. */
+  redis?: RedisSettings;
+  redisPrefix: string;
+  slices: number;
+  policy: PolicySettings;
+  /** `desired_state_update` */
+  syncPeriodMs: number;
+  postponeUpdateMs: number;
+  bulkCredentialsTimeoutMs: number;
+  /** `queue_batch_size`: at most this many starts ... */
+  startsPerPeriod: number;
+  /** `request_queue`: ... in this time, over all nudgers. */
+  startsPeriodMs: number;
+  /** Droplets a second, over the whole deployment. */
+  auditRate: number;
+  status: { host: string; port: number; user: string; password: string; queuesWritable: boolean };
+  index: number;
+  localRoute?: string;
+  pidFile?: string;
+  dryRun: boolean;
+  logging: LoggingSettings;
+}
+
+/** At least 1 ms: a timer of 0 would be a busy loop. */
+function ms(seconds: number): number {
+  return Math.max(1, Math.round(seconds * 1000));
+}
+
+function mbusOf(urls: NatsUrl[]): MbusSettings {
+  const settings: MbusSettings = {
+    servers: urls.map((url) => url.server),
+    tls: urls.some((url) => url.tls),
+  };
+  const login = urls.find((url) => url.user !== undefined || url.token !== undefined);
+  if (login?.token !== undefined) settings.token = login.token;
+  if (login?.user !== undefined) settings.user = login.user;
+  if (login?.password !== undefined) settings.password = login.password;
+  return settings;
+}
+
+/** Whether the URLs name more than one login; a connection can only have one. */
+export function hasSeveralLogins(urls: readonly NatsUrl[]): boolean {
+  const logins = urls.map((url) => JSON.stringify([url.user, url.password, url.token]));
+  return new Set(logins).size > 1;
+}
+
+type Get = <P extends Path>(path: P) => ValueOf<P>;
+
+function redisOf(get: Get): RedisSettings | undefined {
+  const [url, cluster, name, nodes] = [
+    get('redis.url'),
+    get('redis.cluster'),
+    get('redis.sentinel.name'),
+    get('redis.sentinel.nodes'),
+  ];
+  if (url !== undefined) return { kind: 'single', url };
+  if (cluster !== undefined) return { kind: 'cluster', nodes: cluster };
+  if (name !== undefined && nodes !== undefined) return { kind: 'sentinel', name, nodes };
+  return undefined;
+}
+
+function policyOf(get: Get): PolicySettings {
+  return {
+    dropletLostMs: ms(get('intervals.droplet_lost')),
+    desiredStateLostMs: ms(get('intervals.desired_state_lost')),
+    flappingDeath: get('intervals.flapping_death'),
+    flappingTimeoutMs: ms(get('intervals.flapping_timeout')),
+    minRestartDelayMs: ms(get('intervals.min_restart_delay')),
+    maxRestartDelayMs: ms(get('intervals.max_restart_delay')),
+    delayTimeNoiseMs: Math.round(get('intervals.delay_time_noise') * 1000),
+    giveupCrashNumber: get('intervals.giveup_crash_number'),
+    dropletsAnalysisMs: ms(get('intervals.droplets_analysis')),
+    dropletGcMs: ms(get('intervals.droplet_gc')),
+    dropletGcGraceMs: ms(get('intervals.droplet_gc_grace_period')),
+    massLoss: {
+      fraction: get('mass_loss.fraction'),
+      minimumDeas: get('mass_loss.minimum_deas'),
+      holdMs: ms(get('mass_loss.hold')),
+    },
+    massDelete: {
+      fraction: get('mass_delete.fraction'),
+      minimumDroplets: get('mass_delete.minimum_droplets'),
+      holdMs: ms(get('mass_delete.hold')),
+    },
+  };
+}
+
+/**
+ * Puts the settings together.
+ *
+ * @param get the value of a key, its default where none is given
+ * @param given whether the file or the environment gives the key
+ */
+export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
+  const redis = redisOf(get);
+  const localRoute = get('local_route');
+  const pidFile = get('pid');
+  const creds = get('nats.creds');
+  const seed = get('nats.nkey_seed_file');
+  const file = get('logging.file');
+  return {
+    mbus: {
+      ...mbusOf(get('mbus')),
+      ...(creds === undefined ? {} : { creds }),
+      ...(seed === undefined ? {} : { nkeySeed: seed.trim() }),
+    },
+    mbusGiven: given('mbus'),
+    ccPartition: get('cc_partition'),
+    bulkApi: { host: get('bulk_api.host'), batchSize: get('bulk_api.batch_size') },
+    ...(redis === undefined ? {} : { redis }),
+    redisPrefix: get('redis.prefix'),
+    slices: get('slices'),
+    policy: policyOf(get),
+    syncPeriodMs: ms(get('intervals.desired_state_update')),
+    postponeUpdateMs: ms(get('intervals.postpone_update')),
+    bulkCredentialsTimeoutMs: ms(get('intervals.bulk_credentials_timeout')),
+    startsPerPeriod: get('intervals.queue_batch_size'),
+    startsPeriodMs: ms(get('intervals.request_queue')),
+    auditRate: get('audit_rate'),
+    status: {
+      host: get('status.host'),
+      port: get('status.port'),
+      user: get('status.user') ?? randomBytes(8).toString('hex'),
+      password: get('status.password') ?? randomBytes(16).toString('hex'),
+      queuesWritable: get('status.queues_writable'),
+    },
+    index: get('index'),
+    ...(localRoute === undefined ? {} : { localRoute }),
+    ...(pidFile === undefined ? {} : { pidFile }),
+    dryRun: get('dry_run'),
+    logging: { level: get('logging.level'), ...(file === undefined ? {} : { file }) },
+  };
+}
+
+/** The settings of an empty file. For tests. */
+export function defaultSettings(): Settings {
+  return toSettings(
+    <P extends Path>(path: P) => KEYS[path].default as ValueOf<P>,
+    () => false,
+  );
+}

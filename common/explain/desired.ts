@@ -1,0 +1,35 @@
+import type { Desired } from '../model/droplet.ts';
+import { desiredFromText } from '../redis/record-codec.ts';
+
+/** What changed from one desired state to the next, both in words as in the droplet's record. */
+export function desiredSentence(was: string | undefined, is: string | undefined): string {
+  const [before, after] = [readDesired(was), readDesired(is)];
+  if (after === undefined) return 'the desired state changed';
+  if (before === undefined) return `the controller wants ${desiredWords(after)}`;
+  const changes: string[] = [];
+  if (before.state !== after.state) changes.push(after.state === 'STARTED' ? 'started' : 'stopped');
+  if (before.instances !== after.instances) {
+    changes.push(`scaled from ${before.instances} to ${after.instances}`);
+  }
+  if (before.version !== after.version)
+    changes.push(`version ${after.version} in place of ${before.version}`);
+  if (before.packageState !== after.packageState) changes.push(`package ${after.packageState}`);
+  if (before.memoryMb !== after.memoryMb) changes.push(`memory ${before.memoryMb} to ${after.memoryMb} MB`);
+  return `by the controller: ${changes.join(', ') || 'changed'}`;
+}
+
+/** `STARTED, 3 instances of version v1, package STAGED, 256 MB` */
+export function desiredWords({ state, instances, version, packageState, memoryMb }: Desired): string {
+  const many = instances === 1 ? '1 instance' : `${instances} instances`;
+  return `${state}, ${many} of version ${version}, package ${packageState}, ${memoryMb} MB`;
+}
+
+/** Undefined: none, or not as this release writes it. */
+export function readDesired(text: string | undefined): Desired | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return desiredFromText(text);
+  } catch {
+    return undefined; // then it is told without the difference
+  }
+}

@@ -1,0 +1,284 @@
+import { describe, expect, test } from 'vitest';
+import type { LogEntry, LogKind } from '../model/decision-log.ts';
+import { NOW, S, times } from '../testing/explain.ts';
+import { storyOf } from './explain.ts';
+import type { Fact, FactKind } from './facts.ts';
+
+const options = { times, flappingTimeoutMs: 500 * S };
+
+/** An entry `agoS` seconds before NOW, of slot 2 of the live version. */
+const entry = (kind: LogKind, more: Partial<LogEntry> = {}, agoS = 0): LogEntry => ({
+  atMs: NOW - agoS * S,
+  droplet: 'app',
+  kind,
+  index: 2,
+  version: 'v',
+  ...more,
+});
+const story = (facts: readonly Fact[]) => storyOf(facts, 'v', options).map(({ text }) => text);
+const timed = (facts: readonly Fact[]) =>
+  storyOf(facts, 'v', options).map(({ atMs, text }) => `${times.at(atMs)}  ${text}`);
+const desired = (state: string, instances: number, version: string, staged = 'STAGED') =>
+  `${state} ${instances}x ${staged} version ${version} 256M updated 1398000000`;
+
+describe('each thing that can happen has its sentence', () => {
+  const said: Record<FactKind, [Partial<Fact>, string][]> = {
+    start: [
+      [{ reason: 'missing' }, 'index 2 is missing (no instance is known): start decided'],
+      [
+        { reason: 'missing', dea: 'dea-7', state: 'RUNNING', heardMs: NOW - 31 * S },
+        'index 2 is missing (last heard on dea-7 at 15:14:25, 31 s before): start decided',
+      ],
+      [
+        { reason: 'missing', dea: 'dea-7', state: 'CRASHED', heardMs: NOW - 31 * S },
+        'index 2 is missing (last heard as CRASHED on dea-7 at 15:14:25, 31 s before): start decided',
+      ],
+      [{ reason: 'crashed' }, 'index 2: start decided, as it crashed'],
+      [
+        { reason: 'evacuated', dea: 'dea-7', state: 'EVACUATING' },
+        'index 2: start decided, as dea-7 (where it is EVACUATING) is leaving',
+      ],
+      [{ reason: 'evacuated' }, 'index 2: start decided, as what ran there is leaving'],
+      [
+        { reason: 'flapping', crashes: 3, dueMs: NOW + 118 * S },
+        'index 2 is flapping after 3 crashes in a row: restart in 118 s',
+      ],
+    ],
+    stop: [
+      [
+        { reason: 'extra_index', wanted: 2, instance: 'i', dea: 'dea-7' },
+        'stop of index 2 on dea-7 (instance i) decided: the app wants only 2 instances (extra_index)',
+      ],
+      [
+        { reason: 'wrong_version', version: 'old', liveVersion: 'v', instance: 'i' },
+        'stop of index 2 of version old (instance i) decided: it is of version old, and the live one, v, runs (wrong_version)',
+      ],
+      [
+        { reason: 'duplicate', instance: 'i' },
+        'stop of index 2 (instance i) decided: the index runs more than once (duplicate)',
+      ],
+    ],
+    lift: [
+      [
+        { reason: 'evacuated', dea: 'dea-7', state: 'EVACUATING' },
+        'index 2: its waiting start goes first now: dea-7 (where it is EVACUATING) is leaving',
+      ],
+    ],
+    cancel: [
+      [
+        { what: 'start', why: 'not_wanted' },
+        'index 2: start taken back before it was sent: it is not wanted any more',
+      ],
+      [
+        { what: 'stop', why: 'gone', instance: 'i' },
+        'stop of index 2 (instance i) taken back before it was sent: the instance does not run any more',
+      ],
+    ],
+    held: [
+      [
+        { what: 'start', reason: 'missing', hold: 'mass_loss', dea: 'd', state: 'RUNNING', heardMs: NOW - S },
+        'index 2 is missing (last heard on d at 15:14:55, 1 s before), but is not started: hold mass_loss (so many DEAs fell silent at once that a cut-off network is more likely, or it is not judged yet whether they did)',
+      ],
+      [
+        { what: 'start', reason: 'crashed', hold: 'update_required' },
+        'index 2 is to be started (crashed), but is not started: hold update_required (the controller changed the app, and the bulk pass that says how has not come yet)',
+      ],
+      [
+        { what: 'stop', reason: 'extra_app', hold: 'mass_delete', instance: 'i' },
+        'index 2 (instance i) is to be stopped, the controller does not list the app any more (extra_app), but is not: hold mass_delete (so many droplets left the desired state at once that a broken database is more likely)',
+      ],
+    ],
+    giveup: [
+      [
+        { crashes: 5 },
+        'index 2 given up after 5 crashes: no start until the app is changed or 500 s have passed',
+      ],
+    ],
+    sent: [
+      [{ id: 'a', reason: 'crashed' }, 'index 2: start sent (crashed)'],
+      [{ id: 'a' }, 'index 2: start sent'],
+      [{ id: 'a', reason: 'stopped', instance: 'i' }, 'stop of index 2 (instance i) sent (stopped)'],
+      [
+        { id: 'a', reason: 'crashed', dryRun: true },
+        'index 2: start would have been sent (crashed): dry_run is on',
+      ],
+    ],
+    dropped: [
+      [
+        { id: 'a', reason: 'missing', why: 'live' },
+        'index 2: start not sent after all: the index has a live instance',
+      ],
+      [
+        { id: 'a', reason: 'duplicate', why: 'held:actual_not_fresh', instance: 'i' },
+        'stop of index 2 (instance i) not sent after all: hold actual_not_fresh',
+      ],
+      [{ id: 'a', why: 'of a newer release' }, 'index 2: start not sent after all: of a newer release'],
+    ],
+    exit: [
+      [{ exit: 'CRASHED', crashes: 1, dea: 'dea-7' }, 'index 2 crashed on dea-7'],
+      [{ exit: 'CRASHED', crashes: 12 }, 'index 2 crashed (12th time in a row)'],
+      [{ exit: 'STOPPED', dea: 'dea-7' }, 'index 2 was stopped on dea-7'],
+      [{ exit: 'DEA_SHUTDOWN', dea: 'dea-7' }, 'index 2 ended as dea-7 shuts down'],
+      [{ exit: 'DEA_EVACUATION' }, 'index 2 is being evacuated from its DEA'],
+      [{ exit: 'CRASHED', version: 'old' }, 'index 2 of version old crashed'],
+    ],
+    up: [
+      [{ state: 'RUNNING', dea: 'dea-7' }, 'index 2 RUNNING on dea-7'],
+      [{ state: 'STARTING', now: 'RUNNING', dea: 'dea-7' }, 'index 2 STARTING on dea-7 (RUNNING now)'],
+      [{ state: 'RUNNING', dea: 'dea-7', again: true }, 'index 2 is heard again: RUNNING on dea-7'],
+    ],
+    updated: [[{}, 'droplet.updated: the controller changed the app']],
+    desired: [
+      [
+        { was: desired('STARTED', 4, 'v'), is: desired('STARTED', 2, 'v') },
+        'by the controller: scaled from 4 to 2',
+      ],
+      [{ was: desired('STARTED', 4, 'v'), is: desired('STOPPED', 4, 'v') }, 'by the controller: stopped'],
+      [
+        { was: desired('STOPPED', 4, 'v', 'PENDING'), is: desired('STARTED', 4, 'v2') },
+        'by the controller: started, version v2 in place of v, package STAGED',
+      ],
+      [
+        { is: desired('STARTED', 1, 'v') },
+        'the controller wants STARTED, 1 instance of version v, package STAGED, 256 MB',
+      ],
+      [{ was: 'x', is: 'of a newer release' }, 'the desired state changed'],
+    ],
+    gone: [
+      [{ listedMs: NOW - 60 * S }, 'the controller does not list the app any more (last listed at 15:13:56)'],
+      [{}, 'the controller does not list the app any more'],
+    ],
+    listed: [[{}, 'the controller lists the app again']],
+    removed: [[{}, 'its record was removed: not desired any more, and nothing of it runs']],
+    seen: [[{}, 'first heard of']],
+    heard: [
+      [
+        { indices: [0, 1, 2, 5], dea: 'dea-7', now: 'RUNNING' },
+        'indices 0 to 2 and 5 first heard on dea-7 (RUNNING now)',
+      ],
+      [{ indices: [2], dea: 'dea-7', state: 'CRASHED' }, 'dea-7 first listed index 2 as CRASHED'],
+    ],
+    unlisted: [
+      [
+        { indices: [2], dea: 'dea-7', state: 'RUNNING' },
+        'dea-7 listed index 2 (RUNNING) for the last time; its next list lacked it',
+      ],
+    ],
+    silent: [
+      [
+        { indices: [0, 2], dea: 'dea-7', state: 'RUNNING' },
+        'dea-7 was heard for the last time; indices 0 and 2 ran there',
+      ],
+    ],
+  };
+  for (const [kind, cases] of Object.entries(said)) {
+    test.each(cases)(`${kind} %j`, (more, text) => {
+      expect(story([{ ...entry('start'), kind: kind as FactKind, ...more }])).toEqual([text]);
+    });
+  }
+
+  test('also what a newer release writes', () => {
+    const [line] = story([entry('moved' as LogKind, { index: 2 })]);
+    expect(line).toMatch(/^moved: \{.*"index":2/);
+  });
+});
+
+describe('a story', () => {
+  test('of a slot that flaps is told as a person tells it', () => {
+    const restart = entry('start', { reason: 'flapping', id: 'a', crashes: 3, dueMs: NOW + 118 * S });
+    expect(
+      timed([
+        entry('exit', { exit: 'CRASHED', crashes: 1, instance: 'i' }, 500),
+        entry('start', { reason: 'crashed', id: 'x' }, 500),
+        entry('exit', { exit: 'CRASHED', crashes: 3, instance: 'j' }),
+        restart,
+        entry('sent', { id: 'a', reason: 'flapping' }, -118),
+        entry('up', { state: 'RUNNING', dea: 'dea-7' }, -121),
+      ]),
+    ).toEqual([
+      '15:06:36  index 2 crashed: start decided',
+      '15:14:56  index 2 crashed (3rd time in 500 s): flapping, restart in 118 s',
+      '15:16:54  index 2: start sent (flapping)',
+      '15:16:57  index 2 RUNNING on dea-7, 3 s after its start was sent',
+    ]);
+  });
+
+  test('counts from the first crash after an update', () => {
+    expect(
+      story([
+        entry('exit', { exit: 'CRASHED', crashes: 1 }, 400),
+        entry('updated', {}, 300),
+        entry('exit', { exit: 'CRASHED', crashes: 2 }, 100),
+      ])[2],
+    ).toBe('index 2 crashed (2nd time in a row)');
+  });
+
+  test.each<[string, Partial<LogEntry>, LogEntry, string]>([
+    [
+      'giving up',
+      { exit: 'CRASHED', crashes: 5 },
+      entry('giveup', { crashes: 5 }),
+      'index 2 crashed (5th time in a row): given up after 5 crashes: no start until the app is changed or 500 s have passed',
+    ],
+    [
+      'a hold',
+      { exit: 'CRASHED' },
+      entry('held', { what: 'start', reason: 'crashed', hold: 'update_required' }),
+      'index 2 crashed: not started yet, hold update_required (the controller changed the app, and the bulk pass that says how has not come yet)',
+    ],
+    [
+      'an evacuation',
+      { exit: 'DEA_SHUTDOWN', dea: 'dea-7' },
+      entry('start', { reason: 'evacuated' }),
+      'index 2 ended as dea-7 shuts down: start decided',
+    ],
+  ])('tells %s with the exit that it follows from', (_, exit, follows, text) => {
+    expect(story([entry('exit', exit), follows])).toEqual([text]);
+  });
+
+  test.each<[string, LogEntry]>([
+    ['of another slot', entry('start', { reason: 'crashed', index: 3 })],
+    ['much later', entry('start', { reason: 'crashed' }, -2)],
+    ['for another reason', entry('start', { reason: 'missing' })],
+  ])('does not tell with an exit what is %s', (_, other) => {
+    expect(story([entry('exit', { exit: 'CRASHED' }), other])).toHaveLength(2);
+  });
+
+  test('says once what happens to many indices at one moment', () => {
+    const all = (kind: LogKind, agoS: number) =>
+      [3, 0, 1].map((index) => entry(kind, { reason: 'missing', id: `s${index}`, index }, agoS));
+    const up = entry('up', { index: 1, state: 'RUNNING', dea: 'dea-7' }, 0);
+    expect(story([...all('start', 5), ...all('sent', 4), up])).toEqual([
+      'indices 0, 1 and 3 are missing (no instance is known): start decided',
+      'indices 0, 1 and 3: start sent (missing)',
+      'index 1 RUNNING on dea-7, 4 s after its start was sent',
+    ]);
+  });
+
+  test('knows from the decision what an outcome is about', () => {
+    const decided = entry('stop', { id: 'a', reason: 'duplicate', instance: 'i', dea: 'dea-7' });
+    const { index: _, version: __, ...bare } = entry('dropped', { id: 'a', why: 'not_surplus' });
+    expect(story([decided, bare])[1]).toBe(
+      'stop of index 2 on dea-7 (instance i) not sent after all: the instance is not surplus any more',
+    );
+  });
+
+  test('tells of each time what was the live version then', () => {
+    const lines = storyOf(
+      [
+        entry('exit', { exit: 'CRASHED', version: 'v1' }, 9),
+        entry('desired', { was: desired('STARTED', 3, 'v1'), is: desired('STARTED', 3, 'v2') }, 8),
+        entry('exit', { exit: 'STOPPED', version: 'v1' }, 7),
+        entry('exit', { exit: 'CRASHED', version: 'v2' }, 6),
+      ],
+      'v2',
+      options,
+    );
+    expect(lines.map(({ text }) => text)).toEqual([
+      'index 2 crashed',
+      'by the controller: version v2 in place of v1',
+      'index 2 of version v1 was stopped',
+      'index 2 crashed',
+    ]);
+  });
+});

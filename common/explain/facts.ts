@@ -1,0 +1,150 @@
+/** What the record still knows of a droplet's past: the part of its story that the decision log has not. Pure. */
+import type { LogEntry, LogKind } from '../model/decision-log.ts';
+import type { Droplet, Instance } from '../model/droplet.ts';
+import { type Deas, exitsByInstance, heardMs } from '../policy/liveness.ts';
+import type { PolicySettings } from '../policy/settings.ts';
+
+/** A droplet at one moment. */
+export interface DropletView {
+  droplet: Droplet;
+  /** At least the DEAs of its instances, as far as they are known. */
+  deas: Deas;
+  nowMs: number;
+  policy: PolicySettings;
+}
+
+export type FactKind =
+  | LogKind
+  /** The droplet was first heard of. */
+  | 'seen'
+  /** Instances were first heard. */
+  | 'heard'
+  /** The last heartbeat that listed instances: the DEA's next list lacked them. */
+  | 'unlisted'
+  /** The last heartbeat of a DEA that is silent now. */
+  | 'silent';
+
+/** One thing that happened: an entry of the log, or what the record tells. */
+export interface Fact extends Omit<LogEntry, 'kind'> {
+  kind: FactKind;
+  /** With `heard`, `unlisted` and `silent`. */
+  indices?: number[];
+  /** With `up` and `heard`: the state as it is listed now. */
+  now?: string;
+  /** Absent: it is from the log. */
+  source?: 'record';
+}
+
+/**
+ * All that is known of the droplet's past, oldest first.
+ *
+ * @param view undefined: there is no record (any more)
+ */
+export function factsOf(log: readonly LogEntry[], view: DropletView | undefined): Fact[] {
+  const facts: Fact[] = log.map((entry) => ({ ...entry }));
+  if (view !== undefined) {
+    const byGuid = new Map(view.droplet.instances.map((instance) => [instance.guid, instance]));
+    for (const fact of facts) if (fact.kind === 'up') addNow(fact, byGuid.get(fact.instance ?? ''));
+    facts.push(...ofDroplet(view, log), ...ofExits(view, log), ...ofInstances(view, log));
+  }
+  // Stable: what happened at one moment stays in the order in which it was written, the record's before all.
+  const early = (fact: Fact) => (fact.source === 'record' ? 0 : 1);
+  return facts.sort((a, b) => a.atMs - b.atMs || early(a) - early(b));
+}
+
+function addNow(fact: Fact, instance: Instance | undefined): void {
+  if (instance !== undefined && instance.lastListedMs === undefined) fact.now = instance.state;
+}
+
+function ofDroplet({ droplet }: DropletView, log: readonly LogEntry[]): Fact[] {
+  const { id, firstSeenMs, updatedMs, goneMs } = droplet;
+  const of = { droplet: id, source: 'record' } as const;
+  const facts: Fact[] = [{ ...of, kind: 'seen', atMs: firstSeenMs }];
+  const isLogged = (kind: LogKind, fromMs: number) =>
+    log.some((entry) => entry.kind === kind && entry.atMs >= fromMs);
+  if (updatedMs !== undefined && !isLogged('updated', updatedMs)) {
+    facts.push({ ...of, kind: 'updated', atMs: updatedMs });
+  }
+  if (goneMs !== undefined && !isLogged('gone', goneMs)) {
+    facts.push({ ...of, kind: 'gone', atMs: goneMs, listedMs: goneMs });
+  }
+  return facts;
+}
+
+function ofExits({ droplet }: DropletView, log: readonly LogEntry[]): Fact[] {
+  return droplet.exits
+    .filter(
+      ({ instance, reason }) =>
+        !log.some((entry) => entry.kind === 'exit' && entry.instance === instance && entry.exit === reason),
+    )
+    .map(({ instance, index, version, reason, atMs }) => {
+      const dea = droplet.instances.find(({ guid }) => guid === instance)?.dea;
+      return {
+        ...{
+          atMs,
+          droplet: droplet.id,
+          kind: 'exit',
+          source: 'record',
+          exit: reason,
+          index,
+          version,
+          instance,
+        },
+        ...(dea === undefined ? {} : { dea }),
+      };
+    });
+}
+
+/** Instances of one version on one DEA to which the same happened at one moment are one fact. */
+function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonly LogEntry[]): Fact[] {
+  const groups = new Map<string, Fact>();
+  const add = (kind: FactKind, atMs: number, { dea, version, index }: Instance, more: Partial<Fact>) => {
+    const key = JSON.stringify([kind, atMs, dea, version, more]);
+    const known = groups.get(key);
+    if (known?.indices !== undefined) known.indices.push(index);
+    else
+      groups.set(key, {
+        atMs,
+        droplet: droplet.id,
+        kind,
+        source: 'record',
+        dea,
+        version,
+        ...more,
+        indices: [index],
+      });
+  };
+  const exits = exitsByInstance(droplet.exits);
+  // Redis gives the fields of a hash in any order.
+  for (const instance of [...droplet.instances].sort((a, b) => a.index - b.index)) {
+    const { guid, dea, state, firstHeardMs, lastListedMs } = instance;
+    // Its DEA goes on to list what crashed, under a new guid: no news where the crash itself was heard.
+    if (state === 'CRASHED' && crashWasHeard(instance, droplet, log, policy)) continue;
+    const isLogged = log.some(({ kind, instance: of, again }) => kind === 'up' && of === guid && !again);
+    const now = lastListedMs === undefined ? { now: state } : {};
+    if (!isLogged) add('heard', firstHeardMs, instance, { ...now, state });
+    const ended = exits.get(guid);
+    if (ended !== undefined && ended.reason !== 'DEA_EVACUATION') continue;
+    if (lastListedMs !== undefined) add('unlisted', lastListedMs, instance, { state });
+    // Of a DEA that is forgotten nobody knows any more when it was heard.
+    else if (deas.has(dea) && nowMs - heardMs(instance, deas) > policy.dropletLostMs) {
+      add('silent', heardMs(instance, deas), instance, { state });
+    }
+  }
+  for (const { indices } of groups.values()) indices?.sort((a, b) => a - b);
+  return [...groups.values()];
+}
+
+function crashWasHeard(
+  { index, version, firstHeardMs }: Instance,
+  { exits }: Droplet,
+  log: readonly LogEntry[],
+  { dropletLostMs }: PolicySettings,
+): boolean {
+  const isNear = (atMs: number) => Math.abs(firstHeardMs - atMs) <= dropletLostMs;
+  return (
+    exits.some(
+      (e) => e.index === index && e.version === version && e.reason === 'CRASHED' && isNear(e.atMs),
+    ) || log.some((e) => e.index === index && e.version === version && e.exit === 'CRASHED' && isNear(e.atMs))
+  );
+}

@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest';
+import type { Holds } from '../model/droplet.ts';
+import { type Hash, instance, NOW, S, times, view } from '../testing/explain.ts';
+import { presentOf } from './present.ts';
+
+describe('the present', () => {
+  const NONE: Holds = {
+    desiredUnavailable: false,
+    actualNotFresh: false,
+    massLossDeas: new Set(),
+    heardUntilMs: NOW,
+    massLossJudged: { sinceMs: 0, untilMs: NOW },
+    massDelete: false,
+    lastPassBegunMs: NOW - S,
+  };
+  const slot = (index: number, more: object = {}) =>
+    JSON.stringify({ index, version: 'v', crashes: 0, flapping: false, ...more });
+  const start = (more: object) => ({
+    id: 's',
+    reason: 'missing',
+    priority: 'normal',
+    decidedMs: NOW - 9 * S,
+    ...more,
+  });
+  const slotOf = (hash: Hash, heard: Record<string, number> = {}) => {
+    const [{ state, text } = { state: '', text: '' }] = presentOf(view(hash, heard), NONE, times).slots;
+    return [state, text];
+  };
+  const sent = JSON.stringify({ id: 's', outcome: 'sent', atMs: NOW - 4 * S });
+  const dropped = JSON.stringify({ id: 's', outcome: 'dropped', atMs: NOW, why: 'refused' });
+
+  test.each<[string, Hash, string, string]>([
+    ['nothing done yet', {}, 'MISSING', 'about to be looked at'],
+    [
+      'new',
+      { seen: String(NOW - 10 * S) },
+      'MISSING',
+      'started in 20 s, at 15:15:16 if nothing is heard of it',
+    ],
+    [
+      'waiting',
+      { 'slot:0': slot(0, { start: start({}) }) },
+      'MISSING',
+      'start (missing) has waited for its turn for 9 s, priority normal',
+    ],
+    [
+      'sent',
+      { 'slot:0': slot(0, { start: start({}) }), 'outcome:s': sent },
+      'MISSING',
+      'start (missing) sent 4 s ago, asked for again in 26 s, at 15:15:22 if nothing is heard',
+    ],
+    [
+      'dropped',
+      { 'slot:0': slot(0, { start: start({}) }), 'outcome:s': dropped },
+      'MISSING',
+      'start was not sent: the controller would refuse it as things are; looked at again at once',
+    ],
+    [
+      'flapping',
+      {
+        'slot:0': slot(0, {
+          crashes: 2,
+          flapping: true,
+          lastCrashMs: NOW - 9 * S,
+          start: start({ reason: 'flapping', dueMs: NOW + 51 * S }),
+        }),
+      },
+      'FLAPPING',
+      '2 crashes in a row, the last 9 s ago; restart due in 51 s, at 15:15:47',
+    ],
+    [
+      'given up',
+      { 'slot:0': slot(0, { crashes: 5, flapping: true, lastCrashMs: NOW - 100 * S }) },
+      'GIVEN UP',
+      '5 crashes in a row, the last 100 s ago; unless the app is changed, no start before 15:21:36 (in 400 s)',
+    ],
+    [
+      'crashed once, started again',
+      { 'slot:0': slot(0, { crashes: 1, lastCrashMs: NOW - 9 * S, start: start({ reason: 'crashed' }) }) },
+      'MISSING',
+      'crashed once, 9 s ago; start (crashed) has waited for its turn for 9 s, priority normal',
+    ],
+    ['held', { 'slot:0': slot(0, { held: 'mass_loss' }) }, 'MISSING', 'not started: hold mass_loss'],
+  ])('of a slot without an instance: %s', (_, hash, state, text) => {
+    expect(slotOf(hash)).toEqual([state, text]);
+  });
+
+  test('of a slot that runs', () => {
+    expect(slotOf({ 'instance:a': instance(0, {}) }, { 'dea-1': 1 })).toEqual(['RUNNING', '']);
+    expect(slotOf({ 'instance:a': instance(0, { state: 'STARTING' }) }, { 'dea-1': 1 })).toEqual([
+      'STARTING',
+      '',
+    ]);
+    const twice = { 'instance:a': instance(0, {}), 'instance:b': instance(0, { dea: 'dea-2' }) };
+    const stop = JSON.stringify({ instance: 'b', id: 's', reason: 'duplicate', decidedMs: NOW - 9 * S });
+    expect(slotOf({ ...twice, 'stop:b': stop, 'outcome:s': sent }, { 'dea-1': 1, 'dea-2': 1 })).toEqual([
+      'RUNNING',
+      'runs 2 times; stop sent 4 s ago (duplicate: the index runs more than once)',
+    ]);
+  });
+
+  test.each<[string, Hash, string, string]>([
+    [
+      'crash record',
+      { 'instance:x': instance(0, { state: 'CRASHED' }) },
+      'the record of a crash; its DEA still lists it',
+      'plain',
+    ],
+    ['lost, and missed', { 'instance:x': instance(0, { dea: 'dea-2' }) }, 'its DEA is silent', 'trouble'],
+    [
+      'lost, and replaced',
+      { 'instance:x': instance(0, { dea: 'dea-2' }), 'instance:y': instance(0, {}) },
+      'its DEA is silent',
+      'plain',
+    ],
+    ['not listed', { 'instance:x': instance(0, { last: 40 }) }, 'its DEA lists it no more', 'trouble'],
+    [
+      'evacuated, announced by its exit',
+      { 'instance:x': instance(0, {}), 'exit:x': `0 DEA_EVACUATION version v at ${NOW - S} crashed - n 1` },
+      'leaves when its place is filled',
+      'action',
+    ],
+    [
+      'ended',
+      { 'instance:x': instance(0, {}), 'exit:x': `0 CRASHED version v at ${NOW - 3 * S} crashed 1 n 1` },
+      'ended 3 s ago (CRASHED)',
+      'plain',
+    ],
+    ['surplus', { 'instance:x': instance(7, {}) }, 'surplus, not to be stopped yet', 'action'],
+    [
+      'stop held',
+      {
+        'instance:x': instance(7, {}),
+        'stop:x': JSON.stringify({
+          instance: 'x',
+          id: 's',
+          reason: 'extra_index',
+          decidedMs: NOW,
+          held: 'update_required',
+        }),
+      },
+      'to be stopped (extra_index: the app wants fewer instances), but hold update_required',
+      'action',
+    ],
+  ])('of another instance: %s', (_, hash, text, tone) => {
+    const { others } = presentOf(view(hash, { 'dea-1': 1, 'dea-2': 40 }), NONE, times);
+    expect(others.map((other) => [other.instance.guid, other.text, other.tone])).toEqual([['x', text, tone]]);
+  });
+
+  test('names the holds that concern this droplet', () => {
+    const names = (hash: Hash, holds: Partial<Holds>, heard: Record<string, number> = {}) =>
+      presentOf(view(hash, heard), { ...NONE, ...holds }, times).holds.map(({ name }) => name);
+    const on = { 'instance:a': instance(0, { dea: 'dea-2' }) };
+    expect(names(on, {})).toEqual([]);
+    expect(names(on, { desiredUnavailable: true, actualNotFresh: true })).toEqual([
+      'desired_unavailable',
+      'actual_not_fresh',
+    ]);
+    expect(names({ updated: String(NOW) }, {})).toEqual(['update_required']);
+    expect(names(on, { massLossDeas: new Set(['dea-2']) })).toEqual(['mass_loss']);
+    expect(names(on, { massLossDeas: new Set(['dea-3']) })).toEqual([]);
+    expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - 12 * S } }, { 'dea-2': 41 })).toEqual([
+      'mass_loss',
+    ]);
+    expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - S } }, { 'dea-2': 30 })).toEqual([]);
+    expect(names(on, { heardUntilMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['actual_not_fresh']);
+    expect(names(on, { heardUntilMs: NOW - S }, { 'dea-2': 41 })).toEqual([]);
+    expect(names(on, { massDelete: true })).toEqual([]);
+    expect(names({ ...on, gone: String(NOW - 9 * S) }, { massDelete: true })).toEqual(['mass_delete']);
+  });
+});

@@ -1,0 +1,264 @@
+/**
+ * What comes in over NATS: the payloads of the contract with DEAs and controllers, checked.
+ *
+ * Nothing that comes in makes these functions throw. Reasons of rejection are few fixed words, so that they
+ * can be metric labels.
+ */
+import Type, { type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { ExitReason } from '../model/droplet.ts';
+import type * as wire from './schemas.ts';
+import {
+  decode,
+  ID_CHARACTERS,
+  isId,
+  isIndex,
+  isRecord,
+  isTime,
+  ofPartition,
+  type Parsed,
+  type Result,
+} from './validation.ts';
+
+export {
+  type BulkPage,
+  parseBulkCredentials,
+  parseBulkEntry,
+  parseBulkPage,
+  parseUserCount,
+} from './bulk.ts';
+export { type StartMessage, type StopMessage, startMessage, stopMessage } from './outgoing.ts';
+export { tailDea } from './peek-dea-id.ts';
+export type { Parsed, Result } from './validation.ts';
+
+/** The most entries that one heartbeat or one request may have. */
+const MAX_ENTRIES = 10_000;
+
+/** Of one message: how many entries were rejected for a reason. */
+export interface Rejected {
+  reason: string;
+  count: number;
+}
+
+/** One instance as a heartbeat lists it. */
+export interface HeartbeatEntry {
+  droplet: string;
+  version: string;
+  instance: string;
+  index: number;
+  state: string;
+  stateTimestampS: number;
+}
+
+export interface Heartbeat {
+  dea: string;
+  /** Those of our partition that fit. */
+  entries: HeartbeatEntry[];
+  rejected: Rejected[];
+}
+
+export interface Exited {
+  droplet: string;
+  version: string;
+  instance: string;
+  index: number;
+  reason: ExitReason;
+  /** Only with CRASHED. */
+  crashTimestampS?: number;
+}
+
+export type StatusRequest =
+  | { droplet: string; state: 'FLAPPING'; version: string }
+  | { droplet: string; state: 'CRASHED' };
+
+export interface HealthRequest {
+  droplets: { droplet: string; version: string }[];
+  rejected: Rejected[];
+}
+
+export interface DropletRequest {
+  droplets: string[];
+  rejected: Rejected[];
+}
+
+/**
+ * The ids that nearly all clouds have (guids; printable ASCII without escapes), and nothing out of the
+ * ordinary: what passes this needs no second look, what does not is looked at entry by entry.
+ */
+const PlainId = Type.String({ pattern: ID_CHARACTERS });
+const PlainEntry = Type.Object({
+  cc_partition: Type.Optional(Type.String()),
+  droplet: PlainId,
+  version: PlainId,
+  instance: PlainId,
+  index: Type.Integer({ minimum: 0, maximum: 65_535 }),
+  state: PlainId,
+  state_timestamp: Type.Number({ minimum: 0 }),
+});
+const plainHeartbeat = Compile(
+  Type.Object({ droplets: Type.Array(PlainEntry, { maxItems: MAX_ENTRIES }), dea: PlainId }),
+);
+
+/** `dea.heartbeat` */
+export function parseHeartbeat(bytes: Uint8Array, partition: string): Result<Heartbeat> {
+  const decoded = decode(bytes);
+  if ('reject' in decoded) return decoded;
+  const message: wire.Fields<typeof wire.HEARTBEAT> = decoded.ok;
+  if (plainHeartbeat.Check(message)) {
+    const entries: HeartbeatEntry[] = [];
+    for (const entry of message.droplets) if (ofPartition(entry, partition)) entries.push(plainEntry(entry));
+    return { ok: { dea: message.dea, entries, rejected: [] } };
+  }
+  if (!isId(message.dea)) return { reject: 'dea' };
+  const list = listOf(message);
+  if ('reject' in list) return list;
+  const { good, rejected } = each(list.ok, (entry) => heartbeatEntry(entry, partition));
+  return { ok: { dea: message.dea, entries: good, rejected } };
+}
+
+function plainEntry(entry: Static<typeof PlainEntry>): HeartbeatEntry {
+  return {
+    droplet: entry.droplet,
+    version: entry.version,
+    instance: entry.instance,
+    index: entry.index,
+    state: entry.state,
+    stateTimestampS: entry.state_timestamp,
+  };
+}
+
+/** The slot, version and guid of an instance: what heartbeat entries and exits have in common. */
+function instanceOf(
+  entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY | typeof wire.EXITED>,
+  partition: string,
+): Parsed<{ droplet: string; version: string; instance: string; index: number }> {
+  const ours = ofPartition(entry, partition);
+  if (ours === undefined) return { reject: 'cc_partition' };
+  if (!ours) return { foreign: true };
+  const droplet = dropletId(entry.droplet);
+  if (droplet === undefined) return { reject: 'droplet' };
+  const { version, instance, index } = entry;
+  if (!isId(version)) return { reject: 'version' };
+  if (!isId(instance)) return { reject: 'instance' };
+  if (!isIndex(index)) return { reject: 'index' };
+  return { ok: { droplet, version, instance, index } };
+}
+
+function heartbeatEntry(given: unknown, partition: string): Parsed<HeartbeatEntry> {
+  if (!isRecord(given)) return { reject: 'entry' };
+  const entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY> = given;
+  const instance = instanceOf(entry, partition);
+  if (!('ok' in instance)) return instance;
+  if (!isId(entry.state)) return { reject: 'state' };
+  if (!isTime(entry.state_timestamp)) return { reject: 'state_timestamp' };
+  return { ok: { ...instance.ok, state: entry.state, stateTimestampS: entry.state_timestamp } };
+}
+
+/** Old clouds used integers as droplet ids. */
+function dropletId(value: unknown): string | undefined {
+  if (isId(value)) return value;
+  return Number.isSafeInteger(value) ? String(value) : undefined;
+}
+
+const EXIT_REASONS: ReadonlySet<unknown> = new Set(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION']);
+
+/** `droplet.exited` */
+export function parseExited(bytes: Uint8Array, partition: string): Parsed<Exited> {
+  const decoded = decode(bytes);
+  if ('reject' in decoded) return decoded;
+  const message: wire.Fields<typeof wire.EXITED> = decoded.ok;
+  const instance = instanceOf(message, partition);
+  if (!('ok' in instance)) return instance;
+  if (!EXIT_REASONS.has(message.reason)) return { reject: 'reason' };
+  const exited: Exited = { ...instance.ok, reason: message.reason as ExitReason };
+  if (exited.reason !== 'CRASHED') return { ok: exited };
+  const crashed = message.crash_timestamp;
+  if (crashed === undefined || crashed === null) return { ok: exited };
+  return isTime(crashed) ? { ok: { ...exited, crashTimestampS: crashed } } : { reject: 'crash_timestamp' };
+}
+
+/** `droplet.updated` */
+export function parseUpdated(bytes: Uint8Array, partition: string): Parsed<{ droplet: string }> {
+  const decoded = decode(bytes);
+  if ('reject' in decoded) return decoded;
+  const message: wire.Fields<typeof wire.UPDATED> = decoded.ok;
+  const ours = ofPartition(message, partition);
+  if (ours === undefined) return { reject: 'cc_partition' };
+  if (!ours) return { foreign: true };
+  const droplet = dropletId(message.droplet);
+  return droplet === undefined ? { reject: 'droplet' } : { ok: { droplet } };
+}
+
+/** `dea.shutdown` */
+export function parseShutdown(bytes: Uint8Array): Result<{ dea: string }> {
+  const decoded = decode(bytes);
+  if ('reject' in decoded) return decoded;
+  const { id }: wire.Fields<typeof wire.SHUTDOWN> = decoded.ok;
+  return isId(id) ? { ok: { dea: id } } : { reject: 'id' };
+}
+
+/** `healthmanager.status` */
+export function parseStatusRequest(bytes: Uint8Array): Result<StatusRequest> {
+  const decoded = decode(bytes);
+  if ('reject' in decoded) return decoded;
+  const message: wire.Fields<typeof wire.STATUS_REQUEST> = decoded.ok;
+  const { state, version } = message;
+  const droplet = dropletId(message.droplet);
+  if (droplet === undefined) return { reject: 'droplet' };
+  if (state === 'CRASHED') return { ok: { droplet, state } };
+  if (state !== 'FLAPPING') return { reject: 'state' };
+  return isId(version) ? { ok: { droplet, state, version } } : { reject: 'version' };
+}
+
+/** `healthmanager.health` */
+export function parseHealthRequest(bytes: Uint8Array): Result<HealthRequest> {
+  const list = listOfBytes(bytes);
+  if ('reject' in list) return list;
+  const { good, rejected } = each(list.ok, (given): Parsed<{ droplet: string; version: string }> => {
+    if (!isRecord(given)) return { reject: 'entry' };
+    const entry: wire.Fields<typeof wire.HEALTH_ENTRY> = given;
+    const droplet = dropletId(entry.droplet);
+    if (droplet === undefined) return { reject: 'droplet' };
+    return isId(entry.version) ? { ok: { droplet, version: entry.version } } : { reject: 'version' };
+  });
+  return { ok: { droplets: good, rejected } };
+}
+
+/** `healthmanager.droplet` */
+export function parseDropletRequest(bytes: Uint8Array): Result<DropletRequest> {
+  const list = listOfBytes(bytes);
+  if ('reject' in list) return list;
+  const { good, rejected } = each(list.ok, (given): Parsed<string> => {
+    if (!isRecord(given)) return { reject: 'entry' };
+    const entry: wire.Fields<typeof wire.DROPLET_ENTRY> = given;
+    const droplet = dropletId(entry.droplet);
+    return droplet === undefined ? { reject: 'droplet' } : { ok: droplet };
+  });
+  return { ok: { droplets: good, rejected } };
+}
+
+function listOfBytes(bytes: Uint8Array): Result<unknown[]> {
+  const decoded = decode(bytes);
+  return 'reject' in decoded ? decoded : listOf(decoded.ok);
+}
+
+function listOf(message: wire.Fields<typeof wire.HEARTBEAT | typeof wire.HEALTH_REQUEST>): Result<unknown[]> {
+  const { droplets } = message;
+  if (!Array.isArray(droplets)) return { reject: 'droplets' };
+  return droplets.length > MAX_ENTRIES ? { reject: 'too many droplets' } : { ok: droplets };
+}
+
+/** The good entries count whatever the others are like. */
+function each<T>(
+  list: readonly unknown[],
+  parse: (entry: unknown) => Parsed<T>,
+): { good: T[]; rejected: Rejected[] } {
+  const good: T[] = [];
+  const counts = new Map<string, number>();
+  for (const entry of list) {
+    const parsed = parse(entry);
+    if ('ok' in parsed) good.push(parsed.ok);
+    else if ('reject' in parsed) counts.set(parsed.reject, (counts.get(parsed.reject) ?? 0) + 1);
+  }
+  return { good, rejected: Array.from(counts, ([reason, count]) => ({ reason, count })) };
+}

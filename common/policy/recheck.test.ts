@@ -1,0 +1,337 @@
+import { describe, expect, it } from 'vitest';
+import type { Droplet, Holds, PendingStart, StartReason } from '../model/droplet.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  holds,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  SETTINGS,
+  slot,
+} from '../testing/builders.ts';
+import type { Deas } from './liveness.ts';
+import { checkStart, checkStop } from './recheck.ts';
+
+const start = (over: Partial<PendingStart> = {}): PendingStart => ({
+  id: 's1',
+  reason: 'missing',
+  priority: 'normal',
+  decidedMs: NOW - SECOND,
+  ...over,
+});
+
+const starting = (over: Parameters<typeof droplet>[0] = {}, pending: Partial<PendingStart> = {}) =>
+  droplet({ slots: [slot({ start: start(pending) })], ...over });
+
+const JOB = { id: 's1', index: 0, version: 'v1' };
+
+function leave(d: Droplet | undefined, on: Partial<Holds> = {}, job = JOB, liveness: Deas = deas()) {
+  const checked = checkStart(d, job, liveness, holds(on), NOW, SETTINGS);
+  if (!('send' in checked)) return checked;
+  const { running, ...send } = checked.send;
+  return { ...checked, send: { ...send, running: Object.fromEntries(running) } };
+}
+
+describe('a start that leaves', () => {
+  it('is sent with what the contract asks for, counted now', () => {
+    const d = starting({
+      desired: desired({ instances: 3, updatedAtS: 1_398_000_000.7 }),
+      instances: [
+        instance('b', { index: 1 }),
+        instance('b2', { index: 1 }),
+        instance('c', { index: 2, state: 'STARTING' }),
+        instance('x', { index: 9 }),
+        instance('o', { index: 1, version: 'v0' }),
+        instance('o2', { index: 1, version: 'v0' }),
+        instance('p', { index: 1, version: '__proto__' }),
+        instance('q', { index: 1, version: 'v9', state: 'STARTING' }),
+        instance('r', { index: 1, version: 'v8', lastListedMs: NOW - LOST - 1 }),
+      ],
+    });
+    expect(leave(d)).toEqual({
+      reason: 'missing',
+      send: {
+        droplet: 'droplet-1',
+        updatedAtS: 1_398_000_000.7,
+        version: 'v1',
+        index: 0,
+        running: Object.fromEntries([
+          ['v0', 2],
+          ['__proto__', 1],
+          ['v1', 1],
+        ]),
+        flapping: false,
+      },
+    });
+  });
+
+  it('says flapping for a restart only, and the reason of the record: an evacuation may have lifted it', () => {
+    expect(leave(starting({}, { reason: 'flapping', dueMs: NOW }))).toMatchObject({
+      send: { flapping: true },
+    });
+    expect(leave(starting({}, { reason: 'evacuated' }))).toMatchObject({
+      reason: 'evacuated',
+      send: { flapping: false },
+    });
+  });
+
+  const held = { updatedMs: NOW - LOST, handledUpdateMs: NOW - LOST };
+  const noPassSince = { lastPassBegunMs: NOW - LOST };
+
+  it.each<[string, Droplet | undefined, Partial<Holds>, unknown]>([
+    ['no record', undefined, {}, { drop: 'superseded' }],
+    ['no start in the record', droplet(), {}, { drop: 'superseded' }],
+    ['another start in the record', starting({}, { id: 's2' }), {}, { drop: 'superseded' }],
+    [
+      'sent already',
+      starting({ outcomes: [{ id: 's1', outcome: 'sent', atMs: NOW }] }),
+      {},
+      { drop: 'done' },
+    ],
+    ['RUNNING by now', starting({ instances: [instance('a')] }), {}, { drop: 'live' }],
+    [
+      'STARTING by now',
+      starting({ instances: [instance('a', { state: 'STARTING' })] }),
+      {},
+      { drop: 'live' },
+    ],
+    ['STOPPED by now', starting({ desired: desired({ state: 'STOPPED' }) }), {}, { drop: 'not_wanted' }],
+    ['not staged', starting({ desired: desired({ packageState: 'FAILED' }) }), {}, { drop: 'not_wanted' }],
+    ['scaled down', starting({ desired: desired({ instances: 0 }) }), {}, { drop: 'not_wanted' }],
+    ['another version', starting({ desired: desired({ version: 'v2' }) }), {}, { drop: 'not_wanted' }],
+    ['gone', starting({ goneMs: NOW - SECOND }), {}, { drop: 'not_wanted' }],
+    [
+      'gone, a crash, under mass_delete',
+      starting({ goneMs: NOW - SECOND }, { reason: 'crashed' }),
+      { massDelete: true },
+      { send: {} },
+    ],
+    [
+      'gone, missing, under mass_delete',
+      starting({ goneMs: NOW - SECOND }),
+      { massDelete: true },
+      { drop: 'not_wanted' },
+    ],
+    [
+      'given up',
+      droplet({ slots: [slot({ crashes: 5, lastCrashMs: NOW, start: start() })] }),
+      {},
+      { drop: 'given_up' },
+    ],
+    [
+      'given up, but updated since',
+      droplet({ slots: [slot({ crashes: 5, lastCrashMs: NOW, start: start() })], updatedMs: NOW - LOST }),
+      {},
+      { send: {} },
+    ],
+    [
+      'a restart, updated since',
+      starting({ updatedMs: NOW - SECOND }, { reason: 'flapping' }),
+      {},
+      { drop: 'updated' },
+    ],
+    [
+      'a restart that is not due',
+      starting({}, { reason: 'flapping', dueMs: NOW + 1 }),
+      {},
+      { wait: NOW + 1 },
+    ],
+    [
+      'missing, an instance stopped since',
+      starting({ exits: [exit('a', { reason: 'STOPPED' })] }),
+      {},
+      { drop: 'not_its_time' },
+    ],
+    [
+      'crashed, an instance stopped since',
+      starting({ exits: [exit('a', { reason: 'STOPPED' })] }, { reason: 'crashed' }),
+      {},
+      { send: {} },
+    ],
+    [
+      'missing under desired_unavailable',
+      starting(),
+      { desiredUnavailable: true },
+      { drop: 'held:desired_unavailable' },
+    ],
+    [
+      'missing under actual_not_fresh',
+      starting(),
+      { actualNotFresh: true },
+      { drop: 'held:actual_not_fresh' },
+    ],
+    ['missing under update_required', starting(held), noPassSince, { drop: 'held:update_required' }],
+    [
+      'crashed under all of them',
+      starting({}, { reason: 'crashed' }),
+      { desiredUnavailable: true, actualNotFresh: true },
+      { send: {} },
+    ],
+    [
+      'crashed under update_required waits',
+      starting(held, { reason: 'crashed' }),
+      noPassSince,
+      { wait: NOW + SECOND },
+    ],
+    [
+      'evacuated under update_required waits',
+      starting(held, { reason: 'evacuated' }),
+      noPassSince,
+      { wait: NOW + SECOND },
+    ],
+  ])('%s', (_, d, on, expected) => {
+    expect(leave(d, on)).toMatchObject(expected as object);
+  });
+
+  it('missing under mass_loss for a late DEA', () => {
+    const d = starting({ instances: [instance('a')] });
+    const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
+    expect(leave(d, { massLossDeas: new Set(['dea-1']) }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
+    expect(leave(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
+    expect(leave(d, { massLossJudged: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
+      drop: 'held:mass_loss',
+    });
+    expect(leave(d, { heardUntilMs: NOW - 1 }, JOB, silent)).toEqual({ drop: 'held:actual_not_fresh' });
+  });
+});
+
+describe('a start that leaves and rests on the silence of another instance at its slot', () => {
+  const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
+  it.each<[StartReason, Partial<Holds>, object]>([
+    ['crashed', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
+    ['evacuated', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
+    ['flapping', { massLossDeas: new Set(['dea-1']) }, { drop: 'held:mass_loss' }],
+    ['crashed', { massLossJudged: { sinceMs: 0, untilMs: NOW - LOST } }, { drop: 'held:mass_loss' }],
+    ['crashed', {}, { reason: 'crashed' }],
+    ['crashed', { desiredUnavailable: true }, { reason: 'crashed' }],
+  ])('%s under %j', (reason, on, expected) => {
+    const d = starting({ instances: [instance('other')] }, { reason });
+    expect(leave(d, on, JOB, silent)).toMatchObject(expected);
+  });
+});
+
+describe('a stop that leaves', () => {
+  const stop = (guid: string, over = {}) => ({
+    instance: guid,
+    id: `t-${guid}`,
+    reason: 'extra_index' as const,
+    decidedMs: NOW,
+    ...over,
+  });
+  const job = { id: 't-b', instance: 'b' };
+  const a = instance('a');
+  const b = instance('b', { index: 1 });
+
+  function leaveStop(d: Droplet | undefined, on: Partial<Holds> = {}) {
+    const checked = checkStop(d, job, deas(), holds(on), NOW, SETTINGS);
+    if (!('send' in checked)) return checked;
+    const { running, instances, ...send } = checked.send;
+    return { ...checked, send: { ...send, running: Object.fromEntries(running), instances: [...instances] } };
+  }
+
+  it('is sent with every RUNNING instance counted, and the named one whatever its state', () => {
+    const running = (state: string) =>
+      leaveStop(
+        droplet({
+          instances: [
+            a,
+            { ...b, state },
+            instance('o', { version: 'v0' }),
+            instance('p', { version: 'v0', state: 'STARTING' }),
+          ],
+          stops: [stop('b')],
+        }),
+      );
+    const message = {
+      droplet: 'droplet-1',
+      updatedAtS: 1_398_000_000,
+      instances: [['b', 'v1']],
+      running: { v1: 2, v0: 1 },
+      version: 'v1',
+    };
+    expect(running('RUNNING')).toEqual({ reason: 'extra_index', send: message });
+    expect(running('STARTING')).toEqual({ reason: 'extra_index', send: message });
+  });
+
+  it('has neither version nor time where the droplet is not desired', () => {
+    const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: [b], stops: [stop('b')] });
+    expect(leaveStop(d)).toEqual({
+      reason: 'extra_app',
+      send: {
+        droplet: 'droplet-1',
+        updatedAtS: undefined,
+        instances: [['b', 'v1']],
+        running: { v1: 1 },
+        version: undefined,
+      },
+    });
+  });
+
+  const surplus = (over: Parameters<typeof droplet>[0] = {}) =>
+    droplet({ instances: [a, b], stops: [stop('b')], ...over });
+
+  it.each<[string, Droplet | undefined, Partial<Holds>, unknown]>([
+    ['no record', undefined, {}, { drop: 'superseded' }],
+    ['no stop in the record', surplus({ stops: [] }), {}, { drop: 'superseded' }],
+    [
+      'another stop in the record',
+      surplus({ stops: [stop('b', { id: 'other' })] }),
+      {},
+      { drop: 'superseded' },
+    ],
+    ['only held', surplus({ stops: [stop('b', { held: 'mass_delete' })] }), {}, { drop: 'superseded' }],
+    [
+      'sent already',
+      surplus({ outcomes: [{ id: 't-b', outcome: 'sent', atMs: NOW }] }),
+      {},
+      { drop: 'done' },
+    ],
+    ['gone', surplus({ instances: [a] }), {}, { drop: 'gone' }],
+    ['exited', surplus({ exits: [exit('b')] }), {}, { drop: 'gone' }],
+    ['CRASHED', surplus({ instances: [a, { ...b, state: 'CRASHED' }] }), {}, { drop: 'gone' }],
+    ['wanted by now', surplus({ desired: desired({ instances: 2 }) }), {}, { drop: 'not_surplus' }],
+    ['too few would stay', surplus({ instances: [{ ...a, state: 'STARTING' }, b] }), {}, { drop: 'refused' }],
+    [
+      'too few would stay with the other stops on their way',
+      surplus({ desired: desired({ instances: 1 }), stops: [stop('b'), stop('a')] }),
+      {},
+      { drop: 'refused' },
+    ],
+    [
+      'another version is being stopped, for which one of the live version must stay',
+      droplet({
+        desired: desired({ instances: 0 }),
+        instances: [b, instance('old', { version: 'v0' })],
+        stops: [stop('b'), stop('old', { reason: 'wrong_version' })],
+      }),
+      {},
+      { drop: 'refused' },
+    ],
+    [
+      'a live version that does not run any more',
+      surplus({ instances: [{ ...b, version: 'v0' }] }),
+      {},
+      { drop: 'refused' },
+    ],
+    [
+      'for another reason by now',
+      surplus({ desired: desired({ state: 'STOPPED' }) }),
+      {},
+      { reason: 'stopped' },
+    ],
+    ['held', surplus(), { desiredUnavailable: true }, { drop: 'held:desired_unavailable' }],
+    [
+      'held by another hold',
+      surplus({ goneMs: NOW - 3600 * SECOND }),
+      { massDelete: true },
+      { drop: 'held:mass_delete' },
+    ],
+    ['not held', surplus(), { actualNotFresh: true, massDelete: true }, { send: {} }],
+  ])('%s', (_, d, on, expected) => {
+    expect(leaveStop(d, on)).toMatchObject(expected as object);
+  });
+});

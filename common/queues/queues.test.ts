@@ -1,0 +1,81 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { connectRedis } from '../redis/connections.ts';
+import { Health } from '../runtime/health.ts';
+import { Lifecycle } from '../runtime/lifecycle.ts';
+import { type ClusterNode, startTestRedisCluster } from '../testing/redis-cluster.ts';
+import { keeperForPeople, openQueue, openWorker } from './queues.ts';
+
+/** A worker waits for jobs so long (s); a second later BullMQ gives the waiting up and connects anew. */
+const WAITS_FOR_S = 2;
+
+test('a worker that connects anew while its cluster is down works again when the cluster does', async () => {
+  const cluster = await startTestRedisCluster();
+  const lifecycle = new Lifecycle();
+  const log = pino({ level: 'silent' });
+  try {
+    const redis = await connectRedis({
+      settings: { redis: cluster.settings, redisPrefix: 'hm', slices: 1 },
+      log,
+      health: new Health(),
+      lifecycle,
+    });
+    const queue = openQueue(redis, lifecycle, log, 'stops');
+    const done: string[] = [];
+    openWorker(redis, lifecycle, log, 'stops', async (job) => done.push(job.name), {
+      drainDelay: WAITS_FOR_S,
+    });
+    await queue.add('before', {});
+    await expect.poll(() => done, { timeout: 10_000 }).toEqual(['before']);
+
+    const down = await takeDown(cluster.masters);
+    await delay(WAITS_FOR_S * 1000 + 3_000);
+    await down.end();
+
+    await queue.add('after', {});
+    await expect.poll(() => done, { timeout: 15_000 }).toEqual(['before', 'after']);
+  } finally {
+    await lifecycle.stop();
+    await cluster.stop();
+  }
+}, 60_000);
+
+/** A slot without a node: until it has one again, no node of the cluster takes commands (`CLUSTERDOWN`). */
+async function takeDown(masters: readonly ClusterNode[]): Promise<{ end(): Promise<void> }> {
+  const slot = 0;
+  const all = (state: string) =>
+    expect
+      .poll(async () => (await Promise.all(masters.map(stateOf))).every((found) => found === state), {
+        timeout: 10_000,
+      })
+      .toBe(true);
+  for (const { admin } of masters) await admin.cluster('DELSLOTS', slot);
+  await all('fail');
+  return {
+    async end() {
+      await masters[0]?.admin.cluster('ADDSLOTS', slot);
+      await all('ok');
+    },
+  };
+}
+
+async function stateOf({ admin }: ClusterNode): Promise<string | undefined> {
+  return /cluster_state:(\w+)/.exec((await admin.cluster('INFO')) as string)?.[1];
+}
+
+test('a hundred jobs that are done at once are kept for people to see, of more some', () => {
+  let nowMs = 5;
+  const keep = keeperForPeople(() => nowMs);
+  const kept = (count: number) =>
+    Array.from({ length: count }, () => {
+      const job = { opts: {} as { removeOnComplete?: unknown } };
+      keep(job as Parameters<typeof keep>[0]);
+      return job.opts.removeOnComplete !== undefined;
+    }).filter(Boolean).length;
+  expect(kept(150)).toBe(100);
+  nowMs += 1_000;
+  expect(kept(150)).toBe(4);
+  nowMs += 3_600_000;
+  expect(kept(150)).toBe(100);
+});

@@ -1,0 +1,32 @@
+import { describe, expect, test } from 'vitest';
+import { testContext } from '../testing/context.ts';
+import { startTestRedis } from '../testing/redis.ts';
+import { startClock } from './clock.ts';
+
+describe('the one clock', () => {
+  test('is Redis’s, whatever this host’s wall clock says, and never steps back', async () => {
+    const server = await startTestRedis();
+    const { redis, lifecycle } = await testContext({ redis: server });
+    try {
+      const clock = await startClock(redis, lifecycle);
+      const [seconds] = await redis.client.time();
+      expect(Math.abs(clock.now() - Number(seconds) * 1000)).toBeLessThan(1500);
+
+      // Redis has moved to a host whose clock is an hour behind the one that all went by.
+      const hourMs = 3_600_000;
+      await redis.client.hset(redis.keys.clock, 'last', clock.now() + hourMs);
+      const later = await startClock(redis, lifecycle);
+      expect(later.now() - clock.now()).toBeGreaterThanOrEqual(hourMs - 50);
+      const again = await startClock(redis, lifecycle);
+      expect(Math.abs(again.now() - later.now())).toBeLessThan(50);
+
+      // The time that a process already goes by stands too, when Redis has lost all that it knew.
+      await redis.client.del(redis.keys.clock);
+      const own = clock.now() + 2 * hourMs;
+      expect(Number(await redis.scripts.time([redis.keys.clock], [own]))).toBeGreaterThanOrEqual(own);
+    } finally {
+      await lifecycle.stop();
+      await server.stop();
+    }
+  });
+});

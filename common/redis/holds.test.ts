@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest';
+import { defaultSettings } from '../config/settings.ts';
+import { NO_MASS_LOSS } from '../policy/mass-loss.ts';
+import { holdsFrom, isUnreadable, readMassDelete, readMassLoss } from './holds.ts';
+
+const { policy } = defaultSettings();
+const NOW = 1_700_000_000_000;
+const calm = {
+  listening: { sinceMs: NOW - 100_000, untilMs: NOW },
+  mostSilentIngestorMs: NOW,
+  missedMs: 8,
+  pass: { begunMs: NOW - 1, succeededMs: NOW },
+};
+
+describe('a hold whose state somebody edited into nonsense', () => {
+  test.each([
+    '',
+    'no json {',
+    'null',
+    '[]',
+    '{"lateDeas":7}',
+    '{"sinceMs":"x","lateDeas":[]}',
+    '{"accepted":-1}',
+  ])('%j', (text) => {
+    const facts = { ...calm, massLoss: text, massDelete: text === '{"lateDeas":7}' ? '7' : text };
+    expect(isUnreadable('mass_loss', facts)).toBe(true);
+    expect(readMassLoss(facts)).toEqual(NO_MASS_LOSS);
+    if (!isUnreadable('mass_delete', facts)) return;
+    expect(readMassDelete(facts, NOW)).toEqual({ sinceMs: NOW, accepted: Number.MAX_SAFE_INTEGER });
+    expect(holdsFrom(facts, NOW, policy).massDelete).toBe(true);
+  });
+
+  test('is known where it can be read', () => {
+    const facts = {
+      ...calm,
+      massLoss: '{"sinceMs":5,"lateDeas":["a"]}',
+      massLossJudged: { sinceMs: 6, untilMs: 7 },
+      massDelete: '{"accepted":3}',
+    };
+    expect([isUnreadable('mass_loss', facts), isUnreadable('mass_delete', facts)]).toEqual([false, false]);
+    expect(holdsFrom(facts, NOW, policy)).toEqual({
+      desiredUnavailable: false,
+      actualNotFresh: false,
+      massLossDeas: new Set(['a']),
+      heardUntilMs: NOW,
+      missedMs: 8,
+      massLossJudged: { sinceMs: 6, untilMs: 7 },
+      massDelete: false,
+      lastPassBegunMs: NOW - 1,
+    });
+  });
+});
+
+test('times that are no numbers are not known, so the holds are on', () => {
+  expect(
+    holdsFrom(
+      { listening: { sinceMs: Number.NaN, untilMs: NOW }, pass: { begunMs: 1, succeededMs: Number.NaN } },
+      NOW,
+      policy,
+    ),
+  ).toMatchObject({ desiredUnavailable: true, actualNotFresh: true });
+  expect(holdsFrom({ massLossJudged: { sinceMs: 1, untilMs: Number.NaN } }, NOW, policy)).not.toHaveProperty(
+    'massLossJudged',
+  );
+});
+
+test.each([
+  ['what all ingestors have stored', { mostSilentIngestorMs: NOW - 300 }, NOW - 300],
+  ['where all have signed off, the last word of any', {}, NOW - 200],
+  ['nobody ever listened', { listening: undefined }, undefined],
+  ['nonsense', { mostSilentIngestorMs: Number.NaN }, undefined],
+])('what is heard is known as far as the words of the ingestors go: %s', (_, over, expected) => {
+  const { mostSilentIngestorMs: __, ...rest } = calm;
+  const { listening, ...facts } = { ...rest, listening: { sinceMs: 1, untilMs: NOW - 200 }, ...over };
+  const holds = holdsFrom({ ...facts, ...(listening && { listening }) }, NOW, policy);
+  expect(holds.heardUntilMs).toBe(expected);
+});
+
+test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {
+  const silentFor = (ms: number) => holdsFrom({ ...calm, mostSilentIngestorMs: NOW - ms }, NOW, policy);
+  expect(silentFor(policy.dropletLostMs / 3).actualNotFresh).toBe(false);
+  expect(silentFor(policy.dropletLostMs / 3 + 1).actualNotFresh).toBe(true);
+});

@@ -1,0 +1,115 @@
+import { expect, test } from 'vitest';
+import type { Droplet } from '../model/droplet.ts';
+import { useRedis } from '../testing/context.ts';
+import { readDeas, readDroplets, readFleetFacts, readSights } from './readers.ts';
+import { instanceToText, RecordError } from './record-codec.ts';
+
+const of = useRedis();
+
+test('droplets come in the order asked for; an unreadable one does not hurt the others', async () => {
+  const { redis } = of.context;
+  const { client, keys } = redis;
+  await client.hset(keys.droplet('a'), { rev: 1, seen: 5 });
+  await client.hset(keys.droplet('bad'), { rev: 1, desired: 'edited' });
+  await client.hset(keys.droplet('b'), { rev: 2, seen: 6 });
+  await client.set(keys.droplet('other'), 'no hash');
+  const [b, bad, none, a] = await readDroplets(redis, ['b', 'bad', 'none', 'a']);
+  expect(b).toMatchObject({ id: 'b', rev: 2 });
+  expect(bad).toBeInstanceOf(RecordError);
+  expect(none).toBeUndefined();
+  expect(a).toMatchObject({ id: 'a', rev: 1 });
+  expect(await readDroplets(redis, [])).toEqual([]);
+  const [wrong, still] = await readDroplets(redis, ['other', 'a']);
+  expect(wrong).toBeInstanceOf(Error);
+  expect(still).toMatchObject({ id: 'a' });
+});
+
+test('the DEAs are those that the droplets name', async () => {
+  const { redis } = of.context;
+  const { client, keys } = redis;
+  await client.zadd(keys.deasHeard, 5000, 'd1', 6000, 'd2', 7000, 'd3');
+  await client.zadd(keys.deasPrevious, 4000, 'd1');
+  const droplet = (...deas: string[]) => ({ instances: deas.map((dea) => ({ dea })) }) as Droplet;
+  expect(await readDeas(redis, [droplet('d1', 'd2'), droplet('d1', 'unheard'), droplet()])).toEqual(
+    new Map([
+      ['d1', { heardMs: 5000, previousMs: 4000 }],
+      ['d2', { heardMs: 6000 }],
+    ]),
+  );
+  expect(await readDeas(redis, [droplet()])).toEqual(new Map());
+});
+
+test('droplets are read with the DEAs of their instances, whatever their names are', async () => {
+  const { redis, clock } = of.context;
+  const { client, keys } = redis;
+  const dea = 'dea 1/ü%';
+  const heard = (index: number, on: string) =>
+    instanceToText({
+      guid: '',
+      index,
+      version: 'v',
+      state: 'RUNNING',
+      stateTimestampS: 1,
+      dea: on,
+      firstHeardMs: 5,
+    });
+  await client.hset(keys.droplet('one'), { rev: 1, seen: 5, 'instance:i': heard(0, dea) });
+  await client.hset(keys.droplet('two'), {
+    rev: 2,
+    seen: 5,
+    'instance:j': heard(0, 'b'),
+    'instance:k': heard(1, 'c'),
+  });
+  await client.hset(keys.droplet('alone'), { rev: 3, seen: 5, 'instance:l': heard(0, 'unheard') });
+  await client.set(keys.droplet('bad'), 'no hash');
+  const ids = ['two', 'bad', 'none', 'one', 'alone'];
+  await client.zadd(keys.deasHeard, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
+  await client.zadd(keys.deasPrevious, 4000, dea, 5500, 'b');
+  const { droplets, deas, nowMs } = await readSights(redis, clock, ids);
+  expect(droplets.map((droplet) => (droplet instanceof Error ? 'error' : droplet?.rev))).toEqual([
+    2,
+    'error',
+    undefined,
+    1,
+    3,
+  ]);
+  expect(nowMs).toBe(clock.now());
+  expect([...deas].sort()).toEqual([
+    ['b', { heardMs: 6000, previousMs: 5500 }],
+    ['c', { heardMs: 7000 }],
+    [dea, expect.objectContaining({ heardMs: 5000 })],
+  ]);
+  // Of many in another way.
+  const many = await readSights(redis, clock, [...ids, ...Array.from({ length: 30 }, (_, n) => `none-${n}`)]);
+  expect(many.droplets).toEqual([...droplets, ...Array.from({ length: 30 }, () => undefined)]);
+  expect([...many.deas].sort()).toEqual([...deas].sort());
+  expect(await readSights(redis, clock, [])).toMatchObject({ droplets: [], deas: new Map() });
+});
+
+test('of an empty Redis there are no facts', async () => {
+  expect(await readFleetFacts(of.context.redis)).toEqual({});
+});
+
+test('the facts of the fleet', async () => {
+  const { redis } = of.context;
+  const { client, keys } = redis;
+  await client.hset(keys.listening, { since: 1, until: 2, missed: 10 });
+  await client.zadd(keys.ingestors, 7, 'quick', 3, 'slow');
+  await client.hset(keys.syncState, { completed: 4, succeeded: 5, pass: 9 });
+  await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_judged: '8 9' });
+  expect(await readFleetFacts(redis)).toEqual({
+    listening: { sinceMs: 1, untilMs: 2 },
+    mostSilentIngestorMs: 3,
+    missedMs: 10,
+    pass: { begunMs: 4, succeededMs: 5 },
+    massLoss: '{"a":1}',
+    massLossJudged: { sinceMs: 8, untilMs: 9 },
+    massDelete: '{"b":2}',
+  });
+});
+
+test('a pass that began and was not completed is none', async () => {
+  const { redis } = of.context;
+  await redis.client.hset(redis.keys.syncState, { pass: 9, begun: 4, owner: 'a', failed: 5 });
+  expect(await readFleetFacts(redis)).toEqual({});
+});

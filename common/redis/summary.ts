@@ -1,0 +1,63 @@
+import type { HoldName } from '../model/droplet.ts';
+import type { RedisConnections } from './connections.ts';
+
+/** The holds, in the order in which they are shown. */
+export const HOLDS: readonly HoldName[] = [
+  'desired_unavailable',
+  'update_required',
+  'actual_not_fresh',
+  'mass_loss',
+  'mass_delete',
+];
+
+/** What is counted of each slice at its audit; the sum over all slices is the fleet. */
+export const TOTALS = [
+  /** Records, of whatever kind. */
+  'droplets',
+  /** Apps that the controller lists. */
+  'apps',
+  /** Their instances, also of those that are stopped. */
+  'instances',
+  /** The memory of these (MB). */
+  'memory_mb',
+  /** The same of the apps that are STARTED. */
+  'started_apps',
+  'started_instances',
+  'started_memory_mb',
+  /** Wanted slots with a live instance. */
+  'running',
+  /** Wanted slots without one. */
+  'missing',
+  /** Wanted slots that are FLAPPING. */
+  'flapping',
+  /** Crash records, as a status query shows them. */
+  'crashed',
+  /** Crash records of apps that are STARTED. */
+  'started_crashed',
+] as const;
+
+export type TotalName = (typeof TOTALS)[number];
+
+/** Field of a slice's summary: droplets that the hold keeps from being started or stopped. */
+export function heldField(hold: HoldName): string {
+  return `held_${hold}`;
+}
+
+/** Field of a slice's summary: how long its latest audit took (ms). */
+export const AUDIT_DURATION = 'duration_ms';
+
+/** All fields of a slice's summary. */
+export const SUMMARY_FIELDS: readonly string[] = [...TOTALS, ...HOLDS.map(heldField), AUDIT_DURATION];
+
+/** The sums over all slices' summaries, field by field; a command a slice, in one pipeline. */
+export async function readSummary(
+  { client, keys }: RedisConnections,
+  fields: readonly string[],
+): Promise<Map<string, number>> {
+  const slices = await Promise.all(
+    Array.from({ length: keys.slices }, (_, slice) => client.hmget(keys.summary(slice), ...fields)),
+  );
+  return new Map(
+    fields.map((field, at) => [field, slices.reduce((sum, values) => sum + Number(values[at] ?? 0), 0)]),
+  );
+}

@@ -1,0 +1,239 @@
+import type { FastifyInstance } from 'fastify';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { captureLog } from '../testing/context.ts';
+import { Health } from './health.ts';
+import { createHttp, listen, PortTakenError } from './http.ts';
+import { Lifecycle } from './lifecycle.ts';
+import { createRegistry } from './metrics.ts';
+
+const HOST = '127.0.0.1';
+let lifecycle: Lifecycle;
+let health: Health;
+const { log, lines } = captureLog();
+
+beforeEach(() => {
+  lifecycle = new Lifecycle();
+  health = new Health();
+  lines.length = 0;
+  nowMs = 0;
+});
+afterEach(() => lifecycle.stop());
+
+let nowMs = 0;
+const create = (auth?: { user: string; password: string }): FastifyInstance =>
+  createHttp({
+    lifecycle,
+    log,
+    health,
+    metrics: createRegistry('test'),
+    nowMs: () => nowMs,
+    ...(auth === undefined ? {} : { auth }),
+  });
+
+describe('every process', () => {
+  it('says that it lives', async () => {
+    health.set('redis', 'away');
+    const reply = await create().inject('/healthz');
+    expect([reply.statusCode, reply.body]).toEqual([200, 'ok']);
+  });
+
+  it('says why it is not ready', async () => {
+    const app = create();
+    expect((await app.inject('/readyz')).statusCode).toBe(200);
+    health.set('redis', 'away');
+    health.set('nats', 'lost');
+    const reply = await app.inject('/readyz');
+    expect([reply.statusCode, reply.body]).toEqual([503, 'redis: away\nnats: lost\n']);
+    health.set('redis', undefined);
+    health.set('nats', undefined);
+    expect((await app.inject('/readyz')).body).toBe('ok');
+    expect(health.ready()).toBe(true);
+  });
+
+  it('shows its metrics', async () => {
+    const reply = await create().inject('/metrics');
+    expect(reply.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(reply.body).toMatch(/^process_cpu_seconds_total\{process="test"\} [0-9.]+$/m);
+    expect(reply.body).toMatch(/^process_resident_memory_bytes\{process="test"\} [0-9.]+$/m);
+  });
+
+  it('keeps its errors to itself', async () => {
+    const app = create();
+    app.get('/fails', () => {
+      throw new Error('inner secret');
+    });
+    const reply = await app.inject('/fails');
+    expect([reply.statusCode, reply.body]).toEqual([500, 'internal error\n']);
+    expect(lines).toMatchObject([{ path: '/fails', err: { message: 'inner secret' } }]);
+    expect((await app.inject('/nowhere')).statusCode).toBe(404);
+  });
+});
+
+describe('with a password', () => {
+  const login = (user: string, password: string) => ({
+    authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+  });
+  const app = () => {
+    const created = create({ user: 'us', password: 'p:w' });
+    created.get('/private', async () => 'hidden');
+    return created;
+  };
+
+  it.each(['/healthz', '/readyz', '/healthz?x=1'])('%s is open', async (url) => {
+    expect((await app().inject(url)).statusCode).toBe(200);
+  });
+
+  it.each([
+    '/metrics',
+    '/private',
+    '/nowhere',
+    '/',
+    '/healthz/',
+    '/healthz/../private',
+    '//healthz',
+    '/private?/healthz',
+  ])('%s is not', async (url) => {
+    const reply = await app().inject(url);
+    expect(reply.statusCode).toBe(401);
+    expect(reply.headers['www-authenticate']).toMatch(/^Basic realm="health manager"/);
+  });
+
+  it.each([
+    ['POST', '/healthz'],
+    ['OPTIONS', '/private'],
+    ['HEAD', '/private'],
+  ] as const)('nor is %s %s', async (method, url) => {
+    expect((await app().inject({ method, url })).statusCode).toBe(401);
+  });
+
+  it.each([
+    ['us', 'wrong'],
+    ['wrong', 'p:w'],
+    ['us', ''],
+    ['', ''],
+    ['us', 'p'],
+  ])('%s with %s is turned away', async (user, password) => {
+    expect((await app().inject({ url: '/private', headers: login(user, password) })).statusCode).toBe(401);
+  });
+
+  it.each(['', 'Basic', 'Basic ???', 'Bearer x'])('the header "%s" is turned away', async (authorization) => {
+    expect((await app().inject({ url: '/private', headers: { authorization } })).statusCode).toBe(401);
+  });
+
+  it('the right login sees all', async () => {
+    const created = app();
+    const headers = login('us', 'p:w');
+    expect((await created.inject({ url: '/private', headers })).body).toBe('hidden');
+    expect((await created.inject({ url: '/metrics', headers })).statusCode).toBe(200);
+    expect((await created.inject({ url: '/nowhere', headers })).statusCode).toBe(404);
+  });
+
+  it('what is registered later is protected too', async () => {
+    const created = app();
+    created.register(async (scope) => {
+      scope.get('/plugin', async () => 'hidden');
+    });
+    expect((await created.inject('/plugin')).statusCode).toBe(401);
+  });
+});
+
+describe('who fails to log in', () => {
+  const basic = (password: string) => `Basic ${Buffer.from(`us:${password}`).toString('base64')}`;
+  const from = (
+    app: FastifyInstance,
+    remoteAddress: string,
+    password: string | undefined,
+    url = '/metrics',
+  ) =>
+    app
+      .inject({
+        url,
+        remoteAddress,
+        headers: password === undefined ? {} : { authorization: basic(password) },
+      })
+      .then(({ statusCode }) => statusCode);
+  const locked = async (address = '192.0.2.1') => {
+    const app = create({ user: 'us', password: 'pw' });
+    for (let n = 0; n < 10; n++) expect(await from(app, address, `guess ${n}`)).toBe(401);
+    return app;
+  };
+
+  it('ten times has to wait for the rest of a minute, with the right password too', async () => {
+    const app = await locked();
+    const reply = await app.inject({
+      url: '/metrics',
+      remoteAddress: '192.0.2.1',
+      headers: { authorization: basic('pw') },
+    });
+    expect([reply.statusCode, reply.headers['retry-after']]).toEqual([429, '60']);
+    nowMs += 59_999;
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(429);
+    nowMs += 1;
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
+  });
+
+  it('keeps neither others out nor those who only ask whether the process lives', async () => {
+    const app = await locked();
+    expect(await from(app, '192.0.2.2', 'pw')).toBe(200);
+    expect(await from(app, '192.0.2.1', undefined, '/healthz')).toBe(200);
+  });
+
+  it('cannot go on from a neighbouring IPv6 address', async () => {
+    const app = await locked('2001:db8::1');
+    expect(await from(app, '2001:db8::2:3', 'pw')).toBe(429);
+    expect(await from(app, '2001:db8:0:1::1', 'pw')).toBe(200);
+  });
+
+  it('a request without a login is no try', async () => {
+    const app = create({ user: 'us', password: 'pw' });
+    for (let n = 0; n < 20; n++) expect(await from(app, '192.0.2.1', undefined)).toBe(401);
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
+  });
+});
+
+describe('what changes something', () => {
+  const write = async (method: 'POST' | 'PUT' | 'DELETE' | 'GET', headers: Record<string, string>) => {
+    const app = create();
+    app.route({ method: ['POST', 'PUT', 'DELETE', 'GET'], url: '/thing', handler: async () => 'done' });
+    return (await app.inject({ method, url: '/thing', headers: { host: 'hm:1', ...headers } })).statusCode;
+  };
+
+  it.each([
+    [{}],
+    [{ origin: 'http://hm:1' }],
+    [{ 'sec-fetch-site': 'same-origin' }],
+    [{ 'sec-fetch-site': 'none' }],
+  ])('may come with %j', async (headers) => {
+    expect(await write('POST', headers)).toBe(200);
+  });
+
+  it.each([
+    [{ origin: 'http://evil' }],
+    [{ origin: 'http://hm:2' }],
+    [{ origin: 'null' }],
+    [{ 'sec-fetch-site': 'cross-site' }],
+    [{ 'sec-fetch-site': 'same-site', origin: 'http://hm:1' }],
+  ])('may not come with %j', async (headers) => {
+    for (const method of ['POST', 'PUT', 'DELETE'] as const) expect(await write(method, headers)).toBe(403);
+    expect(await write('GET', headers)).toBe(200);
+  });
+});
+
+describe('a port', () => {
+  it('that is taken is named', async () => {
+    const port = await listen(create(), HOST, 0);
+    expect(port).toBeGreaterThan(0);
+    const second = listen(create(), HOST, port);
+    await expect(second).rejects.toThrow(`port ${port} on 127.0.0.1 is not to be had: it is taken`);
+    await expect(second).rejects.toBeInstanceOf(PortTakenError);
+  });
+
+  it('is free again after the stop, even when someone holds a connection', async () => {
+    const port = await listen(create(), HOST, 0);
+    const reply = await fetch(`http://${HOST}:${port}/healthz`);
+    expect(await reply.text()).toBe('ok');
+    await lifecycle.stop();
+    lifecycle = new Lifecycle();
+    expect(await listen(create(), HOST, port)).toBe(port);
+  });
+});

@@ -1,0 +1,136 @@
+/** The HTTP server of a process: `/healthz`, `/readyz`, `/metrics`, and what its owner adds. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import basicAuth from '@fastify/basic-auth';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify';
+import type { Registry } from 'prom-client';
+import type { Health } from './health.ts';
+import type { Lifecycle } from './lifecycle.ts';
+import type { Logger } from './log.ts';
+import { FailedTries } from './login-throttle.ts';
+
+/** The port is in use or not allowed to us (exit code 69). */
+export class PortTakenError extends Error {
+  readonly port: number;
+
+  constructor(host: string, port: number, reason: string, options?: ErrorOptions) {
+    super(`port ${port} on ${host} is not to be had: ${reason}`, options);
+    this.name = 'PortTakenError';
+    this.port = port;
+  }
+}
+
+export interface HttpOptions {
+  lifecycle: Lifecycle;
+  log: Logger;
+  health: Health;
+  metrics: Registry;
+  /** Basic auth on everything but `/healthz` and `/readyz`, unknown paths too. */
+  auth?: { user: string; password: string };
+  /** Milliseconds of a clock that never steps back, for the limit on failed logins; for tests. */
+  nowMs?: () => number;
+}
+
+/** Open to everybody: whoever watches the process needs no password. */
+const OPEN: ReadonlySet<string | undefined> = new Set(['/healthz', '/readyz']);
+
+/** Not listening yet: routes can be added. Closed when the lifecycle stops. */
+export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: HttpOptions): FastifyInstance {
+  // A page that someone holds open must not hold up the stop.
+  const app = fastify({ forceCloseConnections: true });
+  if (auth !== undefined) protect(app, auth, new FailedTries(nowMs));
+  app.addHook('onRequest', refuseForeignWrites);
+  app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status >= 500) log.error({ err: error, path: request.routeOptions.url }, 'an HTTP request failed');
+    // What is our fault is for the log, not for whoever asked.
+    return reply
+      .code(status)
+      .type('text/plain')
+      .send(status >= 500 ? 'internal error\n' : `${error.message}\n`);
+  });
+  app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok'));
+  app.get('/readyz', async (_request, reply) => {
+    const problems = [...health.problems()].map(([part, problem]) => `${part}: ${problem}`);
+    reply.type('text/plain');
+    return problems.length === 0 ? reply.send('ok') : reply.code(503).send(`${problems.join('\n')}\n`);
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.metrics()),
+  );
+  return lifecycle.own('http', app, (owned) => owned.close());
+}
+
+function protect(app: FastifyInstance, auth: { user: string; password: string }, failed: FailedTries): void {
+  const user = digest(auth.user);
+  const password = digest(auth.password);
+  app.register(basicAuth, {
+    authenticate: { realm: 'health manager' },
+    validate: async (givenUser: string, givenPassword: string, { ip }: FastifyRequest) => {
+      // Both are always compared, and digests, so that the time tells nothing.
+      const rightUser = timingSafeEqual(digest(givenUser), user);
+      const rightPassword = timingSafeEqual(digest(givenPassword), password);
+      if (rightUser && rightPassword) return;
+      failed.add(ip);
+      throw Object.assign(new Error('unauthorized'), { statusCode: 401 });
+    },
+  });
+  // By the matched route, not by the raw path, which can be written in many ways.
+  app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
+    if (OPEN.has(request.routeOptions.url)) return done();
+    // Also the right login has to wait: otherwise guessing could go on unhindered.
+    const waitS = failed.waitS(request.ip);
+    if (waitS === 0) return app.basicAuth(request, reply, done);
+    reply.header('retry-after', String(waitS));
+    done(Object.assign(new Error('too many failed logins'), { statusCode: 429 }));
+  });
+}
+
+/** Methods that change nothing. */
+export const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/**
+ * A browser sends its stored login with whatever page asks for it: what changes something must come from our own
+ * pages. Programs, which say neither header, are not concerned.
+ */
+async function refuseForeignWrites({ method, headers }: FastifyRequest): Promise<void> {
+  if (READS.has(method)) return;
+  const site = headers['sec-fetch-site'];
+  const { origin, host } = headers;
+  const own =
+    site !== undefined
+      ? site === 'same-origin' || site === 'none'
+      : origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
+  if (!own) throw Object.assign(new Error('only from the same origin'), { statusCode: 403 });
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+/**
+ * Listens.
+ *
+ * @param port 0: any free one
+ * @returns the port
+ * @throws PortTakenError
+ */
+export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === 'EADDRINUSE') throw new PortTakenError(host, port, 'it is taken', { cause });
+    if (code === 'EACCES') throw new PortTakenError(host, port, 'it is not allowed', { cause });
+    if (code === 'EADDRNOTAVAIL') throw new PortTakenError(host, port, 'no such address here', { cause });
+    throw cause;
+  }
+  const address = app.server.address();
+  return typeof address === 'object' && address !== null ? address.port : port;
+}

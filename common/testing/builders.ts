@@ -1,0 +1,138 @@
+/** Builders for tests of the policy: a healthy world at `NOW`, in which each test changes what it is about. */
+import type {
+  DeaLiveness,
+  Desired,
+  Droplet,
+  Exit,
+  Holds,
+  Instance,
+  Outcome,
+  PendingStop,
+  Slot,
+} from '../model/droplet.ts';
+import type { PolicySettings } from '../policy/settings.ts';
+
+export const SECOND = 1000;
+export const NOW = 1_400_000_000_000;
+export const LOST = 30 * SECOND;
+
+/** The defaults of the configuration. */
+export const SETTINGS: PolicySettings = {
+  dropletLostMs: LOST,
+  desiredStateLostMs: 180 * SECOND,
+  flappingDeath: 1,
+  flappingTimeoutMs: 500 * SECOND,
+  minRestartDelayMs: 60 * SECOND,
+  maxRestartDelayMs: 480 * SECOND,
+  delayTimeNoiseMs: 5 * SECOND,
+  giveupCrashNumber: 4,
+  dropletsAnalysisMs: 20 * SECOND,
+  dropletGcMs: 300 * SECOND,
+  dropletGcGraceMs: 240 * SECOND,
+  massLoss: { fraction: 0.55, minimumDeas: 3, holdMs: 300 * SECOND },
+  massDelete: { fraction: 0.5, minimumDroplets: 10, holdMs: 3600 * SECOND },
+};
+
+export function desired(over: Partial<Desired> = {}): Desired {
+  return {
+    state: 'STARTED',
+    packageState: 'STAGED',
+    instances: 1,
+    version: 'v1',
+    memoryMb: 256,
+    updatedAtS: 1_398_000_000,
+    ...over,
+  };
+}
+
+/** RUNNING for an hour on the regularly heard DEA `dea-1`. */
+export function instance(guid: string, over: Partial<Instance> = {}): Instance {
+  return {
+    guid,
+    index: 0,
+    version: 'v1',
+    state: 'RUNNING',
+    stateTimestampS: 1000,
+    dea: 'dea-1',
+    firstHeardMs: NOW - 3600 * SECOND,
+    ...over,
+  };
+}
+
+let exitCount = 0;
+
+/** Just received; numbered in the order in which exits are made. */
+export function exit(instanceGuid: string, over: Partial<Exit> = {}): Exit {
+  const reason = over.reason ?? 'CRASHED';
+  const atMs = over.atMs ?? NOW;
+  return {
+    instance: instanceGuid,
+    index: 0,
+    version: 'v1',
+    reason,
+    atMs,
+    n: ++exitCount,
+    ...(reason === 'CRASHED' ? { crashTimestampS: Math.floor(atMs / 1000) } : {}),
+    ...over,
+  };
+}
+
+export function slot(over: Partial<Slot> = {}): Slot {
+  return { index: 0, version: 'v1', crashes: 0, flapping: false, ...over };
+}
+
+/** Desired with one instance and seen for an hour; `desired: undefined` for one that never was desired. */
+export function droplet(
+  over: Partial<Omit<Droplet, 'slots' | 'stops' | 'outcomes' | 'desired'>> & {
+    desired?: Desired | undefined;
+    slots?: Slot[];
+    stops?: Iterable<PendingStop>;
+    outcomes?: Iterable<Outcome>;
+  } = {},
+): Droplet {
+  const { slots, stops, outcomes, desired: wanted, ...rest } = over;
+  const made: Droplet = {
+    id: 'droplet-1',
+    rev: 7,
+    firstSeenMs: NOW - 3600 * SECOND,
+    instances: [],
+    exits: [],
+    handledExits: 0,
+    ...rest,
+    slots: new Map([...(slots ?? [])].map((s) => [s.index, s])),
+    stops: new Map([...(stops ?? [])].map((s) => [s.instance, s])),
+    outcomes: new Map([...(outcomes ?? [])].map((o) => [o.id, o])),
+  };
+  if (!('desired' in over)) made.desired = desired();
+  else if (wanted !== undefined) made.desired = wanted;
+  return made;
+}
+
+/** When `dea-1`, `dea-2` and `dea-3` were heard: 2 s ago, and 10 s before that. Others, or others' times, by name. */
+export function deas(over: Record<string, DeaLiveness | undefined> = {}): Map<string, DeaLiveness> {
+  const regular = { heardMs: NOW - 2 * SECOND, previousMs: NOW - 12 * SECOND };
+  const all: Record<string, DeaLiveness | undefined> = {
+    'dea-1': regular,
+    'dea-2': regular,
+    'dea-3': regular,
+  };
+  const map = new Map<string, DeaLiveness>();
+  for (const [name, liveness] of Object.entries({ ...all, ...over })) {
+    if (liveness !== undefined) map.set(name, liveness);
+  }
+  return map;
+}
+
+/** No hold is on, and a pass began 10 s ago. */
+export function holds(over: Partial<Holds> = {}): Holds {
+  return {
+    desiredUnavailable: false,
+    actualNotFresh: false,
+    massLossDeas: new Set(),
+    heardUntilMs: NOW,
+    massLossJudged: { sinceMs: 0, untilMs: NOW },
+    massDelete: false,
+    lastPassBegunMs: NOW - 10 * SECOND,
+    ...over,
+  };
+}

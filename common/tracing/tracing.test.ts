@@ -1,0 +1,76 @@
+import { describe, expect, it, test } from 'vitest';
+import { Lifecycle } from '../runtime/lifecycle.ts';
+import { captureLog } from '../testing/context.ts';
+import { readTraceparent, writeTraceparent } from './traceparent.ts';
+import {
+  isTracing,
+  jobTelemetry,
+  noteOnSpan,
+  SPANS,
+  startTracing,
+  traced,
+  traceFields,
+  traceHeaders,
+  tracingWanted,
+} from './tracing.ts';
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const SPAN = 'b7ad6b7169203331';
+
+describe('tracing is wanted', () => {
+  const at = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
+
+  it.each<[boolean, NodeJS.ProcessEnv]>([
+    [false, {}],
+    [true, at],
+    [true, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'http://collector:4318/v1/traces' }],
+    [false, { OTEL_EXPORTER_OTLP_ENDPOINT: ' ' }],
+    [false, { ...at, OTEL_SDK_DISABLED: 'True' }],
+    [true, { ...at, OTEL_SDK_DISABLED: 'false' }],
+    [true, { ...at, OTEL_SDK_DISABLED: '1' }],
+    [false, { ...at, OTEL_TRACES_EXPORTER: 'none' }],
+    [true, { ...at, OTEL_TRACES_EXPORTER: 'otlp' }],
+    [false, { OTEL_SERVICE_NAME: 'hm', OTEL_TRACES_SAMPLER: 'always_on' }],
+  ])('%s: %j', (wanted, env) => {
+    expect(tracingWanted(env)).toBe(wanted);
+  });
+});
+
+describe('a traceparent', () => {
+  it.each([`00-${TRACE}-${SPAN}-01`, `00-${TRACE}-${SPAN}-00`])('%s is read as it was written', (text) => {
+    const context = readTraceparent(text);
+    expect(context).toMatchObject({ traceId: TRACE, spanId: SPAN, isRemote: true });
+    expect(writeTraceparent(context!)).toBe(text);
+  });
+
+  it.each([
+    undefined,
+    null,
+    7,
+    '',
+    'nonsense',
+    `01-${TRACE}-${SPAN}-01`,
+    `00-${TRACE.toUpperCase()}-${SPAN}-01`,
+    `00-${TRACE}-${SPAN}-1`,
+    `00-${TRACE}-${SPAN}-01-more`,
+    `00-${TRACE}-${SPAN}-01\n`,
+    `00-${'0'.repeat(32)}-${SPAN}-01`,
+    `00-${TRACE}-${'0'.repeat(16)}-01`,
+  ])('%j is none', (text) => {
+    expect(readTraceparent(text)).toBeUndefined();
+  });
+});
+
+test('while it is off, work is done as it is and nothing is written anywhere', async () => {
+  const { log, lines } = captureLog();
+  await startTracing({ name: 'ingest', env: {}, log, lifecycle: new Lifecycle() });
+  expect(isTracing()).toBe(false);
+  const done = Promise.resolve('done');
+  const inside = traced(SPANS.exit, {}, () => {
+    noteOnSpan({ nobody: 'hears it' });
+    expect([traceFields(), traceHeaders(), jobTelemetry()]).toEqual([[], undefined, undefined]);
+    return done;
+  });
+  expect(inside).toBe(done);
+  expect(lines).toEqual([]);
+});

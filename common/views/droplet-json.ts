@@ -1,0 +1,147 @@
+/** The whole record of a droplet, for those outside who ask for it: clear words, epoch seconds. */
+
+import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
+import { crashesOf } from '../policy/crashes.ts';
+import { isGivenUp } from '../policy/flapping.ts';
+import { heardMs, type Standing } from '../policy/liveness.ts';
+import { wantedIndices } from '../policy/wanted.ts';
+import { standingsOf, type View } from './droplet-answers.ts';
+
+/**
+ * Ids are keys of objects here, and may be `__proto__`: so objects are made by `Object.fromEntries`, which makes
+ * an ordinary key of it.
+ */
+export function dropletJson(view: View): Record<string, unknown> {
+  const { droplet, deas, nowMs, policy } = view;
+  const { id, firstSeenMs, updatedMs, goneMs, desired } = droplet;
+  const standings = standingsOf(view);
+  const slots = sorted([...droplet.slots.values()]);
+  return {
+    droplet: id,
+    first_seen: seconds(firstSeenMs),
+    ...(updatedMs === undefined ? {} : { updated: seconds(updatedMs) }),
+    desired:
+      desired === undefined
+        ? null
+        : {
+            state: desired.state,
+            package_state: desired.packageState,
+            instances: desired.instances,
+            version: desired.version,
+            memory: desired.memoryMb,
+            updated_at: desired.updatedAtS,
+          },
+    ...(goneMs === undefined ? {} : { not_desired_since: seconds(goneMs) }),
+    missing_indices: missingIndices(view, standings),
+    versions: versionsOf(view, standings),
+    crashes: Object.fromEntries(
+      crashesOf(droplet, deas, nowMs, policy).map(({ instance, index, version, sinceS }) => [
+        instance,
+        { index, version, crash_timestamp: sinceS },
+      ]),
+    ),
+    exits: Object.fromEntries(droplet.exits.map((exit) => [exit.instance, exitJson(exit)])),
+    slots: Object.fromEntries(slots.map((slot) => [String(slot.index), slotJson(view, slot)])),
+    pending_starts: startsOf(view, slots, (reason) => reason !== 'flapping'),
+    pending_restarts: startsOf(view, slots, (reason) => reason === 'flapping'),
+    pending_stops: Object.fromEntries(
+      [...droplet.stops.values()]
+        .filter(({ held }) => held === undefined)
+        .map((stop) => [stop.instance, stopJson(view, stop)]),
+    ),
+    held_stops: Object.fromEntries(
+      [...droplet.stops.values()]
+        .filter(({ held }) => held !== undefined)
+        .map(({ instance, reason, held }) => [instance, { reason, hold: held }]),
+    ),
+  };
+}
+
+function missingIndices({ droplet }: View, standings: ReadonlyMap<Instance, Standing>): number[] {
+  const wanted = wantedIndices(droplet);
+  const live = new Set<number>();
+  for (const [{ index, version }, counts] of standings) {
+    if (version === droplet.desired?.version && isLive(counts)) live.add(index);
+  }
+  return Array.from({ length: wanted }, (_, index) => index).filter((index) => !live.has(index));
+}
+
+function versionsOf(view: View, standings: ReadonlyMap<Instance, Standing>): Record<string, unknown> {
+  const versions = new Map<string, [string, unknown][]>();
+  for (const [instance, counts] of standings) {
+    const entry: [string, unknown] = [instance.guid, instanceJson(view, instance, counts)];
+    const known = versions.get(instance.version);
+    if (known === undefined) versions.set(instance.version, [entry]);
+    else known.push(entry);
+  }
+  return Object.fromEntries(
+    Array.from(versions, ([version, instances]) => [version, { instances: Object.fromEntries(instances) }]),
+  );
+}
+
+function instanceJson({ deas }: View, instance: Instance, counts: Standing): Record<string, unknown> {
+  const { index, state, stateTimestampS, dea, firstHeardMs } = instance;
+  return {
+    index,
+    state,
+    state_timestamp: stateTimestampS,
+    dea,
+    first_heard: seconds(firstHeardMs),
+    last_heard: seconds(heardMs(instance, deas)),
+    live: isLive(counts),
+  };
+}
+
+function exitJson({ index, version, reason, atMs, crashTimestampS }: Exit): Record<string, unknown> {
+  const crashed = crashTimestampS === undefined ? {} : { crash_timestamp: crashTimestampS };
+  return { index, version, reason, received: seconds(atMs), ...crashed };
+}
+
+function slotJson({ nowMs, policy }: View, slot: Slot): Record<string, unknown> {
+  const { version, crashes, flapping, lastCrashMs, held } = slot;
+  return {
+    version,
+    crashes,
+    flapping,
+    given_up: isGivenUp(slot, nowMs, policy),
+    ...(lastCrashMs === undefined ? {} : { last_crash: seconds(lastCrashMs) }),
+    ...(held === undefined ? {} : { hold: held }),
+  };
+}
+
+function startsOf({ droplet }: View, slots: readonly Slot[], which: (reason: string) => boolean): unknown[] {
+  return slots.flatMap(({ index, version, start }) => {
+    if (start === undefined || !which(start.reason)) return [];
+    const { reason, priority, decidedMs, dueMs } = start;
+    const outcome = droplet.outcomes.get(start.id);
+    return [
+      {
+        index,
+        version,
+        reason,
+        priority,
+        decided: seconds(decidedMs),
+        ...(dueMs === undefined ? {} : { due: seconds(dueMs) }),
+        ...(outcome?.outcome === 'sent' ? { sent: seconds(outcome.atMs) } : {}),
+      },
+    ];
+  });
+}
+
+function stopJson({ droplet }: View, { id, reason, decidedMs }: PendingStop): Record<string, unknown> {
+  const outcome = droplet.outcomes.get(id);
+  const sent = outcome?.outcome === 'sent' ? { sent: seconds(outcome.atMs) } : {};
+  return { reason, decided: seconds(decidedMs), ...sent };
+}
+
+function isLive(counts: Standing): boolean {
+  return counts === 'RUNNING' || counts === 'STARTING';
+}
+
+function sorted(slots: Slot[]): Slot[] {
+  return slots.sort((a, b) => a.index - b.index);
+}
+
+function seconds(ms: number): number {
+  return ms / 1000;
+}

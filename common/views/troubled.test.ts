@@ -1,0 +1,96 @@
+import { describe, expect, test } from 'vitest';
+import type { Holds } from '../model/droplet.ts';
+import { see } from '../policy/snapshot.ts';
+import { desired, droplet, exit, instance, NOW, SECOND, SETTINGS, slot } from '../testing/builders.ts';
+import { troubleOf } from './troubled.ts';
+
+const HOLDS: Holds = {
+  desiredUnavailable: false,
+  actualNotFresh: false,
+  massLossDeas: new Set(),
+  massLossJudged: { sinceMs: 0, untilMs: NOW },
+  massDelete: false,
+  lastPassBegunMs: NOW - SECOND,
+};
+const DEAS = new Map([
+  ['dea-1', { heardMs: NOW - SECOND }],
+  ['dea-2', { heardMs: NOW - 41 * SECOND }],
+]);
+const look = (of: Parameters<typeof droplet>[0]) => troubleOf(see(droplet(of), DEAS, HOLDS, NOW, SETTINGS));
+const start = (more: object) => ({
+  ...{ id: 's', reason: 'missing' as const, priority: 'normal' as const, decidedMs: NOW - 2 * SECOND },
+  ...more,
+});
+
+describe('what is wrong with a droplet', () => {
+  test('nothing', () => {
+    expect(look({ instances: [instance('i1')] })).toBeUndefined();
+  });
+
+  test('slots that were lost together are told together, with where they were last heard', () => {
+    const trouble = look({
+      desired: desired({ instances: 4 }),
+      instances: [
+        instance('i0'),
+        ...[1, 2, 3].map((index) => instance(`i${index}`, { index, dea: 'dea-2' })),
+      ],
+      slots: [1, 2, 3].map((index) => slot({ index, start: start({ decidedMs: NOW - index * SECOND }) })),
+    });
+    expect(trouble).toMatchObject({
+      wanted: 4,
+      live: 1,
+      missing: 3,
+      groups: [
+        {
+          indices: '1 to 3',
+          count: 3,
+          state: 'MISSING',
+          was: { dea: 'dea-2', how: 'silent', heardMs: NOW - 41 * SECOND },
+          step: { kind: 'waits', reason: 'missing' },
+        },
+      ],
+    });
+  });
+
+  test('of many groups the largest are told, and how many slots there are in all', () => {
+    const instances = Array.from({ length: 12 }, (_, index) =>
+      instance(`i${index}`, { index, dea: `gone-${index < 4 ? 0 : index}`, firstHeardMs: NOW - 99 * SECOND }),
+    );
+    const trouble = look({ desired: desired({ instances: 12 }), instances });
+    expect([trouble?.missing, trouble?.groups.map(({ count }) => count)]).toEqual([12, [4, 1, 1]]);
+  });
+
+  test('of flapping slots the next restart is told', () => {
+    const flapping = (index: number, dueS: number) =>
+      slot({
+        ...{ index, crashes: 2, flapping: true, lastCrashMs: NOW - 5 * SECOND },
+        start: start({ id: `s${index}`, reason: 'flapping', dueMs: NOW + dueS * SECOND }),
+      });
+    const trouble = look({ desired: desired({ instances: 2 }), slots: [flapping(0, 50), flapping(1, 43)] });
+    expect(trouble?.groups).toMatchObject([
+      { indices: '0 and 1', state: 'FLAPPING', step: { kind: 'restart', dueMs: NOW + 43 * SECOND } },
+    ]);
+  });
+
+  test('one that ended tells how', () => {
+    const trouble = look({
+      instances: [instance('i1')],
+      exits: [exit('i1', { reason: 'DEA_SHUTDOWN', atMs: NOW - 3 * SECOND })],
+    });
+    expect(trouble?.groups).toMatchObject([
+      { was: { dea: 'dea-1', how: 'ended', exit: 'DEA_SHUTDOWN', heardMs: NOW - 3 * SECOND } },
+    ]);
+  });
+
+  test('surplus instances, and the hold that keeps them', () => {
+    const stop = (guid: string) => ({
+      ...{ instance: guid, id: guid, reason: 'extra_app' as const, decidedMs: NOW },
+      held: 'mass_delete' as const,
+    });
+    const trouble = look({ instances: [instance('i1')], stops: [stop('i2'), stop('i3')] });
+    expect(trouble).toMatchObject({
+      groups: [],
+      stops: [{ reason: 'extra_app', count: 2, held: 'mass_delete' }],
+    });
+  });
+});

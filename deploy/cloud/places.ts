@@ -1,5 +1,0 @@
-import { join } from 'node:path';
-import { packageRoot } from '../../common/root.ts';
-
-/** The demo's folder; there is one a machine and installation. */
-export const demoDir = join(packageRoot, '.hm', 'demo');

@@ -1,0 +1,116 @@
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { NatsConnection } from 'nats';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packageRoot } from '../../common/runtime/package-root.ts';
+import { startNats, type TestNats } from '../../common/testing/nats.ts';
+import { type AgentView, type Cloud, startCloud } from './cloud.ts';
+import { instancesOf, isAlive } from './fleet.ts';
+import { eventually, listen } from './testing.ts';
+
+let server: TestNats;
+let bus: NatsConnection;
+let dir: string;
+let cloud: Cloud;
+/** Of every process of the cloud. */
+let pids: Set<number>;
+
+// One cloud for all tests: each leaves it with all agents up.
+beforeAll(async () => {
+  // The processes of the cloud are those of dist/.
+  execFileSync(join(packageRoot, 'deploy/setup.sh'));
+  server = await startNats();
+  dir = mkdtempSync(join(tmpdir(), 'hm-cloud-'));
+  copyFileSync(join(import.meta.dirname, 'apps.yml'), join(dir, 'apps.yml'));
+  ({ nats: bus } = await listen(server.url));
+  cloud = await startCloud({
+    ...{ nats: server.url, partition: 'default', appsFile: join(dir, 'apps.yml'), logDir: dir },
+    ...{ agents: 3, heartbeatMs: 1_000, replaceAfterMs: 100 },
+    childFile: join(packageRoot, 'dist/deploy/demo/child.js'),
+  });
+  pids = new Set();
+  cloud.events.on('event', (event) => {
+    if (event.type !== 'instances' && event.type !== 'agent') return;
+    for (const { pid } of [event.agent, ...event.agent.instances]) if (pid !== undefined) pids.add(pid);
+  });
+}, 120_000);
+afterAll(async () => {
+  await cloud.stop();
+  await eventually('no process is left', () => ![...pids].some(isAlive));
+  await bus.close();
+  await server.stop();
+  rmSync(dir, { recursive: true });
+});
+
+/** Asks for one instance of every app that has none. */
+async function startAll(): Promise<void> {
+  for (const { name, version } of cloud.apps()) {
+    if (running().some(({ droplet }) => droplet === name)) continue;
+    const start = { droplet: name, last_updated: 1, version, indices: [0], running: {}, flapping: false };
+    bus.publish('health.start', JSON.stringify(start));
+  }
+  await eventually('all run', () => running().length === 5);
+}
+const running = () => instancesOf(cloud.agents()).filter(({ state }) => state === 'RUNNING');
+const agentAt = (place: number) => cloud.agents()[place] as AgentView;
+
+test('all agents are up, and what is started is spread over them', async () => {
+  expect(cloud.agents().map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+  await startAll();
+  expect(
+    cloud
+      .agents()
+      .map(({ instances }) => instances.length)
+      .sort(),
+  ).toEqual([1, 2, 2]);
+  expect(running().every(({ pid }) => isAlive(pid))).toBe(true);
+});
+
+test('with a killed agent its instances die, and a fresh one takes its place', async () => {
+  await startAll();
+  const { id, pid, instances } = structuredClone(agentAt(0));
+  const others = running().filter(({ agent }) => agent !== agentAt(0));
+  process.kill(pid ?? 0, 'SIGKILL');
+  await eventually('it is gone', () => agentAt(0).state === 'gone');
+  expect(agentAt(0).instances).toEqual([]);
+  await eventually('its instances are dead', () => !instances.some((instance) => isAlive(instance.pid)));
+  await eventually('a fresh one is up', () => agentAt(0).state === 'up');
+  expect(agentAt(0).id).not.toBe(id);
+  expect(others.every((other) => isAlive(other.pid))).toBe(true);
+});
+
+test('an agent that is told to evacuate leaves when the last instance was stopped', async () => {
+  await startAll();
+  const { pid, instances } = agentAt(1);
+  process.kill(pid ?? 0, 'SIGUSR2');
+  await eventually('it evacuates', () => agentAt(1).state === 'evacuating');
+  expect(instances.every((instance) => isAlive(instance.pid))).toBe(true);
+  bus.publish('cloud.agents.stop', JSON.stringify({ instances: instances.map(({ guid }) => guid) }));
+  await eventually('it is gone', () => agentAt(1).state === 'gone');
+  await eventually('a fresh one is up', () => agentAt(1).state === 'up');
+});
+
+test('a killed controller comes back on its port', async () => {
+  await startAll();
+  const port = cloud.bulkPort;
+  const children = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
+  const controller = children
+    .map((line) => line.trim().split(/\s+/, 2).map(Number))
+    .find(([, parent], at) => {
+      return parent === process.pid && children[at]?.includes('"role":"controller"');
+    });
+  const back = new Promise<void>((resolve) => {
+    cloud.events.on('event', (event) => {
+      if (event.type === 'ready' && 'port' in event) resolve();
+    });
+  });
+  process.kill(controller?.[0] ?? 0, 'SIGKILL');
+  await back;
+  expect(cloud.bulkPort).toBe(port);
+  const [first] = running();
+  process.kill(first?.pid ?? 0, 'SIGKILL');
+  await eventually('one is missing', () => running().length === 4);
+  await startAll();
+});

@@ -1,0 +1,151 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { parseConfig } from '../../common/config/load.ts';
+import { packageRoot } from '../../common/runtime/package-root.ts';
+import { createProgram } from '../run/cli/program.ts';
+import { PROCESS_NAMES, type ProcessName } from '../run/launcher/child.ts';
+import { readDockerfile } from './image/dockerfile.ts';
+
+const INSTALL = join(packageRoot, 'deploy', 'install');
+const text = (path: string) => readFileSync(join(INSTALL, path), 'utf8');
+
+/** What of the compose format is used here; a key that is none, or misspelled, does not fit. */
+const strict = { additionalProperties: false };
+const Words = Type.Array(Type.String());
+const Service = Type.Object(
+  {
+    image: Type.String({ pattern: '^[a-z/-]+(:[a-z0-9.]+)?$' }),
+    build: Type.Optional(Type.Object({ context: Type.String(), dockerfile: Type.String() }, strict)),
+    restart: Type.Literal('unless-stopped'),
+    stop_grace_period: Type.Optional(Type.String({ pattern: '^\\d+s$' })),
+    command: Type.Optional(Words),
+    volumes: Type.Optional(Words),
+    ports: Type.Optional(Words),
+    environment: Type.Optional(Type.Record(Type.String(), Type.String())),
+    depends_on: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object({ condition: Type.Enum(['service_healthy', 'service_started']) }, strict),
+      ),
+    ),
+    healthcheck: Type.Optional(
+      Type.Object(
+        { test: Words, interval: Type.String(), timeout: Type.String(), retries: Type.Integer() },
+        strict,
+      ),
+    ),
+    read_only: Type.Optional(Type.Boolean()),
+    cap_drop: Type.Optional(Words),
+    security_opt: Type.Optional(Words),
+    deploy: Type.Optional(Type.Object({ replicas: Type.Integer({ minimum: 1 }) }, strict)),
+  },
+  strict,
+);
+const Compose = Type.Object(
+  {
+    name: Type.String(),
+    'x-process': Type.Unknown(),
+    services: Type.Record(Type.String(), Service),
+    volumes: Type.Record(Type.String(), Type.Null()),
+  },
+  strict,
+);
+
+const value: unknown = parse(text('compose.yml'), { merge: true });
+const compose = value as Static<typeof Compose>;
+const { services } = compose;
+const ofProcess = (name: ProcessName) => services[name] as Static<typeof Service>;
+
+test('is what compose expects', () => {
+  expect(Compile(Compose).Errors(value)).toEqual([]);
+});
+
+test('two of each process, as commands that there are', () => {
+  for (const name of PROCESS_NAMES) {
+    const { command = [], deploy, image } = ofProcess(name);
+    expect({ deploy, image }).toEqual({ deploy: { replicas: 2 }, image: 'health-manager' });
+    const program = createProgram(() => async () => undefined).exitOverride();
+    expect(() => program.parse(command, { from: 'user' })).not.toThrow();
+    expect(command[0]).toBe(name);
+  }
+});
+
+test('every file and volume that is mounted, and every service that is waited for, is there', () => {
+  for (const [name, { volumes = [], depends_on = {}, build }] of Object.entries(services)) {
+    for (const volume of volumes) {
+      const [source = ''] = volume.split(':');
+      const there = source.startsWith('.') ? existsSync(join(INSTALL, source)) : source in compose.volumes;
+      expect(there, `${name}: ${volume}`).toBe(true);
+    }
+    for (const [other, { condition }] of Object.entries(depends_on)) {
+      expect(services, `${name}: ${other}`).toHaveProperty(other);
+      if (condition === 'service_healthy') expect(services[other]).toHaveProperty('healthcheck');
+    }
+    if (build !== undefined) expect(existsSync(join(INSTALL, build.context, build.dockerfile))).toBe(true);
+  }
+});
+
+test('the configuration is right, where the image looks for it, and reachable on the port that is checked', () => {
+  const image = readDockerfile().at(-1);
+  const port = image?.env.HM_HEALTH_PORT;
+  for (const name of PROCESS_NAMES) {
+    const { command = [], environment = {}, volumes = [] } = ofProcess(name);
+    const { settings, warnings } = parseConfig(
+      text('image/health_manager.yml'),
+      'health_manager.yml',
+      environment,
+    );
+    expect(warnings).toEqual([]);
+    expect(settings).toMatchObject({
+      redis: { kind: 'single', url: 'redis://redis:6379' },
+      mbus: { servers: ['nats:4222'] },
+      status: { host: '0.0.0.0' },
+    });
+    expect(volumes).toEqual([
+      `./image/health_manager.yml:${image?.env.CLOUD_FOUNDRY_CONFIG_PATH}/health_manager.yml:ro`,
+    ]);
+    expect(command.slice(1)).toEqual(['--http-port', port]);
+  }
+  expect(image?.port).toBe(Number(port));
+  expect(services.reporter?.ports).toEqual([`54321-54322:${port}`]);
+});
+
+test('Prometheus scrapes every process on its port, the reporter with its login', () => {
+  const { scrape_configs: jobs } = parse(text('../monitor/prometheus/prometheus.yml')) as {
+    scrape_configs: {
+      basic_auth?: { username: string; password: string };
+      dns_sd_configs: { names: string[]; port: number }[];
+    }[];
+  };
+  const targets = jobs.flatMap(({ basic_auth, dns_sd_configs }) =>
+    dns_sd_configs.flatMap(({ names, port }) => names.map((name) => ({ name, port, login: basic_auth }))),
+  );
+  expect(targets.map(({ name }) => name).sort()).toEqual([...PROCESS_NAMES].sort());
+  const { status } = parse(text('image/health_manager.yml')) as {
+    status: { user: string; password: string };
+  };
+  for (const { name, port, login } of targets) {
+    expect(port).toBe(readDockerfile().at(-1)?.port);
+    expect(login).toEqual(
+      name === 'reporter' ? { username: status.user, password: status.password } : undefined,
+    );
+  }
+});
+
+test('Grafana reads Prometheus, and the dashboards from where they are mounted', () => {
+  const { datasources } = parse(text('../monitor/grafana/provisioning/datasources/prometheus.yml')) as {
+    datasources: { url: string }[];
+  };
+  const { hostname } = new URL(datasources[0]?.url ?? '');
+  expect(services).toHaveProperty(hostname);
+  const { providers } = parse(text('../monitor/grafana/provisioning/dashboards/health-manager.yml')) as {
+    providers: { options: { path: string } }[];
+  };
+  expect(services.grafana?.volumes).toContain(
+    `../monitor/grafana/dashboards:${providers[0]?.options.path}:ro`,
+  );
+});

@@ -1,0 +1,104 @@
+/** Reads the image's Dockerfile, as far as that uses the format: what it does not know it refuses. For tests. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+
+export interface Copy {
+  kind: 'COPY';
+  /** The stage that is copied from; absent: the build's context. */
+  from?: string;
+  sources: string[];
+  target: string;
+}
+
+export interface Run {
+  kind: 'RUN';
+  command: string;
+}
+
+export interface Stage {
+  name?: string;
+  base: string;
+  workdir?: string;
+  steps: (Copy | Run)[];
+  env: Record<string, string>;
+  user?: string;
+  port?: number;
+  healthcheck?: string[];
+  entrypoint?: string[];
+  cmd?: string[];
+  stopSignal?: string;
+}
+
+const FILE = join(packageRoot, 'deploy', 'install', 'image', 'Dockerfile');
+
+/** @throws Error at the first line that it does not know */
+export function readDockerfile(): Stage[] {
+  const stages: Stage[] = [];
+  for (const line of readFileSync(FILE, 'utf8').split('\n')) {
+    if (line.trim() === '' || line.startsWith('#')) continue;
+    const [, instruction = '', rest = ''] = /^([A-Z]+) +(.*[^\\])$/.exec(line) ?? [];
+    const refuse = () => new Error(`${FILE}: expected an instruction that is known here, got ${line}`);
+    if (instruction === 'FROM') {
+      const [base = '', as, name] = rest.split(' ');
+      stages.push({ base, steps: [], env: {}, ...(as === 'AS' && name !== undefined && { name }) });
+      continue;
+    }
+    const stage = stages.at(-1);
+    if (stage === undefined) throw refuse();
+    if (!add(stage, instruction, rest)) throw refuse();
+  }
+  return stages;
+}
+
+function add(stage: Stage, instruction: string, rest: string): boolean {
+  switch (instruction) {
+    case 'WORKDIR':
+      stage.workdir = rest;
+      return true;
+    case 'COPY':
+      stage.steps.push(copyOf(rest));
+      return true;
+    case 'RUN':
+      stage.steps.push({ kind: 'RUN', command: rest });
+      return true;
+    case 'ENV': {
+      const [name = '', value = ''] = rest.split('=');
+      stage.env[name] = value;
+      return /^[A-Z_]+=[^ ]+$/.test(rest);
+    }
+    case 'USER':
+      stage.user = rest;
+      return true;
+    case 'EXPOSE':
+      stage.port = Number(rest);
+      return true;
+    case 'HEALTHCHECK':
+      stage.healthcheck = listOf(rest.slice(rest.indexOf('CMD ') + 4));
+      return rest.includes('CMD ');
+    case 'ENTRYPOINT':
+      stage.entrypoint = listOf(rest);
+      return true;
+    case 'CMD':
+      stage.cmd = listOf(rest);
+      return true;
+    case 'STOPSIGNAL':
+      stage.stopSignal = rest;
+      return true;
+    default:
+      return false;
+  }
+}
+
+function copyOf(rest: string): Copy {
+  const words = rest.split(' ');
+  const from = words[0]?.startsWith('--from=') ? words.shift()?.slice('--from='.length) : undefined;
+  const target = words.pop() ?? '';
+  return { kind: 'COPY', ...(from !== undefined && { from }), sources: words, target };
+}
+
+function listOf(json: string): string[] {
+  const value: unknown = JSON.parse(json);
+  if (Array.isArray(value) && value.every((word) => typeof word === 'string')) return value;
+  throw new Error(`${FILE}: expected a list of words, got ${json}`);
+}

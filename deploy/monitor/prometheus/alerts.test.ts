@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { expectKnown } from './testing.ts';
+
+const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8');
+
+/** What of Prometheus's rule files is used here; a key that is none, or misspelled, does not fit. */
+const strict = { additionalProperties: false };
+const text = Type.String({ minLength: 1 });
+const Rule = Type.Object(
+  {
+    alert: Type.String({ pattern: '^[A-Z][A-Za-z]+$' }),
+    expr: text,
+    for: Type.Optional(Type.String({ pattern: '^\\d+m$' })),
+    labels: Type.Object({ severity: Type.Enum(['critical', 'warning', 'info']) }, strict),
+    annotations: Type.Object({ summary: text, action: text, runbook: text }, strict),
+  },
+  strict,
+);
+const Rules = Type.Object(
+  { groups: Type.Array(Type.Object({ name: text, rules: Type.Array(Rule) }, strict)) },
+  strict,
+);
+
+const value: unknown = parse(read('deploy/monitor/prometheus/alerts.yml'));
+const alerts = (value as Static<typeof Rules>).groups.flatMap(({ rules }) => rules);
+
+test('is what Prometheus expects, each alert with what to do', () => {
+  expect(Compile(Rules).Errors(value)).toEqual([]);
+  expect(alerts.length).toBeGreaterThan(20);
+});
+
+test('every metric, label and process that an alert names is there', () => {
+  for (const { alert, expr } of alerts) {
+    const metrics = expectKnown(expr, alert);
+    if (metrics.length === 0) expect(expr, alert).toMatch(/^up\{/);
+  }
+});
+
+test('a label that an alert speaks of is one that its result has', () => {
+  for (const { alert, expr, annotations } of alerts) {
+    const labels = `${annotations.summary} ${annotations.action}`.matchAll(/\$labels\.([a-z]+)/g);
+    for (const [, label = ''] of labels) {
+      const grouped = [...expr.matchAll(/\bby\s*\(([^)]*)\)/g)].map(([, of = '']) => of.split(/,\s*/));
+      const aggregated = /\b(?:sum|max|min|count)\b/.test(expr);
+      for (const of of grouped) expect(of, `${alert}: ${label}`).toContain(label);
+      expect(aggregated && grouped.length === 0, `${alert}: ${label}`).toBe(false);
+    }
+  }
+});
+
+test('every alert has its section in operate.md, and every section its alert', () => {
+  const [, ofAlerts = ''] = /\n## Alerts\n([\s\S]*?)\n## /.exec(read('deploy/docs/operate.md')) ?? [];
+  const sections = ofAlerts.split(/^### /m).slice(1);
+  expect(sections.map((section) => section.split('\n')[0])).toEqual(alerts.map(({ alert }) => alert));
+  for (const section of sections) {
+    expect([...section.matchAll(/^- \*\*(.+?):\*\* /gm)].map(([, part]) => part)).toEqual([
+      'Means',
+      'Look at',
+      'Do',
+    ]);
+  }
+  for (const { alert, annotations } of alerts) {
+    expect(annotations.runbook).toBe(`deploy/docs/operate.md#${alert.toLowerCase()}`);
+  }
+});
+
+test('Prometheus loads them from where they are mounted', () => {
+  const { rule_files } = parse(read('deploy/monitor/prometheus/prometheus.yml')) as { rule_files: string[] };
+  const { services } = parse(read('deploy/install/compose.yml'), { merge: true }) as {
+    services: { prometheus: { volumes: string[] } };
+  };
+  expect(services.prometheus.volumes).toContain('./prometheus:/etc/prometheus:ro');
+  expect(rule_files).toEqual(['/etc/prometheus/alerts.yml']);
+});

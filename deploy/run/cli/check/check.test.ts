@@ -1,0 +1,117 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { freePort, type Server, startNatsServer, startRedisServer } from '../../launcher/servers.ts';
+import { main } from '../program.ts';
+
+let dir: string;
+let redis: Server;
+let nats: Server;
+let controller: NatsConnection;
+let api: HttpServer;
+let page: { status: number; body: string };
+let asked: (string | undefined)[];
+let lines: string[];
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'hm-check-'));
+  redis = await startRedisServer({ dir: join(dir, 'redis') });
+  nats = await startNatsServer();
+  controller = await connect({ servers: nats.url });
+  controller.subscribe('cloudcontroller.bulk.credentials.zone-2', {
+    callback: (_error, message) => void message.respond('{"user":"bulk","password":"secret"}'),
+  });
+  await controller.flush();
+  api = createServer((request, response) => {
+    asked.push(request.url, request.headers.authorization);
+    response.writeHead(page.status).end(page.body);
+  });
+  await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+});
+afterAll(async () => {
+  api.closeAllConnections();
+  await new Promise((resolve) => api.close(resolve));
+  await controller.close();
+  await Promise.all([nats.stop(), redis.stop()]);
+  rmSync(dir, { recursive: true, force: true });
+});
+beforeEach(() => {
+  page = { status: 200, body: '{"results":{"a":{},"b":{}},"bulk_token":{"id":2}}' };
+  asked = [];
+  lines = [];
+  vi.stubEnv('REDIS_URL', '');
+  vi.stubEnv('MBUS_URI', '');
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    lines.push(String(text).trimEnd());
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
+
+function check(change: { redis?: string; mbus?: string; more?: string } = {}): Promise<number> {
+  const file = join(dir, 'health_manager.yml');
+  const { port } = api.address() as AddressInfo;
+  const config = [
+    'cc_partition: zone-2',
+    `mbus: ${change.mbus ?? nats.url}`,
+    `redis: { url: "${change.redis ?? redis.url}" }`,
+    `bulk_api: { host: "http://127.0.0.1:${port}", batch_size: 7 }`,
+    change.more ?? '',
+  ];
+  writeFileSync(file, config.join('\n'));
+  return main(['check', '--config', file]);
+}
+
+test('all is well', async () => {
+  expect(await check()).toBe(0);
+  expect(lines).toEqual([
+    expect.stringMatching(/^ok {6}configuration: .*health_manager\.yml$/),
+    expect.stringMatching(/^ok {6}NATS: connected to 127\.0\.0\.1:\d+$/),
+    expect.stringMatching(/^ok {6}Redis: version \d+\./),
+    expect.stringMatching(/^ok {6}bulk API: http:\S+: a page of 2 droplets$/),
+  ]);
+  expect(asked).toEqual([
+    '/bulk/apps?batch_size=7&bulk_token=%7B%7D',
+    `Basic ${Buffer.from('bulk:secret').toString('base64')}`,
+  ]);
+});
+
+test('what the configuration is warned about is no failure', async () => {
+  expect(await check({ more: 'slicess: 5' })).toBe(0);
+  expect(lines[0]).toBe(
+    'warning health_manager.yml: slicess: unknown key, ignored; the nearest known one is slices',
+  );
+});
+
+test('Redis away', async () => {
+  const port = await freePort();
+  expect(await check({ redis: `redis://user:hidden@127.0.0.1:${port}` })).toBe(1);
+  expect(lines[2]).toBe(`FAILED  Redis: connect ECONNREFUSED 127.0.0.1:${port}`);
+  expect(lines.join()).not.toContain('hidden');
+});
+
+test('NATS away: the bulk API cannot be tried', { timeout: 15_000 }, async () => {
+  const port = await freePort();
+  expect(await check({ mbus: `nats://user:hidden@127.0.0.1:${port}` })).toBe(1);
+  expect(lines[1]).toMatch(new RegExp(`^FAILED {2}NATS: 127.0.0.1:${port}: .*REFUSED`));
+  expect(lines[3]).toBe('FAILED  bulk API: not tried: its credentials come over NATS');
+  expect(lines.join()).not.toContain('hidden');
+});
+
+test.each([
+  [{ status: 401, body: '' }, 'answered with status 401'],
+  [{ status: 200, body: '<html>' }, 'the page has no usable'],
+  [{ status: 200, body: '{"results":[],"bulk_token":{}}' }, 'the page has no usable results'],
+])('the bulk API answers %j', async (answer, words) => {
+  page = answer;
+  expect(await check()).toBe(1);
+  expect(lines[3]).toMatch(/^FAILED {2}bulk API: http:/);
+  expect(lines[3]).toContain(words);
+});

@@ -1,0 +1,24 @@
+import { ConfigError } from '../../../common/config/load.ts';
+import { EXIT, exitCodeOf } from '../../../common/process.ts';
+import { UnavailableError } from '../launcher/errors.ts';
+
+/** A command could not do what it was asked to: not found or not reachable (exit code 1). */
+export class FailedError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'FailedError';
+  }
+}
+
+/**
+ * What an error that ended a command means: its lines for stderr and the exit code.
+ * An error that is none of the expected ones is a defect, and shown with its stack.
+ */
+export function explainError(error: unknown): { code: number; lines: readonly string[] } {
+  if (error instanceof ConfigError) return { code: EXIT.config, lines: error.lines };
+  if (error instanceof UnavailableError) return { code: EXIT.unavailable, lines: [`hm: ${error.message}`] };
+  if (error instanceof FailedError) return { code: EXIT.failed, lines: [`hm: ${error.message}`] };
+  const code = exitCodeOf(error);
+  const text = error instanceof Error ? (code === EXIT.failed ? error.stack : error.message) : String(error);
+  return { code, lines: [text ?? String(error)] };
+}

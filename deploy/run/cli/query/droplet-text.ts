@@ -1,0 +1,82 @@
+import { desiredWords } from '../../../../common/explain/desired.ts';
+import type { DropletView } from '../../../../common/explain/facts.ts';
+import { type Present, presentOf, type SlotPresent } from '../../../../common/explain/present.ts';
+import { inWords, type Times } from '../../../../common/explain/wording.ts';
+import type { Holds, Instance } from '../../../../common/model/droplet.ts';
+import { heardMs } from '../../../../common/policy/liveness.ts';
+import { painter } from '../output.ts';
+
+/** What a reader has to know before all else where nothing that is decided is sent. */
+export const DRY_RUN = 'dry_run is on: starts and stops are decided, none is sent';
+
+/**
+ * A droplet as it is now, in lines for a person.
+ *
+ * @param onlyTrouble slots that are as they should be are only counted
+ */
+export function presentLines(
+  view: DropletView,
+  holds: Holds,
+  times: Times,
+  { onlyTrouble }: { onlyTrouble: boolean },
+): string[] {
+  const paint = painter();
+  const present = presentOf(view, holds, times);
+  const slots = onlyTrouble ? present.slots.filter(({ tone }) => tone !== 'good') : present.slots;
+  const others = onlyTrouble ? present.others.filter(({ tone }) => tone !== 'plain') : present.others;
+  return [
+    ...wantedLines(view, present, times),
+    ...slots.map((slot) => slotLine(view, slot)),
+    ...(others.length > 0 ? [paint('bold', 'besides')] : []),
+    ...others.map(({ instance, text, tone }) => {
+      const what = `index ${instance.index}  ${paint(tone, instance.state)}  ${whereItWas(view, instance)}`;
+      return `  ${what}${ofOtherVersion(view, instance)}: ${text}`;
+    }),
+    ...present.holds.map(({ name, text }) => `${paint('trouble', `hold ${name}`)}: ${text}`),
+  ];
+}
+
+function wantedLines({ droplet, nowMs }: DropletView, present: Present, times: Times): string[] {
+  const paint = painter();
+  const { desired, goneMs, updatedMs } = droplet;
+  if (desired === undefined) {
+    return droplet.listedMs === undefined
+      ? ['the controller has not listed it: what it should be is not known']
+      : ['the controller lists it, but what it says of it cannot be read: see the log of sync'];
+  }
+  const lines = [`wanted: ${desiredWords(desired)}`];
+  if (goneMs !== undefined) {
+    lines[0] = `not wanted: the controller does not list it any more, last at ${times.at(goneMs)} (then ${desiredWords(desired)})`;
+  }
+  const isWhole = present.running === present.wanted;
+  const ran = `${present.running} of ${present.wanted} run`;
+  if (present.wanted > 0) lines.push(paint(isWhole ? 'good' : 'trouble', ran));
+  else if (goneMs === undefined && desired.state === 'STARTED' && desired.packageState !== 'STAGED') {
+    lines.push(paint('trouble', 'its package is not STAGED: nothing of it is started'));
+  }
+  if (updatedMs !== undefined) lines.push(`changed by the controller ${inWords(nowMs - updatedMs)} ago`);
+  return lines;
+}
+
+function slotLine(view: DropletView, { index, state, tone, instances, text }: SlotPresent): string {
+  const paint = painter();
+  const where = instances.map((instance) => whereOf(view, instance)).join(', and ');
+  const rest = [where, text].filter((part) => part !== '').join('; ');
+  return `  index ${index}  ${paint(tone, state.padEnd(8))}  ${rest}`.trimEnd();
+}
+
+function whereOf({ deas, nowMs }: DropletView, instance: Instance): string {
+  const { guid, dea, firstHeardMs } = instance;
+  const heard = inWords(nowMs - heardMs(instance, deas));
+  return `on ${dea} for ${inWords(nowMs - firstHeardMs)}, heard ${heard} ago (instance ${guid})`;
+}
+
+/** Of one that may run no more. */
+function whereItWas({ deas, nowMs }: DropletView, instance: Instance): string {
+  const [first, last] = [instance.firstHeardMs, heardMs(instance, deas)].map((ms) => inWords(nowMs - ms));
+  return `on ${instance.dea}, first heard ${first} ago, last ${last} ago (instance ${instance.guid})`;
+}
+
+function ofOtherVersion({ droplet }: DropletView, { version }: Instance): string {
+  return version === droplet.desired?.version ? '' : ` of version ${version}`;
+}

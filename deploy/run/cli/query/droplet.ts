@@ -1,0 +1,37 @@
+import { presentOf } from '../../../../common/explain/present.ts';
+import { timesOf } from '../../../../common/explain/wording.ts';
+import { readHolds } from '../../../../common/redis/holds.ts';
+import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import { FailedError } from '../exit.ts';
+import type { ConfigOption } from '../options.ts';
+import { Output, painter } from '../output.ts';
+import { DRY_RUN, presentLines } from './droplet-text.ts';
+import { withRedis } from './query.ts';
+import { viewOf } from './view.ts';
+
+export interface DropletOptions extends ConfigOption {
+  json?: boolean;
+  utc?: boolean;
+}
+
+/** `hm droplet <guid>`: one droplet as it is now. */
+export function droplet(id: string, options: DropletOptions): Promise<number> {
+  return withRedis(options, async (query) => {
+    const { redis, settings } = query;
+    const view = await viewOf(query, id);
+    if (view === undefined) throw new FailedError(`droplet ${id}: not known`);
+    const { nowMs } = view;
+    const holds = await readHolds(redis, { now: () => nowMs }, settings.policy);
+    const times = timesOf(nowMs, options.utc === true);
+    const output = new Output();
+    if (options.json) {
+      const names = presentOf(view, holds, times).holds.map(({ name }) => name);
+      await output.line(JSON.stringify({ ...dropletJson(view), holds: names }, null, 2));
+      return 0;
+    }
+    const lines = presentLines(view, holds, times, { onlyTrouble: false });
+    const head = `${painter()('bold', id)}, first heard of ${times.at(view.droplet.firstSeenMs)}`;
+    await output.write(`${[head, ...(settings.dryRun ? [DRY_RUN] : []), ...lines].join('\n')}\n`);
+    return 0;
+  });
+}

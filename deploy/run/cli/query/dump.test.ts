@@ -1,0 +1,101 @@
+import { expect, test, vi } from 'vitest';
+import { useMemory } from '../testing/run-hm.ts';
+
+const of = useMemory();
+const nowMs = () => of.context.clock.now();
+const wanted = (instances: number, state = 'STARTED') =>
+  `${state} ${instances}x STAGED version v 256M updated 1398000000`;
+const COUNT = 30;
+
+/** COUNT droplets in all slices; `app-0` lacks index 1. */
+async function fill(): Promise<void> {
+  for (let n = 0; n < COUNT; n++) {
+    await of.listed(`app-${n}`, wanted(n === 0 ? 2 : 1), nowMs() - 100_000);
+    await of.heard('dea-1', `app-${n}`, { [`i-${n}`]: '0 RUNNING' }, nowMs());
+  }
+}
+const ids = () => Array.from({ length: COUNT }, (_, n) => `app-${n}`).sort();
+
+test('a line a droplet; creates nothing', async () => {
+  await fill();
+  await of.listed('idle', wanted(3, 'STOPPED'), nowMs());
+  await of.heard('dea-1', 'stray', { x: '0 RUNNING' }, nowMs());
+  const before = await of.everything();
+  const { code, stdout, stderr } = await of.hm(['dump']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toHaveLength(COUNT + 2);
+  expect(stdout).toContain('app-1: STARTED, 1 of 1 run');
+  expect(stdout).toContain('app-0: STARTED, 1 of 2 run; index 1 MISSING, about to be looked at');
+  expect(stdout).toContain('idle: STOPPED');
+  expect(stdout).toContain('stray: never listed; index 0 on dea-1 besides, surplus, not to be stopped yet');
+  expect(await of.everything()).toEqual(before);
+});
+
+test('as JSON, one droplet a line', async () => {
+  await fill();
+  const { code, stdout } = await of.hm(['dump', '--json']);
+  expect(code).toBe(0);
+  const droplets = stdout.map((line) => JSON.parse(line) as { droplet: string; missing_indices: number[] });
+  expect(droplets.map(({ droplet }) => droplet).sort()).toEqual(ids());
+  expect(droplets.filter(({ missing_indices }) => missing_indices.length > 0)).toMatchObject([
+    { droplet: 'app-0', missing_indices: [1] },
+  ]);
+});
+
+test('an empty memory', async () => {
+  expect(await of.hm(['dump'])).toEqual({ code: 0, stdout: [], stderr: '' });
+});
+
+test('a record that cannot be read does not keep the others back', async () => {
+  await fill();
+  const { client, keys } = of.context.redis;
+  await client.hset(keys.droplet('app-3'), 'slot:0', 'edited by hand');
+  const text = await of.hm(['dump']);
+  expect(text.code).toBe(1);
+  expect(text.stdout).toHaveLength(COUNT - 1);
+  expect(text.stderr).toContain('hm: droplet app-3: droplet record: field slot:0');
+  const json = await of.hm(['dump', '--json']);
+  expect(json.code).toBe(1);
+  expect(json.stdout.map((line) => JSON.parse(line))).toContainEqual({
+    droplet: 'app-3',
+    error: expect.stringContaining('slot:0'),
+  });
+});
+
+/** Standard output whose every write fails so, as a pipe's does: later, and as an event. */
+function failing(code: string) {
+  return vi.mocked(process.stdout.write).mockImplementation(() => {
+    setImmediate(() => process.stdout.emit('error', Object.assign(new Error(`write ${code}`), { code })));
+    return false;
+  });
+}
+
+test('a reader that goes before the end ends it, and that is no failure', async () => {
+  await fill();
+  const write = failing('EPIPE');
+  const { code, stderr } = await of.hm(['dump', '--json']);
+  expect({ code, stderr, writes: write.mock.calls.length }).toEqual({ code: 0, stderr: '', writes: 1 });
+});
+
+test('a full disk is one', async () => {
+  await fill();
+  failing('ENOSPC');
+  const { code, stderr } = await of.hm(['dump', '--json']);
+  expect(code).toBe(1);
+  expect(stderr).toContain('write ENOSPC');
+});
+
+test('waits while the reader is slow', async () => {
+  await fill();
+  let waiting = 0;
+  vi.mocked(process.stdout.write).mockImplementation(() => {
+    expect(waiting++).toBe(0);
+    setImmediate(() => {
+      waiting--;
+      process.stdout.emit('drain');
+    });
+    return false;
+  });
+  expect((await of.hm(['dump', '--json'])).code).toBe(0);
+  expect(vi.mocked(process.stdout.write).mock.calls.length).toBeGreaterThan(1);
+});

@@ -1,0 +1,98 @@
+import type { DropletView } from '../../../../common/explain/facts.ts';
+import { presentOf } from '../../../../common/explain/present.ts';
+import { timesOf } from '../../../../common/explain/wording.ts';
+import { readHolds } from '../../../../common/redis/holds.ts';
+import { isRead, readIds, readSights } from '../../../../common/redis/readers.ts';
+import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import type { ConfigOption } from '../options.ts';
+import { note, Output, painter } from '../output.ts';
+import { Progress } from '../progress.ts';
+import { type Query, withRedis } from './query.ts';
+import { troubleOf } from './trouble.ts';
+
+export interface DumpOptions extends ConfigOption {
+  json?: boolean;
+}
+
+/** Droplets read and written together: bounds the memory. */
+const AT_ONCE = 200;
+
+/** `hm dump`: every droplet, a line each; exit code 1 if the record of one cannot be read. */
+export function dump(options: DumpOptions): Promise<number> {
+  return withRedis(options, async (query) => {
+    const lineOf = options.json ? jsonLine : await textLine(query);
+    const output = new Output();
+    // Who sees the lines pass by needs no other sign of life.
+    const progress = process.stdout.isTTY ? undefined : new Progress();
+    let unreadable = 0;
+    let droplets = 0;
+    for await (const { ids, share } of batches(query)) {
+      const { views, failed } = await viewsOf(query, ids);
+      const lines = [
+        ...views.map(lineOf),
+        ...(options.json
+          ? failed.map(([id, error]) => JSON.stringify({ droplet: id, error: error.message }))
+          : []),
+      ];
+      if (failed.length > 0) progress?.clear();
+      for (const [id, error] of failed) note(`droplet ${id}: ${error.message}`);
+      unreadable += failed.length;
+      if (lines.length > 0 && !(await output.write(`${lines.join('\n')}\n`))) {
+        progress?.clear();
+        return 0;
+      }
+      droplets += ids.length;
+      progress?.show(`${droplets} droplets`, share);
+    }
+    progress?.clear();
+    return unreadable === 0 ? 0 : 1;
+  });
+}
+
+/** All droplets' ids, slice by slice, and which share of the slices is read with them. */
+async function* batches({ redis }: Query): AsyncGenerator<{ ids: string[]; share: number }> {
+  for (let slice = 0; slice < redis.keys.slices; slice++) {
+    const ids = await readIds(redis, slice);
+    for (let at = 0; at < ids.length; at += AT_ONCE)
+      yield { ids: ids.slice(at, at + AT_ONCE), share: (slice + 1) / redis.keys.slices };
+  }
+}
+
+async function viewsOf(
+  { redis, settings, now }: Query,
+  ids: readonly string[],
+): Promise<{ views: DropletView[]; failed: [id: string, error: Error][] }> {
+  const askedMs = await now();
+  const { droplets: records, deas, nowMs } = await readSights(redis, { now: () => askedMs }, ids);
+  const droplets = records.filter(isRead);
+  return {
+    views: droplets.map((droplet) => ({ droplet, deas, nowMs, policy: settings.policy })),
+    failed: records.flatMap((record, at): [string, Error][] =>
+      record instanceof Error ? [[ids[at] as string, record]] : [],
+    ),
+  };
+}
+
+function jsonLine(view: DropletView): string {
+  return JSON.stringify(dropletJson(view));
+}
+
+/** `web: 2 of 3 run; index 1 MISSING, start (missing) sent 3 s ago` */
+async function textLine({ redis, settings, now }: Query): Promise<(view: DropletView) => string> {
+  const nowMs = await now();
+  const times = timesOf(nowMs, false);
+  const holds = await readHolds(redis, { now: () => nowMs }, settings.policy);
+  const paint = painter();
+  return (view) => {
+    const present = presentOf(view, holds, times);
+    const { wanted, running } = present;
+    const { id, desired, goneMs } = view.droplet;
+    const what = goneMs !== undefined ? 'not listed any more' : (desired?.state ?? 'never listed');
+    const isStaged = desired === undefined || goneMs !== undefined || desired.packageState === 'STAGED';
+    const parts = [
+      `${what}${isStaged ? '' : `, package ${desired.packageState}`}${wanted > 0 ? `, ${running} of ${wanted} run` : ''}`,
+      ...troubleOf(present, paint),
+    ];
+    return `${id}: ${parts.join('; ')}`;
+  };
+}

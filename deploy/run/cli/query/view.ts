@@ -1,0 +1,19 @@
+import type { DropletView } from '../../../../common/explain/facts.ts';
+import { readSights } from '../../../../common/redis/readers.ts';
+import { FailedError } from '../exit.ts';
+import type { Query } from './query.ts';
+
+/**
+ * One droplet as it is now; undefined if there is no record.
+ *
+ * @throws FailedError when its record cannot be read
+ */
+export async function viewOf({ redis, settings, now }: Query, id: string): Promise<DropletView | undefined> {
+  const askedMs = await now();
+  const { droplets, deas, nowMs } = await readSights(redis, { now: () => askedMs }, [id]);
+  const [droplet] = droplets;
+  if (droplet instanceof Error)
+    throw new FailedError(`droplet ${id}: ${droplet.message}`, { cause: droplet });
+  if (droplet === undefined) return undefined;
+  return { droplet, deas, nowMs, policy: settings.policy };
+}

@@ -1,0 +1,144 @@
+import type { Tone } from '../../../../common/explain/explain.ts';
+import { count, HOLD_WORDS, inWords, type Times } from '../../../../common/explain/wording.ts';
+import type { CounterName } from '../../../../common/redis/counters.ts';
+import { BOLD, CYAN, columnsOf, DIM, GREEN, type Piece, paint, RED, YELLOW } from '../../terminal/screen.ts';
+import { DRY_RUN } from '../query/droplet-text.ts';
+import type { Figures } from './figures.ts';
+
+const COLOURS: Readonly<Record<Tone, string>> = { trouble: RED, action: CYAN, good: GREEN, plain: '' };
+
+/** What the counters are called here. */
+const RATE_NAMES: Readonly<Record<CounterName, string>> = {
+  heartbeat_msgs_received: 'heartbeats',
+  droplet_exited_msgs_received: 'exits',
+  droplet_updated_msgs_received: 'updates',
+  healthmanager_status_msgs_received: 'status queries',
+  healthmanager_health_request_msgs_received: 'health queries',
+  healthmanager_droplet_request_msgs_received: 'droplet queries',
+  health_start_messages_sent: 'starts sent',
+  health_stop_messages_sent: 'stops sent',
+};
+
+/** Lines of a terminal that are kept for the droplets and for the log at least. */
+const LEAST_LIST = 3;
+
+/**
+ * The screen as lines.
+ *
+ * @param rows how many there is room for; not given: all
+ * @param problem why the figures are not of now
+ */
+export function topLines(figures: Figures, times: Times, rows?: number, problem?: string): Piece[][] {
+  const { fleet, worst, latest } = figures;
+  const head = [
+    [
+      paint(BOLD, `Health manager at ${times.at(fleet.nowMs)}`),
+      ...(problem === undefined ? [] : [paint(RED, `   ${problem}`)]),
+    ],
+    ...(figures.dryRun ? [[paint(YELLOW, DRY_RUN)]] : []),
+    [],
+    ...fleetLines(figures),
+    ...holdLines(figures, times),
+    [],
+    ...queuesAndRates(figures),
+    [],
+  ];
+  const room = rows === undefined ? Number.POSITIVE_INFINITY : rows - head.length - 3;
+  const forWorst = Math.min(worst.droplets.length, Math.max(LEAST_LIST, Math.floor(room / 2)));
+  const forLatest = Math.max(LEAST_LIST, room - Math.max(1, forWorst));
+  return [
+    ...head,
+    [paint(BOLD, 'NOT AS THEY SHOULD BE'), paint(DIM, `  ${worstWords(figures)}`)],
+    ...worst.droplets
+      .slice(0, forWorst)
+      .map(({ droplet, wanted, running, text }) => [
+        paint(BOLD, droplet),
+        `  ${running} of ${wanted}  `,
+        paint(RED, text),
+      ]),
+    [],
+    [paint(BOLD, 'DECISIONS')],
+    ...latest
+      .slice(-forLatest)
+      .map(({ atMs, droplet, tone, text }): Piece[] => [
+        paint(DIM, times.at(atMs)),
+        '  ',
+        paint(BOLD, droplet),
+        '  ',
+        paint(COLOURS[tone], text),
+      ]),
+  ];
+}
+
+function worstWords({ worst }: Figures): string {
+  return worst.count === 0 ? 'none' : `${worst.count}, worst first`;
+}
+
+function fleetLines({ fleet }: Figures): Piece[][] {
+  const { totals, deas, sync, nowMs, auditMs } = fleet;
+  const bad = (number: number, words: string): Piece => {
+    const text = `${number} ${words}`;
+    return number > 0 ? paint(RED, text) : text;
+  };
+  const synced =
+    sync.succeededMs === undefined
+      ? paint(RED, 'never read yet')
+      : `read ${inWords(nowMs - sync.succeededMs)} ago in ${inWords(sync.durationMs ?? 0)}, ${count(sync.listed ?? 0, 'droplet')}`;
+  const wanted = totals.running + totals.missing;
+  return [
+    [
+      columnsOf(['fleet', 15]),
+      `${count(totals.apps, 'app')}, ${totals.started_apps} started; `,
+      paint(totals.missing === 0 ? GREEN : YELLOW, `${totals.running} of ${wanted} instances run`),
+      ', ',
+      bad(totals.missing, 'missing'),
+      ', ',
+      bad(totals.flapping, 'flapping'),
+      `, ${count(totals.crashed, 'crash record')} (counted by the audit, which took ${inWords(auditMs)})`,
+    ],
+    [
+      columnsOf(['DEAs', 15]),
+      paint(GREEN, `${deas.alive} alive`),
+      ', ',
+      deas.late > 0 ? paint(YELLOW, `${deas.late} late`) : '0 late',
+      ', ',
+      bad(deas.lost, 'lost'),
+    ],
+    [columnsOf(['desired state', 15]), synced],
+  ];
+}
+
+function holdLines({ fleet }: Figures, times: Times): Piece[][] {
+  const on = fleet.holds.filter((hold) => hold.on);
+  if (on.length === 0) return [[columnsOf(['holds', 15]), 'none']];
+  return on.map(({ hold, sinceMs, droplets }, at): Piece[] => [
+    columnsOf([at === 0 ? 'holds' : '', 15]),
+    paint(RED, hold),
+    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${count(droplets, 'droplet')}: ${HOLD_WORDS[hold]}`,
+  ]);
+}
+
+function queuesAndRates({ fleet, rates }: Figures): Piece[][] {
+  const queues = Object.entries(fleet.queues).map(([name, { waiting, delayed }]): Piece[] => [
+    columnsOf([name, 12], [waiting, 8], [delayed, 8]),
+  ]);
+  const names = Object.entries(RATE_NAMES) as [CounterName, string][];
+  const shown = (name: CounterName) => (rates === undefined ? '-' : rates[name].toFixed(1));
+  // Two rates a line, beside the queues and below.
+  const rateLines = Array.from({ length: Math.ceil(names.length / 2) }, (_, line): Piece[] => [
+    names
+      .slice(line * 2, line * 2 + 2)
+      .map(([name, words]) => columnsOf([words, 16], [shown(name), 10]))
+      .join(''),
+  ]);
+  const left: Piece[][] = [
+    [paint(BOLD, columnsOf(['QUEUE', 12], ['WAITING', 8], ['DELAYED', 8]))],
+    ...queues,
+  ];
+  const right: Piece[][] = [[paint(BOLD, 'MESSAGES A SECOND')], ...rateLines];
+  return Array.from({ length: Math.max(left.length, right.length) }, (_, line) => [
+    ...(left[line] ?? [columnsOf(['', 30])]),
+    '   ',
+    ...(right[line] ?? []),
+  ]);
+}

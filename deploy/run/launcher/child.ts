@@ -1,0 +1,49 @@
+import type { Writable } from 'node:stream';
+import { spawnGuarded } from './kill-with-parent.ts';
+import { passLines } from './lines.ts';
+import type { Running } from './supervise.ts';
+
+export const PROCESS_NAMES = ['ingest', 'sync', 'analyzer', 'nudger', 'reporter'] as const;
+export type ProcessName = (typeof PROCESS_NAMES)[number];
+
+export interface Output {
+  stdout: Writable;
+  stderr: Writable;
+  /** How a line of a child's stdout is shown. */
+  format(line: string): string;
+}
+
+interface Options {
+  /** Absolute path of the program. */
+  program: string;
+  args: string[];
+  env: NodeJS.ProcessEnv;
+  output: Output;
+  /** Called with every line of its stdout. */
+  onLine(line: string): void;
+}
+
+/** Starts one process with its output passed on line by line. */
+export async function startChild(options: Options): Promise<Running> {
+  const { program, args, env, output, onLine } = options;
+  const child = await spawnGuarded(program, args, { env, stdout: 'pipe', stderr: 'pipe', channel: true });
+  const passed: Promise<void>[] = [];
+  if (child.stdout) {
+    const seen = (line: string) => {
+      onLine(line);
+      return output.format(line);
+    };
+    passed.push(passLines(child.stdout, output.stdout, seen));
+  }
+  if (child.stderr) passed.push(passLines(child.stderr, output.stderr, (line) => line));
+  // Ended means: and all that it said is passed on.
+  const exited = Promise.all([child.exited, ...passed]).then(([code]) => code);
+  return {
+    pid: child.pid,
+    exited,
+    async stop() {
+      await child.stop();
+      await exited;
+    },
+  };
+}

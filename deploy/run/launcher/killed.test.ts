@@ -1,0 +1,106 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { isAlive } from './testing.ts';
+
+/** A launcher in a process of its own, from dist/, with stand-ins for the processes that name the folder. */
+const LAUNCHER = `
+  import { pino } from 'pino';
+  import { launch } from ${JSON.stringify(join(packageRoot, 'dist/deploy/run/launcher/launcher.js'))};
+  const [dir, stub] = process.argv.slice(1);
+  const launcher = launch({
+    settings: { mbusGiven: false },
+    log: pino(),
+    dataDir: dir,
+    command: () => ({ program: process.execPath, args: ['-e', stub, dir] }),
+    env: process.env,
+    output: { stdout: process.stdout, stderr: process.stderr, format: (line) => line },
+  });
+  process.on('SIGTERM', () => launcher.stop());
+`;
+
+const READY = `console.log('"event":"ready"'); setInterval(() => {}, 1000);`;
+/** As common/process.ts: ends when the channel to its parent breaks. */
+const POLITE = `${READY} process.on('SIGTERM', () => process.exit()); process.on('disconnect', () => process.exit());`;
+const STUBBORN = `${READY} process.on('SIGTERM', () => {}); process.on('disconnect', () => {});`;
+
+let dir: string;
+beforeAll(() => {
+  execFileSync(join(packageRoot, 'deploy/setup.sh'));
+}, 120_000);
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'hm-killed-'));
+});
+afterEach(() => {
+  for (const pid of processesOf(dir)) process.kill(pid, 'SIGKILL');
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** Everything whose command line names the folder: servers, stand-ins and guards. */
+function processesOf(folder: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => isAlive(pid) && commandLine(pid).includes(folder));
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // gone
+  }
+}
+
+/** Starts a launcher and waits until all of it is there. */
+async function startLauncher(stub: string) {
+  const args = ['--input-type=module', '-e', LAUNCHER, '--', dir, stub];
+  const child = spawn(process.execPath, args, { cwd: packageRoot, stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = once(child, 'exit');
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.includes('all processes are ready')) break;
+  }
+  child.stdout.resume();
+  const stop = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    await exited;
+  };
+  return { stop };
+}
+
+describe.runIf(process.platform === 'linux')(
+  'a launcher that was killed with SIGKILL',
+  { timeout: 60_000 },
+  () => {
+    test('leaves nothing running, and the next one starts in the same folder', async () => {
+      const first = await startLauncher(POLITE);
+      // The launcher, five stand-ins and two servers, and their seven guards (nats-server does not name the folder).
+      expect(processesOf(dir).length).toBeGreaterThanOrEqual(12);
+      await first.stop('SIGKILL');
+      await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+
+      const second = await startLauncher(POLITE);
+      await second.stop('SIGTERM');
+      expect(processesOf(dir)).toEqual([]);
+    });
+
+    test('leaves not even what does not listen', async () => {
+      const launcher = await startLauncher(STUBBORN);
+      await launcher.stop('SIGKILL');
+      await expect.poll(() => processesOf(dir), { timeout: 40_000, interval: 100 }).toEqual([]);
+    });
+
+    test('may be followed at once: the next one waits for its Redis to end', async () => {
+      const first = await startLauncher(POLITE);
+      await first.stop('SIGKILL');
+      const second = await startLauncher(POLITE);
+      await second.stop('SIGTERM');
+      await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+    });
+  },
+);

@@ -1,0 +1,25 @@
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, onTestFinished, test } from 'vitest';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { startNats } from '../../../common/testing/nats.ts';
+import { startTestSentinels } from '../../../common/testing/redis-sentinel.ts';
+import { startStage } from './stage.ts';
+
+test('sentinels make the replica master when the master is killed', async () => {
+  execFileSync(join(packageRoot, 'deploy', 'setup.sh'), { stdio: 'ignore' });
+  const [redis, nats] = await Promise.all([startTestSentinels(), startNats()]);
+  onTestFinished(() => Promise.all([redis.stop(), nats.stop()]).then(() => undefined));
+  const { cloud, healthy, stop, logged } = await startStage(redis.settings, [nats.url]);
+  onTestFinished(stop);
+
+  cloud.disturb();
+  await delay(1_000);
+  await redis.master.stop();
+  await delay(6_000);
+  cloud.calm();
+  await healthy(30_000);
+  expect(cloud.faults).toEqual([]);
+  expect(logged('redis_back')).not.toEqual([]);
+}, 300_000);

@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { analyzerMetrics } from '../../../analyzer/metrics.ts';
+import { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
+import { Looker } from '../../../analyzer/reconcile/reconciler.ts';
+import { Audit } from '../../../analyzer/tick/audit.ts';
+import { Scanner } from '../../../analyzer/tick/tick.ts';
+import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
+import type { TestContext } from '../../../common/testing/context.ts';
+import { odd } from './arbitrary.ts';
+import { SHARES } from './shares.ts';
+import { RECORD } from './stored.ts';
+import { must, type Target } from './target.ts';
+
+const HELD = fc.oneof(
+  fc.constant(undefined),
+  odd.map((value) => String(JSON.stringify(value))),
+);
+const EDIT = fc.record({
+  record: RECORD,
+  /** Instead of a hash. */
+  type: fc.constantFrom('hash', 'hash', 'hash', 'hash', 'string', 'list', 'set', 'zset'),
+  massLoss: HELD,
+  massDelete: HELD,
+  event: fc.array(
+    odd.map((value) => String(JSON.stringify(value))),
+    { minLength: 2, maxLength: 4 },
+  ),
+  dea: odd.map((value) => String(JSON.stringify(value))),
+});
+
+/** The analyzer, over records, holds and DEA lists that somebody edits; one droplet beside them is as it should be. */
+export function handEditedTarget(context: TestContext): Target {
+  const { redis, clock, log, lifecycle, settings } = context;
+  const { policy } = settings;
+  const { client, keys } = redis;
+  const metrics = analyzerMetrics(context.metrics);
+  const queue = (name: QueueName) => openQueue(redis, lifecycle, log, name);
+  const enqueuer = new Enqueuer({
+    redis,
+    clock,
+    starts: queue('starts'),
+    restarts: queue('restarts'),
+    stops: queue('stops'),
+  });
+  const looker = new Looker({ redis, clock, log, metrics, policy, enqueuer });
+  const audit = new Audit({ redis, clock, policy, looker, auditRate: 1e9 });
+  const scanner = new Scanner({
+    redis,
+    clock,
+    log,
+    metrics,
+    policy,
+    looker,
+    audit,
+    slicesQueue: queue('slices'),
+  });
+  const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
+  return {
+    name: 'analyzer over an edited Redis',
+    share: SHARES.handEdited,
+    lot: 50,
+    input: EDIT,
+    async take(inputs) {
+      await client.flushall();
+      context.lines.length = 0;
+      const nowMs = clock.advance(1_000_000);
+      const seen = nowMs - 500_000;
+      await client.hset(keys.listening, { since: seen, until: nowMs });
+      await client.hset(keys.syncState, { completed: nowMs - 1, succeeded: nowMs });
+      const desired = 'STARTED 1x STAGED version v 64M updated 1398000000';
+      await client.hset(keys.droplet('good'), { rev: 1, seen, desired });
+      await client.hset(keys.indexOf('good'), 'good', '');
+      await client.zadd(keys.due(keys.sliceOf('good')), nowMs, 'good');
+      const edits = inputs as ReturnType<typeof EDIT.generate>['value'][];
+      for (const [n, { record, type, massLoss, massDelete, event, dea }] of edits.entries()) {
+        const id = `edited-${n}`;
+        const key = keys.droplet(id);
+        if (type === 'string') await client.set(key, 'x');
+        else if (type === 'list') await client.rpush(key, 'x');
+        else if (type === 'set') await client.sadd(key, 'x');
+        else if (type === 'zset') await client.zadd(key, 1, 'x');
+        else if (record.length > 0) await client.hset(key, ...record);
+        await client.hset(keys.indexOf(id), id, '');
+        await client.zadd(keys.due(keys.sliceOf(id)), nowMs, id);
+        if (massLoss !== undefined) await client.hset(keys.holds, 'mass_loss', massLoss);
+        if (massDelete !== undefined) await client.hset(keys.holds, 'mass_delete', massDelete);
+        await client.zadd(keys.deasHeard, nowMs - 40_000, dea);
+        await client.hset(keys.deaList(dea), 'list', event.join('\n'));
+        await client.hset(keys.deasCount, dea, event[0] as string);
+      }
+      await scanner.tick();
+      await scanner.work({ slices, audit: false });
+      await scanner.work({ slices, audit: true });
+      const [good] = [await client.hgetall(keys.droplet('good'))];
+      must(
+        good['slot:0']?.includes('"start"') === true,
+        `the good droplet was not helped: ${JSON.stringify(good)}`,
+      );
+      return edits.map(({ type }) => type);
+    },
+  };
+}

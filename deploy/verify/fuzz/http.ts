@@ -1,0 +1,98 @@
+import fc from 'fast-check';
+import type { InjectOptions } from 'fastify';
+import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
+import { createHttp } from '../../../common/runtime/http.ts';
+import type { TestContext } from '../../../common/testing/context.ts';
+import { readFleet } from '../../../common/views/fleet.ts';
+import { Watch } from '../../../reporter/api/live-broadcaster.ts';
+import { Component } from '../../../reporter/http/component.ts';
+import { addRoutes } from '../../../reporter/http/routes.ts';
+import { Records } from '../../../reporter/queries/droplet-reader.ts';
+import { odd } from './arbitrary.ts';
+import { SHARES } from './shares.ts';
+import { must, type Target } from './target.ts';
+
+const LOGIN = { user: 'operator', password: 'k3pt-s3cr3t' };
+const OPEN = ['/healthz', '/readyz'];
+
+/** The reporter's HTTP server: all its routes and what is near them. */
+export function httpTarget(context: TestContext): Target {
+  const { redis, clock, settings, health, lifecycle, log, metrics } = context;
+  const app = createHttp({ lifecycle, log, health, metrics, auth: LOGIN });
+  const routes = ['/healthz', '/readyz', '/metrics'];
+  app.addHook('onRoute', ({ url }) => {
+    // It never ends by itself, which an injected request waits for.
+    if (url !== '/api/live') routes.push(url);
+  });
+  const queue = (name: QueueName) => openQueue(redis, lifecycle, log, name);
+  const queues = { starts: queue('starts'), restarts: queue('restarts'), stops: queue('stops') };
+  const { policy } = settings;
+  const component = new Component(settings, clock);
+  const records = new Records(redis, clock);
+  const fleet = () => readFleet({ redis, clock, policy, queues });
+  const sources = { redis, clock, policy, records, fleet, log, health };
+  const watch = lifecycle.own('watch', new Watch({ ...sources, dryRun: false }), (of) => of.stop());
+  addRoutes({ ...sources, app, watch, facts: () => component.facts() });
+  const authorization = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;
+  const header = fc.oneof(
+    { weight: 3, arbitrary: fc.constant(authorization) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom('', 'Basic', 'Basic :', 'Bearer x', `Basic ${'A'.repeat(9_000)}`),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.string({ maxLength: 30 }).map((text) => `Basic ${Buffer.from(text).toString('base64')}`),
+    },
+  );
+  const tail = fc.oneof(
+    fc.constantFrom('', '/', '/..', '/../varz', '?a=1', '%2e%2e', '%', '%00', '//', '\\', '#x', '/__proto__'),
+    fc
+      .string({ unit: 'binary', maxLength: 20 })
+      .map((text) => encodeURIComponent(text.replace(/\p{Cs}/gu, ''))),
+    odd.map((value) =>
+      encodeURIComponent(
+        String(JSON.stringify(value))
+          .replace(/\p{Cs}/gu, '')
+          .slice(0, 300),
+      ),
+    ),
+  );
+  const input = fc.record({
+    method: fc.constantFrom('GET', 'GET', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'),
+    url: fc.tuple(fc.constantFrom(...routes), tail).map(([route, end]) => route.replace('*', '') + end),
+    authorization: header,
+    origin: fc.option(fc.constantFrom('http://evil', 'null', '', 'http://localhost:80'), { nil: undefined }),
+    contentType: fc.option(fc.constantFrom('application/json', 'text/plain', 'x/y', ';'), { nil: undefined }),
+    body: fc.option(fc.constantFrom('{', '{"a":1}', '[', '\u0000', '{"__proto__":1}'), { nil: undefined }),
+    from: fc.nat(0xffffff),
+  });
+  return {
+    name: 'HTTP',
+    share: SHARES.http,
+    lot: 1,
+    input,
+    async take([one]) {
+      const given = one as ReturnType<typeof input.generate>['value'];
+      // What the tool that stands for the network takes for no path at all.
+      if (!URL.canParse(given.url, 'http://localhost')) return ['no path'];
+      const reply = await app.inject({
+        method: given.method as NonNullable<InjectOptions['method']>,
+        url: given.url,
+        remoteAddress: `10.${given.from >> 16}.${(given.from >> 8) & 255}.${given.from & 255}`,
+        headers: {
+          authorization: given.authorization,
+          ...(given.origin === undefined ? {} : { origin: given.origin }),
+          ...(given.contentType === undefined ? {} : { 'content-type': given.contentType }),
+        },
+        ...(given.body === undefined ? {} : { payload: given.body }),
+      });
+      must(reply.statusCode < 500, `${given.url}: ${reply.statusCode} ${reply.body}`);
+      must(!reply.body.includes(LOGIN.password), `${given.url} tells the password`);
+      const open = OPEN.some((path) => given.url.startsWith(path));
+      const entered = reply.statusCode === 200 && !open;
+      must(!entered || given.authorization === authorization, `${given.url}: entered without a login`);
+      return [String(reply.statusCode)];
+    },
+  };
+}

@@ -1,0 +1,139 @@
+/** `npm test`, after the set-up: every step, a summary, and last of all the line `N passed, N failed`. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { hmProgram } from '../../run/hm-program.ts';
+import { type Count, countBench, countDemo, countVitest, lastLine } from './count.ts';
+
+/** A step that takes longer hangs: on a quiet machine none takes a quarter of this. */
+const STEP_AT_MOST_MS = 25 * 60_000;
+/** One that was told to stop and does not. */
+const STOP_AT_MOST_MS = 20_000;
+
+interface Step {
+  name: string;
+  run(): Promise<Count>;
+}
+
+let current: ChildProcess | undefined;
+
+/** Runs a program with its output shown; its exit code. */
+async function show(program: string, args: string[]): Promise<number | null> {
+  const child = spawn(program, args, { cwd: packageRoot, stdio: ['ignore', 'inherit', 'inherit'] });
+  current = child;
+  const timers = [
+    setTimeout(() => {
+      console.log(`took more than ${STEP_AT_MOST_MS / 60_000} minutes, is ended`);
+      child.kill('SIGTERM');
+    }, STEP_AT_MOST_MS),
+    setTimeout(() => child.kill('SIGKILL'), STEP_AT_MOST_MS + STOP_AT_MOST_MS),
+  ];
+  const code = await new Promise<number | null>((resolve) => {
+    child.once('error', (error) => {
+      console.log(error.message);
+      resolve(1);
+    });
+    child.once('close', resolve);
+  });
+  for (const timer of timers) clearTimeout(timer);
+  current = undefined;
+  return code;
+}
+
+function tool(name: string, args: string[]): () => Promise<Count> {
+  return async () => {
+    const code = await show(join(packageRoot, 'node_modules', '.bin', name), args);
+    return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+  };
+}
+
+async function withReport(count: (file: string) => Promise<Count>): Promise<Count> {
+  const folder = mkdtempSync(join(tmpdir(), 'hm-test-'));
+  try {
+    return await count(join(folder, 'report.json'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function vitest(report: string, files: readonly string[] = []): Promise<Count> {
+  const args = ['run', ...files, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  return countVitest(report, await show(join(packageRoot, 'node_modules', '.bin', 'vitest'), args));
+}
+
+/** What a cluster makes most different: several copies, the queues, restarts, what the Redis user may do. */
+const ON_CLUSTER = ['several-copies', 'queue', 'restarts', 'redis-acl'].map(
+  (name) => `deploy/verify/scenarios/${name}.test.ts`,
+);
+
+async function onCluster(report: string): Promise<Count> {
+  process.env.HM_TEST_REDIS = 'cluster';
+  try {
+    return await vitest(report, ON_CLUSTER);
+  } finally {
+    delete process.env.HM_TEST_REDIS;
+  }
+}
+
+async function demo(report: string): Promise<Count> {
+  const main = hmProgram;
+  return countDemo(report, await show(process.execPath, [main, 'demo', '--check', '--json', report]));
+}
+
+/** A minute of each of three seeds, side by side: they wait more than they compute. */
+async function chaos(): Promise<Count> {
+  const main = join(packageRoot, 'dist', 'deploy', 'verify', 'chaos', 'main.js');
+  const code = await show(process.execPath, [main, '--seconds', '60', '--seed', '1', '2', '3']);
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+/** Machines differ, and others may use this one: only a ratio that is worse than its target by so much is a failure. */
+const AT_WORST = '20';
+
+/** Every row of the benchmark at a twentieth of its size: nothing lost, nothing invented, no ratio out of all proportion. */
+async function bench(report: string): Promise<Count> {
+  const main = join(packageRoot, 'dist', 'deploy', 'verify', 'bench', 'main.js');
+  const args = [main, '--quick', '--at-worst', AT_WORST, '--json', report];
+  return countBench(report, await show(process.execPath, args));
+}
+
+const steps: Step[] = [
+  { name: 'types', run: tool('tsc', ['--noEmit', '-p', '.']) },
+  { name: "dashboard's types", run: tool('tsc', ['-p', 'reporter/dashboard']) },
+  { name: 'lint and format', run: tool('biome', ['check']) },
+  { name: 'tests', run: () => withReport((report) => vitest(report)) },
+  { name: 'on a Redis Cluster', run: () => withReport(onCluster) },
+  { name: 'demo --check', run: () => withReport(demo) },
+  { name: 'bench --quick', run: () => withReport(bench) },
+  { name: 'chaos', run: chaos },
+];
+
+// A signal to us alone (not a terminal's Ctrl-C, which reaches all) ends the step first.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    steps.length = 0;
+    const code = signal === 'SIGINT' ? 130 : 143;
+    if (!current) process.exit(code);
+    current.once('close', () => process.exit(code));
+    current.kill(signal);
+  });
+}
+
+const results: { name: string; count: Count; seconds: number }[] = [];
+for (const { name, run } of steps) {
+  console.log(`\n== ${name}`);
+  const beganMs = performance.now();
+  const count = await run();
+  results.push({ name, count, seconds: (performance.now() - beganMs) / 1000 });
+}
+
+console.log('\n== summary');
+for (const { name, count, seconds } of results) {
+  const mark = count.failed === 0 ? 'ok    ' : 'FAILED';
+  console.log(`${mark} ${name.padEnd(16)} ${lastLine([count])} (${seconds.toFixed(1)} s)`);
+  for (const failure of count.failures ?? []) console.log(`         ${failure}`);
+}
+console.log(lastLine(results.map(({ count }) => count)));
+process.exitCode = results.some(({ count }) => count.failed > 0) ? 1 : 0;

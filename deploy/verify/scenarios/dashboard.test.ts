@@ -1,0 +1,269 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { metricValue } from '../../../common/testing/context.ts';
+import { type Dashboard, fleet, startBrowser, startDashboard } from './dashboard-stage.ts';
+import { World } from './deployment.ts';
+
+// On a busy machine a browser takes its time.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
+
+/** One for all tests. */
+let browser: Browser;
+let world: World;
+let dashboard: Dashboard;
+
+beforeAll(async () => {
+  browser = await startBrowser();
+});
+afterAll(() => browser.close());
+beforeEach(async () => {
+  world = await World.start({ obedient: true });
+  dashboard = await startDashboard(world, browser);
+});
+afterEach(async () => {
+  const { errors } = dashboard;
+  await dashboard.stop();
+  await world.stop();
+  expect(errors).toEqual([]);
+});
+
+const APPS = { web: 4, api: 3, mail: 1 };
+const headline = (page: Page, text: string | RegExp) =>
+  page.locator('.headline h1').filter({ hasText: text }).waitFor();
+const text = (page: Page, selector: string) => page.locator(selector).first().innerText();
+const waitText = (page: Page, selector: string, of: string | RegExp) =>
+  page.locator(selector).filter({ hasText: of }).first().waitFor();
+
+/** The page follows within a second or two, longer on a busy machine. */
+const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 20_000 });
+
+test('a healthy fleet', async () => {
+  await fleet(world, 3, APPS);
+  const page = await dashboard.open();
+  await headline(page, 'All 8 wanted instances run.');
+  expect(await page.title()).toBe('all run · health manager');
+  expect(await page.locator('.attention').count()).toBe(0);
+  await waitText(page, '.panel', 'Every app is as it should be.');
+  expect(await text(page, '.readout')).toBe('3 of 3 DEAs alive.');
+  await waitText(page, '.panel', /(Nothing was missing|At worst \d)/);
+});
+
+test('a lost DEA is told in words at the top, and so is what becomes of its instances', async () => {
+  await fleet(world, 3, APPS);
+  const page = await dashboard.open('', { viewport: { width: 1280, height: 720 } });
+  const dea = world.dea('dea-01');
+  dea.alive = false;
+  await world.advance(20);
+  await waitText(page, '[data-dea=dea-01]', /not heard for \d+ s: 3 instances run there, lost in \d+ s/);
+  await headline(page, 'All 8');
+  await world.end('nudger');
+  await world.advance(10);
+  await headline(page, '3 of 8 wanted instances do not run.');
+  await waitText(page, '[data-dea=dea-01]', /3 instances are lost; 0 replaced, 3 waiting for their start/);
+  // Without scrolling.
+  const box = await page.locator('[data-dea=dea-01]').boundingBox();
+  expect(box?.y).toBeLessThan(250);
+  await waitText(page, '[data-droplet=web]', /MISSING index 1: dea-01 not heard for \d+ s/);
+  await waitText(page, '[data-droplet=web] .next', /start waits for its turn/);
+  await waitText(
+    page,
+    '.story li',
+    /web index 1 is missing \(last heard on dea-01 at \d\d:\d\d:\d\d, .*start decided/,
+  );
+  await world.run('nudger');
+  // Until what was started is heard, too.
+  await world.advance(20);
+  await headline(page, 'A DEA is lost; everything that ran there runs elsewhere.');
+  await waitText(page, '[data-dea=dea-01]', 'its 3 instances run elsewhere');
+});
+
+test('the queues have pages of their own, which tell what was started for a lost DEA, and what came of it', async () => {
+  await fleet(world, 3, APPS);
+  world.dea('dea-01').alive = false;
+  await world.advance(45);
+  const page = await dashboard.open();
+  await page.goto(new URL('/queues/queue/starts?status=completed', page.url()).href);
+  await waitText(page, 'body', /Instances to start, most urgent first/);
+  for (const of of ['api/0', 'web/1', 'mail/0']) await waitText(page, 'body', `missing: start ${of}`);
+  await waitText(page, 'body', /droplet:\s*"web",\s*index:\s*1,/);
+  await waitText(page, 'body', /returnValue:\s*"sent"/);
+});
+
+test('a DEA has a page, reached by keyboard from the map; what was lost there is told', async () => {
+  await fleet(world, 3, APPS);
+  world.dea('dea-01').alive = false;
+  await world.end('nudger');
+  await world.advance(35);
+  const page = await dashboard.open();
+  await waitText(page, '.readout', '1 lost');
+  await page.locator('canvas').first().scrollIntoViewIfNeeded();
+  await page.locator('.map canvas').focus();
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press('ArrowRight');
+  await waitText(page, '.readout', 'dea-01: lost, 3 instances');
+  await page.keyboard.press('Enter');
+  await waitText(page, '.page-head', /lost\s*Heard \d+ s ago, with 3 instances/);
+  expect(await page.evaluate('document.activeElement.innerText')).toBe('dea-01');
+  expect(await page.locator('.slots tbody tr').count()).toBe(3);
+  await waitText(page, '.slots tbody tr', /web\s*1\s*MISSING\s*start waits/);
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await waitText(page, '.page-head', /app/);
+});
+
+test('every part of the overview is reached with the tab key', async () => {
+  await fleet(world, 3, APPS);
+  const page = await dashboard.open();
+  await headline(page, 'All 8');
+  const reached: string[] = [];
+  for (let n = 0; n < 8; n++) {
+    await page.keyboard.press('Tab');
+    reached.push(await page.evaluate<string>('document.activeElement.tagName'));
+  }
+  expect(reached).toEqual(expect.arrayContaining(['A', 'INPUT', 'CANVAS', 'SUMMARY']));
+});
+
+test('an app that flaps: how often it crashed, and when it is restarted, by the second', async () => {
+  await fleet(world, 3, APPS);
+  const page = await dashboard.open();
+  const crash = async () => {
+    const dea = [...world.deas.values()].find((of) => of.of('mail').length > 0);
+    const [guid] = dea?.of('mail') ?? [];
+    dea?.end(guid as string, 'CRASHED', { crashTimestampS: Math.floor(world.nowMs() / 1000) });
+    await world.settle();
+    await world.beat();
+  };
+  await crash();
+  await crash();
+  await waitText(page, '[data-droplet=mail]', /FLAPPING index 0: 2 crashes in a row, the last \d+ s ago/);
+  const dueS = async () =>
+    Number(/restart in (\d+) s/.exec(await text(page, '[data-droplet=mail] .next'))?.[1]);
+  const first = await dueS();
+  expect(first).toBeGreaterThan(50);
+  await world.advance(20);
+  await eventually(dueS).toBeLessThanOrEqual(first - 18);
+  await page.locator('[data-droplet=mail] a').first().click();
+  await waitText(page, '.page-head', '0 of 1 run');
+  await waitText(page, '.slots', /FLAPPING/);
+  await waitText(page, '.story.long', /flapping, restart in/);
+});
+
+test('a hold: since when and for how many; its release is asked once more, logged, and obeyed', async () => {
+  await fleet(world, 4, APPS);
+  const page = await dashboard.open();
+  for (const name of ['dea-00', 'dea-01', 'dea-02']) world.dea(name).alive = false;
+  await world.advance(45);
+  await waitText(page, '[data-hold=mass_loss]', /Hold mass_loss for \d+ s: so many DEAs fell silent at once/);
+  await waitText(page, '[data-hold=mass_loss]', /It holds back \d apps?\..*It ends by itself in/);
+  await headline(page, /6 of 8 wanted instances do not run\. The hold mass_loss is on\./);
+  expect(world.takeAsked()).toEqual([]);
+  const button = page.locator('[data-hold=mass_loss] > .release > button');
+  await button.click();
+  await page.locator('dialog button', { hasText: 'Cancel' }).click();
+  expect(await world.store.client.hexists(world.store.keys.holds, 'release_mass_loss')).toBe(0);
+  await button.press('Enter');
+  await page.locator('dialog button.primary').click();
+  await waitText(page, '[data-hold=mass_loss] [role=status]', 'release asked for');
+  expect(dashboard.context.lines).toContainEqual(
+    expect.objectContaining({ event: 'hold_release', hold: 'mass_loss', from: '127.0.0.1' }),
+  );
+  await world.advance(10);
+  await page.locator('[data-hold]').waitFor({ state: 'detached' });
+  await headline(page, 'everything that ran there runs elsewhere');
+  expect(world.takeAsked().length).toBe(6);
+});
+
+test('search: an app, a DEA, and what is neither', async () => {
+  await fleet(world, 3, APPS);
+  const page = await dashboard.open();
+  const search = page.locator('input[type=search]');
+  await search.fill('nobody');
+  await search.press('Enter');
+  await waitText(page, '.search', 'Neither an app nor a DEA: nobody');
+  await search.fill('web');
+  await search.press('Enter');
+  await waitText(page, '.page-head', /web\s*4 of 4 run\s*Wanted: STARTED, 4 instances/);
+  await search.fill('dea-02');
+  await search.press('Enter');
+  await waitText(page, '.page-head', /dea-02\s*alive/);
+  expect(dashboard.errors.splice(0)).toEqual([expect.stringContaining('404')]);
+});
+
+describe('looks', () => {
+  test('on a phone nothing is wider than the screen', async () => {
+    await fleet(world, 3, { ...APPS, 'a3c1f0de-8b1e-4f29-9a55-0c2a7f4f8d11': 3 });
+    world.dea('dea-01').alive = false;
+    await world.end('nudger');
+    await world.advance(35);
+    for (const hash of ['', '#/droplet/web', '#/dea/dea-01']) {
+      const page = await dashboard.open(hash, { viewport: { width: 360, height: 740 }, hasTouch: true });
+      await headline(page, /wanted instances do not run/);
+      if (hash !== '') await page.locator('.slots').first().waitFor();
+      expect([hash, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([hash, 360]);
+      await page.close();
+    }
+  });
+
+  test.each([
+    ['dark', 'rgb(17, 21, 24)'],
+    ['light', 'rgb(244, 245, 246)'],
+  ] as const)('%s, as the system has it', async (colorScheme, background) => {
+    const page = await dashboard.open('', { colorScheme });
+    expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe(background);
+  });
+});
+
+test('10,000 DEAs are one canvas and as few elements as three', async () => {
+  const { client, keys } = world.store;
+  const deas = Array.from({ length: 10_000 }, (_, n) => `dea-${String(n).padStart(5, '0')}`);
+  await client.zadd(keys.deasHeard, ...deas.flatMap((dea) => [world.nowMs(), dea]));
+  await client.hset(keys.deasCount, Object.fromEntries(deas.map((dea, n) => [dea, n % 100])));
+  const page = await dashboard.open();
+  await waitText(page, '.readout', '10000 of 10000 DEAs alive.');
+  const size = () => page.evaluate(`document.querySelectorAll('*').length`);
+  expect(await size()).toBeLessThan(300);
+  await page.locator('summary').click();
+  await page.locator('details tbody tr').first().waitFor();
+  expect(await size()).toBeLessThan(700);
+  await page.locator('.filter input').fill('dea-0777');
+  await eventually(() => page.locator('details tbody tr').count()).toBe(10);
+  // What changes is told alone: not ten thousand cells again.
+  await client.hset(keys.deasCount, 'dea-07777', 1234);
+  await waitText(page, 'details tbody tr', /dea-07777\s*alive\s*1,234/);
+});
+
+test('all who watch are told from one reading; without them nothing is read', async () => {
+  await fleet(world, 3, APPS);
+  const { client, keys } = world.store;
+  // Once a turn (in a cluster once for each slice), and nobody else does it.
+  const aTurn = 'nodes' in client ? keys.slices : 1;
+  const readings = async () => {
+    const nodes = 'nodes' in client ? client.nodes('master') : [client];
+    const stats = await Promise.all(nodes.map((node) => node.info('commandstats')));
+    return stats.reduce((sum, of) => sum + Number(/cmdstat_xread:calls=(\d+)/.exec(of)?.[1] ?? 0), 0);
+  };
+  const over = async (ms: number) => {
+    const before = await readings();
+    await delay(ms);
+    return (await readings()) - before;
+  };
+  const pages = [await dashboard.open(), await dashboard.open(), await dashboard.open()];
+  expect(await metricValue(dashboard.context.metrics, 'hm_dashboard_watchers')).toBe(3);
+  const watched = await over(3_000);
+  expect(watched).toBeGreaterThanOrEqual(1);
+  expect(watched).toBeLessThanOrEqual(4 * aTurn);
+  for (const page of pages) await page.close();
+  await eventually(() => metricValue(dashboard.context.metrics, 'hm_dashboard_watchers')).toBe(0);
+  await delay(200);
+  expect(await over(1_500)).toBe(0);
+});
+
+test('what is seen is said to be old when the reporter is gone', async () => {
+  await fleet(world, 3, APPS);
+  const page = await dashboard.open();
+  await headline(page, 'All 8');
+  await dashboard.context.lifecycle.stop();
+  await headline(page, 'The connection to the reporter is lost');
+  dashboard.errors.splice(0);
+});

@@ -1,0 +1,226 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { inputs } from '../../../common/testing/property-seed.ts';
+import type { Dea, TrueInstance } from './dea.ts';
+import { ALL_PROCESSES, World } from './deployment.ts';
+
+/** How many random histories. */
+const RUNS = inputs(3).numRuns;
+const APPS = Array.from({ length: 10 }, (_, n) => `app-${n}`);
+const DEAS = ['dea-1', 'dea-2', 'dea-3', 'dea-4'];
+
+/** Shorter than usual: what must happen in bounded time happens in a few minutes. */
+const POLICY = {
+  desiredStateLostMs: 60_000,
+  minRestartDelayMs: 5_000,
+  maxRestartDelayMs: 20_000,
+  giveupCrashNumber: 0,
+  massLoss: { fraction: 0.55, minimumDeas: 3, holdMs: 60_000 },
+  massDelete: { fraction: 0.5, minimumDroplets: 10, holdMs: 60_000 },
+};
+const SETTINGS = { syncPeriodMs: 20_000, postponeUpdateMs: 10_000 };
+/** Holds, lost DEAs, extra apps and their stops, one after the other. */
+const QUIET_S = 400;
+
+const app = fc.constantFrom(...APPS);
+const dea = fc.constantFrom(...DEAS);
+const which = fc.nat(30);
+const event = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      what: fc.constant('time passes' as const),
+      seconds: fc.integer({ min: 1, max: 35 }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      what: fc.constant('ends' as const),
+      which,
+      why: fc.constantFrom('CRASHED', 'CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION'),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('drops out' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant('comes back' as const), which }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('copy' as const), app, index: fc.nat(3), dea }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      what: fc.constantFrom('falls silent' as const, 'dies' as const, 'evacuates' as const),
+      dea,
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('is back' as const), dea }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      what: fc.constant('scale' as const),
+      app,
+      instances: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      what: fc.constantFrom('push' as const, 'stop' as const, 'start' as const, 'delete' as const),
+      app,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      what: fc.constant('restart' as const),
+      processes: fc.subarray([...ALL_PROCESSES], { minLength: 1 }),
+      seconds: fc.nat(20),
+      which,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      what: fc.constantFrom('nats' as const, 'bulk api' as const),
+      seconds: fc.nat(60),
+      which,
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant('redis' as const) }) },
+);
+type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
+
+/** What truly runs, and of that what may be told. */
+function running(world: World): TrueInstance[] {
+  return [...world.deas.values()]
+    .flatMap((host) => [...host.instances.values()])
+    .filter(({ there, state }) => there && state !== 'CRASHED');
+}
+
+function pick<T>(from: T[], which: number): T | undefined {
+  return from[which % Math.max(1, from.length)];
+}
+
+async function happen(world: World, e: Event): Promise<void> {
+  const host = (name: string) => world.dea(name) as Dea;
+  switch (e.what) {
+    case 'time passes':
+      return world.advance(e.seconds);
+    case 'ends': {
+      const victim = pick(running(world), e.which);
+      victim?.dea.end(victim.guid, e.why);
+      return world.settle();
+    }
+    case 'drops out': {
+      const victim = pick(running(world), e.which);
+      victim?.dea.forget(victim.guid);
+      return;
+    }
+    case 'comes back': {
+      const ended = [...world.deas.values()]
+        .flatMap((d) => [...d.instances.values()])
+        .filter(({ there }) => !there);
+      const it = pick(ended, e.which);
+      it?.dea.resume(it.guid);
+      return;
+    }
+    case 'copy':
+      host(e.dea).run(e.app, e.index, world.app(e.app)?.version as string | undefined);
+      return;
+    case 'falls silent':
+      host(e.dea).alive = false;
+      return;
+    case 'dies':
+      host(e.dea).die();
+      return;
+    case 'evacuates':
+      for (const { guid } of running(world).filter((instance) => instance.dea.name === e.dea)) {
+        host(e.dea).end(guid, 'DEA_EVACUATION');
+      }
+      return world.settle();
+    case 'is back':
+      host(e.dea).alive = true;
+      return world.beat(host(e.dea));
+    case 'scale':
+      return world.desire(e.app, { instances: e.instances });
+    case 'push':
+      return world.desire(e.app, { version: `v${world.clock.now()}` });
+    case 'stop':
+      return world.desire(e.app, { state: 'STOPPED' });
+    case 'start':
+      return world.desire(e.app, { state: 'STARTED' });
+    case 'delete':
+      return world.undesire(e.app);
+    case 'restart':
+      await world.end(...e.processes);
+      await world.advance(e.seconds);
+      await happen(world, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await world.run(...e.processes);
+      return world.settle();
+    case 'nats':
+      await world.loseNats();
+      await world.advance(e.seconds);
+      await happen(world, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await world.regainNats();
+      return world.turn();
+    case 'bulk api':
+      world.cc.faults.status = { code: 500 };
+      await world.advance(e.seconds);
+      await happen(world, { what: 'ends', which: e.which, why: 'CRASHED' });
+      delete world.cc.faults.status;
+      return;
+    case 'redis':
+      await world.loseRedisData();
+      return world.turn();
+  }
+}
+
+/** What is not as the controller wants it. */
+function wrong(world: World): string[] {
+  const runs = new Map<string, number>();
+  for (const { droplet, version, index, state, dea: host } of running(world)) {
+    const slot = `${droplet} ${version} ${index}`;
+    if (state === 'RUNNING' && host.alive) runs.set(slot, (runs.get(slot) ?? 0) + 1);
+    else runs.set(`${slot} ${state}`, 1);
+  }
+  const wanted = new Set<string>();
+  for (const droplet of APPS) {
+    const desired = world.app(droplet);
+    if (desired?.state !== 'STARTED') continue;
+    for (let index = 0; index < (desired.instances as number); index++)
+      wanted.add(`${droplet} ${desired.version} ${index}`);
+  }
+  return [
+    ...[...wanted].filter((slot) => !runs.has(slot)).map((slot) => `missing: ${slot}`),
+    ...[...runs]
+      .filter(([slot, count]) => !wanted.has(slot) || count > 1)
+      .map(([slot, count]) => `surplus: ${count} ${slot}`),
+  ];
+}
+
+test(
+  'whatever happens to a fleet, in the end it is as the controller wants it, and nothing healthy was hurt',
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(event, { minLength: 8, maxLength: 25 }), async (events) => {
+        const world = await World.start({ obedient: true, policy: POLICY, settings: SETTINGS });
+        try {
+          for (const name of DEAS) world.dea(name);
+          for (const [n, droplet] of APPS.entries())
+            await world.desire(droplet, { instances: (n % 3) + 1 }, { quietly: true });
+          await world.advance(35);
+          for (const one of events) await happen(world, one);
+          for (const host of world.deas.values()) host.alive = true;
+          for (let waited = 0; waited < QUIET_S && wrong(world).length > 0; waited += 20)
+            await world.advance(20);
+          expect(wrong(world)).toEqual([]);
+          world.takeSent();
+          await world.advance(40);
+          expect(world.takeAsked()).toEqual([]);
+        } finally {
+          await world.stop();
+        }
+      }),
+      { numRuns: RUNS, endOnFailure: true },
+    );
+  },
+  60_000 + RUNS * 60_000,
+);

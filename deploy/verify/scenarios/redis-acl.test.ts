@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { RedisSettings } from '../../../common/config/settings.ts';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { testContext } from '../../../common/testing/context.ts';
+import { startReporter } from '../../../reporter/main.ts';
+import { ALL_PROCESSES, type World } from './deployment.ts';
+import { cloud, end, healthyApp } from './fixtures.ts';
+
+/** The processes as the Redis user of deploy/install/redis-acl.conf. */
+let world: World;
+/** Of every server. */
+let admins: Redis[];
+
+const rules = () => {
+  const conf = readFileSync(path.join(packageRoot, 'deploy', 'install', 'redis-acl.conf'), 'utf8');
+  const line = conf.split('\n').find((one) => one.startsWith('user '));
+  if (line === undefined) throw new Error('redis-acl.conf has no user');
+  return line.split(' ').slice(1);
+};
+
+beforeAll(async () => {
+  world = await cloud();
+  admins = world.redis.urls.map((url) => new Redis(url));
+  for (const admin of admins) {
+    await admin.call('ACL', 'SETUSER', ...rules());
+    await admin.call('ACL', 'LOG', 'RESET');
+  }
+  await world.end();
+  world.redis = { ...world.redis, settings: withLogin(world.redis.settings) };
+  await world.run(...ALL_PROCESSES);
+  await world.advance(31);
+  world.takeSent();
+});
+afterAll(async () => {
+  for (const admin of admins) await admin.quit();
+  await world.stop();
+});
+
+/** What the pages of the queues ask for. */
+const BOARD = ['starts', 'restarts', 'stops', 'slices', 'sync', 'cron'].flatMap((queue) => [
+  `/queues/api/queues?activeQueue=${queue}&status=latest`,
+  `/queues/api/queues/${queue}/no-such-job`,
+]);
+
+const withUser = (url: string) => url.replace('//', '//hm:change-me@');
+
+function withLogin(settings: RedisSettings): RedisSettings {
+  if (settings.kind === 'single') return { ...settings, url: withUser(settings.url) };
+  return { ...settings, nodes: settings.nodes.map(withUser) };
+}
+
+/** What was refused, in words. */
+async function refused(): Promise<string[]> {
+  const logs = (await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG')))) as unknown[][][];
+  return logs.flat().map((entry) => JSON.stringify(entry));
+}
+
+test('what the health manager does is allowed to its user', async () => {
+  const guids = await healthyApp(world, 'web', 3);
+  await end(world, guids[0], 'CRASHED');
+  expect(world.takeAsked()).toEqual(['start web/0 (crashed)']);
+  world.dea('dea-1').run('web', 0, 'web-v1');
+  await world.beat();
+  // Flapping: a start that waits, and is dropped.
+  for (const guid of [guids[1], world.dea('dea-2').run('web', 1, 'web-v1')]) {
+    await world.beat();
+    await end(world, guid, 'CRASHED');
+  }
+  await world.advance(90);
+  await world.desire('web', { instances: 1 });
+  expect(world.takeAsked().join()).toMatch(/stop .* of web \(extra_index\)/);
+  await world.undesire('web');
+  for (const dea of world.deas.values()) dea.alive = false;
+  await world.advance(700);
+  await world.restart();
+  await world.advance(31);
+  world.takeSent();
+  world.takeFaults(); // the hosts' silence is not what this is about
+  expect(await refused()).toEqual([]);
+});
+
+test('nor is the reporter or the operator refused', async () => {
+  const context = await testContext({
+    redis: world.redis,
+    nats: world.nats,
+    settings: {
+      slices: 4,
+      status: { host: '127.0.0.1', port: 0, user: 'a', password: 'b', queuesWritable: true },
+    },
+  });
+  try {
+    const { port } = await startReporter(context);
+    const headers = { authorization: `Basic ${Buffer.from('a:b').toString('base64')}` };
+    for (const url of ['/varz', '/metrics', '/api/fleet', '/api/droplets/web', ...BOARD]) {
+      expect([200, 404]).toContain((await fetch(`http://127.0.0.1:${port}${url}`, { headers })).status);
+    }
+  } finally {
+    await context.lifecycle.stop();
+  }
+  expect(await refused()).toEqual([]);
+});
+
+test.each([
+  ['keys of others', (r: Redis) => r.get('others')],
+  ['FLUSHALL', (r: Redis) => r.flushall()],
+  ['CONFIG', (r: Redis) => r.config('GET', '*')],
+  ['KEYS', (r: Redis) => r.keys('*')],
+  ['MONITOR', (r: Redis) => r.call('MONITOR')],
+  ['SHUTDOWN', (r: Redis) => r.call('SHUTDOWN')],
+  ['a script about keys of others', (r: Redis) => r.eval("return redis.call('GET', 'others')", 0)],
+])('but %s is', async (_, command) => {
+  const user = new Redis(withUser(world.redis.urls[0] as string));
+  try {
+    await expect(command(user)).rejects.toThrow(/NOPERM|can't access|can't run/);
+  } finally {
+    user.disconnect();
+  }
+});

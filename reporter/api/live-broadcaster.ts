@@ -1,0 +1,126 @@
+/**
+ * Keeps those who watch the dashboard told, by server-sent events. One reading of Redis serves all of them:
+ *
+ *     nobody watches --(the first comes)--> a turn a second --(the last goes)--> nobody watches
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Health } from '../../common/runtime/health.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { inTime, UnavailableError } from '../http/in-time.ts';
+import { type LiveEvent, LiveNews, type LiveSources } from './live-feed.ts';
+
+export interface WatchOptions extends LiveSources {
+  log: Logger;
+  health: Health;
+  dryRun: boolean;
+}
+
+/** One who watches. */
+export interface Watcher {
+  /** Takes frames of server-sent events. */
+  send(frames: string): void;
+}
+
+/** From the first watcher to the last. */
+interface Running {
+  stop: AbortController;
+  news: LiveNews;
+  /** The latest turn could not read Redis. */
+  away: boolean;
+}
+
+/** A person sees no shorter delay in figures, and a turn costs a few milliseconds. */
+const TURN_MS = 1_000;
+
+export class Watch {
+  readonly #options: WatchOptions;
+  readonly #watchers = new Set<Watcher>();
+  /** Those that were told all that holds. */
+  readonly #told = new Set<Watcher>();
+  #running: Running | undefined;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  /** How many watch. */
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** @returns to be called when it watches no more */
+  add(watcher: Watcher): () => void {
+    const { clock, policy, dryRun } = this.#options;
+    this.#watchers.add(watcher);
+    const { dropletLostMs } = policy;
+    watcher.send(frame({ event: 'hello', data: { nowMs: clock.now(), dropletLostMs, dryRun } }));
+    if (this.#running === undefined) this.#start();
+    else if (!this.#running.away) this.#tellAll(this.#running.news, [watcher]);
+    return () => {
+      this.#watchers.delete(watcher);
+      this.#told.delete(watcher);
+      if (this.#watchers.size === 0) this.stop();
+    };
+  }
+
+  /** Nothing is read any more until the next one comes. */
+  stop(): void {
+    this.#running?.stop.abort();
+    this.#running = undefined;
+    this.#told.clear();
+  }
+
+  #start(): void {
+    const running: Running = { stop: new AbortController(), news: new LiveNews(this.#options), away: false };
+    this.#running = running;
+    void this.#run(running);
+  }
+
+  /** Turns never overlap. */
+  async #run(running: Running): Promise<void> {
+    const { signal } = running.stop;
+    while (!signal.aborted) {
+      await this.#turn(running, signal);
+      // Rejects when it is to end: that is no failure.
+      await delay(TURN_MS, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async #turn(running: Running, signal: AbortSignal): Promise<void> {
+    const { health, log, clock } = this.#options;
+    try {
+      const events = await inTime(health, () => running.news.turn());
+      if (signal.aborted) return;
+      running.away = false;
+      const newcomers = [...this.#watchers].filter((watcher) => !this.#told.has(watcher));
+      const news = [...events, { event: 'tick', data: { nowMs: clock.now() } } as const].map(frame).join('');
+      for (const watcher of this.#told) watcher.send(news);
+      this.#tellAll(running.news, newcomers);
+    } catch (error) {
+      if (signal.aborted) return;
+      // What was missed meanwhile nobody knows: all begins anew.
+      running.news = new LiveNews(this.#options);
+      running.away = true;
+      this.#told.clear();
+      const isKnown = error instanceof UnavailableError;
+      if (!isKnown) log.error({ event: 'dashboard_unread', err: error }, 'the dashboard could not be told');
+      const problem = isKnown ? error.message : 'the reporter could not read its figures; its log says why';
+      for (const watcher of this.#watchers) watcher.send(frame({ event: 'away', data: { problem } }));
+    }
+  }
+
+  #tellAll(news: LiveNews, watchers: readonly Watcher[]): void {
+    const events = news.all();
+    if (watchers.length === 0 || events.length === 0) return;
+    const tick = { event: 'tick', data: { nowMs: this.#options.clock.now() } } as const;
+    const frames = [...events, tick].map(frame).join('');
+    for (const watcher of watchers) {
+      this.#told.add(watcher);
+      watcher.send(frames);
+    }
+  }
+}
+
+function frame({ event, data }: LiveEvent): string {
+  return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}

@@ -1,0 +1,23 @@
+import { count } from '../../../common/explain/wording.ts';
+import type { DeaCell, DeaState } from '../../api/types.ts';
+
+export const STATE_WORDS: Record<DeaState, string> = {
+  alive: 'alive',
+  leaving: 'shutting down',
+  late: 'late',
+  lost: 'lost',
+};
+
+export function describe([dea, state, instances]: DeaCell): string {
+  return `${dea}: ${STATE_WORDS[state]}, ${count(instances, 'instance')}`;
+}
+
+export function summaryOf(cells: readonly DeaCell[]): string {
+  if (cells.length === 0) return 'No DEA is known.';
+  const of = (state: DeaState) => cells.filter((cell) => cell[1] === state).length;
+  const rest = (['lost', 'late', 'leaving'] as const)
+    .map((state) => [of(state), STATE_WORDS[state]] as const)
+    .filter(([n]) => n > 0)
+    .map(([n, words]) => `, ${n} ${words}`);
+  return `${of('alive')} of ${count(cells.length, 'DEA')} alive${rest.join('')}.`;
+}

@@ -1,0 +1,50 @@
+/** Lines of the decision log. */
+import type { Tone } from '../../../common/explain/explain.ts';
+import type { Live } from '../live.ts';
+import { At, DropletLink, Told } from './text.tsx';
+
+const MARKS: Record<Tone, string> = { trouble: '!', action: '→', good: '✓', plain: '·' };
+
+export function Latest({ lines }: Pick<Live, 'lines'>) {
+  return (
+    <section class="panel" aria-labelledby="latest">
+      <h2 id="latest">Latest decisions</h2>
+      {lines.length === 0 ? (
+        <p class="empty">Nothing was decided yet.</p>
+      ) : (
+        <ol class="story" aria-labelledby="latest">
+          {[...lines].reverse().map((line, at) => (
+            <StoryLine key={lines.length - at + line.text} {...line} />
+          ))}
+        </ol>
+      )}
+    </section>
+  );
+}
+
+interface LineProps {
+  atMs: number;
+  tone: Tone;
+  text: string;
+  /** Absent: the page is about it. */
+  droplet?: string;
+}
+
+export function StoryLine({ atMs, tone, text, droplet }: LineProps) {
+  return (
+    <li class={tone}>
+      <At ms={atMs} />
+      <span class="mark" aria-hidden="true">
+        {MARKS[tone]}
+      </span>
+      <span>
+        {droplet !== undefined && (
+          <>
+            <DropletLink id={droplet} />{' '}
+          </>
+        )}
+        <Told text={text} />
+      </span>
+    </li>
+  );
+}

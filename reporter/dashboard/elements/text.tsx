@@ -1,0 +1,59 @@
+/** Small pieces of text: times, countdowns, names. */
+import { inWords } from '../../../common/explain/wording.ts';
+import { hrefOf } from '../route.ts';
+import { serverNow, useNow } from './clock.ts';
+
+const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+const dateTime = new Intl.DateTimeFormat(undefined, {
+  ...{ dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' },
+});
+
+/** A time of day, with the date where it is not today. */
+export function At({ ms }: { ms: number }) {
+  const date = new Date(ms);
+  const isToday = date.toDateString() === new Date(serverNow()).toDateString();
+  return <time dateTime={date.toISOString()}>{(isToday ? clockTime : dateTime).format(date)}</time>;
+}
+
+/** A text of the server, with its times as times of day here. */
+export function Told({ text }: { text: string }) {
+  return <>{text.split(/⟦(\d+)⟧/).map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>;
+}
+
+/** `41 s`, counting up. */
+export function Since({ ms }: { ms: number }) {
+  return <span class="num">{inWords(whole(useNow() - ms))}</span>;
+}
+
+/** `in 43 s`, counting down to `now`. */
+export function Until({ ms }: { ms: number }) {
+  const left = whole(ms - useNow());
+  return <span class="num">{left <= 0 ? 'now' : `in ${inWords(left)}`}</span>;
+}
+
+/** Tenths of seconds would flicker. */
+function whole(ms: number): number {
+  return Math.max(0, Math.ceil(ms / 1000) * 1000);
+}
+
+export function DropletLink({ id }: { id: string }) {
+  return (
+    <a class="id" href={hrefOf('droplet', id)} title={id}>
+      {id}
+    </a>
+  );
+}
+
+export function DeaLink({ id }: { id: string }) {
+  return (
+    <a class="id" href={hrefOf('dea', id)} title={id}>
+      {id}
+    </a>
+  );
+}
+
+const number = new Intl.NumberFormat('en');
+
+export function Num({ of }: { of: number }) {
+  return <span class="num">{number.format(of)}</span>;
+}

@@ -1,0 +1,73 @@
+/** Finds an app or a DEA by its guid; offers those that the page knows. */
+import { useState } from 'preact/hooks';
+import type { Live } from '../live.ts';
+import { hrefOf } from '../route.ts';
+
+const OFFERED = 8;
+
+export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
+  const [text, setText] = useState('');
+  const [problem, setProblem] = useState('');
+  const find = async (event: Event) => {
+    event.preventDefault();
+    const id = text.trim();
+    if (id === '') return;
+    const page = live.deas.has(id) ? 'dea' : 'droplet';
+    const path = page === 'dea' ? 'deas' : 'stories';
+    try {
+      const reply = await fetch(`api/${path}/${encodeURIComponent(id)}`);
+      if (reply.ok) {
+        setProblem('');
+        setText('');
+        location.hash = hrefOf(page, id);
+      } else {
+        setProblem(reply.status === 404 ? `Neither an app nor a DEA: ${id}` : `HTTP ${reply.status}`);
+      }
+    } catch {
+      setProblem('The reporter does not answer.');
+    }
+  };
+  return (
+    <search>
+      <form class="search" onSubmit={find}>
+        <input
+          type="search"
+          list="known"
+          placeholder="guid of an app or a DEA"
+          aria-label="Find an app or a DEA by its guid"
+          autocomplete="off"
+          spellcheck={false}
+          value={text}
+          onInput={(event) => {
+            setText(event.currentTarget.value);
+            setProblem('');
+          }}
+        />
+        <datalist id="known">
+          {offers(text.trim(), live).map((id) => (
+            <option key={id} value={id} />
+          ))}
+        </datalist>
+        <span class="problem" role="status">
+          {problem}
+        </span>
+      </form>
+    </search>
+  );
+}
+
+/** Ids that begin with the text, of what the page shows. */
+function offers(
+  text: string,
+  { troubled, lines, deas }: Pick<Live, 'troubled' | 'lines' | 'deas'>,
+): string[] {
+  if (text === '') return [];
+  const found = new Set<string>();
+  const offer = (id: string) => {
+    if (found.size < OFFERED && id.startsWith(text)) found.add(id);
+  };
+  for (const { droplet } of troubled?.droplets ?? []) offer(droplet);
+  for (const { droplet } of lines) offer(droplet);
+  for (const dea of deas.keys()) offer(dea);
+  return [...found];
+}

@@ -1,0 +1,115 @@
+/** Wanted against running, the last hour. */
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import { At, Num } from '../elements/text.tsx';
+import { useTheme } from '../elements/theme.ts';
+import type { Live } from '../live.ts';
+
+const HEIGHT = 190;
+const HOUR_S = 3600;
+/** A deployment that is younger is not shown wider. */
+const LEAST_S = 600;
+
+export function Timeline({ points }: Pick<Live, 'points'>) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | undefined>(undefined);
+  const theme = useTheme();
+  useEffect(() => {
+    const parent = box.current;
+    if (parent === null) return;
+    const made = new uPlot(optionsFor(parent), dataOf([]), parent);
+    plot.current = made;
+    const watcher = new ResizeObserver(() => made.setSize({ width: parent.clientWidth, height: HEIGHT }));
+    watcher.observe(parent);
+    return () => {
+      watcher.disconnect();
+      made.destroy();
+    };
+  }, [theme]);
+  useEffect(() => plot.current?.setData(dataOf(points)), [points, theme]);
+  return (
+    <section class="panel" aria-label="Wanted and running, the last hour">
+      <h2>Wanted and running, the last hour</h2>
+      <div ref={box} class="chart" role="img" aria-label="Line chart; the sentence below says the same" />
+      <p class="note">
+        <Summary points={points} />
+      </p>
+    </section>
+  );
+}
+
+/** The chart in words: for those who do not see it, and for a first look. */
+function Summary({ points }: Pick<Live, 'points'>) {
+  let worst = points[0];
+  for (const point of points) {
+    if (worst === undefined || point.wanted - point.running > worst.wanted - worst.running) worst = point;
+  }
+  if (worst === undefined) return <>The first point comes within ten seconds.</>;
+  const missing = worst.wanted - worst.running;
+  if (missing === 0) return <>Nothing was missing at any of {points.length} points, ten seconds apart.</>;
+  return (
+    <>
+      At worst <Num of={missing} /> of <Num of={worst.wanted} /> did not run, at <At ms={worst.atMs} />.
+    </>
+  );
+}
+
+function dataOf(points: Live['points']): uPlot.AlignedData {
+  return [
+    points.map(({ atMs }) => atMs / 1000),
+    points.map(({ wanted }) => wanted),
+    points.map(({ running }) => running),
+  ];
+}
+
+function optionsFor(parent: HTMLElement): uPlot.Options {
+  const style = getComputedStyle(parent);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const axis: uPlot.Axis = {
+    stroke: colour('--dim'),
+    font: '11px system-ui, sans-serif',
+    grid: { stroke: colour('--line'), width: 1 },
+    ticks: { show: false },
+  };
+  return {
+    width: parent.clientWidth,
+    height: HEIGHT,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, points: { show: false } },
+    scales: {
+      x: { time: true, range: (_, min, max) => [Math.max(max - HOUR_S, Math.min(min, max - LEAST_S)), max] },
+      y: { range: (_, min, max) => rangeOf(min, max) },
+    },
+    axes: [
+      { ...axis, size: 26, space: 70, values: '{HH}:{mm}' },
+      {
+        ...axis,
+        size: 54,
+        incrs: [
+          1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000,
+        ],
+      },
+    ],
+    series: [
+      {},
+      { label: 'wanted', stroke: colour('--dim'), width: 1.5, dash: [4, 3], points: { show: false } },
+      {
+        label: 'running',
+        stroke: colour('--good'),
+        width: 1.8,
+        fill: colour('--good-soft'),
+        points: { show: false },
+      },
+    ],
+    // What is wanted and does not run.
+    bands: [{ series: [1, 2], fill: colour('--bad-soft') }],
+  };
+}
+
+/** Close to the lines, so that a few of many that are missing are seen; never closer than a few instances. */
+function rangeOf(min: number, max: number): [number, number] {
+  if (!Number.isFinite(min) || !Number.isFinite(max) || max === 0) return [0, 10];
+  const span = Math.max(4, (max - min) * 1.3, max * 0.02);
+  return [Math.max(0, Math.floor(max - span)), Math.ceil(max + span * 0.12)];
+}

@@ -1,0 +1,89 @@
+/** The apps that are not as they should be, worst first: why, and what happens next. */
+import { count, STOP_WORDS } from '../../../common/explain/wording.ts';
+import type { TroubledDroplet } from '../../api/types.ts';
+import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
+import { DropletLink, Num } from '../elements/text.tsx';
+import type { Live } from '../live.ts';
+
+export function Troubled({ troubled }: Pick<Live, 'troubled'>) {
+  if (troubled === undefined) return null;
+  const { droplets, count: all } = troubled;
+  return (
+    <section class="panel" aria-labelledby="troubled">
+      <h2 id="troubled">
+        Not as they should be <span class="note">{all > 0 && <>{count(all, 'app')}, worst first</>}</span>
+      </h2>
+      {droplets.length === 0 ? (
+        <p class="empty">Every app is as it should be.</p>
+      ) : (
+        <table class="troubled">
+          <thead>
+            <tr>
+              <th scope="col">App</th>
+              <th scope="col">Run</th>
+              <th scope="col">What is wrong</th>
+              <th scope="col">What happens next</th>
+            </tr>
+          </thead>
+          {droplets.map((droplet) => (
+            <Rows key={droplet.droplet} {...droplet} />
+          ))}
+        </table>
+      )}
+      {all > droplets.length && droplets.length > 0 && (
+        <p class="note">
+          and <Num of={all - droplets.length} /> more
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet) {
+  const more = missing - groups.reduce((sum, group) => sum + group.count, 0);
+  const rows = groups.length + stops.length + (more > 0 ? 1 : 0);
+  const head = (
+    <>
+      <th scope="rowgroup" rowSpan={rows}>
+        <DropletLink id={droplet} />
+      </th>
+      <td rowSpan={rows} class="runs">
+        <span class="num">
+          {live}/{wanted}
+        </span>
+        <meter min={0} max={Math.max(1, wanted)} value={live} aria-label={`${live} of ${wanted} run`} />
+      </td>
+    </>
+  );
+  return (
+    <tbody data-droplet={droplet}>
+      {groups.map(({ indices, count: many, state, crashes, lastCrashMs, was, step }, at) => (
+        <tr key={indices}>
+          {at === 0 && head}
+          <td>
+            <StateTag state={state} /> {many === 1 ? 'index' : 'indices'} {indices}:{' '}
+            <Why crashes={crashes} {...(lastCrashMs === undefined ? {} : { lastCrashMs })} was={was} />
+          </td>
+          <td class="next">
+            <Next step={step} />
+          </td>
+        </tr>
+      ))}
+      {more > 0 && (
+        <tr>
+          <td class="note">and {count(more, 'more index', 'more indices')}</td>
+          <td />
+        </tr>
+      )}
+      {stops.map(({ reason, count: many, held }, at) => (
+        <tr key={`${reason} ${held}`}>
+          {at === 0 && groups.length === 0 && head}
+          <td>
+            <span class="tag">SURPLUS</span> {count(many, 'instance')}: {STOP_WORDS[reason]}
+          </td>
+          <td class="next">{held === undefined ? 'stopped' : <HeldBy hold={held} />}</td>
+        </tr>
+      ))}
+    </tbody>
+  );
+}

@@ -1,0 +1,109 @@
+/** One DEA: what runs there, or what became of what was lost with it. */
+import { count } from '../../../common/explain/wording.ts';
+import type { DeaPage as Data, DeaPlace } from '../../api/types.ts';
+import { STATE_WORDS } from '../elements/dea-text.ts';
+import { Next, StateTag } from '../elements/step.tsx';
+import { DeaLink, DropletLink, Num, Since } from '../elements/text.tsx';
+import type { Live } from '../live.ts';
+import { PageHead } from './page-head.tsx';
+import { usePage } from './use-page.ts';
+
+const TONES = { alive: 'good', leaving: 'action', late: 'warn', lost: 'bad' } as const;
+
+export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
+  const { data, problem } = usePage<Data>(`deas/${encodeURIComponent(id)}`, deas.get(id));
+  return (
+    <article class="page">
+      <PageHead kind="DEA" id={id}>
+        {problem !== undefined && <p class="problem">{problem}</p>}
+        {data !== undefined && <Summary {...data} />}
+      </PageHead>
+      {data !== undefined && data.places.length > 0 && <Places {...data} />}
+    </article>
+  );
+}
+
+function Summary({ state, heardMs, instances, shutdownMs, places }: Data) {
+  const gone = places.filter(({ absent }) => absent !== undefined).length;
+  const elsewhere = places.filter((place) => place.elsewhere !== undefined).length;
+  return (
+    <>
+      <p class={`sum ${TONES[state]}`}>{STATE_WORDS[state]}</p>
+      <p>
+        Heard <Since ms={heardMs} /> ago, with {count(instances, 'instance')}.
+        {shutdownMs !== undefined && (
+          <>
+            {' '}
+            It said <Since ms={shutdownMs} /> ago that it shuts down.
+          </>
+        )}
+        {state === 'lost' && (
+          <>
+            {' '}
+            <Num of={elsewhere} /> of what ran there runs elsewhere now, <Num of={gone} /> not yet.
+          </>
+        )}
+      </p>
+    </>
+  );
+}
+
+function Places({ places, unread }: Data) {
+  return (
+    <section class="panel" aria-label="Instances">
+      <h3>Instances</h3>
+      <table class="slots">
+        <thead>
+          <tr>
+            <th scope="col">App</th>
+            <th scope="col">Index</th>
+            <th scope="col">State</th>
+            <th scope="col">Now</th>
+            <th scope="col">Instance</th>
+          </tr>
+        </thead>
+        <tbody>
+          {places.map((place) => (
+            <tr key={place.instance}>
+              <th scope="row">
+                <DropletLink id={place.droplet} />
+              </th>
+              <td class="num">{place.index}</td>
+              <td>
+                <State {...place} />
+              </td>
+              <td>
+                <Now {...place} />
+              </td>
+              <td class="id">{place.instance}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {unread > 0 && <p class="note">and {count(unread, 'more app')}</p>}
+    </section>
+  );
+}
+
+function State({ counts, state, absent, elsewhere }: DeaPlace) {
+  if (absent !== undefined) return <StateTag state={absent.state} />;
+  if (elsewhere !== undefined) return <span class="tag">REPLACED</span>;
+  return <span class={counts === 'RUNNING' ? 'tag good' : 'tag'}>{state}</span>;
+}
+
+function Now({ counts, absent, elsewhere, firstHeardMs, state }: DeaPlace) {
+  if (absent !== undefined) return <Next step={absent.step} />;
+  if (elsewhere !== undefined) {
+    return (
+      <>
+        runs on <DeaLink id={elsewhere} />
+      </>
+    );
+  }
+  if (counts === 'NONE') return <>{state === 'CRASHED' ? 'the record of a crash' : 'not wanted any more'}</>;
+  return (
+    <>
+      for <Since ms={firstHeardMs} />
+    </>
+  );
+}

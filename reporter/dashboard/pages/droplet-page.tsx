@@ -1,0 +1,193 @@
+/** One app: what should run, what does, what happens next, and its story. */
+import { HOLD_WORDS } from '../../../common/explain/wording.ts';
+import type { DropletPage as Data, Place } from '../../api/types.ts';
+import { Next, StateTag, Why } from '../elements/step.tsx';
+import { StoryLine } from '../elements/story.tsx';
+import { At, DeaLink, Num, Since, Told } from '../elements/text.tsx';
+import type { Live } from '../live.ts';
+import { PageHead } from './page-head.tsx';
+import { usePage } from './use-page.ts';
+
+export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>) {
+  const latest = lines.findLast(({ droplet }) => droplet === id);
+  const { data, problem } = usePage<Data>(`stories/${encodeURIComponent(id)}`, latest);
+  return (
+    <article class="page">
+      <PageHead kind="app" id={id}>
+        {problem !== undefined && <p class="problem">{problem}</p>}
+        {data?.record !== undefined && <Wanted {...data.record} />}
+        {data !== undefined && data.record === undefined && (
+          <p>Its record was removed; this is what the log still has.</p>
+        )}
+      </PageHead>
+      {data?.record !== undefined && <Slots {...data.record} />}
+      {data?.record !== undefined && data.record.others.length > 0 && <Others {...data.record} />}
+      {data !== undefined && <Story {...data} />}
+      <p class="note">
+        The same on the command line: <code>deploy/hm explain {id}</code>. The whole record:{' '}
+        <a href={`api/droplets/${encodeURIComponent(id)}`}>JSON</a>.
+      </p>
+    </article>
+  );
+}
+
+type RecordData = NonNullable<Data['record']>;
+
+function Wanted({ desired, goneMs, updatedMs, firstSeenMs, wanted, running, holds }: RecordData) {
+  return (
+    <>
+      <p class={running === wanted ? 'sum good' : 'sum bad'}>
+        <Num of={running} /> of <Num of={wanted} /> run
+      </p>
+      <p>
+        {desired === undefined ? 'The controller has not said what it should be.' : `Wanted: ${desired}.`}
+        {goneMs !== undefined && (
+          <>
+            {' '}
+            The controller lists it no more, last <Since ms={goneMs} /> ago.
+          </>
+        )}
+        {updatedMs !== undefined && (
+          <>
+            {' '}
+            Changed <Since ms={updatedMs} /> ago.
+          </>
+        )}{' '}
+        First heard of <At ms={firstSeenMs} />.
+      </p>
+      {holds.map(({ hold }) => (
+        <p key={hold}>
+          <span class="tag hold">{hold}</span> {HOLD_WORDS[hold]}
+        </p>
+      ))}
+    </>
+  );
+}
+
+function Slots({ slots, moreSlots, version }: RecordData) {
+  if (slots.length === 0) return null;
+  return (
+    <section class="panel" aria-label="Slots">
+      <h3>Slots</h3>
+      <table class="slots">
+        <thead>
+          <tr>
+            <th scope="col">Index</th>
+            <th scope="col">State</th>
+            <th scope="col">DEA</th>
+            <th scope="col">Instance</th>
+            <th scope="col">Besides</th>
+          </tr>
+        </thead>
+        <tbody>
+          {slots.map(({ index, state, tone, text, absent, places }) => (
+            <tr key={index}>
+              <th scope="row" class="num">
+                {index}
+              </th>
+              <td>
+                {absent === undefined ? (
+                  <span class={`tag ${tone}`}>{state}</span>
+                ) : (
+                  <StateTag state={absent.state} />
+                )}
+              </td>
+              <td>
+                {places.map((place) => (
+                  <Where key={place.instance} {...place} />
+                ))}
+              </td>
+              <td class="id">
+                {places.map(({ instance }) => (
+                  <div key={instance}>{instance}</div>
+                ))}
+              </td>
+              <td>
+                {absent === undefined ? (
+                  <Told text={text} />
+                ) : (
+                  <>
+                    {absent.crashes > 0 && (
+                      <>
+                        <Why
+                          crashes={absent.crashes}
+                          {...(absent.lastCrashMs === undefined ? {} : { lastCrashMs: absent.lastCrashMs })}
+                        />
+                        ;{' '}
+                      </>
+                    )}
+                    <Next step={absent.step} />
+                  </>
+                )}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {moreSlots > 0 && (
+        <p class="note">
+          and <Num of={moreSlots} /> more that run{version && ` version ${version}`}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function Where({ dea, firstHeardMs, heardMs }: Place) {
+  return (
+    <div>
+      <DeaLink id={dea} />{' '}
+      <span class="note">
+        for <Since ms={firstHeardMs} />, heard <Since ms={heardMs} /> ago
+      </span>
+    </div>
+  );
+}
+
+function Others({ others, version }: RecordData) {
+  return (
+    <section class="panel" aria-label="Other instances">
+      <h3>Besides</h3>
+      <table class="slots">
+        <tbody>
+          {others.map(({ place, text, tone }) => (
+            <tr key={place.instance}>
+              <th scope="row" class="num">
+                {place.index}
+              </th>
+              <td>
+                <span class={`tag ${tone}`}>{place.state}</span>
+                {place.version !== version && <span class="note"> version {place.version}</span>}
+              </td>
+              <td>
+                <Where {...place} />
+              </td>
+              <td class="id">{place.instance}</td>
+              <td>
+                <Told text={text} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Story({ story, cut }: Data) {
+  return (
+    <section class="panel" aria-label="Story">
+      <h3>Story</h3>
+      {story.length === 0 ? (
+        <p class="empty">Nothing was decided yet.</p>
+      ) : (
+        <ol class="story long">
+          {[...story].reverse().map((line, at) => (
+            <StoryLine key={story.length - at} {...line} />
+          ))}
+        </ol>
+      )}
+      {cut && <p class="note">What was before is left out.</p>}
+    </section>
+  );
+}

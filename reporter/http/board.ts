@@ -1,0 +1,147 @@
+/** Bull Board at `/queues`: what waits, what is worked on and what is delayed, for people. */
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { FastifyAdapter } from '@bull-board/fastify';
+import type { Queue } from 'bullmq';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { QueueName } from '../../common/queues/queues.ts';
+import type { Health } from '../../common/runtime/health.ts';
+import { READS } from '../../common/runtime/http.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+
+export const BOARD_PATH = '/queues';
+
+/** What a person reads above each queue, in the order of the list. */
+const SHOWN: readonly { name: QueueName; displayName: string; description: string }[] = [
+  {
+    name: 'starts',
+    displayName: 'Starts',
+    description: 'Instances to start, most urgent first, within the limit on starts',
+  },
+  {
+    name: 'restarts',
+    displayName: 'Flapping restarts',
+    description: 'Restarts of slots that crash again and again, each delayed until it is due',
+  },
+  { name: 'stops', displayName: 'Stops', description: 'Instances to stop' },
+  {
+    name: 'slices',
+    displayName: 'Slices',
+    description: 'Slices of the droplets to look through: what is due, or all of them (audit)',
+  },
+  { name: 'sync', displayName: 'Bulk sync', description: "Passes over the controller's bulk API" },
+  { name: 'cron', displayName: 'Cron', description: "The analyzers' tick" },
+];
+
+/** Bull Board's pages are from here, but for their styles, part of which React writes into the elements. */
+const CONTENT_SECURITY = [
+  "default-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "font-src 'self' data:",
+  "object-src 'none'",
+  "base-uri 'self'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Jobs a page at most: all are read and sent at once. */
+const JOBS_A_PAGE = 100;
+
+/** What Bull Board's own pages ask with; it builds names of keys from it. */
+const Query = Compile(
+  Type.Object({
+    activeQueue: Type.Optional(Type.String({ maxLength: 64, pattern: '^[a-z]*$' })),
+    status: Type.Optional(
+      Type.Enum([
+        'latest',
+        'active',
+        'waiting',
+        'waiting-children',
+        'prioritized',
+        'completed',
+        'failed',
+        'delayed',
+        'paused',
+      ]),
+    ),
+    page: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,5}$' })),
+    jobsPerPage: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
+  }),
+);
+
+interface Options {
+  app: FastifyInstance;
+  log: Logger;
+  health: Health;
+  queues: Readonly<Record<QueueName, Queue>>;
+  /** Whether jobs and queues may be changed (`status.queues_writable`). */
+  writable: boolean;
+}
+
+class RefusedError extends Error {
+  readonly statusCode: number;
+
+  constructor(statusCode: number, message: string) {
+    super(message);
+    this.name = 'RefusedError';
+    this.statusCode = statusCode;
+  }
+}
+
+/** Adds Bull Board under `BOARD_PATH`, behind the login and the check of the origin that the whole server has. */
+export function addBoard({ app, log, health, queues, writable }: Options): void {
+  const serverAdapter = new FastifyAdapter().setBasePath(BOARD_PATH);
+  createBullBoard({
+    queues: SHOWN.map(
+      ({ name, displayName, description }) =>
+        new BullMQAdapter(queues[name], { displayName, description, readOnlyMode: !writable }),
+    ),
+    serverAdapter,
+    options: { uiConfig: { boardTitle: 'Health manager: queues' } },
+  });
+  // Its own one answers with our inner errors; and it would not say that a login is needed.
+  serverAdapter.setErrorHandler((error) => answerTo(error, log));
+  app.register(async (scope) => {
+    scope.addHook('preHandler', async (request) => check(request, health, writable));
+    scope.addHook('onSend', async (_request, reply, payload) => {
+      reply.header('content-security-policy', CONTENT_SECURITY);
+      reply.header('x-content-type-options', 'nosniff');
+      return typeof payload === 'string' ? withoutForeignLinks(payload) : payload;
+    });
+    await scope.register(serverAdapter.registerPlugin(), { prefix: BOARD_PATH });
+  });
+}
+
+/** @throws RefusedError */
+function check({ method, url, query }: FastifyRequest, health: Health, writable: boolean): void {
+  if (!writable && !READS.has(method)) {
+    throw new RefusedError(403, 'the queues are read-only: see status.queues_writable');
+  }
+  if (!url.startsWith(`${BOARD_PATH}/api/`)) return;
+  const problem = health.problems().get('redis');
+  if (problem !== undefined) throw new RefusedError(503, `Redis: ${problem}`);
+  if (!Query.Check(query)) {
+    const wrong = Query.Errors(query)[0];
+    throw new RefusedError(400, `query${wrong?.instancePath ?? ''} ${wrong?.message ?? 'does not fit'}`);
+  }
+  if (Number(query.jobsPerPage ?? 0) > JOBS_A_PAGE)
+    throw new RefusedError(400, `query/jobsPerPage must be at most ${JOBS_A_PAGE}`);
+}
+
+function answerTo(error: Error & { statusCode?: number }, log: Logger) {
+  const { statusCode = 500, message } = error;
+  if (statusCode < 500 || error instanceof RefusedError)
+    return { status: statusCode as 400, body: { error: message } };
+  // A name that is a key of the queue itself, and no job.
+  if (message.startsWith('WRONGTYPE')) return { status: 404 as const, body: { error: 'not found' } };
+  log.error({ event: 'board_failed', err: error }, 'a request of the page of queues failed');
+  return { status: 500 as const, body: { error: 'internal error' } };
+}
+
+/** The page names a font of a foreign host, which would be told of each visit; without it the system's font is used. */
+function withoutForeignLinks(html: string): string {
+  return html.replace(/<link[^>]*href="https?:[^>]*>/g, '');
+}

@@ -1,0 +1,326 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SUBJECTS } from '../../common/messages/subjects.ts';
+import { openQueue } from '../../common/queues/queues.ts';
+import { droplet, instance, NOW, SECOND, slot } from '../../common/testing/builders.ts';
+import { type Bench, STATUS, startBench, store, until } from '../../deploy/verify/fixtures/reporter.ts';
+
+let bench: Bench;
+let base: string;
+
+beforeAll(async () => {
+  bench = await startBench(NOW);
+  base = `http://127.0.0.1:${bench.reporter.port}`;
+});
+afterAll(() => bench.stop());
+
+const basic = (user: string, password: string) => ({
+  authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
+});
+
+async function get(
+  path: string,
+  headers: Record<string, string> = basic(STATUS.user, STATUS.password),
+  method = 'GET',
+) {
+  const reply = await fetch(base + path, { headers, method });
+  const body = await reply.text();
+  return { status: reply.status, body, json: () => JSON.parse(body) };
+}
+
+describe('auth', () => {
+  test.each([
+    ['/healthz', 200],
+    ['/readyz', 200],
+    ['/', 401],
+    ['/varz', 401],
+    ['/metrics', 401],
+    ['/api', 401],
+    ['/api/fleet', 401],
+    ['/api/live', 401],
+    ['/api/stories/app', 401],
+    ['/api/deas/dea', 401],
+    ['/assets/', 401],
+    ['/api/droplets/app', 401],
+    ['/no/such/path', 401],
+    ['/healthz/', 401],
+    ['//healthz', 401],
+    ['/HEALTHZ', 401],
+  ])('%s without a password: %i', async (path, status) => {
+    expect((await get(path, {})).status).toBe(status);
+  });
+
+  test.each([
+    [STATUS.user, 'wrong'],
+    ['wrong', STATUS.password],
+    ['', ''],
+  ])('%s:%s is let into nothing', async (user, password) => {
+    expect((await get('/varz', basic(user, password))).status).toBe(401);
+  });
+
+  test('a wrong way of asking is no way in', async () => {
+    expect((await get('/varz', {}, 'POST')).status).toBe(401);
+    expect((await get('/api/fleet', {}, 'HEAD')).status).toBe(401);
+  });
+});
+
+test('what is not there is said in JSON', async () => {
+  for (const path of [
+    '/no/such/path',
+    '/api/nothing',
+    '/api/droplets/nobody',
+    '/api/stories/nobody',
+    '/api/deas/nobody',
+    '/api/droplets/',
+    `/api/droplets/${'x'.repeat(300)}`,
+  ]) {
+    const reply = await get(path);
+    expect([path, reply.status, reply.json()]).toEqual([path, 404, { error: 'not found' }]);
+  }
+  expect((await get('/varz', undefined, 'POST')).status).toBe(404);
+});
+
+test('the index names what is there', async () => {
+  const { paths } = (await get('/api')).json();
+  // The stream of news ends only when its reader goes.
+  for (const path of Object.keys(paths).filter((name) => !name.includes('<') && name !== '/api/live')) {
+    expect([path, (await get(path)).status]).toEqual([path, 200]);
+  }
+});
+
+describe('/api/droplets', () => {
+  test('the whole record, under any id', async () => {
+    const { redis } = bench.context;
+    const ids = ['app', '__proto__', 'a/b?c#d%', 'ü'.repeat(120)];
+    for (const id of ids) {
+      await store(redis, droplet({ id, instances: [instance('i1')] }));
+      const reply = await get(`/api/droplets/${encodeURIComponent(id)}`);
+      expect(reply.json()).toMatchObject({
+        droplet: id,
+        versions: { v1: { instances: { i1: { index: 0 } } } },
+      });
+    }
+  });
+
+  test('one that cannot be read is an error, not unknown', async () => {
+    const { client, keys } = bench.context.redis;
+    await client.hset(keys.droplet('spoilt'), 'desired', 'as I like it');
+    expect((await get('/api/droplets/spoilt')).status).toBe(500);
+  });
+});
+
+describe('/varz', () => {
+  test('of an empty cloud', async () => {
+    expect((await get('/varz')).json()).toMatchObject({
+      type: 'HealthManager',
+      index: 3,
+      host: `127.0.0.1:${bench.reporter.port}`,
+      start: '2014-05-13 16:53:20 +0000',
+      uptime: '0d:0h:0m:0s',
+      state: 'RUNNING',
+      num_cores: expect.any(Number),
+      mem: expect.any(Number),
+      cpu: expect.any(Number),
+      total_users: 0,
+      queue_length: 0,
+      analysis_loop_duration: 0,
+      bulk_update_loop_duration: 0,
+      healthmanager_droplet_request_msgs_received: 0,
+    });
+  });
+
+  test('true for the whole deployment, however many processes count', async () => {
+    const { redis, lifecycle, log } = bench.context;
+    const { client, keys } = redis;
+    const summary = {
+      droplets: 10,
+      apps: 9,
+      instances: 30,
+      memory_mb: 3000,
+      started_apps: 8,
+      started_instances: 20,
+      started_memory_mb: 2000,
+      running: 15,
+      missing: 5,
+      flapping: 2,
+      crashed: 4,
+      started_crashed: 3,
+      duration_ms: 1500,
+    };
+    await client.hset(keys.summary(0), summary);
+    await client.hset(keys.summary(7), { ...summary, missing: 6 });
+    await client.hset(keys.syncState, { users: 42, duration_ms: 2500 });
+    await client.hset(keys.counters, {
+      heartbeat_msgs_received: 1000,
+      droplet_exited_msgs_received: 20,
+      droplet_updated_msgs_received: 30,
+      health_start_messages_sent: 40,
+      health_stop_messages_sent: 50,
+      healthmanager_status_msgs_received: 60,
+      healthmanager_health_request_msgs_received: 70,
+    });
+    const starts = openQueue(redis, lifecycle, log, 'starts');
+    const restarts = openQueue(redis, lifecycle, log, 'restarts');
+    await starts.add('s', {}, { priority: 10 });
+    await starts.add('s', {});
+    await restarts.add('s', {}, { delay: 3_600_000 });
+    await openQueue(redis, lifecycle, log, 'stops').add('s', {});
+
+    expect((await get('/varz')).json()).toMatchObject({
+      total_apps: 18,
+      total_instances: 60,
+      running_instances: 30,
+      missing_instances: 11,
+      crashed_instances: 8,
+      flapping_instances: 4,
+      running: { apps: 16, crashes: 6, running_instances: 30, missing_instances: 11, flapping_instances: 4 },
+      total: {
+        apps: 18,
+        started_apps: 16,
+        instances: 60,
+        started_instances: 40,
+        memory: 6000,
+        started_memory: 4000,
+      },
+      total_users: 42,
+      queue_length: 4,
+      heartbeat_msgs_received: 1000,
+      droplet_exited_msgs_received: 20,
+      droplet_updated_msgs_received: 30,
+      health_start_messages_sent: 40,
+      health_stop_messages_sent: 50,
+      healthmanager_status_msgs_received: 60,
+      healthmanager_health_request_msgs_received: 70,
+      analysis_loop_duration: 3,
+      bulk_update_loop_duration: 2.5,
+    });
+  });
+
+  test('uptime', async () => {
+    bench.clock.set(NOW + (((2 * 24 + 3) * 60 + 4) * 60 + 5) * SECOND);
+    expect((await get('/varz')).json().uptime).toBe('2d:3h:4m:5s');
+    bench.clock.set(NOW);
+  });
+});
+
+describe('holds and DEAs', () => {
+  test('which are on, since when, for how many droplets', async () => {
+    const { client, keys } = bench.context.redis;
+    const fleet = async () => (await get('/api/fleet')).json();
+    expect((await fleet()).holds).toEqual([
+      { hold: 'desired_unavailable', since: null, droplets: 0 },
+      { hold: 'actual_not_fresh', since: null, droplets: 0 },
+    ]);
+
+    await client.hset(keys.listening, { since: NOW - 100 * SECOND, until: NOW - 20 * SECOND });
+    await client.hset(keys.syncState, { completed: NOW - 201 * SECOND, succeeded: NOW - 200 * SECOND });
+    await client.hset(
+      keys.holds,
+      'mass_loss',
+      JSON.stringify({ sinceMs: NOW - 3 * SECOND, lateDeas: ['d'] }),
+    );
+    await client.hset(
+      keys.holds,
+      'mass_delete',
+      JSON.stringify({ sinceMs: NOW - 4 * SECOND, accepted: 100, listed: 0 }),
+    );
+    await client.hset(keys.summary(1), { held_mass_loss: 7, held_update_required: 1 });
+    await client.hset(keys.summary(2), { held_mass_loss: 3 });
+    const s = NOW / 1000;
+    expect((await fleet()).holds).toEqual([
+      { hold: 'desired_unavailable', since: s - 20, droplets: 0 },
+      { hold: 'update_required', since: null, droplets: 1 },
+      { hold: 'actual_not_fresh', since: s - 20, droplets: 0 },
+      { hold: 'mass_loss', since: s - 3, droplets: 10 },
+      { hold: 'mass_delete', since: s - 4, droplets: 0 },
+    ]);
+
+    await client.hset(keys.listening, { since: NOW - 100 * SECOND, until: NOW });
+    await client.hset(keys.syncState, { completed: NOW - 2 * SECOND, succeeded: NOW - SECOND });
+    await client.del(keys.holds, keys.summary(1), keys.summary(2));
+    expect((await fleet()).holds).toEqual([]);
+  });
+
+  test('listening again, but not for long enough', async () => {
+    const { client, keys } = bench.context.redis;
+    await client.hset(keys.listening, { since: NOW - 5 * SECOND, until: NOW });
+    expect((await get('/api/fleet')).json().holds).toEqual([
+      { hold: 'actual_not_fresh', since: NOW / 1000 - 5, droplets: 0 },
+    ]);
+  });
+
+  test('are said in the log', async () => {
+    const said = () =>
+      bench.context.lines.filter(({ event, hold }) => event === 'hold_on' && hold !== undefined);
+    await expect
+      .poll(said, { timeout: 15_000 })
+      .toContainEqual(expect.objectContaining({ hold: 'actual_not_fresh', droplets: expect.any(Number) }));
+  });
+
+  test('DEAs by their silence', async () => {
+    const { client, keys } = bench.context.redis;
+    const silences = [0, 10, 20, 20.001, 30, 30.001, 100];
+    for (const s of silences) await client.zadd(keys.deasHeard, NOW - s * SECOND, `dea-${s}`);
+    expect((await get('/api/fleet')).json().deas).toEqual({ alive: 3, late: 2, lost: 2 });
+  });
+
+  test('are in the metrics too', async () => {
+    await bench.context.redis.client.hset(bench.context.redis.keys.summary(3), { held_actual_not_fresh: 9 });
+    const { body } = await get('/metrics');
+    expect(body).toMatch(/^hm_hold_on\{hold="actual_not_fresh"\} 1$/m);
+    expect(body).toMatch(/^hm_hold_on\{hold="mass_loss"\} 0$/m);
+    expect(body).toMatch(/^hm_hold_droplets\{hold="actual_not_fresh"\} 9$/m);
+    expect(body).toMatch(/^hm_hold_since_timestamp_seconds\{hold="actual_not_fresh"\} 1399999995$/m);
+    expect(body).toMatch(/^hm_deas\{state="lost"\} 2$/m);
+    expect(body).toMatch(/^hm_fleet\{what="missing"\} 11$/m);
+  });
+});
+
+test('the password is said to nobody who asks over HTTP, and not logged', async () => {
+  await store(bench.context.redis, droplet({ id: 'app', slots: [slot({ crashes: 1 })] }));
+  for (const path of ['/', '/varz', '/metrics', '/api/fleet', '/api/droplets/app', '/readyz', '/none']) {
+    expect((await get(path)).body).not.toContain(STATUS.password);
+  }
+  await get('/varz', basic(STATUS.user, `${STATUS.password}x`));
+  expect(JSON.stringify(bench.context.lines)).not.toContain(STATUS.password);
+});
+
+describe('component registration', () => {
+  test('each reporter answers who looks for components', async () => {
+    const found = (await bench.bus.request(SUBJECTS.discover, '', { timeoutMs: 5_000 })).json() as {
+      uuid: string;
+    };
+    expect(found).toEqual({
+      type: 'HealthManager',
+      index: 3,
+      uuid: expect.stringMatching(/^3-[0-9a-f-]{36}$/),
+      host: `127.0.0.1:${bench.reporter.port}`,
+      credentials: [STATUS.user, STATUS.password],
+      start: '2014-05-13 16:53:20 +0000',
+      uptime: '0d:0h:0m:0s',
+    });
+    expect((await get('/varz')).json().uuid).toBe(found.uuid);
+  });
+
+  test('without a reply subject it is no request', async () => {
+    bench.bus.publish(SUBJECTS.discover, '');
+    await bench.bus.request(SUBJECTS.discover, 'anything', { timeoutMs: 5_000 });
+    expect(bench.context.lines.filter(({ level }) => Number(level) >= 50)).toEqual([
+      expect.objectContaining({ msg: 'an HTTP request failed' }), // the spoilt record above
+    ]);
+  });
+});
+
+// Last: there is no Redis any more after it.
+test('without Redis it says so at once, and lives on', async () => {
+  await bench.redis.stop();
+  await until(async () => !bench.context.health.ready());
+  expect((await get('/healthz')).status).toBe(200);
+  expect((await get('/readyz')).status).toBe(503);
+  for (const path of ['/varz', '/api/fleet', '/api/droplets/app']) {
+    const reply = await get(path);
+    expect([reply.status, reply.json().error]).toEqual([503, expect.stringContaining('Redis')]);
+  }
+  const metrics = await get('/metrics');
+  expect(metrics.status).toBe(200);
+  expect(metrics.body).not.toContain('hm_fleet{');
+});

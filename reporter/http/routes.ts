@@ -1,0 +1,113 @@
+/** What the reporter serves over HTTP besides `/healthz`, `/readyz` and `/metrics`. JSON, errors too. */
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { isId } from '../../common/messages/validation.ts';
+import type { Health } from '../../common/runtime/health.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { isKnown } from '../../common/views/droplet-answers.ts';
+import { dropletJson } from '../../common/views/droplet-json.ts';
+import type { Fleet } from '../../common/views/fleet.ts';
+import { readDeaPage } from '../api/dea-page.ts';
+import { readDropletPage } from '../api/droplet-page.ts';
+import type { Watch } from '../api/live-broadcaster.ts';
+import type { LiveSources } from '../api/live-feed.ts';
+import { addLive } from '../api/live-stream.ts';
+import { addRelease } from '../api/release.ts';
+import { BusyError } from '../queries/droplet-reader.ts';
+import type { ComponentFacts } from './component.ts';
+import { inTime, UnavailableError } from './in-time.ts';
+import { addPages } from './pages.ts';
+import { varz } from './varz.ts';
+
+interface Options extends LiveSources {
+  app: FastifyInstance;
+  log: Logger;
+  health: Health;
+  watch: Watch;
+  facts(): ComponentFacts;
+}
+
+const INDEX = {
+  name: 'health manager, reporter',
+  paths: {
+    '/healthz': 'ok while this process runs (no password needed)',
+    '/readyz': 'ok, or 503 and why it is not ready (no password needed)',
+    '/varz': 'figures of the whole deployment, under the names of HM 2.0',
+    '/metrics': 'Prometheus',
+    '/': 'dashboard',
+    '/queues': 'the queues and their jobs, as pages (Bull Board)',
+    '/api/fleet': 'totals, holds, DEAs, queues',
+    '/api/droplets/<guid>': 'all that is known of one droplet',
+    '/api/stories/<guid>': 'one droplet with its story, as the dashboard shows it',
+    '/api/deas/<guid>': 'one DEA and what runs there, or was lost with it',
+    '/api/live': 'all that the dashboard shows, as server-sent events',
+    '/api/holds/<hold>/release': 'POST: ends mass_loss or mass_delete',
+  },
+};
+
+export function addRoutes(options: Options): void {
+  const { app, health, policy, records, facts, fleet, watch } = options;
+  const json = async (reply: FastifyReply, read: () => Promise<object | undefined>) => {
+    try {
+      const found = await inTime(health, read);
+      return found === undefined ? notFound(reply) : reply.send(found);
+    } catch (error) {
+      if (!(error instanceof UnavailableError || error instanceof BusyError)) throw error;
+      return reply.code(503).send({ error: error.message });
+    }
+  };
+  addPages(app);
+  app.get('/api', async () => INDEX);
+  app.get('/varz', (_request, reply) => json(reply, async () => varz(await fleet(), facts())));
+  app.get('/api/fleet', (_request, reply) => json(reply, async () => fleetJson(await fleet())));
+  // Not as a parameter: these are bounded to fewer characters than an id may have.
+  app.get<{ Params: { '*': string } }>('/api/droplets/*', (request, reply) =>
+    json(reply, async () => {
+      const id = request.params['*'];
+      if (!isId(id)) return undefined;
+      const { droplets, deas, nowMs } = await records.read([id]);
+      const [droplet] = droplets;
+      if (droplet instanceof Error) throw droplet;
+      return droplet !== undefined && isKnown(droplet)
+        ? dropletJson({ droplet, deas, nowMs, policy })
+        : undefined;
+    }),
+  );
+  app.get<{ Params: { '*': string } }>('/api/stories/*', ({ params: { '*': id } }, reply) =>
+    json(reply, async () => (isId(id) ? readDropletPage(options, id) : undefined)),
+  );
+  app.get<{ Params: { '*': string } }>('/api/deas/*', ({ params: { '*': id } }, reply) =>
+    json(reply, async () => (isId(id) ? readDeaPage(options, id) : undefined)),
+  );
+  addLive(app, watch);
+  addRelease(options);
+  app.all('/*', (_request, reply) => notFound(reply));
+}
+
+function notFound(reply: FastifyReply): FastifyReply {
+  return reply.code(404).send({ error: 'not found' });
+}
+
+/** As others see it: snake_case, epoch seconds. */
+function fleetJson({ nowMs, totals, auditMs, holds, deas, queues, sync, counters }: Fleet): object {
+  return {
+    now: nowMs / 1000,
+    totals,
+    holds: holds
+      .filter(({ on }) => on)
+      .map(({ hold, sinceMs, droplets }) => ({
+        hold,
+        since: sinceMs === undefined ? null : sinceMs / 1000,
+        droplets,
+      })),
+    deas,
+    queues,
+    analysis: { duration: auditMs / 1000 },
+    sync: {
+      succeeded: sync.succeededMs === undefined ? null : sync.succeededMs / 1000,
+      duration: sync.durationMs === undefined ? null : sync.durationMs / 1000,
+      listed: sync.listed ?? null,
+      rejected: sync.rejected ?? null,
+    },
+    messages: counters,
+  };
+}

@@ -1,0 +1,49 @@
+/** `/varz` under the names that HM 2.0 gave its figures, so that what reads them goes on to. */
+import { availableParallelism } from 'node:os';
+import type { Fleet } from '../../common/views/fleet.ts';
+import type { ComponentFacts } from './component.ts';
+
+/** Of the whole deployment, but for what is of this process: uptime, mem (KB), cpu (percent since its start). */
+export function varz(fleet: Fleet, component: ComponentFacts): Record<string, unknown> {
+  const { totals, queues, sync, counters } = fleet;
+  const { running, missing, flapping } = totals;
+  return {
+    ...component,
+    num_cores: availableParallelism(),
+    mem: Math.round(process.memoryUsage.rss() / 1024),
+    cpu: cpuPercent(),
+    state: 'RUNNING',
+    total_apps: totals.apps,
+    total_instances: totals.instances,
+    running_instances: running,
+    missing_instances: missing,
+    crashed_instances: totals.crashed,
+    flapping_instances: flapping,
+    running: {
+      apps: totals.started_apps,
+      crashes: totals.started_crashed,
+      running_instances: running,
+      missing_instances: missing,
+      flapping_instances: flapping,
+    },
+    total: {
+      apps: totals.apps,
+      started_apps: totals.started_apps,
+      instances: totals.instances,
+      started_instances: totals.started_instances,
+      memory: totals.memory_mb,
+      started_memory: totals.started_memory_mb,
+    },
+    total_users: sync.users ?? 0,
+    queue_length:
+      queues.starts.waiting + queues.stops.waiting + queues.restarts.waiting + queues.restarts.delayed,
+    ...counters,
+    analysis_loop_duration: fleet.auditMs / 1000,
+    bulk_update_loop_duration: (sync.durationMs ?? 0) / 1000,
+  };
+}
+
+function cpuPercent(): number {
+  const { user, system } = process.cpuUsage();
+  return Math.round((user + system) / process.uptime() / 1000) / 10;
+}

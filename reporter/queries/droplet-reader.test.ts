@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { droplet, instance, NOW } from '../../common/testing/builders.ts';
+import { type TestContext, testContext } from '../../common/testing/context.ts';
+import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { store } from '../../deploy/verify/fixtures/reporter.ts';
+import { BusyError, Records } from './droplet-reader.ts';
+
+let redis: TestRedis;
+let context: TestContext;
+
+beforeAll(async () => {
+  redis = await startTestRedis();
+  context = await testContext({ redis });
+});
+afterAll(async () => {
+  await context.lifecycle.stop();
+  await redis.stop();
+});
+
+const idsOf = (found: Awaited<ReturnType<Records['read']>>) =>
+  found.droplets.map((one) => (one instanceof Error ? one : one?.id));
+
+test('queries that come together get their own droplets, in their own order', async () => {
+  const { client, keys } = context.redis;
+  for (const id of ['a', 'b', 'c']) {
+    await store(context.redis, droplet({ id, instances: [instance(id, { dea: `dea-${id}` })] }));
+  }
+  await client.zadd(keys.deasHeard, NOW, 'dea-a', NOW, 'dea-b');
+  const records = new Records(context.redis, context.clock);
+  const many = Array.from({ length: 1_234 }, (_, n) => (n % 100 === 0 ? 'b' : `none-${n}`));
+  const [one, two, none, lots] = await Promise.all([
+    records.read(['c', 'x', 'a']),
+    records.read(['b']),
+    records.read([]),
+    records.read(many),
+  ]);
+  expect(idsOf(one)).toEqual(['c', undefined, 'a']);
+  expect(one.deas.get('dea-a')).toEqual({ heardMs: NOW });
+  expect(one.deas.has('dea-c')).toBe(false);
+  expect(idsOf(two)).toEqual(['b']);
+  expect(idsOf(none)).toEqual([]);
+  expect(idsOf(lots)).toEqual(many.map((id) => (id === 'b' ? 'b' : undefined)));
+});
+
+test('more than can be answered in time is not taken', async () => {
+  const records = new Records(context.redis, context.clock);
+  const ids = new Array<string>(10_000).fill('a');
+  const answers = await Promise.allSettled(Array.from({ length: 20 }, () => records.read(ids)));
+  const refused = answers.filter((answer) => answer.status === 'rejected');
+  expect(refused.map(({ reason }) => reason)).toContainEqual(expect.any(BusyError));
+  expect(refused.length).toBeLessThan(16);
+  expect(idsOf(await records.read(['a']))).toEqual(['a']);
+});
+
+test('what is no record is told in its place, and hurts no other', async () => {
+  const { client, keys } = context.redis;
+  await client.set(keys.droplet('no-hash'), 'x');
+  const records = new Records(context.redis, context.clock);
+  const [broken, whole] = idsOf(await records.read(['no-hash', 'a']));
+  expect(broken).toBeInstanceOf(Error);
+  expect(whole).toBe('a');
+});
+
+test('a failure is told to all whose query was with it, and the next one works', async () => {
+  const { client, keys } = context.redis;
+  await client.rename(keys.deasHeard, keys.deasPrevious);
+  await client.set(keys.deasHeard, 'x');
+  const records = new Records(context.redis, context.clock);
+  const answers = await Promise.allSettled([records.read(['a']), records.read(['b'])]);
+  expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  await client.rename(keys.deasPrevious, keys.deasHeard);
+  expect(idsOf(await records.read(['a']))).toEqual(['a']);
+});

@@ -1,0 +1,192 @@
+import {
+  parseDropletRequest,
+  parseHealthRequest,
+  parseStatusRequest,
+  type Rejected,
+  type Result,
+  type StatusRequest,
+} from '../../common/messages/incoming.ts';
+import { QUEUE_GROUPS, SUBJECTS } from '../../common/messages/subjects.ts';
+import type { Bus, Msg } from '../../common/nats/bus.ts';
+import { BusError } from '../../common/nats/bus.ts';
+import { crashesOf } from '../../common/policy/crashes.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import type { CounterName, FleetCounters } from '../../common/redis/counters.ts';
+import type { Health } from '../../common/runtime/health.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
+import { flapping, healthy, isKnown, type View } from '../../common/views/droplet-answers.ts';
+import { dropletJson } from '../../common/views/droplet-json.ts';
+import type { Outcome, ReporterMetrics } from '../figures/metrics.ts';
+import { BusyError, type Records } from './droplet-reader.ts';
+
+/** A query that was understood: the droplets that it asks about, and the reply about each. */
+interface Query {
+  ids: readonly string[];
+  rejected: readonly Rejected[];
+  /** The reply about the droplet at that place of `ids`. */
+  reply(view: View, at: number): unknown;
+}
+
+interface Kind {
+  subject: string;
+  counter: CounterName;
+  parse(data: Uint8Array): Result<Query>;
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    subject: SUBJECTS.statusRequest,
+    counter: 'healthmanager_status_msgs_received',
+    parse: (data) =>
+      map(parseStatusRequest(data), (request) => ({
+        ids: [request.droplet],
+        rejected: [],
+        reply: (view) => statusReply(view, request),
+      })),
+  },
+  {
+    subject: SUBJECTS.healthRequest,
+    counter: 'healthmanager_health_request_msgs_received',
+    parse: (data) =>
+      map(parseHealthRequest(data), ({ droplets, rejected }) => ({
+        ids: droplets.map(({ droplet }) => droplet),
+        rejected,
+        reply: (view, at) => {
+          const version = droplets[at]?.version ?? '';
+          return { droplet: view.droplet.id, version, healthy: healthy(view, version) };
+        },
+      })),
+  },
+  {
+    subject: SUBJECTS.dropletRequest,
+    counter: 'healthmanager_droplet_request_msgs_received',
+    parse: (data) =>
+      map(parseDropletRequest(data), ({ droplets, rejected }) => ({
+        ids: droplets,
+        rejected,
+        reply: dropletJson,
+      })),
+  },
+];
+
+function map<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
+  return 'ok' in result ? { ok: fn(result.ok) } : result;
+}
+
+function statusReply(view: View, request: StatusRequest): unknown {
+  if (request.state === 'FLAPPING') return { indices: flapping(view, request.version) };
+  const { droplet, deas, nowMs, policy } = view;
+  const crashes = crashesOf(droplet, deas, nowMs, policy);
+  return { instances: crashes.map(({ instance, sinceS }) => ({ instance, since: sinceS })) };
+}
+
+interface Options {
+  bus: Bus;
+  records: Records;
+  policy: PolicySettings;
+  log: Logger;
+  health: Health;
+  metrics: ReporterMetrics;
+  counters: FleetCounters;
+}
+
+/** Answers the controllers' queries, as one of all reporters. Reads only: a query never creates anything. */
+export class Queries {
+  readonly #options: Options;
+  readonly #limited: RateLimitedLog;
+  readonly #inHand = new Set<Promise<void>>();
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#limited = createRateLimit(options.log);
+  }
+
+  /** @returns takes no more queries, and resolves when those that came are answered */
+  start(): () => Promise<void> {
+    const subscriptions = KINDS.map((kind) =>
+      this.#options.bus.subscribe(kind.subject, { queue: QUEUE_GROUPS.reporter }, (message) =>
+        this.#take(kind, message),
+      ),
+    );
+    return async () => {
+      await Promise.all(subscriptions.map((subscription) => subscription.drain()));
+      await Promise.all(this.#inHand);
+    };
+  }
+
+  #take(kind: Kind, message: Msg): void {
+    const done = this.#handle(kind, message).finally(() => this.#inHand.delete(done));
+    this.#inHand.add(done);
+  }
+
+  async #handle(kind: Kind, message: Msg): Promise<void> {
+    const { metrics, counters } = this.#options;
+    const { subject } = kind;
+    const begin = performance.now();
+    counters.increment(kind.counter);
+    const outcome = await this.#answer(kind, message);
+    metrics.queries.inc({ subject, outcome });
+    if (outcome === 'answered') metrics.seconds.observe({ subject }, (performance.now() - begin) / 1000);
+  }
+
+  async #answer({ subject, parse }: Kind, { data, reply }: Msg): Promise<Outcome> {
+    const parsed = parse(data);
+    if ('reject' in parsed) {
+      this.#rejected(subject, parsed.reject, 1);
+      return 'rejected';
+    }
+    for (const { reason, count } of parsed.ok.rejected) this.#rejected(subject, reason, count);
+    if (parsed.ok.ids.length === 0) return parsed.ok.rejected.length > 0 ? 'rejected' : 'unknown';
+    if (reply === undefined || reply === '') return 'no_reply_subject';
+    try {
+      return await this.#send(subject, reply, parsed.ok);
+    } catch (error) {
+      return this.#failed(subject, error);
+    }
+  }
+
+  async #send(subject: string, reply: string, query: Query): Promise<Outcome> {
+    const { bus, records, policy, health, metrics } = this.#options;
+    // Redis would be waited for, longer than anybody waits for an answer.
+    if (health.problems().has('redis')) return 'busy';
+    const { droplets, deas, nowMs } = await records.read(query.ids);
+    let sent = 0;
+    droplets.forEach((droplet, at) => {
+      if (droplet instanceof Error) this.#unreadable(query.ids[at] as string, droplet);
+      else if (droplet !== undefined && isKnown(droplet)) {
+        bus.publish(reply, JSON.stringify(query.reply({ droplet, deas, nowMs, policy }, at)));
+        sent++;
+      }
+    });
+    metrics.replies.inc({ subject }, sent);
+    return sent > 0 ? 'answered' : 'unknown';
+  }
+
+  #rejected(subject: string, reason: string, count: number): void {
+    this.#options.metrics.rejected.inc({ subject, reason }, count);
+    this.#limited.warn(
+      `${subject} ${reason}`,
+      { event: 'rejected', subject, reason },
+      'a query, or a part of it, that does not fit was left out',
+    );
+  }
+
+  #unreadable(droplet: string, error: Error): void {
+    this.#options.metrics.unreadable.inc();
+    this.#limited.error(
+      'unreadable',
+      { event: 'unreadable_record', droplet, err: error },
+      'a record cannot be read',
+    );
+  }
+
+  #failed(subject: string, error: unknown): Outcome {
+    const busy = error instanceof BusyError || (error instanceof BusError && error.kind === 'disconnected');
+    this.#limited[busy ? 'warn' : 'error'](
+      `${subject} ${busy ? 'busy' : 'failed'}`,
+      { event: 'not_answered', subject, err: error },
+      'a query could not be answered',
+    );
+    return busy ? 'busy' : 'failed';
+  }
+}
