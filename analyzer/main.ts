@@ -4,10 +4,10 @@ import { openQueue, openWorker, readSlicesJob } from '../common/queues/queues.ts
 import { readEvents } from './event-consumer.ts';
 import { analyzerMetrics } from './metrics.ts';
 import { Enqueuer } from './reconcile/enqueue.ts';
-import { Looker } from './reconcile/reconciler.ts';
+import { Reconciler } from './reconcile/reconciler.ts';
 import { Audit } from './tick/audit.ts';
 import { startCron } from './tick/cron.ts';
-import { Scanner } from './tick/tick.ts';
+import { Tick } from './tick/tick.ts';
 
 /** Redis in, jobs out: looks at what is due or had an event, decides, and enqueues. */
 export const analyzer: ProcessDefinition = {
@@ -37,11 +37,11 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     restarts: openQueue(redis, lifecycle, log, 'restarts'),
     stops: openQueue(redis, lifecycle, log, 'stops'),
   });
-  const looker = new Looker({ redis, clock, log, metrics, policy, enqueuer });
+  const looker = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
   const audit = new Audit({ redis, clock, policy, looker, auditRate });
   const slicesQueue = openQueue(redis, lifecycle, log, 'slices');
-  const scanner = new Scanner({ redis, clock, log, metrics, policy, looker, audit, slicesQueue });
-  const tick = () => scanner.tick();
+  const scanner = new Tick({ redis, clock, log, metrics, policy, looker, audit, slicesQueue });
+  const tick = () => scanner.run();
 
   openWorker(redis, lifecycle, log, 'slices', (job) => scanner.work(readSlicesJob(job)), {
     concurrency: JOBS_AT_ONCE,
@@ -52,7 +52,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     lifecycle,
     metrics,
     consumer: randomUUID(),
-    look: (droplets, causes) => looker.look(droplets, causes),
+    look: (droplets, causes) => looker.reconcile(droplets, causes),
   });
   await startCron({ redis, clock, log, lifecycle, policy, tick });
   return { tick };

@@ -9,7 +9,7 @@ import path from 'node:path';
 import type { Registry } from 'prom-client';
 import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
-import { type Bus, connectBus, type OwnConnection } from './nats/bus.ts';
+import { type Bus, connectBus, type DedicatedConnection } from './nats/bus.ts';
 import { type Clock, startClock } from './redis/clock.ts';
 import { connectRedis, LayoutError, type RedisConnections } from './redis/connections.ts';
 import { Health } from './runtime/health.ts';
@@ -34,8 +34,8 @@ export interface ProcessContext {
   clock: Clock;
   lifecycle: Lifecycle;
   redis: RedisConnections;
-  /** Waits while NATS is away. Every call gives the same connection: the usual one, or the `own` one of that name. */
-  connectBus(own?: OwnConnection): Promise<Bus>;
+  /** Waits while NATS is away. Every call gives the same connection: the usual one, or the dedicated one of that name. */
+  connectBus(dedicated?: DedicatedConnection): Promise<Bus>;
   metrics: Registry;
   health: Health;
   /** `--http-port` */
@@ -140,12 +140,12 @@ async function start(
   const clock = await startClock(redis, lifecycle);
   const buses = new Map<string | undefined, Promise<Bus>>();
   const name = `hm ${definition.name}`;
-  const connect = (own?: OwnConnection) => {
-    const known = buses.get(own?.of);
+  const connect = (dedicated?: DedicatedConnection) => {
+    const known = buses.get(dedicated?.name);
     if (known !== undefined) return known;
-    const bus = connectBus({ mbus: settings.mbus, name, log, health, lifecycle, metrics, own });
-    buses.set(own?.of, bus);
-    if (own !== undefined) return bus;
+    const bus = connectBus({ mbus: settings.mbus, name, log, health, lifecycle, metrics, dedicated });
+    buses.set(dedicated?.name, bus);
+    if (dedicated !== undefined) return bus;
     return bus.then((connected) => {
       measureRoundTrips(busMetrics(metrics).roundTrip, () => connected.flush(), lifecycle);
       return connected;

@@ -10,7 +10,7 @@ import { IN_HAND_MS } from '../common/runtime/lifecycle.ts';
 import { createRateLimit } from '../common/runtime/log.ts';
 import { ATTRIBUTES, SPANS, traced } from '../common/tracing/tracing.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
-import { Listening } from './heartbeats/watermark.ts';
+import { IngestWatermark } from './heartbeats/watermark.ts';
 import { ingestMetrics } from './metrics.ts';
 import { storeExit, storeShutdown, storeUpdate } from './store-events.ts';
 
@@ -18,7 +18,7 @@ import { storeExit, storeShutdown, storeUpdate } from './store-events.ts';
 export interface Ingest {
   /** Resolves when all that was received is stored. */
   idle(): Promise<void>;
-  listening: Listening;
+  listening: IngestWatermark;
 }
 
 /**
@@ -74,7 +74,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     dropletLostMs,
     rejected: (reason, detail) => rejected(SUBJECTS.heartbeat, reason, detail),
   });
-  const listening = new Listening({
+  const listening = new IngestWatermark({
     id: randomUUID(),
     bus: heartbeatBus,
     messages: bus,
@@ -83,7 +83,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     log,
     lifecycle,
     dropletLostMs,
-    waitedMs: () => heartbeats.waitedMs(),
+    backlogAgeMs: () => heartbeats.backlogAgeMs(),
   });
   const idle = async () => {
     while (inHand.size > 0) await Promise.all(inHand);
@@ -95,7 +95,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const subscriptions = [
     heartbeatBus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
       counters.increment('heartbeat_msgs_received');
-      if (listening.isNews()) heartbeats.take(data, heartbeatBus.waitedAtMostMs());
+      if (listening.isFresh()) heartbeats.take(data, heartbeatBus.readLagMs());
       else metrics.heartbeatsOld.inc();
     }),
     bus.subscribe(SUBJECTS.exited, group, ({ data }) => {
@@ -111,7 +111,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
         [ATTRIBUTES.instance]: instance,
         [ATTRIBUTES.exit]: reason,
       };
-      const waitedMs = listening.waitedAtMostMs;
+      const waitedMs = listening.stallMs;
       handle(
         SUBJECTS.exited,
         traced(SPANS.exit, attributes, () => storeExit(redis, clock, parsed.ok, { dropletLostMs }, waitedMs)),

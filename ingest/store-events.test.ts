@@ -37,13 +37,13 @@ test('an exit is stored, the droplet is due, and the analyzers are told', async 
           version: 'v 1',
           reason: 'CRASHED',
           crashTimestampS: 1_398_000_000.5,
-          atMs: clock.now(),
+          atMs: clock.nowMs(),
           n: 1,
         },
       ],
     },
   ]);
-  expect(await dueAt('a b')).toBe(clock.now());
+  expect(await dueAt('a b')).toBe(clock.nowMs());
   expect(await told()).toEqual([[redis.keys.sliceOf('a b') % 4, 'kind', 'exit', 'droplet', 'a b']]);
 });
 
@@ -55,9 +55,9 @@ test.each([
   const { clock, redis } = of.context;
   await storeExit(redis, clock, { ...EXITED, reason }, LOST, 8_999.5);
   expect(await readDroplets(redis, ['a b'])).toMatchObject([
-    { firstSeenMs: clock.now(), exits: [{ atMs: clock.now() - agoMs }] },
+    { firstSeenMs: clock.nowMs(), exits: [{ atMs: clock.nowMs() - agoMs }] },
   ]);
-  expect(await dueAt('a b')).toBe(clock.now());
+  expect(await dueAt('a b')).toBe(clock.nowMs());
 });
 
 test('an exit that is known already is nothing new', async () => {
@@ -77,7 +77,7 @@ test('the end of an announced evacuation is news', async () => {
 test('an update is stored, the droplet is due, and the analyzers are told', async () => {
   const { clock, redis } = of.context;
   await storeUpdate(redis, clock, '17');
-  const at = clock.now();
+  const at = clock.nowMs();
   clock.advance(5);
   await storeUpdate(redis, clock, '17');
   expect(await readDroplets(redis, ['17'])).toMatchObject([
@@ -94,5 +94,5 @@ test('should the streams be refused, the record and the due list have it', async
   const { clock, redis } = of.context;
   for (const stream of redis.keys.eventStreams) await redis.client.set(stream, 'somebody wrote this');
   await expect(storeExit(redis, clock, EXITED, LOST)).rejects.toThrow('WRONGTYPE');
-  expect(await dueAt('a b')).toBe(clock.now());
+  expect(await dueAt('a b')).toBe(clock.nowMs());
 });

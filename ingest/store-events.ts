@@ -3,7 +3,7 @@ import { exitStandsForMs } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
-import { exitedToText } from '../common/redis/record-codec.ts';
+import { encodeReceivedExit } from '../common/redis/record-codec.ts';
 import { ATTRIBUTES, noteOnSpan, traceFields } from '../common/tracing/tracing.ts';
 
 /** About so many events are kept in a stream after they were handled; unhandled ones are droplets in the due lists too. */
@@ -32,9 +32,9 @@ export async function storeExit(
   const { isCluster, keys, scripts } = redis;
   const { droplet } = exited;
   const slice = keys.sliceOf(droplet);
-  const nowMs = clock.now();
+  const nowMs = clock.nowMs();
   const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(waitedMs));
-  const words = exitedToText({ ...exited, atMs });
+  const words = encodeReceivedExit({ ...exited, atMs });
   const stored = await scripts.exited(
     [
       keys.droplet(droplet),
@@ -57,7 +57,7 @@ export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet
   const { keys, scripts } = redis;
   await scripts.updated(
     [keys.droplet(droplet), keys.due(keys.sliceOf(droplet)), keys.indexOf(droplet)],
-    [droplet, clock.now()],
+    [droplet, clock.nowMs()],
   );
   await tell(redis, 'update', droplet);
 }
@@ -80,6 +80,6 @@ export async function storeShutdown(
   clock: Clock,
   dea: string,
 ): Promise<void> {
-  await client.hset(keys.deasShutdown, dea, clock.now());
+  await client.hset(keys.deasShutdown, dea, clock.nowMs());
   await client.hdel(keys.deasDigest, dea);
 }

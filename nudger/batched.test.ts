@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { together } from './batched.ts';
+import { batched } from './batched.ts';
 
 /** Asks that the test lets end. */
 function asking(atMost = 100) {
   const asked: (readonly number[])[] = [];
   const ends: ((error?: Error) => void)[] = [];
-  const ask = together<number, string>(async (numbers) => {
+  const ask = batched<number, string>(async (numbers) => {
     asked.push(numbers);
     await new Promise<void>((resolve, reject) => {
       ends.push((error) => (error === undefined ? resolve() : reject(error)));

@@ -7,7 +7,7 @@ import DataLoader from 'dataloader';
  * @param ask answers in the order of the questions; an Error is the answer to its question only
  * @param atMost questions of one call
  */
-export function together<Question, Answer>(
+export function batched<Question, Answer>(
   ask: (questions: readonly Question[]) => Promise<readonly (Answer | Error)[]>,
   atMost: number,
 ): (question: Question) => Promise<Answer> {

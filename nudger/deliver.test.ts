@@ -8,9 +8,9 @@ import { RecordError } from '../common/redis/record-codec.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
 import { deliver } from './deliver.ts';
-import { Records } from './delivery-store.ts';
+import { DeliveryStore } from './delivery-store.ts';
 import { type NudgerMetrics, nudgerMetrics } from './metrics.ts';
-import { Gate } from './nats-gate.ts';
+import { NatsGate } from './nats-gate.ts';
 
 const of = useRedis();
 const DROPLET = 'app';
@@ -61,7 +61,7 @@ let bus: FakeBus;
 let metrics: NudgerMetrics;
 let counters: FleetCounters;
 let stop: AbortController;
-let gate: Gate;
+let gate: NatsGate;
 
 beforeEach(async () => {
   const { redis, log, lifecycle } = of.context;
@@ -69,7 +69,7 @@ beforeEach(async () => {
   metrics = nudgerMetrics(of.context.metrics);
   bus = new FakeBus();
   stop = new AbortController();
-  gate = new Gate(bus.asBus(), stop.signal);
+  gate = new NatsGate(bus.asBus(), stop.signal);
   counters ??= new FleetCounters({ redis, log, lifecycle });
   await notHeld();
 });
@@ -77,7 +77,7 @@ beforeEach(async () => {
 /** Ingestors listen, and the desired state is known. */
 async function notHeld(): Promise<void> {
   const { client, keys } = of.context.redis;
-  const nowMs = of.context.clock.now();
+  const nowMs = of.context.clock.nowMs();
   await client.hset(keys.listening, { since: nowMs - 600_000, until: nowMs });
   await client.hset(keys.syncState, { completed: nowMs, succeeded: nowMs });
 }
@@ -85,7 +85,7 @@ async function notHeld(): Promise<void> {
 /** A droplet that wants two instances, has none at index 0, and of which a start is decided. */
 async function put(fields: Record<string, string> = {}): Promise<void> {
   const { client, keys } = of.context.redis;
-  const nowMs = of.context.clock.now();
+  const nowMs = of.context.clock.nowMs();
   const pending = { id: 's1', reason: 'missing', priority: 'normal', decidedMs: nowMs - 500 };
   await client.zadd(keys.deasHeard, nowMs, 'dea-1');
   await client.hset(keys.droplet(DROPLET), {
@@ -109,7 +109,7 @@ const leave = (
   const { clock, log, settings } = of.context;
   const options = {
     redis,
-    records: new Records({ redis, clock, policy: settings.policy }),
+    records: new DeliveryStore({ redis, clock, policy: settings.policy }),
     bus: bus.asBus(),
     clock,
     log,
@@ -157,7 +157,7 @@ describe('a start', () => {
         headers: { 'Nats-Msg-Id': 's1', 'hm-decision': 's1', 'hm-reason': 'missing' },
       },
     ]);
-    const nowMs = of.context.clock.now();
+    const nowMs = of.context.clock.nowMs();
     expect((await record()).outcomes).toMatchObject(
       new Map([['s1', { id: 's1', outcome: 'sent', atMs: nowMs }]]),
     );
@@ -181,7 +181,7 @@ describe('a start', () => {
   });
 
   test('that is no longer right is dropped, which is a decision too', async () => {
-    const nowMs = of.context.clock.now();
+    const nowMs = of.context.clock.nowMs();
     await put({ 'instance:i1': `0 STARTING on dea-1 version v since 1 first ${nowMs}` });
     await leave();
     expect(bus.published).toEqual([]);
@@ -243,7 +243,7 @@ describe('a start', () => {
   });
 
   test('that is not due yet waits on', async () => {
-    const nowMs = of.context.clock.now();
+    const nowMs = of.context.clock.nowMs();
     const pending = { id: 's1', reason: 'flapping', priority: 'low', decidedMs: nowMs, dueMs: nowMs + 1234 };
     const slot = { index: 0, version: 'v', crashes: 2, lastCrashMs: nowMs, flapping: true, start: pending };
     await put({ 'slot:0': JSON.stringify(slot) });
@@ -301,7 +301,7 @@ describe('a start', () => {
     const settle = async (...call: Parameters<typeof redis.scripts.settle>) => {
       const settled = await redis.scripts.settle(...call);
       if (nowMs === 0) clock.advance(settings.policy.dropletLostMs / 3 + 1);
-      nowMs = clock.now();
+      nowMs = clock.nowMs();
       return settled;
     };
     await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settle } } });
@@ -345,7 +345,7 @@ describe('a start', () => {
 });
 
 test('a stop that is right leaves', async () => {
-  const nowMs = of.context.clock.now();
+  const nowMs = of.context.clock.nowMs();
   await put({
     desired: 'STARTED 1x STAGED version v 256M updated 1398000000',
     'instance:i1': `5 RUNNING on dea-1 version v since 1 first ${nowMs - 60_000}`,

@@ -16,9 +16,9 @@ import type { RedisConnections } from '../common/redis/connections.ts';
 import type { FleetCounters } from '../common/redis/counters.ts';
 import type { Logger } from '../common/runtime/log.ts';
 import { ATTRIBUTES, noteOnSpan, traceHeaders } from '../common/tracing/tracing.ts';
-import type { Records } from './delivery-store.ts';
+import type { DeliveryStore } from './delivery-store.ts';
 import type { NudgerMetrics } from './metrics.ts';
-import type { Gate } from './nats-gate.ts';
+import type { NatsGate } from './nats-gate.ts';
 
 /** What the second look says: send this, drop it, or it is not due yet. */
 export type Checked =
@@ -43,7 +43,7 @@ export interface Delivery {
 
 interface Options {
   redis: Pick<RedisConnections, 'keys' | 'replicas'>;
-  records: Records;
+  records: DeliveryStore;
   bus: Bus;
   clock: Clock;
   log: Logger;
@@ -52,14 +52,14 @@ interface Options {
   policy: PolicySettings;
   dryRun: boolean;
   /** Open while NATS is there. */
-  gate: Gate;
+  gate: NatsGate;
 }
 
 /**
  * How a delivery ended: it waits on, goes back to the queue for a nudger that can send it, or this became of it. `settled`: the
  * record says so, too, and nobody will ask for this decision's job again.
  */
-export type End = { waitMs: number } | { back: true } | { outcome: string; settled: boolean };
+export type DeliveryResult = { waitMs: number } | { back: true } | { outcome: string; settled: boolean };
 
 /** After so many conflicts the job is left: the analyzer makes sure of it again. */
 const TRIES = 20;
@@ -79,16 +79,16 @@ const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLos
  * publishing, the message is lost, and asked for again after `droplet_lost`. Should it be stopped there for a while, the
  * message is not sent any more; and one that NATS does not take in time is given up with its connection.
  */
-export async function deliver(delivery: Delivery, options: Options): Promise<End> {
+export async function deliver(delivery: Delivery, options: Options): Promise<DeliveryResult> {
   const { redis, records, clock, policy, metrics, log, gate } = options;
   const { kind, reason } = delivery;
-  const dropped = (why: string, settled: boolean): End => {
+  const dropped = (why: string, settled: boolean): DeliveryResult => {
     came(metrics, { kind, reason, outcome: 'dropped', why });
     return { outcome: `dropped: ${why}`, settled };
   };
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
-    if (!(await gate.open())) return { back: true };
+    if (!(await gate.waitUntilConnected())) return { back: true };
     const { droplet, deas, holds, nowMs } = await records.read(delivery.droplet);
     if (droplet === undefined) return dropped('unknown', false);
     const checked = delivery.check(droplet, deas, holds, nowMs);
@@ -105,8 +105,8 @@ export async function deliver(delivery: Delivery, options: Options): Promise<End
     }
     if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
     if ('drop' in checked) return dropped(checked.drop, true);
-    await redis.replicas?.have(redis.keys.droplet(droplet.id));
-    if (clock.now() - nowMs > leavesWithinMs(policy)) {
+    await redis.replicas?.waitFor(redis.keys.droplet(droplet.id));
+    if (clock.nowMs() - nowMs > leavesWithinMs(policy)) {
       await takeBack(delivery, options);
       return { outcome: 'dropped: late', settled: true };
     }
@@ -154,8 +154,8 @@ async function settle(
     ...(dropped ? { why: checked.drop } : {}),
     ...(dryRun && !dropped ? { dryRun } : {}),
   };
-  const lookAgainMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
-  return records.settle({ droplet, outcome, entry, lookAgainMs });
+  const requeueAtMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
+  return records.settle({ droplet, outcome, entry, requeueAtMs });
 }
 
 /** It was settled as sent and is not: so that it is decided anew at once, unless that has happened already. */
@@ -170,7 +170,7 @@ async function takeBack(delivery: Delivery, options: Options): Promise<void> {
   for (let attempt = 0; attempt < TRIES; attempt++) {
     const { droplet } = await records.read(delivery.droplet);
     if (droplet?.outcomes.get(delivery.id)?.outcome !== 'sent') return;
-    if (await settle(delivery, { drop: 'late' }, droplet, clock.now(), options)) return;
+    if (await settle(delivery, { drop: 'late' }, droplet, clock.nowMs(), options)) return;
   }
 }
 

@@ -5,8 +5,8 @@ import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
 import { readHolds } from '../common/redis/holds.ts';
-import { forOneCall, readSights } from '../common/redis/readers.ts';
-import { together } from './batched.ts';
+import { forOneCall, readWithDeas } from '../common/redis/readers.ts';
+import { batched } from './batched.ts';
 
 /** Droplets of one call: Redis does nothing else meanwhile, so some milliseconds at most. */
 const AT_ONCE = 100;
@@ -32,11 +32,11 @@ export interface Settlement {
   droplet: Pick<Droplet, 'id' | 'rev'>;
   outcome: Outcome;
   entry: LogEntry;
-  lookAgainMs: number;
+  requeueAtMs: number;
 }
 
 /** What deliveries need of Redis; those that leave at the same time share their calls. */
-export class Records {
+export class DeliveryStore {
   /** A droplet as it is now. @throws Error if its record cannot be read */
   readonly read: (id: string) => Promise<Seen>;
   /**
@@ -46,14 +46,14 @@ export class Records {
   readonly settle: (settlement: Settlement) => Promise<boolean>;
 
   constructor(options: Options) {
-    this.read = together((ids) => readAll(ids, options), AT_ONCE);
-    this.settle = together((settlements) => settleAll(settlements, options.redis), AT_ONCE);
+    this.read = batched((ids) => readAll(ids, options), AT_ONCE);
+    this.settle = batched((settlements) => settleAll(settlements, options.redis), AT_ONCE);
   }
 }
 
 async function readAll(ids: readonly string[], { redis, clock, policy }: Options): Promise<(Seen | Error)[]> {
   const [{ droplets, deas, nowMs }, holds] = await Promise.all([
-    readSights(redis, clock, ids),
+    readWithDeas(redis, clock, ids),
     readHolds(redis, clock, policy),
   ]);
   return droplets.map((droplet) => (droplet instanceof Error ? droplet : { droplet, deas, holds, nowMs }));
@@ -80,8 +80,8 @@ async function settleAll(
         }),
         [
           LOG_LENGTH,
-          ...some.flatMap(({ droplet: { id, rev }, outcome, entry, lookAgainMs }) => [
-            ...[id, rev, outcome.id, JSON.stringify(outcome), lookAgainMs, JSON.stringify(entry)],
+          ...some.flatMap(({ droplet: { id, rev }, outcome, entry, requeueAtMs }) => [
+            ...[id, rev, outcome.id, JSON.stringify(outcome), requeueAtMs, JSON.stringify(entry)],
           ]),
         ],
       );

@@ -11,9 +11,9 @@ import { FleetCounters } from '../common/redis/counters.ts';
 import { SPANS, traced } from '../common/tracing/tracing.ts';
 import { attributesOf, startDelivery, stopDelivery } from './build-delivery.ts';
 import { type Delivery, deliver } from './deliver.ts';
-import { Records } from './delivery-store.ts';
+import { DeliveryStore } from './delivery-store.ts';
 import { nudgerMetrics } from './metrics.ts';
-import { Gate } from './nats-gate.ts';
+import { NatsGate } from './nats-gate.ts';
 
 /** BullMQ in, NATS out: starts and stops, each checked again when it leaves. */
 export const nudger: ProcessDefinition = {
@@ -40,7 +40,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const bus = await context.connectBus();
   const options = {
     redis,
-    records: new Records({ redis, clock, policy }),
+    records: new DeliveryStore({ redis, clock, policy }),
     bus,
     clock,
     log,
@@ -48,7 +48,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     counters,
     policy,
     dryRun,
-    gate: new Gate(bus, lifecycle.signal),
+    gate: new NatsGate(bus, lifecycle.signal),
   };
 
   const processor = (read: (job: Job) => Delivery): Processor => {

@@ -5,7 +5,7 @@ import type { Bus } from '../common/nats/bus.ts';
 const WAITS_AT_MOST_MS = 1_000;
 
 /** Lets deliveries through while NATS is there; while it is away they wait here for a moment, unchecked and unsent. */
-export class Gate {
+export class NatsGate {
   readonly #bus: Bus;
   readonly #signal: AbortSignal;
   readonly #waiting = new Set<() => void>();
@@ -18,7 +18,7 @@ export class Gate {
   }
 
   /** @returns false if NATS is not back in a moment, or the process stops before */
-  async open(): Promise<boolean> {
+  async waitUntilConnected(): Promise<boolean> {
     if (this.#bus.connected()) return true;
     if (this.#signal.aborted) return false;
     const timer = new AbortController();

@@ -4,7 +4,7 @@ import { openQueue, type QueueName } from '../common/queues/queues.ts';
 import { FleetCounters } from '../common/redis/counters.ts';
 import { createHttp, listen } from '../common/runtime/http.ts';
 import { type Fleet, readFleet } from '../common/views/fleet.ts';
-import { Watch } from './api/live-broadcaster.ts';
+import { LiveBroadcaster } from './api/live-broadcaster.ts';
 import { fleetMetrics } from './figures/fleet-metrics.ts';
 import { HoldLog } from './figures/hold-log.ts';
 import { reporterMetrics, watchMetrics } from './figures/metrics.ts';
@@ -12,9 +12,9 @@ import { queueMetrics } from './figures/queue-metrics.ts';
 import { hostOf } from './http/address.ts';
 import { addBoard } from './http/board.ts';
 import { Component } from './http/component.ts';
-import { inTime, UnavailableError } from './http/in-time.ts';
+import { UnavailableError, withTimeout } from './http/in-time.ts';
 import { addRoutes } from './http/routes.ts';
-import { Records } from './queries/droplet-reader.ts';
+import { DropletReader } from './queries/droplet-reader.ts';
 import { Queries } from './queries/queries.ts';
 
 /** Redis in, answers out: the controllers' queries over NATS, and figures over HTTP. */
@@ -37,14 +37,14 @@ export interface Reporter {
 export async function startReporter(context: ProcessContext): Promise<Reporter> {
   const { settings, log, clock, lifecycle, redis, health } = context;
   const { policy, status } = settings;
-  const records = new Records(redis, clock);
+  const records = new DropletReader(redis, clock);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const queues = openQueues(context);
   const fleet = () => readFleet({ redis, clock, policy, queues });
-  const fleetIfThere = () => inTime(health, fleet).catch(noneIfUnavailable);
+  const fleetIfThere = () => withTimeout(health, fleet).catch(noneIfUnavailable);
   fleetMetrics(context.metrics, fleetIfThere);
   queueMetrics(context.metrics, { redis, clock, queues }, (read) =>
-    inTime(health, read).catch(noneIfUnavailable),
+    withTimeout(health, read).catch(noneIfUnavailable),
   );
   watchHolds(context, fleetIfThere);
 
@@ -53,7 +53,9 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   // Before the dashboard: both serve files by the same plugin, which refuses to be added below where it is already.
   addBoard({ app, log, health, queues, writable: status.queuesWritable });
   const sources = { redis, clock, policy, records, fleet, log, health };
-  const watch = lifecycle.own('watch', new Watch({ ...sources, dryRun: settings.dryRun }), (of) => of.stop());
+  const watch = lifecycle.own('watch', new LiveBroadcaster({ ...sources, dryRun: settings.dryRun }), (of) =>
+    of.stop(),
+  );
   watchMetrics(context.metrics, watch);
   addRoutes({ ...sources, app, watch, facts: () => component.facts() });
   const port = await listen(app, status.host, context.httpPort ?? status.port);

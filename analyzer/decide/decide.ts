@@ -6,36 +6,36 @@
 import type { Droplet, Holds } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { see } from '../../common/policy/snapshot.ts';
-import type { Decided } from './decision.ts';
-import { Scene } from './decision-draft.ts';
-import { takeEvents } from './exits.ts';
+import { takeSnapshot } from '../../common/policy/snapshot.ts';
+import type { DecisionResult } from './decision.ts';
+import { DecisionDraft } from './decision-draft.ts';
+import { processEvents } from './exits.ts';
 import { exitsToForget, instancesToForget, isToBeRemoved, outcomesToForget } from './forget.ts';
 import { decideStarts } from './starts.ts';
 import { decideStops } from './stops.ts';
 
-export type { Decided, Decision } from './decision.ts';
+export type { Decision, DecisionResult } from './decision.ts';
 
 /**
  * What is to be done about a droplet, and when to look again.
  *
  * @param deas at least the DEAs that the droplet's instances name, as far as they are known
- * @param now epoch ms on Redis's clock
+ * @param nowMs epoch ms on Redis's clock
  */
 export function decide(
   droplet: Droplet,
   deas: Deas,
   holds: Holds,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
-): Decided {
-  return isHealthy(droplet, deas, now, settings)
+): DecisionResult {
+  return isHealthy(droplet, deas, nowMs, settings)
     ? nothing(droplet)
-    : decideInFull(droplet, deas, holds, now, settings);
+    : decideInFull(droplet, deas, holds, nowMs, settings);
 }
 
 /** The answer for a droplet as it should be, about which nothing is remembered. One for all: most are. */
-const NOTHING: Decided = Object.freeze({
+const NOTHING: DecisionResult = Object.freeze({
   decisions: [],
   slots: new Map(),
   stops: new Map(),
@@ -44,12 +44,12 @@ const NOTHING: Decided = Object.freeze({
   outcomesToForget: [],
   instancesToForget: [],
   exitsToForget: [],
-  ensure: [],
+  verifyJobs: [],
   remove: false,
   changed: false,
 });
 
-function nothing({ handledExits, handledUpdateMs }: Droplet): Decided {
+function nothing({ handledExits, handledUpdateMs }: Droplet): DecisionResult {
   if (handledExits === 0 && handledUpdateMs === undefined) return NOTHING;
   return { ...NOTHING, handledExits, handledUpdateMs };
 }
@@ -61,7 +61,7 @@ const MOST_BITS = 31;
  * The usual case, told quickly: exactly the wanted instances are live, on DEAs that are heard regularly, and nothing
  * happened that is remembered. May say no to a healthy droplet, never yes to another.
  */
-function isHealthy(droplet: Droplet, deas: Deas, now: number, settings: PolicySettings): boolean {
+function isHealthy(droplet: Droplet, deas: Deas, nowMs: number, settings: PolicySettings): boolean {
   const { desired, instances } = droplet;
   if (desired === undefined || droplet.goneMs !== undefined) return false;
   if (droplet.slots.size !== 0 || droplet.stops.size !== 0 || droplet.outcomes.size !== 0) return false;
@@ -77,7 +77,7 @@ function isHealthy(droplet: Droplet, deas: Deas, now: number, settings: PolicySe
     if (instance.state !== 'RUNNING' && instance.state !== 'STARTING') return false;
     if (instance.index >= wanted || instance.version !== desired.version) return false;
     const dea = deas.get(instance.dea);
-    if (dea === undefined || now - dea.heardMs > settings.dropletLostMs / 2) return false;
+    if (dea === undefined || nowMs - dea.lastHeartbeatMs > settings.dropletLostMs / 2) return false;
     seen |= 1 << instance.index;
   }
   return seen === (2 ** wanted - 1) >> 0;
@@ -87,27 +87,27 @@ function decideInFull(
   droplet: Droplet,
   deas: Deas,
   holds: Holds,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
-): Decided {
-  const scene = new Scene(see(droplet, deas, holds, now, settings));
-  const events = takeEvents(scene);
-  decideStarts(scene, events);
-  const stops = decideStops(scene);
-  const { slots, changed: slotsChanged } = scene.slots.result();
-  const forgottenExits = exitsToForget(scene, events.handledExits);
-  const forgottenInstances = instancesToForget(scene, forgottenExits);
+): DecisionResult {
+  const draft = new DecisionDraft(takeSnapshot(droplet, deas, holds, nowMs, settings));
+  const events = processEvents(draft);
+  decideStarts(draft, events);
+  const stops = decideStops(draft);
+  const { slots, changed: slotsChanged } = draft.slots.result();
+  const forgottenExits = exitsToForget(draft, events.handledExits);
+  const forgottenInstances = instancesToForget(draft, forgottenExits);
   const decided = {
-    decisions: scene.decisions,
+    decisions: draft.decisions,
     slots,
     stops,
     handledExits: events.handledExits,
     handledUpdateMs: droplet.updatedMs,
-    outcomesToForget: outcomesToForget(scene, slots, stops),
+    outcomesToForget: outcomesToForget(draft, slots, stops),
     instancesToForget: forgottenInstances,
     exitsToForget: forgottenExits,
-    ensure: scene.ensure,
-    remove: isToBeRemoved(scene, forgottenInstances),
+    verifyJobs: draft.verifyJobs,
+    remove: isToBeRemoved(draft, forgottenInstances),
   };
   const acts =
     slotsChanged ||
@@ -121,13 +121,13 @@ function decideInFull(
     decided.exitsToForget.length > 0 ||
     decided.remove;
   const toStore = { changed: acts || tidies, ...(tidies && !acts && { tidies }) };
-  const { lookAgainMs, lookAgainOnceEnqueuedMs, lossMs } = scene;
-  if (lookAgainMs === undefined || lookAgainOnceEnqueuedMs === undefined) return { ...decided, ...toStore };
+  const { requeueAtMs, requeueOnceEnqueuedMs, lossMs } = draft;
+  if (requeueAtMs === undefined || requeueOnceEnqueuedMs === undefined) return { ...decided, ...toStore };
   return {
     ...decided,
     ...toStore,
-    lookAgainMs,
-    ...(lookAgainOnceEnqueuedMs > lookAgainMs && { lookAgainOnceEnqueuedMs }),
+    requeueAtMs,
+    ...(requeueOnceEnqueuedMs > requeueAtMs && { requeueOnceEnqueuedMs }),
     ...(lossMs !== undefined && { lossMs }),
   };
 }

@@ -1,22 +1,22 @@
 /** What the parts of a decision share while it is made. */
 import type { HoldName, Slot } from '../../common/model/droplet.ts';
-import type { Sight } from '../../common/policy/snapshot.ts';
+import type { Snapshot } from '../../common/policy/snapshot.ts';
 import { wantedIndices } from '../../common/policy/wanted.ts';
 import type { Decision, StartDecision, StopDecision } from './decision.ts';
 
-export class Scene {
-  readonly sight: Sight;
+export class DecisionDraft {
+  readonly snapshot: Snapshot;
   readonly slots: SlotDrafts;
   readonly decisions: Decision[] = [];
-  readonly ensure: (StartDecision | StopDecision)[] = [];
-  lookAgainMs: number | undefined;
-  lookAgainOnceEnqueuedMs: number | undefined;
+  readonly verifyJobs: (StartDecision | StopDecision)[] = [];
+  requeueAtMs: number | undefined;
+  requeueOnceEnqueuedMs: number | undefined;
   lossMs: number | undefined;
   #missingShare: number | undefined;
 
-  constructor(sight: Sight) {
-    this.sight = sight;
-    this.slots = new SlotDrafts(sight.droplet.slots);
+  constructor(snapshot: Snapshot) {
+    this.snapshot = snapshot;
+    this.slots = new SlotDrafts(snapshot.droplet.slots);
   }
 
   /** Share of the wanted indices that have no live instance. */
@@ -26,10 +26,10 @@ export class Scene {
   }
 
   #countMissing(): number {
-    const wanted = wantedIndices(this.sight.droplet);
+    const wanted = wantedIndices(this.snapshot.droplet);
     if (wanted === 0) return 1;
     let live = 0;
-    for (const index of this.sight.live.keys()) if (index < wanted) live++;
+    for (const index of this.snapshot.live.keys()) if (index < wanted) live++;
     return 1 - live / wanted;
   }
 
@@ -37,19 +37,19 @@ export class Scene {
    * The answer may change at this time; at the later one if all starts that wait have their jobs. A time that has come (it waits
    * for news by now) is taken as very soon.
    */
-  look(atMs: number, onceEnqueuedMs = atMs): void {
-    this.lookAgainMs = this.#sooner(this.lookAgainMs, atMs);
-    this.lookAgainOnceEnqueuedMs = this.#sooner(this.lookAgainOnceEnqueuedMs, onceEnqueuedMs);
+  requeueAt(atMs: number, onceEnqueuedMs = atMs): void {
+    this.requeueAtMs = this.#sooner(this.requeueAtMs, atMs);
+    this.requeueOnceEnqueuedMs = this.#sooner(this.requeueOnceEnqueuedMs, onceEnqueuedMs);
   }
 
   /** A tick finds the loss of a DEA by itself, and makes due what was on it; this look is for the case that it cannot. */
-  lookAtLoss(atMs: number): void {
+  requeueAtLoss(atMs: number): void {
     this.lossMs = this.#sooner(this.lossMs, atMs);
-    this.look(atMs);
+    this.requeueAt(atMs);
   }
 
   #sooner(knownMs: number | undefined, ms: number): number {
-    const atMs = Math.max(Math.ceil(ms), this.sight.now + 1);
+    const atMs = Math.max(Math.ceil(ms), this.snapshot.nowMs + 1);
     return knownMs === undefined ? atMs : Math.min(knownMs, atMs);
   }
 
@@ -58,12 +58,12 @@ export class Scene {
    * pass after an update, which is a matter of a second and need not write to this droplet. More rarely under `mass_loss`: it
    * holds a large part of the fleet for minutes, and a tick makes what was on those DEAs due when it ends.
    */
-  lookSoon(hold?: HoldName): void {
-    const { now, settings } = this.sight;
+  requeueSoon(hold?: HoldName): void {
+    const { nowMs, settings } = this.snapshot;
     const { dropletLostMs, dropletsAnalysisMs } = settings;
-    if (hold === 'update_required') this.look(now + 1000);
-    else if (hold === 'mass_loss') this.look(now + dropletLostMs);
-    else this.look(now + Math.min(5000, dropletsAnalysisMs / 4));
+    if (hold === 'update_required') this.requeueAt(nowMs + 1000);
+    else if (hold === 'mass_loss') this.requeueAt(nowMs + dropletLostMs);
+    else this.requeueAt(nowMs + Math.min(5000, dropletsAnalysisMs / 4));
   }
 }
 

@@ -34,7 +34,7 @@ export interface StopDecision {
 }
 
 /** A waiting start becomes urgent: `id` is the start's. */
-export interface LiftDecision {
+export interface RaisePriorityDecision {
   kind: 'lift';
   id: string;
   index: number;
@@ -68,13 +68,13 @@ export interface GiveUpDecision {
 export type Decision =
   | StartDecision
   | StopDecision
-  | LiftDecision
+  | RaisePriorityDecision
   | CancelDecision
   | HeldDecision
   | GiveUpDecision;
 
 /** The whole answer about one droplet: what to do, and the next values of the analyzer's own fields. */
-export interface Decided {
+export interface DecisionResult {
   decisions: readonly Decision[];
   /** The next slots; the same map if none changed, and the same object for each slot that did not. */
   slots: ReadonlyMap<number, Slot>;
@@ -88,7 +88,7 @@ export interface Decided {
   instancesToForget: readonly string[];
   exitsToForget: readonly string[];
   /** Waiting for long: make sure that their jobs still exist. Nothing is to be stored for them. */
-  ensure: readonly (StartDecision | StopDecision)[];
+  verifyJobs: readonly (StartDecision | StopDecision)[];
   /** Clean-up: remove the droplet with all that belongs to it. */
   remove: boolean;
   /** Something of the above must be stored. */
@@ -96,14 +96,14 @@ export interface Decided {
   /** Only what is too old to matter is to be forgotten: that may wait for `droplet_gc`. */
   tidies?: true;
   /** When the answer may change though nothing new is heard (epoch ms); absent: not without news. */
-  lookAgainMs?: number;
+  requeueAtMs?: number;
   /** The same if the jobs of all waiting starts are known to be in their queue; absent: no later than without. */
-  lookAgainOnceEnqueuedMs?: number;
+  requeueOnceEnqueuedMs?: number;
   /** When a tick makes it due, unless a DEA is heard until then that has been silent for a while (epoch ms). */
   lossMs?: number;
 }
 
 /** Nothing to store, nothing to make sure of, nothing to come back for: the droplet is as it should be. */
-export function isQuiet(decided: Decided): boolean {
-  return !decided.changed && decided.ensure.length === 0 && decided.lookAgainMs === undefined;
+export function isQuiet(decided: DecisionResult): boolean {
+  return !decided.changed && decided.verifyJobs.length === 0 && decided.requeueAtMs === undefined;
 }

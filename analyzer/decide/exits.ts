@@ -4,42 +4,42 @@ import { decisionId } from '../../common/model/decision-id.ts';
 import type { Droplet, Exit } from '../../common/model/droplet.ts';
 import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
-import { isWantedAsLastKnown } from '../../common/policy/wanted.ts';
-import type { Scene } from './decision-draft.ts';
+import { isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
+import type { DecisionDraft } from './decision-draft.ts';
 import { cancelStart } from './pending.ts';
-import { addEvent, type Events } from './start-triggers.ts';
+import { addTrigger, type StartTriggers } from './start-triggers.ts';
 
 /** Takes all news into account. */
-export function takeEvents(scene: Scene): Events {
-  const { droplet, holds } = scene.sight;
-  const events: Events = {
+export function processEvents(draft: DecisionDraft): StartTriggers {
+  const { droplet, holds } = draft.snapshot;
+  const events: StartTriggers = {
     crashed: new Set(),
     evacuated: new Set(),
     waiting: new Set(),
     handledExits: droplet.handledExits,
   };
   if (droplet.slots.size > 0) {
-    dropOldVersions(scene);
-    if (droplet.updatedMs !== droplet.handledUpdateMs) startCountsAgain(scene);
+    dropOldVersions(draft);
+    if (droplet.updatedMs !== droplet.handledUpdateMs) startCountsAgain(draft);
   }
   if (droplet.exits.length === 0) return events;
   const news = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
   const waits = news.length > 0 && updateRequired(droplet, holds);
-  if (waits) scene.lookSoon('update_required');
+  if (waits) draft.requeueSoon('update_required');
   for (const exit of news) {
     const concerned = exit.version === droplet.desired?.version;
-    if (concerned && isWantedAsLastKnown(droplet, exit.index, holds)) {
+    if (concerned && isWantedIgnoringMassDelete(droplet, exit.index, holds)) {
       if (waits) events.waiting.add(exit.index);
-      else takeExit(scene, exit, events);
+      else processExit(draft, exit, events);
     }
     if (!waits) events.handledExits = exit.n;
   }
   return events;
 }
 
-function takeExit(scene: Scene, exit: Exit, events: Events): void {
-  if (exit.reason === 'CRASHED' && isToBeCounted(scene.sight.droplet, exit)) count(scene, exit);
-  addEvent(exit, events);
+function processExit(draft: DecisionDraft, exit: Exit, events: StartTriggers): void {
+  if (exit.reason === 'CRASHED' && isToBeCounted(draft.snapshot.droplet, exit)) count(draft, exit);
+  addTrigger(exit, events);
 }
 
 /** The count began again with the latest update; and each instance counts once. */
@@ -50,43 +50,43 @@ function isToBeCounted(droplet: Droplet, exit: Exit): boolean {
   );
 }
 
-function count(scene: Scene, exit: Exit): void {
-  const { droplet, now, settings } = scene.sight;
-  const before = scene.slots.get(exit.index);
-  const wasGivenUp = before !== undefined && isGivenUp(before, now, settings);
-  const slot = scene.slots.edit(exit.index, exit.version);
+function count(draft: DecisionDraft, exit: Exit): void {
+  const { droplet, nowMs, settings } = draft.snapshot;
+  const before = draft.slots.get(exit.index);
+  const wasGivenUp = before !== undefined && isGivenUp(before, nowMs, settings);
+  const slot = draft.slots.edit(exit.index, exit.version);
   countCrash(slot, exit, settings);
-  if (wasGivenUp || !isGivenUp(slot, now, settings)) return;
-  scene.decisions.push({
+  if (wasGivenUp || !isGivenUp(slot, nowMs, settings)) return;
+  draft.decisions.push({
     kind: 'giveup',
-    id: decisionId(droplet, `giveup-${exit.index}`, now),
+    id: decisionId(droplet, `giveup-${exit.index}`, nowMs),
     index: exit.index,
     version: exit.version,
     crashes: slot.crashes,
   });
 }
 
-function dropOldVersions(scene: Scene): void {
-  const { droplet } = scene.sight;
-  for (const slot of scene.slots.all()) {
+function dropOldVersions(draft: DecisionDraft): void {
+  const { droplet } = draft.snapshot;
+  for (const slot of draft.slots.all()) {
     if (slot.version === droplet.desired?.version) continue;
-    cancelStart(scene, slot, 'not_wanted');
-    scene.slots.remove(slot.index);
+    cancelStart(draft, slot, 'not_wanted');
+    draft.slots.remove(slot.index);
   }
 }
 
 /** At a `droplet.updated` counts start again, and pending restarts are dropped. */
-function startCountsAgain(scene: Scene): void {
-  for (const { index, version, crashes, flapping, start } of scene.slots.all()) {
-    const restart = start?.reason === 'flapping' && !scene.sight.droplet.outcomes.has(start.id);
+function startCountsAgain(draft: DecisionDraft): void {
+  for (const { index, version, crashes, flapping, start } of draft.slots.all()) {
+    const restart = start?.reason === 'flapping' && !draft.snapshot.droplet.outcomes.has(start.id);
     if (crashes === 0 && !flapping && !restart) continue;
-    const slot = scene.slots.edit(index, version);
+    const slot = draft.slots.edit(index, version);
     slot.crashes = 0;
     slot.flapping = false;
     delete slot.lastCrashS;
     delete slot.lastCrashMs;
     if (!restart) continue;
-    cancelStart(scene, slot, 'updated');
+    cancelStart(draft, slot, 'updated');
     delete slot.start;
   }
 }

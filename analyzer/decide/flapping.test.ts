@@ -19,10 +19,11 @@ import { decide } from './decide.ts';
 import { applied } from './simulation/fixtures.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
-const heardAt = (now: number) => deas({ 'dea-1': { heardMs: now - 2000, previousMs: now - 12_000 } });
+const heardAt = (nowMs: number) =>
+  deas({ 'dea-1': { lastHeartbeatMs: nowMs - 2000, previousHeartbeatMs: nowMs - 12_000 } });
 
-function look(d: Droplet, now = NOW, settings: PolicySettings = SETTINGS) {
-  return decide(d, heardAt(now), holds({ lastPassBegunMs: now - 10 * SECOND }), now, settings);
+function look(d: Droplet, nowMs = NOW, settings: PolicySettings = SETTINGS) {
+  return decide(d, heardAt(nowMs), holds({ lastPassBegunMs: nowMs - 10 * SECOND }), nowMs, settings);
 }
 
 const pending = (over: Partial<PendingStart> = {}): PendingStart => ({
@@ -51,14 +52,14 @@ function crashAt(
   let d = droplet();
   const answers: string[] = [];
   seconds.forEach((s, at) => {
-    const now = NOW + s * SECOND;
-    d = { ...d, exits: [...d.exits, exit(`i${at}`, { atMs: now, crashTimestampS: now / 1000 })] };
-    const decided = look(d, now, settings);
+    const nowMs = NOW + s * SECOND;
+    d = { ...d, exits: [...d.exits, exit(`i${at}`, { atMs: nowMs, crashTimestampS: nowMs / 1000 })] };
+    const decided = look(d, nowMs, settings);
     answers.push(
       decided.decisions
         .map((x) =>
           x.kind === 'start'
-            ? `${x.reason}${x.dueMs ? ` +${Math.round((x.dueMs - now) / 100) / 10}` : ''}`
+            ? `${x.reason}${x.dueMs ? ` +${Math.round((x.dueMs - nowMs) / 100) / 10}` : ''}`
             : x.kind,
         )
         .join(),
@@ -66,7 +67,7 @@ function crashAt(
     d = applied(d, decided);
     // Whatever was asked for is sent, so that the next crash is that of what it started.
     const start = d.slots.get(0)?.start;
-    const outcome: Outcome | undefined = start && { id: start.id, outcome: 'sent', atMs: now + 1 };
+    const outcome: Outcome | undefined = start && { id: start.id, outcome: 'sent', atMs: nowMs + 1 };
     if (outcome) d = { ...d, outcomes: new Map([[outcome.id, outcome]]) };
   });
   return { answers, droplet: d };
@@ -225,12 +226,12 @@ describe('a pending restart', () => {
     expect(look(d()).decisions).toEqual([]);
     const late = look(d(), NOW + 3600 * SECOND);
     expect(late.decisions).toEqual([]);
-    expect(late.ensure).toMatchObject([{ id: 'r1', reason: 'flapping', dueMs: NOW + 50 * SECOND }]);
+    expect(late.verifyJobs).toMatchObject([{ id: 'r1', reason: 'flapping', dueMs: NOW + 50 * SECOND }]);
   });
 
   it('is made sure of a second after it was due, not before', () => {
-    expect(look(d())).toMatchObject({ ensure: [], lookAgainMs: NOW + 51 * SECOND });
-    expect(look(d(), NOW + 51 * SECOND).ensure).toHaveLength(1);
+    expect(look(d())).toMatchObject({ ensure: [], requeueAtMs: NOW + 51 * SECOND });
+    expect(look(d(), NOW + 51 * SECOND).verifyJobs).toHaveLength(1);
   });
 
   it.each<[string, (d: Droplet) => Droplet, string]>([
@@ -283,7 +284,7 @@ describe('FLAPPING', () => {
     const d = droplet({ slots: [flapping()], desired: desired({ state: 'STOPPED' }) });
     const overMs = NOW - 10 * SECOND + TIMEOUT + 1;
     expect(look(d).slots.get(0)?.flapping).toBe(true);
-    expect(look(d).lookAgainMs).toBe(overMs);
+    expect(look(d).requeueAtMs).toBe(overMs);
     expect(look(d, overMs).slots.get(0)).toMatchObject({ crashes: 2, flapping: false });
   });
 
@@ -304,7 +305,7 @@ describe('FLAPPING', () => {
       instances: [instance('a')],
     });
     expect(look(d).slots.size).toBe(0);
-    expect(look(d, NOW - 1).lookAgainMs).toBe(NOW);
+    expect(look(d, NOW - 1).requeueAtMs).toBe(NOW);
   });
 });
 
@@ -320,14 +321,14 @@ describe('given up', () => {
   });
 
   it('ends after flapping_timeout without a crash', () => {
-    expect(look(droplet({ slots: [givenUp()] })).lookAgainMs).toBe(NOW + 1);
+    expect(look(droplet({ slots: [givenUp()] })).requeueAtMs).toBe(NOW + 1);
     expect(look(droplet({ slots: [givenUp()] }), NOW + 1).decisions).toMatchObject([
       { kind: 'start', reason: 'missing' },
     ]);
   });
 
   it('is looked at when it ends, also of a slot that ran in between', () => {
-    expect(look(droplet({ slots: [givenUp({ flapping: false })] })).lookAgainMs).toBe(NOW + 1);
+    expect(look(droplet({ slots: [givenUp({ flapping: false })] })).requeueAtMs).toBe(NOW + 1);
   });
 
   it('ends at a new version and, once the pass came and the slot had its time, at an update', () => {

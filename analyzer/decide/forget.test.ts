@@ -26,7 +26,7 @@ const TIMEOUT = SETTINGS.flappingTimeoutMs;
 describe('a droplet is removed', () => {
   it('when it is out of the desired state for the grace period with nothing running', () => {
     expect(look(droplet({ goneMs: NOW - GRACE - 1 })).remove).toBe(true);
-    expect(look(droplet({ goneMs: NOW - GRACE }))).toMatchObject({ remove: false, lookAgainMs: NOW + 1 });
+    expect(look(droplet({ goneMs: NOW - GRACE }))).toMatchObject({ remove: false, requeueAtMs: NOW + 1 });
   });
 
   it('when it never was desired, and a pass since it was first heard did not list it', () => {
@@ -34,7 +34,7 @@ describe('a droplet is removed', () => {
     expect(look(never).remove).toBe(true);
     const noPass = look(never, { lastPassBegunMs: NOW - GRACE - SECOND });
     expect(noPass.remove).toBe(false);
-    expect(noPass.lookAgainMs).toBeGreaterThan(NOW);
+    expect(noPass.requeueAtMs).toBeGreaterThan(NOW);
     expect(look({ ...never, listedMs: NOW - SECOND }).remove).toBe(false);
   });
 
@@ -45,7 +45,7 @@ describe('a droplet is removed', () => {
 
   it('not while an instance is heard on a DEA that is not known yet, or mass_loss is on for its DEA', () => {
     const forgotten = deas({ 'dea-1': undefined });
-    const young = [instance('a', { firstHeardMs: NOW - SECOND })];
+    const young = [instance('a', { firstListedMs: NOW - SECOND })];
     const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: young });
     expect(look(d, {}, forgotten).remove).toBe(false);
     const held = droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
@@ -59,9 +59,9 @@ describe('a droplet is removed', () => {
 
   it('not while a DEA that is silent, but known, would bring an instance back unannounced', () => {
     const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
-    const silent = look(d, {}, deas({ 'dea-1': { heardMs: NOW - 5 * LOST } }));
+    const silent = look(d, {}, deas({ 'dea-1': { lastHeartbeatMs: NOW - 5 * LOST } }));
     expect(silent.remove).toBe(false);
-    expect(silent.lookAgainMs).toBe(NOW + 4 * LOST + 1);
+    expect(silent.requeueAtMs).toBe(NOW + 4 * LOST + 1);
     expect(look(d, {}, deas({ 'dea-1': undefined })).remove).toBe(true);
   });
 
@@ -82,7 +82,7 @@ describe('instances', () => {
     expect(forgets(unlisted(LOST + 1))).toEqual(['b']);
     expect(forgets(unlisted(TIMEOUT, 'CRASHED'))).toEqual([]);
     expect(forgets(unlisted(TIMEOUT + 1, 'CRASHED'))).toEqual(['b']);
-    expect(look(unlisted(TIMEOUT - SECOND, 'CRASHED')).lookAgainMs).toBe(NOW + SECOND + 1);
+    expect(look(unlisted(TIMEOUT - SECOND, 'CRASHED')).requeueAtMs).toBe(NOW + SECOND + 1);
   });
 
   it('stay while a start is on its way that their exit would seem to have ended', () => {
@@ -107,11 +107,11 @@ describe('instances', () => {
 
   it.each<[string, { sinceMs: number; untilMs: number } | undefined]>([
     ['nobody has judged mass_loss yet', undefined],
-    ['it was not judged since they were lost', { sinceMs: 0, untilMs: alive.firstHeardMs + LOST }],
+    ['it was not judged since they were lost', { sinceMs: 0, untilMs: alive.firstListedMs + LOST }],
     ['it has not been judged for long enough', { sinceMs: NOW - 5 * SECOND, untilMs: NOW }],
-  ])('stay, and their droplet, while %s: they may be back', (_, massLossJudged) => {
-    const { massLossJudged: __, ...unjudged } = holds();
-    const on = { ...unjudged, ...(massLossJudged && { massLossJudged }) };
+  ])('stay, and their droplet, while %s: they may be back', (_, massLossEvaluated) => {
+    const { massLossEvaluated: __, ...unjudged } = holds();
+    const on = { ...unjudged, ...(massLossEvaluated && { massLossEvaluated }) };
     const forgotten = deas({ 'dea-1': undefined });
     const lookOn = (d: Droplet) => decide(d, forgotten, on, NOW, SETTINGS);
     const missing = lookOn(droplet({ instances: [alive] }));
@@ -124,7 +124,7 @@ describe('instances', () => {
   it('stay while a heartbeat of theirs may not be stored yet', () => {
     const forgotten = deas({ 'dea-1': undefined });
     const d = droplet({ instances: [alive] });
-    const held = look(d, { heardUntilMs: alive.firstHeardMs + LOST }, forgotten);
+    const held = look(d, { heartbeatWatermarkMs: alive.firstListedMs + LOST }, forgotten);
     expect(held.instancesToForget).toEqual([]);
     expect(held.decisions).toMatchObject([{ kind: 'held', hold: 'actual_not_fresh' }]);
   });
@@ -138,16 +138,17 @@ describe('instances', () => {
 
   it('stay while a DEA lists them, however silent it is; go with a DEA that is forgotten', () => {
     const d = droplet({ instances: [alive] });
-    expect(forgets(d, deas({ 'dea-1': { heardMs: NOW - 9 * LOST } }))).toEqual([]);
+    expect(forgets(d, deas({ 'dea-1': { lastHeartbeatMs: NOW - 9 * LOST } }))).toEqual([]);
     expect(forgets(d, deas({ 'dea-1': undefined }))).toEqual(['a']);
   });
 
   it('go before the DEA that was lost with them is forgotten', () => {
     const d = droplet({ desired: desired({ state: 'STOPPED' }), instances: [alive] });
-    const lookOf = (agoMs: number) => look(d, {}, deas({ 'dea-1': { heardMs: NOW - agoMs } })).lookAgainMs;
+    const lookOf = (agoMs: number) =>
+      look(d, {}, deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } })).requeueAtMs;
     expect(lookOf(2 * LOST)).toBe(NOW + 7 * LOST + 1);
-    expect(forgets(d, deas({ 'dea-1': { heardMs: NOW - 9 * LOST } }))).toEqual([]);
-    expect(forgets(d, deas({ 'dea-1': { heardMs: NOW - 9 * LOST - 1 } }))).toEqual(['a']);
+    expect(forgets(d, deas({ 'dea-1': { lastHeartbeatMs: NOW - 9 * LOST } }))).toEqual([]);
+    expect(forgets(d, deas({ 'dea-1': { lastHeartbeatMs: NOW - 9 * LOST - 1 } }))).toEqual(['a']);
   });
 });
 
@@ -178,7 +179,7 @@ describe('exits', () => {
     (index) => {
       const start = { id: 's', reason: 'evacuated', priority: 'high', decidedMs: NOW - 25 * SECOND } as const;
       const d = droplet({
-        instances: [instance('old', { state: 'EVACUATING', firstHeardMs: NOW - 6 * SECOND })],
+        instances: [instance('old', { state: 'EVACUATING', firstListedMs: NOW - 6 * SECOND })],
         exits: [exit('old', { index, atMs: NOW - 3 * LOST - 1, reason: 'DEA_EVACUATION' })],
         handledExits: 1e9,
         slots: [slot({ start })],
@@ -189,7 +190,7 @@ describe('exits', () => {
       // Nothing goes in one look that makes the next one decide.
       expect(decide(applied(d, first), deas(), holds(), NOW, SETTINGS).decisions).toEqual([]);
       // The start did not help: it is asked for again when its time is over, not before.
-      expect(first.lookAgainMs).toBe(NOW + 6 * SECOND + 1);
+      expect(first.requeueAtMs).toBe(NOW + 6 * SECOND + 1);
       const late = applied(d, first);
       const then = NOW + 6 * SECOND + 1;
       expect(decide(late, deas(), holds(), then, SETTINGS).decisions).toMatchObject([{ kind: 'start' }]);
@@ -202,7 +203,7 @@ describe('exits', () => {
       exits: [exit('a', { atMs: NOW - 3 * LOST - 1, reason: 'STOPPED' })],
       handledExits: 1e9,
     });
-    const heard = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
+    const heard = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 1 } });
     expect(look(d, {}, heard).exitsToForget).toEqual(['a']);
     expect(look({ ...d, exits: [] }, {}, heard).decisions).toMatchObject([
       { kind: 'start', reason: 'missing' },

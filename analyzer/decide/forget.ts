@@ -1,9 +1,9 @@
 /** Clean-up: what can matter no more. */
 import type { Exit, Instance, PendingStop, Slot } from '../../common/model/droplet.ts';
-import { isSilenceDoubted } from '../../common/policy/holds.ts';
-import { heardMs } from '../../common/policy/liveness.ts';
+import { isSuspect } from '../../common/policy/holds.ts';
+import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
-import type { Scene } from './decision-draft.ts';
+import type { DecisionDraft } from './decision-draft.ts';
 
 /** DEAs unheard for so many times `droplet_lost` are forgotten, and with them what they listed. */
 const DEA_FORGOTTEN = 10;
@@ -12,15 +12,15 @@ const DEA_FORGOTTEN = 10;
  * Instances that no DEA has listed for so long that they count for nothing any more. While a start is on its way, one
  * whose exit was heard stays, so that its exit is not taken for that of what was started.
  */
-export function instancesToForget(scene: Scene, forgottenExits: readonly string[]): string[] {
-  const { droplet, now, exits } = scene.sight;
-  const isStarting = exits.size > 0 && scene.slots.some(({ start }) => start !== undefined);
+export function instancesToForget(draft: DecisionDraft, forgottenExits: readonly string[]): string[] {
+  const { droplet, nowMs, exits } = draft.snapshot;
+  const isStarting = exits.size > 0 && draft.slots.some(({ start }) => start !== undefined);
   const guids: string[] = [];
   for (const instance of droplet.instances) {
     if (isStarting && exits.has(instance.guid) && !forgottenExits.includes(instance.guid)) continue;
-    const atMs = forgetInstanceAtMs(scene, instance);
-    if (now >= atMs) guids.push(instance.guid);
-    else if (Number.isFinite(atMs)) scene.look(atMs);
+    const atMs = forgetInstanceAtMs(draft, instance);
+    if (nowMs >= atMs) guids.push(instance.guid);
+    else if (Number.isFinite(atMs)) draft.requeueAt(atMs);
   }
   return guids;
 }
@@ -30,18 +30,18 @@ export function instancesToForget(scene: Scene, forgottenExits: readonly string[
  * silent for long writes all that it lists when it is back, so what it listed before may go; and it goes before the
  * DEA itself is forgotten, or an instance that is no more would be live again with the DEA.
  */
-function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
-  const { deas, holds, now, settings } = sight;
+function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): number {
+  const { deas, holds, nowMs, settings } = snapshot;
   const { state, lastListedMs, dea } = instance;
   if (lastListedMs !== undefined) {
     return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
   }
-  const heard = heardMs(instance, deas);
-  if (deas.has(dea) && now - heard <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
+  const heard = lastHeartbeatMs(instance, deas);
+  if (deas.has(dea) && nowMs - heard <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
   const atMs = heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
   // What a hold on silence holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
-  const isHeld = holds.actualNotFresh || isSilenceDoubted(sight, instance);
-  return isHeld ? Math.max(atMs, now + settings.dropletGcMs) : atMs;
+  const isHeld = holds.actualNotFresh || isSuspect(snapshot, instance);
+  return isHeld ? Math.max(atMs, nowMs + settings.dropletGcMs) : atMs;
 }
 
 /**
@@ -49,57 +49,57 @@ function forgetInstanceAtMs({ sight }: Scene, instance: Instance): number {
  * heard only after a start was sent at its slot stays while that start is on its way: without it the instance would seem
  * to have come of the start.
  */
-export function exitsToForget(scene: Scene, handledExits: number): string[] {
-  const { droplet, now, standings, deas, settings } = scene.sight;
+export function exitsToForget(draft: DecisionDraft, handledExits: number): string[] {
+  const { droplet, nowMs, effectiveStates, deas, settings } = draft.snapshot;
   const guids: string[] = [];
   for (const exit of droplet.exits) {
-    const atMs = forgetExitAtMs(scene, exit);
+    const atMs = forgetExitAtMs(draft, exit);
     if (exit.n > handledExits) continue;
-    if (now >= atMs && tellsOffStart(scene, exit)) continue;
-    if (now >= atMs) guids.push(exit.instance);
-    else scene.look(atMs);
+    if (nowMs >= atMs && tellsOffStart(draft, exit)) continue;
+    if (nowMs >= atMs) guids.push(exit.instance);
+    else draft.requeueAt(atMs);
   }
   // An instance that goes on being listed after its exit is believed once the exit stands no more.
   for (const instance of droplet.exits.length === 0 ? [] : droplet.instances) {
-    const exit = scene.sight.exits.get(instance.guid);
-    if (exit === undefined || standings.has(instance) || instance.lastListedMs !== undefined) continue;
-    const heard = deas.get(instance.dea)?.heardMs;
-    if (heard === undefined || now - heard > settings.dropletLostMs) continue;
-    scene.look(Math.max(exit.atMs + 2 * settings.dropletLostMs + 1, now + settings.dropletLostMs / 6));
+    const exit = draft.snapshot.exits.get(instance.guid);
+    if (exit === undefined || effectiveStates.has(instance) || instance.lastListedMs !== undefined) continue;
+    const heard = deas.get(instance.dea)?.lastHeartbeatMs;
+    if (heard === undefined || nowMs - heard > settings.dropletLostMs) continue;
+    draft.requeueAt(Math.max(exit.atMs + 2 * settings.dropletLostMs + 1, nowMs + settings.dropletLostMs / 6));
   }
   return guids;
 }
 
-function tellsOffStart({ slots, sight }: Scene, exit: Exit): boolean {
-  const { instances, outcomes } = sight.droplet;
+function tellsOffStart({ slots, snapshot }: DecisionDraft, exit: Exit): boolean {
+  const { instances, outcomes } = snapshot.droplet;
   const instance = instances.find(({ guid }) => guid === exit.instance);
   // Of its slot as it is heard: an exit's word for it may differ.
   const start = instance && slots.get(instance.index)?.start;
   const sent = start && outcomes.get(start.id);
-  return sent !== undefined && instance !== undefined && instance.firstHeardMs > sent.atMs;
+  return sent !== undefined && instance !== undefined && instance.firstListedMs > sent.atMs;
 }
 
 /**
  * For `2 * droplet_lost` an exit stands against heartbeats, and what was heard just before that is over may seem
  * live for another. Crashes are shown for `flapping_timeout`.
  */
-function forgetExitAtMs({ sight }: Scene, exit: Exit): number {
-  const { dropletLostMs, flappingTimeoutMs } = sight.settings;
+function forgetExitAtMs({ snapshot }: DecisionDraft, exit: Exit): number {
+  const { dropletLostMs, flappingTimeoutMs } = snapshot.settings;
   const keepMs = Math.max(3 * dropletLostMs, exit.reason === 'CRASHED' ? flappingTimeoutMs : 0);
   return exit.atMs + keepMs + 1;
 }
 
 /** Outcomes of decisions that are over. */
 export function outcomesToForget(
-  { sight }: Scene,
+  { snapshot }: DecisionDraft,
   slots: ReadonlyMap<number, Slot>,
   stops: ReadonlyMap<string, PendingStop>,
 ): string[] {
-  if (sight.droplet.outcomes.size === 0) return [];
+  if (snapshot.droplet.outcomes.size === 0) return [];
   const needed = new Set<string>();
   for (const { start } of slots.values()) if (start !== undefined) needed.add(start.id);
   for (const stop of stops.values()) needed.add(stop.id);
-  return [...sight.droplet.outcomes.keys()].filter((id) => !needed.has(id));
+  return [...snapshot.droplet.outcomes.keys()].filter((id) => !needed.has(id));
 }
 
 /**
@@ -107,27 +107,27 @@ export function outcomesToForget(
  *
  * @param forgotten guids of the instances that are forgotten now
  */
-export function isToBeRemoved(scene: Scene, forgotten: readonly string[]): boolean {
-  const { droplet, holds, now, settings, standings } = scene.sight;
+export function isToBeRemoved(draft: DecisionDraft, forgotten: readonly string[]): boolean {
+  const { droplet, holds, nowMs, settings, effectiveStates } = draft.snapshot;
   const since = notDesiredSinceMs(droplet);
   if (since === undefined) return false;
   const atMs = since + settings.dropletGcGraceMs + 1;
-  if (now < atMs) scene.look(atMs);
-  if (now < atMs || standings.size > 0) return false;
+  if (nowMs < atMs) draft.requeueAt(atMs);
+  if (nowMs < atMs || effectiveStates.size > 0) return false;
   if (
     holds.massDelete ||
     !missedByPass(droplet, holds) ||
-    droplet.instances.some((i) => !forgotten.includes(i.guid) && mayReturn(scene, i))
+    droplet.instances.some((i) => !forgotten.includes(i.guid) && mayReturn(draft, i))
   ) {
-    scene.look(now + settings.dropletGcMs);
+    draft.requeueAt(nowMs + settings.dropletGcMs);
     return false;
   }
   return true;
 }
 
 /** An instance on the list of a DEA that is silent, but known: it would be back, unannounced, with the DEA. */
-function mayReturn({ sight }: Scene, instance: Instance): boolean {
+function mayReturn({ snapshot }: DecisionDraft, instance: Instance): boolean {
   const { state, lastListedMs, dea } = instance;
   if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return false;
-  return lastListedMs === undefined && (sight.deas.has(dea) || isSilenceDoubted(sight, instance));
+  return lastListedMs === undefined && (snapshot.deas.has(dea) || isSuspect(snapshot, instance));
 }

@@ -17,7 +17,7 @@ import { decide } from './decide.ts';
 import { applied } from './simulation/fixtures.ts';
 
 const UPDATED = { updatedMs: NOW - SECOND, handledUpdateMs: NOW - SECOND };
-const silent = (agoMs: number) => deas({ 'dea-1': { heardMs: NOW - agoMs } });
+const silent = (agoMs: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } });
 
 /** `kind reason hold` of each decision. */
 function answers(d: Droplet, on: Partial<Holds>, liveness = deas()): string[] {
@@ -167,7 +167,10 @@ describe('which hold covers what', () => {
       desired: desired({ instances: 2 }),
       instances: [instance('a'), instance('b', { index: 1, dea: 'dea-2' })],
     });
-    const bothSilent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 }, 'dea-2': { heardMs: NOW - LOST - 1 } });
+    const bothSilent = deas({
+      'dea-1': { lastHeartbeatMs: NOW - LOST - 1 },
+      'dea-2': { lastHeartbeatMs: NOW - LOST - 1 },
+    });
     const on = { massLossDeas: new Set(['dea-1']) };
     expect(answers(lost, on, bothSilent)).toEqual(['held missing mass_loss', 'start missing']);
     expect(answers(missing(), on)).toEqual(['start missing']);
@@ -218,8 +221,8 @@ describe('which hold covers what', () => {
     ],
   ])('mass_loss: what is missing on a lost DEA, %s', (_, untilMs, over, expected) => {
     const d = droplet({ instances: [instance('a')], ...over });
-    const lost = deas({ 'dea-1': { heardMs: NOW - LOST - 5 } });
-    expect(answers(d, { massLossJudged: { sinceMs: 0, untilMs } }, lost)).toEqual([expected]);
+    const lost = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 5 } });
+    expect(answers(d, { massLossEvaluated: { sinceMs: 0, untilMs } }, lost)).toEqual([expected]);
   });
 
   it.each<[string, number | undefined, { instances?: Instance[] }, string]>([
@@ -233,11 +236,11 @@ describe('which hold covers what', () => {
       'start missing',
     ],
     ['of another slot', NOW - 5, { instances: [instance('a', { index: 1 })] }, 'start missing'],
-  ])('actual_not_fresh: what is missing on a lost DEA, %s', (_, heardUntilMs, over, expected) => {
+  ])('actual_not_fresh: what is missing on a lost DEA, %s', (_, heartbeatWatermarkMs, over, expected) => {
     const d = droplet({ instances: [instance('a')], ...over });
-    const lost = deas({ 'dea-1': { heardMs: NOW - LOST - 5 } });
-    const { heardUntilMs: __, ...unheard } = holds();
-    const on = { ...unheard, ...(heardUntilMs !== undefined && { heardUntilMs }) };
+    const lost = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 5 } });
+    const { heartbeatWatermarkMs: __, ...unheard } = holds();
+    const on = { ...unheard, ...(heartbeatWatermarkMs !== undefined && { heartbeatWatermarkMs }) };
     expect(answersUnder(d, on, lost)).toEqual([expected]);
   });
 
@@ -256,8 +259,8 @@ describe('which hold covers what', () => {
     'actual_not_fresh: what is missing on a DEA that was silent for long, %s',
     (_, silentMs, lostAfterMs, expected) => {
       const d = droplet({ instances: [instance('a')] });
-      const missedMs = NOW - silentMs + lostAfterMs;
-      expect(answers(d, { missedMs }, silent(silentMs))).toEqual([expected]);
+      const lossPossibleUntilMs = NOW - silentMs + lostAfterMs;
+      expect(answers(d, { lossPossibleUntilMs }, silent(silentMs))).toEqual([expected]);
     },
   );
 
@@ -265,12 +268,12 @@ describe('which hold covers what', () => {
     ['too short', LOST / 3 - 1, 'held missing mass_loss'],
     ['long enough', LOST / 3, 'start missing'],
   ])('mass_loss: what is missing on a lost DEA, judged since for %s', (_, forMs, expected) => {
-    const on = { massLossJudged: { sinceMs: NOW - forMs, untilMs: NOW } };
+    const on = { massLossEvaluated: { sinceMs: NOW - forMs, untilMs: NOW } };
     expect(answers(droplet({ instances: [instance('a')] }), on, silent(2 * LOST))).toEqual([expected]);
   });
 
   describe('a start that rests on the silence of another instance at its slot', () => {
-    const UNJUDGED = { massLossJudged: { sinceMs: 0, untilMs: NOW - LOST } };
+    const UNJUDGED = { massLossEvaluated: { sinceMs: 0, untilMs: NOW - LOST } };
     const LATE = { massLossDeas: new Set(['dea-1']) };
     const other = instance('other');
     const crashes = droplet({ instances: [other], exits: [exit('a')] });
@@ -303,8 +306,8 @@ describe('which hold covers what', () => {
 
     const LATER = NOW + 40 * SECOND;
     const afterwards = (d: Droplet, otherHeardMs: number) => {
-      const liveness = deas({ 'dea-1': { heardMs: otherHeardMs } });
-      const on = holds({ massLossJudged: { sinceMs: 0, untilMs: LATER } });
+      const liveness = deas({ 'dea-1': { lastHeartbeatMs: otherHeardMs } });
+      const on = holds({ massLossEvaluated: { sinceMs: 0, untilMs: LATER } });
       const { decisions, slots } = decide(d, liveness, on, LATER, SETTINGS);
       return [decisions.map((x) => `${x.kind} ${'reason' in x ? x.reason : ''}`), [...slots.keys()]];
     };
@@ -320,7 +323,7 @@ describe('which hold covers what', () => {
       expect(afterwards(held, NOW - LOST - 1)).toEqual([[expected], [0]]);
       const [decisions] = afterwards(held, LATER);
       expect(decisions).toEqual([]);
-      const heardAgain = decide(held, deas({ 'dea-1': { heardMs: NOW } }), holds(), NOW, SETTINGS);
+      const heardAgain = decide(held, deas({ 'dea-1': { lastHeartbeatMs: NOW } }), holds(), NOW, SETTINGS);
       expect(heardAgain.slots.get(0)).not.toMatchObject({ heldFor: expect.anything() });
     });
 
@@ -351,11 +354,11 @@ describe('which hold covers what', () => {
 
   it('mass_loss: what is live is not lost, however long ago the hold was judged', () => {
     const d = droplet({ instances: [instance('a')] });
-    expect(answers(d, { massLossJudged: { sinceMs: 0, untilMs: 1 } })).toEqual([]);
+    expect(answers(d, { massLossEvaluated: { sinceMs: 0, untilMs: 1 } })).toEqual([]);
   });
 
   it('mass_loss: what is missing on a lost DEA while it was never judged', () => {
-    const { massLossJudged: _, ...never } = holds();
+    const { massLossEvaluated: _, ...never } = holds();
     const { decisions } = decide(
       droplet({ instances: [instance('a')] }),
       silent(LOST + 1),
@@ -378,10 +381,10 @@ describe('under a hold', () => {
     const d = missing();
     const first = decide(d, deas(), holds({ actualNotFresh: true }), NOW, SETTINGS);
     expect(first.slots.get(0)?.held).toBe('actual_not_fresh');
-    expect(first.lookAgainMs).toBe(NOW + 5 * SECOND);
+    expect(first.requeueAtMs).toBe(NOW + 5 * SECOND);
     const held = applied(d, first);
     const second = decide(held, deas(), holds({ actualNotFresh: true }), NOW, SETTINGS);
-    expect(second).toMatchObject({ decisions: [], changed: false, lookAgainMs: NOW + 5 * SECOND });
+    expect(second).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + 5 * SECOND });
     const over = decide(held, deas(), holds(), NOW, SETTINGS);
     expect(over.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
     expect(over.slots.get(0)?.held).toBeUndefined();
@@ -391,7 +394,7 @@ describe('under a hold', () => {
     const d = extraIndex();
     const first = decide(d, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS);
     expect(first.stops.get('b')).toMatchObject({ held: 'desired_unavailable', reason: 'extra_index' });
-    expect(first.lookAgainMs).toBe(NOW + 5 * SECOND);
+    expect(first.requeueAtMs).toBe(NOW + 5 * SECOND);
     const held = applied(d, first);
     expect(decide(held, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS)).toMatchObject({
       decisions: [],

@@ -38,7 +38,8 @@ const starts = (d: Droplet) =>
 const isOver = (d: Droplet) => look(d).slots.get(0)?.start?.id !== 's';
 
 describe('a start that was sent is over', () => {
-  const came = (over: Partial<Instance> = {}) => instance('new', { firstHeardMs: NOW - 5 * SECOND, ...over });
+  const came = (over: Partial<Instance> = {}) =>
+    instance('new', { firstListedMs: NOW - 5 * SECOND, ...over });
 
   it.each<[string, Instance, boolean]>([
     ['an instance is STARTING at the slot', came({ state: 'STARTING' }), true],
@@ -74,12 +75,12 @@ describe('the end of what was evacuated does not end the start that takes its pl
   });
 
   it('of one that was first heard after the start was sent, and only as EVACUATING', () => {
-    const late = instance('old', { state: 'EVACUATING', firstHeardMs: SENT + SECOND });
+    const late = instance('old', { state: 'EVACUATING', firstListedMs: SENT + SECOND });
     expect(starts(evacuated([late], [shutDown('old')]))).toEqual([]);
   });
 
   it('but that of one that came up after it does', () => {
-    const came = instance('new', { firstHeardMs: SENT + SECOND });
+    const came = instance('new', { firstListedMs: SENT + SECOND });
     expect(starts(evacuated([came], [shutDown('new')]))).toEqual(['evacuated 0']);
   });
 

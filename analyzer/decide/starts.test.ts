@@ -14,17 +14,17 @@ import {
   SETTINGS,
   slot,
 } from '../../common/testing/builders.ts';
-import { type Decided, decide } from './decide.ts';
+import { type DecisionResult, decide } from './decide.ts';
 import { applied } from './simulation/fixtures.ts';
 
 interface World {
   deas?: Deas;
   holds?: Partial<Holds>;
-  now?: number;
+  nowMs?: number;
 }
 
-function look(d: Droplet, world: World = {}): Decided {
-  return decide(d, world.deas ?? deas(), holds(world.holds), world.now ?? NOW, SETTINGS);
+function look(d: Droplet, world: World = {}): DecisionResult {
+  return decide(d, world.deas ?? deas(), holds(world.holds), world.nowMs ?? NOW, SETTINGS);
 }
 
 /** `reason index priority` of each start decided. */
@@ -34,7 +34,7 @@ function starts(d: Droplet, world: World = {}): string[] {
   );
 }
 
-const kinds = (decided: Decided) => decided.decisions.map((d) => d.kind);
+const kinds = (decided: DecisionResult) => decided.decisions.map((d) => d.kind);
 
 function waiting(over: Partial<PendingStart> = {}): PendingStart {
   return { id: 'd1', reason: 'missing', priority: 'normal', decidedMs: NOW - 5 * SECOND, ...over };
@@ -42,7 +42,7 @@ function waiting(over: Partial<PendingStart> = {}): PendingStart {
 
 const sent = (agoMs: number, id = 'd1'): Outcome => ({ id, outcome: 'sent', atMs: NOW - agoMs });
 const silent = (agoMs: number) =>
-  deas({ 'dea-1': { heardMs: NOW - agoMs, previousMs: NOW - agoMs - 10_000 } });
+  deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs, previousHeartbeatMs: NOW - agoMs - 10_000 } });
 
 describe('missing', () => {
   it.each<[string, Droplet, World, string[]]>([
@@ -83,7 +83,7 @@ describe('missing', () => {
     ['the DEA forgotten', droplet({ instances: [instance('a')] }), { deas: new Map() }, ['missing 0 normal']],
     [
       'the DEA not known yet, the instance just heard',
-      droplet({ instances: [instance('a', { firstHeardMs: NOW - SECOND })] }),
+      droplet({ instances: [instance('a', { firstListedMs: NOW - SECOND })] }),
       { deas: new Map() },
       [],
     ],
@@ -162,16 +162,16 @@ describe('missing', () => {
 
   it('comes back when a slot has had its time', () => {
     const decided = look(droplet({ firstSeenMs: NOW - 10 * SECOND }));
-    expect(decided).toMatchObject({ changed: false, lookAgainMs: NOW + 20 * SECOND });
+    expect(decided).toMatchObject({ changed: false, requeueAtMs: NOW + 20 * SECOND });
   });
 
   it('comes back when an unlisted instance is lost, and when a silent DEA would be', () => {
     const unlisted = droplet({ instances: [instance('a', { lastListedMs: NOW - 10 * SECOND })] });
-    expect(look(unlisted).lookAgainMs).toBe(NOW + 20 * SECOND + 1);
+    expect(look(unlisted).requeueAtMs).toBe(NOW + 20 * SECOND + 1);
     const onSilent = droplet({ instances: [instance('a')] });
-    expect(look(onSilent, { deas: silent(20 * SECOND) }).lookAgainMs).toBe(NOW + 10 * SECOND + 1);
-    const onUnknown = droplet({ instances: [instance('a', { firstHeardMs: NOW - SECOND })] });
-    expect(look(onUnknown, { deas: new Map() }).lookAgainMs).toBe(NOW + 29 * SECOND + 1);
+    expect(look(onSilent, { deas: silent(20 * SECOND) }).requeueAtMs).toBe(NOW + 10 * SECOND + 1);
+    const onUnknown = droplet({ instances: [instance('a', { firstListedMs: NOW - SECOND })] });
+    expect(look(onUnknown, { deas: new Map() }).requeueAtMs).toBe(NOW + 29 * SECOND + 1);
   });
 
   it('the larger the share of missing indices, the earlier within the priority', () => {
@@ -238,13 +238,13 @@ describe('crashed', () => {
 
   it('a late heartbeat does not make the instance live again', () => {
     const d = { ...crash({ atMs: NOW - 2 * LOST }), handledExits: 1e9 };
-    const decided = look(d, { deas: deas({ 'dea-1': { heardMs: NOW } }) });
+    const decided = look(d, { deas: deas({ 'dea-1': { lastHeartbeatMs: NOW } }) });
     expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
   });
 
   it('an instance still listed 2 * droplet_lost after its exit is believed again', () => {
     const d = { ...crash({ atMs: NOW - 2 * LOST - 1 }), handledExits: 1e9 };
-    expect(starts(d, { deas: deas({ 'dea-1': { heardMs: NOW } }) })).toEqual([]);
+    expect(starts(d, { deas: deas({ 'dea-1': { lastHeartbeatMs: NOW } }) })).toEqual([]);
   });
 
   it('a listed instance whose exit still stands is looked at when that is over', () => {
@@ -253,7 +253,7 @@ describe('crashed', () => {
       handledExits: 1e9,
       slots: new Map([[0, slot({ start: waiting() })]]),
     };
-    expect(look(d).lookAgainMs).toBeLessThanOrEqual(NOW + 20 * SECOND + 1);
+    expect(look(d).requeueAtMs).toBeLessThanOrEqual(NOW + 20 * SECOND + 1);
   });
 });
 
@@ -348,19 +348,19 @@ describe('a start on its way', () => {
   it('while it waits, however long, no other is decided; its job is made sure of', () => {
     const decided = look(missing({ decidedMs: NOW - 3600 * SECOND }));
     expect(decided.decisions).toEqual([]);
-    expect(decided.ensure).toMatchObject([{ kind: 'start', id: 'd1', reason: 'missing' }]);
+    expect(decided.verifyJobs).toMatchObject([{ kind: 'start', id: 'd1', reason: 'missing' }]);
     expect(decided.changed).toBe(false);
-    expect(look(missing()).ensure).toHaveLength(1);
-    expect(look(missing()).lookAgainMs).toBe(NOW + 25 * SECOND);
-    expect(look(missing({ decidedMs: NOW })).ensure).toEqual([]);
+    expect(look(missing()).verifyJobs).toHaveLength(1);
+    expect(look(missing()).requeueAtMs).toBe(NOW + 25 * SECOND);
+    expect(look(missing({ decidedMs: NOW })).verifyJobs).toEqual([]);
   });
 
   it('it is looked at after droplet_lost, and then the more rarely the longer it waits', () => {
     const looksS: number[] = [];
     for (let waitedMs = 0; waitedMs < 1800 * SECOND; ) {
-      const { ensure, lookAgainMs } = look(missing({ decidedMs: NOW - waitedMs }));
-      expect(ensure).toHaveLength(waitedMs === 0 ? 0 : 1);
-      waitedMs += (lookAgainMs as number) - NOW;
+      const { verifyJobs, requeueAtMs } = look(missing({ decidedMs: NOW - waitedMs }));
+      expect(verifyJobs).toHaveLength(waitedMs === 0 ? 0 : 1);
+      waitedMs += (requeueAtMs as number) - NOW;
       looksS.push(waitedMs / SECOND);
     }
     expect(looksS).toEqual([30, 120, 480, 960, 1440, 1920]);
@@ -368,10 +368,10 @@ describe('a start on its way', () => {
 
   it('once its job is known to be in the queue it is looked at less often', () => {
     const laterS = (waitedS: number) => {
-      const { lookAgainOnceEnqueuedMs } = look(missing({ decidedMs: NOW - waitedS * SECOND }));
-      return lookAgainOnceEnqueuedMs === undefined
+      const { requeueOnceEnqueuedMs } = look(missing({ decidedMs: NOW - waitedS * SECOND }));
+      return requeueOnceEnqueuedMs === undefined
         ? undefined
-        : waitedS + (lookAgainOnceEnqueuedMs - NOW) / SECOND;
+        : waitedS + (requeueOnceEnqueuedMs - NOW) / SECOND;
     };
     expect([0, 29, 30, 119, 120, 479, 480].map(laterS)).toEqual([
       ...[480, 480, 480, 480],
@@ -387,14 +387,14 @@ describe('a start on its way', () => {
       slots: [...d.slots.values()],
       firstSeenMs: NOW - LOST + SECOND,
     });
-    expect(look(two)).toMatchObject({ lookAgainMs: NOW + SECOND });
-    expect(look(two).lookAgainOnceEnqueuedMs).toBeUndefined();
+    expect(look(two)).toMatchObject({ requeueAtMs: NOW + SECOND });
+    expect(look(two).requeueOnceEnqueuedMs).toBeUndefined();
   });
 
   it('after it was sent: none for droplet_lost, then it is asked for again', () => {
     const wait = look(missing({}, [sent(LOST)]));
     expect(wait.decisions).toEqual([]);
-    expect(wait.lookAgainMs).toBe(NOW + 1);
+    expect(wait.requeueAtMs).toBe(NOW + 1);
     const again = look(missing({}, [sent(LOST + 1)]));
     expect(again.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
     expect(again.outcomesToForget).toEqual(['d1']);
@@ -404,19 +404,19 @@ describe('a start on its way', () => {
     const leaving = [instance('old', { state: 'EVACUATING' })];
     const d = missing({ reason: 'evacuated', priority: 'high' }, [sent(LOST + 1)], leaving);
     const decided = look(d, { holds: { actualNotFresh: true } });
-    expect(decided).toMatchObject({ decisions: [], changed: false, lookAgainMs: NOW + 5 * SECOND });
+    expect(decided).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + 5 * SECOND });
     expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'evacuated' }]);
   });
 
   it('ends when an instance is heard at the slot, and is forgotten', () => {
-    const decided = look(missing({}, [sent(5 * SECOND)], [instance('b', { firstHeardMs: NOW - SECOND })]));
+    const decided = look(missing({}, [sent(5 * SECOND)], [instance('b', { firstListedMs: NOW - SECOND })]));
     expect(decided.decisions).toEqual([]);
     expect(decided.slots.size).toBe(0);
     expect(decided.outcomesToForget).toEqual(['d1']);
   });
 
   it('is not ended by the CRASHED trace of the instance before', () => {
-    const crashed = instance('new-guid', { state: 'CRASHED', firstHeardMs: NOW - SECOND });
+    const crashed = instance('new-guid', { state: 'CRASHED', firstListedMs: NOW - SECOND });
     expect(kinds(look(missing({}, [sent(5 * SECOND)], [crashed])))).toEqual([]);
   });
 
@@ -511,7 +511,7 @@ describe('nothing to do', () => {
   ])('%s: nothing is written, and no look is needed', (_, d) => {
     const decided = look(d);
     expect(decided).toMatchObject({ decisions: [], ensure: [], remove: false, changed: false });
-    expect(decided.lookAgainMs).toBeUndefined();
+    expect(decided.requeueAtMs).toBeUndefined();
     expect(decided.handledExits).toBe(d.handledExits);
     expect(decided.handledUpdateMs).toBe(d.handledUpdateMs);
   });

@@ -19,11 +19,11 @@ import { applied } from './simulation/fixtures.ts';
 interface World {
   deas?: Deas;
   holds?: Partial<Holds>;
-  now?: number;
+  nowMs?: number;
 }
 
 const look = (d: Droplet, world: World = {}) =>
-  decide(d, world.deas ?? deas(), holds(world.holds), world.now ?? NOW, SETTINGS);
+  decide(d, world.deas ?? deas(), holds(world.holds), world.nowMs ?? NOW, SETTINGS);
 
 /** `reason instance` of each stop decided. */
 const stops = (d: Droplet, world: World = {}) =>
@@ -183,17 +183,21 @@ describe('duplicate', () => {
       exits: [exit('gone', { reason: 'STOPPED' })],
       handledExits: 1e9,
     };
-    expect(stops(d, { deas: deas({ new: { heardMs: NOW } }) }).sort()).toEqual(expected.sort());
+    expect(stops(d, { deas: deas({ new: { lastHeartbeatMs: NOW } }) }).sort()).toEqual(expected.sort());
   });
 
   it('not before each was listed twice since the youngest was first heard: a host that just died must not win', () => {
-    const d = started(1, copy('old'), copy('young', { dea: 'dea-2', firstHeardMs: NOW - 11 * SECOND }));
-    const silentOld = deas({ 'dea-1': { heardMs: NOW - 15 * SECOND, previousMs: NOW - 25 * SECOND } });
+    const d = started(1, copy('old'), copy('young', { dea: 'dea-2', firstListedMs: NOW - 11 * SECOND }));
+    const silentOld = deas({
+      'dea-1': { lastHeartbeatMs: NOW - 15 * SECOND, previousHeartbeatMs: NOW - 25 * SECOND },
+    });
     expect(stops(d, { deas: silentOld })).toEqual([]);
-    expect(look(d, { deas: silentOld }).lookAgainMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
-    const bothTwice = deas({ 'dea-1': { heardMs: NOW - SECOND, previousMs: NOW - 11 * SECOND } });
+    expect(look(d, { deas: silentOld }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    const bothTwice = deas({
+      'dea-1': { lastHeartbeatMs: NOW - SECOND, previousHeartbeatMs: NOW - 11 * SECOND },
+    });
     expect(stops(d, { deas: bothTwice })).toEqual([]);
-    const sinceYoung = { heardMs: NOW - SECOND, previousMs: NOW - 11 * SECOND };
+    const sinceYoung = { lastHeartbeatMs: NOW - SECOND, previousHeartbeatMs: NOW - 11 * SECOND };
     expect(stops(d, { deas: deas({ 'dea-1': sinceYoung, 'dea-2': sinceYoung }) })).toEqual([
       'duplicate young',
     ]);
@@ -286,7 +290,7 @@ describe('extra_app', () => {
   it('last listed more than desired_state_lost ago: whatever runs of it', () => {
     expect(stops(gone(LATE + 1)).sort()).toEqual(['extra_app i0', 'extra_app i1', 'extra_app i2']);
     expect(stops(gone(LATE))).toEqual([]);
-    expect(look(gone(LATE - 5 * SECOND)).lookAgainMs).toBe(NOW + 5 * SECOND + 1);
+    expect(look(gone(LATE - 5 * SECOND)).requeueAtMs).toBe(NOW + 5 * SECOND + 1);
   });
 
   it('never listed: first heard of that long ago, and a pass that began since', () => {
@@ -294,7 +298,7 @@ describe('extra_app', () => {
     expect(stops(unknown(LATE))).toEqual([]);
     const before = { lastPassBegunMs: NOW - LATE - SECOND };
     expect(stops(unknown(LATE + 1), { holds: before })).toEqual([]);
-    expect(look(unknown(LATE + 1), { holds: before }).lookAgainMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    expect(look(unknown(LATE + 1), { holds: before }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
   });
 
   it('an entry that is listed but cannot be read counts as listed', () => {
@@ -320,11 +324,11 @@ describe('a stop on its way', () => {
       decisions: [],
       ensure: [],
       changed: false,
-      lookAgainMs: NOW + 29 * SECOND,
+      requeueAtMs: NOW + 29 * SECOND,
     });
     const long = look(surplus([stop('i1', { decidedMs: NOW - LOST })]));
-    expect(long).toMatchObject({ decisions: [], changed: false, lookAgainMs: NOW + LOST });
-    expect(long.ensure).toMatchObject([
+    expect(long).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + LOST });
+    expect(long.verifyJobs).toMatchObject([
       { kind: 'stop', id: 'stop-i1', instance: 'i1', reason: 'extra_index' },
     ]);
   });
@@ -332,7 +336,7 @@ describe('a stop on its way', () => {
   it('is sent again droplet_lost after it was sent, if the instance is still there', () => {
     expect(stops(surplus([stop('i1')], [sent('i1', LOST)]))).toEqual([]);
     expect(look(surplus([stop('i1')], [sent('i1', LOST)])).outcomesToForget).toEqual([]);
-    expect(look(surplus([stop('i1')], [sent('i1', LOST)])).lookAgainMs).toBe(NOW + 1);
+    expect(look(surplus([stop('i1')], [sent('i1', LOST)])).requeueAtMs).toBe(NOW + 1);
     const again = look(surplus([stop('i1')], [sent('i1', LOST + 1)]));
     expect(again.decisions).toMatchObject([{ kind: 'stop', instance: 'i1' }]);
     expect(again.stops.get('i1')?.id).not.toBe('stop-i1');

@@ -39,8 +39,8 @@ const stop = (id: string): StopDecision => ({
   version: 'v',
   reason: 'duplicate',
 });
-const enqueue = (decisions: Decision[], ensure: (StartDecision | StopDecision)[] = []) =>
-  enqueuer.enqueue([{ droplet: { id: 'app' }, decided: { decisions, ensure } }]);
+const enqueue = (decisions: Decision[], verifyJobs: (StartDecision | StopDecision)[] = []) =>
+  enqueuer.enqueue([{ droplet: { id: 'app' }, decided: { decisions, verifyJobs } }]);
 const idsOf = async (queue: Queue) => (await queue.getJobs()).map(({ id }) => id).sort();
 const jobOf = async (queue: Queue, id: string): Promise<Job> => {
   const job = await queue.getJob(id);
@@ -51,7 +51,7 @@ const jobOf = async (queue: Queue, id: string): Promise<Job> => {
 describe('a decision becomes a job', () => {
   test('of its own id, in the queue that it belongs to', async () => {
     const { clock } = of.context;
-    await enqueue([start('app.start-2.7-x'), restart('r1', clock.now() + 60_000), stop('p1')]);
+    await enqueue([start('app.start-2.7-x'), restart('r1', clock.nowMs() + 60_000), stop('p1')]);
     expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([
       ['app.start-2.7-x'],
       ['r1'],
@@ -80,10 +80,10 @@ describe('a decision becomes a job', () => {
     const { clock } = of.context;
     const look = (droplet: string, ...decisions: Decision[]) => ({
       droplet: { id: droplet },
-      decided: { decisions, ensure: [] },
+      decided: { decisions, verifyJobs: [] },
     });
     const first = look('a', start('s1'), stop('p1'));
-    const second = look('b', start('s2'), restart('r1', clock.now() + 60_000));
+    const second = look('b', start('s2'), restart('r1', clock.nowMs() + 60_000));
     const untraced = look('c', start('s3'));
     const trace = (metadata: string) => ({ telemetry: { metadata } });
     await enqueuer.enqueue(
@@ -114,7 +114,7 @@ describe('a decision becomes a job', () => {
   });
 
   test('a restart that is due has no delay', async () => {
-    await enqueue([restart('r1', of.context.clock.now() - 5)]);
+    await enqueue([restart('r1', of.context.clock.nowMs() - 5)]);
     expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 0, waiting: 1 });
   });
 
@@ -143,7 +143,7 @@ describe('a job that waits', () => {
   });
 
   test('is taken back', async () => {
-    const dueMs = of.context.clock.now() + 1000;
+    const dueMs = of.context.clock.nowMs() + 1000;
     await enqueue([start('s1'), start('s2'), restart('r1', dueMs), stop('p1')]);
     await enqueue([
       { kind: 'cancel', what: 'start', id: 's1', index: 2, version: 'v', reason: 'missing', why: 'live' },
@@ -172,7 +172,7 @@ describe('a job that waits', () => {
 
 describe('what has waited for long is made sure of', () => {
   test('a job that was lost is there again', async () => {
-    await enqueue([], [start('s1'), stop('p1'), restart('r1', of.context.clock.now() - 1)]);
+    await enqueue([], [start('s1'), stop('p1'), restart('r1', of.context.clock.nowMs() - 1)]);
     expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([
       ['s1'],
       ['r1'],
@@ -185,7 +185,7 @@ describe('what has waited for long is made sure of', () => {
     async (name) => {
       const { redis, lifecycle, log, clock } = of.context;
       const queue = { starts, stops, restarts }[name];
-      const decision = { starts: start('d1'), stops: stop('d1'), restarts: restart('d1', clock.now() - 1) }[
+      const decision = { starts: start('d1'), stops: stop('d1'), restarts: restart('d1', clock.nowMs() - 1) }[
         name
       ];
       await enqueue([decision]);
@@ -212,7 +212,7 @@ describe('what has waited for long is made sure of', () => {
   });
 
   test('a restart that is due, and delayed by a wall clock that is ahead, leaves', async () => {
-    const dueMs = of.context.clock.now() + 3_600_000;
+    const dueMs = of.context.clock.nowMs() + 3_600_000;
     await enqueue([restart('r1', dueMs)]);
     await enqueue([], [restart('r1', dueMs)]);
     expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 1, waiting: 0 });

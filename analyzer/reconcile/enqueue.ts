@@ -4,12 +4,12 @@ import type { StartJob, StopJob } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { JobTrace } from '../../common/tracing/tracing.ts';
-import type { Decided, StartDecision, StopDecision } from '../decide/decision.ts';
+import type { DecisionResult, StartDecision, StopDecision } from '../decide/decision.ts';
 
 /** What was decided about a droplet, and is stored. */
 interface Stored {
   droplet: Pick<Droplet, 'id'>;
-  decided: Pick<Decided, 'decisions' | 'ensure'>;
+  decided: Pick<DecisionResult, 'decisions' | 'verifyJobs'>;
 }
 
 interface Options {
@@ -61,7 +61,7 @@ export class Enqueuer {
           others.push(queue.remove(decision.id));
         }
       }
-      for (const decision of decided.ensure) {
+      for (const decision of decided.verifyJobs) {
         if (decision.kind === 'stop') ensured.stops.push(stopJob(droplet.id, decision));
         else if (decision.reason === 'flapping') others.push(this.#ensureRestart(droplet.id, decision));
         else ensured.starts.push(this.#startJob(droplet.id, decision));
@@ -82,7 +82,7 @@ export class Enqueuer {
     const data: StartJob = { id, droplet, index, version, reason };
     const name = `${reason}: start ${droplet}/${index}`;
     if (dueMs === undefined) return { name, data, opts: { jobId: id, priority: queuePriority, ...trace } };
-    const delay = Math.max(0, dueMs - this.#options.clock.now());
+    const delay = Math.max(0, dueMs - this.#options.clock.nowMs());
     return { name, data, opts: { jobId: id, delay, ...trace } };
   }
 
@@ -110,7 +110,7 @@ export class Enqueuer {
     if (job?.finishedOn !== undefined) await restarts.remove(decision.id);
     if (job === undefined || job.finishedOn !== undefined) {
       await addAll(restarts, [this.#startJob(droplet, decision)]);
-    } else if (decision.dueMs !== undefined && decision.dueMs <= clock.now() && (await job.isDelayed())) {
+    } else if (decision.dueMs !== undefined && decision.dueMs <= clock.nowMs() && (await job.isDelayed())) {
       await job.promote();
     }
   }

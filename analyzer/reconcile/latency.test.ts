@@ -15,17 +15,17 @@ import {
 } from '../../common/testing/builders.ts';
 import { decide } from '../decide/decide.ts';
 import { latenciesOf } from './latency.ts';
-import { changesOf } from './record-patch.ts';
+import { recordPatch } from './record-patch.ts';
 
 /** Of a look at this droplet now, as it is decided and logged. */
-function latencies(record: Droplet, dea1 = { heardMs: NOW - 2 * SECOND }) {
+function latencies(record: Droplet, dea1 = { lastHeartbeatMs: NOW - 2 * SECOND }) {
   const seen = deas({ 'dea-1': dea1 });
   const decided = decide(record, seen, holds(), NOW, SETTINGS);
   const looked = { droplet: record, decided, deas: seen, nowMs: NOW };
-  return latenciesOf(looked, changesOf(looked, SETTINGS).log);
+  return latenciesOf(looked, recordPatch(looked, SETTINGS).log);
 }
 
-const silent = { heardMs: NOW - LOST - 400 };
+const silent = { lastHeartbeatMs: NOW - LOST - 400 };
 const started = { id: 's', reason: 'missing', priority: 'normal', decidedMs: NOW - 9 * SECOND } as const;
 const sent = { id: 's', outcome: 'sent', atMs: NOW - 8 * SECOND } as const;
 
@@ -88,7 +88,7 @@ describe('detection', () => {
 describe('healing', () => {
   test('is from the decision to the first heartbeat', () => {
     const healed = droplet({
-      instances: [instance('b', { firstHeardMs: NOW - SECOND })],
+      instances: [instance('b', { firstListedMs: NOW - SECOND })],
       slots: [slot({ start: started })],
       outcomes: [sent],
     });
@@ -103,7 +103,7 @@ describe('healing', () => {
       dueMs: NOW - 8 * SECOND,
     } as const;
     const healed = droplet({
-      instances: [instance('b', { firstHeardMs: NOW - SECOND })],
+      instances: [instance('b', { firstListedMs: NOW - SECOND })],
       slots: [slot({ crashes: 2, lastCrashMs: NOW - 70 * SECOND, flapping: true, start })],
       outcomes: [sent],
     });

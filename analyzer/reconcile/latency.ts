@@ -1,6 +1,6 @@
 import type { LogEntry } from '../../common/model/decision-log.ts';
 import type { StartReason } from '../../common/model/droplet.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 
 /** How long something took that began with an instance lost, or with a start decided. */
 export interface Latency {
@@ -19,7 +19,7 @@ export interface Latency {
  *
  * @param log what the look wrote into the decision log
  */
-export function latenciesOf(looked: Looked, log: readonly LogEntry[]): Latency[] {
+export function latenciesOf(looked: Evaluation, log: readonly LogEntry[]): Latency[] {
   const latencies: Latency[] = [];
   for (const entry of log) {
     const { kind, index = 0, atMs } = entry;
@@ -42,7 +42,7 @@ function latency(of: Latency['of'], reason: StartReason, ms: number): Latency {
 }
 
 /** When the latest exit was heard that this look took up for the slot. */
-function exitMs({ droplet }: Looked, { reason, index, version }: LogEntry): number | undefined {
+function exitMs({ droplet }: Evaluation, { reason, index, version }: LogEntry): number | undefined {
   if (reason === 'missing') return undefined;
   const fresh = droplet.exits.filter(
     (exit) => exit.n > droplet.handledExits && exit.index === index && exit.version === version,
@@ -53,8 +53,11 @@ function exitMs({ droplet }: Looked, { reason, index, version }: LogEntry): numb
 const RAN = ['STARTING', 'RUNNING', 'EVACUATING'];
 
 /** When the instance was last heard that was there until it was heard no more. */
-function lostMs({ droplet }: Looked, { instance, state = '', heardMs }: LogEntry): number | undefined {
-  if (heardMs === undefined || !RAN.includes(state)) return undefined;
+function lostMs(
+  { droplet }: Evaluation,
+  { instance, state = '', lastHeartbeatMs }: LogEntry,
+): number | undefined {
+  if (lastHeartbeatMs === undefined || !RAN.includes(state)) return undefined;
   const ended = droplet.exits.some((exit) => exit.instance === instance);
-  return ended || (droplet.updatedMs ?? 0) > heardMs ? undefined : heardMs;
+  return ended || (droplet.updatedMs ?? 0) > lastHeartbeatMs ? undefined : lastHeartbeatMs;
 }

@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { defaultSettings } from '../../common/config/settings.ts';
 import type { Droplet, Slot } from '../../common/model/droplet.ts';
-import { dropletFromReply } from '../../common/redis/record-codec.ts';
-import type { Decided } from '../decide/decide.ts';
-import { newsOf } from './observations.ts';
+import { decodeDroplet } from '../../common/redis/record-codec.ts';
+import type { DecisionResult } from '../decide/decide.ts';
+import { observedEntries } from './observations.ts';
 
 const { policy } = defaultSettings();
 const NOW = 1_700_000_000_000;
 
 type Hash = Record<string, string>;
 const read = (hash: Hash): Droplet =>
-  dropletFromReply('app', Object.entries({ rev: '1', seen: '1', ...hash }).flat()) as Droplet;
+  decodeDroplet('app', Object.entries({ rev: '1', seen: '1', ...hash }).flat()) as Droplet;
 const slots = (...all: Slot[]) => new Map(all.map((slot) => [slot.index, slot]));
 const slot = (index: number, more: Partial<Slot> = {}): Slot => ({
   index,
@@ -20,9 +20,9 @@ const slot = (index: number, more: Partial<Slot> = {}): Slot => ({
   ...more,
 });
 /** What is noted of a look at a droplet that had these slots, and has those in `decided`. */
-function news(hash: Hash, decided: Partial<Decided>, before: Slot[] = []) {
+function news(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] = []) {
   const droplet = { ...read(hash), slots: slots(...before) };
-  const same: Decided = {
+  const same: DecisionResult = {
     decisions: [],
     slots: droplet.slots,
     stops: droplet.stops,
@@ -31,12 +31,12 @@ function news(hash: Hash, decided: Partial<Decided>, before: Slot[] = []) {
     outcomesToForget: [],
     instancesToForget: [],
     exitsToForget: [],
-    ensure: [],
+    verifyJobs: [],
     remove: false,
     changed: true,
   };
-  const deas = new Map([['dea-1', { heardMs: NOW - 1000 }]]);
-  return newsOf({ droplet, decided: { ...same, ...decided }, deas, nowMs: NOW }, policy);
+  const deas = new Map([['dea-1', { lastHeartbeatMs: NOW - 1000 }]]);
+  return observedEntries({ droplet, decided: { ...same, ...decided }, deas, nowMs: NOW }, policy);
 }
 const instance = (index: number, agoMs: number, state = 'RUNNING', version = 'v') =>
   `${index} ${state} on dea-1 version ${version} since 1 first ${NOW - agoMs}`;

@@ -4,22 +4,22 @@
  */
 import type { LogEntry } from '../../common/model/decision-log.ts';
 import type { Droplet, Instance, Slot } from '../../common/model/droplet.ts';
-import { exitsByInstance, standing } from '../../common/policy/liveness.ts';
+import { effectiveState, exitsByInstance } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 
 /** Pure: entries for an update and exits that were taken into account, and for slots that run again. */
-export function newsOf(looked: Looked, policy: PolicySettings): LogEntry[] {
+export function observedEntries(looked: Evaluation, policy: PolicySettings): LogEntry[] {
   return [...updateOf(looked), ...exitsOf(looked), ...upsOf(looked, policy)];
 }
 
-function updateOf({ droplet, decided }: Looked): LogEntry[] {
+function updateOf({ droplet, decided }: Evaluation): LogEntry[] {
   const atMs = decided.handledUpdateMs;
   if (atMs === undefined || atMs === droplet.handledUpdateMs) return [];
   return [{ atMs, droplet: droplet.id, kind: 'updated' }];
 }
 
-function exitsOf({ droplet, decided }: Looked): LogEntry[] {
+function exitsOf({ droplet, decided }: Evaluation): LogEntry[] {
   if (decided.handledExits === droplet.handledExits) return [];
   return droplet.exits
     .filter(({ n }) => n > droplet.handledExits && n <= decided.handledExits)
@@ -44,7 +44,7 @@ function exitsOf({ droplet, decided }: Looked): LogEntry[] {
 }
 
 /** Slots that wanted for an instance, want for it no more, and have one. */
-function upsOf(looked: Looked, policy: PolicySettings): LogEntry[] {
+function upsOf(looked: Evaluation, policy: PolicySettings): LogEntry[] {
   const { droplet, decided, nowMs } = looked;
   const entries: LogEntry[] = [];
   for (const before of droplet.slots.values()) {
@@ -53,9 +53,9 @@ function upsOf(looked: Looked, policy: PolicySettings): LogEntry[] {
     const instance = liveAt(looked, before, policy);
     if (instance === undefined) continue;
     const sinceMs = before.start?.decidedMs ?? before.lastCrashMs ?? nowMs - policy.dropletLostMs;
-    const again = instance.firstHeardMs <= sinceMs;
+    const again = instance.firstListedMs <= sinceMs;
     entries.push({
-      atMs: again ? nowMs : instance.firstHeardMs,
+      atMs: again ? nowMs : instance.firstListedMs,
       droplet: droplet.id,
       kind: 'up',
       index: before.index,
@@ -74,15 +74,19 @@ function wants({ start, flapping, held }: Slot): boolean {
 }
 
 /** Of several live ones, RUNNING before STARTING, then the youngest. */
-function liveAt({ droplet, deas, nowMs }: Looked, slot: Slot, policy: PolicySettings): Instance | undefined {
+function liveAt(
+  { droplet, deas, nowMs }: Evaluation,
+  slot: Slot,
+  policy: PolicySettings,
+): Instance | undefined {
   const exits = exitsByInstance(droplet.exits);
   const rank = (instance: Instance) => (instance.state === 'RUNNING' ? 1 : 0);
   return ofSlot(droplet, slot)
     .filter((instance) => {
-      const counts = standing(instance, exits.get(instance.guid), deas, nowMs, policy);
+      const counts = effectiveState(instance, exits.get(instance.guid), deas, nowMs, policy);
       return counts === 'RUNNING' || counts === 'STARTING';
     })
-    .sort((a, b) => rank(b) - rank(a) || b.firstHeardMs - a.firstHeardMs)[0];
+    .sort((a, b) => rank(b) - rank(a) || b.firstListedMs - a.firstListedMs)[0];
 }
 
 function ofSlot({ instances }: Droplet, { index, version }: Slot): Instance[] {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { useRedis } from '../../common/testing/context.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 import { postpone } from './postpone.ts';
 
 const of = useRedis({ settings: { slices: 2 } });
@@ -9,10 +9,10 @@ const LATER_MS = 120_000;
 const IDS = Array.from({ length: 600 }, (_, n) => `app-${n}`);
 
 /** A droplet that was just looked at, and the outcome stored, by changes of its record or without. */
-async function looked(id: string, changed = true): Promise<Looked> {
+async function looked(id: string, changed = true): Promise<Evaluation> {
   const { redis, clock } = of.context;
   const { client, keys } = redis;
-  const nowMs = clock.now();
+  const nowMs = clock.nowMs();
   await client.hset(keys.droplet(id), 'rev', 8);
   await client.zadd(keys.due(keys.sliceOf(id)), nowMs + SOON_MS, id);
   return {
@@ -20,21 +20,21 @@ async function looked(id: string, changed = true): Promise<Looked> {
     nowMs,
     decided: {
       changed,
-      lookAgainMs: nowMs + SOON_MS,
-      lookAgainOnceEnqueuedMs: nowMs + LATER_MS,
+      requeueAtMs: nowMs + SOON_MS,
+      requeueOnceEnqueuedMs: nowMs + LATER_MS,
     },
-  } as unknown as Looked;
+  } as unknown as Evaluation;
 }
 
 /** Enough for a call of their own, `one` among them. */
-const withMany = async (one: Looked) => [
+const withMany = async (one: Evaluation) => [
   one,
   ...(await Promise.all(IDS.slice(0, 20).map((id) => looked(id)))),
 ];
 
 async function dueInMs(id: string): Promise<number> {
   const { redis, clock } = of.context;
-  return Number(await redis.client.zscore(redis.keys.due(redis.keys.sliceOf(id)), id)) - clock.now();
+  return Number(await redis.client.zscore(redis.keys.due(redis.keys.sliceOf(id)), id)) - clock.nowMs();
 }
 
 test('whose starts all have their jobs is looked at later', async () => {
@@ -44,7 +44,7 @@ test('whose starts all have their jobs is looked at later', async () => {
 
 test('but not one that is to be looked at for something else before', async () => {
   const look = await looked('app');
-  delete look.decided.lookAgainOnceEnqueuedMs;
+  delete look.decided.requeueOnceEnqueuedMs;
   await postpone(await withMany(look), of.context.redis);
   expect(await dueInMs('app')).toBe(SOON_MS);
 });
@@ -60,7 +60,7 @@ test('nor one of which something was heard since', async () => {
 test('nor one that is wanted to be looked at since', async () => {
   const { redis, clock } = of.context;
   const look = await looked('app');
-  await redis.client.zadd(redis.keys.due(redis.keys.sliceOf('app')), clock.now() + 1, 'app');
+  await redis.client.zadd(redis.keys.due(redis.keys.sliceOf('app')), clock.nowMs() + 1, 'app');
   await postpone(await withMany(look), redis);
   expect(await dueInMs('app')).toBe(1);
 });

@@ -1,6 +1,6 @@
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { forOneCall } from '../../common/redis/readers.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 
 /** A few starts leave in a moment: a call for them would cost more than a look that nearly always finds nothing to do. */
 const MANY = 10;
@@ -17,10 +17,10 @@ type Redis = Pick<RedisConnections, 'isCluster' | 'keys' | 'scripts'>;
  *
  * Not in a cluster, where the queue and the record are on different nodes: one can lose what the other keeps.
  */
-export async function postpone(looks: readonly Looked[], redis: Redis): Promise<void> {
+export async function postpone(looks: readonly Evaluation[], redis: Redis): Promise<void> {
   if (redis.isCluster) return;
   const { keys, scripts } = redis;
-  const later = looks.filter(({ decided }) => decided.lookAgainOnceEnqueuedMs !== undefined);
+  const later = looks.filter(({ decided }) => decided.requeueOnceEnqueuedMs !== undefined);
   if (later.length < MANY) return;
   const calls = forOneCall(
     redis,
@@ -29,12 +29,12 @@ export async function postpone(looks: readonly Looked[], redis: Redis): Promise<
   );
   await Promise.all(
     calls.map((places) => {
-      const some = places.map((at) => later[at] as Looked);
+      const some = places.map((at) => later[at] as Evaluation);
       return scripts.postpone(
         some.flatMap(({ droplet: { id } }) => [keys.droplet(id), keys.due(keys.sliceOf(id))]),
         some.flatMap(({ droplet: { id, rev }, decided }) => [
-          ...[id, decided.changed ? rev + 1 : rev, decided.lookAgainMs ?? ''],
-          decided.lookAgainOnceEnqueuedMs ?? '',
+          ...[id, decided.changed ? rev + 1 : rev, decided.requeueAtMs ?? ''],
+          decided.requeueOnceEnqueuedMs ?? '',
         ]),
       );
     }),

@@ -3,13 +3,13 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import { metricValue, recordOf, useRedis } from '../../common/testing/context.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
 import type { Enqueuer } from './enqueue.ts';
-import { type Look, Looker } from './reconciler.ts';
+import { type Look, Reconciler } from './reconciler.ts';
 
 const of = useRedis({ settings: { slices: 1 } });
 const DESIRED = 'STARTED 1x STAGED version v 256M updated 1398000000';
 let metrics: AnalyzerMetrics;
 let enqueued: Look[];
-let looker: Looker;
+let looker: Reconciler;
 
 beforeEach(async () => {
   const { client, keys } = of.context.redis;
@@ -18,28 +18,28 @@ beforeEach(async () => {
   metrics = analyzerMetrics(of.context.metrics);
   enqueued = [];
   looker = lookerOn(of.context.redis);
-  const nowMs = of.context.clock.now();
+  const nowMs = of.context.clock.nowMs();
   await client.hset(keys.listening, { since: nowMs - 600_000, until: nowMs });
   await client.hset(keys.syncState, { completed: nowMs, succeeded: nowMs });
   await client.zadd(keys.deasHeard, nowMs, 'dea-1');
 });
 
-function lookerOn(redis: RedisConnections): Looker {
+function lookerOn(redis: RedisConnections): Reconciler {
   const { clock, log, settings } = of.context;
   const enqueuer = { enqueue: async (looks: Look[]) => void enqueued.push(...looks) } as unknown as Enqueuer;
-  return new Looker({ redis, clock, log, metrics, policy: settings.policy, enqueuer });
+  return new Reconciler({ redis, clock, log, metrics, policy: settings.policy, enqueuer });
 }
 
 /** A droplet that was first seen long ago, known to the index, and due now. */
 async function put(id: string, fields: Record<string, string> = {}, due = true): Promise<void> {
   const { client, keys } = of.context.redis;
-  const nowMs = of.context.clock.now();
+  const nowMs = of.context.clock.nowMs();
   await client.hset(keys.droplet(id), { rev: 1, seen: nowMs - 600_000, desired: DESIRED, ...fields });
   await client.hset(keys.indexOf(id), id, '');
   if (due) await client.zadd(keys.due(0), nowMs, id);
 }
 const running = (index = 0) => ({
-  [`instance:i${index}`]: `${index} RUNNING on dea-1 version v since 1 first ${of.context.clock.now() - 60_000}`,
+  [`instance:i${index}`]: `${index} RUNNING on dea-1 version v since 1 first ${of.context.clock.nowMs() - 60_000}`,
 });
 const dueMs = async (id: string) => {
   const score = await of.context.redis.client.zscore(of.context.redis.keys.due(0), id);
@@ -66,7 +66,7 @@ function disturbed(before: () => Promise<unknown>): RedisConnections {
 describe('a look', () => {
   test('stores what it decided, says so in the log, and makes a job of it', async () => {
     await put('app');
-    await looker.look(['app']);
+    await looker.reconcile(['app']);
     const record = await recordOf(of.context.redis, 'app');
     const slot = JSON.parse(record['slot:0'] ?? '{}') as { start: { id: string } };
     expect(record.rev).toBe('2');
@@ -75,7 +75,7 @@ describe('a look', () => {
       { kind: 'start', id: slot.start.id, droplet: 'app', reason: 'missing' },
     ]);
     expect(enqueued[0]?.decided.decisions).toMatchObject([{ kind: 'start', id: slot.start.id }]);
-    expect(await dueMs('app')).toBeGreaterThan(of.context.clock.now());
+    expect(await dueMs('app')).toBeGreaterThan(of.context.clock.nowMs());
     expect(
       await metricValue(of.context.metrics, 'hm_decisions_total', { kind: 'start', reason: 'missing' }),
     ).toBe(1);
@@ -84,7 +84,7 @@ describe('a look', () => {
   test('at a droplet that is as it should be changes nothing, and it is due no more', async () => {
     await put('app', running());
     const before = await recordOf(of.context.redis, 'app');
-    await looker.look(['app']);
+    await looker.reconcile(['app']);
     expect(await recordOf(of.context.redis, 'app')).toEqual(before);
     expect(await dueMs('app')).toBeUndefined();
     expect(await logged()).toEqual([]);
@@ -94,7 +94,7 @@ describe('a look', () => {
   test('at many is as at each', async () => {
     const ids = Array.from({ length: 1100 }, (_, n) => `app-${n}`);
     await Promise.all(ids.map((id, n) => put(id, n % 2 === 0 ? running() : {})));
-    await looker.look(ids);
+    await looker.reconcile(ids);
     expect(await count('looks')).toBe(1100);
     expect(await logged()).toHaveLength(550);
   });
@@ -102,9 +102,9 @@ describe('a look', () => {
   test('at a record that cannot be read leaves it alone and due; the others are looked at', async () => {
     await put('bad', { 'slot:0': 'edited' });
     await put('app');
-    await looker.look(['bad', 'app']);
+    await looker.reconcile(['bad', 'app']);
     expect(await recordOf(of.context.redis, 'bad')).toMatchObject({ rev: '1', 'slot:0': 'edited' });
-    expect(await dueMs('bad')).toBe(of.context.clock.now());
+    expect(await dueMs('bad')).toBe(of.context.clock.nowMs());
     expect(idsOf(enqueued)).toEqual(['app']);
     expect(await count('records_unreadable')).toBe(1);
     expect(of.context.lines).toContainEqual(
@@ -117,7 +117,7 @@ describe('a look', () => {
     await put('bad');
     await put('app');
     looker = lookerOn(disturbed(() => client.set(keys.droplet('bad'), 'made by hand')));
-    await looker.look(['bad', 'app']);
+    await looker.reconcile(['bad', 'app']);
     expect(idsOf(enqueued)).toEqual(['app']);
     expect(await recordOf(of.context.redis, 'app')).toMatchObject({ rev: '2' });
     expect(await client.get(keys.droplet('bad'))).toBe('made by hand');
@@ -133,7 +133,7 @@ describe('a look', () => {
 
   test('at a droplet that is gone takes it off the due list', async () => {
     await of.context.redis.client.zadd(of.context.redis.keys.due(0), 1, 'gone');
-    await looker.look(['gone']);
+    await looker.reconcile(['gone']);
     expect(await dueMs('gone')).toBeUndefined();
     expect(await recordOf(of.context.redis, 'gone')).toEqual({});
   });
@@ -148,7 +148,7 @@ describe('a look', () => {
         if (++times === 1) await client.hset(keys.droplet('app'), { rev: 2, ...running() });
       }),
     );
-    await looker.look(['app', 'other']);
+    await looker.reconcile(['app', 'other']);
     expect(await recordOf(of.context.redis, 'app')).not.toHaveProperty('slot:0');
     expect(idsOf(enqueued.filter(({ decided }) => decided.decisions.length > 0))).toEqual(['other']);
     expect(await count('look_conflicts')).toBe(1);
@@ -158,26 +158,26 @@ describe('a look', () => {
     await put('app');
     const { client, keys } = of.context.redis;
     looker = lookerOn(disturbed(() => client.hincrby(keys.droplet('app'), 'rev', 1)));
-    await looker.look(['app']);
+    await looker.reconcile(['app']);
     expect(enqueued).toEqual([]);
     expect(await logged()).toEqual([]);
-    expect(await dueMs('app')).toBe(of.context.clock.now());
+    expect(await dueMs('app')).toBe(of.context.clock.nowMs());
   });
 
   test('removes a droplet that is neither desired nor running for long, and says so', async () => {
     const { client, keys } = of.context.redis;
-    const goneMs = of.context.clock.now() - of.context.settings.policy.dropletGcGraceMs - 1;
+    const goneMs = of.context.clock.nowMs() - of.context.settings.policy.dropletGcGraceMs - 1;
     await put('app', { gone: String(goneMs) });
-    await looker.look(['app']);
+    await looker.reconcile(['app']);
     expect(await recordOf(of.context.redis, 'app')).toEqual({});
     expect(await client.hexists(keys.indexOf('app'), 'app')).toBe(0);
     expect(await dueMs('app')).toBeUndefined();
-    expect(await logged()).toEqual([{ atMs: of.context.clock.now(), droplet: 'app', kind: 'removed' }]);
+    expect(await logged()).toEqual([{ atMs: of.context.clock.nowMs(), droplet: 'app', kind: 'removed' }]);
   });
 
   test('by several analyzers at once decides once', async () => {
     await put('app');
-    await Promise.all(Array.from({ length: 6 }, () => lookerOn(of.context.redis).look(['app'])));
+    await Promise.all(Array.from({ length: 6 }, () => lookerOn(of.context.redis).reconcile(['app'])));
     expect(await logged()).toHaveLength(1);
     expect(enqueued.flatMap(({ decided }) => decided.decisions)).toHaveLength(1);
   });
@@ -186,9 +186,9 @@ describe('a look', () => {
 describe('the audit', () => {
   test('finds what is missing on a DEA that fell silent with many others, or since the last tick: it was not to be due', async () => {
     const { client, keys } = of.context.redis;
-    const nowMs = of.context.clock.now();
-    const heardMs = nowMs - of.context.settings.policy.dropletLostMs - 1000;
-    await client.zadd(keys.deasHeard, heardMs, 'dea-1');
+    const nowMs = of.context.clock.nowMs();
+    const lastHeartbeatMs = nowMs - of.context.settings.policy.dropletLostMs - 1000;
+    await client.zadd(keys.deasHeard, lastHeartbeatMs, 'dea-1');
     for (const app of ['early', 'many', 'one']) await put(app, running(), false);
     await client.hset(keys.holds, 'mass_loss_judged', `1 ${nowMs - 1001}`);
     await audit('early');
@@ -201,14 +201,14 @@ describe('the audit', () => {
     await put('two', running(), false);
     await audit('one');
     expect(await count('audit_misses')).toBe(0);
-    await client.zadd(keys.deasLost, heardMs, 'dea-1');
+    await client.zadd(keys.deasLost, lastHeartbeatMs, 'dea-1');
     await audit('two');
     expect(await count('audit_misses')).toBe(1);
   });
 
   test('that finds a DEA silent for a while, or nobody listening, leaves its loss to the tick', async () => {
     const { client, keys } = of.context.redis;
-    const nowMs = of.context.clock.now();
+    const nowMs = of.context.clock.nowMs();
     const { dropletLostMs } = of.context.settings.policy;
     await client.zadd(keys.deasHeard, nowMs - 0.7 * dropletLostMs, 'dea-1');
     await put('silent', running(), false);
@@ -254,7 +254,7 @@ describe('the audit', () => {
 
   test('what is only to be forgotten may wait for the clean-up, if that is due', async () => {
     const { client, keys } = of.context.redis;
-    const nowMs = of.context.clock.now();
+    const nowMs = of.context.clock.nowMs();
     const { dropletLostMs, dropletGcMs } = of.context.settings.policy;
     const gone = `7 RUNNING on dea-9 version v since 1 first ${nowMs - 20 * dropletLostMs}`;
     await put('app', { ...running(), 'instance:gone': gone }, false);
@@ -277,10 +277,10 @@ describe('the audit', () => {
 
   test('a start that waits for long is made sure of when that is due: no miss until then', async () => {
     await put('app');
-    await looker.look(['app']);
+    await looker.reconcile(['app']);
     of.context.clock.advance(of.context.settings.policy.dropletLostMs);
-    await looker.look(['app']);
-    expect(enqueued.at(-1)?.decided.ensure).toHaveLength(1);
+    await looker.reconcile(['app']);
+    expect(enqueued.at(-1)?.decided.verifyJobs).toHaveLength(1);
     of.context.clock.advance(1_000);
     await audit('app');
     expect(await count('audit_misses')).toBe(0);
@@ -291,19 +291,19 @@ describe('the audit', () => {
     async (waitedMs) => {
       const ids = ['app', ...Array.from({ length: 20 }, (_, n) => `app-${n}`)];
       for (const id of ids) await put(id);
-      await looker.look(ids);
-      expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.now() + 400_000);
+      await looker.reconcile(ids);
+      expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.nowMs() + 400_000);
       of.context.clock.advance(waitedMs);
       await audit('app');
       expect(await count('audit_misses')).toBe(0);
-      expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.now() + 400_000);
+      expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.nowMs() + 400_000);
     },
   );
 
   test('what is due only later than it is needed is a miss', async () => {
     const { client, keys } = of.context.redis;
     await put('app');
-    await client.zadd(keys.due(0), of.context.clock.now() + 60_000, 'app');
+    await client.zadd(keys.due(0), of.context.clock.nowMs() + 60_000, 'app');
     await audit('app');
     expect(await count('audit_misses')).toBe(1);
     expect(await logged()).toMatchObject([{ kind: 'start' }]);

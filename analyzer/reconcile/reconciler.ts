@@ -4,17 +4,23 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { readHolds } from '../../common/redis/holds.ts';
-import { readSights } from '../../common/redis/readers.ts';
+import { readWithDeas } from '../../common/redis/readers.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { type Decided, decide } from '../decide/decide.ts';
+import { type DecisionResult, decide } from '../decide/decide.ts';
 import { isQuiet } from '../decide/decision.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
-import { inShort, isForTick, isInTime, isUnheard, unmarkedDeas } from '../tick/audit-misses.ts';
+import {
+  isHeldByFreshness,
+  isLeftToTick,
+  isScheduledInTime,
+  missSummary,
+  unmarkedDeas,
+} from '../tick/audit-misses.ts';
 import type { Enqueuer } from './enqueue.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 import { postpone } from './postpone.ts';
 import { store } from './store.ts';
-import { type Causes, traceLooks } from './traces.ts';
+import { type Causes, traceReconciles } from './traces.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -39,7 +45,7 @@ const BATCH = 500;
  * process die in between, the record says that a start is on its way, and the look that is due for it then
  * makes sure of the job.
  */
-export class Looker {
+export class Reconciler {
   readonly #options: Options;
 
   constructor(options: Options) {
@@ -51,7 +57,7 @@ export class Looker {
    *
    * @param causes the traces that lead here, if there are some
    */
-  async look(ids: readonly string[], causes?: Causes): Promise<void> {
+  async reconcile(ids: readonly string[], causes?: Causes): Promise<void> {
     for (let at = 0; at < ids.length; at += BATCH) await this.#lookAtBatch(ids.slice(at, at + BATCH), causes);
   }
 
@@ -73,16 +79,18 @@ export class Looker {
     const notDue = new Set(await this.#notDue(slice, again));
     const late = again.filter(({ droplet }) => notDue.has(droplet.id));
     const unmarked = await unmarkedDeas(redis, late, policy);
-    const missed = late.filter((looked) => !isForTick(looked, unmarked));
+    const missed = late.filter((looked) => !isLeftToTick(looked, unmarked));
     if (missed.length > 0) {
       metrics.auditMisses.inc(missed.length);
       log.warn(
-        { event: 'audit_miss', droplets: missed.slice(0, 10).map(inShort), count: missed.length },
+        { event: 'audit_miss', droplets: missed.slice(0, 10).map(missSummary), count: missed.length },
         'the audit found droplets that should have been due',
       );
     }
     // While nobody listens all of the fleet is silent: what is held for that is told by the hold, and touched when it is over.
-    await this.look(late.filter(({ decided }) => !isUnheard(decided)).map(({ droplet }) => droplet.id));
+    await this.reconcile(
+      late.filter(({ decided }) => !isHeldByFreshness(decided)).map(({ droplet }) => droplet.id),
+    );
   }
 
   async #lookAtBatch(ids: readonly string[], causes: Causes | undefined): Promise<void> {
@@ -108,15 +116,17 @@ export class Looker {
     }
     // What a heartbeat tells is decided at once, or when an instance that it does not list any more had its time.
     const heardWithinMs = 2 * policy.dropletLostMs;
-    await traceLooks(done, { causes, heardWithinMs, beganMs }, (traces) => enqueuer.enqueue(done, traces));
+    await traceReconciles(done, { causes, heardWithinMs, beganMs }, (traces) =>
+      enqueuer.enqueue(done, traces),
+    );
     await postpone(done, redis);
     return looks.filter((look) => stored.get(look) === 'changed').map(({ droplet }) => droplet.id);
   }
 
-  async #decide(ids: readonly string[]): Promise<Looked[]> {
+  async #decide(ids: readonly string[]): Promise<Evaluation[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
     const [{ droplets: records, deas, nowMs }, holds] = await Promise.all([
-      readSights(redis, clock, ids),
+      readWithDeas(redis, clock, ids),
       readHolds(redis, clock, policy),
     ]);
     const droplets: Droplet[] = [];
@@ -157,16 +167,18 @@ export class Looker {
     const { client, keys } = this.#options.redis;
     const due = await client.zmscore(keys.due(slice), ...looks.map(({ droplet }) => droplet.id));
     const { policy } = this.#options;
-    return looks.filter((look, at) => !isInTime(look, due[at], policy)).map(({ droplet }) => droplet.id);
+    return looks
+      .filter((look, at) => !isScheduledInTime(look, due[at], policy))
+      .map(({ droplet }) => droplet.id);
   }
 }
 
 /** Is told of each droplet that the audit looks at; `deas` are at least those of its instances. */
-type Seen = (droplet: Droplet, decided: Decided, deas: Deas, nowMs: number) => void;
+type Seen = (droplet: Droplet, decided: DecisionResult, deas: Deas, nowMs: number) => void;
 
 /** One droplet as it was read, and what follows. */
 export interface Look {
   droplet: Droplet;
   nowMs: number;
-  decided: Decided;
+  decided: DecisionResult;
 }

@@ -2,17 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { defaultSettings } from '../../common/config/settings.ts';
 import type { Droplet, Outcome, PendingStop, Slot } from '../../common/model/droplet.ts';
-import { dropletFromReply } from '../../common/redis/record-codec.ts';
-import type { Decided, Decision } from '../decide/decide.ts';
-import { changesOf } from './record-patch.ts';
+import { decodeDroplet } from '../../common/redis/record-codec.ts';
+import type { Decision, DecisionResult } from '../decide/decide.ts';
+import { recordPatch } from './record-patch.ts';
 
 const { policy } = defaultSettings();
 const NOW = 1_700_000_000_000;
 
 type Hash = Record<string, string>;
-const read = (hash: Hash): Droplet => dropletFromReply('app', Object.entries(hash).flat()) as Droplet;
+const read = (hash: Hash): Droplet => decodeDroplet('app', Object.entries(hash).flat()) as Droplet;
 /** What `decide` says when nothing is to be done: the same maps, the same objects. */
-const same = (droplet: Droplet): Decided => ({
+const same = (droplet: Droplet): DecisionResult => ({
   decisions: [],
   slots: droplet.slots,
   stops: droplet.stops,
@@ -21,12 +21,12 @@ const same = (droplet: Droplet): Decided => ({
   outcomesToForget: [],
   instancesToForget: [],
   exitsToForget: [],
-  ensure: [],
+  verifyJobs: [],
   remove: false,
   changed: true,
 });
-const changes = (droplet: Droplet, decided: Partial<Decided>) =>
-  changesOf({ droplet, decided: { ...same(droplet), ...decided }, deas: new Map(), nowMs: NOW }, policy);
+const changes = (droplet: Droplet, decided: Partial<DecisionResult>) =>
+  recordPatch({ droplet, decided: { ...same(droplet), ...decided }, deas: new Map(), nowMs: NOW }, policy);
 
 const slot = (index: number, crashes = 0): Slot => ({ index, version: 'v', crashes, flapping: false });
 const stop = (instance: string, id = `stop-${instance}`): PendingStop => ({
@@ -213,8 +213,8 @@ test('a missing start tells of the instance that ran last, not of the report of 
     'instance:ran': '0 RUNNING on dea-1 version v since 1 first 5 last 20',
     'instance:crashed': '0 CRASHED on dea-2 version v since 1 first 4',
   });
-  const deas = new Map([['dea-2', { heardMs: 99 }]]);
-  const { log } = changesOf(
+  const deas = new Map([['dea-2', { lastHeartbeatMs: 99 }]]);
+  const { log } = recordPatch(
     { droplet, decided: { ...same(droplet), decisions: [MISSING] }, deas, nowMs: NOW },
     policy,
   );

@@ -1,24 +1,24 @@
 import type { LogEntry } from '../../common/model/decision-log.ts';
 import type { Instance } from '../../common/model/droplet.ts';
-import { type Deas, heardMs } from '../../common/policy/liveness.ts';
+import { type Deas, lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { wantedIndices } from '../../common/policy/wanted.ts';
 import { FIELD } from '../../common/redis/keys.ts';
 import type { Decision } from '../decide/decide.ts';
-import type { Looked } from './evaluation.ts';
-import { newsOf } from './observations.ts';
+import type { Evaluation } from './evaluation.ts';
+import { observedEntries } from './observations.ts';
 
 /** What a decision changes in the droplet's record, and what the log says of it. */
-export interface Changes {
+export interface RecordPatch {
   set: [field: string, value: string | number][];
   remove: string[];
   log: LogEntry[];
 }
 
 /** Pure: the difference between the analyzer's fields as they were read and as they are to be. */
-export function changesOf(looked: Looked, policy: PolicySettings): Changes {
+export function recordPatch(looked: Evaluation, policy: PolicySettings): RecordPatch {
   const { droplet, decided } = looked;
-  const set: Changes['set'] = [];
+  const set: RecordPatch['set'] = [];
   const remove: string[] = [];
   if (!decided.changed) return { set, remove, log: [] };
 
@@ -42,10 +42,10 @@ export function changesOf(looked: Looked, policy: PolicySettings): Changes {
   for (const guid of decided.instancesToForget) remove.push(FIELD.instance + guid);
   for (const guid of decided.exitsToForget) remove.push(FIELD.exit + guid);
   const decisions = decided.decisions.map((decision) => logEntry(looked, decision));
-  return { set, remove, log: [...newsOf(looked, policy), ...decisions] };
+  return { set, remove, log: [...observedEntries(looked, policy), ...decisions] };
 }
 
-function logEntry(looked: Looked, decision: Decision): LogEntry {
+function logEntry(looked: Evaluation, decision: Decision): LogEntry {
   const { droplet, decided, nowMs } = looked;
   const crashes = 'index' in decision ? decided.slots.get(decision.index)?.crashes : undefined;
   const { kind, id } = decision;
@@ -68,10 +68,10 @@ function logEntry(looked: Looked, decision: Decision): LogEntry {
   };
 }
 
-type Seen = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'heardMs' | 'wanted' | 'liveVersion'>;
+type Seen = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'lastHeartbeatMs' | 'wanted' | 'liveVersion'>;
 
 /** What the decision rests on, as far as an exit (which has an entry of its own) does not say it. */
-function seen({ droplet, deas }: Looked, decision: Decision): Seen {
+function seen({ droplet, deas }: Evaluation, decision: Decision): Seen {
   if ('instance' in decision) {
     const stopped = droplet.instances.find(({ guid }) => guid === decision.instance);
     const liveVersion = droplet.desired?.version;
@@ -90,16 +90,16 @@ function seen({ droplet, deas }: Looked, decision: Decision): Seen {
   // Nor does one that was silent already when another one ended.
   const outlived = (instance: Instance) =>
     droplet.exits.some(
-      (exit) => ofIts(exit) && exit.instance !== instance.guid && exit.atMs > heardMs(instance, deas),
+      (exit) => ofIts(exit) && exit.instance !== instance.guid && exit.atMs > lastHeartbeatMs(instance, deas),
     );
   const there = droplet.instances
     .filter((instance) => ofIts(instance) && !outlived(instance))
-    .sort((a, b) => crashed(a) - crashed(b) || heardMs(b, deas) - heardMs(a, deas));
+    .sort((a, b) => crashed(a) - crashed(b) || lastHeartbeatMs(b, deas) - lastHeartbeatMs(a, deas));
   return seenOf(there[0], deas);
 }
 
 function seenOf(instance: Instance | undefined, deas: Deas): Seen {
   if (instance === undefined) return {};
   const { guid, dea, state } = instance;
-  return { instance: guid, dea, state, heardMs: heardMs(instance, deas) };
+  return { instance: guid, dea, state, lastHeartbeatMs: lastHeartbeatMs(instance, deas) };
 }

@@ -8,7 +8,7 @@ const HOLDS = {
   ...{ desiredUnavailable: false, actualNotFresh: false, massLossDeas: new Set<string>(), massDelete: false },
   lastPassBegunMs: NOW - SECOND,
 };
-const deas = new Map([['dea-1', { heardMs: NOW - SECOND, previousMs: NOW - 11 * SECOND }]]);
+const deas = new Map([['dea-1', { lastHeartbeatMs: NOW - SECOND, previousHeartbeatMs: NOW - 11 * SECOND }]]);
 
 function severity(of: Droplet): number {
   const decided = decide(of, deas, HOLDS, NOW, SETTINGS);

@@ -1,9 +1,9 @@
 import type { Droplet, Slot } from '../../common/model/droplet.ts';
-import { type Deas, exitsByInstance, standing } from '../../common/policy/liveness.ts';
+import { type Deas, effectiveState, exitsByInstance } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { hasHadItsTimeMs, wantedIndices } from '../../common/policy/wanted.ts';
+import { graceEndsMs, wantedIndices } from '../../common/policy/wanted.ts';
 import { isQuiet } from '../decide/decision.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 
 /** Places for droplets of which the same share is missing: the one that misses more is worse off. */
 const PLACES = 1000;
@@ -14,7 +14,7 @@ const PLACES = 1000;
  *
  * A slot that has not had its time yet is not missing.
  */
-export function severityOf({ droplet, decided, deas, nowMs }: Looked, policy: PolicySettings): number {
+export function severityOf({ droplet, decided, deas, nowMs }: Evaluation, policy: PolicySettings): number {
   const { slots, stops } = decided;
   if (slots.size === 0 && stops.size === 0 && isQuiet(decided)) return 0;
   const wanted = wantedIndices(droplet);
@@ -22,7 +22,7 @@ export function severityOf({ droplet, decided, deas, nowMs }: Looked, policy: Po
   let missing = 0;
   for (let index = 0; index < wanted; index++) {
     if (live.has(index)) continue;
-    if (isTroubled(slots.get(index), droplet) || nowMs >= hasHadItsTimeMs(droplet, index, policy)) missing++;
+    if (isTroubled(slots.get(index), droplet) || nowMs >= graceEndsMs(droplet, index, policy)) missing++;
   }
   if (missing > 0) return Math.round((missing / wanted) * PLACES) * PLACES + Math.min(PLACES - 1, missing);
   return Math.min(PLACES - 1, stops.size) / PLACES;
@@ -33,7 +33,7 @@ function liveIndices(droplet: Droplet, deas: Deas, nowMs: number, policy: Policy
   const live = new Set<number>();
   for (const instance of droplet.instances) {
     if (instance.version !== droplet.desired?.version) continue;
-    const counts = standing(instance, exits.get(instance.guid), deas, nowMs, policy);
+    const counts = effectiveState(instance, exits.get(instance.guid), deas, nowMs, policy);
     if (counts === 'RUNNING' || counts === 'STARTING') live.add(instance.index);
   }
   return live;

@@ -4,9 +4,9 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import { forOneCall } from '../../common/redis/readers.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
-import type { Looked } from './evaluation.ts';
+import type { Evaluation } from './evaluation.ts';
 import { latenciesOf } from './latency.ts';
-import { changesOf } from './record-patch.ts';
+import { recordPatch } from './record-patch.ts';
 import { severityOf } from './severity.ts';
 
 interface Options {
@@ -24,9 +24,9 @@ export type Stored = 'stored' | 'changed' | 'failed';
 
 /** Stores what looks decided, each only on the very record it decided on. @returns what became of each */
 export async function store(
-  looks: readonly Looked[],
+  looks: readonly Evaluation[],
   options: Options,
-): Promise<ReadonlyMap<Looked, Stored>> {
+): Promise<ReadonlyMap<Evaluation, Stored>> {
   const kept = looks.filter(({ decided }) => !decided.remove);
   const calls = forOneCall(
     options.redis,
@@ -37,7 +37,7 @@ export async function store(
     ...looks.filter(({ decided }) => decided.remove).map((looked) => forget(looked, options)),
     ...calls.map((places) =>
       commit(
-        places.map((at) => kept[at] as Looked),
+        places.map((at) => kept[at] as Evaluation),
         options,
       ),
     ),
@@ -45,9 +45,9 @@ export async function store(
   return new Map(stored.flat());
 }
 
-type Result = [Looked, Stored];
+type Result = [Evaluation, Stored];
 
-async function forget(looked: Looked, { redis: { keys, scripts } }: Options): Promise<Result[]> {
+async function forget(looked: Evaluation, { redis: { keys, scripts } }: Options): Promise<Result[]> {
   const { droplet, nowMs } = looked;
   const { id, rev } = droplet;
   const slice = keys.sliceOf(id);
@@ -59,9 +59,9 @@ async function forget(looked: Looked, { redis: { keys, scripts } }: Options): Pr
   return [[looked, removed === 1 ? 'stored' : 'changed']];
 }
 
-async function commit(looks: readonly Looked[], options: Options): Promise<Result[]> {
+async function commit(looks: readonly Evaluation[], options: Options): Promise<Result[]> {
   const { keys, scripts } = options.redis;
-  const changes = looks.map((looked) => changesOf(looked, options.policy));
+  const changes = looks.map((looked) => recordPatch(looked, options.policy));
   const results = await scripts.commit(
     looks.flatMap(({ droplet: { id } }) => {
       const slice = keys.sliceOf(id);
@@ -73,7 +73,7 @@ async function commit(looks: readonly Looked[], options: Options): Promise<Resul
         const { droplet, decided, nowMs } = looked;
         const { set, remove, log } = changes[at] as (typeof changes)[number];
         return [
-          ...[droplet.id, droplet.rev, nowMs, decided.lookAgainMs ?? '', severityOf(looked, options.policy)],
+          ...[droplet.id, droplet.rev, nowMs, decided.requeueAtMs ?? '', severityOf(looked, options.policy)],
           ...[set.length, remove.length, log.length],
           ...set.flat(),
           ...remove,

@@ -5,8 +5,8 @@ import { captureLog } from '../../common/testing/context.ts';
 import { readTraceparent } from '../../common/tracing/traceparent.ts';
 import { isTracing, startTracing } from '../../common/tracing/tracing.ts';
 import type { Decision } from '../decide/decision.ts';
-import type { Looked } from './evaluation.ts';
-import { attributesOf, DECISIONS_TOLD, type JobTraces, traceLooks } from './traces.ts';
+import type { Evaluation } from './evaluation.ts';
+import { attributesOf, type JobTraces, MAX_TRACED_DECISIONS, traceReconciles } from './traces.ts';
 
 const start = (id: string, reason: 'missing' | 'crashed'): Decision => ({
   ...{ kind: 'start', id, index: 0, version: 'v1', reason, priority: 'normal', queuePriority: 1 },
@@ -34,11 +34,11 @@ test('it tells of nothing decided, and not of a thousand decisions', () => {
   const many = Array.from({ length: 1_000 }, (_, index) => start(`web.start-${index}.1-x`, 'missing'));
   const told = attributesOf('web', { decisions: many });
   expect(told['hm.decided']).toBe(1_000);
-  expect(told['hm.decisions']).toHaveLength(DECISIONS_TOLD);
+  expect(told['hm.decisions']).toHaveLength(MAX_TRACED_DECISIONS);
 });
 
-const look = (id: string, ...decisions: Decision[]): Looked =>
-  ({ droplet: { id }, decided: { decisions }, deas: new Map(), nowMs: 0 }) as unknown as Looked;
+const look = (id: string, ...decisions: Decision[]): Evaluation =>
+  ({ droplet: { id }, decided: { decisions }, deas: new Map(), nowMs: 0 }) as unknown as Evaluation;
 const crashed = look('crashed', start('s1', 'crashed'));
 const missing = look('missing', start('s2', 'missing'));
 const healthy = look('healthy');
@@ -55,7 +55,7 @@ const CAUSES = new Map([
 const FROM = { causes: CAUSES, heardWithinMs: 60_000, beganMs: Date.now() };
 
 /** The heartbeat that changed the record was received so long before. */
-function heard(of: Looked, agoMs: number, traceparent = `00-${TRACE}-00000000000000b1-01`): Looked {
+function heard(of: Evaluation, agoMs: number, traceparent = `00-${TRACE}-00000000000000b1-01`): Evaluation {
   return { ...of, droplet: { ...of.droplet, heardTrace: { atMs: of.nowMs - agoMs, traceparent } } };
 }
 
@@ -66,7 +66,7 @@ test('of looks, those have a span that an event led to, or that decided somethin
   let jobs: JobTraces | undefined;
   try {
     await startTracing({ name: 'analyzer', env: process.env, log: captureLog().log, lifecycle });
-    await traceLooks(LOOKS, FROM, async (traces) => {
+    await traceReconciles(LOOKS, FROM, async (traces) => {
       jobs = traces;
     });
     const afterHeartbeats = [
@@ -76,9 +76,11 @@ test('of looks, those have a span that an event led to, or that decided somethin
       heard(healthy, 1),
       heard(crashed, 1),
     ];
-    await traceLooks(afterHeartbeats, FROM, async () => {});
+    await traceReconciles(afterHeartbeats, FROM, async () => {});
     await expect(
-      traceLooks([missing], { ...FROM, causes: undefined }, () => Promise.reject(new Error('Redis is away'))),
+      traceReconciles([missing], { ...FROM, causes: undefined }, () =>
+        Promise.reject(new Error('Redis is away')),
+      ),
     ).rejects.toThrow('Redis is away');
   } finally {
     await lifecycle.stop();
@@ -101,12 +103,12 @@ test('of looks, those have a span that an event led to, or that decided somethin
   ]);
   const [ofCrashed, ofMissing] = collector.spans;
   expect(ofCrashed?.traceId).toBe(TRACE);
-  const carried = (of: Looked) => JSON.parse(jobs?.get(of)?.telemetry.metadata ?? 'null');
+  const carried = (of: Evaluation) => JSON.parse(jobs?.get(of)?.telemetry.metadata ?? 'null');
   expect(carried(crashed)).toEqual({ traceparent: `00-${TRACE}-${ofCrashed?.spanId}-01` });
   expect(carried(missing)).toEqual({ traceparent: `00-${ofMissing?.traceId}-${ofMissing?.spanId}-01` });
   expect(jobs?.has(healthy)).toBe(false);
 });
 
 test('while tracing is off there is none', async () => {
-  await traceLooks(LOOKS, FROM, async (traces) => expect(traces).toBeUndefined());
+  await traceReconciles(LOOKS, FROM, async (traces) => expect(traces).toBeUndefined());
 });

@@ -10,21 +10,21 @@ import {
   SPANS,
   startSpan,
 } from '../../common/tracing/tracing.ts';
-import type { Decided, Decision } from '../decide/decision.ts';
-import type { Looked } from './evaluation.ts';
+import type { Decision, DecisionResult } from '../decide/decision.ts';
+import type { Evaluation } from './evaluation.ts';
 
 /** Droplet -> where the traces were that lead to its being looked at. */
 export type Causes = ReadonlyMap<string, readonly SpanContext[]>;
 
 /** What the jobs of a look carry. */
-export type JobTraces = ReadonlyMap<Looked, JobTrace>;
+export type JobTraces = ReadonlyMap<Evaluation, JobTrace>;
 
 /** A span tells so many decisions; an app of a thousand instances may be stopped in one look. */
-export const DECISIONS_TOLD = 32;
+export const MAX_TRACED_DECISIONS = 32;
 
 /** A look that no event led to and that decides something goes on from the heartbeat that last changed the record, if that is so new. */
 function causesOf(
-  { droplet, decided, nowMs }: Looked,
+  { droplet, decided, nowMs }: Evaluation,
   { causes, heardWithinMs }: From,
 ): readonly SpanContext[] {
   const known = causes?.get(droplet.id);
@@ -50,14 +50,14 @@ interface From {
  * Their spans are made only now: what was decided tells whether there are any, so that looks at healthy droplets, which
  * are nearly all, cost nothing.
  */
-export async function traceLooks(
-  looks: readonly Looked[],
+export async function traceReconciles(
+  looks: readonly Evaluation[],
   from: From,
   enqueue: (traces: JobTraces | undefined) => Promise<void>,
 ): Promise<void> {
   if (!isTracing()) return enqueue(undefined);
-  const spans = new Map<Looked, Span>();
-  const traces = new Map<Looked, JobTrace>();
+  const spans = new Map<Evaluation, Span>();
+  const traces = new Map<Evaluation, JobTrace>();
   for (const look of looks) {
     const causes = causesOf(look, from);
     if (causes.length === 0 && look.decided.decisions.length === 0) continue;
@@ -77,12 +77,12 @@ export async function traceLooks(
 }
 
 /** Pure: what a span says of what was decided. */
-export function attributesOf(droplet: string, { decisions }: Pick<Decided, 'decisions'>): Attributes {
+export function attributesOf(droplet: string, { decisions }: Pick<DecisionResult, 'decisions'>): Attributes {
   const holds = distinct(decisions, (decision) => (decision.kind === 'held' ? decision.hold : undefined));
   return {
     [ATTRIBUTES.droplet]: droplet,
     [ATTRIBUTES.decided]: decisions.length,
-    [ATTRIBUTES.decisions]: decisions.slice(0, DECISIONS_TOLD).map(({ kind, id }) => `${kind} ${id}`),
+    [ATTRIBUTES.decisions]: decisions.slice(0, MAX_TRACED_DECISIONS).map(({ kind, id }) => `${kind} ${id}`),
     [ATTRIBUTES.reasons]: distinct(decisions, (decision) =>
       'reason' in decision ? decision.reason : undefined,
     ),

@@ -2,8 +2,8 @@ import { beforeEach, expect, test } from 'vitest';
 import type { Droplet } from '../../common/model/droplet.ts';
 import { PIECES } from '../../common/redis/keys.ts';
 import { useRedis } from '../../common/testing/context.ts';
-import type { Decided } from '../decide/decide.ts';
-import type { Looker } from '../reconcile/reconciler.ts';
+import type { DecisionResult } from '../decide/decide.ts';
+import type { Reconciler } from '../reconcile/reconciler.ts';
 import { Audit } from './audit.ts';
 
 const SLICES = 8;
@@ -29,10 +29,15 @@ function audit(auditRate = 1_000_000): Audit {
           slots: new Map(),
           stops: new Map(),
         } as unknown as Droplet;
-        seen(droplet, { slots: new Map(), stops: new Map() } as unknown as Decided, new Map(), clock.now());
+        seen(
+          droplet,
+          { slots: new Map(), stops: new Map() } as unknown as DecisionResult,
+          new Map(),
+          clock.nowMs(),
+        );
       }
     },
-  } as unknown as Looker;
+  } as unknown as Reconciler;
   const policy = { ...settings.policy, dropletsAnalysisMs: EVERY_MS };
   return new Audit({ redis, clock, policy, looker, auditRate });
 }

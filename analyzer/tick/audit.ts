@@ -3,14 +3,14 @@ import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { countIds, readIds } from '../../common/redis/readers.ts';
 import { AUDIT_DURATION } from '../../common/redis/summary.ts';
-import type { Looker } from '../reconcile/reconciler.ts';
+import type { Reconciler } from '../reconcile/reconciler.ts';
 import { Totals } from './totals.ts';
 
 interface Options {
   redis: RedisConnections;
   clock: Clock;
   policy: PolicySettings;
-  looker: Looker;
+  looker: Reconciler;
   /** Droplets a second that the audits of the whole deployment look at at most. */
   auditRate: number;
 }
@@ -37,7 +37,7 @@ export class Audit {
   async next(): Promise<number[]> {
     const { redis, clock, policy, auditRate } = this.#options;
     const { client, keys } = redis;
-    const nowMs = clock.now();
+    const nowMs = clock.nowMs();
     const [slice, at] = await client.hmget(keys.scan, 'audit_slice', 'audit_at');
     const position = Number(slice ?? 0) % keys.slices;
     const sinceMs = at == null ? policy.dropletsAnalysisMs : nowMs - Number(at);

@@ -43,7 +43,7 @@ export async function startCron(options: Options): Promise<void> {
     guarding = true;
     try {
       const last = Number(await redis.client.hget(redis.keys.scan, 'tick'));
-      if (clock.now() - last <= STUCK_AFTER_TICKS * everyMs + TICK_AT_MOST_MS) return;
+      if (clock.nowMs() - last <= STUCK_AFTER_TICKS * everyMs + TICK_AT_MOST_MS) return;
       log.warn({ event: 'cron_stuck', lastTickMs: last }, 'ticks are missing: setting the cron anew');
       await tick();
       await queue.removeJobScheduler('tick');

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { useRedis } from '../../common/testing/context.ts';
-import { forgetSilentDeas, markLostDeas } from './deas.ts';
+import { expireDeas, markLostDeas } from './deas.ts';
 
 const of = useRedis();
 const LOST = 30_000;
@@ -14,8 +14,8 @@ const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
   const { keys, scripts } = redis;
   return scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.lineage],
-    [clock.now(), dea, droplets.map((droplet) => `f0000000${droplet}\n`).join('')],
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.failover],
+    [clock.nowMs(), dea, droplets.map((droplet) => `f0000000${droplet}\n`).join('')],
   );
 };
 /** The DEA lists an instance of each of these droplets. */
@@ -23,37 +23,45 @@ async function hear(dea: string, ...droplets: string[]): Promise<void> {
   const { keys, scripts } = of.context.redis;
   const [at] = await begin(dea, droplets);
   await scripts.deaFinish(
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage],
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
     [at as string, dea, 'digest', droplets.length, '', ''],
   );
 }
 const markLost = (held: ReadonlySet<string> = NOBODY) => {
   const { redis, clock, settings, log } = of.context;
-  const heardUntilMs = clock.now();
-  const holds = { massLossDeas: held, heardUntilMs, massLossJudged: { sinceMs: 0, untilMs: heardUntilMs } };
+  const heartbeatWatermarkMs = clock.nowMs();
+  const holds = {
+    massLossDeas: held,
+    heartbeatWatermarkMs,
+    massLossEvaluated: { sinceMs: 0, untilMs: heartbeatWatermarkMs },
+  };
   return markLostDeas(redis, clock, settings.policy, log, holds);
 };
 /** As `mass_loss` was judged so long ago, and for so long; undefined: never. */
 const markLostAsJudged = (agoMs?: number, forMs = LOST) => {
   const { redis, clock, settings, log } = of.context;
-  const untilMs = clock.now() - (agoMs ?? 0);
-  const judged = agoMs === undefined ? {} : { massLossJudged: { sinceMs: untilMs - forMs, untilMs } };
-  const heardUntilMs = clock.now();
-  return markLostDeas(redis, clock, settings.policy, log, { massLossDeas: NOBODY, heardUntilMs, ...judged });
+  const untilMs = clock.nowMs() - (agoMs ?? 0);
+  const judged = agoMs === undefined ? {} : { massLossEvaluated: { sinceMs: untilMs - forMs, untilMs } };
+  const heartbeatWatermarkMs = clock.nowMs();
+  return markLostDeas(redis, clock, settings.policy, log, {
+    massLossDeas: NOBODY,
+    heartbeatWatermarkMs,
+    ...judged,
+  });
 };
 /** As all ingestors have stored what they heard until so long ago; undefined: nobody knows. */
-const markLostAsHeard = (agoMs?: number, missedMs?: number) => {
+const markLostAsHeard = (agoMs?: number, lossPossibleUntilMs?: number) => {
   const { redis, clock, settings, log } = of.context;
   return markLostDeas(redis, clock, settings.policy, log, {
     massLossDeas: NOBODY,
-    massLossJudged: { sinceMs: 0, untilMs: clock.now() },
-    ...(agoMs !== undefined && { heardUntilMs: clock.now() - agoMs }),
-    ...(missedMs !== undefined && { missedMs }),
+    massLossEvaluated: { sinceMs: 0, untilMs: clock.nowMs() },
+    ...(agoMs !== undefined && { heartbeatWatermarkMs: clock.nowMs() - agoMs }),
+    ...(lossPossibleUntilMs !== undefined && { lossPossibleUntilMs }),
   });
 };
 const forget = () => {
   const { redis, clock, settings, log } = of.context;
-  return forgetSilentDeas(redis, clock, settings.policy, log);
+  return expireDeas(redis, clock, settings.policy, log);
 };
 const due = async () => {
   const { client } = of.context.redis;
@@ -92,14 +100,14 @@ describe('a DEA that falls silent', () => {
   });
 
   test('may have spoken once more where something was lost since', async () => {
-    const heardMs = of.context.clock.now();
+    const lastHeartbeatMs = of.context.clock.nowMs();
     await hear('silent', 'x');
     await clearDue();
     of.context.clock.advance(LOST + 1);
-    await markLostAsHeard(0, heardMs + 2);
+    await markLostAsHeard(0, lastHeartbeatMs + 2);
     expect(await due()).toEqual([]);
     of.context.clock.advance(2);
-    await markLostAsHeard(0, heardMs + 2);
+    await markLostAsHeard(0, lastHeartbeatMs + 2);
     expect(await due()).toEqual(['x']);
   });
 

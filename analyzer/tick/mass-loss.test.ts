@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { metricValue, useRedis } from '../../common/testing/context.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
-import { judgeMassLoss } from './mass-loss.ts';
+import { evaluateMassLoss } from './mass-loss.ts';
 
 const of = useRedis();
 let metrics: AnalyzerMetrics;
@@ -13,17 +13,17 @@ beforeEach(() => {
 test('each judgement says since when and until when there were some, also one that finds nothing', async () => {
   const { redis, clock, log, settings } = of.context;
   const { client, keys } = redis;
-  const judge = () => judgeMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  const judge = () => evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
   const stored = () => client.hgetall(keys.holds);
-  const sinceMs = clock.now();
+  const sinceMs = clock.nowMs();
   await judge();
   expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${sinceMs}` });
   clock.advance(settings.policy.dropletLostMs / 3);
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${clock.now()}` });
+  expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${clock.nowMs()}` });
   clock.advance(settings.policy.dropletLostMs / 3 + 1);
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: `${clock.now()} ${clock.now()}` });
+  expect(await stored()).toEqual({ mass_loss_judged: `${clock.nowMs()} ${clock.nowMs()}` });
 });
 
 test('one that another one was quicker than says nothing', async () => {
@@ -39,7 +39,7 @@ test('one that another one was quicker than says nothing', async () => {
       },
     },
   };
-  await judgeMassLoss({ redis: slow, clock, log, metrics, policy: settings.policy });
+  await evaluateMassLoss({ redis: slow, clock, log, metrics, policy: settings.policy });
   expect(await client.hgetall(keys.holds)).toEqual({ mass_loss: '{"sinceMs":1,"lateDeas":["a"]}' });
 });
 
@@ -47,7 +47,7 @@ test('a state that somebody edited into nonsense is told, counted and judged ane
   const { redis, clock, log, settings, lines } = of.context;
   const { client, keys } = redis;
   await client.hset(keys.holds, 'mass_loss', '{"sinceMs":');
-  const judge = () => judgeMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  const judge = () => evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
   await judge();
   expect(await client.hget(keys.holds, 'mass_loss')).toBe('{"lateDeas":[]}');
   await judge();
@@ -58,14 +58,14 @@ test('a state that somebody edited into nonsense is told, counted and judged ane
 test('with a short droplet_lost three late ticks are no gap', async () => {
   const { redis, clock, log, settings } = of.context;
   const policy = { ...settings.policy, dropletLostMs: 4_000 };
-  const sinceMs = clock.now();
+  const sinceMs = clock.nowMs();
   for (let n = 0; n < 3; n++) {
-    await judgeMassLoss({ redis, clock, log, metrics, policy });
+    await evaluateMassLoss({ redis, clock, log, metrics, policy });
     clock.advance(3_000);
   }
   const stored = () => redis.client.hget(redis.keys.holds, 'mass_loss_judged');
   expect(await stored()).toBe(`${sinceMs} ${sinceMs + 6_000}`);
   clock.advance(1);
-  await judgeMassLoss({ redis, clock, log, metrics, policy });
-  expect(await stored()).toBe(`${clock.now()} ${clock.now()}`);
+  await evaluateMassLoss({ redis, clock, log, metrics, policy });
+  expect(await stored()).toBe(`${clock.nowMs()} ${clock.nowMs()}`);
 });

@@ -1,8 +1,8 @@
-import { renewUnbroken } from '../../common/policy/freshness.ts';
+import { extendStreak } from '../../common/policy/freshness.ts';
 import { exitStands, exitsByInstance } from '../../common/policy/liveness.ts';
 import {
   type DeaFacts,
-  judgingGapMs,
+  evaluationGapMs,
   type MassLoss,
   nextMassLoss,
   releaseMassLoss,
@@ -28,10 +28,10 @@ interface Options {
  * Raises and ends the hold `mass_loss` (policy: holds), and notes by when it is judged: what was lost unseen is not taken
  * for missing (`mayBeMassLoss`). Called by every tick; as long as few DEAs are late it only counts them.
  */
-export async function judgeMassLoss(options: Options): Promise<void> {
+export async function evaluateMassLoss(options: Options): Promise<void> {
   const { redis, clock, policy, log, metrics } = options;
   const { client, keys, scripts } = redis;
-  const nowMs = clock.now();
+  const nowMs = clock.nowMs();
   const [facts, released, late] = await Promise.all([
     readFleetFacts(redis),
     client.hget(keys.holds, RELEASE_FIELD.mass_loss),
@@ -57,7 +57,7 @@ export async function judgeMassLoss(options: Options): Promise<void> {
         : nextMassLoss(previous, await deaFacts(options, nowMs), nowMs, policy);
     text = JSON.stringify(next);
   }
-  const judged = renewUnbroken(facts.massLossJudged, nowMs, judgingGapMs(policy));
+  const judged = extendStreak(facts.massLossEvaluated, nowMs, evaluationGapMs(policy));
   const done = released === null ? '' : RELEASE_FIELD.mass_loss;
   const won = await scripts.swapHold(
     [keys.holds],
@@ -98,11 +98,16 @@ async function deaFacts({ redis, policy }: Options, nowMs: number): Promise<DeaF
   const facts: DeaFacts[] = [];
   for (let at = 0; at + 1 < heard.length; at += 2) {
     const guid = heard[at] as string;
-    const heardMs = Number(heard[at + 1]);
-    facts.push({ guid, heardMs, runsSomething: (running.get(guid) ?? 0) > 0, shutdown: left.has(guid) });
+    const lastHeartbeatMs = Number(heard[at + 1]);
+    facts.push({
+      guid,
+      lastHeartbeatMs,
+      runsSomething: (running.get(guid) ?? 0) > 0,
+      shutdown: left.has(guid),
+    });
   }
   const silent = facts.filter(
-    (dea) => dea.runsSomething && nowMs - dea.heardMs > (policy.dropletLostMs * 2) / 3,
+    (dea) => dea.runsSomething && nowMs - dea.lastHeartbeatMs > (policy.dropletLostMs * 2) / 3,
   );
   await Promise.all(
     silent.map(async (dea) => {
@@ -130,7 +135,7 @@ async function hasInstanceLeft(
         if (instance.dea !== dea.guid || instance.lastListedMs !== undefined) return false;
         if (!RUNNING_SOMETHING.has(instance.state)) return false;
         const exit = exits.get(instance.guid);
-        return exit === undefined || !exitStands(exit, dea.heardMs, policy);
+        return exit === undefined || !exitStands(exit, dea.lastHeartbeatMs, policy);
       });
       if (left) return true;
     }

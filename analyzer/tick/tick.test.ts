@@ -4,9 +4,9 @@ import { expect, test } from 'vitest';
 import { openQueue, openWorker, type SlicesJob } from '../../common/queues/queues.ts';
 import { useRedis } from '../../common/testing/context.ts';
 import { analyzerMetrics } from '../metrics.ts';
-import type { Looker } from '../reconcile/reconciler.ts';
+import type { Reconciler } from '../reconcile/reconciler.ts';
 import type { Audit } from './audit.ts';
-import { Scanner } from './tick.ts';
+import { Tick } from './tick.ts';
 
 const of = useRedis();
 
@@ -20,13 +20,13 @@ function scannerWith(options: {
   const { turns = [], look, stepAtMostMs } = options;
   metrics.clear();
   const slicesQueue = openQueue(redis, lifecycle, log, 'slices');
-  const scanner = new Scanner({
+  const scanner = new Tick({
     redis,
     clock,
     log,
     metrics: analyzerMetrics(metrics),
     policy: settings.policy,
-    looker: { look } as unknown as Looker,
+    looker: { look } as unknown as Reconciler,
     audit: { next: async () => turns.shift() ?? [], slice: never } as unknown as Audit,
     slicesQueue,
     ...(stepAtMostMs !== undefined && { stepAtMostMs }),
@@ -39,7 +39,7 @@ test('a step that does not end ends its job: the next one looks through the same
   const { redis, clock } = of.context;
   const looked: string[][] = [];
   const { scanner: stuck } = scannerWith({ look: never, stepAtMostMs: 20 });
-  await redis.client.zadd(redis.keys.due(7), clock.now(), 'app');
+  await redis.client.zadd(redis.keys.due(7), clock.nowMs(), 'app');
   await expect(stuck.work({ slices: [7], audit: false })).rejects.toThrow('more than 20 ms');
   await expect(stuck.work({ slices: [7], audit: true })).rejects.toThrow('more than 20 ms');
   const { scanner: next } = scannerWith({ look: async (ids) => void looked.push(ids) });
@@ -51,9 +51,9 @@ test('what is due does not wait for audits that were handed out before', async (
   const { redis, clock, log, lifecycle } = of.context;
   const { client, keys } = redis;
   const { scanner } = scannerWith({ turns: [[0, 100, 200], []] });
-  await scanner.tick();
-  await client.zadd(keys.due(7), clock.now(), 'app');
-  await scanner.tick();
+  await scanner.run();
+  await client.zadd(keys.due(7), clock.nowMs(), 'app');
+  await scanner.run();
   const taken: string[] = [];
   const note = async ({ name }: Job) => void taken.push(name);
   const worker = openWorker(redis, lifecycle, log, 'slices', note, { concurrency: 1 });
@@ -73,14 +73,14 @@ test('where audits are slower than planned the next turn waits, and no slice is 
     audited.push(...data.slices);
   };
   const worker = openWorker(redis, lifecycle, log, 'slices', slow, { concurrency: 1 });
-  await scanner.tick();
+  await scanner.run();
   await expect.poll(() => slicesQueue.getPrioritizedCount()).toBe(0);
-  await scanner.tick();
-  await scanner.tick();
+  await scanner.run();
+  await scanner.run();
   expect(turns).toEqual([[4, 5]]);
   mayEnd = 4;
   await expect.poll(() => audited).toEqual([0, 1, 2, 3]);
-  await scanner.tick();
+  await scanner.run();
   mayEnd = 6;
   await expect.poll(() => audited).toEqual([0, 1, 2, 3, 4, 5]);
   await worker.close();
@@ -93,10 +93,10 @@ test.each([
   const { redis, clock } = of.context;
   const { scanner, slicesQueue } = scannerWith({});
   for (const slice of [7, 250]) {
-    const due = Array.from({ length: each }, (_, n) => [clock.now(), `app-${slice}-${n}`]);
+    const due = Array.from({ length: each }, (_, n) => [clock.nowMs(), `app-${slice}-${n}`]);
     await redis.client.zadd(redis.keys.due(slice), ...due.flat());
   }
-  await scanner.tick();
-  await scanner.tick();
+  await scanner.run();
+  await scanner.run();
   expect((await slicesQueue.getWaiting()).map(({ name }) => name).sort()).toEqual(jobs);
 });

@@ -6,10 +6,10 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import { readHolds } from '../../common/redis/holds.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
-import type { Looker } from '../reconcile/reconciler.ts';
+import type { Reconciler } from '../reconcile/reconciler.ts';
 import type { Audit } from './audit.ts';
-import { forgetSilentDeas, markLostDeas } from './deas.ts';
-import { judgeMassLoss } from './mass-loss.ts';
+import { expireDeas, markLostDeas } from './deas.ts';
+import { evaluateMassLoss } from './mass-loss.ts';
 import { Timeline } from './timeline.ts';
 
 interface Options {
@@ -18,7 +18,7 @@ interface Options {
   log: Logger;
   metrics: AnalyzerMetrics;
   policy: PolicySettings;
-  looker: Looker;
+  looker: Reconciler;
   audit: Audit;
   slicesQueue: Queue;
   /** Instead of STEP_AT_MOST_MS. */
@@ -28,7 +28,7 @@ interface Options {
 /** Slices are handed out in so many jobs at most: enough for many analyzers, few enough to cost nothing. */
 const GROUPS = 16;
 /** Due droplets that are worth a job of their own: one batch of a look. For fewer the job would cost more than the looks. */
-const DUE_OF_A_JOB = 500;
+const DUE_PER_JOB = 500;
 /**
  * A step of a job (some hundred droplets, or a slice's audit) takes a second or two. One that takes so long waits for an
  * answer that does not come: its job is given up, or its slices would not be looked through any more by anybody.
@@ -44,7 +44,7 @@ const DUE_AT_ONCE = 500;
  * analyzer takes them. Nothing is read of droplets that are not due. A tick also finds the DEAs that have
  * fallen silent and marks their droplets due, and goes on with the slow audit.
  */
-export class Scanner {
+export class Tick {
   readonly #options: Options;
   readonly #timeline: Timeline;
 
@@ -54,16 +54,16 @@ export class Scanner {
   }
 
   /** The cron's tick. Several at once, or one too many, do no harm. */
-  async tick(): Promise<void> {
+  async run(): Promise<void> {
     const { redis, clock, policy, metrics, log, audit, slicesQueue } = this.#options;
     metrics.ticks.inc();
     const end = metrics.tickSeconds.startTimer();
-    await redis.client.hset(redis.keys.scan, 'tick', clock.now());
-    await judgeMassLoss({ redis, clock, policy, log, metrics });
+    await redis.client.hset(redis.keys.scan, 'tick', clock.nowMs());
+    await evaluateMassLoss({ redis, clock, policy, log, metrics });
     const holds = await readHolds(redis, clock, policy);
     // While nobody has listened for long enough silence says nothing, and all of it would be held.
     if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds);
-    await forgetSilentDeas(redis, clock, policy, log);
+    await expireDeas(redis, clock, policy, log);
     await this.#handOutDue();
     // A turn that nobody has taken up yet says that audits are slower than planned: the next one waits, and no slice is passed over.
     if ((await slicesQueue.getPrioritizedCount()) === 0)
@@ -83,12 +83,12 @@ export class Scanner {
   /** All slices of the job together: few are due in each, and a round trip for each slice would be most of the cost. */
   async #lookThrough(slices: readonly number[]): Promise<void> {
     const { looker, clock } = this.#options;
-    const untilMs = clock.now();
+    const untilMs = clock.nowMs();
     const firsts = new Map<number, string>();
     let left = slices;
     while (left.length > 0) {
       const due = await this.#inTime(Promise.all(left.map((slice) => this.#due(slice, untilMs))));
-      await this.#inTime(looker.look(due.flat()));
+      await this.#inTime(looker.reconcile(due.flat()));
       left = left.filter((slice, at) => {
         const ids = due[at] as string[];
         const [first] = ids;
@@ -122,14 +122,14 @@ export class Scanner {
 
   async #handOutDue(): Promise<void> {
     const { redis, clock } = this.#options;
-    const nowMs = clock.now();
+    const nowMs = clock.nowMs();
     const all = Array.from({ length: redis.keys.slices }, (_, slice) => slice);
     const counts = await Promise.all(
       all.map((slice) => redis.client.zcount(redis.keys.due(slice), '-inf', nowMs)),
     );
     const due = counts.reduce((sum, count) => sum + count, 0);
     const slices = all.filter((slice) => (counts[slice] as number) > 0);
-    await this.#handOut(slices, Math.min(GROUPS, Math.ceil(due / DUE_OF_A_JOB)), 'due');
+    await this.#handOut(slices, Math.min(GROUPS, Math.ceil(due / DUE_PER_JOB)), 'due');
   }
 
   async #handOut(slices: number[], groups: number, what: 'due' | 'audit'): Promise<void> {

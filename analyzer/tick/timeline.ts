@@ -20,7 +20,7 @@ export class Timeline {
 
   /** To be called at every tick: notes a point if this step has none of ours yet. */
   async note(): Promise<void> {
-    const atMs = this.#clock.now();
+    const atMs = this.#clock.nowMs();
     const step = Math.floor(atMs / STEP_MS);
     if (step === this.#step) return;
     this.#step = step;

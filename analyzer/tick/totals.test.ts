@@ -16,7 +16,8 @@ import { Totals } from './totals.ts';
 /** The fields that are not 0. */
 function count(...droplets: Droplet[]): Record<string, number> {
   const totals = new Totals(SETTINGS);
-  for (const one of droplets) totals.add(one, one, deas({ silent: { heardMs: NOW - 31 * SECOND } }), NOW);
+  for (const one of droplets)
+    totals.add(one, one, deas({ silent: { lastHeartbeatMs: NOW - 31 * SECOND } }), NOW);
   return Object.fromEntries(Object.entries(totals.toFields()).filter(([, value]) => value !== 0));
 }
 

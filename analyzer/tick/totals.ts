@@ -1,6 +1,6 @@
 import type { Droplet, HoldName, PendingStop, Slot } from '../../common/model/droplet.ts';
 import { crashesOf } from '../../common/policy/crashes.ts';
-import { type Deas, exitsByInstance, standing } from '../../common/policy/liveness.ts';
+import { type Deas, effectiveState, exitsByInstance } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isDesired, wantedIndices } from '../../common/policy/wanted.ts';
 import { HOLDS, heldField, TOTALS, type TotalName } from '../../common/redis/summary.ts';
@@ -71,7 +71,7 @@ export class Totals {
     for (const instance of instances) {
       const { index, version, guid } = instance;
       if (index >= wanted || version !== desired?.version) continue;
-      const counts = standing(instance, exitOf.get(guid), deas, nowMs, this.#policy);
+      const counts = effectiveState(instance, exitOf.get(guid), deas, nowMs, this.#policy);
       if (counts === 'NONE' || counts === 'EVACUATING') continue;
       if (index < MOST_BITS) {
         if ((bits & (1 << index)) !== 0) continue;

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { ConfigError, loadConfig, parseConfig } from './load.ts';
-import { KEYS } from './options.ts';
+import { OPTIONS } from './options.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 
 const FILE = '/etc/hm/health_manager.yml';
@@ -73,7 +73,7 @@ describe('defaults', () => {
   });
 
   it('all have a reason and a meaning', () => {
-    for (const key of Object.values(KEYS)) expect([key.why, key.meaning]).not.toContain('');
+    for (const key of Object.values(OPTIONS)) expect([key.why, key.meaning]).not.toContain('');
   });
 });
 
@@ -223,7 +223,9 @@ dry_run: true
   });
 
   it('of one that is new is in there, too', () => {
-    const known = new Set(Object.keys(KEYS).filter((key) => !('unused' in KEYS[key as keyof typeof KEYS])));
+    const known = new Set(
+      Object.keys(OPTIONS).filter((key) => !('unused' in OPTIONS[key as keyof typeof OPTIONS])),
+    );
     const given = new Set(
       Object.entries(parse(OTHERS) as Record<string, unknown>).flatMap(([name, value]) =>
         typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -238,7 +240,7 @@ dry_run: true
     expect(given).toEqual(known);
   });
 
-  it.each(Object.keys(KEYS).filter((key) => 'unused' in KEYS[key as keyof typeof KEYS]))(
+  it.each(Object.keys(OPTIONS).filter((key) => 'unused' in OPTIONS[key as keyof typeof OPTIONS]))(
     'that means nothing any more has no effect: %s',
     (key) => {
       const yaml = key.split('.').reduceRight((inner, part) => `{${part}: ${inner}}`, '77');

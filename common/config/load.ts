@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, parseDocument } from 'yaml';
-import { KEYS, type Key, type Path, type ValueOf } from './options.ts';
+import { OPTIONS, type Option, type Path, type ValueOf } from './options.ts';
 import { type Raw, shown } from './parsers.ts';
 import { hasSeveralLogins, type Settings, toSettings } from './settings.ts';
 
@@ -37,7 +37,7 @@ export interface LoadedConfig {
   file: string;
 }
 
-const PATHS = Object.keys(KEYS) as Path[];
+const PATHS = Object.keys(OPTIONS) as Path[];
 const DEFAULT_FILE = 'health_manager.yml';
 
 /** `--config`, or `health_manager.yml` in `$CLOUD_FOUNDRY_CONFIG_PATH` or else in the working directory. */
@@ -67,7 +67,7 @@ export function parseConfig(
 ): { settings: Settings; warnings: string[] } {
   const reading = new Reading(path.basename(file));
   reading.section(readYaml(content, file), []);
-  for (const [path, key] of Object.entries(KEYS) as [Path, Key<unknown>][]) {
+  for (const [path, key] of Object.entries(OPTIONS) as [Path, Option<unknown>][]) {
     const value = key.env === undefined ? undefined : env[key.env];
     if (value !== undefined && value !== '') reading.environment(path, key, value);
   }
@@ -120,13 +120,13 @@ function isSection(value: unknown): value is Record<string, unknown> {
 }
 
 function isKey(path: string): path is Path {
-  return Object.hasOwn(KEYS, path);
+  return Object.hasOwn(OPTIONS, path);
 }
 
 /** Keys and sections; not those that mean nothing any more. */
 const SPELLINGS = [
   ...new Set(
-    PATHS.filter((path) => !('unused' in KEYS[path])).flatMap((path) => {
+    PATHS.filter((path) => !('unused' in OPTIONS[path])).flatMap((path) => {
       const parts = path.split('.');
       return parts.map((_, i) => parts.slice(0, i + 1).join('.'));
     }),
@@ -164,14 +164,14 @@ class Reading {
       } else if (isSection(value)) {
         this.section(yaml, parts, value);
       } else if (value !== null) {
-        const secret = PATHS.some((known) => known.startsWith(`${path}.`) && 'secret' in KEYS[known]);
+        const secret = PATHS.some((known) => known.startsWith(`${path}.`) && 'secret' in OPTIONS[known]);
         this.#problem(path, `expected a mapping of keys to values, got ${shown(value, secret)}`);
       }
     }
   }
 
   /** The environment wins: what the file has at the key does not count any more, be it right or wrong. */
-  environment(path: Path, key: Key<unknown>, value: string): void {
+  environment(path: Path, key: Option<unknown>, value: string): void {
     this.#problems.delete(path);
     this.#values.delete(path);
     this.#take(path, key.env ?? path, { value });
@@ -183,7 +183,7 @@ class Reading {
   }
 
   #take(path: Path, label: string, raw: Raw): void {
-    const key: Key<unknown> = KEYS[path];
+    const key: Option<unknown> = OPTIONS[path];
     if (key.unused === 'warn') this.#warn(path, `no longer needed, ignored (${key.meaning})`);
     // A key without a value is as good as none.
     if (key.unused !== undefined || raw.value === null || raw.value === undefined) return;
@@ -200,7 +200,7 @@ class Reading {
   finish(): { settings: Settings; warnings: string[] } {
     this.#checkRedis();
     if (this.#problems.size > 0) throw new ConfigError([...this.#problems.values()]);
-    const get = <P extends Path>(path: P) => (this.#values.get(path) ?? KEYS[path].default) as ValueOf<P>;
+    const get = <P extends Path>(path: P) => (this.#values.get(path) ?? OPTIONS[path].default) as ValueOf<P>;
     if (hasSeveralLogins(get('mbus'))) {
       this.#warn(
         'mbus',
@@ -223,7 +223,7 @@ class Reading {
       this.#problem('redis', `expected one of url, cluster and sentinel, got ${kinds.join(' and ')}`);
     for (const path of ['redis.sentinel.name', 'redis.sentinel.nodes'] as const) {
       if (name !== nodes && !has(path) && !this.#problems.has(path)) {
-        this.#problem(path, `expected ${KEYS[path].kind.expected}, got none`);
+        this.#problem(path, `expected ${OPTIONS[path].kind.expected}, got none`);
       }
     }
   }

@@ -7,11 +7,11 @@ import {
   fileContent,
   fraction,
   httpUrl,
-  type Kind,
   keyPrefix,
   logLevel,
   type NatsUrl,
   natsUrls,
+  type Parser,
   positive,
   redisUrl,
   redisUrls,
@@ -25,8 +25,8 @@ import {
 } from './parsers.ts';
 
 /** One key. `undefined` as the default: none. */
-export interface Key<T> {
-  kind: Kind<T>;
+export interface Option<T> {
+  kind: Parser<T>;
   default: T | undefined;
   /** The reason for the default. */
   why: string;
@@ -42,27 +42,32 @@ export interface Key<T> {
 const OLD = "HM 2.0's default; its operators' files rely on it";
 
 function key<T>(
-  kind: Kind<T>,
+  kind: Parser<T>,
   value: T,
   meaning: string,
   why = OLD,
-  more: Partial<Key<T>> = {},
-): Key<T> & { default: T } {
+  more: Partial<Option<T>> = {},
+): Option<T> & { default: T } {
   return { kind, meaning, why, ...more, default: value };
 }
 
-function optional<T>(kind: Kind<T>, meaning: string, why: string, more: Partial<Key<T>> = {}): Key<T> {
+function optional<T>(
+  kind: Parser<T>,
+  meaning: string,
+  why: string,
+  more: Partial<Option<T>> = {},
+): Option<T> {
   return { kind, meaning, why, ...more, default: undefined };
 }
 
-function unused(meaning: string, how: 'silent' | 'warn'): Key<undefined> {
+function unused(meaning: string, how: 'silent' | 'warn'): Option<undefined> {
   return { kind: anything, default: undefined, meaning, why: 'not used', unused: how };
 }
 
 const LOCAL_NATS: NatsUrl[] = [{ server: '127.0.0.1:4222', tls: false }];
 
 /** By path in the file. The order is the order of the documentation. */
-export const KEYS = {
+export const OPTIONS = {
   mbus: key(natsUrls, LOCAL_NATS, 'NATS server or servers', "NATS's own port", {
     env: 'MBUS_URI',
     secret: true,
@@ -195,9 +200,9 @@ export const KEYS = {
   dry_run: key(yesNo, false, 'decide and log, publish nothing', 'it is there to act'),
 } as const;
 
-export type Path = keyof typeof KEYS;
+export type Path = keyof typeof OPTIONS;
 /** What a key holds: `undefined` is part of it only where there is no default. */
-export type ValueOf<P extends Path> = (typeof KEYS)[P] extends { default: infer D; kind: Kind<infer T> }
+export type ValueOf<P extends Path> = (typeof OPTIONS)[P] extends { default: infer D; kind: Parser<infer T> }
   ? undefined extends D
     ? T | undefined
     : T

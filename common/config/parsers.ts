@@ -13,7 +13,7 @@ export interface Raw {
   source?: string;
 }
 
-export interface Kind<T> {
+export interface Parser<T> {
   /** Follows "expected" in an error line. */
   expected: string;
   parse(raw: Raw): T | undefined;
@@ -29,7 +29,7 @@ function numberOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
-function numberKind(expected: string, fits: (n: number) => boolean): Kind<number> {
+function numberKind(expected: string, fits: (n: number) => boolean): Parser<number> {
   return {
     expected,
     parse: ({ value }) => {
@@ -39,7 +39,7 @@ function numberKind(expected: string, fits: (n: number) => boolean): Kind<number
   };
 }
 
-function secondsKind(expected: string, fits: (n: number) => boolean): Kind<number> {
+function secondsKind(expected: string, fits: (n: number) => boolean): Parser<number> {
   const plain = numberKind(expected, fits);
   return {
     expected,
@@ -56,7 +56,7 @@ export const positive = numberKind('a number > 0', (n) => n > 0);
 export const fraction = numberKind('a fraction > 0 and <= 1', (n) => n > 0 && n <= 1);
 export const whole = numberKind('a whole number', Number.isSafeInteger);
 
-export function wholeFrom(least: number, most?: number): Kind<number> {
+export function wholeFrom(least: number, most?: number): Parser<number> {
   const range = most === undefined ? `>= ${least}` : `from ${least} to ${most}`;
   return numberKind(
     `a whole number ${range}`,
@@ -64,7 +64,7 @@ export function wholeFrom(least: number, most?: number): Kind<number> {
   );
 }
 
-export const yesNo: Kind<boolean> = {
+export const yesNo: Parser<boolean> = {
   expected: 'true or false',
   parse: ({ value }) => {
     if (typeof value === 'boolean') return value;
@@ -74,7 +74,7 @@ export const yesNo: Kind<boolean> = {
 };
 
 /** Text. What YAML takes for a number or a truth value (a password `0123`, `no`) stays as it was written. */
-export const text: Kind<string> = {
+export const text: Parser<string> = {
   expected: 'a text',
   parse: ({ value, source }) => {
     if (typeof value === 'string') return value === '' ? undefined : value;
@@ -83,7 +83,7 @@ export const text: Kind<string> = {
   },
 };
 
-export const keyPrefix: Kind<string> = {
+export const keyPrefix: Parser<string> = {
   expected: 'a text without braces and white space',
   parse: (raw) => {
     const value = text.parse(raw);
@@ -108,14 +108,14 @@ const LEVELS = new Map<string, LogLevel>([
   ['off', 'silent'],
 ]);
 
-export const logLevel: Kind<LogLevel> = {
+export const logLevel: Parser<LogLevel> = {
   expected: `one of ${[...LEVELS.keys()].join(', ')}`,
   // `off` without quotes is false in YAML 1.1, which HM 2.0's files are written in.
   parse: ({ value, source }) => LEVELS.get(String(value === false ? (source ?? 'off') : value).toLowerCase()),
 };
 
 /** An HTTP base URL, without a slash at its end. Without a scheme it is `http://`. */
-export const httpUrl: Kind<string> = {
+export const httpUrl: Parser<string> = {
   expected: 'an http:// or https:// URL',
   parse: ({ value }) => {
     if (typeof value !== 'string' || value.trim() === '' || /\s/.test(value.trim())) return undefined;
@@ -171,7 +171,7 @@ function listOf<T>(raw: Raw, one: (item: string) => T | undefined): T[] | undefi
 }
 
 /** One URL, several with commas between, or a list. */
-export const natsUrls: Kind<NatsUrl[]> = {
+export const natsUrls: Parser<NatsUrl[]> = {
   expected: 'a nats:// or tls:// URL or a list of them',
   parse: (raw) => listOf(raw, natsUrl),
 };
@@ -182,18 +182,18 @@ function redisUrlOf(raw: string): string | undefined {
   return /^\/?\d*$/.test(url.pathname) ? raw.trim() : undefined;
 }
 
-export const redisUrl: Kind<string> = {
+export const redisUrl: Parser<string> = {
   expected: 'a redis:// or rediss:// URL',
   parse: ({ value }) => (typeof value === 'string' ? redisUrlOf(value) : undefined),
 };
 
-export const redisUrls: Kind<string[]> = {
+export const redisUrls: Parser<string[]> = {
   expected: 'a list of redis:// or rediss:// URLs',
   parse: (raw) => listOf(raw, redisUrlOf),
 };
 
 /** Sentinels: `host:port` or a Redis URL each; all of them come out as URLs. */
-export const sentinelNodes: Kind<string[]> = {
+export const sentinelNodes: Parser<string[]> = {
   expected: 'a list of host:port or redis:// URLs',
   parse: (raw) =>
     listOf(raw, (node) =>
@@ -202,7 +202,7 @@ export const sentinelNodes: Kind<string[]> = {
 };
 
 /** A file by its name, relative to the working directory: what it holds. */
-export const fileContent: Kind<string> = {
+export const fileContent: Parser<string> = {
   expected: 'the name of a file that can be read and is not empty',
   parse: ({ value }) => {
     try {
@@ -214,7 +214,7 @@ export const fileContent: Kind<string> = {
 };
 
 /** For keys that are accepted and mean nothing any more. */
-export const anything: Kind<undefined> = { expected: 'anything', parse: () => undefined };
+export const anything: Parser<undefined> = { expected: 'anything', parse: () => undefined };
 
 /**
  * How a value looks in an error line. Of a secret one only what surely is none is shown: scheme, host and

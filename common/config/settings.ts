@@ -1,7 +1,7 @@
 /** `Settings`: the configuration as the processes see it, put together from the values of its keys. */
 import { randomBytes } from 'node:crypto';
 import type { PolicySettings } from '../policy/settings.ts';
-import { KEYS, type Path, type ValueOf } from './options.ts';
+import { OPTIONS, type Path, type ValueOf } from './options.ts';
 import type { LogLevel, NatsUrl } from './parsers.ts';
 
 export type RedisSettings =
@@ -171,7 +171,7 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
 /** The settings of an empty file. For tests. */
 export function defaultSettings(): Settings {
   return toSettings(
-    <P extends Path>(path: P) => KEYS[path].default as ValueOf<P>,
+    <P extends Path>(path: P) => OPTIONS[path].default as ValueOf<P>,
     () => false,
   );
 }

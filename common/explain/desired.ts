@@ -1,11 +1,11 @@
 import type { Desired } from '../model/droplet.ts';
-import { desiredFromText } from '../redis/record-codec.ts';
+import { decodeDesired } from '../redis/record-codec.ts';
 
 /** What changed from one desired state to the next, both in words as in the droplet's record. */
 export function desiredSentence(was: string | undefined, is: string | undefined): string {
   const [before, after] = [readDesired(was), readDesired(is)];
   if (after === undefined) return 'the desired state changed';
-  if (before === undefined) return `the controller wants ${desiredWords(after)}`;
+  if (before === undefined) return `the controller wants ${desiredText(after)}`;
   const changes: string[] = [];
   if (before.state !== after.state) changes.push(after.state === 'STARTED' ? 'started' : 'stopped');
   if (before.instances !== after.instances) {
@@ -19,7 +19,7 @@ export function desiredSentence(was: string | undefined, is: string | undefined)
 }
 
 /** `STARTED, 3 instances of version v1, package STAGED, 256 MB` */
-export function desiredWords({ state, instances, version, packageState, memoryMb }: Desired): string {
+export function desiredText({ state, instances, version, packageState, memoryMb }: Desired): string {
   const many = instances === 1 ? '1 instance' : `${instances} instances`;
   return `${state}, ${many} of version ${version}, package ${packageState}, ${memoryMb} MB`;
 }
@@ -28,7 +28,7 @@ export function desiredWords({ state, instances, version, packageState, memoryMb
 export function readDesired(text: string | undefined): Desired | undefined {
   if (text === undefined) return undefined;
   try {
-    return desiredFromText(text);
+    return decodeDesired(text);
   } catch {
     return undefined; // then it is told without the difference
   }

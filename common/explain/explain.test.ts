@@ -26,11 +26,11 @@ describe('each thing that can happen has its sentence', () => {
     start: [
       [{ reason: 'missing' }, 'index 2 is missing (no instance is known): start decided'],
       [
-        { reason: 'missing', dea: 'dea-7', state: 'RUNNING', heardMs: NOW - 31 * S },
+        { reason: 'missing', dea: 'dea-7', state: 'RUNNING', lastHeartbeatMs: NOW - 31 * S },
         'index 2 is missing (last heard on dea-7 at 15:14:25, 31 s before): start decided',
       ],
       [
-        { reason: 'missing', dea: 'dea-7', state: 'CRASHED', heardMs: NOW - 31 * S },
+        { reason: 'missing', dea: 'dea-7', state: 'CRASHED', lastHeartbeatMs: NOW - 31 * S },
         'index 2 is missing (last heard as CRASHED on dea-7 at 15:14:25, 31 s before): start decided',
       ],
       [{ reason: 'crashed' }, 'index 2: start decided, as it crashed'],
@@ -76,7 +76,14 @@ describe('each thing that can happen has its sentence', () => {
     ],
     held: [
       [
-        { what: 'start', reason: 'missing', hold: 'mass_loss', dea: 'd', state: 'RUNNING', heardMs: NOW - S },
+        {
+          what: 'start',
+          reason: 'missing',
+          hold: 'mass_loss',
+          dea: 'd',
+          state: 'RUNNING',
+          lastHeartbeatMs: NOW - S,
+        },
         'index 2 is missing (last heard on d at 15:14:55, 1 s before), but is not started: hold mass_loss (so many DEAs fell silent at once that a cut-off network is more likely, or it is not judged yet whether they did)',
       ],
       [

@@ -4,13 +4,13 @@ import type { Fact } from './facts.ts';
 import {
   consequence,
   isConsequence,
+  renderFact,
   type StoryOptions,
-  sentence,
-  type Told,
+  type StoryState,
   type Tone,
 } from './sentences.ts';
 
-export type { StoryOptions, Told, Tone } from './sentences.ts';
+export type { StoryOptions, StoryState, Tone } from './sentences.ts';
 
 export interface StoryLine {
   atMs: number;
@@ -22,7 +22,7 @@ export interface StoryLine {
 const AT_ONCE_MS = 1000;
 
 /** What a story that begins here goes back to: nothing yet. */
-export function newTold(liveVersion?: string): Told {
+export function newStory(liveVersion?: string): StoryState {
   return { decisions: new Map(), firstCrashMs: new Map(), sentMs: new Map(), liveVersion };
 }
 
@@ -36,7 +36,7 @@ export function storyOf(
   options: StoryOptions,
 ): StoryLine[] {
   const changed = facts.find(({ kind }) => kind === 'desired');
-  return tellOn(newTold(readDesired(changed?.was)?.version ?? liveVersion), facts, options);
+  return continueStory(newStory(readDesired(changed?.was)?.version ?? liveVersion), facts, options);
 }
 
 /**
@@ -45,7 +45,7 @@ export function storyOf(
  * @param told what was told of this droplet before; it is added to
  * @param facts what happened since, oldest first
  */
-export function tellOn(told: Told, facts: readonly Fact[], options: StoryOptions): StoryLine[] {
+export function continueStory(told: StoryState, facts: readonly Fact[], options: StoryOptions): StoryLine[] {
   const done = new Set<Fact>();
   const lines: StoryLine[] = [];
   facts.forEach((fact, at) => {
@@ -53,14 +53,14 @@ export function tellOn(told: Told, facts: readonly Fact[], options: StoryOptions
     const group = alike(facts, at);
     if (group.length > 1) {
       const indices = group.map(({ index }) => index ?? 0).sort((a, b) => a - b);
-      lines.push({ atMs: fact.atMs, ...sentence({ ...fact, indices }, told, options) });
+      lines.push({ atMs: fact.atMs, ...renderFact({ ...fact, indices }, told, options) });
       for (const one of group) {
         done.add(one);
         remember(one, told);
       }
       return;
     }
-    const { text, tone } = sentence(fact, told, options);
+    const { text, tone } = renderFact(fact, told, options);
     const follows = fact.kind === 'exit' ? consequenceOf(fact, facts, at) : undefined;
     remember(fact, told);
     if (follows === undefined) {
@@ -84,10 +84,20 @@ function alike(facts: readonly Fact[], at: number): Fact[] {
 
 /** Undefined: it is told by itself. */
 function groupKey(fact: Fact): string | undefined {
-  const { kind, reason, index, version, dea, state, heardMs, hold, dryRun, atMs } = fact;
+  const { kind, reason, index, version, dea, state, lastHeartbeatMs, hold, dryRun, atMs } = fact;
   if (kind !== 'start' && kind !== 'sent' && kind !== 'held') return undefined;
   if (index === undefined || (reason !== 'missing' && reason !== 'evacuated')) return undefined;
-  return JSON.stringify([kind, reason, version, dea, state, heardMs, hold, dryRun, Math.floor(atMs / 1000)]);
+  return JSON.stringify([
+    kind,
+    reason,
+    version,
+    dea,
+    state,
+    lastHeartbeatMs,
+    hold,
+    dryRun,
+    Math.floor(atMs / 1000),
+  ]);
 }
 
 /** The next thing that happened at the exit's slot, if it is what was decided about the exit. */
@@ -103,7 +113,7 @@ function consequenceOf(exit: Fact, facts: readonly Fact[], at: number): Fact | u
 }
 
 /** What later sentences go back to. */
-function remember(fact: Fact, told: Told): void {
+function remember(fact: Fact, told: StoryState): void {
   const slot = `${fact.index} ${fact.version}`;
   if (fact.id !== undefined && (fact.kind === 'start' || fact.kind === 'stop')) {
     told.decisions.set(fact.id, fact);

@@ -1,7 +1,7 @@
 /** What the record still knows of a droplet's past: the part of its story that the decision log has not. Pure. */
 import type { LogEntry, LogKind } from '../model/decision-log.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
-import { type Deas, exitsByInstance, heardMs } from '../policy/liveness.ts';
+import { type Deas, exitsByInstance, lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 
 /** A droplet at one moment. */
@@ -117,18 +117,18 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
   const exits = exitsByInstance(droplet.exits);
   // Redis gives the fields of a hash in any order.
   for (const instance of [...droplet.instances].sort((a, b) => a.index - b.index)) {
-    const { guid, dea, state, firstHeardMs, lastListedMs } = instance;
+    const { guid, dea, state, firstListedMs, lastListedMs } = instance;
     // Its DEA goes on to list what crashed, under a new guid: no news where the crash itself was heard.
     if (state === 'CRASHED' && crashWasHeard(instance, droplet, log, policy)) continue;
     const isLogged = log.some(({ kind, instance: of, again }) => kind === 'up' && of === guid && !again);
     const now = lastListedMs === undefined ? { now: state } : {};
-    if (!isLogged) add('heard', firstHeardMs, instance, { ...now, state });
+    if (!isLogged) add('heard', firstListedMs, instance, { ...now, state });
     const ended = exits.get(guid);
     if (ended !== undefined && ended.reason !== 'DEA_EVACUATION') continue;
     if (lastListedMs !== undefined) add('unlisted', lastListedMs, instance, { state });
     // Of a DEA that is forgotten nobody knows any more when it was heard.
-    else if (deas.has(dea) && nowMs - heardMs(instance, deas) > policy.dropletLostMs) {
-      add('silent', heardMs(instance, deas), instance, { state });
+    else if (deas.has(dea) && nowMs - lastHeartbeatMs(instance, deas) > policy.dropletLostMs) {
+      add('silent', lastHeartbeatMs(instance, deas), instance, { state });
     }
   }
   for (const { indices } of groups.values()) indices?.sort((a, b) => a - b);
@@ -136,12 +136,12 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
 }
 
 function crashWasHeard(
-  { index, version, firstHeardMs }: Instance,
+  { index, version, firstListedMs }: Instance,
   { exits }: Droplet,
   log: readonly LogEntry[],
   { dropletLostMs }: PolicySettings,
 ): boolean {
-  const isNear = (atMs: number) => Math.abs(firstHeardMs - atMs) <= dropletLostMs;
+  const isNear = (atMs: number) => Math.abs(firstListedMs - atMs) <= dropletLostMs;
   return (
     exits.some(
       (e) => e.index === index && e.version === version && e.reason === 'CRASHED' && isNear(e.atMs),

@@ -8,8 +8,8 @@ describe('the present', () => {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
-    heardUntilMs: NOW,
-    massLossJudged: { sinceMs: 0, untilMs: NOW },
+    heartbeatWatermarkMs: NOW,
+    massLossEvaluated: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - S,
   };
@@ -159,12 +159,12 @@ describe('the present', () => {
     expect(names({ updated: String(NOW) }, {})).toEqual(['update_required']);
     expect(names(on, { massLossDeas: new Set(['dea-2']) })).toEqual(['mass_loss']);
     expect(names(on, { massLossDeas: new Set(['dea-3']) })).toEqual([]);
-    expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - 12 * S } }, { 'dea-2': 41 })).toEqual([
+    expect(names(on, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 12 * S } }, { 'dea-2': 41 })).toEqual([
       'mass_loss',
     ]);
-    expect(names(on, { massLossJudged: { sinceMs: 0, untilMs: NOW - S } }, { 'dea-2': 30 })).toEqual([]);
-    expect(names(on, { heardUntilMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['actual_not_fresh']);
-    expect(names(on, { heardUntilMs: NOW - S }, { 'dea-2': 41 })).toEqual([]);
+    expect(names(on, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - S } }, { 'dea-2': 30 })).toEqual([]);
+    expect(names(on, { heartbeatWatermarkMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['actual_not_fresh']);
+    expect(names(on, { heartbeatWatermarkMs: NOW - S }, { 'dea-2': 41 })).toEqual([]);
     expect(names(on, { massDelete: true })).toEqual([]);
     expect(names({ ...on, gone: String(NOW - 9 * S) }, { massDelete: true })).toEqual(['mass_delete']);
   });

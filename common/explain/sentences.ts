@@ -1,13 +1,13 @@
 /** One sentence for each thing that can happen to a droplet. */
 import { desiredSentence } from './desired.ts';
 import type { Fact } from './facts.ts';
-import { count, dropWords, HOLD_WORDS, inWords, listOf, ordinal, STOP_WORDS, type Times } from './wording.ts';
+import { count, dropText, HOLD_TEXT, inWords, listOf, ordinal, STOP_TEXT, type Times } from './wording.ts';
 
 /** What a line is about, for its colour. */
 export type Tone = 'trouble' | 'action' | 'good' | 'plain';
 
 /** What was told before. Slots are `<index> <version>`. */
-export interface Told {
+export interface StoryState {
   /** Starts and stops by their id. */
   decisions: Map<string, Fact>;
   /** When the first of a slot's crashes in a row was. */
@@ -24,7 +24,11 @@ export interface StoryOptions {
 }
 
 /** What happened. */
-export function sentence(fact: Fact, told: Told, options: StoryOptions): { text: string; tone: Tone } {
+export function renderFact(
+  fact: Fact,
+  told: StoryState,
+  options: StoryOptions,
+): { text: string; tone: Tone } {
   const { kind } = fact;
   const who = slotOf(fact, told);
   switch (kind) {
@@ -40,7 +44,7 @@ export function sentence(fact: Fact, told: Told, options: StoryOptions): { text:
     case 'cancel': {
       const of =
         fact.what === 'stop' ? `stop of ${instanceOf(decisionOf(fact, told), who)}` : `${who}: start`;
-      return say('plain', `${of} taken back before it was sent: ${dropWords(fact.why)}`);
+      return say('plain', `${of} taken back before it was sent: ${dropText(fact.why)}`);
     }
     case 'held':
       return held(fact, who, options);
@@ -102,7 +106,7 @@ function say(tone: Tone, text: string) {
 }
 
 /** `index 2`, `indices 0, 3 and 6`; with its version if that is not the live one. */
-function slotOf({ index, indices, version }: Fact, { liveVersion }: Told): string {
+function slotOf({ index, indices, version }: Fact, { liveVersion }: StoryState): string {
   const isOther = version !== undefined && liveVersion !== undefined && version !== liveVersion;
   const other = isOther ? ` of version ${version}` : '';
   if (indices !== undefined && indices.length > 1) return `indices ${listOf(indices)}${other}`;
@@ -120,7 +124,7 @@ function instanceOf({ instance, dea }: Fact, who: string): string {
 }
 
 /** The decision that this is about: what became of a stop does not repeat its index. */
-function decisionOf(fact: Fact, told: Told): Fact {
+function decisionOf(fact: Fact, told: StoryState): Fact {
   const decided = told.decisions.get(fact.id ?? '');
   return decided === undefined ? fact : { ...decided, ...fact };
 }
@@ -141,10 +145,10 @@ function start(fact: Fact, who: string, options: StoryOptions) {
 }
 
 function lastHeard(fact: Fact, { times }: StoryOptions): string {
-  if (fact.heardMs === undefined) return 'no instance is known';
-  const before = `${inWords(fact.atMs - fact.heardMs)} before`;
+  if (fact.lastHeartbeatMs === undefined) return 'no instance is known';
+  const before = `${inWords(fact.atMs - fact.lastHeartbeatMs)} before`;
   const state = fact.state === 'RUNNING' ? '' : ` as ${fact.state}`;
-  return `last heard${state} on ${fact.dea} at ${times.at(fact.heardMs)}, ${before}`;
+  return `last heard${state} on ${fact.dea} at ${times.at(fact.lastHeartbeatMs)}, ${before}`;
 }
 
 function place({ dea, state }: Fact, otherwise: string): string {
@@ -161,11 +165,11 @@ function stopWhy(fact: Fact): string {
   }
   return reason === undefined
     ? 'no reason is known'
-    : `${STOP_WORDS[reason as keyof typeof STOP_WORDS] ?? reason} (${reason})`;
+    : `${STOP_TEXT[reason as keyof typeof STOP_TEXT] ?? reason} (${reason})`;
 }
 
 function holdWords({ hold }: Fact): string {
-  return hold === undefined ? 'unknown' : (HOLD_WORDS[hold] ?? hold);
+  return hold === undefined ? 'unknown' : (HOLD_TEXT[hold] ?? hold);
 }
 
 function held(fact: Fact, who: string, options: StoryOptions) {
@@ -185,18 +189,18 @@ function giveup(fact: Fact, { flappingTimeoutMs }: StoryOptions): string {
 }
 
 /** What became of a decided start or stop when it was to leave. */
-function left(fact: Fact, told: Told) {
+function left(fact: Fact, told: StoryState) {
   const decided = decisionOf(fact, told);
-  const isStop = decided.reason !== undefined && Object.hasOwn(STOP_WORDS, decided.reason);
+  const isStop = decided.reason !== undefined && Object.hasOwn(STOP_TEXT, decided.reason);
   const who = slotOf(decided, told);
   const what = isStop ? `stop of ${instanceOf(decided, who)}` : `${who}: start`;
-  if (fact.kind === 'dropped') return say('plain', `${what} not sent after all: ${dropWords(fact.why)}`);
+  if (fact.kind === 'dropped') return say('plain', `${what} not sent after all: ${dropText(fact.why)}`);
   const reason = decided.reason === undefined ? '' : ` (${decided.reason})`;
   if (fact.dryRun) return say('plain', `${what} would have been sent${reason}: dry_run is on`);
   return say('action', `${what} sent${reason}`);
 }
 
-function exit(fact: Fact, who: string, told: Told) {
+function exit(fact: Fact, who: string, told: StoryState) {
   const { dea } = fact;
   const tone = fact.exit === 'STOPPED' ? 'plain' : 'trouble';
   const on = dea === undefined ? '' : ` on ${dea}`;
@@ -215,13 +219,13 @@ function exit(fact: Fact, who: string, told: Told) {
 }
 
 /** ` (3rd time in 187 s)` */
-function times({ crashes, index, version, atMs }: Fact, told: Told): string {
+function times({ crashes, index, version, atMs }: Fact, told: StoryState): string {
   if (crashes === undefined || crashes < 2) return '';
   const first = told.firstCrashMs.get(`${index} ${version}`);
   return ` (${ordinal(crashes)} time ${first === undefined ? 'in a row' : `in ${inWords(atMs - first)}`})`;
 }
 
-function up(fact: Fact, who: string, told: Told) {
+function up(fact: Fact, who: string, told: StoryState) {
   const sentMs = told.sentMs.get(`${fact.index} ${fact.version}`);
   const after = sentMs === undefined ? '' : `, ${inWords(fact.atMs - sentMs)} after its start was sent`;
   const now = fact.now === undefined || fact.now === fact.state ? '' : ` (${fact.now} now)`;
@@ -229,7 +233,7 @@ function up(fact: Fact, who: string, told: Told) {
   return say('good', `${who} ${what} on ${fact.dea}${now}${fact.again ? '' : after}`);
 }
 
-function heard(fact: Fact, who: string, told: Told) {
+function heard(fact: Fact, who: string, told: StoryState) {
   if (fact.state === 'CRASHED') return say('plain', `${fact.dea} first listed ${who} as CRASHED`);
   // The analyzer has yet to look and to log it.
   const [index, ...more] = fact.indices ?? [];

@@ -1,6 +1,6 @@
 /** What is done about a wanted slot that has no live instance: as data, and in words. Pure, also for browsers. */
 import type { HoldName, Priority, StartReason } from '../model/droplet.ts';
-import { dropWords, inWords, type Times } from './wording.ts';
+import { dropText, inWords, type Times } from './wording.ts';
 
 /** What is done about it, and when. Times are epoch ms. */
 export type Step =
@@ -31,43 +31,43 @@ export interface Absent {
 }
 
 /** All that is to be said of it, in one line. */
-export function absentText({ crashes, lastCrashMs, step }: Absent, now: number, times: Times): string {
-  const crashed = crashesText(crashes, lastCrashMs, now);
-  return crashed === '' ? stepText(step, now, times) : `${crashed}; ${stepText(step, now, times)}`;
+export function absentText({ crashes, lastCrashMs, step }: Absent, nowMs: number, times: Times): string {
+  const crashed = crashesText(crashes, lastCrashMs, nowMs);
+  return crashed === '' ? stepText(step, nowMs, times) : `${crashed}; ${stepText(step, nowMs, times)}`;
 }
 
 /** `3 crashes in a row, the last 12 s ago`; empty without a crash */
-export function crashesText(crashes: number, lastCrashMs: number | undefined, now: number): string {
+export function crashesText(crashes: number, lastCrashMs: number | undefined, nowMs: number): string {
   if (crashes === 0) return '';
-  const ago = lastCrashMs === undefined ? '' : `${inWords(now - lastCrashMs)} ago`;
+  const ago = lastCrashMs === undefined ? '' : `${inWords(nowMs - lastCrashMs)} ago`;
   if (crashes === 1) return `crashed once${ago && `, ${ago}`}`;
   return `${crashes} crashes in a row${ago && `, the last ${ago}`}`;
 }
 
-function stepText(step: Step, now: number, times: Times): string {
+function stepText(step: Step, nowMs: number, times: Times): string {
   switch (step.kind) {
     case 'given_up':
-      return `unless the app is changed, no start before ${times.at(step.untilMs)} (in ${inWords(step.untilMs - now)})`;
+      return `unless the app is changed, no start before ${times.at(step.untilMs)} (in ${inWords(step.untilMs - nowMs)})`;
     case 'dropped':
-      return `start was not sent: ${dropWords(step.why)}; looked at again at once`;
+      return `start was not sent: ${dropText(step.why)}; looked at again at once`;
     case 'sent':
-      return `start (${step.reason}) sent ${inWords(now - step.atMs)} ago, asked for again ${at(step.againMs, now, times)} if nothing is heard`;
+      return `start (${step.reason}) sent ${inWords(nowMs - step.atMs)} ago, asked for again ${at(step.againMs, nowMs, times)} if nothing is heard`;
     case 'restart':
-      return step.dueMs > now
-        ? `restart due ${at(step.dueMs, now, times)}`
-        : `restart was due ${inWords(now - step.dueMs)} ago`;
+      return step.dueMs > nowMs
+        ? `restart due ${at(step.dueMs, nowMs, times)}`
+        : `restart was due ${inWords(nowMs - step.dueMs)} ago`;
     case 'waits':
-      return `start (${step.reason}) has waited for its turn for ${inWords(now - step.sinceMs)}, priority ${step.priority}`;
+      return `start (${step.reason}) has waited for its turn for ${inWords(nowMs - step.sinceMs)}, priority ${step.priority}`;
     case 'held':
       return `not started: hold ${step.hold}`;
     case 'grace':
-      return `started ${at(step.untilMs, now, times)} if nothing is heard of it`;
+      return `started ${at(step.untilMs, nowMs, times)} if nothing is heard of it`;
     case 'soon':
       return 'about to be looked at';
   }
 }
 
 /** `in 43 s, at 15:16:54` */
-function at(ms: number, now: number, times: Times): string {
-  return ms <= now ? 'now' : `in ${inWords(ms - now)}, at ${times.at(ms)}`;
+function at(ms: number, nowMs: number, times: Times): string {
+  return ms <= nowMs ? 'now' : `in ${inWords(ms - nowMs)}, at ${times.at(ms)}`;
 }

@@ -1,8 +1,8 @@
 import type { LogEntry } from '../model/decision-log.ts';
-import { newTold, type StoryOptions, type Told, type Tone, tellOn } from './explain.ts';
+import { continueStory, newStory, type StoryOptions, type StoryState, type Tone } from './explain.ts';
 
 /** A line of the log of the whole deployment. */
-export interface ToldLine {
+export interface LiveStoryLine {
   atMs: number;
   droplet: string;
   tone: Tone;
@@ -15,27 +15,27 @@ const DECISIONS = 1_000;
 
 /** Tells the stories of many droplets at once, as they go on. */
 export class Stories {
-  readonly #told = new Map<string, Told>();
+  readonly #told = new Map<string, StoryState>();
 
   /** @param entries what happened since, by time */
-  tell(entries: readonly LogEntry[], options: StoryOptions): ToldLine[] {
+  tell(entries: readonly LogEntry[], options: StoryOptions): LiveStoryLine[] {
     const byDroplet = new Map<string, LogEntry[]>();
     for (const entry of entries) {
       const known = byDroplet.get(entry.droplet);
       if (known === undefined) byDroplet.set(entry.droplet, [entry]);
       else known.push(entry);
     }
-    const lines: ToldLine[] = [];
+    const lines: LiveStoryLine[] = [];
     for (const [droplet, facts] of byDroplet) {
       const told = this.#toldOf(droplet);
-      lines.push(...tellOn(told, facts, options).map((line) => ({ ...line, droplet })));
+      lines.push(...continueStory(told, facts, options).map((line) => ({ ...line, droplet })));
     }
     return lines.sort((a, b) => a.atMs - b.atMs);
   }
 
-  #toldOf(droplet: string): Told {
+  #toldOf(droplet: string): StoryState {
     const known = this.#told.get(droplet);
-    const told = known === undefined || known.decisions.size > DECISIONS ? newTold() : known;
+    const told = known === undefined || known.decisions.size > DECISIONS ? newStory() : known;
     // The latest used stand last; the first one is the one to forget.
     this.#told.delete(droplet);
     this.#told.set(droplet, told);

@@ -66,7 +66,7 @@ export function timesOf(nowMs: number, utc: boolean): Times {
 }
 
 /** What each hold means for a droplet that it covers. */
-export const HOLD_WORDS: Readonly<Record<HoldName, string>> = {
+export const HOLD_TEXT: Readonly<Record<HoldName, string>> = {
   desired_unavailable: 'no complete bulk pass for too long, so it is not known what should run',
   update_required: 'the controller changed the app, and the bulk pass that says how has not come yet',
   actual_not_fresh: 'nobody has listened to heartbeats for long enough to know what runs',
@@ -75,7 +75,7 @@ export const HOLD_WORDS: Readonly<Record<HoldName, string>> = {
   mass_delete: 'so many droplets left the desired state at once that a broken database is more likely',
 };
 
-export const STOP_WORDS: Readonly<Record<StopReason, string>> = {
+export const STOP_TEXT: Readonly<Record<StopReason, string>> = {
   stopped: 'the app is stopped',
   extra_index: 'the app wants fewer instances',
   wrong_version: 'it is not of the live version',
@@ -99,7 +99,7 @@ const DROP_WORDS: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, strin
 };
 
 /** Why a decision was taken back or not sent. */
-export function dropWords(why: string | undefined): string {
+export function dropText(why: string | undefined): string {
   if (why === undefined) return 'no reason is known';
   if (why.startsWith('held:')) return `hold ${why.slice(5)}`;
   return Object.hasOwn(DROP_WORDS, why) ? DROP_WORDS[why as keyof typeof DROP_WORDS] : why;

@@ -11,7 +11,7 @@ import {
   parseShutdown,
   parseStatusRequest,
   parseUpdated,
-  tailDea,
+  peekDeaId,
 } from './incoming.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -198,14 +198,14 @@ describe("a DEA's guid at the end of a heartbeat", () => {
     `{"droplets":[${'{"droplet":"x"},'.repeat(100)}{}],"dea":"dea-1"}`,
     `{"x":"${'é'.repeat(190)}","dea":"dea-1"}`,
   ])('is read: %s', (text) => {
-    expect(tailDea(utf8(text))).toBe('dea-1');
+    expect(peekDeaId(utf8(text))).toBe('dea-1');
     expect(JSON.parse(text).dea).toBe('dea-1');
   });
 
   it('may be as long as an id', () => {
     const dea = 'x'.repeat(256);
-    expect(tailDea(json({ droplets: [RAW], dea }))).toBe(dea);
-    expect(tailDea(json({ droplets: [RAW], dea: `${dea}x` }))).toBeUndefined();
+    expect(peekDeaId(json({ droplets: [RAW], dea }))).toBe(dea);
+    expect(peekDeaId(json({ droplets: [RAW], dea: `${dea}x` }))).toBeUndefined();
   });
 
   it.each([
@@ -225,7 +225,7 @@ describe("a DEA's guid at the end of a heartbeat", () => {
     '{"dea":"x"}}',
     '{"dea":"x"',
   ])('is not read, and the heartbeat is to be parsed: %s', (text) => {
-    expect(tailDea(utf8(text))).toBeUndefined();
+    expect(peekDeaId(utf8(text))).toBeUndefined();
   });
 
   it('is never another than the parsed one', () => {
@@ -234,7 +234,7 @@ describe("a DEA's guid at the end of a heartbeat", () => {
     fc.assert(
       fc.property(message, (pairs) => {
         const bytes = json(Object.fromEntries(pairs));
-        const dea = tailDea(bytes);
+        const dea = peekDeaId(bytes);
         if (dea !== undefined) expect(dea).toBe(JSON.parse(new TextDecoder().decode(bytes)).dea);
       }),
     );
@@ -362,7 +362,7 @@ describe('whatever comes in', () => {
     parseStatusRequest,
     parseHealthRequest,
     parseDropletRequest,
-    tailDea,
+    peekDeaId,
   ];
   const names = ['droplets', 'dea', 'id', '__proto__', ...Object.keys(RAW), 'reason', 'crash_timestamp'];
   const values = fc.letrec((tie) => ({

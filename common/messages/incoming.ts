@@ -28,7 +28,7 @@ export {
   parseUserCount,
 } from './bulk.ts';
 export { type StartMessage, type StopMessage, startMessage, stopMessage } from './outgoing.ts';
-export { tailDea } from './peek-dea-id.ts';
+export { peekDeaId } from './peek-dea-id.ts';
 export type { Parsed, Result } from './validation.ts';
 
 /** The most entries that one heartbeat or one request may have. */

@@ -10,7 +10,7 @@ const LAST_KEY = /^"dea"\s*:\s*"([\x20\x21\x23-\x5b\x5d-\x7e]{1,256})"\s*\}\s*$/
  *
  * @returns undefined when the end does not look like that (then the heartbeat must be parsed)
  */
-export function tailDea(bytes: Uint8Array): string | undefined {
+export function peekDeaId(bytes: Uint8Array): string | undefined {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const tail = buffer.toString('latin1', Math.max(0, buffer.length - TAIL_BYTES));
   const at = tail.lastIndexOf('"dea"');

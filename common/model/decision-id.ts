@@ -9,8 +9,8 @@ export type Subject = `${'start' | 'giveup' | 'held'}-${number}` | `${'stop' | '
 /**
  * `<droplet>.<subject>.<rev>-<time>`. The time keeps ids apart when a record was removed and began again at rev 1.
  */
-export function decisionId(droplet: Droplet, subject: Subject, now: number): string {
-  return `${encode(droplet.id)}.${encode(subject)}.${droplet.rev + 1}-${Math.floor(now).toString(36)}`;
+export function decisionId(droplet: Droplet, subject: Subject, nowMs: number): string {
+  return `${encode(droplet.id)}.${encode(subject)}.${droplet.rev + 1}-${Math.floor(nowMs).toString(36)}`;
 }
 
 /** When a decision was made (ms on Redis's clock), by its id; `undefined` where it is no decision's id. */

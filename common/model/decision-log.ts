@@ -64,7 +64,7 @@ export interface LogEntry {
   /** What was seen of `instance`: its DEA, its state there, and when a heartbeat last listed it. */
   dea?: string;
   state?: string;
-  heardMs?: number;
+  lastHeartbeatMs?: number;
   /** With `up`: the instance was there before, and is heard again. */
   again?: true;
   /** With `stop`: how many instances, and of which version, are wanted. */

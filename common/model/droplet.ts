@@ -32,7 +32,7 @@ export interface Instance {
   state: InstanceState;
   stateTimestampS: number;
   dea: string;
-  firstHeardMs: number;
+  firstListedMs: number;
   /**
    * Absent while the DEA lists the instance: then it was heard when its DEA was. Once the DEA's list lacks
    * it: the time of the last heartbeat that listed it.
@@ -165,9 +165,9 @@ export interface Droplet {
 /** When a DEA was heard. */
 export interface DeaLiveness {
   /** The latest heartbeat. */
-  heardMs: number;
+  lastHeartbeatMs: number;
   /** The one before it; absent after the first. */
-  previousMs?: number;
+  previousHeartbeatMs?: number;
 }
 
 export type HoldName =
@@ -182,13 +182,13 @@ export interface Holds {
   desiredUnavailable: boolean;
   actualNotFresh: boolean;
   /** What DEAs said until then is known, every ingestor has stored it; absent if nobody knows. */
-  heardUntilMs?: number;
+  heartbeatWatermarkMs?: number;
   /** What DEAs said until then may be lost, as connections and processes were; absent if nothing is known to. */
-  missedMs?: number;
+  lossPossibleUntilMs?: number;
   /** Guids of the counted late DEAs while the hold is on, else empty. */
   massLossDeas: ReadonlySet<string>;
   /** Since when `mass_loss` has been judged without a gap, and when it last was; absent if it never was. */
-  massLossJudged?: { sinceMs: number; untilMs: number };
+  massLossEvaluated?: { sinceMs: number; untilMs: number };
   massDelete: boolean;
   /** Start of the latest complete pass; absent before the first. */
   lastPassBegunMs?: number;

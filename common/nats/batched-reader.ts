@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 
 /** What a connection is read by. */
-export interface Gathered {
+export interface BatchedConnection {
   /** As it is now; `undefined` while it is not connected. */
   socket(): Socket | undefined;
   /** A round trip to the server: what it had for us before has been handed over. */
@@ -14,8 +14,8 @@ export interface Gathered {
  * Whoever waits for a socket is woken for nearly each message, and the server that wakes it pays for that, too. A gulp ends
  * with the answer of the server to a question that was asked at its beginning: so it is known how far all has been read.
  */
-export class Gathering {
-  readonly #connection: Gathered;
+export class BatchedReader {
+  readonly #connection: BatchedConnection;
   readonly #everyMs: number;
   #timer: NodeJS.Timeout | undefined;
   #awaited = 0;
@@ -24,19 +24,19 @@ export class Gathering {
   #readMs = performance.now();
 
   /** @param everyMs what comes waits for so long, and for a round trip */
-  constructor(connection: Gathered, everyMs: number) {
+  constructor(connection: BatchedConnection, everyMs: number) {
     this.#connection = connection;
     this.#everyMs = everyMs;
     void this.#gulp();
   }
 
   /** For how long what is handed over now may have waited to be read (ms). */
-  waitedAtMostMs(): number {
+  readLagMs(): number {
     return performance.now() - this.#readMs;
   }
 
   /** An answer of the server is waited for: what comes is read at once until it is there. */
-  async awaiting<T>(answer: () => Promise<T>): Promise<T> {
+  async readWhile<T>(answer: () => Promise<T>): Promise<T> {
     const askedMs = performance.now();
     this.#awaited++;
     this.#connection.socket()?.resume();
@@ -51,7 +51,7 @@ export class Gathering {
   }
 
   /** It is another connection now: what waited in the one before is lost. */
-  renewed(): void {
+  reconnected(): void {
     this.#readMs = performance.now();
   }
 
@@ -65,7 +65,7 @@ export class Gathering {
   async #gulp(): Promise<void> {
     const beganMs = performance.now();
     if (this.#connection.socket() !== undefined) {
-      await this.awaiting(() => this.#connection.flush()).catch(() => undefined); // lost meanwhile
+      await this.readWhile(() => this.#connection.flush()).catch(() => undefined); // lost meanwhile
     }
     if (this.#stopped) return;
     const leftMs = beganMs + this.#everyMs - performance.now();

@@ -16,7 +16,7 @@ export class BusError extends Error {
 }
 
 /** An error of the client in words, with what is behind it. */
-export function wordsOf(error: unknown): string {
+export function errorText(error: unknown): string {
   if (error instanceof NatsError) {
     const cause = error.chainedError?.message;
     return cause === undefined ? error.message : `${error.message} (${cause})`;
@@ -28,7 +28,7 @@ export function wordsOf(error: unknown): string {
  * What the server said last. The client's status has only a code for it, which is one and the same for a slow
  * consumer and for all else that it has no code for.
  */
-export function lastWords(connection: NatsConnection): string | undefined {
+export function lastServerError(connection: NatsConnection): string | undefined {
   const { protocol } = connection as { protocol?: { lastError?: unknown } };
   return protocol?.lastError instanceof Error ? protocol.lastError.message : undefined;
 }
@@ -49,7 +49,7 @@ export function busError(subject: string, cause: unknown): BusError {
     code === ErrorCode.Disconnect ||
     code === ErrorCode.ConnectionClosed ||
     code === ErrorCode.ConnectionDraining;
-  return new BusError(away ? 'disconnected' : 'other', `${subject}: ${wordsOf(cause)}`, { cause });
+  return new BusError(away ? 'disconnected' : 'other', `${subject}: ${errorText(cause)}`, { cause });
 }
 
 /** What a connection goes by at the moment; the client does not give it. */

@@ -22,8 +22,8 @@ import type { Health } from '../runtime/health.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../runtime/log.ts';
 import { type BusMetrics, busMetrics } from '../runtime/metrics.ts';
-import { Gathering } from './batched-reader.ts';
-import { abandon, BusError, busError, kindOf, lastWords, socketOf, wordsOf } from './bus-errors.ts';
+import { BatchedReader } from './batched-reader.ts';
+import { abandon, BusError, busError, errorText, kindOf, lastServerError, socketOf } from './bus-errors.ts';
 import { connectionOptions, retryWaitMs } from './bus-options.ts';
 
 export type { Msg, Subscription } from 'nats';
@@ -49,7 +49,7 @@ export interface Bus {
   /** A round trip to the server: all that was published before has arrived. @throws BusError */
   flush(): Promise<void>;
   /** For how long what is handed over now may have waited on a connection that is read every so often (ms). */
-  waitedAtMostMs(): number;
+  readLagMs(): number;
   /** Gives the connection up with all that still waits in it, so that it does not arrive late; a new one is made. */
   abandon(): void;
   onLost(fn: () => void): void;
@@ -59,11 +59,11 @@ export interface Bus {
 }
 
 /** A connection beside a process's usual one, for some messages. */
-export interface OwnConnection {
+export interface DedicatedConnection {
   /** What messages, in a word. */
-  of: string;
+  name: string;
   /** What comes is read so often (ms) instead of as it comes; see `Gathering`. */
-  gatherMs: number;
+  readEveryMs: number;
 }
 
 export interface BusOptions {
@@ -76,7 +76,7 @@ export interface BusOptions {
   lifecycle: Lifecycle;
   metrics: Registry;
   /** If it is not the process's usual one. */
-  own?: OwnConnection | undefined;
+  dedicated?: DedicatedConnection | undefined;
 }
 
 const ANSWERS_WITHIN_MS = 1_000;
@@ -87,13 +87,13 @@ const ANSWERS_WITHIN_MS = 1_000;
  * @throws BusError `disconnected` when the lifecycle stops before
  */
 export async function connectBus(options: BusOptions): Promise<Bus> {
-  const { health, lifecycle, mbus, own } = options;
+  const { health, lifecycle, mbus, dedicated } = options;
   const servers = mbus.servers.join(', ');
-  const part = partOf(own);
-  const log = own === undefined ? options.log : options.log.child({ connection: own.of });
-  const name = own === undefined ? options.name : `${options.name} ${own.of}`;
+  const part = partOf(dedicated);
+  const log = dedicated === undefined ? options.log : options.log.child({ connection: dedicated.name });
+  const name = dedicated === undefined ? options.name : `${options.name} ${dedicated.name}`;
   health.set(part, 'not connected yet');
-  busMetrics(options.metrics).connected.set({ connection: labelOf(own) }, 0);
+  busMetrics(options.metrics).connected.set({ connection: labelOf(dedicated) }, 0);
   let said = false;
   while (!lifecycle.stopping) {
     try {
@@ -101,7 +101,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       log.info({ event: 'nats_connected', server: bus.connection.getServer() }, 'connected to NATS');
       return lifecycle.own(part, bus, (owned) => owned.close());
     } catch (error) {
-      const problem = wordsOf(error);
+      const problem = errorText(error);
       health.set(part, `${servers}: ${problem}`);
       if (!said)
         log.warn({ event: 'nats_away', servers, problem }, 'NATS is not to be reached; retrying until it is');
@@ -113,8 +113,9 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
 }
 
 /** In `/readyz`, and among what a process stops. */
-const partOf = (own: OwnConnection | undefined): string => (own === undefined ? 'nats' : `nats (${own.of})`);
-const labelOf = (own: OwnConnection | undefined): string => own?.of ?? 'messages';
+const partOf = (own: DedicatedConnection | undefined): string =>
+  own === undefined ? 'nats' : `nats (${own.name})`;
+const labelOf = (own: DedicatedConnection | undefined): string => own?.name ?? 'messages';
 
 class NatsBus implements Bus {
   readonly connection: NatsConnection;
@@ -124,28 +125,28 @@ class NatsBus implements Bus {
   readonly #metrics: BusMetrics;
   readonly #part: string;
   readonly #label: { connection: string };
-  readonly #gathering: Gathering | undefined;
+  readonly #gathering: BatchedReader | undefined;
   readonly #lost: (() => void)[] = [];
   readonly #restored: (() => void)[] = [];
   #connected = true;
   #nextFlush: Promise<void> | undefined;
   #closing = false;
 
-  constructor(connection: NatsConnection, { log, health, metrics, own }: BusOptions) {
+  constructor(connection: NatsConnection, { log, health, metrics, dedicated }: BusOptions) {
     this.connection = connection;
     this.#log = log;
     this.#limited = createRateLimit(log);
     this.#health = health;
     this.#metrics = busMetrics(metrics);
-    this.#part = partOf(own);
-    this.#label = { connection: labelOf(own) };
+    this.#part = partOf(dedicated);
+    this.#label = { connection: labelOf(dedicated) };
     this.#metrics.connected.set(this.#label, 1);
     health.set(this.#part, undefined);
     void this.#watch();
     void this.#watchEnd();
-    if (own === undefined) return;
+    if (dedicated === undefined) return;
     const socket = () => (this.connected() ? socketOf(connection) : undefined);
-    this.#gathering = new Gathering({ socket, flush: () => connection.flush() }, own.gatherMs);
+    this.#gathering = new BatchedReader({ socket, flush: () => connection.flush() }, dedicated.readEveryMs);
   }
 
   connected(): boolean {
@@ -232,12 +233,12 @@ class NatsBus implements Bus {
     }
   }
 
-  waitedAtMostMs(): number {
-    return this.#gathering?.waitedAtMostMs() ?? 0;
+  readLagMs(): number {
+    return this.#gathering?.readLagMs() ?? 0;
   }
 
   #answered<T>(asked: () => Promise<T>): Promise<T> {
-    return this.#gathering === undefined ? asked() : this.#gathering.awaiting(asked);
+    return this.#gathering === undefined ? asked() : this.#gathering.readWhile(asked);
   }
 
   abandon(): void {
@@ -265,7 +266,7 @@ class NatsBus implements Bus {
     for await (const { type, data } of this.connection.status()) {
       if (type === Events.Disconnect) this.#onDisconnect(String(data));
       else if (type === Events.Reconnect) this.#onReconnect(String(data));
-      else if (type === Events.Error) this.#onError(lastWords(this.connection) ?? String(data));
+      else if (type === Events.Error) this.#onError(lastServerError(this.connection) ?? String(data));
     }
   }
 
@@ -294,7 +295,7 @@ class NatsBus implements Bus {
   #onReconnect(server: string): void {
     if (this.#connected || this.#closing) return;
     this.#connected = true;
-    this.#gathering?.renewed();
+    this.#gathering?.reconnected();
     this.#metrics.connected.set(this.#label, 1);
     this.#health.set(this.#part, undefined);
     this.#log.info({ event: 'nats_back', server }, 'NATS is back');

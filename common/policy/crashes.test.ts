@@ -61,7 +61,7 @@ describe('crash records', () => {
 
   it('a trace on a DEA that has been silent for flapping_timeout is none', () => {
     const d = droplet({ instances: [instance('new', { state: 'CRASHED' })] });
-    const silentFor = (ms: number) => deas({ 'dea-1': { heardMs: NOW - ms } });
+    const silentFor = (ms: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - ms } });
     expect(crashes(d, silentFor(TIMEOUT))).toHaveLength(1);
     expect(crashes(d, silentFor(TIMEOUT + SECOND))).toEqual([]);
   });

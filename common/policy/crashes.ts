@@ -1,5 +1,5 @@
 import type { DeaLiveness, Droplet } from '../model/droplet.ts';
-import { heardMs } from './liveness.ts';
+import { lastHeartbeatMs } from './liveness.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** A crash as a status query shows it. */
@@ -24,7 +24,7 @@ export function crashesOf(
 ): Crash[] {
   const crashes = new Map<string, Crash>();
   for (const instance of droplet.instances) {
-    if (instance.state !== 'CRASHED' || nowMs - heardMs(instance, deas) > flappingTimeoutMs) continue;
+    if (instance.state !== 'CRASHED' || nowMs - lastHeartbeatMs(instance, deas) > flappingTimeoutMs) continue;
     const { guid, index, version, stateTimestampS } = instance;
     crashes.set(guid, { instance: guid, index, version, sinceS: stateTimestampS });
   }

@@ -31,9 +31,9 @@ function continues(slot: Slot, exit: Exit, settings: PolicySettings): boolean {
 }
 
 /** Whether the slot is given up: it crashed too often, the last time not longer than `flapping_timeout` ago. */
-export function isGivenUp(slot: Slot, now: number, settings: PolicySettings): boolean {
+export function isGivenUp(slot: Slot, nowMs: number, settings: PolicySettings): boolean {
   if (settings.giveupCrashNumber <= 0 || slot.crashes <= settings.giveupCrashNumber) return false;
-  return now - (slot.lastCrashMs ?? now) <= settings.flappingTimeoutMs;
+  return nowMs - (slot.lastCrashMs ?? nowMs) <= settings.flappingTimeoutMs;
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Holds } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** Since when something has been done without a gap, and when it was last done (epoch ms). */
-export interface Unbroken {
+export interface Streak {
   sinceMs: number;
   untilMs: number;
 }
@@ -12,19 +12,19 @@ export interface Unbroken {
  * It is done now. An ingestor says that it listens (subscribed at NATS, and writing to Redis), or a tick judges `mass_loss`:
  * the time since is renewed without losing its beginning, unless nobody did for longer than `longestMs`.
  */
-export function renewUnbroken(before: Unbroken | undefined, now: number, longestMs: number): Unbroken {
-  if (before === undefined || now - before.untilMs > longestMs) return { sinceMs: now, untilMs: now };
-  return { sinceMs: before.sinceMs, untilMs: Math.max(now, before.untilMs) };
+export function extendStreak(before: Streak | undefined, nowMs: number, longestMs: number): Streak {
+  if (before === undefined || nowMs - before.untilMs > longestMs) return { sinceMs: nowMs, untilMs: nowMs };
+  return { sinceMs: before.sinceMs, untilMs: Math.max(nowMs, before.untilMs) };
 }
 
 /** Whether `actual_not_fresh` is on: not listened for `droplet_lost` without a gap. */
 export function isActualNotFresh(
-  listening: Unbroken | undefined,
-  now: number,
+  listening: Streak | undefined,
+  nowMs: number,
   settings: PolicySettings,
 ): boolean {
-  if (listening === undefined || isGap(listening, now, settings)) return true;
-  return now - listening.sinceMs < settings.dropletLostMs;
+  if (listening === undefined || isGap(listening, nowMs, settings)) return true;
+  return nowMs - listening.sinceMs < settings.dropletLostMs;
 }
 
 /** Ingestors may be silent for so long. */
@@ -33,33 +33,36 @@ export function listeningGapMs({ dropletLostMs }: PolicySettings): number {
 }
 
 /**
- * When a DEA that was heard then may have spoken last. Where something may have been lost since (`missedMs`), it may have spoken
+ * When a DEA that was heard then may have spoken last. Where something may have been lost since (`lossPossibleUntilMs`), it may have spoken
  * once more: a heartbeat comes within a third of `droplet_lost`. If it was cut off right after that, nothing else will tell.
  */
-export function mayHaveSpokenMs(
-  heardMs: number,
-  missedMs: number | undefined,
+export function latestPossibleHeartbeatMs(
+  lastHeartbeatMs: number,
+  lossPossibleUntilMs: number | undefined,
   { dropletLostMs }: PolicySettings,
 ): number {
-  if (missedMs === undefined || missedMs <= heardMs) return heardMs;
-  return Math.min(missedMs, heardMs + dropletLostMs / 3);
+  if (lossPossibleUntilMs === undefined || lossPossibleUntilMs <= lastHeartbeatMs) return lastHeartbeatMs;
+  return Math.min(lossPossibleUntilMs, lastHeartbeatMs + dropletLostMs / 3);
 }
 
 /**
  * Whether silence since then is no loss yet, as far as is known: what DEAs say counts for `droplet_lost`, and is known until
- * `heardUntilMs`; beyond that an ingestor may have it in hand.
+ * `heartbeatWatermarkMs`; beyond that an ingestor may have it in hand.
  */
-export function isHeardLately(
-  heardMs: number,
-  { heardUntilMs, missedMs }: Pick<Holds, 'heardUntilMs' | 'missedMs'>,
+export function isLossUnconfirmed(
+  lastHeartbeatMs: number,
+  { heartbeatWatermarkMs, lossPossibleUntilMs }: Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'>,
   settings: PolicySettings,
 ): boolean {
-  if (heardUntilMs === undefined) return true;
-  return heardUntilMs - mayHaveSpokenMs(heardMs, missedMs, settings) <= settings.dropletLostMs;
+  if (heartbeatWatermarkMs === undefined) return true;
+  return (
+    heartbeatWatermarkMs - latestPossibleHeartbeatMs(lastHeartbeatMs, lossPossibleUntilMs, settings) <=
+    settings.dropletLostMs
+  );
 }
 
-function isGap({ untilMs }: Unbroken, now: number, settings: PolicySettings): boolean {
-  return now - untilMs > listeningGapMs(settings);
+function isGap({ untilMs }: Streak, nowMs: number, settings: PolicySettings): boolean {
+  return nowMs - untilMs > listeningGapMs(settings);
 }
 
 /**
@@ -69,8 +72,8 @@ function isGap({ untilMs }: Unbroken, now: number, settings: PolicySettings): bo
  */
 export function isDesiredUnavailable(
   lastPassMs: number | undefined,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
 ): boolean {
-  return lastPassMs === undefined || now - lastPassMs > settings.desiredStateLostMs;
+  return lastPassMs === undefined || nowMs - lastPassMs > settings.desiredStateLostMs;
 }

@@ -11,16 +11,18 @@ import type { PolicySettings } from './settings.ts';
 export type Deas = ReadonlyMap<string, DeaLiveness>;
 
 /** What an instance counts as; `NONE`: it does not run, as far as is known. */
-export type Standing = 'STARTING' | 'RUNNING' | 'EVACUATING' | 'NONE';
+export type EffectiveState = 'STARTING' | 'RUNNING' | 'EVACUATING' | 'NONE';
 
 /**
  * When the last heartbeat came that listed the instance (epoch ms). While its DEA lists it, that is when the
- * DEA was heard; `firstHeardMs` bounds it from below, also for a DEA that a reader has not seen yet.
+ * DEA was heard; `firstListedMs` bounds it from below, also for a DEA that a reader has not seen yet.
  */
-export function heardMs(instance: Instance, deas: Deas): number {
+export function lastHeartbeatMs(instance: Instance, deas: Deas): number {
   if (instance.lastListedMs !== undefined) return instance.lastListedMs;
   const dea = deas.get(instance.dea);
-  return dea !== undefined && dea.heardMs > instance.firstHeardMs ? dea.heardMs : instance.firstHeardMs;
+  return dea !== undefined && dea.lastHeartbeatMs > instance.firstListedMs
+    ? dea.lastHeartbeatMs
+    : instance.firstListedMs;
 }
 
 /** How long an exit speaks against what heartbeats say (ms). */
@@ -37,17 +39,17 @@ export function exitStands(exit: Exit, heard: number, settings: PolicySettings):
 }
 
 /** What an instance counts as now; `exit` is the instance's own, if there is one. */
-export function standing(
+export function effectiveState(
   instance: Instance,
   exit: Exit | undefined,
   deas: Deas,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
-): Standing {
+): EffectiveState {
   const { state } = instance;
   if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return 'NONE';
-  const heard = heardMs(instance, deas);
-  if (now - heard > settings.dropletLostMs) return 'NONE';
+  const heard = lastHeartbeatMs(instance, deas);
+  if (nowMs - heard > settings.dropletLostMs) return 'NONE';
   if (exit === undefined || !exitStands(exit, heard, settings)) return state;
   return exit.reason === 'DEA_EVACUATION' ? 'EVACUATING' : 'NONE';
 }

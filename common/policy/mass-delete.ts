@@ -20,7 +20,7 @@ export interface MassDelete {
 export function massDeleteAfterPass(
   previous: MassDelete,
   listed: number,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
 ): MassDelete {
   const { fraction, minimumDroplets } = settings.massDelete;
@@ -28,12 +28,13 @@ export function massDeleteAfterPass(
   const doubtful =
     accepted !== undefined && listed < (1 - fraction) * accepted && accepted - listed >= minimumDroplets;
   if (!doubtful) return { accepted: listed };
-  return massDeleteAfter({ accepted, sinceMs: previous.sinceMs ?? now, listed }, now, settings);
+  return massDeleteAfter({ accepted, sinceMs: previous.sinceMs ?? nowMs, listed }, nowMs, settings);
 }
 
 /** As time passes: the hold ends after its time. */
-export function massDeleteAfter(previous: MassDelete, now: number, settings: PolicySettings): MassDelete {
-  if (previous.sinceMs === undefined || now - previous.sinceMs < settings.massDelete.holdMs) return previous;
+export function massDeleteAfter(previous: MassDelete, nowMs: number, settings: PolicySettings): MassDelete {
+  if (previous.sinceMs === undefined || nowMs - previous.sinceMs < settings.massDelete.holdMs)
+    return previous;
   return releaseMassDelete(previous);
 }
 

@@ -5,13 +5,13 @@
  *                                         on --(after `hold` seconds, or an operator)-----> off, and those that
  *                                              were waited for count as dead until they are heard
  */
-import type { Unbroken } from './freshness.ts';
+import type { Streak } from './freshness.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** What the hold needs to know of a DEA. */
 export interface DeaFacts {
   guid: string;
-  heardMs: number;
+  lastHeartbeatMs: number;
   /** Its last list has an instance that has not exited since: it should still run something. */
   runsSomething: boolean;
   /** It said `dea.shutdown`. */
@@ -35,13 +35,13 @@ export const NO_MASS_LOSS: MassLoss = { lateDeas: [] };
 const THREE_TICKS_MS = 3_000;
 
 /** Judgements may be so far apart and still count as going on. */
-export function judgingGapMs({ dropletLostMs }: PolicySettings): number {
+export function evaluationGapMs({ dropletLostMs }: PolicySettings): number {
   return Math.max(dropletLostMs / 3, THREE_TICKS_MS);
 }
 
 /** Judged without a gap for as long as hosts that come back take to be heard, as spread as they went. */
-export function isJudgedLongEnough(
-  { sinceMs, untilMs }: Unbroken,
+export function isEvaluatedLongEnough(
+  { sinceMs, untilMs }: Streak,
   { dropletLostMs }: PolicySettings,
 ): boolean {
   return untilMs - sinceMs >= dropletLostMs / 3;
@@ -51,20 +51,20 @@ export function isJudgedLongEnough(
 export function nextMassLoss(
   previous: MassLoss,
   deas: Iterable<DeaFacts>,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
 ): MassLoss {
-  if (previous.sinceMs !== undefined && now - previous.sinceMs >= settings.massLoss.holdMs) {
-    return nextMassLoss(expired(previous.sinceMs, settings), deas, now, settings);
+  if (previous.sinceMs !== undefined && nowMs - previous.sinceMs >= settings.massLoss.holdMs) {
+    return nextMassLoss(expired(previous.sinceMs, settings), deas, nowMs, settings);
   }
-  const { late, counted } = count(previous, deas, now, settings);
+  const { late, counted } = count(previous, deas, nowMs, settings);
   const { minimumDeas, fraction } = settings.massLoss;
   const above = late.length >= minimumDeas && late.length >= fraction * counted;
   const accepted = previous.acceptedMs === undefined ? {} : { acceptedMs: previous.acceptedMs };
-  if (above) return { ...accepted, sinceMs: previous.sinceMs ?? now, lateDeas: late };
+  if (above) return { ...accepted, sinceMs: previous.sinceMs ?? nowMs, lateDeas: late };
   if (previous.sinceMs === undefined) return { ...accepted, lateDeas: [] };
-  const belowSinceMs = previous.belowSinceMs ?? now;
-  if (now - belowSinceMs >= settings.dropletLostMs / 3) return { ...accepted, lateDeas: [] };
+  const belowSinceMs = previous.belowSinceMs ?? nowMs;
+  if (nowMs - belowSinceMs >= settings.dropletLostMs / 3) return { ...accepted, lateDeas: [] };
   return { ...accepted, sinceMs: previous.sinceMs, lateDeas: late, belowSinceMs };
 }
 
@@ -82,8 +82,8 @@ function lateAfterMs({ dropletLostMs }: PolicySettings): number {
 }
 
 /** An operator ends the hold: the DEAs that are late now count as dead until they are heard. */
-export function releaseMassLoss(previous: MassLoss, now: number): MassLoss {
-  return previous.sinceMs === undefined ? previous : { lateDeas: [], acceptedMs: now };
+export function releaseMassLoss(previous: MassLoss, nowMs: number): MassLoss {
+  return previous.sinceMs === undefined ? previous : { lateDeas: [], acceptedMs: nowMs };
 }
 
 /**
@@ -93,7 +93,7 @@ export function releaseMassLoss(previous: MassLoss, now: number): MassLoss {
 function count(
   previous: MassLoss,
   deas: Iterable<DeaFacts>,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
 ): { late: string[]; counted: number } {
   const lateMs = lateAfterMs(settings);
@@ -103,14 +103,15 @@ function count(
   for (const dea of deas) {
     const wasLate = wereLate.delete(dea.guid);
     if (dea.shutdown) continue;
-    const isLate = now - dea.heardMs > lateMs;
+    const isLate = nowMs - dea.lastHeartbeatMs > lateMs;
     if (isLate && wasLate) {
       late.push(dea.guid);
       counted++;
       continue;
     }
-    if (!dea.runsSomething || now - dea.heardMs > 3 * settings.dropletLostMs) continue;
-    if (isLate && previous.acceptedMs !== undefined && dea.heardMs < previous.acceptedMs - lateMs) continue;
+    if (!dea.runsSomething || nowMs - dea.lastHeartbeatMs > 3 * settings.dropletLostMs) continue;
+    if (isLate && previous.acceptedMs !== undefined && dea.lastHeartbeatMs < previous.acceptedMs - lateMs)
+      continue;
     counted++;
     if (isLate) late.push(dea.guid);
   }

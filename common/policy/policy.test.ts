@@ -3,20 +3,26 @@ import { describe, expect, it } from 'vitest';
 import { queuePriority } from '../model/reasons.ts';
 import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import {
+  extendStreak,
   isActualNotFresh,
   isDesiredUnavailable,
   listeningGapMs,
-  renewUnbroken,
-  type Unbroken,
+  type Streak,
 } from './freshness.ts';
-import { exitsByInstance, standing } from './liveness.ts';
+import { effectiveState, exitsByInstance } from './liveness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass, releaseMassDelete } from './mass-delete.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
 import { wantedIndices } from './wanted.ts';
 
 describe('liveness', () => {
   const counts = (over: Parameters<typeof instance>[1], heardAgoMs = 0, end?: ReturnType<typeof exit>) =>
-    standing(instance('a', over), end, deas({ 'dea-1': { heardMs: NOW - heardAgoMs } }), NOW, SETTINGS);
+    effectiveState(
+      instance('a', over),
+      end,
+      deas({ 'dea-1': { lastHeartbeatMs: NOW - heardAgoMs } }),
+      NOW,
+      SETTINGS,
+    );
 
   it.each(['RUNNING', 'STARTING', 'EVACUATING'])('%s counts while heard within droplet_lost', (state) => {
     expect(counts({ state }, LOST)).toBe(state);
@@ -26,7 +32,7 @@ describe('liveness', () => {
   });
 
   it('one heard just now counts, though its DEA was last seen long ago', () => {
-    expect(counts({ firstHeardMs: NOW - SECOND }, LOST + 1)).toBe('RUNNING');
+    expect(counts({ firstListedMs: NOW - SECOND }, LOST + 1)).toBe('RUNNING');
   });
 
   it.each(['CRASHED', 'RESUMING', 'STOPPED', 'DELETED'])('%s does not run', (state) => {
@@ -76,8 +82,8 @@ describe('queue priority', () => {
 
 describe('actual_not_fresh', () => {
   const listen = (secondsAgo: number[]) =>
-    secondsAgo.reduce<Unbroken | undefined>(
-      (l, s) => renewUnbroken(l, NOW - s * SECOND, listeningGapMs(SETTINGS)),
+    secondsAgo.reduce<Streak | undefined>(
+      (l, s) => extendStreak(l, NOW - s * SECOND, listeningGapMs(SETTINGS)),
       undefined,
     );
 
@@ -104,12 +110,13 @@ describe('mass_loss', () => {
   const fleet = (silent: number, agoS: number, over: Partial<DeaFacts> = {}): DeaFacts[] =>
     Array.from({ length: 10 }, (_, i) => ({
       guid: `dea-${i}`,
-      heardMs: i < silent ? NOW - agoS * SECOND : NOW,
+      lastHeartbeatMs: i < silent ? NOW - agoS * SECOND : NOW,
       runsSomething: true,
       shutdown: false,
       ...(i < silent ? over : {}),
     }));
-  const next = (state: MassLoss, facts: DeaFacts[], now = NOW) => nextMassLoss(state, facts, now, SETTINGS);
+  const next = (state: MassLoss, facts: DeaFacts[], nowMs = NOW) =>
+    nextMassLoss(state, facts, nowMs, SETTINGS);
   const isOn = ({ sinceMs }: MassLoss) => sinceMs !== undefined;
   const ON = next(NO_MASS_LOSS, fleet(6, 21));
 
@@ -172,7 +179,7 @@ describe('mass_loss', () => {
     const later = (s: number, silent: number, state: MassLoss) =>
       next(
         state,
-        fleet(silent, 60 - s).map((d) => ({ ...d, heardMs: d.heardMs + s * SECOND })),
+        fleet(silent, 60 - s).map((d) => ({ ...d, lastHeartbeatMs: d.lastHeartbeatMs + s * SECOND })),
         NOW + s * SECOND,
       );
     expect(isOn(later(9, 5, below))).toBe(true);
@@ -191,7 +198,7 @@ describe('mass_loss', () => {
       expect(ended).toMatchObject({ lateDeas: [] });
       expect(isOn(ended)).toBe(false);
       expect(isOn(nextMassLoss(ended, fleet(6, 21), then + SECOND, hold))).toBe(false);
-      const lostAgain = fleet(6, -11).map((d) => ({ ...d, heardMs: then + SECOND }));
+      const lostAgain = fleet(6, -11).map((d) => ({ ...d, lastHeartbeatMs: then + SECOND }));
       expect(isOn(nextMassLoss(ended, lostAgain, then + 22 * SECOND, hold))).toBe(true);
     },
   );
@@ -199,12 +206,12 @@ describe('mass_loss', () => {
   it('when its time is over, those that fell silent since it began are judged anew, at once', () => {
     // No analyzer ran for a while: the DEAs came back, and are cut off again.
     const then = NOW + SETTINGS.massLoss.holdMs;
-    const again = fleet(6, 0).map((dea) => ({ ...dea, heardMs: then - 40 * SECOND }));
+    const again = fleet(6, 0).map((dea) => ({ ...dea, lastHeartbeatMs: then - 40 * SECOND }));
     expect(nextMassLoss(ON, again, then, SETTINGS)).toMatchObject({
       sinceMs: then,
       lateDeas: again.map(({ guid }) => guid),
     });
-    const back = again.map((dea) => ({ ...dea, heardMs: then - SECOND }));
+    const back = again.map((dea) => ({ ...dea, lastHeartbeatMs: then - SECOND }));
     expect(isOn(nextMassLoss(ON, back, then, SETTINGS))).toBe(false);
   });
 });

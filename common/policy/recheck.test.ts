@@ -189,23 +189,25 @@ describe('a start that leaves', () => {
 
   it('missing under mass_loss for a late DEA', () => {
     const d = starting({ instances: [instance('a')] });
-    const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
+    const silent = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 1 } });
     expect(leave(d, { massLossDeas: new Set(['dea-1']) }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
     expect(leave(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
-    expect(leave(d, { massLossJudged: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
+    expect(leave(d, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
       drop: 'held:mass_loss',
     });
-    expect(leave(d, { heardUntilMs: NOW - 1 }, JOB, silent)).toEqual({ drop: 'held:actual_not_fresh' });
+    expect(leave(d, { heartbeatWatermarkMs: NOW - 1 }, JOB, silent)).toEqual({
+      drop: 'held:actual_not_fresh',
+    });
   });
 });
 
 describe('a start that leaves and rests on the silence of another instance at its slot', () => {
-  const silent = deas({ 'dea-1': { heardMs: NOW - LOST - 1 } });
+  const silent = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 1 } });
   it.each<[StartReason, Partial<Holds>, object]>([
     ['crashed', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
     ['evacuated', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
     ['flapping', { massLossDeas: new Set(['dea-1']) }, { drop: 'held:mass_loss' }],
-    ['crashed', { massLossJudged: { sinceMs: 0, untilMs: NOW - LOST } }, { drop: 'held:mass_loss' }],
+    ['crashed', { massLossEvaluated: { sinceMs: 0, untilMs: NOW - LOST } }, { drop: 'held:mass_loss' }],
     ['crashed', {}, { reason: 'crashed' }],
     ['crashed', { desiredUnavailable: true }, { reason: 'crashed' }],
   ])('%s under %j', (reason, on, expected) => {

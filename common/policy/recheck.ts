@@ -12,9 +12,9 @@ import { holdOnStart, holdOnStop } from './holds.ts';
 import type { Deas } from './liveness.ts';
 import { countRunning, runningForStart, runningForStop } from './running-counts.ts';
 import type { PolicySettings } from './settings.ts';
-import { see } from './snapshot.ts';
-import { doOthersLeave, stopsOnTheirWay, surplus } from './surplus.ts';
-import { hasHadItsTimeMs, isDesired, isWanted, isWantedAsLastKnown } from './wanted.ts';
+import { takeSnapshot } from './snapshot.ts';
+import { doOthersLeave, pendingStops, surplus } from './surplus.ts';
+import { graceEndsMs, isDesired, isWanted, isWantedIgnoringMassDelete } from './wanted.ts';
 
 export type { StartMessage, StopMessage } from '../messages/outgoing.ts';
 
@@ -35,7 +35,7 @@ export function checkStart(
   job: { id: string; index: number; version: string },
   deas: Deas,
   holds: Holds,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
 ): StartCheck {
   const slot = droplet?.slots.get(job.index);
@@ -46,25 +46,25 @@ export function checkStart(
   const wanted =
     start.reason === 'missing'
       ? isWanted(droplet, job.index)
-      : isWantedAsLastKnown(droplet, job.index, holds);
+      : isWantedIgnoringMassDelete(droplet, job.index, holds);
   if (desired === undefined || !wanted) return { drop: 'not_wanted' };
   if (desired.version !== job.version || slot.version !== job.version) return { drop: 'not_wanted' };
-  const sight = see(droplet, deas, holds, now, settings);
-  if (sight.live.has(job.index)) return { drop: 'live' };
+  const snapshot = takeSnapshot(droplet, deas, holds, nowMs, settings);
+  if (snapshot.live.has(job.index)) return { drop: 'live' };
 
   const updated = droplet.updatedMs !== droplet.handledUpdateMs;
   if (updated && start.reason === 'flapping') return { drop: 'updated' };
-  if (!updated && isGivenUp(slot, now, settings)) return { drop: 'given_up' };
-  if (start.dueMs !== undefined && now < start.dueMs) return { wait: start.dueMs };
-  const hold = holdOnStart(sight, start.reason, job.index);
+  if (!updated && isGivenUp(slot, nowMs, settings)) return { drop: 'given_up' };
+  if (start.dueMs !== undefined && nowMs < start.dueMs) return { wait: start.dueMs };
+  const hold = holdOnStart(snapshot, start.reason, job.index);
   if (hold !== undefined) {
     const passes = hold === 'update_required' && start.reason !== 'missing';
-    return passes ? { wait: now + UPDATE_WAIT_MS } : { drop: `held:${hold}` };
+    return passes ? { wait: nowMs + UPDATE_WAIT_MS } : { drop: `held:${hold}` };
   }
-  if (start.reason === 'missing' && now < hasHadItsTimeMs(droplet, job.index, settings)) {
+  if (start.reason === 'missing' && nowMs < graceEndsMs(droplet, job.index, settings)) {
     return { drop: 'not_its_time' };
   }
-  const running = runningForStart(sight);
+  const running = runningForStart(snapshot);
   if (!acceptsStart(droplet, job.version, job.index, running)) return { drop: 'refused' };
   const send: StartMessage = {
     droplet: droplet.id,
@@ -83,28 +83,30 @@ export function checkStop(
   job: { id: string; instance: string },
   deas: Deas,
   holds: Holds,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
 ): StopCheck {
   const stop = droplet?.stops.get(job.instance);
   if (droplet === undefined || stop?.id !== job.id || stop.held !== undefined) return { drop: 'superseded' };
   if (droplet.outcomes.has(job.id)) return { drop: 'done' };
-  const sight = see(droplet, deas, holds, now, settings);
-  if (![...sight.standings.keys()].some(({ guid }) => guid === job.instance)) return { drop: 'gone' };
-  const others = stopsOnTheirWay(sight, job.instance);
-  const found = surplus(sight, others).find(({ instance }) => instance.guid === job.instance);
+  const snapshot = takeSnapshot(droplet, deas, holds, nowMs, settings);
+  if (![...snapshot.effectiveStates.keys()].some(({ guid }) => guid === job.instance))
+    return { drop: 'gone' };
+  const others = pendingStops(snapshot, job.instance);
+  const found = surplus(snapshot, others).find(({ instance }) => instance.guid === job.instance);
   if (found === undefined) return { drop: 'not_surplus' };
   const { instance, reason } = found;
-  const hold = holdOnStop(sight, reason);
+  const hold = holdOnStop(snapshot, reason);
   if (hold !== undefined) return { drop: `held:${hold}` };
-  const staysRunning = countRunning(sight, new Set([...others, instance.guid]));
-  if (!acceptsStop(droplet, instance, staysRunning, doOthersLeave(sight, others))) return { drop: 'refused' };
+  const staysRunning = countRunning(snapshot, new Set([...others, instance.guid]));
+  if (!acceptsStop(droplet, instance, staysRunning, doOthersLeave(snapshot, others)))
+    return { drop: 'refused' };
   const desired = isDesired(droplet) ? droplet.desired : undefined;
   const send: StopMessage = {
     droplet: droplet.id,
     updatedAtS: desired?.updatedAtS,
     instances: [[instance.guid, instance.version]],
-    running: runningForStop(sight, [instance]),
+    running: runningForStop(snapshot, [instance]),
     version: desired?.version,
   };
   return { send, reason };

@@ -1,18 +1,18 @@
 /** All that a decision about a droplet rests on: its record, the liveness of its DEAs, the holds and the time. */
 import type { Droplet, Exit, Holds, Instance } from '../model/droplet.ts';
-import { type Deas, exitsByInstance, type Standing, standing } from './liveness.ts';
+import { type Deas, type EffectiveState, effectiveState, exitsByInstance } from './liveness.ts';
 import type { PolicySettings } from './settings.ts';
 
 /** A droplet as it is seen at one moment. */
-export interface Sight {
+export interface Snapshot {
   droplet: Droplet;
   deas: Deas;
   holds: Holds;
   /** Epoch ms on Redis's clock. */
-  now: number;
+  nowMs: number;
   settings: PolicySettings;
   /** Every instance that runs (STARTING, RUNNING or EVACUATING), with what it counts as. */
-  standings: ReadonlyMap<Instance, Standing>;
+  effectiveStates: ReadonlyMap<Instance, EffectiveState>;
   /** Live instances of the live version, by index. */
   live: ReadonlyMap<number, readonly Instance[]>;
   /** EVACUATING instances of the live version, by index. */
@@ -22,26 +22,26 @@ export interface Sight {
 }
 
 /** Looks at all instances of a droplet. */
-export function see(
+export function takeSnapshot(
   droplet: Droplet,
   deas: Deas,
   holds: Holds,
-  now: number,
+  nowMs: number,
   settings: PolicySettings,
-): Sight {
+): Snapshot {
   const exits = exitsByInstance(droplet.exits);
-  const standings = new Map<Instance, Standing>();
+  const effectiveStates = new Map<Instance, EffectiveState>();
   const live = new Map<number, Instance[]>();
   const evacuating = new Map<number, Instance[]>();
   for (const instance of droplet.instances) {
-    const counts = standing(instance, exits.get(instance.guid), deas, now, settings);
+    const counts = effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings);
     if (counts === 'NONE') continue;
-    standings.set(instance, counts);
+    effectiveStates.set(instance, counts);
     if (instance.version !== droplet.desired?.version) continue;
     const slots = counts === 'EVACUATING' ? evacuating : live;
     const others = slots.get(instance.index);
     if (others === undefined) slots.set(instance.index, [instance]);
     else others.push(instance);
   }
-  return { droplet, deas, holds, now, settings, standings, live, evacuating, exits };
+  return { droplet, deas, holds, nowMs, settings, effectiveStates, live, evacuating, exits };
 }

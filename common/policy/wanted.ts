@@ -24,7 +24,7 @@ export function isWanted(droplet: Droplet, index: number): boolean {
  * Whether the slot is wanted by the desired state last known. A crash or an evacuation is acted on under every
  * hold: while `mass_delete` doubts that the droplet is gone, it counts as wanted for them as it was.
  */
-export function isWantedAsLastKnown(droplet: Droplet, index: number, holds: Holds): boolean {
+export function isWantedIgnoringMassDelete(droplet: Droplet, index: number, holds: Holds): boolean {
   if (droplet.goneMs !== undefined && !holds.massDelete) return false;
   return index < indicesOf(droplet);
 }
@@ -38,7 +38,7 @@ function indicesOf({ desired }: Droplet): number {
  * When a slot of the live version will have had, or had, its time (epoch ms): `droplet_lost` after the droplet
  * was first seen, after its last update, and after the last exit with STOPPED of an instance at this slot.
  */
-export function hasHadItsTimeMs(droplet: Droplet, index: number, settings: PolicySettings): number {
+export function graceEndsMs(droplet: Droplet, index: number, settings: PolicySettings): number {
   let since = Math.max(droplet.firstSeenMs, droplet.updatedMs ?? 0);
   for (const exit of droplet.exits) {
     if (exit.reason !== 'STOPPED' || exit.index !== index || exit.version !== droplet.desired?.version)

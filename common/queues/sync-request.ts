@@ -19,7 +19,7 @@ export async function requestSync(
   clock: Clock,
 ): Promise<void> {
   // Before the job: a pass that begins on it begins after this time, and so is the one that was wanted.
-  await client.hset(keys.syncState, 'wanted', clock.now());
+  await client.hset(keys.syncState, 'wanted', clock.nowMs());
   await queue.add(
     'bulk sync: asked for by droplet.updated',
     {},

@@ -8,7 +8,7 @@ import type { RedisConnections } from './connections.ts';
  */
 export interface Clock {
   /** Epoch milliseconds on Redis's clock. */
-  now(): number;
+  nowMs(): number;
 }
 
 /** How often the offset is measured anew: clocks drift by some ms an hour, and Redis may move to another host. */
@@ -42,7 +42,7 @@ export async function startClock(redis: RedisConnections, lifecycle: Lifecycle):
     clearInterval(timer);
     redis.client.off('ready', again);
   });
-  return { now: () => Math.floor(performance.now() + offsetMs) };
+  return { nowMs: () => Math.floor(performance.now() + offsetMs) };
 }
 
 async function measure(redis: RedisConnections, knownOffsetMs: number | undefined): Promise<number> {

@@ -5,9 +5,9 @@ import type { Health } from '../runtime/health.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log.ts';
 import { openClient } from './client.ts';
-import { Lineage } from './failover-detector.ts';
+import { FailoverDetector } from './failover-detector.ts';
 import { createKeys, type Keys, LAYOUT_VERSION } from './keys.ts';
-import { Replicas } from './replica-ack.ts';
+import { ReplicaAck } from './replica-ack.ts';
 import { defineScripts, type RedisClient, type Scripts } from './scripts/scripts.ts';
 
 export type { RedisClient };
@@ -26,9 +26,9 @@ export interface RedisConnections {
   /** Slices may be on several nodes: the keys of one script or command are of one slice. */
   isCluster: boolean;
   /** Only in a cluster. */
-  lineage?: Pick<Lineage, 'check'>;
+  failover?: Pick<FailoverDetector, 'check'>;
   /** Only where a replica may take over. */
-  replicas?: Pick<Replicas, 'have'>;
+  replicas?: Pick<ReplicaAck, 'waitFor'>;
 }
 
 /** Redis holds state of another layout or another number of slices: the process must not start. */
@@ -72,8 +72,8 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
     keys,
     scripts,
     isCluster: client instanceof Cluster,
-    ...(client instanceof Cluster && { lineage: new Lineage(client, scripts, keys, log) }),
-    ...(settings.redis?.kind !== 'single' && { replicas: new Replicas(client) }),
+    ...(client instanceof Cluster && { failover: new FailoverDetector(client, scripts, keys, log) }),
+    ...(settings.redis?.kind !== 'single' && { replicas: new ReplicaAck(client) }),
     dedicated,
   };
 }

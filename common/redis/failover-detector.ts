@@ -15,7 +15,7 @@ const GOOD_FOR_MS = 500;
  * was cut off takes writes until it learns that it is a replica now; they are lost as well. So who notices either tells
  * the deployment that what is known is in doubt: see `lineage.lua`.
  */
-export class Lineage {
+export class FailoverDetector {
   readonly #cluster: Cluster;
   readonly #scripts: Pick<Scripts, 'lineage'>;
   readonly #keys: Keys;
@@ -45,7 +45,7 @@ export class Lineage {
 
   async #look(): Promise<void> {
     const beganMs = performance.now();
-    const { lineage, listening, deasDigest, syncState } = this.#keys;
+    const { failover, listening, deasDigest, syncState } = this.#keys;
     const masters = this.#cluster.nodes('master');
     // One that does not answer is looked at again when it does, or when another is in its place.
     const [infos, maps] = await Promise.all([
@@ -54,7 +54,7 @@ export class Lineage {
     ]);
     const seen = new Set([...infos.flatMap(lineageOf), ...maps.flatMap((map) => rolesOf(String(map)))]);
     if (seen.size === 0) return;
-    if ((await this.#scripts.lineage([lineage, listening, deasDigest, syncState], [...seen])) === 1) {
+    if ((await this.#scripts.lineage([failover, listening, deasDigest, syncState], [...seen])) === 1) {
       this.#log.warn(
         { event: 'redis_moved' },
         'a Redis node has taken over from another, or is new: everything is read and stored anew',

@@ -8,7 +8,7 @@ const NOW = 1_700_000_000_000;
 const calm = {
   listening: { sinceMs: NOW - 100_000, untilMs: NOW },
   mostSilentIngestorMs: NOW,
-  missedMs: 8,
+  lossPossibleUntilMs: 8,
   pass: { begunMs: NOW - 1, succeededMs: NOW },
 };
 
@@ -34,7 +34,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
     const facts = {
       ...calm,
       massLoss: '{"sinceMs":5,"lateDeas":["a"]}',
-      massLossJudged: { sinceMs: 6, untilMs: 7 },
+      massLossEvaluated: { sinceMs: 6, untilMs: 7 },
       massDelete: '{"accepted":3}',
     };
     expect([isUnreadable('mass_loss', facts), isUnreadable('mass_delete', facts)]).toEqual([false, false]);
@@ -42,9 +42,9 @@ describe('a hold whose state somebody edited into nonsense', () => {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(['a']),
-      heardUntilMs: NOW,
-      missedMs: 8,
-      massLossJudged: { sinceMs: 6, untilMs: 7 },
+      heartbeatWatermarkMs: NOW,
+      lossPossibleUntilMs: 8,
+      massLossEvaluated: { sinceMs: 6, untilMs: 7 },
       massDelete: false,
       lastPassBegunMs: NOW - 1,
     });
@@ -59,9 +59,9 @@ test('times that are no numbers are not known, so the holds are on', () => {
       policy,
     ),
   ).toMatchObject({ desiredUnavailable: true, actualNotFresh: true });
-  expect(holdsFrom({ massLossJudged: { sinceMs: 1, untilMs: Number.NaN } }, NOW, policy)).not.toHaveProperty(
-    'massLossJudged',
-  );
+  expect(
+    holdsFrom({ massLossEvaluated: { sinceMs: 1, untilMs: Number.NaN } }, NOW, policy),
+  ).not.toHaveProperty('massLossEvaluated');
 });
 
 test.each([
@@ -73,11 +73,11 @@ test.each([
   const { mostSilentIngestorMs: __, ...rest } = calm;
   const { listening, ...facts } = { ...rest, listening: { sinceMs: 1, untilMs: NOW - 200 }, ...over };
   const holds = holdsFrom({ ...facts, ...(listening && { listening }) }, NOW, policy);
-  expect(holds.heardUntilMs).toBe(expected);
+  expect(holds.heartbeatWatermarkMs).toBe(expected);
 });
 
 test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {
-  const silentFor = (ms: number) => holdsFrom({ ...calm, mostSilentIngestorMs: NOW - ms }, NOW, policy);
+  const silentFor = (ms: number) => holdsFrom({ ...calm, lowestWatermarkMs: NOW - ms }, NOW, policy);
   expect(silentFor(policy.dropletLostMs / 3).actualNotFresh).toBe(false);
   expect(silentFor(policy.dropletLostMs / 3 + 1).actualNotFresh).toBe(true);
 });

@@ -23,25 +23,24 @@ export async function readHolds(
   clock: Clock,
   policy: PolicySettings,
 ): Promise<Holds> {
-  return holdsFrom(await readFleetFacts(redis), clock.now(), policy);
+  return holdsFrom(await readFleetFacts(redis), clock.nowMs(), policy);
 }
 
 /** Pure: the holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettings): Holds {
-  const { listening, mostSilentIngestorMs, pass, massLossJudged, doubted = false } = facts;
+  const { listening, lowestWatermarkMs, pass, massLossEvaluated, desiredStateSuspect = false } = facts;
   // A silent ingestor that never signed off may still be subscribed and swallow what it is given.
-  const swallowing =
-    mostSilentIngestorMs !== undefined && nowMs - mostSilentIngestorMs > policy.dropletLostMs / 3;
+  const swallowing = lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > policy.dropletLostMs / 3;
   const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, policy);
   // What somebody edited into no number is not known.
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
   const listened = listening !== undefined && areNumbers(listening) ? listening : undefined;
   return {
-    desiredUnavailable: doubted || isDesiredUnavailable(succeededMs, nowMs, policy),
+    desiredUnavailable: desiredStateSuspect || isDesiredUnavailable(succeededMs, nowMs, policy),
     actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
     ...whatWasHeard(facts),
-    ...(massLossJudged !== undefined && areNumbers(massLossJudged) ? { massLossJudged } : {}),
+    ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
   };
@@ -50,13 +49,14 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettin
 /** By the ingestor that has had its word least lately; where all have signed off, by the last word of any. */
 function whatWasHeard({
   listening,
-  mostSilentIngestorMs,
-  missedMs,
-}: FleetFacts): Pick<Holds, 'heardUntilMs' | 'missedMs'> {
-  const heardUntilMs = mostSilentIngestorMs ?? listening?.untilMs;
+  lowestWatermarkMs,
+  lossPossibleUntilMs,
+}: FleetFacts): Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'> {
+  const heartbeatWatermarkMs = lowestWatermarkMs ?? listening?.untilMs;
   return {
-    ...(heardUntilMs !== undefined && Number.isFinite(heardUntilMs) && { heardUntilMs }),
-    ...(missedMs !== undefined && Number.isFinite(missedMs) && { missedMs }),
+    ...(heartbeatWatermarkMs !== undefined &&
+      Number.isFinite(heartbeatWatermarkMs) && { heartbeatWatermarkMs }),
+    ...(lossPossibleUntilMs !== undefined && Number.isFinite(lossPossibleUntilMs) && { lossPossibleUntilMs }),
   };
 }
 

@@ -124,7 +124,7 @@ describe('keys', () => {
           keys.counters,
           keys.layout,
         ],
-        keys.lineage,
+        keys.failover,
       ],
     ],
     ['sync', [keys.syncPass, keys.syncPage(1), keys.syncPage(2), keys.syncMissing]],

@@ -41,7 +41,7 @@ export interface Keys {
   counters: string;
   layout: string;
   clock: string;
-  lineage: string;
+  failover: string;
   queuePrefix: string;
 }
 
@@ -102,7 +102,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     counters: `${prefix}:{fleet}:counters`,
     layout: `${prefix}:{fleet}:layout`,
     clock: `${prefix}:{fleet}:clock`,
-    lineage: `${prefix}:{fleet}:lineage`,
+    failover: `${prefix}:{fleet}:lineage`,
     queuePrefix: `${prefix}:{queues}`,
   };
 }
@@ -253,7 +253,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:sync',
     type: 'hash',
     holds:
-      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, heard, rewrite, users, wanted, trusted: how many losses of data the latest pass that wrote everything knew of; times in ms',
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, last_reply, rewrite, users, wanted, rewritten_at_epoch: the data epoch that the latest pass that wrote everything began in; times in ms',
     writer: 'sync; wanted: whoever asks for a pass',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Droplet } from '../model/droplet.ts';
 import { useRedis } from '../testing/context.ts';
-import { readDeas, readDroplets, readFleetFacts, readSights } from './readers.ts';
-import { instanceToText, RecordError } from './record-codec.ts';
+import { readDeas, readDroplets, readFleetFacts, readWithDeas } from './readers.ts';
+import { encodeInstance, RecordError } from './record-codec.ts';
 
 const of = useRedis();
 
@@ -32,8 +32,8 @@ test('the DEAs are those that the droplets name', async () => {
   const droplet = (...deas: string[]) => ({ instances: deas.map((dea) => ({ dea })) }) as Droplet;
   expect(await readDeas(redis, [droplet('d1', 'd2'), droplet('d1', 'unheard'), droplet()])).toEqual(
     new Map([
-      ['d1', { heardMs: 5000, previousMs: 4000 }],
-      ['d2', { heardMs: 6000 }],
+      ['d1', { lastHeartbeatMs: 5000, previousHeartbeatMs: 4000 }],
+      ['d2', { lastHeartbeatMs: 6000 }],
     ]),
   );
   expect(await readDeas(redis, [droplet()])).toEqual(new Map());
@@ -44,14 +44,14 @@ test('droplets are read with the DEAs of their instances, whatever their names a
   const { client, keys } = redis;
   const dea = 'dea 1/ü%';
   const heard = (index: number, on: string) =>
-    instanceToText({
+    encodeInstance({
       guid: '',
       index,
       version: 'v',
       state: 'RUNNING',
       stateTimestampS: 1,
       dea: on,
-      firstHeardMs: 5,
+      firstListedMs: 5,
     });
   await client.hset(keys.droplet('one'), { rev: 1, seen: 5, 'instance:i': heard(0, dea) });
   await client.hset(keys.droplet('two'), {
@@ -65,7 +65,7 @@ test('droplets are read with the DEAs of their instances, whatever their names a
   const ids = ['two', 'bad', 'none', 'one', 'alone'];
   await client.zadd(keys.deasHeard, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
   await client.zadd(keys.deasPrevious, 4000, dea, 5500, 'b');
-  const { droplets, deas, nowMs } = await readSights(redis, clock, ids);
+  const { droplets, deas, nowMs } = await readWithDeas(redis, clock, ids);
   expect(droplets.map((droplet) => (droplet instanceof Error ? 'error' : droplet?.rev))).toEqual([
     2,
     'error',
@@ -73,17 +73,20 @@ test('droplets are read with the DEAs of their instances, whatever their names a
     1,
     3,
   ]);
-  expect(nowMs).toBe(clock.now());
+  expect(nowMs).toBe(clock.nowMs());
   expect([...deas].sort()).toEqual([
-    ['b', { heardMs: 6000, previousMs: 5500 }],
-    ['c', { heardMs: 7000 }],
-    [dea, expect.objectContaining({ heardMs: 5000 })],
+    ['b', { lastHeartbeatMs: 6000, previousHeartbeatMs: 5500 }],
+    ['c', { lastHeartbeatMs: 7000 }],
+    [dea, expect.objectContaining({ lastHeartbeatMs: 5000 })],
   ]);
   // Of many in another way.
-  const many = await readSights(redis, clock, [...ids, ...Array.from({ length: 30 }, (_, n) => `none-${n}`)]);
+  const many = await readWithDeas(redis, clock, [
+    ...ids,
+    ...Array.from({ length: 30 }, (_, n) => `none-${n}`),
+  ]);
   expect(many.droplets).toEqual([...droplets, ...Array.from({ length: 30 }, () => undefined)]);
   expect([...many.deas].sort()).toEqual([...deas].sort());
-  expect(await readSights(redis, clock, [])).toMatchObject({ droplets: [], deas: new Map() });
+  expect(await readWithDeas(redis, clock, [])).toMatchObject({ droplets: [], deas: new Map() });
 });
 
 test('of an empty Redis there are no facts', async () => {
@@ -100,10 +103,10 @@ test('the facts of the fleet', async () => {
   expect(await readFleetFacts(redis)).toEqual({
     listening: { sinceMs: 1, untilMs: 2 },
     mostSilentIngestorMs: 3,
-    missedMs: 10,
+    lossPossibleUntilMs: 10,
     pass: { begunMs: 4, succeededMs: 5 },
     massLoss: '{"a":1}',
-    massLossJudged: { sinceMs: 8, untilMs: 9 },
+    massLossEvaluated: { sinceMs: 8, untilMs: 9 },
     massDelete: '{"b":2}',
   });
 });

@@ -2,7 +2,7 @@ import type { DeaLiveness, Droplet } from '../model/droplet.ts';
 import type { Clock } from './clock.ts';
 import type { RedisConnections } from './connections.ts';
 import { PIECES } from './keys.ts';
-import { dropletFromReply } from './record-codec.ts';
+import { decodeDroplet } from './record-codec.ts';
 
 /** Droplets read by one call of the script: Redis does nothing else meanwhile, so about a millisecond. */
 const CHUNK = 200;
@@ -32,7 +32,7 @@ export async function readDroplets(
 }
 
 /** Droplets and what their instances' liveness depends on, as it was at one moment. */
-export interface Sights {
+export interface DropletReads {
   /** In the order asked for, as `readDroplets` gives them. */
   droplets: (Droplet | Error | undefined)[];
   /** Of all DEAs that the droplets' instances name, those that are known. */
@@ -45,29 +45,29 @@ export interface Sights {
 const IN_ONE_TRIP = 20;
 
 /** Reads droplets to judge them at once: a few in one round trip where Redis is no cluster, else in two. */
-export async function readSights(
+export async function readWithDeas(
   redis: RedisConnections,
-  clock: Pick<Clock, 'now'>,
+  clock: Pick<Clock, 'nowMs'>,
   ids: readonly string[],
-): Promise<Sights> {
+): Promise<DropletReads> {
   if (redis.isCluster || ids.length > IN_ONE_TRIP) {
     const droplets = await readDroplets(redis, ids);
-    const nowMs = clock.now();
+    const nowMs = clock.nowMs();
     return { droplets, nowMs, deas: await readDeas(redis, droplets.filter(isRead)) };
   }
   const { keys, scripts } = redis;
-  const nowMs = clock.now();
+  const nowMs = clock.nowMs();
   const [records, heard] = await scripts.readSights(
     [keys.deasHeard, keys.deasPrevious, ...ids.map(keys.droplet)],
     [],
   );
   const droplets = records.map((text, at) => dropletFromText(ids[at] as string, text));
-  const deas: Sights['deas'] = new Map();
+  const deas: DropletReads['deas'] = new Map();
   for (let at = 0; at + 2 < heard.length; at += 3) {
     const previous = heard[at + 2];
     deas.set(heard[at] as string, {
-      heardMs: Number(heard[at + 1]),
-      ...(previous && { previousMs: Number(previous) }),
+      lastHeartbeatMs: Number(heard[at + 1]),
+      ...(previous && { previousHeartbeatMs: Number(previous) }),
     });
   }
   return { droplets, deas, nowMs };
@@ -83,7 +83,7 @@ function dropletFromText(id: string, text: string): Droplet | Error | undefined 
   if (text === '') return undefined;
   if (text.startsWith('!')) return new Error(text.slice(1));
   try {
-    return dropletFromReply(id, text.split('\n'));
+    return decodeDroplet(id, text.split('\n'));
   } catch (error) {
     return error as Error;
   }
@@ -152,12 +152,12 @@ export async function readDeas(
   ]);
   const liveness = new Map<string, DeaLiveness>();
   deas.forEach((dea, at) => {
-    const heardMs = heard[at];
-    if (heardMs == null) return;
+    const lastHeartbeatMs = heard[at];
+    if (lastHeartbeatMs == null) return;
     const previousMs = previous[at];
     liveness.set(dea, {
-      heardMs: Number(heardMs),
-      ...(previousMs == null ? {} : { previousMs: Number(previousMs) }),
+      lastHeartbeatMs: Number(lastHeartbeatMs),
+      ...(previousMs == null ? {} : { previousHeartbeatMs: Number(previousMs) }),
     });
   });
   return liveness;
@@ -168,36 +168,36 @@ export interface FleetFacts {
   /** Ingestors have been listening without a gap, from then to then; absent if none ever was. */
   listening?: { sinceMs: number; untilMs: number };
   /** The ingestor that has been silent for longest without having signed off. */
-  mostSilentIngestorMs?: number;
+  lowestWatermarkMs?: number;
   /** What DEAs said until then may be lost, once or more; absent if nothing is known to. */
-  missedMs?: number;
+  lossPossibleUntilMs?: number;
   /** Begin and end of the latest complete pass; absent before the first. */
   pass?: { begunMs: number; succeededMs: number };
   /** State of the holds that have one of their own, as JSON of the one who writes it. */
   massLoss?: string;
   /** Ticks have judged `mass_loss` without a gap, from then to then; absent if none ever did. */
-  massLossJudged?: { sinceMs: number; untilMs: number };
+  massLossEvaluated?: { sinceMs: number; untilMs: number };
   massDelete?: string;
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
-  doubted?: true;
+  desiredStateSuspect?: true;
 }
 
 /** One command; in a cluster after a look at whether a node has taken over from another. */
-export async function readFleetFacts({ scripts, keys, lineage }: RedisConnections): Promise<FleetFacts> {
-  await lineage?.check();
+export async function readFleetFacts({ scripts, keys, failover }: RedisConnections): Promise<FleetFacts> {
+  await failover?.check();
   const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted, judged, missed] =
-    await scripts.fleetFacts([keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.lineage], []);
+    await scripts.fleetFacts([keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.failover], []);
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
-  if (silent) facts.mostSilentIngestorMs = Number(silent);
-  if (missed) facts.missedMs = Number(missed);
+  if (silent) facts.lowestWatermarkMs = Number(silent);
+  if (missed) facts.lossPossibleUntilMs = Number(missed);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
   if (massLoss) facts.massLoss = massLoss;
   if (judged) {
     const [sinceMs = Number.NaN, untilMs = Number.NaN] = judged.split(' ').map(Number);
-    facts.massLossJudged = { sinceMs, untilMs };
+    facts.massLossEvaluated = { sinceMs, untilMs };
   }
   if (massDelete) facts.massDelete = massDelete;
-  if (doubted) facts.doubted = true;
+  if (doubted) facts.desiredStateSuspect = true;
   return facts;
 }

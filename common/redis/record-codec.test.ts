@@ -2,14 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Desired, Droplet, Exit, Instance, Outcome, PendingStop, Slot } from '../model/droplet.ts';
 import {
-  desiredFromText,
-  desiredToText,
-  dropletFromReply,
-  exitFromText,
-  exitToText,
-  heardToText,
-  instanceFromText,
-  instanceToText,
+  decodeDesired,
+  decodeDroplet,
+  decodeExit,
+  decodeInstance,
+  encodeDesired,
+  encodeExit,
+  encodeHeartbeatEntry,
+  encodeInstance,
   RecordError,
 } from './record-codec.ts';
 
@@ -58,10 +58,10 @@ const instance: fc.Arbitrary<Instance> = fc.record(
     state: fc.oneof(fc.constantFrom('STARTING', 'RUNNING', 'CRASHED', 'EVACUATING'), id),
     stateTimestampS: timeS,
     dea: id,
-    firstHeardMs: timeMs,
+    firstListedMs: timeMs,
     lastListedMs: timeMs,
   },
-  { requiredKeys: ['guid', 'index', 'version', 'state', 'stateTimestampS', 'dea', 'firstHeardMs'] },
+  { requiredKeys: ['guid', 'index', 'version', 'state', 'stateTimestampS', 'dea', 'firstListedMs'] },
 );
 const exit: fc.Arbitrary<Exit> = fc.record(
   {
@@ -80,7 +80,7 @@ describe('words', () => {
   test('the desired state comes back as it went', () => {
     fc.assert(
       fc.property(desired, (d) => {
-        expect(desiredFromText(desiredToText(d))).toEqual(d);
+        expect(decodeDesired(encodeDesired(d))).toEqual(d);
       }),
     );
   });
@@ -88,7 +88,7 @@ describe('words', () => {
   test('an instance comes back as it went', () => {
     fc.assert(
       fc.property(instance, (i) => {
-        expect(instanceFromText(i.guid, instanceToText(i))).toEqual(i);
+        expect(decodeInstance(i.guid, encodeInstance(i))).toEqual(i);
       }),
     );
   });
@@ -96,7 +96,7 @@ describe('words', () => {
   test('an exit comes back as it went', () => {
     fc.assert(
       fc.property(exit, (e) => {
-        expect(exitFromText(e.instance, exitToText(e))).toEqual(e);
+        expect(decodeExit(e.instance, encodeExit(e))).toEqual(e);
       }),
     );
   });
@@ -110,7 +110,7 @@ describe('words', () => {
       memoryMb: 256,
       updatedAtS: 1398000000,
     };
-    expect(desiredToText(d)).toBe('STARTED 3x STAGED version v%201 256M updated 1398000000');
+    expect(encodeDesired(d)).toBe('STARTED 3x STAGED version v%201 256M updated 1398000000');
     const i = {
       guid: 'g',
       index: 2,
@@ -119,23 +119,23 @@ describe('words', () => {
       version: 'v1',
       stateTimestampS: 1398000000.5,
     };
-    expect(heardToText(i)).toBe('2 RUNNING on dea-7 version v1 since 1398000000.5');
-    expect(instanceToText({ ...i, firstHeardMs: 17, lastListedMs: 18 })).toBe(
+    expect(encodeHeartbeatEntry(i)).toBe('2 RUNNING on dea-7 version v1 since 1398000000.5');
+    expect(encodeInstance({ ...i, firstListedMs: 17, lastListedMs: 18 })).toBe(
       '2 RUNNING on dea-7 version v1 since 1398000000.5 first 17 last 18',
     );
     const e: Exit = { instance: 'g', index: 2, version: 'v1', reason: 'STOPPED', atMs: 17, n: 4 };
-    expect(exitToText(e)).toBe('2 STOPPED version v1 at 17 crashed - n 4');
+    expect(encodeExit(e)).toBe('2 STOPPED version v1 at 17 crashed - n 4');
   });
 
   test('of an ordinary instance are short: there are millions of them', () => {
-    const text = instanceToText({
+    const text = encodeInstance({
       guid: GUID,
       index: 12,
       state: 'RUNNING',
       dea: GUID,
       version: GUID,
       stateTimestampS: 1_398_000_000.123,
-      firstHeardMs: 1_700_000_000_000,
+      firstListedMs: 1_700_000_000_000,
     });
     expect(Buffer.byteLength(text)).toBeLessThan(150);
   });
@@ -167,25 +167,25 @@ describe('a droplet', () => {
     ['soon 00-trace', undefined],
     ['', undefined],
   ])('goes on from the heartbeat that changed it: %j', (trace, expected) => {
-    expect(dropletFromReply('d', reply({ ...WHOLE, trace }))?.heardTrace).toEqual(expected);
+    expect(decodeDroplet('d', reply({ ...WHOLE, trace }))?.heardTrace).toEqual(expected);
   });
 
   test('is read from its hash', () => {
     const slot: Slot = { index: 0, version: 'v1', crashes: 1, flapping: false };
     const stop: PendingStop = { instance: 'i9', id: 'd1', reason: 'duplicate', decidedMs: 9 };
     const outcome: Outcome = { id: 'd1', outcome: 'dropped', atMs: 10, why: 'live' };
-    expect(dropletFromReply('app', reply(WHOLE))).toEqual({
+    expect(decodeDroplet('app', reply(WHOLE))).toEqual({
       id: 'app',
       rev: 7,
       firstSeenMs: 1000,
-      desired: desiredFromText(WHOLE.desired),
+      desired: decodeDesired(WHOLE.desired),
       goneMs: 5000,
       listedMs: 4000,
       updatedMs: 2000,
       handledExits: 2,
       handledUpdateMs: 2000,
-      instances: [instanceFromText('i1', WHOLE['instance:i1'])],
-      exits: [exitFromText('i0', WHOLE['exit:i0'])],
+      instances: [decodeInstance('i1', WHOLE['instance:i1'])],
+      exits: [decodeExit('i0', WHOLE['exit:i0'])],
       slots: new Map([[0, slot]]),
       stops: new Map([['i9', stop]]),
       outcomes: new Map([['d1', outcome]]),
@@ -193,7 +193,7 @@ describe('a droplet', () => {
   });
 
   test('that is not there is undefined', () => {
-    expect(dropletFromReply('app', [])).toBeUndefined();
+    expect(decodeDroplet('app', [])).toBeUndefined();
   });
 
   test('ids of any kind are only names', () => {
@@ -201,12 +201,12 @@ describe('a droplet', () => {
       fc.property(id, instance, exit, (of, i, e) => {
         const stop: PendingStop = { instance: of, id: of, reason: 'stopped', decidedMs: 1 };
         const outcome: Outcome = { id: of, outcome: 'sent', atMs: 1 };
-        const droplet = dropletFromReply(
+        const droplet = decodeDroplet(
           of,
           [
             ['rev', '1'],
-            [`instance:${i.guid}`, instanceToText(i)],
-            [`exit:${e.instance}`, exitToText(e)],
+            [`instance:${i.guid}`, encodeInstance(i)],
+            [`exit:${e.instance}`, encodeExit(e)],
             [`fence:${of}`, '1'],
             [`stop:${of}`, JSON.stringify(stop)],
             [`outcome:${of}`, JSON.stringify(outcome)],
@@ -266,7 +266,7 @@ describe('a droplet', () => {
     ['color', 'red'],
     ['color:0', 'red'],
   ])('a field that nobody of ours wrote so is named: %s = %j', (field, value) => {
-    const read = () => dropletFromReply('app', reply({ ...WHOLE, [field]: value }));
+    const read = () => decodeDroplet('app', reply({ ...WHOLE, [field]: value }));
     expect(read).toThrow(RecordError);
     expect(read).toThrow(`field ${field}:`);
   });
@@ -274,7 +274,7 @@ describe('a droplet', () => {
   test('a long bad value is not repeated in full', () => {
     const error = (() => {
       try {
-        return dropletFromReply('app', ['desired', 'x'.repeat(10_000)]);
+        return decodeDroplet('app', ['desired', 'x'.repeat(10_000)]);
       } catch (thrown) {
         return thrown;
       }

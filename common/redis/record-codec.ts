@@ -21,14 +21,14 @@ import { FIELD } from './keys.ts';
  */
 
 /** `STARTED 3x STAGED version <v> 256M updated 1398000000` */
-export function desiredToText(d: Desired): string {
+export function encodeDesired(d: Desired): string {
   return `${d.state} ${d.instances}x ${d.packageState} version ${encodeURIComponent(d.version)} ${d.memoryMb}M updated ${d.updatedAtS}`;
 }
 
 const DESIRED = /^(STARTED|STOPPED) (\S+)x (STAGED|PENDING|FAILED) version (\S+) (\S+)M updated (\S+)$/;
 
 /** @throws RecordError when the text is not as `desiredToText` writes it */
-export function desiredFromText(text: string): Desired {
+export function decodeDesired(text: string): Desired {
   const words = DESIRED.exec(text);
   if (words === null) throw new RecordError(FIELD.desired, text);
   return {
@@ -42,22 +42,22 @@ export function desiredFromText(text: string): Desired {
 }
 
 /** `2 RUNNING on <dea> version <v> since <state_timestamp>`: as a heartbeat gives it; the script adds ` first <ms>`. */
-export function heardToText(
+export function encodeHeartbeatEntry(
   i: Pick<Instance, 'index' | 'state' | 'dea' | 'version' | 'stateTimestampS'>,
 ): string {
   return `${i.index} ${encodeURIComponent(i.state)} on ${encodeURIComponent(i.dea)} version ${encodeURIComponent(i.version)} since ${i.stateTimestampS}`;
 }
 
 /** `2 RUNNING on <dea> version <v> since <state_timestamp> first <ms>[ last <ms>]` */
-export function instanceToText(i: Instance): string {
+export function encodeInstance(i: Instance): string {
   const last = i.lastListedMs === undefined ? '' : ` last ${i.lastListedMs}`;
-  return `${heardToText(i)} first ${i.firstHeardMs}${last}`;
+  return `${encodeHeartbeatEntry(i)} first ${i.firstListedMs}${last}`;
 }
 
 const INSTANCE = /^(\S+) (\S+) on (\S+) version (\S+) since (\S+) first (\S+)(?: last (\S+))?$/;
 
 /** @throws RecordError when the text is not as `instanceToText` writes it */
-export function instanceFromText(guid: string, text: string): Instance {
+export function decodeInstance(guid: string, text: string): Instance {
   const field = FIELD.instance + guid;
   const words = INSTANCE.exec(text);
   if (words === null) throw new RecordError(field, text);
@@ -68,14 +68,14 @@ export function instanceFromText(guid: string, text: string): Instance {
     state: decode(field, text, words[2]),
     stateTimestampS: number(field, text, words[5]),
     dea: decode(field, text, words[3]),
-    firstHeardMs: number(field, text, words[6]),
+    firstListedMs: number(field, text, words[6]),
   };
   if (words[7] !== undefined) instance.lastListedMs = number(field, text, words[7]);
   return instance;
 }
 
 /** `2 CRASHED version <v> at <ms>[ crashed <crash_timestamp>]`: as it came; the script adds ` n <n>`. */
-export function exitedToText(
+export function encodeReceivedExit(
   e: Pick<Exit, 'index' | 'reason' | 'version' | 'atMs' | 'crashTimestampS'>,
 ): string {
   const crashed = e.crashTimestampS === undefined ? '-' : String(e.crashTimestampS);
@@ -83,15 +83,15 @@ export function exitedToText(
 }
 
 /** `2 CRASHED version <v> at <ms> crashed <crash_timestamp or -> n <n>` */
-export function exitToText(e: Exit): string {
-  return `${exitedToText(e)} n ${e.n}`;
+export function encodeExit(e: Exit): string {
+  return `${encodeReceivedExit(e)} n ${e.n}`;
 }
 
 const EXIT =
   /^(\S+) (CRASHED|STOPPED|DEA_SHUTDOWN|DEA_EVACUATION) version (\S+) at (\S+) crashed (\S+) n (\S+)$/;
 
 /** @throws RecordError when the text is not as `exitToText` writes it */
-export function exitFromText(instance: string, text: string): Exit {
+export function decodeExit(instance: string, text: string): Exit {
   const field = FIELD.exit + instance;
   const words = EXIT.exec(text);
   if (words === null) throw new RecordError(field, text);
@@ -113,7 +113,7 @@ export function exitFromText(instance: string, text: string): Exit {
  * @returns undefined for an empty reply: there is no such droplet
  * @throws RecordError naming the field that nobody of ours has written so
  */
-export function dropletFromReply(id: string, reply: readonly string[]): Droplet | undefined {
+export function decodeDroplet(id: string, reply: readonly string[]): Droplet | undefined {
   if (reply.length === 0) return undefined;
   const droplet: Droplet = {
     id,
@@ -150,7 +150,7 @@ function readField(droplet: Droplet, field: string, value: string): void {
       droplet.firstSeenMs = number(field, value, value);
       return;
     case FIELD.desired:
-      droplet.desired = desiredFromText(value);
+      droplet.desired = decodeDesired(value);
       return;
     case FIELD.gone:
       droplet.goneMs = number(field, value, value);
@@ -177,10 +177,10 @@ function readField(droplet: Droplet, field: string, value: string): void {
   const of = field.slice(colon);
   switch (field.slice(0, colon)) {
     case FIELD.instance:
-      droplet.instances.push(instanceFromText(of, value));
+      droplet.instances.push(decodeInstance(of, value));
       return;
     case FIELD.exit:
-      droplet.exits.push(exitFromText(of, value));
+      droplet.exits.push(decodeExit(of, value));
       return;
     case FIELD.slot: {
       const slot = json<Slot>(field, value, SlotJson);

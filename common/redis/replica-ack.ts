@@ -12,7 +12,7 @@ const NOT_ASKED_FOR_MS = 10_000;
  *
  * A replica that is away delays nothing for long: who has no replica has nobody to take over either.
  */
-export class Replicas {
+export class ReplicaAck {
   readonly #client: RedisClient;
   readonly #notAskedUntilMs = new WeakMap<Redis, number>();
 
@@ -21,7 +21,7 @@ export class Replicas {
   }
 
   /** Resolves when a replica has what this client has written to the key's server, or soon if none says so. */
-  async have(key: string): Promise<void> {
+  async waitFor(key: string): Promise<void> {
     const server = this.#serverOf(key);
     if (server === undefined || (this.#notAskedUntilMs.get(server) ?? 0) > performance.now()) return;
     const confirmed = await server.wait(1, WAIT_AT_MOST_MS).catch(() => 0);

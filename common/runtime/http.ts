@@ -12,7 +12,7 @@ import type { Registry } from 'prom-client';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log.ts';
-import { FailedTries } from './login-throttle.ts';
+import { LoginThrottle } from './login-throttle.ts';
 
 /** The port is in use or not allowed to us (exit code 69). */
 export class PortTakenError extends Error {
@@ -43,7 +43,7 @@ const OPEN: ReadonlySet<string | undefined> = new Set(['/healthz', '/readyz']);
 export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: HttpOptions): FastifyInstance {
   // A page that someone holds open must not hold up the stop.
   const app = fastify({ forceCloseConnections: true });
-  if (auth !== undefined) protect(app, auth, new FailedTries(nowMs));
+  if (auth !== undefined) protect(app, auth, new LoginThrottle(nowMs));
   app.addHook('onRequest', refuseForeignWrites);
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
   app.setErrorHandler((error: FastifyError, request, reply) => {
@@ -67,7 +67,11 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
   return lifecycle.own('http', app, (owned) => owned.close());
 }
 
-function protect(app: FastifyInstance, auth: { user: string; password: string }, failed: FailedTries): void {
+function protect(
+  app: FastifyInstance,
+  auth: { user: string; password: string },
+  failed: LoginThrottle,
+): void {
   const user = digest(auth.user);
   const password = digest(auth.password);
   app.register(basicAuth, {

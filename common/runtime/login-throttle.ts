@@ -7,7 +7,7 @@ export const WITHIN_MS = 60_000;
 /** Addresses that are remembered, so that many of them do not fill the memory; the oldest is forgotten first. */
 const ADDRESSES = 10_000;
 
-export class FailedTries {
+export class LoginThrottle {
   readonly #nowMs: () => number;
   readonly #tries = new Map<string, { count: number; sinceMs: number }>();
 

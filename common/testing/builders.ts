@@ -54,7 +54,7 @@ export function instance(guid: string, over: Partial<Instance> = {}): Instance {
     state: 'RUNNING',
     stateTimestampS: 1000,
     dea: 'dea-1',
-    firstHeardMs: NOW - 3600 * SECOND,
+    firstListedMs: NOW - 3600 * SECOND,
     ...over,
   };
 }
@@ -110,7 +110,7 @@ export function droplet(
 
 /** When `dea-1`, `dea-2` and `dea-3` were heard: 2 s ago, and 10 s before that. Others, or others' times, by name. */
 export function deas(over: Record<string, DeaLiveness | undefined> = {}): Map<string, DeaLiveness> {
-  const regular = { heardMs: NOW - 2 * SECOND, previousMs: NOW - 12 * SECOND };
+  const regular = { lastHeartbeatMs: NOW - 2 * SECOND, previousHeartbeatMs: NOW - 12 * SECOND };
   const all: Record<string, DeaLiveness | undefined> = {
     'dea-1': regular,
     'dea-2': regular,
@@ -129,8 +129,8 @@ export function holds(over: Partial<Holds> = {}): Holds {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
-    heardUntilMs: NOW,
-    massLossJudged: { sinceMs: 0, untilMs: NOW },
+    heartbeatWatermarkMs: NOW,
+    massLossEvaluated: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - 10 * SECOND,
     ...over,

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { defaultSettings, type RedisSettings, type Settings } from '../config/settings.ts';
-import { type Bus, connectBus, type OwnConnection } from '../nats/bus.ts';
+import { type Bus, connectBus, type DedicatedConnection } from '../nats/bus.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
 import type { Clock } from '../redis/clock.ts';
@@ -20,7 +20,7 @@ export class ManualClock implements Clock {
     this.#nowMs = nowMs;
   }
 
-  now(): number {
+  nowMs(): number {
     return this.#nowMs;
   }
 
@@ -75,12 +75,14 @@ export async function testContext(options: TestContextOptions): Promise<TestCont
   const settings = settingsOf(options);
   const redis = await connectRedis({ settings, log, health, lifecycle });
   const made = new Map<string | undefined, Promise<Bus>>();
-  const connect = (own?: OwnConnection): Promise<Bus> => {
+  const connect = (dedicated?: DedicatedConnection): Promise<Bus> => {
     if (options.bus !== undefined) return Promise.resolve(options.bus);
     if (options.nats === undefined) throw new Error('this test context was given neither `nats` nor `bus`');
     const { mbus } = settings;
-    const bus = made.get(own?.of) ?? connectBus({ mbus, name: 'test', log, health, lifecycle, metrics, own });
-    made.set(own?.of, bus);
+    const bus =
+      made.get(dedicated?.name) ??
+      connectBus({ mbus, name: 'test', log, health, lifecycle, metrics, dedicated });
+    made.set(dedicated?.name, bus);
     return bus;
   };
   const buses = () => Promise.all(made.values());

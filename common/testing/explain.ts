@@ -3,7 +3,7 @@
 import { defaultSettings } from '../config/settings.ts';
 import type { DropletView } from '../explain/facts.ts';
 import { timesOf } from '../explain/wording.ts';
-import { dropletFromReply } from '../redis/record-codec.ts';
+import { decodeDroplet } from '../redis/record-codec.ts';
 
 const { policy } = defaultSettings();
 
@@ -28,9 +28,11 @@ const BASE: Hash = {
  * @param heard how long before NOW (s) each DEA was heard
  */
 export function view(hash: Hash, heard: Record<string, number> = {}): DropletView {
-  const droplet = dropletFromReply('app', Object.entries({ ...BASE, ...hash }).flat());
+  const droplet = decodeDroplet('app', Object.entries({ ...BASE, ...hash }).flat());
   if (droplet === undefined) throw new Error('no record');
-  const deas = Object.entries(heard).map(([dea, agoS]) => [dea, { heardMs: NOW - agoS * S }] as const);
+  const deas = Object.entries(heard).map(
+    ([dea, agoS]) => [dea, { lastHeartbeatMs: NOW - agoS * S }] as const,
+  );
   return { droplet, deas: new Map(deas), nowMs: NOW, policy };
 }
 

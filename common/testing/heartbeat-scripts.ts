@@ -17,7 +17,7 @@ export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: n
       return scripts.deaBegin(
         [
           ...[keys.deasHeard, keys.deasPrevious, keys.deasDigest],
-          ...[keys.deaList(dea), keys.deasShutdown, keys.lineage],
+          ...[keys.deaList(dea), keys.deasShutdown, keys.failover],
         ],
         [atMs, dea, lines.map((line) => `${line}\n`).join('')],
       );
@@ -25,7 +25,7 @@ export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: n
     finish(atMs: number | string, dea: string, digest = 'digest', instances = 1) {
       const { keys, scripts } = redis();
       return scripts.deaFinish(
-        [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage],
+        [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
         [atMs, dea, digest, instances, '', ''],
       );
     },

@@ -1,11 +1,11 @@
 /** What the controller's queries ask of one droplet (contract: replies of the reporter). Pure. */
 import type { Droplet, Instance } from '../model/droplet.ts';
-import { type Deas, exitsByInstance, type Standing, standing } from '../policy/liveness.ts';
+import { type Deas, type EffectiveState, effectiveState, exitsByInstance } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { isWanted } from '../policy/wanted.ts';
 
 /** A droplet at one moment. */
-export interface View {
+export interface ObservedDroplet {
   droplet: Droplet;
   deas: Deas;
   nowMs: number;
@@ -18,22 +18,27 @@ export function isKnown({ desired, instances }: Droplet): boolean {
 }
 
 /** What each instance counts as now, by the same rule as for every decision. */
-export function standingsOf({ droplet, deas, nowMs, policy }: View): Map<Instance, Standing> {
+export function effectiveStatesOf({
+  droplet,
+  deas,
+  nowMs,
+  policy,
+}: ObservedDroplet): Map<Instance, EffectiveState> {
   const exits = exitsByInstance(droplet.exits);
   return new Map(
     droplet.instances.map((instance) => [
       instance,
-      standing(instance, exits.get(instance.guid), deas, nowMs, policy),
+      effectiveState(instance, exits.get(instance.guid), deas, nowMs, policy),
     ]),
   );
 }
 
 /** How many of the indices 0..instances-1 have a live RUNNING instance of that version; 0 if not desired at all. */
-export function healthy(view: View, version: string): number {
+export function healthy(view: ObservedDroplet, version: string): number {
   const { desired, instances } = view.droplet;
   if (desired === undefined || instances.length === 0) return 0;
   const indices = new Set<number>();
-  for (const [instance, counts] of standingsOf(view)) {
+  for (const [instance, counts] of effectiveStatesOf(view)) {
     if (counts !== 'RUNNING' || instance.version !== version) continue;
     if (instance.index < desired.instances) indices.add(instance.index);
   }
@@ -47,11 +52,11 @@ export interface FlappingIndex {
 }
 
 /** The wanted slots of that version that crashed so often that they are not restarted at once. */
-export function flapping(view: View, version: string): FlappingIndex[] {
+export function flapping(view: ObservedDroplet, version: string): FlappingIndex[] {
   const { droplet } = view;
   if (droplet.slots.size === 0) return [];
   const live = new Set<number>();
-  for (const [instance, counts] of standingsOf(view)) {
+  for (const [instance, counts] of effectiveStatesOf(view)) {
     if (instance.version === version && (counts === 'RUNNING' || counts === 'STARTING')) {
       live.add(instance.index);
     }

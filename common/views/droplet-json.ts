@@ -3,18 +3,18 @@
 import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
 import { crashesOf } from '../policy/crashes.ts';
 import { isGivenUp } from '../policy/flapping.ts';
-import { heardMs, type Standing } from '../policy/liveness.ts';
+import { type EffectiveState, lastHeartbeatMs } from '../policy/liveness.ts';
 import { wantedIndices } from '../policy/wanted.ts';
-import { standingsOf, type View } from './droplet-answers.ts';
+import { effectiveStatesOf, type ObservedDroplet } from './droplet-answers.ts';
 
 /**
  * Ids are keys of objects here, and may be `__proto__`: so objects are made by `Object.fromEntries`, which makes
  * an ordinary key of it.
  */
-export function dropletJson(view: View): Record<string, unknown> {
+export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
   const { droplet, deas, nowMs, policy } = view;
   const { id, firstSeenMs, updatedMs, goneMs, desired } = droplet;
-  const standings = standingsOf(view);
+  const effectiveStates = effectiveStatesOf(view);
   const slots = sorted([...droplet.slots.values()]);
   return {
     droplet: id,
@@ -32,8 +32,8 @@ export function dropletJson(view: View): Record<string, unknown> {
             updated_at: desired.updatedAtS,
           },
     ...(goneMs === undefined ? {} : { not_desired_since: seconds(goneMs) }),
-    missing_indices: missingIndices(view, standings),
-    versions: versionsOf(view, standings),
+    missing_indices: missingIndices(view, effectiveStates),
+    versions: versionsOf(view, effectiveStates),
     crashes: Object.fromEntries(
       crashesOf(droplet, deas, nowMs, policy).map(({ instance, index, version, sinceS }) => [
         instance,
@@ -57,18 +57,24 @@ export function dropletJson(view: View): Record<string, unknown> {
   };
 }
 
-function missingIndices({ droplet }: View, standings: ReadonlyMap<Instance, Standing>): number[] {
+function missingIndices(
+  { droplet }: ObservedDroplet,
+  effectiveStates: ReadonlyMap<Instance, EffectiveState>,
+): number[] {
   const wanted = wantedIndices(droplet);
   const live = new Set<number>();
-  for (const [{ index, version }, counts] of standings) {
+  for (const [{ index, version }, counts] of effectiveStates) {
     if (version === droplet.desired?.version && isLive(counts)) live.add(index);
   }
   return Array.from({ length: wanted }, (_, index) => index).filter((index) => !live.has(index));
 }
 
-function versionsOf(view: View, standings: ReadonlyMap<Instance, Standing>): Record<string, unknown> {
+function versionsOf(
+  view: ObservedDroplet,
+  effectiveStates: ReadonlyMap<Instance, EffectiveState>,
+): Record<string, unknown> {
   const versions = new Map<string, [string, unknown][]>();
-  for (const [instance, counts] of standings) {
+  for (const [instance, counts] of effectiveStates) {
     const entry: [string, unknown] = [instance.guid, instanceJson(view, instance, counts)];
     const known = versions.get(instance.version);
     if (known === undefined) versions.set(instance.version, [entry]);
@@ -79,15 +85,19 @@ function versionsOf(view: View, standings: ReadonlyMap<Instance, Standing>): Rec
   );
 }
 
-function instanceJson({ deas }: View, instance: Instance, counts: Standing): Record<string, unknown> {
-  const { index, state, stateTimestampS, dea, firstHeardMs } = instance;
+function instanceJson(
+  { deas }: ObservedDroplet,
+  instance: Instance,
+  counts: EffectiveState,
+): Record<string, unknown> {
+  const { index, state, stateTimestampS, dea, firstListedMs } = instance;
   return {
     index,
     state,
     state_timestamp: stateTimestampS,
     dea,
-    first_heard: seconds(firstHeardMs),
-    last_heard: seconds(heardMs(instance, deas)),
+    first_heard: seconds(firstListedMs),
+    last_heard: seconds(lastHeartbeatMs(instance, deas)),
     live: isLive(counts),
   };
 }
@@ -97,7 +107,7 @@ function exitJson({ index, version, reason, atMs, crashTimestampS }: Exit): Reco
   return { index, version, reason, received: seconds(atMs), ...crashed };
 }
 
-function slotJson({ nowMs, policy }: View, slot: Slot): Record<string, unknown> {
+function slotJson({ nowMs, policy }: ObservedDroplet, slot: Slot): Record<string, unknown> {
   const { version, crashes, flapping, lastCrashMs, held } = slot;
   return {
     version,
@@ -109,7 +119,11 @@ function slotJson({ nowMs, policy }: View, slot: Slot): Record<string, unknown> 
   };
 }
 
-function startsOf({ droplet }: View, slots: readonly Slot[], which: (reason: string) => boolean): unknown[] {
+function startsOf(
+  { droplet }: ObservedDroplet,
+  slots: readonly Slot[],
+  which: (reason: string) => boolean,
+): unknown[] {
   return slots.flatMap(({ index, version, start }) => {
     if (start === undefined || !which(start.reason)) return [];
     const { reason, priority, decidedMs, dueMs } = start;
@@ -128,13 +142,16 @@ function startsOf({ droplet }: View, slots: readonly Slot[], which: (reason: str
   });
 }
 
-function stopJson({ droplet }: View, { id, reason, decidedMs }: PendingStop): Record<string, unknown> {
+function stopJson(
+  { droplet }: ObservedDroplet,
+  { id, reason, decidedMs }: PendingStop,
+): Record<string, unknown> {
   const outcome = droplet.outcomes.get(id);
   const sent = outcome?.outcome === 'sent' ? { sent: seconds(outcome.atMs) } : {};
   return { reason, decided: seconds(decidedMs), ...sent };
 }
 
-function isLive(counts: Standing): boolean {
+function isLive(counts: EffectiveState): boolean {
   return counts === 'RUNNING' || counts === 'STARTING';
 }
 

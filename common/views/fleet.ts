@@ -64,7 +64,7 @@ export interface FleetSources {
 
 /** Reads it all; a command a slice, in one pipeline. */
 export async function readFleet({ redis, clock, policy, queues }: FleetSources): Promise<Fleet> {
-  const nowMs = clock.now();
+  const nowMs = clock.nowMs();
   const [summary, facts, deas, starts, restarts, stops, sync, counters] = await Promise.all([
     readSummary(redis, SUMMARY_FIELDS),
     readFleetFacts(redis),
@@ -172,12 +172,12 @@ function sinceOf(
 
 /** From the last word of an ingestor, or where they listen again, from when they began to. */
 function notFreshSince(
-  { listening, mostSilentIngestorMs }: FleetFacts,
+  { listening, lowestWatermarkMs }: FleetFacts,
   policy: PolicySettings,
 ): number | undefined {
   if (listening === undefined) return undefined;
   const { sinceMs, untilMs } = listening;
   const listened = untilMs - sinceMs >= policy.dropletLostMs;
   if (!listened) return sinceMs;
-  return Math.min(untilMs, mostSilentIngestorMs ?? untilMs);
+  return Math.min(untilMs, lowestWatermarkMs ?? untilMs);
 }

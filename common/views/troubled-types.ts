@@ -13,7 +13,7 @@ export interface SlotGroup extends Absent {
 
 export interface Was {
   dea: string;
-  heardMs: number;
+  lastHeartbeatMs: number;
   how: 'silent' | 'unlisted' | 'ended';
   /** With `ended`. */
   exit?: string;
@@ -30,7 +30,7 @@ export interface TroubledDroplet {
   stops: { reason: StopReason; count: number; held?: HoldName }[];
 }
 
-export interface TroubledNews {
+export interface TroubledUpdate {
   /** Worst first. */
   droplets: TroubledDroplet[];
   /** All, also those that are not among these. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Holds } from '../model/droplet.ts';
-import { see } from '../policy/snapshot.ts';
+import { takeSnapshot } from '../policy/snapshot.ts';
 import { desired, droplet, exit, instance, NOW, SECOND, SETTINGS, slot } from '../testing/builders.ts';
 import { troubleOf } from './troubled.ts';
 
@@ -8,15 +8,16 @@ const HOLDS: Holds = {
   desiredUnavailable: false,
   actualNotFresh: false,
   massLossDeas: new Set(),
-  massLossJudged: { sinceMs: 0, untilMs: NOW },
+  massLossEvaluated: { sinceMs: 0, untilMs: NOW },
   massDelete: false,
   lastPassBegunMs: NOW - SECOND,
 };
 const DEAS = new Map([
-  ['dea-1', { heardMs: NOW - SECOND }],
-  ['dea-2', { heardMs: NOW - 41 * SECOND }],
+  ['dea-1', { lastHeartbeatMs: NOW - SECOND }],
+  ['dea-2', { lastHeartbeatMs: NOW - 41 * SECOND }],
 ]);
-const look = (of: Parameters<typeof droplet>[0]) => troubleOf(see(droplet(of), DEAS, HOLDS, NOW, SETTINGS));
+const look = (of: Parameters<typeof droplet>[0]) =>
+  troubleOf(takeSnapshot(droplet(of), DEAS, HOLDS, NOW, SETTINGS));
 const start = (more: object) => ({
   ...{ id: 's', reason: 'missing' as const, priority: 'normal' as const, decidedMs: NOW - 2 * SECOND },
   ...more,
@@ -45,7 +46,7 @@ describe('what is wrong with a droplet', () => {
           indices: '1 to 3',
           count: 3,
           state: 'MISSING',
-          was: { dea: 'dea-2', how: 'silent', heardMs: NOW - 41 * SECOND },
+          was: { dea: 'dea-2', how: 'silent', lastHeartbeatMs: NOW - 41 * SECOND },
           step: { kind: 'waits', reason: 'missing' },
         },
       ],
@@ -54,7 +55,11 @@ describe('what is wrong with a droplet', () => {
 
   test('of many groups the largest are told, and how many slots there are in all', () => {
     const instances = Array.from({ length: 12 }, (_, index) =>
-      instance(`i${index}`, { index, dea: `gone-${index < 4 ? 0 : index}`, firstHeardMs: NOW - 99 * SECOND }),
+      instance(`i${index}`, {
+        index,
+        dea: `gone-${index < 4 ? 0 : index}`,
+        firstListedMs: NOW - 99 * SECOND,
+      }),
     );
     const trouble = look({ desired: desired({ instances: 12 }), instances });
     expect([trouble?.missing, trouble?.groups.map(({ count }) => count)]).toEqual([12, [4, 1, 1]]);
@@ -78,7 +83,7 @@ describe('what is wrong with a droplet', () => {
       exits: [exit('i1', { reason: 'DEA_SHUTDOWN', atMs: NOW - 3 * SECOND })],
     });
     expect(trouble?.groups).toMatchObject([
-      { was: { dea: 'dea-1', how: 'ended', exit: 'DEA_SHUTDOWN', heardMs: NOW - 3 * SECOND } },
+      { was: { dea: 'dea-1', how: 'ended', exit: 'DEA_SHUTDOWN', lastHeartbeatMs: NOW - 3 * SECOND } },
     ]);
   });
 

@@ -3,13 +3,13 @@
 import { absentOf } from '../explain/present.ts';
 import { listOf } from '../explain/wording.ts';
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
-import { heardMs } from '../policy/liveness.ts';
+import { lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
-import { type Sight, see } from '../policy/snapshot.ts';
+import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import { wantedIndices } from '../policy/wanted.ts';
 import type { RedisConnections } from '../redis/connections.ts';
-import type { Sights } from '../redis/readers.ts';
-import type { SlotGroup, TroubledDroplet, TroubledNews, Was } from './troubled-types.ts';
+import type { DropletReads } from '../redis/readers.ts';
+import type { SlotGroup, TroubledDroplet, TroubledUpdate, Was } from './troubled-types.ts';
 
 /** Droplets that are told of: a screen has room for fewer. */
 const SHOWN = 50;
@@ -19,16 +19,16 @@ const GROUPS = 3;
 /** Reads the index of the troubled droplets, and the records of the worst of them: never all droplets. */
 export async function readTroubled(
   redis: RedisConnections,
-  records: { read(ids: readonly string[]): Promise<Sights> },
+  records: { read(ids: readonly string[]): Promise<DropletReads> },
   holds: Holds,
   policy: PolicySettings,
-): Promise<TroubledNews> {
+): Promise<TroubledUpdate> {
   const { ids, count } = await readWorstIds(redis);
   if (ids.length === 0) return { droplets: [], count: 0 };
   const { droplets, deas, nowMs } = await records.read(ids);
   const told = droplets.flatMap((droplet) => {
     if (droplet === undefined || droplet instanceof Error) return [];
-    return troubleOf(see(droplet, deas, holds, nowMs, policy)) ?? [];
+    return troubleOf(takeSnapshot(droplet, deas, holds, nowMs, policy)) ?? [];
   });
   // Of those that were read some may be well by now: the index follows with the next look at them.
   return { droplets: told, count: count - (ids.length - told.length) };
@@ -58,10 +58,10 @@ export async function readWorstIds({
 }
 
 /** Pure: what is wrong with a droplet; undefined if it is as it should be. */
-export function troubleOf(sight: Sight): TroubledDroplet | undefined {
-  const { droplet, live } = sight;
+export function troubleOf(snapshot: Snapshot): TroubledDroplet | undefined {
+  const { droplet, live } = snapshot;
   const wanted = wantedIndices(droplet);
-  const groups = groupsOf(sight, wanted);
+  const groups = groupsOf(snapshot, wanted);
   const stops = stopsOf(droplet);
   if (groups.length === 0 && stops.length === 0) return undefined;
   const there = [...live.keys()].filter((index) => index < wanted).length;
@@ -75,12 +75,12 @@ export function troubleOf(sight: Sight): TroubledDroplet | undefined {
   };
 }
 
-function groupsOf(sight: Sight, wanted: number): SlotGroup[] {
+function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
   const groups = new Map<string, { group: SlotGroup; indices: number[] }>();
   for (let index = 0; index < wanted; index++) {
-    if (sight.live.has(index)) continue;
-    const absent = absentOf(sight, index);
-    const was = wasAt(sight, index);
+    if (snapshot.live.has(index)) continue;
+    const absent = absentOf(snapshot, index);
+    const was = wasAt(snapshot, index);
     const { state, crashes, step } = absent;
     const hold = step.kind === 'held' ? step.hold : undefined;
     const reason = 'reason' in step ? step.reason : undefined;
@@ -108,18 +108,18 @@ function nextMs({ step }: Pick<SlotGroup, 'step'>): number {
 }
 
 /** The instance last heard at the slot; records of crashes tell nothing of it. */
-function wasAt({ droplet, deas, exits }: Sight, index: number): Was | undefined {
+function wasAt({ droplet, deas, exits }: Snapshot, index: number): Was | undefined {
   let last: Instance | undefined;
   for (const instance of droplet.instances) {
     if (instance.index !== index || instance.version !== droplet.desired?.version) continue;
     if (instance.state === 'CRASHED') continue;
-    if (last === undefined || heardMs(instance, deas) > heardMs(last, deas)) last = instance;
+    if (last === undefined || lastHeartbeatMs(instance, deas) > lastHeartbeatMs(last, deas)) last = instance;
   }
   if (last === undefined) return undefined;
   const exit = exits.get(last.guid);
   const how = exit !== undefined ? 'ended' : last.lastListedMs === undefined ? 'silent' : 'unlisted';
   const ended = exit === undefined ? {} : { exit: exit.reason };
-  return { dea: last.dea, heardMs: exit?.atMs ?? heardMs(last, deas), how, ...ended };
+  return { dea: last.dea, lastHeartbeatMs: exit?.atMs ?? lastHeartbeatMs(last, deas), how, ...ended };
 }
 
 function stopsOf({ stops }: Droplet): TroubledDroplet['stops'] {

@@ -21,8 +21,13 @@ export class Placement {
   heard(text: string): void {
     const beat = parseJson(text);
     if (!heartbeat.Check(beat)) return;
-    const agent = this.#agents.get(beat.dea) ?? { heardMs: 0, full: false, listed: [], placed: new Map() };
-    agent.heardMs = this.#nowMs();
+    const agent = this.#agents.get(beat.dea) ?? {
+      lastHeartbeatMs: 0,
+      full: false,
+      listed: [],
+      placed: new Map(),
+    };
+    agent.lastHeartbeatMs = this.#nowMs();
     agent.listed = beat.droplets.filter((entry) => ACTIVE.has(entry.state));
     const listed = new Set(beat.droplets.map((entry) => entry.instance));
     for (const [instance, at] of agent.placed) {
@@ -51,7 +56,7 @@ export class Placement {
       same: agent.listed.filter((entry) => entry.droplet === droplet).length,
     });
     return [...this.#agents]
-      .filter(([, agent]) => !agent.full && this.#nowMs() - agent.heardMs <= this.#silentMs)
+      .filter(([, agent]) => !agent.full && this.#nowMs() - agent.lastHeartbeatMs <= this.#silentMs)
       .map(load)
       .sort((a, b) => a.load - b.load || a.same - b.same || (a.id < b.id ? -1 : 1))
       .map(({ id }) => id);
@@ -73,7 +78,7 @@ export class Placement {
 }
 
 interface Agent {
-  heardMs: number;
+  lastHeartbeatMs: number;
   full: boolean;
   listed: { droplet: string; instance: string }[];
   /** Placed and not yet listed: when. */

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
 import { render, type Scene } from './screen.ts';
 
-const scene: Scene = {
+const draft: Scene = {
   apps: [{ name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v1', memoryMb: 64 }],
   agents: [
     {
@@ -22,7 +22,7 @@ const scene: Scene = {
   places: ['Redis redis://127.0.0.1:1'],
   nowMs: 1_000,
 };
-const shown = (size: { columns: number; rows: number }) => render(scene, size).map(stripVTControlCharacters);
+const shown = (size: { columns: number; rows: number }) => render(draft, size).map(stripVTControlCharacters);
 
 test('shows apps with what is wanted and runs, agents, the latest decisions, and what to try', () => {
   const lines = shown({ columns: 120, rows: 30 });
@@ -50,5 +50,5 @@ test('never more than the terminal has room for', () => {
 });
 
 test('control characters of others do not reach the terminal', () => {
-  expect(render(scene, { columns: 120, rows: 30 }).join('')).not.toContain('\x1b[2J');
+  expect(render(draft, { columns: 120, rows: 30 }).join('')).not.toContain('\x1b[2J');
 });

@@ -33,10 +33,10 @@ export interface Scene {
 const COLOURS = { decision: CYAN, trouble: RED, effect: GREEN } as const;
 
 /** The screen's lines for a terminal of this size: never longer, never more. */
-export function render(scene: Scene, { columns, rows }: Size): string[] {
+export function render(draft: Scene, { columns, rows }: Size): string[] {
   const top: Piece[][] = [
     [paint(BOLD, 'The health manager keeps a small cloud as it should be.'), '  Ctrl-C ends it all.'],
-    ...scene.places.map((place) => [paint(DIM, place)]),
+    ...draft.places.map((place) => [paint(DIM, place)]),
     [],
     [
       paint(
@@ -51,15 +51,15 @@ export function render(scene: Scene, { columns, rows }: Size): string[] {
         ),
       ),
     ],
-    ...scene.apps.map((app) => appLine(app, scene.agents)),
+    ...draft.apps.map((app) => appLine(app, draft.agents)),
     [],
     [paint(BOLD, columnsOf(['AGENT', 10], ['STATE', 26], ['PID', 9], ['RUNS', 0]))],
-    ...scene.agents.map((agent) => agentLine(agent, scene.nowMs)),
+    ...draft.agents.map((agent) => agentLine(agent, draft.nowMs)),
     [],
   ];
-  const hints = hintLines(scene);
+  const hints = hintLines(draft);
   const room = Math.max(1, rows - top.length - hints.length - 1);
-  const story = scene.story.slice(-room).map(storyLine);
+  const story = draft.story.slice(-room).map(storyLine);
   const lines = [...top, [paint(BOLD, 'WHAT HAPPENS')], ...story, ...blank(room - story.length), ...hints];
   return fitted(lines, { columns, rows });
 }
@@ -92,8 +92,8 @@ function storyLine({ at, who, kind, text }: Line): Piece[] {
   return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], who.padEnd(14)), ' ', text];
 }
 
-const hintLines = (scene: Scene): Piece[][] => {
-  const [title = '', ...hints] = hintsOf(scene);
+const hintLines = (draft: Scene): Piece[][] => {
+  const [title = '', ...hints] = hintsOf(draft);
   return [[], [paint(BOLD, title)], ...hints.map((hint) => [hint])];
 };
 
@@ -113,10 +113,10 @@ export function hintsOf({ apps, agents, appsFile }: Pick<Scene, 'apps' | 'agents
 const REDRAW_MS = 500;
 
 /**
- * Shows the scene in place until it is closed.
+ * Shows the draft in place until it is closed.
  *
  * @returns gives the terminal back as it was
  */
-export function openDemoScreen(terminal: WriteStream, scene: () => Scene): () => void {
-  return openScreen(terminal, (size) => render(scene(), size), REDRAW_MS).close;
+export function openDemoScreen(terminal: WriteStream, draft: () => Scene): () => void {
+  return openScreen(terminal, (size) => render(draft(), size), REDRAW_MS).close;
 }

@@ -4,7 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { test } from 'vitest';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 import { type Dashboard, fleet, startBrowser, startDashboard } from '../verify/scenarios/dashboard-stage.ts';
-import { World } from '../verify/scenarios/deployment.ts';
+import { Deployment } from '../verify/scenarios/deployment.ts';
 
 const IMAGES = join(packageRoot, 'deploy', 'docs', 'images');
 const DESK = { viewport: { width: 1280, height: 800 } };
@@ -21,7 +21,7 @@ function apps(): Record<string, number> {
 }
 
 interface Scene {
-  world: World;
+  world: Deployment;
   dashboard: Dashboard;
 }
 
@@ -62,30 +62,30 @@ test('screenshots', async () => {
 });
 
 /** A fleet of its own, from its beginning to its end. */
-async function play(browser: Browser, scene: (of: Scene) => Promise<void>): Promise<void> {
-  const world = await World.start({ obedient: true });
+async function play(browser: Browser, draft: (of: Scene) => Promise<void>): Promise<void> {
+  const world = await Deployment.start({ obedient: true });
   const dashboard = await startDashboard(world, browser);
   try {
     await fleet(world, DEAS, apps());
-    await scene({ world, dashboard });
+    await draft({ world, dashboard });
   } finally {
     await dashboard.stop();
     await world.stop();
   }
 }
 
-function dea(world: World, n: number) {
+function dea(world: Deployment, n: number) {
   return world.dea(`dea-${String(n).padStart(2, '0')}`);
 }
 
 /** A DEA falls silent, until it is known to be lost. */
-async function lose(world: World, n: number): Promise<void> {
+async function lose(world: Deployment, n: number): Promise<void> {
   dea(world, n).alive = false;
   await world.advance(36);
 }
 
 /** The first instance of an app crashes. */
-async function crashOf(world: World, app: string): Promise<void> {
+async function crashOf(world: Deployment, app: string): Promise<void> {
   const host = [...world.deas.values()].find((one) => one.of(app).length > 0);
   const [guid] = host?.of(app) ?? [];
   if (guid === undefined) throw new Error(`nothing of ${app} runs`);

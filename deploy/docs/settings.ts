@@ -1,10 +1,10 @@
-import { KEYS, type Key } from '../../common/config/options.ts';
+import { OPTIONS, type Option } from '../../common/config/options.ts';
 import type { NatsUrl } from '../../common/config/parsers.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 /** `settings.md`: every key of the configuration. */
 export function settingsPage(): string {
-  const keys = Object.entries(KEYS) as [string, Key<unknown>][];
+  const keys = Object.entries(OPTIONS) as [string, Option<unknown>][];
   const used = keys.filter(([, key]) => key.unused === undefined);
   const unused = keys.filter(([, key]) => key.unused !== undefined);
   return [

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { WaitingChanges } from './changed-queue.ts';
+import { ChangedHeartbeatQueue } from './changed-queue.ts';
 
 /** Stores one after the other, when the test says so. */
 function storing() {
@@ -20,29 +20,34 @@ function storing() {
 }
 
 const SIZE = 100;
-let now = 1_000;
+let nowMs = 1_000;
 const heartbeat = (first = 1) => {
-  now += 1;
-  return { bytes: new Uint8Array(SIZE).fill(first), digest: `${first}`, receivedMs: now, sinceMs: now };
+  nowMs += 1;
+  return {
+    bytes: new Uint8Array(SIZE).fill(first),
+    digest: `${first}`,
+    receivedMs: nowMs,
+    backlogSinceMs: nowMs,
+  };
 };
 const names = (from: number, to: number) => Array.from({ length: to - from }, (_, n) => `dea-${from + n}`);
 
 describe('changed heartbeats that wait', () => {
   test('are stored in the order in which their DEAs came, the newest of each', async () => {
     const { store, stored, end } = storing();
-    const waiting = new WaitingChanges(store);
-    for (const dea of names(0, 35)) waiting.put(dea, heartbeat(1));
-    waiting.put('dea-34', heartbeat(2));
-    waiting.put('dea-32', heartbeat(2));
+    const waiting = new ChangedHeartbeatQueue(store);
+    for (const dea of names(0, 35)) waiting.enqueue(dea, heartbeat(1));
+    waiting.enqueue('dea-34', heartbeat(2));
+    waiting.enqueue('dea-32', heartbeat(2));
     await end();
     expect(stored.slice(32).sort()).toEqual(['dea-32 2', 'dea-33 1', 'dea-34 2']);
   });
 
   test('of one DEA are not stored two at once', async () => {
     const { store, stored, end } = storing();
-    const waiting = new WaitingChanges(store);
-    waiting.put('dea-0', heartbeat(1));
-    waiting.put('dea-0', heartbeat(2));
+    const waiting = new ChangedHeartbeatQueue(store);
+    waiting.enqueue('dea-0', heartbeat(1));
+    waiting.enqueue('dea-0', heartbeat(2));
     expect(stored).toEqual(['dea-0 1']);
     expect(waiting.has('dea-0')).toBe(true);
     await end();
@@ -53,10 +58,10 @@ describe('changed heartbeats that wait', () => {
   test('beyond what memory is to be had for have their place kept only, and come in when they are heard near their turn', async () => {
     const { store, stored, end } = storing();
     // 32 are being stored; 40 more are kept.
-    const waiting = new WaitingChanges(store, 40 * SIZE);
+    const waiting = new ChangedHeartbeatQueue(store, 40 * SIZE);
     const all = names(0, 100);
-    for (const dea of all) waiting.put(dea, heartbeat());
-    const oldest = now - 99;
+    for (const dea of all) waiting.enqueue(dea, heartbeat());
+    const oldest = nowMs - 99;
     expect(waiting.oldestMs()).toBe(oldest);
     await end();
     await end();
@@ -67,7 +72,7 @@ describe('changed heartbeats that wait', () => {
     expect(waiting.has('dea-72')).toBe(true);
     // For so long it has been waiting, whatever is kept of it.
     expect(waiting.oldestMs()).toBe(oldest + 72);
-    for (const dea of all.slice(72)) waiting.put(dea, heartbeat(2));
+    for (const dea of all.slice(72)) waiting.enqueue(dea, heartbeat(2));
     await end();
     await end();
     expect(stored.slice(72)).toEqual(all.slice(72).map((dea) => `${dea} 2`));
@@ -76,11 +81,11 @@ describe('changed heartbeats that wait', () => {
 
   test('that are heard in turn all have their turn, however long that goes on', async () => {
     const { store, stored, end } = storing();
-    const waiting = new WaitingChanges(store, 64 * SIZE);
+    const waiting = new ChangedHeartbeatQueue(store, 64 * SIZE);
     const all = names(0, 256);
     // In each round all are heard, and something is new of each; an eighth of them is stored.
     for (let round = 0; round < 40; round++) {
-      for (const dea of all) waiting.put(dea, heartbeat());
+      for (const dea of all) waiting.enqueue(dea, heartbeat());
       await end();
     }
     const times = new Map<string, number>();
@@ -91,8 +96,8 @@ describe('changed heartbeats that wait', () => {
 
   test('are stored however large one is, if few are ahead of it', async () => {
     const { store, stored } = storing();
-    const waiting = new WaitingChanges(store, SIZE / 2);
-    waiting.put('dea-0', heartbeat(1));
+    const waiting = new ChangedHeartbeatQueue(store, SIZE / 2);
+    waiting.enqueue('dea-0', heartbeat(1));
     expect(stored).toEqual(['dea-0 1']);
   });
 });

@@ -1,9 +1,9 @@
 import type { RawHeartbeat } from './store-changed.ts';
 
 /** A heartbeat that waits to be stored. */
-export interface Waiting extends RawHeartbeat {
+export interface QueuedHeartbeat extends RawHeartbeat {
   /** Since when something of this DEA waits: of heartbeats that were overtaken meanwhile, the first one's time (ms). */
-  sinceMs: number;
+  backlogSinceMs: number;
 }
 
 /** So many are stored side by side: more only lengthens the queue inside Redis. */
@@ -19,14 +19,14 @@ const KEPT_AT_MOST = 64 * 1024 * 1024;
  * Of each DEA only the newest waits, and never two of one DEA are stored at once. Where more DEAs wait than memory is to be
  * had for, the later ones keep their place only: the heartbeat that is stored is the one that comes when their turn is near.
  */
-export class WaitingChanges {
+export class ChangedHeartbeatQueue {
   readonly #store: (dea: string, raw: RawHeartbeat) => Promise<void>;
   readonly #keptAtMost: number;
   /** DEAs of which something waits, in the order in which they came. */
-  readonly #places = new Map<string, Place>();
+  readonly #places = new Map<string, Ticket>();
   /** The heartbeats of those that are kept. */
   readonly #kept = new Map<string, RawHeartbeat>();
-  readonly #inHand = new Map<string, Place>();
+  readonly #inHand = new Map<string, Ticket>();
   #given = 0;
   #taken = 0;
   #whenIdle: (() => void)[] = [];
@@ -46,8 +46,8 @@ export class WaitingChanges {
   }
 
   /** A newer one takes the place of the one that waits. */
-  put(dea: string, { bytes, digest, receivedMs, sinceMs }: Waiting): void {
-    const place = this.#places.get(dea) ?? { number: this.#given++, sinceMs };
+  enqueue(dea: string, { bytes, digest, receivedMs, backlogSinceMs }: QueuedHeartbeat): void {
+    const place = this.#places.get(dea) ?? { number: this.#given++, backlogSinceMs };
     this.#places.set(dea, place);
     // By places and not by what happens to be free, or of DEAs that are heard in turn always the same ones would find room.
     const ahead = place.number - this.#taken;
@@ -64,7 +64,7 @@ export class WaitingChanges {
   oldestMs(): number | undefined {
     const [first] = this.#places.values();
     const all = [...this.#inHand.values(), ...(first ? [first] : [])];
-    return all.length === 0 ? undefined : Math.min(...all.map(({ sinceMs }) => sinceMs));
+    return all.length === 0 ? undefined : Math.min(...all.map(({ backlogSinceMs }) => backlogSinceMs));
   }
 
   /** Resolves when all that is kept is stored. */
@@ -76,7 +76,7 @@ export class WaitingChanges {
     for (const [dea, raw] of this.#kept) {
       if (this.#inHand.size >= STORED_AT_ONCE) return;
       if (this.#inHand.has(dea)) continue;
-      this.#inHand.set(dea, this.#places.get(dea) as Place);
+      this.#inHand.set(dea, this.#places.get(dea) as Ticket);
       this.#places.delete(dea);
       this.#kept.delete(dea);
       this.#taken++;
@@ -91,8 +91,8 @@ export class WaitingChanges {
 }
 
 /** Where a DEA stands in the queue. */
-interface Place {
+interface Ticket {
   /** Of all that were ever given. */
   number: number;
-  sinceMs: number;
+  backlogSinceMs: number;
 }

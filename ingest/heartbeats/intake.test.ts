@@ -48,7 +48,7 @@ const hundred = (changed = 0): Entry[] =>
 /** A heartbeat received now, stored. */
 async function hear(dea: string, ...droplets: unknown[]): Promise<number> {
   intake.take(bytes(dea, droplets));
-  const at = of.context.clock.now();
+  const at = of.context.clock.nowMs();
   await intake.idle();
   return at;
 }
@@ -109,7 +109,7 @@ describe('a heartbeat', () => {
           state: 'RUNNING',
           stateTimestampS: 1_398_000_000,
           dea: 'dea-1',
-          firstHeardMs: at,
+          firstListedMs: at,
         },
       ],
     });
@@ -134,7 +134,7 @@ describe('a heartbeat', () => {
     const { keys } = of.context.redis;
     const touched = new Set(commands.filter(({ by }) => by === 'lua').map(({ args }) => args[1]));
     expect(touched).toEqual(new Set([keys.deasHeard, keys.deasPrevious, keys.deasDigest]));
-    expect(await heardAt('dea-1')).toBe(of.context.clock.now());
+    expect(await heardAt('dea-1')).toBe(of.context.clock.nowMs());
     expect(await counted('equal')).toBe(2);
   });
 
@@ -166,7 +166,7 @@ describe('a heartbeat', () => {
     const second = await hear('dea-1', entry('x', 'i1'), entry('x', 'i2', { index: 1 }));
     of.context.clock.advance(10_000);
     const third = await hear('dea-1', entry('x', 'i2', { index: 1 }));
-    expect(await instance('x', 'i1')).toMatchObject({ firstHeardMs: first, lastListedMs: second });
+    expect(await instance('x', 'i1')).toMatchObject({ firstListedMs: first, lastListedMs: second });
     expect(await instance('x', 'i2')).not.toHaveProperty('lastListedMs');
     expect(await dueAt('x')).toBe(third);
   });
@@ -203,7 +203,7 @@ describe('a heartbeat', () => {
         keys.deasDigest,
         keys.deaList('dea-1'),
         keys.deasShutdown,
-        keys.lineage,
+        keys.failover,
       ],
       [back, 'dea-1', ''],
     );
@@ -220,7 +220,7 @@ describe('a heartbeat', () => {
     of.context.clock.advance(25_000);
     await intake.idle();
     expect([await heardAt('dea-1'), await heardAt('dea-2')]).toEqual([second, second]);
-    expect((await instance('y', 'y-0'))?.firstHeardMs).toBe(second);
+    expect((await instance('y', 'y-0'))?.firstListedMs).toBe(second);
     expect(await of.context.redis.client.zscore(of.context.redis.keys.deasPrevious, 'dea-1')).toBe(
       `${first}`,
     );
@@ -238,28 +238,28 @@ describe('a heartbeat', () => {
   });
 
   test('waits, as long as nothing of its DEA is stored, since the first that came', async () => {
-    expect(intake.waitedMs()).toBe(0);
+    expect(intake.backlogAgeMs()).toBe(0);
     intake.take(bytes('dea-1', [entry('x', 'old')]));
     of.context.clock.advance(10_000);
     intake.take(bytes('dea-2', [entry('y')]));
     intake.take(bytes('dea-1', [entry('x', 'new')]));
     of.context.clock.advance(1_000);
-    expect(intake.waitedMs()).toBe(11_000);
+    expect(intake.backlogAgeMs()).toBe(11_000);
     const stored = intake.idle();
     of.context.clock.advance(1_000);
-    expect(intake.waitedMs()).toBe(12_000);
+    expect(intake.backlogAgeMs()).toBe(12_000);
     await stored;
-    expect(intake.waitedMs()).toBe(0);
+    expect(intake.backlogAgeMs()).toBe(0);
   });
 
   test('may have waited before it was taken in, changed or equal', async () => {
     intake.take(bytes('dea-1', [entry('x')]), 90);
-    expect(intake.waitedMs()).toBe(90);
+    expect(intake.backlogAgeMs()).toBe(90);
     await intake.idle();
     intake.take(bytes('dea-1', [entry('x')]), 80);
-    expect(intake.waitedMs()).toBe(80);
+    expect(intake.backlogAgeMs()).toBe(80);
     await intake.idle();
-    expect(intake.waitedMs()).toBe(0);
+    expect(intake.backlogAgeMs()).toBe(0);
   });
 
   test('that is equal does not wait for the changed ones of other DEAs', async () => {
@@ -283,12 +283,12 @@ describe('a heartbeat', () => {
     await expect.poll(() => heardAt('dea-1')).toBe(secondMs);
     intake.take(bytes('dea-2', [entry('y', 'newest')]));
     context.clock.advance(5_000);
-    expect(intake.waitedMs()).toBe(15_000);
+    expect(intake.backlogAgeMs()).toBe(15_000);
 
     letGo();
     await intake.idle();
     context.redis.scripts.dropletsHeard = dropletsHeard;
-    expect(intake.waitedMs()).toBe(0);
+    expect(intake.backlogAgeMs()).toBe(0);
     const listed = (await droplet('y')).instances.filter(({ lastListedMs }) => lastListedMs === undefined);
     expect(listed.map(({ guid }) => guid)).toEqual(['newest']);
     const counts = await Promise.all(['received', 'equal', 'changed', 'overtaken'].map(counted));
@@ -308,7 +308,7 @@ describe('a heartbeat', () => {
 
   test('is stored by itself soon after it came', async () => {
     intake.take(bytes('dea-1', [entry('x')]));
-    await expect.poll(() => heardAt('dea-1')).toBe(of.context.clock.now());
+    await expect.poll(() => heardAt('dea-1')).toBe(of.context.clock.nowMs());
     await intake.idle();
   });
 });

@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
-import { parseHeartbeat, tailDea } from '../../common/messages/incoming.ts';
-import type { OwnConnection } from '../../common/nats/bus.ts';
+import { parseHeartbeat, peekDeaId } from '../../common/messages/incoming.ts';
+import type { DedicatedConnection } from '../../common/nats/bus.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import { ATTRIBUTES, noteOnSpan, SPANS, traced } from '../../common/tracing/tracing.ts';
 import type { IngestMetrics } from '../metrics.ts';
-import { type Waiting, WaitingChanges } from './changed-queue.ts';
+import { ChangedHeartbeatQueue, type QueuedHeartbeat } from './changed-queue.ts';
 import { type RawHeartbeat, storeChangedHeartbeat } from './store-changed.ts';
 
 interface Options {
@@ -24,7 +24,7 @@ interface Options {
  * Heartbeats have a connection of their own, on which they wait for so long: so this process is not woken for each, and one
  * script call serves many. What waits there does not count as silence (`waitedMs`), so no host is lost by it.
  */
-export const HEARTBEATS: OwnConnection = { of: 'heartbeats', gatherMs: 100 };
+export const HEARTBEATS: DedicatedConnection = { name: 'heartbeats', readEveryMs: 100 };
 
 /** What waited together is read within some turns of the event loop; all of it goes into one call. */
 const READ_WITHIN_MS = 20;
@@ -40,18 +40,18 @@ const READ_WITHIN_MS = 20;
 export class HeartbeatIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  readonly #changes: WaitingChanges;
-  /** Not yet known to be changed or equal. In the order of `sinceMs`: what is set anew keeps its place. */
-  #waiting = new Map<string, Waiting>();
+  readonly #changes: ChangedHeartbeatQueue;
+  /** Not yet known to be changed or equal. In the order of `backlogSinceMs`: what is set anew keeps its place. */
+  #waiting = new Map<string, QueuedHeartbeat>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
-  /** Of the batch that is being stored, its first one's `sinceMs`. */
+  /** Of the batch that is being stored, its first one's `backlogSinceMs`. */
   #storingSinceMs: number | undefined;
 
   constructor(options: Options) {
     this.#options = options;
     this.#limited = createRateLimit(options.log);
-    this.#changes = new WaitingChanges((dea, raw) =>
+    this.#changes = new ChangedHeartbeatQueue((dea, raw) =>
       this.#storeChanged(dea, raw).catch((error: unknown) => this.#notStored(error, { dea })),
     );
   }
@@ -64,27 +64,32 @@ export class HeartbeatIntake {
   take(bytes: Uint8Array, waitedMs = 0): void {
     const { metrics, clock } = this.#options;
     metrics.heartbeatsReceived.inc();
-    const dea = tailDea(bytes) ?? this.#parsedDea(bytes);
+    const dea = peekDeaId(bytes) ?? this.#parsedDea(bytes);
     if (dea === undefined) return;
-    const receivedMs = clock.now();
+    const receivedMs = clock.nowMs();
     if (this.#changes.has(dea)) {
-      this.#change(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs: receivedMs - waitedMs });
+      this.#change(dea, {
+        bytes,
+        digest: digestOf(bytes),
+        receivedMs,
+        backlogSinceMs: receivedMs - waitedMs,
+      });
       return;
     }
     const overtaken = this.#waiting.get(dea);
     if (overtaken !== undefined) metrics.heartbeatsOvertaken.inc();
-    const sinceMs = overtaken?.sinceMs ?? receivedMs - waitedMs;
-    this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, sinceMs });
+    const backlogSinceMs = overtaken?.backlogSinceMs ?? receivedMs - waitedMs;
+    this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, backlogSinceMs });
     if (this.#timer === undefined && this.#storing === undefined) {
       this.#timer = setTimeout(() => this.#store(), READ_WITHIN_MS);
     }
   }
 
   /** For how long the DEA that has waited longest has waited for a heartbeat of it to be stored (ms); 0 if none waits. */
-  waitedMs(): number {
-    const nowMs = this.#options.clock.now();
+  backlogAgeMs(): number {
+    const nowMs = this.#options.clock.nowMs();
     const [first] = this.#waiting.values();
-    const waiting = this.#storingSinceMs ?? first?.sinceMs ?? nowMs;
+    const waiting = this.#storingSinceMs ?? first?.backlogSinceMs ?? nowMs;
     return nowMs - Math.min(waiting, this.#changes.oldestMs() ?? nowMs);
   }
 
@@ -110,7 +115,7 @@ export class HeartbeatIntake {
     const batch = this.#waiting;
     this.#waiting = new Map();
     const [first] = batch.values();
-    this.#storingSinceMs = first?.sinceMs;
+    this.#storingSinceMs = first?.backlogSinceMs;
     this.#storing = this.#storeBatch(batch)
       .catch((error: unknown) => this.#notStored(error, { deas: batch.size }))
       .finally(() => {
@@ -120,7 +125,7 @@ export class HeartbeatIntake {
       });
   }
 
-  async #storeBatch(batch: ReadonlyMap<string, Waiting>): Promise<void> {
+  async #storeBatch(batch: ReadonlyMap<string, QueuedHeartbeat>): Promise<void> {
     const { redis, dropletLostMs, metrics } = this.#options;
     const deas = [...batch.keys()];
     const heard: (string | number)[] = [];
@@ -132,13 +137,13 @@ export class HeartbeatIntake {
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
     for (const number of changed) {
       const dea = deas[number - 1] as string;
-      this.#change(dea, batch.get(dea) as Waiting);
+      this.#change(dea, batch.get(dea) as QueuedHeartbeat);
     }
   }
 
-  #change(dea: string, raw: Waiting): void {
+  #change(dea: string, raw: QueuedHeartbeat): void {
     if (this.#changes.has(dea)) this.#options.metrics.heartbeatsOvertaken.inc();
-    this.#changes.put(dea, raw);
+    this.#changes.enqueue(dea, raw);
   }
 
   async #storeChanged(dea: string, raw: RawHeartbeat): Promise<void> {

@@ -35,7 +35,7 @@ function intakeOn(redis: RedisConnections): HeartbeatIntake {
 /** The cluster's servers as a process sees them: replication ids of masters, `master <id>`, `replica <id>`. @returns whether one is new */
 function masters(...seen: string[]): Promise<number> {
   const { scripts, keys } = of.context.redis;
-  return scripts.lineage([keys.lineage, keys.listening, keys.deasDigest, keys.syncState], seen);
+  return scripts.lineage([keys.failover, keys.listening, keys.deasDigest, keys.syncState], seen);
 }
 
 /** The DEA says what it runs: instances of `app`, or `<droplet>/<instance>`. */
@@ -165,14 +165,14 @@ test('until all is stored anew, neither what should run nor what does is acted o
   const holds = async () => {
     const { desiredUnavailable, actualNotFresh } = holdsFrom(
       await readFleetFacts(redis),
-      clock.now(),
+      clock.nowMs(),
       settings.policy,
     );
     return { desiredUnavailable, actualNotFresh };
   };
   const listen = async (forMs: number) => {
     for (let ms = 0; ms <= forMs; ms += 5_000) {
-      const nowMs = clock.now();
+      const nowMs = clock.nowMs();
       await scripts.listening(
         [keys.listening, keys.ingestors],
         [nowMs, 'ingestor', 10_000, 5_000, nowMs, ''],
@@ -181,9 +181,14 @@ test('until all is stored anew, neither what should run nor what does is acted o
     }
   };
   const passed = async () => {
-    const now = clock.now();
-    const losses = (await client.hget(keys.lineage, 'losses')) ?? '';
-    await client.hset(keys.syncState, { begun: now, completed: now, succeeded: now, trusted: losses });
+    const nowMs = clock.nowMs();
+    const losses = (await client.hget(keys.failover, 'losses')) ?? '';
+    await client.hset(keys.syncState, {
+      begun: nowMs,
+      completed: nowMs,
+      succeeded: nowMs,
+      rewritten_at_epoch: losses,
+    });
   };
   await passed();
   await listen(30_000);
@@ -202,6 +207,6 @@ test('until all is stored anew, neither what should run nor what does is acted o
 test('however often nodes take over, what is remembered of them stays bounded', async () => {
   for (let n = 0; n < 600; n++) await masters('a', `b${n}`);
   const { client, keys } = of.context.redis;
-  expect(await client.hlen(keys.lineage)).toBeLessThan(300);
-  expect(await client.hget(keys.lineage, 'losses')).toBe('601');
+  expect(await client.hlen(keys.failover)).toBeLessThan(300);
+  expect(await client.hget(keys.failover, 'losses')).toBe('601');
 });

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { Heartbeat, HeartbeatEntry } from '../../common/messages/incoming.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/dea-list.ts';
-import { heardToText } from '../../common/redis/record-codec.ts';
+import { encodeHeartbeatEntry } from '../../common/redis/record-codec.ts';
 import { traceparent } from '../../common/tracing/tracing.ts';
 
 /** A heartbeat as it came, waiting to be stored. */
@@ -39,7 +39,7 @@ export async function storeChangedHeartbeat(
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
   const [at, stored, unfinished, heardBefore, others, doubted, losses] = (await scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.lineage],
+    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.failover],
     [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
   )) as [string, string, string, string, '1' | '', '1' | '', string];
   if (at === 'stale') return { droplets: 0, stale: true };
@@ -55,7 +55,7 @@ export async function storeChangedHeartbeat(
     due: whole ? '1' : '',
     traceparent: traceparent() ?? '',
   });
-  const ofFinish = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage];
+  const ofFinish = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover];
   const running = heartbeat.entries.filter(({ state }) => RUNS.has(state)).length;
   const [only] = calls;
   if (only !== undefined && calls.length === 1 && !isCluster && losses === '') {
@@ -150,7 +150,7 @@ function callsFor(
     }
     call.keys.push(keys.droplet(droplet), keys.indexOf(droplet), keys.due(slice));
     call.args.push(droplet, listed.length);
-    for (const entry of listed) call.args.push(entry.instance, heardToText({ ...entry, dea }));
+    for (const entry of listed) call.args.push(entry.instance, encodeHeartbeatEntry({ ...entry, dea }));
     call.droplets++;
   }
   return calls;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Bus } from '../../common/nats/bus.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { useRedis } from '../../common/testing/context.ts';
-import { Listening } from './watermark.ts';
+import { IngestWatermark } from './watermark.ts';
 
 const of = useRedis();
 const LOST = 30_000;
@@ -57,9 +57,9 @@ afterEach(async () => {
   await lifecycle.stop();
 });
 
-function listening(id: string): Listening {
+function listening(id: string): IngestWatermark {
   const { redis, clock, log } = of.context;
-  return new Listening({
+  return new IngestWatermark({
     id,
     bus: bus.asBus(),
     messages: bus.asBus(),
@@ -68,7 +68,7 @@ function listening(id: string): Listening {
     log,
     lifecycle,
     dropletLostMs: LOST,
-    waitedMs: () => waitedMs,
+    backlogAgeMs: () => waitedMs,
   });
 }
 const stored = async () => {
@@ -83,7 +83,7 @@ const ingestors = () => of.context.redis.client.zrange(of.context.redis.keys.ing
 describe('an ingestor', () => {
   test('that begins to listen says so, and asks all DEAs for a heartbeat', async () => {
     await listening('a').start();
-    const nowMs = of.context.clock.now();
+    const nowMs = of.context.clock.nowMs();
     expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
     expect(bus.published).toEqual(['healthmanager.start']);
     expect(bus.payloads).toEqual(['{}']);
@@ -95,7 +95,7 @@ describe('an ingestor', () => {
     await a.start();
     const held: (() => void)[] = [];
     bus.flush = () => new Promise((resolve) => held.push(resolve));
-    const word = a.say();
+    const word = a.publishWatermark();
     let stopped = false;
     const stopping = lifecycle.stop().then(() => {
       stopped = true;
@@ -111,21 +111,21 @@ describe('an ingestor', () => {
   });
 
   test('that goes on says so, and asks nobody', async () => {
-    const since = of.context.clock.now();
+    const since = of.context.clock.nowMs();
     const a = listening('a');
     await a.start();
     of.context.clock.advance(GAP / 2);
-    await a.say();
+    await a.publishWatermark();
     expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP / 2}` });
     expect(bus.published).toHaveLength(1);
   });
 
   test('that was away for a while asks again, also where that is no gap', async () => {
-    const since = of.context.clock.now();
+    const since = of.context.clock.nowMs();
     const a = listening('a');
     await a.start();
     of.context.clock.advance(GAP / 2 + 1);
-    await a.say();
+    await a.publishWatermark();
     expect(await stored()).toMatchObject({ since: `${since}` });
     expect(bus.published).toEqual(Array(2).fill('healthmanager.start'));
   });
@@ -134,7 +134,7 @@ describe('an ingestor', () => {
     ['signed off', []],
     ['was killed', ['killed']],
   ])('that follows one that %s a moment before asks again, and that is no gap', async (_, left) => {
-    const since = of.context.clock.now();
+    const since = of.context.clock.nowMs();
     const { client, keys } = of.context.redis;
     await client.hset(keys.listening, { since, until: since });
     for (const other of left) await client.zadd(keys.ingestors, since, other);
@@ -153,24 +153,24 @@ describe('an ingestor', () => {
     };
     await a.start();
     bus.publish = FakeBus.prototype.publish;
-    await a.say();
-    await a.say();
+    await a.publishWatermark();
+    await a.publishWatermark();
     expect(bus.published).toEqual(['healthmanager.start']);
   });
 
   test('that lost NATS, for however short, asks again', async () => {
     const one = listening('a');
     await one.start();
-    const startedMs = of.context.clock.now();
+    const startedMs = of.context.clock.nowMs();
     bus.published.length = 0;
     const backMs = of.context.clock.advance(300);
-    await one.say();
+    await one.publishWatermark();
     expect(await missed()).toBe(startedMs);
     bus.restore();
-    await one.say();
+    await one.publishWatermark();
     expect(await missed()).toBe(backMs);
     of.context.clock.advance(300);
-    await one.say();
+    await one.publishWatermark();
     expect(await missed()).toBe(backMs);
     expect(bus.published).toEqual(['healthmanager.start']);
   });
@@ -188,10 +188,10 @@ describe('an ingestor', () => {
     await a.start();
     bus.isConnected = false;
     const since = of.context.clock.advance(GAP + 1);
-    await a.say();
+    await a.publishWatermark();
     expect((await stored()).until).not.toBe(`${since}`);
     bus.isConnected = true;
-    await a.say();
+    await a.publishWatermark();
     expect(await stored()).toEqual({ since: `${since}`, until: `${since}` });
     expect(bus.published).toHaveLength(2);
   });
@@ -202,21 +202,21 @@ describe('an ingestor', () => {
     await a.start();
     expect(await stored()).toEqual({});
     bus.flush = async () => undefined;
-    await a.say();
-    expect(await stored()).toMatchObject({ since: `${of.context.clock.now()}` });
+    await a.publishWatermark();
+    expect(await stored()).toMatchObject({ since: `${of.context.clock.nowMs()}` });
   });
 
   test('says until when all that it heard is stored: not what came while NATS was asked, nor what waits', async () => {
     const { client, keys } = of.context.redis;
     const word = async () => Number(await client.zscore(keys.ingestors, 'a'));
     const a = listening('a');
-    const askedMs = of.context.clock.now();
+    const askedMs = of.context.clock.nowMs();
     bus.flush = async () => void of.context.clock.advance(30);
     await a.start();
     expect(await word()).toBe(askedMs);
     waitedMs = 800;
-    await a.say();
-    expect(await word()).toBe(of.context.clock.now() - 800);
+    await a.publishWatermark();
+    expect(await word()).toBe(of.context.clock.nowMs() - 800);
   });
 
   test('that loses NATS once more while it says so says so again', async () => {
@@ -231,32 +231,32 @@ describe('an ingestor', () => {
       return answer;
     });
     bus.restore();
-    await one.say();
+    await one.publishWatermark();
     const backMs = of.context.clock.advance(300);
-    await one.say();
+    await one.publishWatermark();
     during.mockRestore();
     expect(await missed()).toBe(backMs);
     expect(bus.published).toEqual(Array(2).fill('healthmanager.start'));
   });
 
   test('that cannot store what it hears in time does not listen, and begins anew when it has caught up', async () => {
-    const since = of.context.clock.now();
+    const since = of.context.clock.nowMs();
     const a = listening('a');
     await a.start();
     waitedMs = GAP;
     of.context.clock.advance(GAP);
-    await a.say();
+    await a.publishWatermark();
     expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
 
     waitedMs = GAP + 1;
     of.context.clock.advance(GAP + 1);
-    await a.say();
+    await a.publishWatermark();
     expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
     expect(of.context.lines.filter(({ event }) => event === 'behind')).toHaveLength(1);
 
     waitedMs = 0;
-    await a.say();
-    const nowMs = of.context.clock.now();
+    await a.publishWatermark();
+    const nowMs = of.context.clock.nowMs();
     expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
   });
 
@@ -264,13 +264,13 @@ describe('an ingestor', () => {
     await listening('a').start();
     const { redis, clock, log } = of.context;
     const staying = new Lifecycle();
-    const b = new Listening({
+    const b = new IngestWatermark({
       ...{ id: 'b', bus: bus.asBus(), messages: bus.asBus(), redis, clock, log, lifecycle: staying },
-      ...{ dropletLostMs: LOST, waitedMs: () => 0 },
+      ...{ dropletLostMs: LOST, backlogAgeMs: () => 0 },
     });
     await b.start();
     await lifecycle.stop();
-    await b.say();
+    await b.publishWatermark();
     expect(await ingestors()).toEqual(['b']);
     await staying.stop();
     expect(await ingestors()).toEqual([]);
@@ -280,7 +280,7 @@ describe('an ingestor', () => {
 describe('another ingestor that falls silent', () => {
   test('and does not answer is gone; one of the others asks for what it may have had in hand', async () => {
     bus.answering.add('healthmanager.ingestor.killed');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'killed');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'killed');
     const [a, b] = [listening('a'), listening('b')];
     await a.start();
     await b.start();
@@ -288,32 +288,32 @@ describe('another ingestor that falls silent', () => {
     bus.answering.delete('healthmanager.ingestor.killed');
     of.context.clock.advance(Math.ceil(GAP / 3) + 1);
     const asked = bus.published.length;
-    await a.say();
-    await b.say();
+    await a.publishWatermark();
+    await b.publishWatermark();
     expect(await ingestors()).toEqual(['a', 'b']);
     expect(bus.published.slice(asked)).toEqual(['healthmanager.start']);
   });
 
   test('and still answers swallows what it is given: it stays', async () => {
     bus.answering.add('healthmanager.ingestor.stopped');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'stopped');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'stopped');
     const a = listening('a');
     await a.start();
     of.context.clock.advance(GAP - 1);
-    await a.say();
+    await a.publishWatermark();
     expect(await ingestors()).toEqual(['stopped', 'a']);
   });
 
   test('and is gone only after a gap swallowed what it was given until then', async () => {
     bus.answering.add('healthmanager.ingestor.cut-off');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'cut-off');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'cut-off');
     const a = listening('a');
     await a.start();
     of.context.clock.advance(GAP);
-    await a.say();
+    await a.publishWatermark();
     bus.answering.delete('healthmanager.ingestor.cut-off');
     const nowMs = of.context.clock.advance(1);
-    await a.say();
+    await a.publishWatermark();
     expect(await stored()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
     expect(await ingestors()).toEqual(['a']);
   });
@@ -321,14 +321,14 @@ describe('another ingestor that falls silent', () => {
   test('and still answers is not forgotten with the data of Redis: since its last word nobody knows what it swallowed', async () => {
     const { client, keys } = of.context.redis;
     bus.answering.add('healthmanager.ingestor.stopped');
-    const lastWordMs = of.context.clock.now();
+    const lastWordMs = of.context.clock.nowMs();
     await client.zadd(keys.ingestors, lastWordMs, 'stopped');
     const a = listening('a');
     await a.start();
     of.context.clock.advance(1000);
     await client.flushall();
     const nowMs = of.context.clock.advance(1000);
-    await a.say();
+    await a.publishWatermark();
     expect(await client.zrange(keys.ingestors, '0', '-1', 'WITHSCORES')).toEqual([
       ...['stopped', `${lastWordMs}`],
       ...['a', `${nowMs}`],
@@ -340,51 +340,51 @@ describe('another ingestor that falls silent', () => {
     ['is killed when Redis loses its data', async () => of.context.redis.client.flushall()],
   ])('and %s is not put on the list again', async (_, leave) => {
     bus.answering.add('healthmanager.ingestor.other');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.now(), 'other');
+    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'other');
     const a = listening('a');
     await a.start();
     bus.answering.delete('healthmanager.ingestor.other');
     await leave();
-    await a.say();
-    await a.say();
+    await a.publishWatermark();
+    await a.publishWatermark();
     expect(await ingestors()).toEqual(['a']);
   });
 });
 
 describe('news', () => {
   test('is what comes to a process that runs', async () => {
-    expect(listening('a').isNews()).toBe(true);
+    expect(listening('a').isFresh()).toBe(true);
   });
 
   test('is not what waited while it was stopped, until a round trip to NATS on both connections', async () => {
     const a = listening('a');
     const arrived: (() => void)[] = [];
     bus.flush = () => new Promise((resolve) => arrived.push(resolve));
-    const now = performance.now();
-    const watch = vi.spyOn(performance, 'now').mockReturnValue(now + GAP - 1);
-    expect(a.isNews()).toBe(true);
-    watch.mockReturnValue(now + GAP + 1000);
-    expect(a.isNews()).toBe(false);
-    expect(a.isNews()).toBe(false);
-    expect(Math.round(a.waitedAtMostMs)).toBe(GAP + 1000);
-    watch.mockReturnValue(now + 10 * LOST);
-    expect(a.waitedAtMostMs).toBe(LOST);
+    const nowMs = performance.now();
+    const watch = vi.spyOn(performance, 'now').mockReturnValue(nowMs + GAP - 1);
+    expect(a.isFresh()).toBe(true);
+    watch.mockReturnValue(nowMs + GAP + 1000);
+    expect(a.isFresh()).toBe(false);
+    expect(a.isFresh()).toBe(false);
+    expect(Math.round(a.stallMs)).toBe(GAP + 1000);
+    watch.mockReturnValue(nowMs + 10 * LOST);
+    expect(a.stallMs).toBe(LOST);
     expect(of.context.lines.filter(({ event }) => event === 'stalled')).toHaveLength(1);
     expect(arrived).toHaveLength(2);
     arrived[0]?.();
     await new Promise(setImmediate);
-    expect(a.isNews()).toBe(false);
+    expect(a.isFresh()).toBe(false);
     arrived[1]?.();
-    await expect.poll(() => a.isNews()).toBe(true);
-    expect(a.waitedAtMostMs).toBe(0);
+    await expect.poll(() => a.isFresh()).toBe(true);
+    expect(a.stallMs).toBe(0);
   });
 
   test('comes again when the connection is lost, and with it all that waited', async () => {
     const a = listening('a');
     bus.flush = () => Promise.reject(new Error('connection lost'));
-    const now = performance.now();
-    vi.spyOn(performance, 'now').mockReturnValue(now + GAP + 1000);
-    expect(a.isNews()).toBe(false);
-    await vi.waitFor(() => expect(a.isNews()).toBe(true));
+    const nowMs = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(nowMs + GAP + 1000);
+    expect(a.isFresh()).toBe(false);
+    await vi.waitFor(() => expect(a.isFresh()).toBe(true));
   });
 });

@@ -18,7 +18,7 @@ interface Options {
   lifecycle: Lifecycle;
   dropletLostMs: number;
   /** For how long a heartbeat that came has been waiting to be stored (ms). */
-  waitedMs(): number;
+  backlogAgeMs(): number;
 }
 
 /** A DEA counts as lost when the ingestors' words go that far: so a host's death is seen a quarter of a second later at most. */
@@ -40,7 +40,7 @@ const SAY_EVERY_MS = 250;
  * heartbeat. One that is cut off at that very moment cannot answer: so Redis says when it was (`missed`), and a DEA that was
  * last heard before may have spoken once more.
  */
-export class Listening {
+export class IngestWatermark {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
   /** On this process's own monotonic clock: only a process that was stopped falls behind by it. */
@@ -74,8 +74,8 @@ export class Listening {
     bus.onRestored(() => {
       this.#timesAway++;
     });
-    await this.say();
-    const timer = setInterval(() => this.say(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
+    await this.publishWatermark();
+    const timer = setInterval(() => this.publishWatermark(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
     lifecycle.onStop('listening', async () => {
       clearInterval(timer);
       await this.#saying; // or it would put this ingestor back on the list
@@ -91,7 +91,7 @@ export class Listening {
    * it is not: it may have waited all that time, and nothing in a heartbeat tells its age. It is again after a
    * round trip to NATS, behind which nothing old is left.
    */
-  isNews(): boolean {
+  isFresh(): boolean {
     if (!this.#catchingUp && performance.now() - this.#lastTurnMs > this.#gapMs) {
       this.#catchingUp = true;
       this.#options.log.warn(
@@ -104,8 +104,8 @@ export class Listening {
   }
 
   /** How long a message that is handed over now may have waited (ms); no more than `droplet_lost` is told. */
-  get waitedAtMostMs(): number {
-    return this.isNews() ? 0 : Math.min(performance.now() - this.#lastTurnMs, this.#options.dropletLostMs);
+  get stallMs(): number {
+    return this.isFresh() ? 0 : Math.min(performance.now() - this.#lastTurnMs, this.#options.dropletLostMs);
   }
 
   async #catchUp(): Promise<void> {
@@ -117,8 +117,8 @@ export class Listening {
   }
 
   /** Says that this ingestor listens, if it does. While it is at it already, that is waited for. */
-  say(): Promise<void> {
-    if (this.isNews()) this.#lastTurnMs = performance.now();
+  publishWatermark(): Promise<void> {
+    if (this.isFresh()) this.#lastTurnMs = performance.now();
     this.#saying ??= this.#say()
       .catch((error: unknown) => {
         // Said again in a moment; the connections tell themselves that they are lost.
@@ -136,10 +136,10 @@ export class Listening {
   async #say(): Promise<void> {
     const { bus, redis, clock, id, log } = this.#options;
     if (!bus.connected()) return;
-    const heardAllMs = clock.now(); // what is at NATS by now comes before its answer
+    const heardAllMs = clock.nowMs(); // what is at NATS by now comes before its answer
     await bus.flush();
-    const nowMs = clock.now();
-    const waitedMs = this.#options.waitedMs();
+    const nowMs = clock.nowMs();
+    const waitedMs = this.#options.backlogAgeMs();
     if (waitedMs > this.#gapMs) {
       this.#limited.warn(
         'behind',

@@ -7,7 +7,7 @@ import { SupersededError } from './errors.ts';
 const DROPLETS_A_CALL = 256;
 
 /** One pass, and how it writes: every write is refused once another pass has begun. */
-export class PassRun {
+export class FencedWriter {
   readonly redis: RedisConnections;
   readonly clock: Clock;
   /** The pass's number: of two passes the later one has the larger. */
@@ -22,10 +22,10 @@ export class PassRun {
   }
 
   /** @param owner who begins it: for people */
-  static async begin(redis: RedisConnections, clock: Clock, owner: string): Promise<PassRun> {
-    const begunMs = clock.now();
+  static async begin(redis: RedisConnections, clock: Clock, owner: string): Promise<FencedWriter> {
+    const begunMs = clock.nowMs();
     const number = await redis.scripts.syncBegin([redis.keys.syncState], [begunMs, owner]);
-    return new PassRun(redis, clock, number, begunMs);
+    return new FencedWriter(redis, clock, number, begunMs);
   }
 
   /**
@@ -68,7 +68,7 @@ export class PassRun {
    */
   desired(words: ReadonlyMap<string, string>): Promise<number> {
     const { scripts, keys } = this.redis;
-    const nowMs = this.clock.now();
+    const nowMs = this.clock.nowMs();
     return this.#perSlice(
       words.keys(),
       (call, id) => {
@@ -92,7 +92,7 @@ export class PassRun {
    */
   gone(ids: Iterable<string>, listedMs: number): Promise<number> {
     const { scripts, keys } = this.redis;
-    const nowMs = this.clock.now();
+    const nowMs = this.clock.nowMs();
     return this.#perSlice(
       ids,
       (call, id) => {

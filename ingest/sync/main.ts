@@ -79,7 +79,7 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
   };
   const check = async () => {
     const [state, release] = await Promise.all([readSyncState(redis), readRelease(redis)]);
-    if (!release && nextPassMs(state, settings) > clock.now()) return;
+    if (!release && nextPassMs(state, settings) > clock.nowMs()) return;
     // One pass at a time in the whole deployment. Said again each time: it is in Redis, and may be lost with it.
     await queue.setGlobalConcurrency(1);
     await requestDueSync(queue);

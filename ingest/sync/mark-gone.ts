@@ -1,6 +1,6 @@
 import { readIds } from '../../common/redis/readers.ts';
 import { SupersededError } from './errors.ts';
-import type { PassRun } from './fenced-writer.ts';
+import type { FencedWriter } from './fenced-writer.ts';
 import { type PageEntries, readEntries } from './page-store.ts';
 
 /** Missing droplets that are looked for together: the pages are gone through once for so many. */
@@ -28,7 +28,7 @@ export interface GoneOptions {
  * @returns how many droplets were marked
  * @throws SupersededError
  */
-export async function markGone(run: PassRun, options: GoneOptions): Promise<number> {
+export async function markGone(run: FencedWriter, options: GoneOptions): Promise<number> {
   const { client, keys } = run.redis;
   await dropSurplusPages(run, options.pages);
   if (options.sweep) await suspectAll(run);
@@ -44,7 +44,7 @@ export async function markGone(run: PassRun, options: GoneOptions): Promise<numb
 }
 
 /** What was listed on pages that are no more is missing. From the last one, so that the rest stays without gaps. */
-async function dropSurplusPages(run: PassRun, from: number): Promise<void> {
+async function dropSurplusPages(run: FencedWriter, from: number): Promise<void> {
   const { client, keys } = run.redis;
   let end = from;
   while ((await client.exists(keys.syncPage(end))) === 1) end++;
@@ -55,7 +55,7 @@ async function dropSurplusPages(run: PassRun, from: number): Promise<void> {
 }
 
 /** Takes missing ones out that a page lists. */
-async function lookFor(run: PassRun, pages: number, missing: Set<string>): Promise<void> {
+async function lookFor(run: FencedWriter, pages: number, missing: Set<string>): Promise<void> {
   for (let first = 0; first < pages && missing.size > 0; first += PAGES_TOGETHER) {
     const numbers = Array.from({ length: Math.min(PAGES_TOGETHER, pages - first) }, (_, at) => first + at);
     const read = await Promise.all(numbers.map((number) => readEntries(run.redis, number)));
@@ -76,14 +76,19 @@ function removeAll(missing: Set<string>, entries: PageEntries): void {
 }
 
 /** Suspects every droplet there is; those that are listed are found, and those that never were are not marked. */
-async function suspectAll(run: PassRun): Promise<void> {
+async function suspectAll(run: FencedWriter): Promise<void> {
   for (let slice = 0; slice < run.redis.keys.slices; slice++) {
     await store(run, [], await readIds(run.redis, slice), []);
   }
 }
 
 /** Removes pages, adds to the missing, takes from them. */
-async function store(run: PassRun, gonePages: number[], missing: string[], found: string[]): Promise<void> {
+async function store(
+  run: FencedWriter,
+  gonePages: number[],
+  missing: string[],
+  found: string[],
+): Promise<void> {
   const { scripts, keys } = run.redis;
   const calls: Promise<number>[] = [];
   const names = [keys.syncPass, keys.syncMissing];

@@ -1,5 +1,5 @@
 import { type BulkPage, parseBulkEntry } from '../../common/messages/incoming.ts';
-import { desiredToText } from '../../common/redis/record-codec.ts';
+import { encodeDesired } from '../../common/redis/record-codec.ts';
 import { entryDigest, type PageEntries, UNREADABLE } from './page-store.ts';
 import type { ChangedPage } from './page-writer.ts';
 
@@ -18,7 +18,7 @@ export interface NewPage {
  * @param everything takes all entries as changed
  * @param rejected hears of each entry that does not fit; it counts as listed, and its last good record stays
  */
-export function changesOf(
+export function diffPage(
   { number, sha1, token, page }: NewPage,
   old: PageEntries,
   everything: boolean,
@@ -32,7 +32,7 @@ export function changesOf(
     let text = '';
     let digest = UNREADABLE;
     if ('ok' in parsed) {
-      text = desiredToText(parsed.ok);
+      text = encodeDesired(parsed.ok);
       digest = entryDigest(text);
     } else {
       rejected(parsed.reject, id);

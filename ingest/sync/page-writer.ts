@@ -1,5 +1,5 @@
 import { SupersededError } from './errors.ts';
-import type { PassRun } from './fenced-writer.ts';
+import type { FencedWriter } from './fenced-writer.ts';
 import type { PageEntries, PageHead } from './page-store.ts';
 import { encodeEntries } from './page-store.ts';
 
@@ -27,7 +27,7 @@ const KEPT_IN_MIND = 100_000;
  * the missing, and each droplet on a stored page is stored as that page says.
  */
 export class PageWriter {
-  readonly #run: PassRun;
+  readonly #run: FencedWriter;
   readonly #pagesTogether: number;
   #pages: ChangedPage[] = [];
   #changes = 0;
@@ -38,7 +38,7 @@ export class PageWriter {
   /** Droplets whose record changed. */
   changed = 0;
 
-  constructor(run: PassRun, pagesTogether = PAGES_TOGETHER) {
+  constructor(run: FencedWriter, pagesTogether = PAGES_TOGETHER) {
     this.#run = run;
     this.#pagesTogether = pagesTogether;
   }

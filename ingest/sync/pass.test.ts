@@ -7,7 +7,7 @@ import { FakeCc } from '../../common/testing/fake-cc.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
 import { type TestSync, testSync } from '../../deploy/verify/fixtures/sync.ts';
 import { SupersededError } from './errors.ts';
-import { PassRun } from './fenced-writer.ts';
+import { FencedWriter } from './fenced-writer.ts';
 import { nextPassMs, readSyncState } from './sync-state.ts';
 
 let server: TestRedis;
@@ -91,7 +91,7 @@ describe('a pass', () => {
       begun: '5000',
       completed: '5000',
       succeeded: '5000',
-      heard: '5000',
+      last_reply: '5000',
       listed: '10',
       pages: '4',
       changed: '10',
@@ -518,7 +518,7 @@ describe('mass_delete', () => {
     for (const id of ids(15)) cc.delete(id);
     await sync.pass();
     const { client, keys } = context.redis;
-    await client.hset(keys.holds, 'release_mass_delete', context.clock.now());
+    await client.hset(keys.holds, 'release_mass_delete', context.clock.nowMs());
     await sync.pass();
     expect(await massDelete()).toBe(false);
     expect(await client.hexists(keys.holds, 'release_mass_delete')).toBe(0);
@@ -560,7 +560,7 @@ describe('two passes', () => {
 
   test('writes of an older one that come late are refused, wherever they go', async () => {
     put(10);
-    const older = await PassRun.begin(context.redis, context.clock, 'older');
+    const older = await FencedWriter.begin(context.redis, context.clock, 'older');
     await older.fence(async () => undefined);
     await sync.pass();
     const before = await recordOf(context.redis, 'app-1');
@@ -629,7 +629,7 @@ describe('after a loss in Redis', () => {
   test('of the last writes of a slice, the pass after a node took over writes them once more', async () => {
     const { client, scripts, keys } = context.redis;
     const masters = (...ids: string[]) =>
-      scripts.lineage([keys.lineage, keys.listening, keys.deasDigest, keys.syncState], ids);
+      scripts.lineage([keys.failover, keys.listening, keys.deasDigest, keys.syncState], ids);
     await masters('a', 'b');
     put(10);
     await sync.pass();
@@ -637,10 +637,10 @@ describe('after a loss in Redis', () => {
     await sync.pass();
     expect((await droplet('app-3')).desired?.instances).toBe(7); // its page is as it was
     await masters('a', 'B');
-    expect((await readFleetFacts(context.redis)).doubted).toBe(true);
+    expect((await readFleetFacts(context.redis)).desiredStateSuspect).toBe(true);
     expect(await sync.pass()).toBe('complete');
     expect((await droplet('app-3')).desired?.instances).toBe(1);
-    expect((await readFleetFacts(context.redis)).doubted).toBeUndefined();
+    expect((await readFleetFacts(context.redis)).desiredStateSuspect).toBeUndefined();
   });
 
   test.each(['all pages', 'one page'])(

@@ -39,13 +39,13 @@ import { readFleetFacts } from '../../common/redis/readers.ts';
 import type { Logger, RateLimitedLog } from '../../common/runtime/log.ts';
 import type { BulkApi } from './bulk-api.ts';
 import { BulkApiError, PassFailedError, SupersededError } from './errors.ts';
-import { PassRun } from './fenced-writer.ts';
+import { FencedWriter } from './fenced-writer.ts';
 import { markGone } from './mark-gone.ts';
 import type { SyncMetrics } from './metrics.ts';
-import { changesOf, type NewPage } from './page-diff.ts';
+import { diffPage, type NewPage } from './page-diff.ts';
 import { type PageHead, pageDigest, readEntries, readHead } from './page-store.ts';
 import { PageWriter } from './page-writer.ts';
-import { retried } from './retry.ts';
+import { withRetry } from './retry.ts';
 import { readRelease, readSyncState } from './sync-state.ts';
 
 export interface PassDeps {
@@ -77,7 +77,7 @@ interface Progress {
   rejected: number;
   changedPages: number;
   /** When a page was last read. */
-  heardMs?: number;
+  lastReplyMs?: number;
 }
 
 /**
@@ -88,13 +88,13 @@ interface Progress {
 export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<PassOutcome> {
   const { redis, clock, metrics } = deps;
   const before = await readSyncState(redis);
-  const run = await PassRun.begin(redis, clock, deps.owner);
+  const run = await FencedWriter.begin(redis, clock, deps.owner);
   const progress: Progress = { pages: 0, listed: 0, rejected: 0, changedPages: 0 };
   let outcome: PassOutcome;
   try {
     const lost = await run.fence(() => run.report({ rewrite: 1 }));
     const { losses } = before;
-    const everything = lost || before.rewrite || losses !== before.trusted;
+    const everything = lost || before.rewrite || losses !== before.rewrittenAtEpoch;
     const writer = new PageWriter(run, deps.pagesTogether);
     await readPages(deps, run, writer, everything, progress, signal);
     await complete(deps, run, writer, everything ? { losses } : undefined, progress, signal);
@@ -108,7 +108,7 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
 
 async function readPages(
   deps: PassDeps,
-  run: PassRun,
+  run: FencedWriter,
   writer: PageWriter,
   everything: boolean,
   progress: Progress,
@@ -116,13 +116,13 @@ async function readPages(
 ): Promise<void> {
   const { redis, clock, metrics } = deps;
   const tokens = new Set<string>();
-  let reportedMs = clock.now();
+  let reportedMs = clock.nowMs();
   for (let token = '{}'; ; progress.pages++) {
     tokens.add(token);
     const number = progress.pages;
     const stored = readHead(redis, number);
     stored.catch(() => undefined); // it is waited for below, after the page
-    const read = await retried(() => readPage(deps, number, token, stored, everything, signal), {
+    const read = await withRetry(() => readPage(deps, number, token, stored, everything, signal), {
       signal,
       delayAtMostMs: deps.postponeUpdateMs,
       ...(deps.firstDelayMs === undefined ? {} : { firstDelayMs: deps.firstDelayMs }),
@@ -131,7 +131,7 @@ async function readPages(
         writer.hurry();
       },
     });
-    progress.heardMs = clock.now();
+    progress.lastReplyMs = clock.nowMs();
     if (read === 'end') return;
     if ('page' in read) {
       progress.changedPages++;
@@ -151,9 +151,9 @@ async function readPages(
       );
     }
     token = read.token;
-    if (progress.heardMs - reportedMs >= PROGRESS_EVERY_MS) {
-      reportedMs = progress.heardMs;
-      await run.report({ heard: progress.heardMs });
+    if (progress.lastReplyMs - reportedMs >= PROGRESS_EVERY_MS) {
+      reportedMs = progress.lastReplyMs;
+      await run.report({ last_reply: progress.lastReplyMs });
     }
   }
 }
@@ -180,7 +180,7 @@ async function readPage(
 
 async function changedPage(
   { redis, limited, metrics }: PassDeps,
-  run: PassRun,
+  run: FencedWriter,
   page: NewPage,
   everything: boolean,
 ) {
@@ -190,7 +190,7 @@ async function changedPage(
     await run.report({ rewrite: 1 });
     old = undefined;
   }
-  return changesOf(page, old ?? new Map(), everything, (reason, id) => {
+  return diffPage(page, old ?? new Map(), everything, (reason, id) => {
     metrics.rejected.inc({ reason });
     limited.warn(
       `bulk entry ${reason}`,
@@ -202,7 +202,7 @@ async function changedPage(
 
 async function complete(
   deps: PassDeps,
-  run: PassRun,
+  run: FencedWriter,
   writer: PageWriter,
   everything: { losses: string | null } | undefined,
   progress: Progress,
@@ -218,11 +218,11 @@ async function complete(
   const [hold, holdNow] = await judge(deps, run, progress.listed);
   // As long as anything is to be looked for everywhere, the flag is read anew: a page may have raised it.
   const sweep = everything !== undefined || (await readSyncState(redis)).rewrite;
-  const succeededMs = clock.now();
+  const succeededMs = clock.nowMs();
   const gone = await markGone(run, { pages: progress.pages, listedMs: succeededMs, sweep });
   const usersNow = await users;
-  const endedMs = clock.now();
-  const { pages, listed, rejected, changedPages, heardMs = endedMs } = progress;
+  const endedMs = clock.nowMs();
+  const { pages, listed, rejected, changedPages, lastReplyMs = endedMs } = progress;
   await run.report({
     completed: run.begunMs,
     succeeded: succeededMs,
@@ -231,10 +231,10 @@ async function complete(
     rejected,
     changed: writer.changed,
     duration_ms: endedMs - run.begunMs,
-    heard: heardMs,
+    last_reply: lastReplyMs,
     error: '',
     rewrite: '',
-    ...(everything === undefined ? {} : { trusted: everything.losses ?? '' }),
+    ...(everything === undefined ? {} : { rewritten_at_epoch: everything.losses ?? '' }),
     ...(usersNow === undefined ? {} : { users: usersNow }),
   });
   metrics.duration.observe((endedMs - run.begunMs) / 1000);
@@ -257,7 +257,7 @@ async function complete(
 /** The hold `mass_delete` before and after this pass; an operator's release takes effect here. */
 async function judge(
   { redis, clock, policy, log, metrics }: PassDeps,
-  run: PassRun,
+  run: FencedWriter,
   listed: number,
 ): Promise<[before: MassDelete, after: MassDelete]> {
   const [facts, release] = await Promise.all([readFleetFacts(redis), readRelease(redis)]);
@@ -268,9 +268,9 @@ async function judge(
       'the state of this hold cannot be read: surplus apps are not stopped until its time is over or it is released',
     );
   }
-  let before = massDeleteAfter(readMassDelete(facts, clock.now()), clock.now(), policy);
+  let before = massDeleteAfter(readMassDelete(facts, clock.nowMs()), clock.nowMs(), policy);
   if (release) before = releaseMassDelete(before);
-  const after = massDeleteAfterPass(before, listed, clock.now(), policy);
+  const after = massDeleteAfterPass(before, listed, clock.nowMs(), policy);
   await run.report({ mass_delete: JSON.stringify(after), [RELEASE_FIELD.mass_delete]: '' }, redis.keys.holds);
   return [before, after];
 }
@@ -278,13 +278,13 @@ async function judge(
 /** A pass that did not complete: says why. */
 async function broken(
   { clock, log, limited }: PassDeps,
-  run: PassRun,
-  { heardMs }: Progress,
+  run: FencedWriter,
+  { lastReplyMs }: Progress,
   error: unknown,
   signal: AbortSignal,
 ): Promise<PassOutcome> {
-  const nowMs = clock.now();
-  const heard: Record<string, number> = heardMs === undefined ? {} : { heard: heardMs };
+  const nowMs = clock.nowMs();
+  const heard: Record<string, number> = lastReplyMs === undefined ? {} : { last_reply: lastReplyMs };
   try {
     if (error instanceof SupersededError) throw error;
     if (signal.aborted) {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { MAX_BODY_BYTES, PAGE_TIMEOUT_MS } from './bulk-api.ts';
 import { BulkApiError, PassFailedError } from './errors.ts';
-import { retried } from './retry.ts';
+import { withRetry } from './retry.ts';
 
 let waits: number[] = [];
 beforeEach(() => {
@@ -27,7 +27,7 @@ test('ten tries, with waits that double up to postpone_update', async () => {
     tries++;
     return Promise.reject(new BulkApiError('status', 'status 500'));
   };
-  await expect(retried(request, options(30_000))).rejects.toThrow(PassFailedError);
+  await expect(withRetry(request, options(30_000))).rejects.toThrow(PassFailedError);
   expect(tries).toBe(10);
   expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
 });
@@ -38,7 +38,7 @@ test('after a 401 it is tried again at once, with new credentials', async () => 
     if (++tries < 3) throw new BulkApiError('unauthorized', 'status 401');
     return 'page';
   };
-  expect(await retried(request, options(30_000))).toBe('page');
+  expect(await withRetry(request, options(30_000))).toBe('page');
   expect(waits).toEqual([500]);
 });
 

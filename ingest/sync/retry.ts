@@ -24,7 +24,7 @@ const realWait = (ms: number, signal: AbortSignal) => delay<void>(ms, undefined,
  * @throws PassFailedError after the 10th failure in a row, or at once if another try is of no use; the signal's
  *   reason when it is aborted; whatever else `request` throws
  */
-export async function retried<T>(request: () => Promise<T>, options: RetryOptions): Promise<T> {
+export async function withRetry<T>(request: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { signal, delayAtMostMs, firstDelayMs = FIRST_DELAY_MS, wait = realWait } = options;
   for (let tries = 1; ; tries++) {
     try {

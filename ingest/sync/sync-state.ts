@@ -13,25 +13,26 @@ export interface SyncState {
   /** When somebody last asked for a pass. */
   wantedMs?: number;
   /** When a page was last read. */
-  heardMs?: number;
+  lastReplyMs?: number;
   /** Some of what was written is lost: a pass must write everything anew, and look for what it does not list. */
   rewrite: boolean;
   /** So often data may have been lost in a cluster, and the latest pass that wrote everything knew of so many. */
   losses: string | null;
-  trusted: string | null;
+  rewrittenAtEpoch: string | null;
 }
 
 export async function readSyncState({ client, keys }: RedisConnections): Promise<SyncState> {
   const [losses, fields] = await Promise.all([
-    client.hget(keys.lineage, 'losses'),
+    client.hget(keys.failover, 'losses'),
     client.hmget(
       keys.syncState,
-      ...['begun', 'succeeded', 'failed', 'aborted', 'wanted', 'heard', 'rewrite', 'trusted'],
+      ...['begun', 'succeeded', 'failed', 'aborted', 'wanted', 'last_reply', 'rewrite', 'rewritten_at_epoch'],
     ),
   ]);
-  const [begunMs, succeededMs, failedMs, abortedMs, wantedMs, heardMs, rewrite, trusted = null] = fields;
-  const texts = { begunMs, succeededMs, failedMs, abortedMs, wantedMs, heardMs };
-  const state: SyncState = { rewrite: Boolean(rewrite), losses, trusted };
+  const [begunMs, succeededMs, failedMs, abortedMs, wantedMs, lastReplyMs, rewrite, rewrittenAtEpoch = null] =
+    fields;
+  const texts = { begunMs, succeededMs, failedMs, abortedMs, wantedMs, lastReplyMs };
+  const state: SyncState = { rewrite: Boolean(rewrite), losses, rewrittenAtEpoch };
   for (const [name, text] of Object.entries(texts) as [keyof typeof texts, string | null][]) {
     if (text) state[name] = Number(text);
   }

@@ -1,7 +1,7 @@
 /** A DEA and what runs there, or ran and is lost with it. */
 
 import { absentOf } from '../../common/explain/present.ts';
-import { type Sight, see } from '../../common/policy/snapshot.ts';
+import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
 import { readHolds } from '../../common/redis/holds.ts';
@@ -26,17 +26,17 @@ export async function readDeaPage(
   ]);
   if (heard === null) return undefined;
   const found = await records.read([...listed].slice(0, READ_AT_MOST));
-  const heardMs = Number(heard);
+  const lastHeartbeatMs = Number(heard);
   const places = found.droplets.flatMap((droplet) =>
     droplet === undefined || droplet instanceof Error
       ? []
-      : placesOf(see(droplet, found.deas, holds, found.nowMs, policy), dea),
+      : placesOf(takeSnapshot(droplet, found.deas, holds, found.nowMs, policy), dea),
   );
   return {
     dea,
     nowMs: found.nowMs,
-    state: stateOf(heardMs, shutdown !== null, found.nowMs, policy),
-    heardMs,
+    state: stateOf(lastHeartbeatMs, shutdown !== null, found.nowMs, policy),
+    lastHeartbeatMs,
     ...(shutdown === null ? {} : { shutdownMs: Number(shutdown) }),
     instances: Number(count ?? 0),
     places: places.sort(worseFirst),
@@ -44,19 +44,19 @@ export async function readDeaPage(
   };
 }
 
-function placesOf(sight: Sight, dea: string): DeaPlace[] {
-  const { droplet, deas, standings, live } = sight;
+function placesOf(snapshot: Snapshot, dea: string): DeaPlace[] {
+  const { droplet, deas, effectiveStates, live } = snapshot;
   return droplet.instances
     .filter((instance) => instance.dea === dea && instance.lastListedMs === undefined)
     .map((instance): DeaPlace => {
       const { index, version } = instance;
-      const counts = standings.get(instance) ?? 'NONE';
+      const counts = effectiveStates.get(instance) ?? 'NONE';
       const place = { ...placeOf(instance, deas), droplet: droplet.id, counts };
       if (counts !== 'NONE' || instance.state === 'CRASHED') return place;
       if (version !== droplet.desired?.version || !isWanted(droplet, index)) return place;
       const [elsewhere] = live.get(index) ?? [];
       return elsewhere === undefined
-        ? { ...place, absent: absentOf(sight, index) }
+        ? { ...place, absent: absentOf(snapshot, index) }
         : { ...place, elsewhere: elsewhere.dea };
     });
 }

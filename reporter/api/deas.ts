@@ -6,7 +6,7 @@ import type { DeaCell, DeaState } from './types.ts';
 export interface Dea {
   dea: string;
   state: DeaState;
-  heardMs: number;
+  lastHeartbeatMs: number;
   /** That its latest heartbeat listed. */
   instances: number;
 }
@@ -26,20 +26,25 @@ export async function readAllDeas(
   const deas: Dea[] = [];
   for (let at = 0; at + 1 < heard.length; at += 2) {
     const dea = heard[at] as string;
-    const heardMs = Number(heard[at + 1]);
-    const state = stateOf(heardMs, left.has(dea), nowMs, policy);
-    deas.push({ dea, state, heardMs, instances: Number(Object.hasOwn(counts, dea) ? counts[dea] : 0) });
+    const lastHeartbeatMs = Number(heard[at + 1]);
+    const state = stateOf(lastHeartbeatMs, left.has(dea), nowMs, policy);
+    deas.push({
+      dea,
+      state,
+      lastHeartbeatMs,
+      instances: Number(Object.hasOwn(counts, dea) ? counts[dea] : 0),
+    });
   }
   return deas;
 }
 
 export function stateOf(
-  heardMs: number,
+  lastHeartbeatMs: number,
   leaving: boolean,
   nowMs: number,
   { dropletLostMs }: PolicySettings,
 ): DeaState {
-  const silentMs = nowMs - heardMs;
+  const silentMs = nowMs - lastHeartbeatMs;
   if (silentMs > dropletLostMs) return 'lost';
   if (silentMs > (dropletLostMs * 2) / 3) return 'late';
   return leaving ? 'leaving' : 'alive';

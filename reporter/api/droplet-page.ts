@@ -1,15 +1,15 @@
 /** A droplet with its slots, instances, DEAs and story, for its page. */
 
-import { desiredWords } from '../../common/explain/desired.ts';
+import { desiredText } from '../../common/explain/desired.ts';
 import { storyOf } from '../../common/explain/explain.ts';
 import { type DropletView, factsOf } from '../../common/explain/facts.ts';
 import { readLog } from '../../common/explain/log.ts';
 import { type Present, presentOf } from '../../common/explain/present.ts';
 import type { Instance } from '../../common/model/droplet.ts';
-import { type Deas, heardMs } from '../../common/policy/liveness.ts';
+import { type Deas, lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import { readHolds } from '../../common/redis/holds.ts';
 import type { LiveSources } from './live-feed.ts';
-import { MARKED, markedStory } from './time-placeholders.ts';
+import { MARKED, storyWithPlaceholders } from './time-placeholders.ts';
 import type { DropletPage, Place } from './types.ts';
 
 /** Lines of the story: what is older is for `hm explain`. */
@@ -33,7 +33,7 @@ export async function readDropletPage(
   if (droplet === undefined && log.entries.length === 0) return undefined;
   const view = droplet === undefined ? undefined : { droplet, deas, nowMs, policy };
   const facts = factsOf(log.entries, view);
-  const story = storyOf(facts, droplet?.desired?.version, markedStory(policy));
+  const story = storyOf(facts, droplet?.desired?.version, storyWithPlaceholders(policy));
   const reachesBack = droplet !== undefined && (log.reachesBackToMs ?? 0) <= droplet.firstSeenMs;
   return {
     droplet: id,
@@ -52,7 +52,7 @@ function recordOf({ droplet, deas }: DropletView, present: Present): NonNullable
   const shown = [...present.slots].sort((a, b) => good(a.tone) - good(b.tone)).slice(0, SLOTS);
   return {
     firstSeenMs,
-    ...(desired === undefined ? {} : { desired: desiredWords(desired), version: desired.version }),
+    ...(desired === undefined ? {} : { desired: desiredText(desired), version: desired.version }),
     ...(updatedMs === undefined ? {} : { updatedMs }),
     ...(goneMs === undefined ? {} : { goneMs }),
     wanted,
@@ -73,6 +73,14 @@ function recordOf({ droplet, deas }: DropletView, present: Present): NonNullable
 }
 
 export function placeOf(instance: Instance, deas: Deas): Place {
-  const { guid, index, version, state, dea, firstHeardMs } = instance;
-  return { instance: guid, index, version, state, dea, firstHeardMs, heardMs: heardMs(instance, deas) };
+  const { guid, index, version, state, dea, firstListedMs } = instance;
+  return {
+    instance: guid,
+    index,
+    version,
+    state,
+    dea,
+    firstListedMs,
+    lastHeartbeatMs: lastHeartbeatMs(instance, deas),
+  };
 }

@@ -6,10 +6,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { inTime, UnavailableError } from '../http/in-time.ts';
-import { type LiveEvent, LiveNews, type LiveSources } from './live-feed.ts';
+import { UnavailableError, withTimeout } from '../http/in-time.ts';
+import { type LiveEvent, LiveFeed, type LiveSources } from './live-feed.ts';
 
-export interface WatchOptions extends LiveSources {
+export interface BroadcasterOptions extends LiveSources {
   log: Logger;
   health: Health;
   dryRun: boolean;
@@ -24,7 +24,7 @@ export interface Watcher {
 /** From the first watcher to the last. */
 interface Running {
   stop: AbortController;
-  news: LiveNews;
+  news: LiveFeed;
   /** The latest turn could not read Redis. */
   away: boolean;
 }
@@ -32,14 +32,14 @@ interface Running {
 /** A person sees no shorter delay in figures, and a turn costs a few milliseconds. */
 const TURN_MS = 1_000;
 
-export class Watch {
-  readonly #options: WatchOptions;
+export class LiveBroadcaster {
+  readonly #options: BroadcasterOptions;
   readonly #watchers = new Set<Watcher>();
   /** Those that were told all that holds. */
   readonly #told = new Set<Watcher>();
   #running: Running | undefined;
 
-  constructor(options: WatchOptions) {
+  constructor(options: BroadcasterOptions) {
     this.#options = options;
   }
 
@@ -53,7 +53,7 @@ export class Watch {
     const { clock, policy, dryRun } = this.#options;
     this.#watchers.add(watcher);
     const { dropletLostMs } = policy;
-    watcher.send(frame({ event: 'hello', data: { nowMs: clock.now(), dropletLostMs, dryRun } }));
+    watcher.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun } }));
     if (this.#running === undefined) this.#start();
     else if (!this.#running.away) this.#tellAll(this.#running.news, [watcher]);
     return () => {
@@ -71,7 +71,7 @@ export class Watch {
   }
 
   #start(): void {
-    const running: Running = { stop: new AbortController(), news: new LiveNews(this.#options), away: false };
+    const running: Running = { stop: new AbortController(), news: new LiveFeed(this.#options), away: false };
     this.#running = running;
     void this.#run(running);
   }
@@ -89,17 +89,19 @@ export class Watch {
   async #turn(running: Running, signal: AbortSignal): Promise<void> {
     const { health, log, clock } = this.#options;
     try {
-      const events = await inTime(health, () => running.news.turn());
+      const events = await withTimeout(health, () => running.news.poll());
       if (signal.aborted) return;
       running.away = false;
       const newcomers = [...this.#watchers].filter((watcher) => !this.#told.has(watcher));
-      const news = [...events, { event: 'tick', data: { nowMs: clock.now() } } as const].map(frame).join('');
+      const news = [...events, { event: 'tick', data: { nowMs: clock.nowMs() } } as const]
+        .map(frame)
+        .join('');
       for (const watcher of this.#told) watcher.send(news);
       this.#tellAll(running.news, newcomers);
     } catch (error) {
       if (signal.aborted) return;
       // What was missed meanwhile nobody knows: all begins anew.
-      running.news = new LiveNews(this.#options);
+      running.news = new LiveFeed(this.#options);
       running.away = true;
       this.#told.clear();
       const isKnown = error instanceof UnavailableError;
@@ -109,10 +111,10 @@ export class Watch {
     }
   }
 
-  #tellAll(news: LiveNews, watchers: readonly Watcher[]): void {
+  #tellAll(news: LiveFeed, watchers: readonly Watcher[]): void {
     const events = news.all();
     if (watchers.length === 0 || events.length === 0) return;
-    const tick = { event: 'tick', data: { nowMs: this.#options.clock.now() } } as const;
+    const tick = { event: 'tick', data: { nowMs: this.#options.clock.nowMs() } } as const;
     const frames = [...events, tick].map(frame).join('');
     for (const watcher of watchers) {
       this.#told.add(watcher);

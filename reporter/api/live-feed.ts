@@ -10,17 +10,24 @@ import { readFleetFacts } from '../../common/redis/readers.ts';
 import { readTimeline, type TimelinePoint } from '../../common/redis/timeline.ts';
 import type { Fleet, HoldState } from '../../common/views/fleet.ts';
 import { readTroubled } from '../../common/views/troubled.ts';
-import type { Records } from '../queries/droplet-reader.ts';
+import type { DropletReader } from '../queries/droplet-reader.ts';
 import { DeaMap, readAllDeas } from './deas.ts';
 import { SilentDeas } from './silent-deas.ts';
-import { markedStory } from './time-placeholders.ts';
-import type { FleetNews, HoldNews, LiveEvents, SilentNews, StoryNews, TroubledNews } from './types.ts';
+import { storyWithPlaceholders } from './time-placeholders.ts';
+import type {
+  FleetUpdate,
+  HoldUpdate,
+  LiveEvents,
+  SilentUpdate,
+  StoryUpdate,
+  TroubledUpdate,
+} from './types.ts';
 
 export interface LiveSources {
   redis: RedisConnections;
   clock: Clock;
   policy: PolicySettings;
-  records: Records;
+  records: DropletReader;
   fleet(): Promise<Fleet>;
 }
 
@@ -37,18 +44,18 @@ const TIMELINE_EVERY = 10;
  * The news, turn by turn. What has not changed since the turn before is not told again; whoever comes later is told
  * all that still holds.
  */
-export class LiveNews {
+export class LiveFeed {
   readonly #sources: LiveSources;
   readonly #follower = new LogFollower();
   readonly #stories = new Stories();
   readonly #map = new DeaMap();
   readonly #silentDeas: SilentDeas;
   #turns = 0;
-  #lines: StoryNews[] = [];
+  #lines: StoryUpdate[] = [];
   #points: TimelinePoint[] = [];
-  #fleet: FleetNews | undefined;
-  #silent: SilentNews | undefined;
-  #troubled: TroubledNews | undefined;
+  #fleet: FleetUpdate | undefined;
+  #silent: SilentUpdate | undefined;
+  #troubled: TroubledUpdate | undefined;
 
   constructor(sources: LiveSources) {
     this.#sources = sources;
@@ -56,10 +63,10 @@ export class LiveNews {
   }
 
   /** Reads Redis once. @returns what is new */
-  async turn(): Promise<LiveEvent[]> {
+  async poll(): Promise<LiveEvent[]> {
     const turn = this.#turns;
     const { redis, clock, policy, records, fleet } = this.#sources;
-    const nowMs = clock.now();
+    const nowMs = clock.nowMs();
     const [deas, facts, entries, fleetNow, points] = await Promise.all([
       readAllDeas(redis, nowMs, policy),
       readFleetFacts(redis),
@@ -73,7 +80,7 @@ export class LiveNews {
       readTroubled(redis, records, holds, policy),
     ]);
     this.#turns = turn + 1;
-    const lines = this.#stories.tell(entries, markedStory(policy));
+    const lines = this.#stories.tell(entries, storyWithPlaceholders(policy));
     this.#lines = [...this.#lines, ...lines].slice(-LINES);
     const events: LiveEvent[] = [];
     const map = this.#map.update(deas);
@@ -115,7 +122,7 @@ function differs(now: object, before: object | undefined): boolean {
   return before === undefined || JSON.stringify(now) !== JSON.stringify(before);
 }
 
-function fleetNews({ totals, holds, deas, queues, sync }: Fleet, policy: PolicySettings): FleetNews {
+function fleetNews({ totals, holds, deas, queues, sync }: Fleet, policy: PolicySettings): FleetUpdate {
   const { succeededMs, durationMs, listed } = sync;
   return {
     totals,
@@ -130,9 +137,9 @@ function fleetNews({ totals, holds, deas, queues, sync }: Fleet, policy: PolicyS
   };
 }
 
-function holdNews({ hold, sinceMs, droplets }: HoldState, policy: PolicySettings): HoldNews {
+function holdNews({ hold, sinceMs, droplets }: HoldState, policy: PolicySettings): HoldUpdate {
   const releasable = hold === 'mass_loss' || hold === 'mass_delete';
-  const news: HoldNews = { hold, droplets, releasable };
+  const news: HoldUpdate = { hold, droplets, releasable };
   if (sinceMs === undefined) return news;
   const lastsMs =
     hold === 'mass_loss'

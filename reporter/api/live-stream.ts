@@ -1,7 +1,7 @@
 /** `/api/live`: the dashboard's news as server-sent events. */
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import type { Watch } from './live-broadcaster.ts';
+import type { LiveBroadcaster } from './live-broadcaster.ts';
 
 /** More than a team with some tabs each; a watcher costs a connection and a buffer. */
 const WATCHERS = 200;
@@ -10,7 +10,7 @@ const UNREAD_BYTES = 8 * 1024 * 1024;
 /** A browser that lost the connection comes again after this. */
 const RETRY_MS = 2_000;
 
-export function addLive(app: FastifyInstance, watch: Watch): void {
+export function addLive(app: FastifyInstance, watch: LiveBroadcaster): void {
   app.get('/api/live', (_request, reply) => {
     if (watch.size >= WATCHERS) {
       return reply.code(503).send({ error: `${WATCHERS} browsers watch already` });

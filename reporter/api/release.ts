@@ -9,7 +9,7 @@ import { askRelease, isOn } from '../../common/redis/holds.ts';
 import { readFleetFacts } from '../../common/redis/readers.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { inTime, UnavailableError } from '../http/in-time.ts';
+import { UnavailableError, withTimeout } from '../http/in-time.ts';
 
 interface Options {
   app: FastifyInstance;
@@ -27,10 +27,10 @@ export function addRelease({ app, redis, clock, policy, log, health }: Options):
   app.post<{ Params: { hold: string } }>('/api/holds/:hold/release', async (request, reply) => {
     const name = request.params.hold;
     if (!hold.Check(name)) return reply.code(404).send({ error: 'not found' });
-    const nowMs = clock.now();
+    const nowMs = clock.nowMs();
     let asked: boolean;
     try {
-      asked = await inTime(health, async () => {
+      asked = await withTimeout(health, async () => {
         if (!isOn(name, await readFleetFacts(redis), nowMs, policy)) return false;
         await askRelease(redis, name, nowMs);
         return true;

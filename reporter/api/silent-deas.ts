@@ -3,13 +3,13 @@
 import { absentOf } from '../../common/explain/present.ts';
 import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { type Sight, see } from '../../common/policy/snapshot.ts';
+import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
-import type { Records } from '../queries/droplet-reader.ts';
+import type { DropletReader } from '../queries/droplet-reader.ts';
 import type { Dea } from './deas.ts';
-import type { SilentDea, SilentNews } from './types.ts';
+import type { SilentDea, SilentUpdate } from './types.ts';
 
 /** DEAs whose instances are followed one by one. */
 const FOLLOWED = 8;
@@ -18,7 +18,7 @@ export const READ_AT_MOST = 500;
 
 interface Sources {
   redis: RedisConnections;
-  records: Records;
+  records: DropletReader;
   policy: PolicySettings;
 }
 
@@ -32,10 +32,10 @@ export class SilentDeas {
   }
 
   /** @param deas all that are known */
-  async read(deas: readonly Dea[], holds: Holds): Promise<SilentNews> {
+  async read(deas: readonly Dea[], holds: Holds): Promise<SilentUpdate> {
     const silent = deas
       .filter(({ state, instances }) => (state === 'late' || state === 'lost') && instances > 0)
-      .sort((a, b) => rank(a) - rank(b) || b.heardMs - a.heardMs || (a.dea < b.dea ? -1 : 1));
+      .sort((a, b) => rank(a) - rank(b) || b.lastHeartbeatMs - a.lastHeartbeatMs || (a.dea < b.dea ? -1 : 1));
     for (const dea of this.#healed.keys()) {
       if (!silent.some((other) => other.dea === dea)) this.#healed.delete(dea);
     }
@@ -46,23 +46,24 @@ export class SilentDeas {
 
   async #follow(dea: Dea, holds: Holds): Promise<SilentDea> {
     const known = this.#healed.get(dea.dea);
-    if (known !== undefined && known.heardMs === dea.heardMs) return known;
+    if (known !== undefined && known.lastHeartbeatMs === dea.lastHeartbeatMs) return known;
     const { redis, records, policy } = this.#sources;
     const missing = { ...NONE };
     const listed = [...(await listedDroplets(redis, dea.dea))];
     const found = await records.read(listed.slice(0, READ_AT_MOST));
     for (const droplet of found.droplets) {
       if (droplet === undefined || droplet instanceof Error) continue;
-      const sight = see(droplet, found.deas, holds, found.nowMs, policy);
-      for (const instance of lostInstances(sight, dea.dea))
-        missing[absentOf(sight, instance.index).step.kind]++;
+      const snapshot = takeSnapshot(droplet, found.deas, holds, found.nowMs, policy);
+      for (const instance of lostInstances(snapshot, dea.dea))
+        missing[absentOf(snapshot, instance.index).step.kind]++;
     }
-    const { heardMs, instances } = dea;
+    const { lastHeartbeatMs, instances } = dea;
     const state = dea.state === 'lost' ? 'lost' : 'late';
     const unread = Math.max(0, listed.length - READ_AT_MOST);
-    const silent: SilentDea = { dea: dea.dea, state, heardMs, instances, missing, unread };
+    const silent: SilentDea = { dea: dea.dea, state, lastHeartbeatMs, instances, missing, unread };
     const isHealed = state === 'lost' && Object.values(missing).every((count) => count === 0);
-    if (isHealed && found.nowMs - heardMs > 2 * policy.dropletLostMs) this.#healed.set(dea.dea, silent);
+    if (isHealed && found.nowMs - lastHeartbeatMs > 2 * policy.dropletLostMs)
+      this.#healed.set(dea.dea, silent);
     return silent;
   }
 }
@@ -84,7 +85,7 @@ function rank({ state }: Dea): number {
 }
 
 /** Instances that ran on the DEA, at wanted slots that nothing is live at now; one a slot. */
-function lostInstances({ droplet, live }: Sight, dea: string): Instance[] {
+function lostInstances({ droplet, live }: Snapshot, dea: string): Instance[] {
   const slots = new Map<number, Instance>();
   for (const instance of droplet.instances) {
     if (instance.dea !== dea || instance.version !== droplet.desired?.version) continue;

@@ -5,6 +5,6 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 /** Times as marks, which each reader's browser says in the own time zone. */
 export const MARKED: Times = { at: (ms) => `⟦${ms}⟧` };
 
-export function markedStory({ flappingTimeoutMs }: PolicySettings): StoryOptions {
+export function storyWithPlaceholders({ flappingTimeoutMs }: PolicySettings): StoryOptions {
   return { times: MARKED, flappingTimeoutMs };
 }

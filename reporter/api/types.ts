@@ -10,12 +10,12 @@ import type { Absent } from '../../common/explain/step.ts';
 import type { HoldName } from '../../common/model/droplet.ts';
 import type { TotalName } from '../../common/redis/summary.ts';
 import type { TimelinePoint } from '../../common/redis/timeline.ts';
-import type { TroubledNews } from '../../common/views/troubled-types.ts';
+import type { TroubledUpdate } from '../../common/views/troubled-types.ts';
 
 export type {
   SlotGroup,
   TroubledDroplet,
-  TroubledNews,
+  TroubledUpdate,
   Was,
 } from '../../common/views/troubled-types.ts';
 
@@ -25,7 +25,7 @@ export type DeaState = 'alive' | 'leaving' | 'late' | 'lost';
 /** A cell of the map: how many instances its latest heartbeat lists. */
 export type DeaCell = [dea: string, state: DeaState, instances: number];
 
-export interface HoldNews {
+export interface HoldUpdate {
   hold: HoldName;
   sinceMs?: number;
   /** It ends by itself then. */
@@ -35,9 +35,9 @@ export interface HoldNews {
   releasable: boolean;
 }
 
-export interface FleetNews {
+export interface FleetUpdate {
   totals: Record<TotalName, number>;
-  holds: HoldNews[];
+  holds: HoldUpdate[];
   deas: { alive: number; late: number; lost: number };
   queues: Record<'starts' | 'restarts' | 'stops', { waiting: number; delayed: number }>;
   sync: { succeededMs?: number; durationMs?: number; listed?: number };
@@ -47,7 +47,7 @@ export interface FleetNews {
 export interface SilentDea {
   dea: string;
   state: 'late' | 'lost';
-  heardMs: number;
+  lastHeartbeatMs: number;
   /** That its latest heartbeat listed. */
   instances: number;
   /** Of these, slots that have no live instance elsewhere: by what is done about them. */
@@ -56,13 +56,13 @@ export interface SilentDea {
   unread: number;
 }
 
-export interface SilentNews {
+export interface SilentUpdate {
   deas: SilentDea[];
   /** Beside those. */
   more: number;
 }
 
-export interface StoryNews {
+export interface StoryUpdate {
   atMs: number;
   droplet: string;
   tone: Tone;
@@ -77,13 +77,13 @@ export interface LiveEvents {
   tick: { nowMs: number };
   /** Redis cannot be read; the next tick says that it can again. */
   away: { problem: string };
-  fleet: FleetNews;
+  fleet: FleetUpdate;
   /** `all`: the whole map; else what has changed. */
   deas: { all?: true; cells: DeaCell[]; gone: string[] };
-  silent: SilentNews;
-  troubled: TroubledNews;
+  silent: SilentUpdate;
+  troubled: TroubledUpdate;
   /** Lines of the decision log, oldest first; `all`: the latest ones, else what follows. */
-  story: { all?: true; lines: StoryNews[] };
+  story: { all?: true; lines: StoryUpdate[] };
   timeline: { all?: true; points: TimelinePoint[] };
 }
 
@@ -94,8 +94,8 @@ export interface Place {
   version: string;
   state: string;
   dea: string;
-  firstHeardMs: number;
-  heardMs: number;
+  firstListedMs: number;
+  lastHeartbeatMs: number;
 }
 
 /** `/api/stories/<guid>` */
@@ -130,7 +130,7 @@ export interface DeaPage {
   dea: string;
   nowMs: number;
   state: DeaState;
-  heardMs: number;
+  lastHeartbeatMs: number;
   shutdownMs?: number;
   /** That its latest heartbeat listed. */
   instances: number;

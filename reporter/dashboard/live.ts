@@ -4,7 +4,14 @@
  *     connecting --(first tick)--> live --(no tick for a while, or the connection breaks)--> lost --(tick)--> live
  */
 import { useEffect, useState } from 'preact/hooks';
-import type { DeaCell, FleetNews, LiveEvents, SilentNews, StoryNews, TroubledNews } from '../api/types.ts';
+import type {
+  DeaCell,
+  FleetUpdate,
+  LiveEvents,
+  SilentUpdate,
+  StoryUpdate,
+  TroubledUpdate,
+} from '../api/types.ts';
 import { setServerTime } from './elements/clock.ts';
 
 type Points = LiveEvents['timeline']['points'];
@@ -14,12 +21,12 @@ export interface Live {
   /** Why the reporter cannot tell anything, while it cannot. */
   away?: string;
   hello?: LiveEvents['hello'];
-  fleet?: FleetNews;
-  silent?: SilentNews;
-  troubled?: TroubledNews;
+  fleet?: FleetUpdate;
+  silent?: SilentUpdate;
+  troubled?: TroubledUpdate;
   deas: ReadonlyMap<string, DeaCell>;
   /** Oldest first. */
-  lines: readonly StoryNews[];
+  lines: readonly StoryUpdate[];
   points: Points;
 }
 

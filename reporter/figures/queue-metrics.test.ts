@@ -25,7 +25,7 @@ beforeEach(() => {
 
 /** The id of a decision made so long ago. */
 const decided = (index: number, agoMs: number) =>
-  decisionId(droplet(), `start-${index}`, of.context.clock.now() - agoMs);
+  decisionId(droplet(), `start-${index}`, of.context.clock.nowMs() - agoMs);
 const length = (queue: string, state: string) => metricValue(metrics, 'hm_queue_length', { queue, state });
 const oldest = (queue: string) => metricValue(metrics, 'hm_queue_oldest_seconds', { queue });
 

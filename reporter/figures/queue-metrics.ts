@@ -86,7 +86,7 @@ async function readOldest({ redis, clock, queues }: Sources): Promise<QueueState
     readFirst(restarts),
     readFirst(stops),
   ]);
-  const nowMs = clock.now();
+  const nowMs = clock.nowMs();
   const age = (times: (number | undefined)[]) =>
     Math.max(0, ...times.map((atMs) => (atMs === undefined ? 0 : nowMs - atMs)));
   return { starts: age(startsMs), restarts: age(restartsMs), stops: age(stopsMs) };

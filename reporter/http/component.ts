@@ -26,7 +26,7 @@ export class Component {
   constructor(settings: Pick<Settings, 'index' | 'status'>, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
-    this.#startMs = clock.now();
+    this.#startMs = clock.nowMs();
     this.#uuid = `${settings.index}-${randomUUID()}`;
   }
 
@@ -42,7 +42,7 @@ export class Component {
       uuid: this.#uuid,
       host: this.#host,
       start: startText(this.#startMs),
-      uptime: uptimeText(this.#clock.now() - this.#startMs),
+      uptime: uptimeText(this.#clock.nowMs() - this.#startMs),
     };
   }
 

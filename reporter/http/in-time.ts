@@ -12,7 +12,7 @@ export class UnavailableError extends Error {
 }
 
 /** @throws UnavailableError at once where Redis is known to be away, else when it takes too long */
-export async function inTime<T>(health: Health, read: () => Promise<T>): Promise<T> {
+export async function withTimeout<T>(health: Health, read: () => Promise<T>): Promise<T> {
   const problem = health.problems().get('redis');
   if (problem !== undefined) throw new UnavailableError(`Redis: ${problem}`);
   let timer: NodeJS.Timeout | undefined;

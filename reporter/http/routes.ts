@@ -8,13 +8,13 @@ import { dropletJson } from '../../common/views/droplet-json.ts';
 import type { Fleet } from '../../common/views/fleet.ts';
 import { readDeaPage } from '../api/dea-page.ts';
 import { readDropletPage } from '../api/droplet-page.ts';
-import type { Watch } from '../api/live-broadcaster.ts';
+import type { LiveBroadcaster } from '../api/live-broadcaster.ts';
 import type { LiveSources } from '../api/live-feed.ts';
 import { addLive } from '../api/live-stream.ts';
 import { addRelease } from '../api/release.ts';
 import { BusyError } from '../queries/droplet-reader.ts';
 import type { ComponentFacts } from './component.ts';
-import { inTime, UnavailableError } from './in-time.ts';
+import { UnavailableError, withTimeout } from './in-time.ts';
 import { addPages } from './pages.ts';
 import { varz } from './varz.ts';
 
@@ -22,7 +22,7 @@ interface Options extends LiveSources {
   app: FastifyInstance;
   log: Logger;
   health: Health;
-  watch: Watch;
+  watch: LiveBroadcaster;
   facts(): ComponentFacts;
 }
 
@@ -48,7 +48,7 @@ export function addRoutes(options: Options): void {
   const { app, health, policy, records, facts, fleet, watch } = options;
   const json = async (reply: FastifyReply, read: () => Promise<object | undefined>) => {
     try {
-      const found = await inTime(health, read);
+      const found = await withTimeout(health, read);
       return found === undefined ? notFound(reply) : reply.send(found);
     } catch (error) {
       if (!(error instanceof UnavailableError || error instanceof BusyError)) throw error;

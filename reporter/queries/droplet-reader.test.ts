@@ -3,7 +3,7 @@ import { droplet, instance, NOW } from '../../common/testing/builders.ts';
 import { type TestContext, testContext } from '../../common/testing/context.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
 import { store } from '../../deploy/verify/fixtures/reporter.ts';
-import { BusyError, Records } from './droplet-reader.ts';
+import { BusyError, DropletReader } from './droplet-reader.ts';
 
 let redis: TestRedis;
 let context: TestContext;
@@ -17,7 +17,7 @@ afterAll(async () => {
   await redis.stop();
 });
 
-const idsOf = (found: Awaited<ReturnType<Records['read']>>) =>
+const idsOf = (found: Awaited<ReturnType<DropletReader['read']>>) =>
   found.droplets.map((one) => (one instanceof Error ? one : one?.id));
 
 test('queries that come together get their own droplets, in their own order', async () => {
@@ -26,7 +26,7 @@ test('queries that come together get their own droplets, in their own order', as
     await store(context.redis, droplet({ id, instances: [instance(id, { dea: `dea-${id}` })] }));
   }
   await client.zadd(keys.deasHeard, NOW, 'dea-a', NOW, 'dea-b');
-  const records = new Records(context.redis, context.clock);
+  const records = new DropletReader(context.redis, context.clock);
   const many = Array.from({ length: 1_234 }, (_, n) => (n % 100 === 0 ? 'b' : `none-${n}`));
   const [one, two, none, lots] = await Promise.all([
     records.read(['c', 'x', 'a']),
@@ -35,7 +35,7 @@ test('queries that come together get their own droplets, in their own order', as
     records.read(many),
   ]);
   expect(idsOf(one)).toEqual(['c', undefined, 'a']);
-  expect(one.deas.get('dea-a')).toEqual({ heardMs: NOW });
+  expect(one.deas.get('dea-a')).toEqual({ lastHeartbeatMs: NOW });
   expect(one.deas.has('dea-c')).toBe(false);
   expect(idsOf(two)).toEqual(['b']);
   expect(idsOf(none)).toEqual([]);
@@ -43,7 +43,7 @@ test('queries that come together get their own droplets, in their own order', as
 });
 
 test('more than can be answered in time is not taken', async () => {
-  const records = new Records(context.redis, context.clock);
+  const records = new DropletReader(context.redis, context.clock);
   const ids = new Array<string>(10_000).fill('a');
   const answers = await Promise.allSettled(Array.from({ length: 20 }, () => records.read(ids)));
   const refused = answers.filter((answer) => answer.status === 'rejected');
@@ -55,7 +55,7 @@ test('more than can be answered in time is not taken', async () => {
 test('what is no record is told in its place, and hurts no other', async () => {
   const { client, keys } = context.redis;
   await client.set(keys.droplet('no-hash'), 'x');
-  const records = new Records(context.redis, context.clock);
+  const records = new DropletReader(context.redis, context.clock);
   const [broken, whole] = idsOf(await records.read(['no-hash', 'a']));
   expect(broken).toBeInstanceOf(Error);
   expect(whole).toBe('a');
@@ -65,7 +65,7 @@ test('a failure is told to all whose query was with it, and the next one works',
   const { client, keys } = context.redis;
   await client.rename(keys.deasHeard, keys.deasPrevious);
   await client.set(keys.deasHeard, 'x');
-  const records = new Records(context.redis, context.clock);
+  const records = new DropletReader(context.redis, context.clock);
   const answers = await Promise.allSettled([records.read(['a']), records.read(['b'])]);
   expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   await client.rename(keys.deasPrevious, keys.deasHeard);

@@ -1,6 +1,6 @@
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
-import { readSights, type Sights } from '../../common/redis/readers.ts';
+import { type DropletReads, readWithDeas } from '../../common/redis/readers.ts';
 
 /** Too much is waiting to be read: Redis is slow or away, and whoever asked will not wait so long. */
 export class BusyError extends Error {
@@ -19,7 +19,7 @@ const WAITING_AT_MOST = 50_000;
 
 interface Waiting {
   ids: readonly string[];
-  resolve(found: Sights): void;
+  resolve(found: DropletReads): void;
   reject(error: unknown): void;
 }
 
@@ -27,7 +27,7 @@ interface Waiting {
  * Reads droplets for queries. Queries that come while others are being answered are read together, so the more
  * there are the less each costs.
  */
-export class Records {
+export class DropletReader {
   readonly #redis: RedisConnections;
   readonly #clock: Clock;
   readonly #waiting: Waiting[] = [];
@@ -40,7 +40,7 @@ export class Records {
   }
 
   /** @throws BusyError */
-  read(ids: readonly string[]): Promise<Sights> {
+  read(ids: readonly string[]): Promise<DropletReads> {
     if (this.#waitingIds > 0 && this.#waitingIds + ids.length > WAITING_AT_MOST) {
       return Promise.reject(new BusyError());
     }
@@ -71,7 +71,7 @@ export class Records {
 
   async #answer(batch: readonly Waiting[]): Promise<void> {
     try {
-      const { droplets, deas, nowMs } = await readSights(
+      const { droplets, deas, nowMs } = await readWithDeas(
         this.#redis,
         this.#clock,
         batch.flatMap(({ ids }) => ids),

@@ -14,17 +14,17 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { CounterName, FleetCounters } from '../../common/redis/counters.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
-import { flapping, healthy, isKnown, type View } from '../../common/views/droplet-answers.ts';
+import { flapping, healthy, isKnown, type ObservedDroplet } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
 import type { Outcome, ReporterMetrics } from '../figures/metrics.ts';
-import { BusyError, type Records } from './droplet-reader.ts';
+import { BusyError, type DropletReader } from './droplet-reader.ts';
 
 /** A query that was understood: the droplets that it asks about, and the reply about each. */
 interface Query {
   ids: readonly string[];
   rejected: readonly Rejected[];
   /** The reply about the droplet at that place of `ids`. */
-  reply(view: View, at: number): unknown;
+  reply(view: ObservedDroplet, at: number): unknown;
 }
 
 interface Kind {
@@ -73,7 +73,7 @@ function map<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
   return 'ok' in result ? { ok: fn(result.ok) } : result;
 }
 
-function statusReply(view: View, request: StatusRequest): unknown {
+function statusReply(view: ObservedDroplet, request: StatusRequest): unknown {
   if (request.state === 'FLAPPING') return { indices: flapping(view, request.version) };
   const { droplet, deas, nowMs, policy } = view;
   const crashes = crashesOf(droplet, deas, nowMs, policy);
@@ -82,7 +82,7 @@ function statusReply(view: View, request: StatusRequest): unknown {
 
 interface Options {
   bus: Bus;
-  records: Records;
+  records: DropletReader;
   policy: PolicySettings;
   log: Logger;
   health: Health;

@@ -39,7 +39,7 @@ const HEARTBEAT = 10 * SECOND;
 const DEA_FORGOTTEN = 10;
 
 export class Cloud {
-  now: number;
+  nowMs: number;
   record: Droplet;
   desired: Desired;
   readonly holds: Holds;
@@ -80,7 +80,7 @@ export class Cloud {
     record: Droplet,
     deaNames: string[],
     settings: PolicySettings,
-    now: number,
+    nowMs: number,
     random: () => number,
     around?: Surroundings,
   ) {
@@ -91,16 +91,16 @@ export class Cloud {
     this.record = record;
     this.desired = record.desired as Desired;
     this.settings = settings;
-    this.now = now;
+    this.nowMs = nowMs;
     this.#random = random;
-    this.#dueMs = now;
+    this.#dueMs = nowMs;
     this.#exits = Math.max(record.handledExits, ...record.exits.map(({ n }) => n));
     this.holds = around?.holds ?? {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(),
       massDelete: false,
-      lastPassBegunMs: now,
+      lastPassBegunMs: nowMs,
     };
     this.deas = around?.deas ?? makeDeas(deaNames, random);
   }
@@ -135,32 +135,32 @@ export class Cloud {
   }
 
   step(): void {
-    this.now += SECOND;
+    this.nowMs += SECOND;
     if (this.#around === undefined) {
-      this.holds.heardUntilMs = this.now;
-      this.holds.massLossJudged = { sinceMs: 0, untilMs: this.now };
+      this.holds.heartbeatWatermarkMs = this.nowMs;
+      this.holds.massLossEvaluated = { sinceMs: 0, untilMs: this.nowMs };
     }
     for (const instance of this.instances) {
-      if (instance.state === 'STARTING' && this.now - instance.sinceMs >= 3 * SECOND)
+      if (instance.state === 'STARTING' && this.nowMs - instance.sinceMs >= 3 * SECOND)
         instance.state = 'RUNNING';
     }
     for (const dea of this.deas) {
-      const beats = dea.alive && (this.#around?.asked || (this.now - dea.offsetMs) % HEARTBEAT === 0);
+      const beats = dea.alive && (this.#around?.asked || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
       if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
-      const heard = this.heard.get(dea.name)?.heardMs ?? Number.NEGATIVE_INFINITY;
-      if (this.now - heard > DEA_FORGOTTEN * this.settings.dropletLostMs) this.heard.delete(dea.name);
-      if (this.now - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
+      const heard = this.heard.get(dea.name)?.lastHeartbeatMs ?? Number.NEGATIVE_INFINITY;
+      if (this.nowMs - heard > DEA_FORGOTTEN * this.settings.dropletLostMs) this.heard.delete(dea.name);
+      if (this.nowMs - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
       else if (!this.#lost.has(dea.name)) {
         this.#lost.add(dea.name);
         this.touch();
       }
     }
-    if (this.#around === undefined && this.now % (60 * SECOND) === 0) this.pass();
+    if (this.#around === undefined && this.nowMs % (60 * SECOND) === 0) this.pass();
     if (!this.#away.has('nudger'))
-      for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.now) this.#deliver(id);
+      for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.nowMs) this.#deliver(id);
     if (this.#away.has('analyzer')) return;
-    for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.now; looks++) {
-      if (looks > 20) throw new Error(`looks without end at ${this.now}`);
+    for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.nowMs; looks++) {
+      if (looks > 20) throw new Error(`looks without end at ${this.nowMs}`);
       this.#look();
     }
   }
@@ -182,16 +182,16 @@ export class Cloud {
   hearUpdate(): void {
     if (this.#away.has('ingest')) return;
     this.#beKnown();
-    this.#toldMs = this.now;
-    this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.now };
+    this.#toldMs = this.nowMs;
+    this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.nowMs };
     this.touch();
   }
 
   /** A complete bulk pass. */
   pass(): void {
-    this.#passMs = this.now;
+    this.#passMs = this.nowMs;
     const before = this.holds.lastPassBegunMs;
-    this.holds.lastPassBegunMs = this.now;
+    this.holds.lastPassBegunMs = this.nowMs;
     this.#known = this.isListed ? this.desired : undefined;
     const record = { ...this.record, rev: this.record.rev + 1 };
     if (this.isListed) {
@@ -200,11 +200,11 @@ export class Cloud {
       // An entry as the last one writes nothing.
       if (desired === this.desired && goneMs === undefined && !lifts && !this.isForgotten) return;
       this.#beKnown();
-      this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.now };
+      this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.nowMs };
       delete this.record.goneMs;
       this.touch();
     } else if (!this.isForgotten && record.desired !== undefined && record.goneMs === undefined) {
-      this.record = { ...record, goneMs: before ?? this.now };
+      this.record = { ...record, goneMs: before ?? this.nowMs };
       this.touch();
     }
   }
@@ -213,7 +213,7 @@ export class Cloud {
   restart(process: Process): void {
     if (process === 'cron') return;
     if (process === 'ingest') {
-      for (const { n: _, ...exit } of this.record.exits) this.#hearExit({ ...exit, atMs: this.now });
+      for (const { n: _, ...exit } of this.record.exits) this.#hearExit({ ...exit, atMs: this.nowMs });
     }
     if (process === 'analyzer') {
       for (const id of [...this.#jobs.keys()]) if (this.#random() < 0.3) this.#jobs.delete(id);
@@ -222,7 +222,7 @@ export class Cloud {
     if (process === 'nudger') {
       for (const id of this.#delivered) {
         const order = this.#orders.get(id);
-        if (order !== undefined) this.#jobs.set(id, { atMs: this.now, order });
+        if (order !== undefined) this.#jobs.set(id, { atMs: this.nowMs, order });
       }
     }
     this.record = reread(this.record);
@@ -237,7 +237,7 @@ export class Cloud {
   #beKnown(): void {
     if (!this.isForgotten) return;
     this.isForgotten = false;
-    this.record = { ...this.record, firstSeenMs: this.now };
+    this.record = { ...this.record, firstSeenMs: this.nowMs };
   }
 
   kill(guid: string, reason: ExitReason): void {
@@ -250,7 +250,7 @@ export class Cloud {
         ...instance,
         guid: `crash-${this.#guids++}`,
         state: 'CRASHED',
-        sinceMs: this.now,
+        sinceMs: this.nowMs,
       });
     }
     this.#hearExit({
@@ -258,8 +258,8 @@ export class Cloud {
       index: instance.index,
       version: instance.version,
       reason,
-      atMs: this.now,
-      ...(reason === 'CRASHED' ? { crashTimestampS: this.now / 1000 } : {}),
+      atMs: this.nowMs,
+      ...(reason === 'CRASHED' ? { crashTimestampS: this.nowMs / 1000 } : {}),
     });
   }
 
@@ -281,7 +281,7 @@ export class Cloud {
 
   /** A DEA is cut off: it goes on running, unheard. */
   setHeard(name: string, alive: boolean): void {
-    for (const dea of this.deas) if (dea.name === name) turn(dea, alive, this.now);
+    for (const dea of this.deas) if (dea.name === name) turn(dea, alive, this.nowMs);
   }
 
   place(over: Partial<TrueInstance>): void {
@@ -292,7 +292,7 @@ export class Cloud {
       version: this.desired.version,
       state: 'STARTING',
       dea,
-      sinceMs: this.now,
+      sinceMs: this.nowMs,
       ...over,
     };
     this.instances.push(made);
@@ -300,12 +300,15 @@ export class Cloud {
 
   /** What a heartbeat of one DEA makes of the record: only a difference is written. */
   #heartbeat(name: string): void {
-    const before = this.heard.get(name)?.heardMs;
+    const before = this.heard.get(name)?.lastHeartbeatMs;
     const wasLost = this.#lost.has(name);
-    this.heard.set(name, { heardMs: this.now, ...(before === undefined ? {} : { previousMs: before }) });
+    this.heard.set(name, {
+      lastHeartbeatMs: this.nowMs,
+      ...(before === undefined ? {} : { previousHeartbeatMs: before }),
+    });
     const listed = this.instances.filter((i) => i.dea === name);
     if (this.isForgotten && listed.every(({ state }) => state === 'CRASHED')) return;
-    const { instances, differs } = afterHeartbeat(this.record, name, listed, before, this.now);
+    const { instances, differs } = afterHeartbeat(this.record, name, listed, before, this.nowMs);
     const changed = differs || wasLost;
     if (!changed) return;
     this.#beKnown();
@@ -315,7 +318,7 @@ export class Cloud {
 
   /** It is looked at in this step. */
   touch(): void {
-    this.#dueMs = this.now;
+    this.#dueMs = this.nowMs;
   }
 
   #look(): void {
@@ -323,15 +326,15 @@ export class Cloud {
       this.#dueMs = undefined;
       return;
     }
-    const decided = decide(this.record, this.heard, this.holds, this.now, this.settings);
+    const decided = decide(this.record, this.heard, this.holds, this.nowMs, this.settings);
     this.record = applied(this.record, decided);
-    this.#dueMs = decided.lookAgainMs;
+    this.#dueMs = decided.requeueAtMs;
     if (decided.remove) {
       this.#forget();
       return;
     }
-    const again = decide(this.record, this.heard, this.holds, this.now, this.settings);
-    for (const { kind, id } of again.decisions) this.harm.push(`not settled: ${kind} ${id} at ${this.now}`);
+    const again = decide(this.record, this.heard, this.holds, this.nowMs, this.settings);
+    for (const { kind, id } of again.decisions) this.harm.push(`not settled: ${kind} ${id} at ${this.nowMs}`);
     let isSure = true;
     for (const decision of decided.decisions) {
       this.decisions.push(decision);
@@ -339,20 +342,20 @@ export class Cloud {
       if (decision.kind === 'stop') this.#enqueue(decision);
       if (decision.kind === 'cancel') this.#jobs.delete(decision.id);
     }
-    for (const order of decided.ensure)
+    for (const order of decided.verifyJobs)
       if (!this.#jobs.has(order.id)) isSure = this.#enqueue(order) && isSure;
-    if (isSure) this.#dueMs = decided.lookAgainOnceEnqueuedMs ?? decided.lookAgainMs;
+    if (isSure) this.#dueMs = decided.requeueOnceEnqueuedMs ?? decided.requeueAtMs;
   }
 
   #forget(): void {
     const running = this.instances.find(
       ({ guid, state }) => state !== 'CRASHED' && isHeard(this.#seen, guid),
     );
-    if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.now}`);
-    if (this.#known !== undefined) this.harm.push(`forgotten while desired at ${this.now}`);
+    if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.nowMs}`);
+    if (this.#known !== undefined) this.harm.push(`forgotten while desired at ${this.nowMs}`);
     const { id, rev } = this.record;
     const none = { instances: [], exits: [], slots: new Map(), stops: new Map(), outcomes: new Map() };
-    this.record = { id, rev: rev + 1, firstSeenMs: this.now, handledExits: 0, ...none };
+    this.record = { id, rev: rev + 1, firstSeenMs: this.nowMs, handledExits: 0, ...none };
     this.#exits = 0;
     this.isForgotten = true;
     this.#dueMs = undefined;
@@ -365,7 +368,7 @@ export class Cloud {
     const luck = this.#random();
     if (luck < 0.1) return luck < 0.02;
     const waits = order.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
-    const atMs = order.kind === 'start' && order.dueMs !== undefined ? order.dueMs : this.now + waits;
+    const atMs = order.kind === 'start' && order.dueMs !== undefined ? order.dueMs : this.nowMs + waits;
     this.#jobs.set(order.id, { atMs, order });
     return true;
   }
@@ -373,11 +376,11 @@ export class Cloud {
   #deliver(id: string): void {
     const order = this.#jobs.get(id)?.order;
     if (order === undefined) return;
-    const { record, heard, holds, now, settings } = this;
+    const { record, heard, holds, nowMs, settings } = this;
     const checked =
       order.kind === 'start'
-        ? checkStart(record, order, heard, holds, now, settings)
-        : checkStop(record, order, heard, holds, now, settings);
+        ? checkStart(record, order, heard, holds, nowMs, settings)
+        : checkStop(record, order, heard, holds, nowMs, settings);
     if ('wait' in checked) {
       this.#jobs.set(id, { atMs: checked.wait, order });
       return;
@@ -387,12 +390,12 @@ export class Cloud {
     if ('drop' in checked && (checked.drop === 'superseded' || checked.drop === 'done')) return;
     const outcome =
       'send' in checked
-        ? { id, outcome: 'sent' as const, atMs: now }
-        : { id, outcome: 'dropped' as const, atMs: now, why: checked.drop };
+        ? { id, outcome: 'sent' as const, atMs: nowMs }
+        : { id, outcome: 'dropped' as const, atMs: nowMs, why: checked.drop };
     this.record = { ...record, rev: record.rev + 1, outcomes: new Map([...record.outcomes, [id, outcome]]) };
     this.touch();
     if (!('send' in checked)) return;
-    if (this.#sentIds.has(id)) this.harm.push(`${id} sent twice at ${this.now}`);
+    if (this.#sentIds.has(id)) this.harm.push(`${id} sent twice at ${this.nowMs}`);
     this.#sentIds.add(id);
     this.#watchHolds(id, checked.reason);
     if ('instances' in checked.send) this.#stop(checked.send);
@@ -415,14 +418,14 @@ export class Cloud {
   /** What nobody would send who heeds what he does not know. */
   #watchHolds(id: string, reason: string): void {
     if (this.#toldMs > 0 && this.#passMs <= this.#toldMs)
-      this.harm.push(`${id} sent before the pass after an update at ${this.now}`);
-    const old = this.now - this.#passMs > this.settings.desiredStateLostMs;
+      this.harm.push(`${id} sent before the pass after an update at ${this.nowMs}`);
+    const old = this.nowMs - this.#passMs > this.settings.desiredStateLostMs;
     if (
       this.#around !== undefined &&
       old &&
       !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason)
     )
-      this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.now}`);
+      this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.nowMs}`);
   }
 
   /** Nothing reaches it, and nothing of it is heard. */
@@ -452,7 +455,7 @@ export class Cloud {
   }
 
   get #seen(): Seen {
-    const { now, record, heard, instances, desired, settings, deas } = this;
-    return { now, record, heard, instances, desired, settings, deas, cut: this.#cut };
+    const { nowMs, record, heard, instances, desired, settings, deas } = this;
+    return { nowMs, record, heard, instances, desired, settings, deas, cut: this.#cut };
   }
 }

@@ -11,10 +11,10 @@ import type {
   Slot,
 } from '../../../common/model/droplet.ts';
 import { acceptsStart, acceptsStop } from '../../../common/policy/admission.ts';
-import { type Deas, heardMs } from '../../../common/policy/liveness.ts';
+import { type Deas, lastHeartbeatMs } from '../../../common/policy/liveness.ts';
 import { runningForStart } from '../../../common/policy/running-counts.ts';
-import { see } from '../../../common/policy/snapshot.ts';
-import { isWantedAsLastKnown } from '../../../common/policy/wanted.ts';
+import { takeSnapshot } from '../../../common/policy/snapshot.ts';
+import { isWantedIgnoringMassDelete } from '../../../common/policy/wanted.ts';
 import { droplet, NOW, SECOND, SETTINGS } from '../../../common/testing/builders.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
 import { decide } from '../decide.ts';
@@ -39,7 +39,7 @@ const instance: fc.Arbitrary<Instance> = fc
     state: fc.constantFrom('RUNNING', 'RUNNING', 'RUNNING', 'STARTING', 'CRASHED', 'EVACUATING', 'RESUMING'),
     stateTimestampS: fc.nat(100),
     dea: fc.constantFrom(...DEAS),
-    firstHeardMs: ago,
+    firstListedMs: ago,
     lastListedMs: fc.option(ago, { nil: undefined, freq: 3 }),
   })
   .map(({ lastListedMs, ...rest }) => (lastListedMs === undefined ? rest : { ...rest, lastListedMs }));
@@ -136,15 +136,29 @@ const record: fc.Arbitrary<Droplet> = fc
   );
 
 const liveness: fc.Arbitrary<Map<string, DeaLiveness>> = fc
-  .array(fc.record({ name: fc.constantFrom(...DEAS), heardMs: ago, gapMs: fc.constantFrom(10_000, 30_000) }))
-  .map((all) => new Map(all.map((d) => [d.name, { heardMs: d.heardMs, previousMs: d.heardMs - d.gapMs }])));
+  .array(
+    fc.record({
+      name: fc.constantFrom(...DEAS),
+      lastHeartbeatMs: ago,
+      gapMs: fc.constantFrom(10_000, 30_000),
+    }),
+  )
+  .map(
+    (all) =>
+      new Map(
+        all.map((d) => [
+          d.name,
+          { lastHeartbeatMs: d.lastHeartbeatMs, previousHeartbeatMs: d.lastHeartbeatMs - d.gapMs },
+        ]),
+      ),
+  );
 
 const holds: fc.Arbitrary<Holds> = fc.record({
   desiredUnavailable: fc.boolean(),
   actualNotFresh: fc.boolean(),
   massLossDeas: fc.subarray(DEAS).map((names) => new Set(names)),
-  heardUntilMs: ago,
-  massLossJudged: fc.record({ sinceMs: ago, untilMs: ago }),
+  heartbeatWatermarkMs: ago,
+  massLossEvaluated: fc.record({ sinceMs: ago, untilMs: ago }),
   massDelete: fc.boolean(),
   lastPassBegunMs: ago,
 });
@@ -156,8 +170,8 @@ function NO_HOLDS(): Holds {
     desiredUnavailable: false,
     actualNotFresh: false,
     massLossDeas: new Set(),
-    heardUntilMs: NOW,
-    massLossJudged: { sinceMs: 0, untilMs: NOW },
+    heartbeatWatermarkMs: NOW,
+    massLossEvaluated: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - SECOND,
   };
@@ -169,13 +183,13 @@ describe('rule 1: never hurt what is healthy', () => {
   it('no start for a slot that is not wanted, or has a live instance, or one that the controller would refuse', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
-        const sight = see(d, deas, h, NOW, SETTINGS);
+        const snapshot = takeSnapshot(d, deas, h, NOW, SETTINGS);
         for (const decision of decide(d, deas, h, NOW, SETTINGS).decisions) {
           if (decision.kind !== 'start') continue;
-          expect(isWantedAsLastKnown(d, decision.index, h)).toBe(true);
+          expect(isWantedIgnoringMassDelete(d, decision.index, h)).toBe(true);
           expect(decision.version).toBe(d.desired?.version);
-          expect(sight.live.has(decision.index)).toBe(false);
-          expect(acceptsStart(d, decision.version, decision.index, runningForStart(sight))).toBe(true);
+          expect(snapshot.live.has(decision.index)).toBe(false);
+          expect(acceptsStart(d, decision.version, decision.index, runningForStart(snapshot))).toBe(true);
         }
       }),
       RUNS,
@@ -185,16 +199,16 @@ describe('rule 1: never hurt what is healthy', () => {
   it('no stop of a wanted RUNNING instance but for a duplicate, and another RUNNING one stays', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
-        const { standings, live } = see(d, deas, h, NOW, SETTINGS);
+        const { effectiveStates, live } = takeSnapshot(d, deas, h, NOW, SETTINGS);
         const decided = decide(d, deas, h, NOW, SETTINGS);
         const stopped = new Set(decided.decisions.flatMap((s) => (s.kind === 'stop' ? [s.instance] : [])));
-        for (const [i, standing] of standings) {
+        for (const [i, standing] of effectiveStates) {
           if (!stopped.has(i.guid) || standing !== 'RUNNING') continue;
           const wanted = d.goneMs === undefined && i.version === d.desired?.version;
           if (!wanted || d.desired?.state !== 'STARTED' || i.index >= d.desired.instances) continue;
           const stays = live
             .get(i.index)
-            ?.filter((o) => standings.get(o) === 'RUNNING' && !decided.stops.has(o.guid));
+            ?.filter((o) => effectiveStates.get(o) === 'RUNNING' && !decided.stops.has(o.guid));
           expect(stays?.length).toBeGreaterThan(0);
         }
       }),
@@ -205,10 +219,10 @@ describe('rule 1: never hurt what is healthy', () => {
   it('no stop of what does not run, and all stops on their way together are none that the controller would refuse', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
-        const { standings } = see(d, deas, h, NOW, SETTINGS);
+        const { effectiveStates } = takeSnapshot(d, deas, h, NOW, SETTINGS);
         const decided = decide(d, deas, h, NOW, SETTINGS);
         const onTheirWay = [...decided.stops.values()].filter((s) => s.held === undefined);
-        const stay = [...standings].filter(
+        const stay = [...effectiveStates].filter(
           ([i, s]) =>
             s === 'RUNNING' &&
             i.version === d.desired?.version &&
@@ -216,7 +230,7 @@ describe('rule 1: never hurt what is healthy', () => {
         );
         for (const decision of decided.decisions) {
           if (decision.kind !== 'stop') continue;
-          const found = [...standings.keys()].find((i) => i.guid === decision.instance);
+          const found = [...effectiveStates.keys()].find((i) => i.guid === decision.instance);
           expect(found).toBeDefined();
           expect(found && acceptsStop(d, found, stay.length)).toBe(true);
         }
@@ -243,11 +257,11 @@ describe('the answer', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
         const before = structuredClone(d);
-        const { decisions, lookAgainMs } = decide(d, deas, h, NOW, SETTINGS);
+        const { decisions, requeueAtMs } = decide(d, deas, h, NOW, SETTINGS);
         expect(d).toEqual(before);
         const made = decisions.filter(({ kind }) => kind !== 'lift' && kind !== 'cancel').map(({ id }) => id);
         expect(new Set(made).size).toBe(made.length);
-        if (lookAgainMs !== undefined) expect(lookAgainMs).toBeGreaterThan(NOW);
+        if (requeueAtMs !== undefined) expect(requeueAtMs).toBeGreaterThan(NOW);
       }),
       RUNS,
     );
@@ -260,17 +274,17 @@ describe('the answer', () => {
         // An instance that goes on being listed after its exit is believed at one of the next looks.
         if (decided.remove || d.exits.length > 0) return;
         const next = applied(d, decided);
-        const then = NOW + Math.floor(share * ((decided.lookAgainMs ?? NOW + 1200 * SECOND) - NOW - 1));
+        const then = NOW + Math.floor(share * ((decided.requeueAtMs ?? NOW + 1200 * SECOND) - NOW - 1));
         // The silence of DEAs is watched for elsewhere: here each that is heard goes on being heard.
         const later = new Map(
           [...deas].map(([name, x]) =>
-            NOW - x.heardMs <= SETTINGS.dropletLostMs / 2
-              ? [name, { heardMs: then, previousMs: x.previousMs ?? 0 }]
+            NOW - x.lastHeartbeatMs <= SETTINGS.dropletLostMs / 2
+              ? [name, { lastHeartbeatMs: then, previousHeartbeatMs: x.previousHeartbeatMs ?? 0 }]
               : [name, x],
           ),
         );
         const silent = (at: number, known: Deas) =>
-          next.instances.filter((i) => at - heardMs(i, known) > SETTINGS.dropletLostMs).length;
+          next.instances.filter((i) => at - lastHeartbeatMs(i, known) > SETTINGS.dropletLostMs).length;
         // A stop that the controller takes once another instance is silent comes when that silence is noticed.
         const kinds = silent(NOW, deas) === silent(then, later) ? ['start', 'stop'] : ['start'];
         const again = decide(next, later, h, then, SETTINGS);

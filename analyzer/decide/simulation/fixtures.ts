@@ -2,15 +2,15 @@
 import type { Droplet } from '../../../common/model/droplet.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
 import {
-  desiredToText,
-  dropletFromReply,
-  exitToText,
-  instanceToText,
+  decodeDroplet,
+  encodeDesired,
+  encodeExit,
+  encodeInstance,
 } from '../../../common/redis/record-codec.ts';
-import type { Decided } from '../decision.ts';
+import type { DecisionResult } from '../decision.ts';
 
 /** The record after the decision was stored. */
-export function applied(droplet: Droplet, decided: Decided): Droplet {
+export function applied(droplet: Droplet, decided: DecisionResult): Droplet {
   if (!decided.changed) return droplet;
   const next: Droplet = {
     ...droplet,
@@ -32,14 +32,14 @@ export function reread(droplet: Droplet): Droplet {
   const fields: [string, string | number | undefined][] = [
     [FIELD.rev, rev],
     [FIELD.seen, firstSeenMs],
-    [FIELD.desired, desired && desiredToText(desired)],
+    [FIELD.desired, desired && encodeDesired(desired)],
     [FIELD.gone, droplet.goneMs],
     [FIELD.listed, droplet.listedMs],
     [FIELD.updated, droplet.updatedMs],
     [FIELD.handled, handledExits],
     [FIELD.handledUpdate, droplet.handledUpdateMs],
-    ...instances.map((i): [string, string] => [FIELD.instance + i.guid, instanceToText(i)]),
-    ...exits.map((e): [string, string] => [FIELD.exit + e.instance, exitToText(e)]),
+    ...instances.map((i): [string, string] => [FIELD.instance + i.guid, encodeInstance(i)]),
+    ...exits.map((e): [string, string] => [FIELD.exit + e.instance, encodeExit(e)]),
     ...Array.from(slots, ([index, slot]): [string, string] => [FIELD.slot + index, JSON.stringify(slot)]),
     ...Array.from(stops, ([guid, stop]): [string, string] => [FIELD.stop + guid, JSON.stringify(stop)]),
     ...Array.from(outcomes, ([of, outcome]): [string, string] => [
@@ -48,7 +48,7 @@ export function reread(droplet: Droplet): Droplet {
     ]),
   ];
   const there = fields.filter(([, value]) => value !== undefined);
-  return dropletFromReply(
+  return decodeDroplet(
     id,
     there.flatMap(([field, value]) => [field, String(value)]),
   ) as Droplet;

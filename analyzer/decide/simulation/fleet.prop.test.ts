@@ -36,7 +36,7 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     passEveryS: 20,
     deas: 2 + upTo(6),
     apps: Array.from({ length: count }, () => upTo(4)),
-    now: NOW,
+    nowMs: NOW,
     random: seeded(seed + 1_000_000_007),
   });
   const events: string[] = [];
@@ -160,7 +160,7 @@ function healthyFleet(seed: number): Fleet {
     passEveryS: 20,
     deas: 6,
     apps: Array<number>(12).fill(3),
-    now: NOW,
+    nowMs: NOW,
     random: seeded(seed),
   });
 }

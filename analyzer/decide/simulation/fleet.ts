@@ -4,16 +4,16 @@
  */
 import type { Desired, Holds } from '../../../common/model/droplet.ts';
 import {
+  extendStreak,
   isActualNotFresh,
   isDesiredUnavailable,
   listeningGapMs,
-  renewUnbroken,
-  type Unbroken,
+  type Streak,
 } from '../../../common/policy/freshness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../../common/policy/mass-delete.ts';
 import {
   type DeaFacts,
-  judgingGapMs,
+  evaluationGapMs,
   type MassLoss,
   NO_MASS_LOSS,
   nextMassLoss,
@@ -32,17 +32,17 @@ export interface FleetOptions {
   deas: number;
   /** Instances that each app wants. */
   apps: number[];
-  now: number;
+  nowMs: number;
   random: () => number;
 }
 
 export class Fleet {
   readonly apps: Cloud[];
   readonly around: Surroundings;
-  now: number;
+  nowMs: number;
   readonly #options: FleetOptions;
   readonly #back = new Map<Process, number>();
-  #listening: Unbroken | undefined;
+  #listening: Streak | undefined;
   #massLoss: MassLoss = NO_MASS_LOSS;
   #massDelete: MassDelete = {};
   #lastPassMs: number | undefined;
@@ -50,10 +50,10 @@ export class Fleet {
   #held = '';
 
   constructor(options: FleetOptions) {
-    const { now, random, settings } = options;
+    const { nowMs, random, settings } = options;
     this.#options = options;
-    this.now = now;
-    this.#nextPassMs = now + 2 * SECOND;
+    this.nowMs = nowMs;
+    this.#nextPassMs = nowMs + 2 * SECOND;
     const holds: Holds = {
       desiredUnavailable: true,
       actualNotFresh: true,
@@ -63,8 +63,8 @@ export class Fleet {
     const names = Array.from({ length: options.deas }, (_, n) => `dea-${n}`);
     this.around = { deas: makeDeas(names, random), holds, away: new Set(), asked: false, cut: new Set() };
     this.apps = options.apps.map((instances, n) => {
-      const record = droplet({ id: `app-${n}`, firstSeenMs: now, desired: desired({ instances }) });
-      return new Cloud(record, [], settings, now, random, this.around);
+      const record = droplet({ id: `app-${n}`, firstSeenMs: nowMs, desired: desired({ instances }) });
+      return new Cloud(record, [], settings, nowMs, random, this.around);
     });
   }
 
@@ -73,26 +73,26 @@ export class Fleet {
   }
 
   step(): void {
-    this.now += SECOND;
+    this.nowMs += SECOND;
     const { away } = this.around;
     this.around.asked = false;
     for (const [process, atMs] of this.#back) {
-      if (atMs > this.now) continue;
+      if (atMs > this.nowMs) continue;
       if (process === 'ingest') this.around.asked = true;
       this.#back.delete(process);
       away.delete(process);
       for (const app of this.apps) app.restart(process);
     }
     if (!away.has('ingest')) {
-      this.#listening = renewUnbroken(this.#listening, this.now, listeningGapMs(this.#options.settings));
+      this.#listening = extendStreak(this.#listening, this.nowMs, listeningGapMs(this.#options.settings));
     }
-    const passes = !away.has('sync') && this.now >= this.#nextPassMs;
+    const passes = !away.has('sync') && this.nowMs >= this.#nextPassMs;
     this.#judge(passes);
     for (const app of this.apps) app.step();
     this.#uncut();
     if (!passes) return;
-    this.#nextPassMs = this.now + this.#options.passEveryS * SECOND;
-    this.#lastPassMs = this.now;
+    this.#nextPassMs = this.nowMs + this.#options.passEveryS * SECOND;
+    this.#lastPassMs = this.nowMs;
     const { lastPassBegunMs } = this.around.holds;
     for (const app of this.apps) {
       // Each app is told of the pass before, which is what it was last listed by.
@@ -114,19 +114,19 @@ export class Fleet {
     const { holds, away } = this.around;
     if (passes) {
       const listed = this.apps.filter(({ isListed }) => isListed).length;
-      this.#massDelete = massDeleteAfterPass(this.#massDelete, listed, this.now, settings);
+      this.#massDelete = massDeleteAfterPass(this.#massDelete, listed, this.nowMs, settings);
     }
-    this.#massDelete = massDeleteAfter(this.#massDelete, this.now, settings);
+    this.#massDelete = massDeleteAfter(this.#massDelete, this.nowMs, settings);
     if (!away.has('analyzer') && !away.has('cron')) {
       if (this.#massLoss.sinceMs !== undefined || this.#isAnyLate())
-        this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.now, settings);
-      holds.massLossJudged = renewUnbroken(holds.massLossJudged, this.now, judgingGapMs(settings));
+        this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.nowMs, settings);
+      holds.massLossEvaluated = extendStreak(holds.massLossEvaluated, this.nowMs, evaluationGapMs(settings));
     }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
     holds.massLossDeas = new Set(this.#massLoss.lateDeas);
-    if (this.#listening !== undefined) holds.heardUntilMs = this.#listening.untilMs;
-    holds.actualNotFresh = isActualNotFresh(this.#listening, this.now, settings);
-    holds.desiredUnavailable = isDesiredUnavailable(this.#lastPassMs, this.now, settings);
+    if (this.#listening !== undefined) holds.heartbeatWatermarkMs = this.#listening.untilMs;
+    holds.actualNotFresh = isActualNotFresh(this.#listening, this.nowMs, settings);
+    holds.desiredUnavailable = isDesiredUnavailable(this.#lastPassMs, this.nowMs, settings);
     const held = JSON.stringify([holds.massDelete, this.#massLoss.lateDeas, holds.actualNotFresh]);
     const now = `${held} ${holds.desiredUnavailable}`;
     if (now !== this.#held) for (const app of this.apps) app.touch();
@@ -135,14 +135,14 @@ export class Fleet {
 
   #isAnyLate(): boolean {
     const heard = this.apps[0]?.heard.values() ?? [];
-    const lateMs = this.now - (this.#options.settings.dropletLostMs * 2) / 3;
-    return [...heard].some(({ heardMs }) => heardMs < lateMs);
+    const lateMs = this.nowMs - (this.#options.settings.dropletLostMs * 2) / 3;
+    return [...heard].some(({ lastHeartbeatMs }) => lastHeartbeatMs < lateMs);
   }
 
   #deaFacts(): DeaFacts[] {
     return this.around.deas.flatMap(({ name }) => {
-      const heardMs = this.apps[0]?.heard.get(name)?.heardMs;
-      if (heardMs === undefined) return [];
+      const lastHeartbeatMs = this.apps[0]?.heard.get(name)?.lastHeartbeatMs;
+      if (lastHeartbeatMs === undefined) return [];
       const runsSomething = this.apps.some(({ record }) =>
         record.instances.some(
           ({ dea, guid, state, lastListedMs }) =>
@@ -152,7 +152,7 @@ export class Fleet {
             !record.exits.some((exit) => exit.instance === guid),
         ),
       );
-      return [{ guid: name, heardMs, runsSomething, shutdown: false }];
+      return [{ guid: name, lastHeartbeatMs, runsSomething, shutdown: false }];
     });
   }
 
@@ -160,7 +160,7 @@ export class Fleet {
   kill(processes: readonly Process[], seconds: number): void {
     for (const process of processes) {
       this.around.away.add(process);
-      this.#back.set(process, Math.max(this.#back.get(process) ?? 0, this.now + seconds * SECOND));
+      this.#back.set(process, Math.max(this.#back.get(process) ?? 0, this.nowMs + seconds * SECOND));
     }
   }
 
@@ -169,7 +169,7 @@ export class Fleet {
     app.change(change);
     if (!isTold || this.around.away.has('ingest')) return;
     app.hearUpdate();
-    this.#nextPassMs = Math.min(this.#nextPassMs, this.now + SECOND);
+    this.#nextPassMs = Math.min(this.#nextPassMs, this.nowMs + SECOND);
   }
 
   killDea(name: string): void {
@@ -179,7 +179,7 @@ export class Fleet {
 
   setHeard(name: string, alive: boolean): void {
     if (!alive) this.around.cut.delete(name);
-    for (const dea of this.around.deas) if (dea.name === name) turn(dea, alive, this.now);
+    for (const dea of this.around.deas) if (dea.name === name) turn(dea, alive, this.nowMs);
   }
 
   /** The network is cut off from all DEAs for a while; of none of them may anybody think that it is dead. */
@@ -192,16 +192,16 @@ export class Fleet {
     cut.clear();
     const isMass =
       holds.massLossDeas.size === 0 && counted.length >= this.#options.settings.massLoss.minimumDeas;
-    for (const dea of alive) turn(dea, false, this.now);
+    for (const dea of alive) turn(dea, false, this.nowMs);
     if (isMass) for (const { name } of counted) cut.add(name);
     this.run(seconds);
-    for (const dea of alive) turn(dea, true, this.now);
+    for (const dea of alive) turn(dea, true, this.nowMs);
   }
 
   /** One that was silent by itself before may be lost before the others are late. */
   #wasHeard({ name, aliveMs }: TrueDea): boolean {
-    const heardMs = this.apps[0]?.heard.get(name)?.heardMs;
-    return heardMs !== undefined && aliveMs <= heardMs;
+    const lastHeartbeatMs = this.apps[0]?.heard.get(name)?.lastHeartbeatMs;
+    return lastHeartbeatMs !== undefined && aliveMs <= lastHeartbeatMs;
   }
 
   /** What is not as the controller wants it. */
@@ -218,9 +218,9 @@ export class Fleet {
    * is on its way when the last silent DEA is back may still do its work.)
    */
   runUntilCalm(atMostS: number): boolean {
-    const untilMs = this.now + atMostS * SECOND;
+    const untilMs = this.nowMs + atMostS * SECOND;
     let calmS = 0;
-    for (let asked = this.#asked; calmS < 60 && this.now < untilMs; asked = this.#asked) {
+    for (let asked = this.#asked; calmS < 60 && this.nowMs < untilMs; asked = this.#asked) {
       this.step();
       calmS = this.#asked === asked && this.apps.every((app) => app.isConverged()) ? calmS + 1 : 0;
     }

@@ -14,22 +14,22 @@ export function afterHeartbeat(
   name: string,
   listed: readonly TrueInstance[],
   before: number | undefined,
-  now: number,
+  nowMs: number,
 ): { instances: Instance[]; differs: boolean } {
   let differs = false;
   const instances = record.instances.map((known) => {
     if (known.dea !== name || known.lastListedMs !== undefined) return known;
     if (listed.some(({ guid }) => guid === known.guid)) return known;
     differs = true;
-    return { ...known, lastListedMs: before ?? now };
+    return { ...known, lastListedMs: before ?? nowMs };
   });
   for (const { guid, index, version, state, dea, sinceMs } of listed) {
     const at = instances.findIndex((known) => known.guid === guid);
     const known = instances[at];
     if (known !== undefined && known.state === state && known.lastListedMs === undefined) continue;
     differs = true;
-    const firstHeardMs = known?.firstHeardMs ?? now;
-    const entry = { guid, index, version, state, dea, stateTimestampS: sinceMs / 1000, firstHeardMs };
+    const firstListedMs = known?.firstListedMs ?? nowMs;
+    const entry = { guid, index, version, state, dea, stateTimestampS: sinceMs / 1000, firstListedMs };
     if (at < 0) instances.push(entry);
     else instances[at] = entry;
   }

@@ -37,8 +37,8 @@ export interface Surroundings {
 }
 
 /** A DEA is heard from now, or no more. */
-export function turn(dea: TrueDea, alive: boolean, now: number): void {
-  if (alive && !dea.alive) dea.aliveMs = now;
+export function turn(dea: TrueDea, alive: boolean, nowMs: number): void {
+  if (alive && !dea.alive) dea.aliveMs = nowMs;
   dea.alive = alive;
 }
 

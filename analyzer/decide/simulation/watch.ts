@@ -5,7 +5,7 @@ import type { TrueDea, TrueInstance } from './truth.ts';
 
 /** A cloud at one moment. */
 export interface Seen {
-  now: number;
+  nowMs: number;
   record: Droplet;
   heard: ReadonlyMap<string, DeaLiveness>;
   instances: readonly TrueInstance[];
@@ -25,12 +25,12 @@ export function harmOfStart(seen: Seen, index: number): string[] {
       i.state === 'RUNNING' &&
       isHeard(seen, i.guid),
   );
-  return isLive ? [`start of live ${index} at ${seen.now}`] : [];
+  return isLive ? [`start of live ${index} at ${seen.nowMs}`] : [];
 }
 
 /** No start beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
 export function harmOfSilence(seen: Seen, index: number): string[] {
-  const { now, record, heard, instances, desired, deas, cut } = seen;
+  const { nowMs, record, heard, instances, desired, deas, cut } = seen;
   const harm: string[] = [];
   for (const { index: its, version, state, guid, dea } of instances) {
     if (its !== index || version !== desired.version || state !== 'RUNNING') continue;
@@ -38,16 +38,17 @@ export function harmOfSilence(seen: Seen, index: number): string[] {
     if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') continue;
     if (record.exits.some((exit) => exit.instance === guid)) continue;
     const { alive = false, aliveMs = 0 } = deas.find(({ name }) => name === dea) ?? {};
-    const heardMs = heard.get(dea)?.heardMs ?? 0;
-    if (cut.has(dea)) harm.push(`start of ${guid} on the cut off ${dea} at ${now}`);
-    else if (alive && aliveMs < heardMs) harm.push(`start of ${guid}, which nobody listened to, at ${now}`);
+    const lastHeartbeatMs = heard.get(dea)?.lastHeartbeatMs ?? 0;
+    if (cut.has(dea)) harm.push(`start of ${guid} on the cut off ${dea} at ${nowMs}`);
+    else if (alive && aliveMs < lastHeartbeatMs)
+      harm.push(`start of ${guid}, which nobody listened to, at ${nowMs}`);
   }
   return harm;
 }
 
 /** A wanted RUNNING instance is stopped only if another copy of it runs on, as far as was heard. */
 export function harmOfStop(
-  { now, record, heard, instances, desired, settings }: Seen,
+  { nowMs, record, heard, instances, desired, settings }: Seen,
   guid: string,
 ): string[] {
   const victim = instances.find((i) => i.guid === guid);
@@ -60,15 +61,15 @@ export function harmOfStop(
       i.version === victim.version &&
       i.state === 'RUNNING' &&
       i.lastListedMs === undefined &&
-      now - (heard.get(i.dea)?.heardMs ?? 0) <= settings.dropletLostMs,
+      nowMs - (heard.get(i.dea)?.lastHeartbeatMs ?? 0) <= settings.dropletLostMs,
   );
-  return other ? [] : [`stop of healthy ${guid} at ${now}`];
+  return other ? [] : [`stop of healthy ${guid} at ${nowMs}`];
 }
 
 /** Whether the instance was heard to run, and not to end. */
-export function isHeard({ now, record, heard, settings }: Seen, guid: string): boolean {
+export function isHeard({ nowMs, record, heard, settings }: Seen, guid: string): boolean {
   const known = record.instances.find((i) => i.guid === guid);
   if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') return false;
   if (record.exits.some((exit) => exit.instance === guid)) return false;
-  return now - (heard.get(known.dea)?.heardMs ?? 0) <= settings.dropletLostMs;
+  return nowMs - (heard.get(known.dea)?.lastHeartbeatMs ?? 0) <= settings.dropletLostMs;
 }

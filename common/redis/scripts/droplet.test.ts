@@ -132,7 +132,7 @@ describe('commit', () => {
   interface Call {
     rev?: number;
     nowMs?: number;
-    lookAgainMs?: number;
+    requeueAtMs?: number;
     set?: Record<string, string>;
     remove?: string[];
     log?: string[];
@@ -147,9 +147,9 @@ describe('commit', () => {
     );
   };
   const argumentsOf = (call: Call & { droplet: string }) => {
-    const { rev = 5, nowMs = 1000, lookAgainMs, set = {}, remove = [], log = [], severity = 0 } = call;
+    const { rev = 5, nowMs = 1000, requeueAtMs, set = {}, remove = [], log = [], severity = 0 } = call;
     return [
-      ...[call.droplet, rev, nowMs, lookAgainMs ?? '', severity],
+      ...[call.droplet, rev, nowMs, requeueAtMs ?? '', severity],
       ...[Object.keys(set).length, remove.length, log.length],
       ...Object.entries(set).flat(),
       ...remove,
@@ -182,7 +182,7 @@ describe('commit', () => {
     if (fields !== undefined) await put(fields);
     await setDue(500);
     const before = await record();
-    expect(await commit({ set: { a: 'new' }, remove: ['seen'], log: ['{}'], lookAgainMs: 9 })).toBe(0);
+    expect(await commit({ set: { a: 'new' }, remove: ['seen'], log: ['{}'], requeueAtMs: 9 })).toBe(0);
     expect(await record()).toEqual(before);
     expect(await logged()).toEqual([]);
     expect(await dueAt()).toBe(500);
@@ -195,7 +195,7 @@ describe('commit', () => {
   });
 
   /** The decision was made at 1000. */
-  test.each<[dueMs: number | undefined, lookAgainMs: number | undefined, then: number | undefined]>([
+  test.each<[dueMs: number | undefined, requeueAtMs: number | undefined, then: number | undefined]>([
     [undefined, undefined, undefined],
     [undefined, 5000, 5000],
     [500, undefined, undefined],
@@ -206,10 +206,10 @@ describe('commit', () => {
     [1001, 5000, 1001],
     [9000, undefined, 9000],
     [9000, 5000, 5000],
-  ])('due at %s, to be looked at again at %s: due at %s', async (dueMs, lookAgainMs, then) => {
+  ])('due at %s, to be looked at again at %s: due at %s', async (dueMs, requeueAtMs, then) => {
     await put({ rev: 5, seen: 1 });
     if (dueMs !== undefined) await setDue(dueMs);
-    expect(await commit(lookAgainMs === undefined ? {} : { lookAgainMs })).toBe(1);
+    expect(await commit(requeueAtMs === undefined ? {} : { requeueAtMs })).toBe(1);
     expect(await dueAt()).toBe(then);
   });
 
@@ -233,7 +233,7 @@ describe('commit', () => {
     await client.set(of.droplet('strange'), 'made by hand');
     const set = { a: 'new', b: 'new' };
     const calls = names.map((droplet, n) => ({ droplet, set, remove: ['c'], log: [`{"n":${n}}`] }));
-    const told = await commitAll([...calls, { droplet: 'five', rev: 6, lookAgainMs: 9 }]);
+    const told = await commitAll([...calls, { droplet: 'five', rev: 6, requeueAtMs: 9 }]);
     expect(told).toEqual([1, 0, 1, expect.stringMatching(/^WRONGTYPE /), 1, 1]);
     expect(await client.hgetall(of.droplet('five'))).toEqual({ rev: '6', ...set });
     expect((await logged()).map(([, entry]) => entry)).toEqual(['{"n":0}', '{"n":2}', '{"n":4}']);
@@ -264,11 +264,11 @@ describe('commit', () => {
 });
 
 describe('settle', () => {
-  const settle = async (id = 'd1', rev = 5, lookAgainMs = 9000, by = '') => {
+  const settle = async (id = 'd1', rev = 5, requeueAtMs = 9000, by = '') => {
     const { keys: of, scripts } = redis();
     const [settled] = await scripts.settle(
       [of.droplet(NAME), of.due(0), of.decisions(0)],
-      [100, NAME, rev, id, `{"id":"${id}"${by}}`, lookAgainMs, '{"kind":"sent"}'],
+      [100, NAME, rev, id, `{"id":"${id}"${by}}`, requeueAtMs, '{"kind":"sent"}'],
     );
     return settled;
   };

@@ -34,7 +34,7 @@ describe('droplets_heard', () => {
     const names = Object.keys(droplets);
     return scripts.dropletsHeard(
       [
-        ...(digest === '' ? [] : [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.lineage]),
+        ...(digest === '' ? [] : [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover]),
         ...names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0), keys.due(0)]),
       ],
       [

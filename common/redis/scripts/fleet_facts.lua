@@ -5,7 +5,7 @@
 -- what there is not; then '1' if no pass has written everything since data may have been lost; mass_loss_judged; missed.
 local listening = redis.call('HMGET', KEYS[1], 'since', 'until', 'missed')
 local silent = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-local sync = redis.call('HMGET', KEYS[3], 'completed', 'succeeded', 'trusted')
+local sync = redis.call('HMGET', KEYS[3], 'completed', 'succeeded', 'rewritten_at_epoch')
 local losses = redis.call('HGET', KEYS[5], 'losses')
 local holds = redis.call('HMGET', KEYS[4], 'mass_loss', 'mass_delete', 'mass_loss_judged')
 return {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { parseConfig } from '../../../common/config/load.ts';
-import { KEYS } from '../../../common/config/options.ts';
+import { OPTIONS } from '../../../common/config/options.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { metricsOfAll } from '../../docs/metrics.ts';
 import { createProgram } from '../../run/cli/program.ts';
@@ -112,7 +112,7 @@ test('nobody may do more than it needs', () => {
 test('configuration, secrets, probes and scrapes are where the image has them', () => {
   const [generator] = kustomization.configMapGenerator;
   const secrets = manifestsOf(text('secret.example.yaml'))[0] as Manifest;
-  const known = Object.values(KEYS).flatMap((key) => ('env' in key ? key.env : []));
+  const known = Object.values(OPTIONS).flatMap((key) => ('env' in key ? key.env : []));
   for (const name of Object.keys(secrets.stringData)) expect(known).toContain(name);
   const { settings, warnings } = parseConfig(
     text('health_manager.yml'),

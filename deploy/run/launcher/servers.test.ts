@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Exit, Instance, Outcome, PendingStop, Slot } from '../../../common/model/droplet.ts';
-import { exitToText, instanceToText } from '../../../common/redis/record-codec.ts';
+import { encodeExit, encodeInstance } from '../../../common/redis/record-codec.ts';
 import { UnavailableError } from './errors.ts';
 import { freePort, type Server, startNatsServer, startRedisServer } from './servers.ts';
 import { isAlive } from './testing.ts';
@@ -110,7 +110,7 @@ test('a record is kept compactly by redis-server, whatever waits for its droplet
     state: 'RUNNING',
     stateTimestampS: nowMs / 1000,
     dea,
-    firstHeardMs: nowMs,
+    firstListedMs: nowMs,
     lastListedMs: nowMs,
   };
   const server = await running(startRedisServer({ dir }));
@@ -119,8 +119,8 @@ test('a record is kept compactly by redis-server, whatever waits for its droplet
       'slot:0': JSON.stringify(slot),
       [`stop:${instance}`]: JSON.stringify(stop),
       [`outcome:${stop.id}`]: JSON.stringify(outcome),
-      [`exit:${instance}`]: exitToText(exit),
-      [`instance:${instance}`]: instanceToText(heard),
+      [`exit:${instance}`]: encodeExit(exit),
+      [`instance:${instance}`]: encodeInstance(heard),
     });
     expect(await client.object('ENCODING', 'record')).toBe('listpack');
   });

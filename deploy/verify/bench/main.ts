@@ -76,14 +76,14 @@ async function main(): Promise<number> {
   };
   const results = new Map<string, Measured>();
   const scenes = options.largest ? [{ rows: ['P1'], run: largestFleet }] : SCENES;
-  for (const scene of scenes) {
-    const rows = scene.rows.filter((row) => wanted.has(row));
+  for (const draft of scenes) {
+    const rows = draft.rows.filter((row) => wanted.has(row));
     if (rows.length === 0) continue;
     context.progress(rows.join(' '));
     const aborted = new Promise<never>((_, reject) => {
       abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
     });
-    const measured = await Promise.race([scene.run(context, new Set(rows)), aborted]);
+    const measured = await Promise.race([draft.run(context, new Set(rows)), aborted]);
     for (const [row, found] of measured) results.set(row, found);
   }
   if (options.atWorst !== undefined) {

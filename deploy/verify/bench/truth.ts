@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Droplet } from '../../../common/model/droplet.ts';
-import { exitsByInstance, standing } from '../../../common/policy/liveness.ts';
+import { effectiveState, exitsByInstance } from '../../../common/policy/liveness.ts';
 import { readDeas, readDroplets, readIds } from '../../../common/redis/readers.ts';
 import { differences } from './row.ts';
 import type { Stage } from './stage.ts';
@@ -69,7 +69,7 @@ export async function readTruth({ redis, settings }: Stage): Promise<Truth> {
         const { desired, instances } = droplet;
         const exits = exitsByInstance(droplet.exits);
         const live = instances.filter((instance) => {
-          const state = standing(instance, exits.get(instance.guid), deas, nowMs, settings.policy);
+          const state = effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings.policy);
           return state === 'RUNNING' || state === 'STARTING';
         });
         truth.droplets++;

@@ -21,7 +21,7 @@ export interface Fault {
   /** What it hits, for the log. */
   what: string;
   /** Resolves when what was broken is whole again. */
-  run(scene: Scene): Promise<void>;
+  run(draft: Scene): Promise<void>;
 }
 
 type Kind = { weight: number; draw(random: Random, copies: readonly string[]): Omit<Fault, 'kind'> };
@@ -65,14 +65,14 @@ const oneCopy = (random: Random, copies: readonly string[]) => random.pick(copie
 
 /** Some ways to servers get worse for a while; those of one copy, or of all. */
 function waysOf(
-  scene: Scene,
+  draft: Scene,
   names: readonly string[],
   server: 'redis' | 'nats',
   way: Way,
   ms: number,
 ): Promise<void> {
   return worse(
-    names.map((name) => copyOf(scene, name)[server]),
+    names.map((name) => copyOf(draft, name)[server]),
     way,
     ms,
   );
@@ -105,14 +105,14 @@ const KINDS: Record<string, Kind> = {
     weight: 5,
     draw: (random, copies) => {
       const name = oneCopy(random, copies);
-      return { what: name, run: (scene) => endCopy(copyOf(scene, name), 'SIGKILL') };
+      return { what: name, run: (draft) => endCopy(copyOf(draft, name), 'SIGKILL') };
     },
   },
   'process restarted': {
     weight: 2,
     draw: (random, copies) => {
       const name = oneCopy(random, copies);
-      return { what: name, run: (scene) => endCopy(copyOf(scene, name), 'SIGTERM') };
+      return { what: name, run: (draft) => endCopy(copyOf(draft, name), 'SIGTERM') };
     },
   },
   'all of a kind killed': {
@@ -122,8 +122,8 @@ const KINDS: Record<string, Kind> = {
       const names = copies.filter((name) => name.startsWith(`${kind} `));
       return {
         what: `all ${kind}`,
-        run: async (scene) => {
-          await Promise.all(names.map((name) => endCopy(copyOf(scene, name), 'SIGKILL')));
+        run: async (draft) => {
+          await Promise.all(names.map((name) => endCopy(copyOf(draft, name), 'SIGKILL')));
         },
       };
     },
@@ -133,7 +133,7 @@ const KINDS: Record<string, Kind> = {
     draw: (random, copies) => {
       const name = oneCopy(random, copies);
       const ms = random.between(300, 10_000);
-      return { what: `${name} for ${seconds(ms)}`, run: (scene) => stopCopy(copyOf(scene, name), ms) };
+      return { what: `${name} for ${seconds(ms)}`, run: (draft) => stopCopy(copyOf(draft, name), ms) };
     },
   },
   'Redis killed': {
@@ -190,7 +190,7 @@ const KINDS: Record<string, Kind> = {
       const ms = random.between(3_000, 9_000);
       return {
         what: `by ${Math.round(delayMs)} ms each way, for ${seconds(ms)}`,
-        run: (scene) => waysOf(scene, copies, 'nats', { kind: 'slow', delayMs }, ms),
+        run: (draft) => waysOf(draft, copies, 'nats', { kind: 'slow', delayMs }, ms),
       };
     },
   },
@@ -201,7 +201,7 @@ const KINDS: Record<string, Kind> = {
       const ms = random.between(3_000, 9_000);
       return {
         what: `by ${Math.round(delayMs)} ms each way, for ${seconds(ms)}`,
-        run: (scene) => waysOf(scene, copies, 'redis', { kind: 'slow', delayMs }, ms),
+        run: (draft) => waysOf(draft, copies, 'redis', { kind: 'slow', delayMs }, ms),
       };
     },
   },
@@ -213,8 +213,8 @@ const KINDS: Record<string, Kind> = {
       const bytes = random.below(20_000);
       return {
         what: `${names.join(', ')} to ${server}`,
-        run: async (scene) => {
-          for (const name of names) copyOf(scene, name)[server].cut(bytes);
+        run: async (draft) => {
+          for (const name of names) copyOf(draft, name)[server].cut(bytes);
           await delay(1_500);
         },
       };
@@ -228,9 +228,9 @@ const KINDS: Record<string, Kind> = {
       const ms = random.between(500, 12_000);
       return {
         what: `${names.join(', ')} to ${server}, for ${seconds(ms)}`,
-        run: async (scene) => {
-          await waysOf(scene, names, server, { kind: 'stalled' }, ms);
-          const stand = names.map((name) => copyOf(scene, name)).filter(({ stops }) => stops > 0);
+        run: async (draft) => {
+          await waysOf(draft, names, server, { kind: 'stalled' }, ms);
+          const stand = names.map((name) => copyOf(draft, name)).filter(({ stops }) => stops > 0);
           if (server === 'nats') for (const copy of stand) copy.heldUpMs = performance.now();
         },
       };
@@ -285,8 +285,8 @@ const KINDS: Record<string, Kind> = {
       const ms = random.between(3_000, 9_000);
       return {
         what: `${name} by ${seconds(aheadMs)}, for ${seconds(ms)}`,
-        run: async (scene) => {
-          const { clockFile } = copyOf(scene, name);
+        run: async (draft) => {
+          const { clockFile } = copyOf(draft, name);
           writeFileSync(clockFile, String(aheadMs));
           await delay(ms);
           writeFileSync(clockFile, '0');

@@ -106,13 +106,13 @@ class Run {
 
   async #fault(fault: Fault): Promise<void> {
     const { controller, quiet, ledger } = this.#cloud;
-    const scene: Scene = { stage: this.#stage, controller, quiet };
+    const draft: Scene = { stage: this.#stage, controller, quiet };
     ledger.fault(fault.kind);
     const end = quiet.disturb();
     const { kind, what } = fault;
     this.#stage.truth.info({ event: 'fault_on', kind, what });
     try {
-      await fault.run(scene);
+      await fault.run(draft);
     } finally {
       end();
       this.#stage.truth.info({ event: 'fault_off', kind, what });

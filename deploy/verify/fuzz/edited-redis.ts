@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { analyzerMetrics } from '../../../analyzer/metrics.ts';
 import { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
-import { Looker } from '../../../analyzer/reconcile/reconciler.ts';
+import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
 import { Audit } from '../../../analyzer/tick/audit.ts';
-import { Scanner } from '../../../analyzer/tick/tick.ts';
+import { Tick } from '../../../analyzer/tick/tick.ts';
 import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { odd } from './arbitrary.ts';
@@ -42,9 +42,9 @@ export function handEditedTarget(context: TestContext): Target {
     restarts: queue('restarts'),
     stops: queue('stops'),
   });
-  const looker = new Looker({ redis, clock, log, metrics, policy, enqueuer });
+  const looker = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
   const audit = new Audit({ redis, clock, policy, looker, auditRate: 1e9 });
-  const scanner = new Scanner({
+  const scanner = new Tick({
     redis,
     clock,
     log,
@@ -88,7 +88,7 @@ export function handEditedTarget(context: TestContext): Target {
         await client.hset(keys.deaList(dea), 'list', event.join('\n'));
         await client.hset(keys.deasCount, dea, event[0] as string);
       }
-      await scanner.tick();
+      await scanner.run();
       await scanner.work({ slices, audit: false });
       await scanner.work({ slices, audit: true });
       const [good] = [await client.hgetall(keys.droplet('good'))];

@@ -4,10 +4,10 @@ import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
 import { createHttp } from '../../../common/runtime/http.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { readFleet } from '../../../common/views/fleet.ts';
-import { Watch } from '../../../reporter/api/live-broadcaster.ts';
+import { LiveBroadcaster } from '../../../reporter/api/live-broadcaster.ts';
 import { Component } from '../../../reporter/http/component.ts';
 import { addRoutes } from '../../../reporter/http/routes.ts';
-import { Records } from '../../../reporter/queries/droplet-reader.ts';
+import { DropletReader } from '../../../reporter/queries/droplet-reader.ts';
 import { odd } from './arbitrary.ts';
 import { SHARES } from './shares.ts';
 import { must, type Target } from './target.ts';
@@ -28,10 +28,10 @@ export function httpTarget(context: TestContext): Target {
   const queues = { starts: queue('starts'), restarts: queue('restarts'), stops: queue('stops') };
   const { policy } = settings;
   const component = new Component(settings, clock);
-  const records = new Records(redis, clock);
+  const records = new DropletReader(redis, clock);
   const fleet = () => readFleet({ redis, clock, policy, queues });
   const sources = { redis, clock, policy, records, fleet, log, health };
-  const watch = lifecycle.own('watch', new Watch({ ...sources, dryRun: false }), (of) => of.stop());
+  const watch = lifecycle.own('watch', new LiveBroadcaster({ ...sources, dryRun: false }), (of) => of.stop());
   addRoutes({ ...sources, app, watch, facts: () => component.facts() });
   const authorization = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;
   const header = fc.oneof(

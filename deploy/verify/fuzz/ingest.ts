@@ -3,7 +3,7 @@ import { parseExited, parseShutdown, parseUpdated } from '../../../common/messag
 import * as wire from '../../../common/messages/schemas.ts';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { isId } from '../../../common/messages/validation.ts';
-import { dropletFromReply } from '../../../common/redis/record-codec.ts';
+import { decodeDroplet } from '../../../common/redis/record-codec.ts';
 import { metricValue, type TestContext } from '../../../common/testing/context.ts';
 import { startIngest } from '../../../ingest/main.ts';
 import { bytes } from './arbitrary.ts';
@@ -74,7 +74,7 @@ async function wellWritten({ redis }: TestContext): Promise<void> {
     const id = /^hm:\{\d+\}:droplet:(.*)$/s.exec(key)?.[1];
     if (id === undefined) continue;
     must(isId(id) && keys.droplet(id) === key, `a droplet in the wrong place: ${key}`);
-    const record = dropletFromReply(id, (await client.call('HGETALL', key)) as string[]);
+    const record = decodeDroplet(id, (await client.call('HGETALL', key)) as string[]);
     // What there is only a fence of is no droplet yet.
     must(record !== undefined && record.rev > 0, `a record without a revision: ${key}`);
     must((await client.hexists(keys.indexOf(id), id)) === 1, `not in the index: ${key}`);

@@ -16,10 +16,10 @@ import {
   parseStatusRequest,
   parseUpdated,
   parseUserCount,
-  tailDea,
+  peekDeaId,
 } from '../../../common/messages/incoming.ts';
 import * as wire from '../../../common/messages/schemas.ts';
-import { desiredFromText, desiredToText } from '../../../common/redis/record-codec.ts';
+import { decodeDesired, encodeDesired } from '../../../common/redis/record-codec.ts';
 import { bytes, fits, spoilt } from './arbitrary.ts';
 import { must, type Target, target } from './target.ts';
 
@@ -86,7 +86,7 @@ const bulkEntry = target(
     const parsed = parseBulkEntry('id', entry);
     if ('reject' in parsed) return parsed.reject;
     // What is stored is what is read again.
-    const again = desiredFromText(desiredToText(parsed.ok));
+    const again = decodeDesired(encodeDesired(parsed.ok));
     must(
       JSON.stringify(again) === JSON.stringify(parsed.ok),
       'bulk entry: another one is read than was stored',
@@ -96,7 +96,7 @@ const bulkEntry = target(
 );
 
 const tail = target('DEA at the end of a heartbeat', 30, bytes(wire.HEARTBEAT), (input) => {
-  const dea = tailDea(input);
+  const dea = peekDeaId(input);
   if (dea === undefined) return 'not there';
   const parsed = parseHeartbeat(input, PARTITION);
   if ('ok' in parsed)

@@ -4,7 +4,7 @@ import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { metricValue, type TestContext } from '../../../common/testing/context.ts';
 import { reporterMetrics } from '../../../reporter/figures/metrics.ts';
 import { Component } from '../../../reporter/http/component.ts';
-import { Records } from '../../../reporter/queries/droplet-reader.ts';
+import { DropletReader } from '../../../reporter/queries/droplet-reader.ts';
 import { Queries } from '../../../reporter/queries/queries.ts';
 import { bytes } from './arbitrary.ts';
 import { LooseBus } from './loose-bus.ts';
@@ -27,7 +27,7 @@ export function queriesTarget(context: TestContext): Target {
   const loose = new LooseBus();
   const metrics = reporterMetrics(context.metrics);
   const counters = { increment: () => undefined } as never;
-  const records = new Records(redis, clock);
+  const records = new DropletReader(redis, clock);
   const { policy } = settings;
   const options = { bus: loose.bus, records, policy, log, health, metrics, counters };
   const queries = new Queries(options);

@@ -2,7 +2,7 @@
 import fc, { type Arbitrary } from 'fast-check';
 import { decide } from '../../../analyzer/decide/decide.ts';
 import { ConfigError, parseConfig } from '../../../common/config/load.ts';
-import { KEYS } from '../../../common/config/options.ts';
+import { OPTIONS } from '../../../common/config/options.ts';
 import { defaultSettings } from '../../../common/config/settings.ts';
 import {
   JobDataError,
@@ -16,7 +16,7 @@ import {
 import { holdsFrom, MassDeleteSchema, MassLossSchema } from '../../../common/redis/holds.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
 import {
-  dropletFromReply,
+  decodeDroplet,
   OutcomeSchema,
   RecordError,
   SlotSchema,
@@ -88,11 +88,11 @@ const HOLDS = holdsFrom({}, NOW, policy);
 
 const record = target('record of a droplet', 120, RECORD, (reply) => {
   try {
-    const droplet = dropletFromReply('d', reply);
+    const droplet = decodeDroplet('d', reply);
     if (droplet === undefined) return 'empty';
     const open = { ...HOLDS, actualNotFresh: false, desiredUnavailable: false };
     for (const holds of [HOLDS, open])
-      decide(droplet, new Map([['dea', { heardMs: NOW }]]), holds, NOW, policy);
+      decide(droplet, new Map([['dea', { lastHeartbeatMs: NOW }]]), holds, NOW, policy);
     return 'ok';
   } catch (error) {
     if (error instanceof RecordError) return error.field.replace(/:.*/s, ':').slice(0, 12);
@@ -130,7 +130,7 @@ const jobs = JOBS.map(([name, schema, read]) =>
 
 const SECRET = 's3cr3t-to-be-kept';
 const yamlValue = (path: string): Arbitrary<string> => {
-  const key = KEYS[path as keyof typeof KEYS];
+  const key = OPTIONS[path as keyof typeof OPTIONS];
   const fitting = fc.constant(JSON.stringify(key.default) ?? '~');
   const secret = fc.constantFrom(
     `"redis://u:${SECRET}@h:x"`,
@@ -155,7 +155,7 @@ const yamlValue = (path: string): Arbitrary<string> => {
   );
   return 'secret' in key ? fc.oneof(secret, plain, raw, fitting) : fc.oneof(plain, raw, fitting);
 };
-const yamlLine = fc.constantFrom(...Object.keys(KEYS)).chain((path) =>
+const yamlLine = fc.constantFrom(...Object.keys(OPTIONS)).chain((path) =>
   yamlValue(path).map((value) => {
     const parts = path.split('.');
     return `${parts.map((part, depth) => `${'  '.repeat(depth)}${part}:`).join('\n')} ${value}`;

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Faults } from '../../../common/testing/fake-cc.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 /** Whatever the bulk API does: no wanted instance is stopped, and a pass after the fault heals. */
 
-let world: World;
+let world: Deployment;
 let rounds = 0;
 const APPS = Array.from({ length: 12 }, (_, n) => `app-${n}`); // more than one page
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
   // A third of what is usual, so that it takes a third of the time.
   const policy = {

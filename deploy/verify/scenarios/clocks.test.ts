@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { type ProcessName, World } from './deployment.ts';
+import { Deployment, type ProcessName } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 const HOUR_MS = 3_600_000;
 
-let world: World;
+let world: Deployment;
 afterEach(() => world.stop());
 
 /** Two crashes: the second one's restart is due after the shortest delay. */
@@ -57,7 +57,7 @@ describe('hosts whose wall clocks are hours apart', () => {
   });
 
   test('two analyzers and two nudgers, each with another clock, ask for nothing twice', async () => {
-    world = await World.start({ processes: ['ingest', 'sync'], obedient: true });
+    world = await Deployment.start({ processes: ['ingest', 'sync'], obedient: true });
     for (const [analyzer, nudger] of [
       [0, 3 * HOUR_MS],
       [2 * HOUR_MS, 0],
@@ -80,7 +80,7 @@ describe('the cron', () => {
     world = await cloud({ processes: ['ingest', 'sync', 'nudger'] });
     world.wallClocks = { analyzer: HOUR_MS };
     await world.run('analyzer');
-    await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(world.clock.now());
+    await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(world.clock.nowMs());
     await world.end('analyzer'); // its next tick is an hour away now
     world.wallClocks = {};
     await world.run('analyzer');

@@ -2,7 +2,7 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 
 /** Debian's package; the set-up of the tests installs it. */
 const CHROMIUM = '/usr/bin/chromium';
@@ -34,7 +34,7 @@ export interface Dashboard {
 }
 
 /** A reporter beside the world's processes, on the world's clock. */
-export async function startDashboard(world: World, browser: Browser): Promise<Dashboard> {
+export async function startDashboard(world: Deployment, browser: Browser): Promise<Dashboard> {
   const { redis, nats, clock, store } = world;
   const settings = {
     slices: store.keys.slices,
@@ -63,7 +63,7 @@ export async function startDashboard(world: World, browser: Browser): Promise<Da
 }
 
 /** DEAs `dea-00`, `dea-01`, ..., and apps spread over them, all of them running; the world knows enough to act. */
-export async function fleet(world: World, deas: number, apps: Record<string, number>): Promise<void> {
+export async function fleet(world: Deployment, deas: number, apps: Record<string, number>): Promise<void> {
   const hosts = Array.from({ length: deas }, (_, n) => world.dea(`dea-${String(n).padStart(2, '0')}`));
   let next = 0;
   const last = Object.keys(apps).at(-1);

@@ -3,14 +3,14 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
 import { type Dashboard, fleet, startBrowser, startDashboard } from './dashboard-stage.ts';
-import { World } from './deployment.ts';
+import { Deployment } from './deployment.ts';
 
 // On a busy machine a browser takes its time.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 /** One for all tests. */
 let browser: Browser;
-let world: World;
+let world: Deployment;
 let dashboard: Dashboard;
 
 beforeAll(async () => {
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 beforeEach(async () => {
-  world = await World.start({ obedient: true });
+  world = await Deployment.start({ obedient: true });
   dashboard = await startDashboard(world, browser);
 });
 afterEach(async () => {

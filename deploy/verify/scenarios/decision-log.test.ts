@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 afterEach(() => world.stop());
 
 describe('the decision log', () => {

@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { analyzerMetrics } from '../../../analyzer/metrics.ts';
 import { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
-import { Looker } from '../../../analyzer/reconcile/reconciler.ts';
+import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
 import type { ExitReason } from '../../../common/model/droplet.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
@@ -21,9 +21,9 @@ import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.
 import { storeExit, storeUpdate } from '../../../ingest/store-events.ts';
 import { startDelivery, stopDelivery } from '../../../nudger/build-delivery.ts';
 import { deliver } from '../../../nudger/deliver.ts';
-import { Records } from '../../../nudger/delivery-store.ts';
+import { DeliveryStore } from '../../../nudger/delivery-store.ts';
 import { nudgerMetrics } from '../../../nudger/metrics.ts';
-import { Gate } from '../../../nudger/nats-gate.ts';
+import { NatsGate } from '../../../nudger/nats-gate.ts';
 
 /*
  * Ingestors, two analyzers and two nudgers have to do with one droplet at once. An analyzer reads and commits, a
@@ -66,7 +66,7 @@ class Scene {
   #tasks = 0;
 
   constructor(nudgers: number) {
-    this.redis = { ...redisOf.context.redis, keys: createKeys(`scene${runs++}`, 1) };
+    this.redis = { ...redisOf.context.redis, keys: createKeys(`draft${runs++}`, 1) };
     this.steps = new Steps(this.redis);
     this.#nudgers = nudgers;
   }
@@ -74,7 +74,7 @@ class Scene {
   /** Nothing is held, and nothing is due. */
   async begin(): Promise<void> {
     const { client, keys } = this.redis;
-    const nowMs = this.clock.now();
+    const nowMs = this.clock.nowMs();
     const longAgo = nowMs - 600_000;
     await Promise.all([
       client.hset(keys.listening, { since: longAgo, until: nowMs }),
@@ -87,7 +87,7 @@ class Scene {
       client.hset(keys.indexOf(DROPLET), DROPLET, ''),
     ]);
     await this.#hear(this.redis);
-    await this.#looker(this.redis).look([DROPLET]);
+    await this.#looker(this.redis).reconcile([DROPLET]);
     expect(await this.dueNow()).toBe(false);
   }
 
@@ -114,7 +114,7 @@ class Scene {
   }
 
   look(): void {
-    this.#task('look', (redis) => this.#looker(redis).look([DROPLET]));
+    this.#task('look', (redis) => this.#looker(redis).reconcile([DROPLET]));
   }
 
   /** Takes steps, in the order that `choose` gives, until there are none. */
@@ -130,7 +130,7 @@ class Scene {
 
   async dueNow(): Promise<boolean> {
     const { client, keys } = this.redis;
-    return (await client.zcount(keys.due(0), '-inf', this.clock.now())) > 0;
+    return (await client.zcount(keys.due(0), '-inf', this.clock.nowMs())) > 0;
   }
 
   async log(kind: LogEntry['kind']): Promise<LogEntry[]> {
@@ -159,13 +159,13 @@ class Scene {
       state,
       stateTimestampS: 1,
     }));
-    const raw = { digest: JSON.stringify(entries), receivedMs: this.clock.now() };
+    const raw = { digest: JSON.stringify(entries), receivedMs: this.clock.nowMs() };
     await storeChangedHeartbeat(redis, 30_000, { dea: DEA, entries, rejected: [] }, raw);
   }
 
-  #looker(redis: RedisConnections): Looker {
+  #looker(redis: RedisConnections): Reconciler {
     const { log, settings } = redisOf.context;
-    return new Looker({
+    return new Reconciler({
       redis,
       clock: this.clock,
       log,
@@ -228,7 +228,7 @@ class Scene {
     const delivery = job.of === 'stops' ? stopDelivery(job.data, policy) : startDelivery(job.data, policy);
     const end = await deliver(delivery, {
       redis,
-      records: new Records({ redis, clock: this.clock, policy }),
+      records: new DeliveryStore({ redis, clock: this.clock, policy }),
       bus,
       clock: this.clock,
       log,
@@ -236,30 +236,30 @@ class Scene {
       counters: { increment: () => undefined } as unknown as FleetCounters,
       policy,
       dryRun: false,
-      gate: new Gate(bus, new AbortController().signal),
+      gate: new NatsGate(bus, new AbortController().signal),
     });
     if ('outcome' in end) this.jobs.delete(job.data.id);
   }
 }
 
-async function inScene(nudgers: number, work: (scene: Scene) => Promise<void>): Promise<void> {
-  const scene = new Scene(nudgers);
+async function inScene(nudgers: number, work: (draft: Scene) => Promise<void>): Promise<void> {
+  const draft = new Scene(nudgers);
   try {
-    await scene.begin();
-    await work(scene);
+    await draft.begin();
+    await work(draft);
   } catch (cause) {
-    throw new Error(`${scene.taken.join('\n')}\n${cause}`, { cause });
+    throw new Error(`${draft.taken.join('\n')}\n${cause}`, { cause });
   }
 }
 
 /** The tick finds what is due, until nothing is. */
-async function ticks(scene: Scene, choose: Choose): Promise<void> {
-  scene.clock.advance(2);
-  for (let tick = 0; await scene.dueNow(); tick++) {
+async function ticks(draft: Scene, choose: Choose): Promise<void> {
+  draft.clock.advance(2);
+  for (let tick = 0; await draft.dueNow(); tick++) {
     expect(tick, 'ticks until all is quiet').toBeLessThan(10);
-    scene.look();
-    await scene.takeAll(choose);
-    scene.clock.advance(2);
+    draft.look();
+    await draft.takeAll(choose);
+    draft.clock.advance(2);
   }
 }
 
@@ -268,18 +268,18 @@ test.each([
   ['an analyzer and two nudgers', 1, 2],
 ])('one crash, %s in every order: one decision, sent once', async (_, analyzers, nudgers) => {
   const ways = await everyWay((choose) =>
-    inScene(nudgers, async (scene) => {
-      scene.exit('i0', 'CRASHED');
-      for (let n = 0; n < analyzers; n++) scene.look();
-      await scene.takeAll(choose);
-      await ticks(scene, () => 0);
-      expect(scene.published).toMatchObject([{ indices: [0] }]);
-      expect(await scene.log('start')).toMatchObject([{ reason: 'crashed', index: 0 }]);
-      expect(await scene.log('sent')).toHaveLength(1);
-      const { slots, handledExits, outcomes } = await scene.droplet();
-      expect(slots.get(0)).toMatchObject({ crashes: 1, start: { id: scene.published[0]?.id } });
+    inScene(nudgers, async (draft) => {
+      draft.exit('i0', 'CRASHED');
+      for (let n = 0; n < analyzers; n++) draft.look();
+      await draft.takeAll(choose);
+      await ticks(draft, () => 0);
+      expect(draft.published).toMatchObject([{ indices: [0] }]);
+      expect(await draft.log('start')).toMatchObject([{ reason: 'crashed', index: 0 }]);
+      expect(await draft.log('sent')).toHaveLength(1);
+      const { slots, handledExits, outcomes } = await draft.droplet();
+      expect(slots.get(0)).toMatchObject({ crashes: 1, start: { id: draft.published[0]?.id } });
       expect(handledExits).toBe(1);
-      expect([...outcomes.keys()]).toEqual([scene.published[0]?.id]);
+      expect([...outcomes.keys()]).toEqual([draft.published[0]?.id]);
     }),
   );
   expect(ways).toBeGreaterThan(10);
@@ -287,24 +287,24 @@ test.each([
 
 test('a start and an instance that comes up by itself in every order: sent at most once, taken back otherwise', async () => {
   await everyWay((choose) =>
-    inScene(1, async (scene) => {
-      scene.exit('i0', 'DEA_SHUTDOWN');
-      await scene.takeAll(choose);
-      scene.clock.advance(10);
-      scene.look();
-      scene.hear({ i1: 'RUNNING' });
-      await scene.takeAll(choose);
-      await ticks(scene, () => 0);
-      expect(scene.published.length).toBeLessThanOrEqual(1);
-      expect((await scene.log('start')).length).toBeLessThanOrEqual(1);
+    inScene(1, async (draft) => {
+      draft.exit('i0', 'DEA_SHUTDOWN');
+      await draft.takeAll(choose);
+      draft.clock.advance(10);
+      draft.look();
+      draft.hear({ i1: 'RUNNING' });
+      await draft.takeAll(choose);
+      await ticks(draft, () => 0);
+      expect(draft.published.length).toBeLessThanOrEqual(1);
+      expect((await draft.log('start')).length).toBeLessThanOrEqual(1);
       const ends = [
-        ...(await scene.log('sent')),
-        ...(await scene.log('dropped')),
-        ...(await scene.log('cancel')),
+        ...(await draft.log('sent')),
+        ...(await draft.log('dropped')),
+        ...(await draft.log('cancel')),
       ];
-      expect(ends).toHaveLength((await scene.log('start')).length);
-      expect([...scene.jobs.keys()]).toEqual([]);
-      expect((await scene.droplet()).slots.get(0)?.start).toBeUndefined();
+      expect(ends).toHaveLength((await draft.log('start')).length);
+      expect([...draft.jobs.keys()]).toEqual([]);
+      expect((await draft.droplet()).slots.get(0)?.start).toBeUndefined();
     }),
   );
 });
@@ -339,33 +339,33 @@ test('whatever happens in whatever order: one start on its way at most, each sen
       fc.array(fc.array(happening, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 }),
       fc.array(fc.nat(), { minLength: 60, maxLength: 60 }),
       (rounds, order) =>
-        inScene(2, async (scene) => {
+        inScene(2, async (draft) => {
           let at = 0;
           const choose: Choose = (of) => (order[at++ % order.length] as number) % of;
           for (const round of rounds) {
             for (const one of round) {
-              scene.taken.push(JSON.stringify(one));
-              if (one.what === 'exit') scene.exit(one.instance, one.reason);
-              else if (one.what === 'hear') scene.hear(one.instances);
-              else if (one.what === 'update') scene.update();
-              else scene.look();
+              draft.taken.push(JSON.stringify(one));
+              if (one.what === 'exit') draft.exit(one.instance, one.reason);
+              else if (one.what === 'hear') draft.hear(one.instances);
+              else if (one.what === 'update') draft.update();
+              else draft.look();
             }
-            await scene.takeAll(choose);
-            scene.clock.advance(100);
+            await draft.takeAll(choose);
+            draft.clock.advance(100);
           }
-          await ticks(scene, choose);
+          await ticks(draft, choose);
 
-          const ids = scene.published.map(({ id }) => id);
+          const ids = draft.published.map(({ id }) => id);
           expect(new Set(ids).size, 'each decision is sent once').toBe(ids.length);
-          expect((await scene.log('sent')).map(({ id }) => id).sort()).toEqual([...ids].sort());
-          const decided = [...(await scene.log('start')), ...(await scene.log('stop'))].map(({ id }) => id);
-          expect([...scene.decided].sort()).toEqual(decided.sort());
+          expect((await draft.log('sent')).map(({ id }) => id).sort()).toEqual([...ids].sort());
+          const decided = [...(await draft.log('start')), ...(await draft.log('stop'))].map(({ id }) => id);
+          expect([...draft.decided].sort()).toEqual(decided.sort());
           // What waits is in a queue, and nothing else is.
-          const { slots, stops, outcomes } = await scene.droplet();
+          const { slots, stops, outcomes } = await draft.droplet();
           const start = slots.get(0)?.start;
           const waiting = [...stops.values()].filter(({ held }) => held === undefined).map(({ id }) => id);
           if (start !== undefined) waiting.push(start.id);
-          expect([...scene.jobs.keys()].sort()).toEqual(waiting.filter((id) => !outcomes.has(id)).sort());
+          expect([...draft.jobs.keys()].sort()).toEqual(waiting.filter((id) => !outcomes.has(id)).sort());
         }),
     ),
     inputs(200),

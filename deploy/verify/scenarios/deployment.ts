@@ -64,7 +64,7 @@ const SLICES = 4;
  * A whole health manager in one test: the real processes' code on a real Redis and a real NATS, a fake
  * controller, DEAs that the test commands, and one clock that only the test moves. A referee watches every message.
  */
-export class World {
+export class Deployment {
   readonly clock = new ManualClock();
   readonly sent: Sent[] = [];
   readonly deas = new Map<string, Dea>();
@@ -72,7 +72,7 @@ export class World {
   readonly referee: Referee;
   /** Whether the cron comes; otherwise analyzers only look at what events tell. */
   isTicking = true;
-  readonly startedMs = this.clock.now();
+  readonly startedMs = this.clock.nowMs();
   redis!: RedisUnderTest;
   nats!: TestNats;
   cc!: FakeCc;
@@ -98,8 +98,8 @@ export class World {
     });
   }
 
-  static async start(options: WorldOptions = {}): Promise<World> {
-    const world = new World(options);
+  static async start(options: WorldOptions = {}): Promise<Deployment> {
+    const world = new Deployment(options);
     [world.redis, world.nats, world.cc] = await Promise.all([redisUnderTest(), startNats(), FakeCc.start()]);
     const observer = await world.#context();
     world.#observer = observer;
@@ -111,7 +111,7 @@ export class World {
       (name): Queue => openQueue(observer.redis, observer.lifecycle, observer.log, name),
     );
     // The nodes of a cluster are new to it: if that were found after an ingestor's first word, it would be taken back.
-    await observer.redis.lineage?.check();
+    await observer.redis.failover?.check();
     world.#wallClocks.install();
     await world.run(...(options.processes ?? ALL_PROCESSES));
     return world;
@@ -124,7 +124,7 @@ export class World {
 
   /** Now, for DEAs and the referee (ms). */
   nowMs(): number {
-    return this.#options.realTime ? Date.now() : this.clock.now();
+    return this.#options.realTime ? Date.now() : this.clock.nowMs();
   }
 
   /** One more of each of these processes. */
@@ -238,11 +238,11 @@ export class World {
 
   /** Time passes: heartbeats every ten seconds, syncs when they are due, ticks. */
   async advance(seconds: number): Promise<void> {
-    const untilMs = this.clock.now() + Math.round(seconds * 1000);
-    while (this.clock.now() < untilMs) {
-      const nowMs = this.clock.now();
+    const untilMs = this.clock.nowMs() + Math.round(seconds * 1000);
+    while (this.clock.nowMs() < untilMs) {
+      const nowMs = this.clock.nowMs();
       this.clock.set(Math.min(nowMs + STEP_MS, untilMs, Math.max(this.#nextBeatMs, nowMs + 1)));
-      if (this.clock.now() >= this.#nextBeatMs) {
+      if (this.clock.nowMs() >= this.#nextBeatMs) {
         for (const dea of this.deas.values()) dea.beat();
         this.#nextBeatMs += HEARTBEAT_MS;
       }
@@ -258,8 +258,8 @@ export class World {
     await each(
       this.running.map(({ ingest }) => ingest),
       async ({ listening }) => {
-        await listening.say(); // may have begun before the clock was moved
-        await listening.say();
+        await listening.publishWatermark(); // may have begun before the clock was moved
+        await listening.publishWatermark();
       },
     );
     await each(

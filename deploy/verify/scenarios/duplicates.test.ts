@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 describe('of two copies of an index', () => {
-  let world: World;
+  let world: Deployment;
   beforeAll(async () => {
     world = await cloud();
   });

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RELEASE_FIELD } from '../../../common/redis/holds.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
   world = await cloud();
 });
@@ -17,7 +17,7 @@ test('mass_delete edited into nonsense keeps surplus apps until an operator rele
   await world.advance(400);
   expect(world.takeAsked()).toEqual([]);
   expect(world.logged('unreadable_hold')).toMatchObject([{ hold: 'mass_delete' }]);
-  await client.hset(keys.holds, RELEASE_FIELD.mass_delete, world.clock.now());
+  await client.hset(keys.holds, RELEASE_FIELD.mass_delete, world.clock.nowMs());
   await world.advance(400);
   expect(new Set(world.takeSent().map(({ reason }) => reason))).toEqual(new Set(['extra_app']));
 });

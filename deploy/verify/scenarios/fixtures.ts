@@ -1,10 +1,13 @@
 import type { FakeApp } from '../../../common/testing/fake-cc.ts';
 import type { Dea } from './dea.ts';
-import { World, type WorldOptions } from './deployment.ts';
+import { Deployment, type WorldOptions } from './deployment.ts';
 
 /** A cloud of so many DEAs that has been listened to for long enough to be known. */
-export async function cloud({ deas = 3, ...options }: WorldOptions & { deas?: number } = {}): Promise<World> {
-  const world = await World.start(options);
+export async function cloud({
+  deas = 3,
+  ...options
+}: WorldOptions & { deas?: number } = {}): Promise<Deployment> {
+  const world = await Deployment.start(options);
   for (let n = 1; n <= deas; n++) world.dea(`dea-${n}`);
   await world.advance(31);
   world.takeSent();
@@ -13,7 +16,7 @@ export async function cloud({ deas = 3, ...options }: WorldOptions & { deas?: nu
 
 /** An app all of whose instances run, one after the other on `dea-1`, `dea-2`, `dea-3`. @returns their guids */
 export async function healthyApp(
-  world: World,
+  world: Deployment,
   droplet: string,
   instances: number,
   app: FakeApp = {},
@@ -28,7 +31,7 @@ export async function healthyApp(
 }
 
 /** An instance ends on whatever DEA it is. */
-export async function end(world: World, guid: string | undefined, reason: string): Promise<void> {
+export async function end(world: Deployment, guid: string | undefined, reason: string): Promise<void> {
   for (const dea of world.deas.values()) dea.end(guid as string, reason);
   await world.settle();
 }

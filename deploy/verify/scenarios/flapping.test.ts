@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 /** As configured by default, but for the noise, so that times are exact, and the bulk syncs. */
 beforeAll(async () => {
   world = await cloud({ policy: { delayTimeNoiseMs: 0 }, settings: { syncPeriodMs: 25_000 } });
@@ -13,7 +13,7 @@ afterAll(() => world.stop());
 async function crash(droplet: string, index = 0): Promise<number> {
   const guid = world.dea('dea-1').run(droplet, index);
   await world.beat();
-  const crashedMs = world.clock.now();
+  const crashedMs = world.clock.nowMs();
   await end(world, guid, 'CRASHED');
   return (crashedMs - world.startedMs) / 1000;
 }
@@ -42,7 +42,7 @@ describe('an app that crashes again and again', () => {
       expect.objectContaining({ kind: 'giveup', crashes: 5 }),
     );
     world.dea('dea-1').end(world.dea('dea-1').run('doomed', 0), 'DEA_SHUTDOWN');
-    await world.advance(499 - (world.clock.now() - world.startedMs) / 1000 + at);
+    await world.advance(499 - (world.clock.nowMs() - world.startedMs) / 1000 + at);
     expect(world.takeAsked('doomed')).toEqual([]); // no start of any reason
     await world.advance(3);
     expect(world.takeAsked('doomed')).toEqual(['start doomed/0 (missing)']);
@@ -96,7 +96,7 @@ describe('an app that crashes again and again', () => {
     const guid = world.dea('dea-2').run('rare', 0);
     await world.beat();
     expect(await restarts()).toBe(0); // it came up by itself: nothing is pending any more
-    const later = Math.floor(world.clock.now() / 1000) + 501;
+    const later = Math.floor(world.clock.nowMs() / 1000) + 501;
     world.dea('dea-2').end(guid, 'CRASHED', { crashTimestampS: later });
     await world.settle();
     expect(world.takeAsked('rare')).toEqual(['start rare/0 (crashed)']);

@@ -3,11 +3,11 @@ import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
 import { analyzerMetrics } from '../../../analyzer/metrics.ts';
 import type { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
-import { Looker } from '../../../analyzer/reconcile/reconciler.ts';
+import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
 import type { Heartbeat } from '../../../common/messages/incoming.ts';
 import type { RedisConnections } from '../../../common/redis/connections.ts';
 import { createKeys } from '../../../common/redis/keys.ts';
-import { dropletFromReply, heardToText } from '../../../common/redis/record-codec.ts';
+import { decodeDroplet, encodeHeartbeatEntry } from '../../../common/redis/record-codec.ts';
 import { SETTINGS } from '../../../common/testing/builders.ts';
 import { useRedis } from '../../../common/testing/context.ts';
 import { everyWay, Steps } from '../../../common/testing/interleavings.ts';
@@ -80,17 +80,17 @@ async function expectExact(redis: RedisConnections, list: List): Promise<void> {
   const listed: Record<string, string> = {};
   const gone: string[] = [];
   DROPLETS.forEach((id, at) => {
-    const droplet = dropletFromReply(id, hashes[at] as string[]);
+    const droplet = decodeDroplet(id, hashes[at] as string[]);
     if (droplet === undefined) return;
     expect(droplet.rev > 0 && droplet.firstSeenMs > 0 && indexed[at] === 1, `${id} is whole`).toBe(true);
     for (const instance of droplet.instances) {
       if (instance.dea !== DEA) continue;
-      if (instance.lastListedMs === undefined) listed[instance.guid] = heardToText(instance);
+      if (instance.lastListedMs === undefined) listed[instance.guid] = encodeHeartbeatEntry(instance);
       else gone.push(instance.guid);
     }
   });
   const expected = Object.fromEntries(
-    heartbeat(list).entries.map((entry) => [entry.instance, heardToText({ ...entry, dea: DEA })]),
+    heartbeat(list).entries.map((entry) => [entry.instance, encodeHeartbeatEntry({ ...entry, dea: DEA })]),
   );
   expect(listed).toEqual(expected);
   expect(gone.filter((guid) => guid in list)).toEqual([]);
@@ -155,7 +155,7 @@ async function runThrough(plan: Plan, choose: Choose, taken: string[]): Promise<
       reason: 'CRASHED',
       crashTimestampS: 1,
     } as const;
-    void steps.task('exit', (gated) => storeExit(gated, { now: () => nowMs }, exited, SETTINGS));
+    void steps.task('exit', (gated) => storeExit(gated, { nowMs: () => nowMs }, exited, SETTINGS));
   }
   const { looks, other } = plan;
   if (looks !== undefined) void steps.task('look', (gated) => lookAt(gated, looks, nowMs));
@@ -202,15 +202,15 @@ async function expectAllDue({ client, keys }: RedisConnections): Promise<void> {
 /** What an analyzer does: read, decide, commit; and again if the record changed meanwhile. */
 async function lookAt(redis: RedisConnections, id: string, nowMs: number): Promise<void> {
   const { log, settings } = redisOf.context;
-  const looker = new Looker({
+  const looker = new Reconciler({
     redis,
-    clock: { now: () => nowMs },
+    clock: { nowMs: () => nowMs },
     log,
     metrics: analyzerMetrics(new Registry()),
     policy: settings.policy,
     enqueuer: { enqueue: async () => undefined } as unknown as Enqueuer,
   });
-  await looker.look([id]);
+  await looker.reconcile([id]);
 }
 
 const EMPTY: List = {};

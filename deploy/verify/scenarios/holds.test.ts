@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { ingestorSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
-import { World } from './deployment.ts';
+import { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 afterEach(() => world.stop());
 
 describe('actual_not_fresh', () => {
   test('after a first start nothing is missing and no copy is surplus until all were listened to for long enough', async () => {
-    world = await World.start();
+    world = await Deployment.start();
     await world.desire('first', { instances: 2 });
     world.dea('dea-1').run('first', 0);
     await world.desire('twice', {});
@@ -21,7 +21,7 @@ describe('actual_not_fresh', () => {
   });
 
   test('listening counts, not hearing: an empty cloud is silent and is started', async () => {
-    world = await World.start();
+    world = await Deployment.start();
     await world.desire('only', {});
     await world.advance(35);
     expect(world.takeAsked()).toEqual(['start only/0 (missing)']);
@@ -107,7 +107,7 @@ describe('actual_not_fresh', () => {
     await healthyApp(world, 'late', 3);
     // One of several, each of which NATS gives a share: what it was given since it stands still nobody knows.
     world.bus.subscribe(ingestorSubject('still'), {}, (message) => message.respond());
-    const says = () => client.zadd(keys.ingestors, world.clock.now(), 'still');
+    const says = () => client.zadd(keys.ingestors, world.clock.nowMs(), 'still');
     await says();
     world.dea('dea-3').alive = false;
     for (let seconds = 0; seconds < 25; seconds += 5) {
@@ -159,7 +159,7 @@ describe('actual_not_fresh', () => {
   });
 
   test('a crash or an evacuation is acted on all the same', async () => {
-    world = await World.start();
+    world = await Deployment.start();
     const [first, second] = await healthyApp(world, 'acted', 2);
     await end(world, first, 'CRASHED');
     await end(world, second, 'DEA_SHUTDOWN');
@@ -198,7 +198,7 @@ describe('desired_unavailable', () => {
   });
 
   test('before the first complete pass nothing is known to be surplus or missing', async () => {
-    world = await World.start({ processes: ['ingest', 'analyzer', 'nudger'] });
+    world = await Deployment.start({ processes: ['ingest', 'analyzer', 'nudger'] });
     world.dea('dea-1').run('early', 0);
     await world.advance(240);
     expect(world.takeAsked()).toEqual([]);

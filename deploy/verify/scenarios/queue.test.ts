@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 afterEach(() => world.stop());
 
 /** Starts leave one by one, so that their order is seen; none leaves before a nudger is there. */
@@ -127,7 +127,7 @@ test('flapping restarts that are due together are not limited', async () => {
   const crash = async (name: string) => {
     for (const index of [0, 1]) {
       world.clock.advance(1);
-      const droplet = { droplet: name, version: `${name}-v1`, guid: `${name}-${world.clock.now()}`, index };
+      const droplet = { droplet: name, version: `${name}-v1`, guid: `${name}-${world.clock.nowMs()}`, index };
       world.dea('dea-1').sayExited(droplet, 'CRASHED');
       await world.settle();
     }

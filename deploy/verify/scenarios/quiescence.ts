@@ -3,7 +3,7 @@ import type { Job, Queue } from 'bullmq';
 import type { QueueName } from '../../../common/queues/queues.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connections.ts';
-import { dropletFromReply } from '../../../common/redis/record-codec.ts';
+import { decodeDroplet } from '../../../common/redis/record-codec.ts';
 
 /** Who works on which queue. */
 const WORKERS = {
@@ -72,7 +72,7 @@ export class Rest {
   /** How many droplets must be looked at now. */
   async due(): Promise<number> {
     const { client, keys } = this.#redis;
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.nowMs();
     const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
     const counts = await Promise.all(slices.map((slice) => client.zcount(keys.due(slice), '-inf', nowMs)));
     return counts.reduce((sum, count) => sum + count, 0);
@@ -94,8 +94,8 @@ export class Rest {
     const { client, keys } = this.#redis;
     const { droplet, index } = data as { droplet: string; index: number };
     const reply = (await client.call('HGETALL', keys.droplet(droplet))) as string[];
-    const start = dropletFromReply(droplet, reply)?.slots.get(index)?.start;
-    return (start?.dueMs ?? 0) <= this.#clock.now();
+    const start = decodeDroplet(droplet, reply)?.slots.get(index)?.start;
+    return (start?.dueMs ?? 0) <= this.#clock.nowMs();
   }
 }
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { inputs } from '../../../common/testing/property-seed.ts';
 import type { Dea, TrueInstance } from './dea.ts';
-import { ALL_PROCESSES, World } from './deployment.ts';
+import { ALL_PROCESSES, Deployment } from './deployment.ts';
 
 /** How many random histories. */
 const RUNS = inputs(3).numRuns;
@@ -89,7 +89,7 @@ const event = fc.oneof(
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
 /** What truly runs, and of that what may be told. */
-function running(world: World): TrueInstance[] {
+function running(world: Deployment): TrueInstance[] {
   return [...world.deas.values()]
     .flatMap((host) => [...host.instances.values()])
     .filter(({ there, state }) => there && state !== 'CRASHED');
@@ -99,7 +99,7 @@ function pick<T>(from: T[], which: number): T | undefined {
   return from[which % Math.max(1, from.length)];
 }
 
-async function happen(world: World, e: Event): Promise<void> {
+async function happen(world: Deployment, e: Event): Promise<void> {
   const host = (name: string) => world.dea(name) as Dea;
   switch (e.what) {
     case 'time passes':
@@ -142,7 +142,7 @@ async function happen(world: World, e: Event): Promise<void> {
     case 'scale':
       return world.desire(e.app, { instances: e.instances });
     case 'push':
-      return world.desire(e.app, { version: `v${world.clock.now()}` });
+      return world.desire(e.app, { version: `v${world.clock.nowMs()}` });
     case 'stop':
       return world.desire(e.app, { state: 'STOPPED' });
     case 'start':
@@ -174,7 +174,7 @@ async function happen(world: World, e: Event): Promise<void> {
 }
 
 /** What is not as the controller wants it. */
-function wrong(world: World): string[] {
+function wrong(world: Deployment): string[] {
   const runs = new Map<string, number>();
   for (const { droplet, version, index, state, dea: host } of running(world)) {
     const slot = `${droplet} ${version} ${index}`;
@@ -201,7 +201,7 @@ test(
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 8, maxLength: 25 }), async (events) => {
-        const world = await World.start({ obedient: true, policy: POLICY, settings: SETTINGS });
+        const world = await Deployment.start({ obedient: true, policy: POLICY, settings: SETTINGS });
         try {
           for (const name of DEAS) world.dea(name);
           for (const [n, droplet] of APPS.entries())

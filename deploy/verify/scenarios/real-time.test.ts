@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import { World } from './deployment.ts';
+import { Deployment } from './deployment.ts';
 
 /** The processes go by the true clock: what is a matter of milliseconds. */
 
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
-  world = await World.start({
+  world = await Deployment.start({
     realTime: true,
     policy: { minRestartDelayMs: 400, delayTimeNoiseMs: 0 },
   });

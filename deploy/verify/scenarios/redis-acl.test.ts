@@ -6,11 +6,11 @@ import type { RedisSettings } from '../../../common/config/settings.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
-import { ALL_PROCESSES, type World } from './deployment.ts';
+import { ALL_PROCESSES, type Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 /** The processes as the Redis user of deploy/install/redis-acl.conf. */
-let world: World;
+let world: Deployment;
 /** Of every server. */
 let admins: Redis[];
 

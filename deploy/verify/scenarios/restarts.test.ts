@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from 'vitest';
-import { ALL_PROCESSES, type World } from './deployment.ts';
+import { ALL_PROCESSES, type Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 afterEach(() => world.stop());
 
 test('a restart of everything hurts nothing and forgets nothing that waits', async () => {

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 const STATUS = {
@@ -12,7 +12,7 @@ const STATUS = {
   password: 'k3pt-s3cr3t',
   queuesWritable: false,
 };
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
   world = await cloud();
 });

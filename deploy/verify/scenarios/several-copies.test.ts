@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { ALL_PROCESSES, type World } from './deployment.ts';
+import { ALL_PROCESSES, type Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 /** A bit of everything; what was asked is told step by step. */
-async function story(world: World): Promise<string[][]> {
+async function story(world: Deployment): Promise<string[][]> {
   const told: string[][] = [];
   const tell = () => told.push(world.takeAsked());
   const apps = ['one', 'two', 'three'];

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
   // Hosts die here one after the other: that is not to look like a cut-off network.
   world = await cloud({ policy: { massLoss: { fraction: 0.55, minimumDeas: 100, holdMs: 300_000 } } });

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
   world = await cloud();
 });

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { World } from './deployment.ts';
+import type { Deployment } from './deployment.ts';
 import { cloud, end, healthyApp } from './fixtures.ts';
 
 /** What the controller changes, with a cloud that does what it is asked. */
 
-let world: World;
+let world: Deployment;
 beforeAll(async () => {
   world = await cloud({ obedient: true });
 });

@@ -1,7 +1,7 @@
 /** Why a slot is empty, and what happens next: live, by the second. */
 
 import type { Absent, Step } from '../../../common/explain/step.ts';
-import { dropWords, inWords } from '../../../common/explain/wording.ts';
+import { dropText, inWords } from '../../../common/explain/wording.ts';
 import type { HoldName } from '../../../common/model/droplet.ts';
 import type { Was } from '../../api/types.ts';
 import { useNow } from './clock.ts';
@@ -31,17 +31,17 @@ export function Why({
   if (was.how === 'ended') {
     return (
       <>
-        ended on <DeaLink id={was.dea} /> <Since ms={was.heardMs} /> ago ({was.exit})
+        ended on <DeaLink id={was.dea} /> <Since ms={was.lastHeartbeatMs} /> ago ({was.exit})
       </>
     );
   }
   return was.how === 'silent' ? (
     <>
-      <DeaLink id={was.dea} /> not heard for <Since ms={was.heardMs} />
+      <DeaLink id={was.dea} /> not heard for <Since ms={was.lastHeartbeatMs} />
     </>
   ) : (
     <>
-      <DeaLink id={was.dea} /> lists it no more, last <Since ms={was.heardMs} /> ago
+      <DeaLink id={was.dea} /> lists it no more, last <Since ms={was.lastHeartbeatMs} /> ago
     </>
   );
 }
@@ -82,7 +82,7 @@ export function Next({ step }: { step: Step }) {
     case 'held':
       return <HeldBy hold={step.hold} />;
     case 'dropped':
-      return <>start not sent: {dropWords(step.why)}; looked at again</>;
+      return <>start not sent: {dropText(step.why)}; looked at again</>;
     case 'soon':
       return <>about to be looked at</>;
   }

@@ -1,7 +1,7 @@
 /** What needs attention before all else: holds that are on, and DEAs that are not heard. */
 import { useRef, useState } from 'preact/hooks';
-import { count, HOLD_WORDS } from '../../../common/explain/wording.ts';
-import type { HoldNews, SilentDea } from '../../api/types.ts';
+import { count, HOLD_TEXT } from '../../../common/explain/wording.ts';
+import type { HoldUpdate, SilentDea } from '../../api/types.ts';
 import { DeaLink, Num, Since, Until } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 
@@ -37,7 +37,7 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
   );
 }
 
-function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldNews) {
+function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldUpdate) {
   return (
     <li class="hold" data-hold={hold}>
       <div>
@@ -48,7 +48,7 @@ function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldNews) {
             for <Since ms={sinceMs} />
           </>
         )}
-        : {HOLD_WORDS[hold]}. {droplets > 0 && <>It holds back {count(droplets, 'app')}. </>}
+        : {HOLD_TEXT[hold]}. {droplets > 0 && <>It holds back {count(droplets, 'app')}. </>}
         {untilMs !== undefined && (
           <>
             It ends by itself <Until ms={untilMs} />.
@@ -60,13 +60,13 @@ function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldNews) {
   );
 }
 
-const CONSEQUENCE: Partial<Record<HoldNews['hold'], string>> = {
+const CONSEQUENCE: Partial<Record<HoldUpdate['hold'], string>> = {
   mass_loss: 'The silent DEAs are dead: what ran there is started elsewhere, now.',
   mass_delete: 'The apps that the controller lists no more are deleted: what still runs of them is stopped.',
 };
 
 /** Asks once more: what follows cannot be taken back. */
-function Release({ hold }: Pick<HoldNews, 'hold' | 'droplets'>) {
+function Release({ hold }: Pick<HoldUpdate, 'hold' | 'droplets'>) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [said, setSaid] = useState('');
   const release = async () => {
@@ -118,7 +118,15 @@ const PARTS: [kinds: (keyof SilentDea['missing'])[], words: string][] = [
   [['given_up'], 'given up'],
 ];
 
-function Silent({ dea, state, heardMs, instances, missing, unread, lostMs }: SilentDea & { lostMs: number }) {
+function Silent({
+  dea,
+  state,
+  lastHeartbeatMs,
+  instances,
+  missing,
+  unread,
+  lostMs,
+}: SilentDea & { lostMs: number }) {
   const gone = Object.values(missing).reduce((sum, n) => sum + n, 0);
   const parts = PARTS.map(
     ([kinds, words]) => [kinds.reduce((sum, kind) => sum + missing[kind], 0), words] as const,
@@ -128,12 +136,12 @@ function Silent({ dea, state, heardMs, instances, missing, unread, lostMs }: Sil
     <li class={state === 'lost' && gone > 0 ? 'lost' : 'late'} data-dea={dea}>
       <div>
         <strong>
-          <DeaLink id={dea} /> not heard for <Since ms={heardMs} />
+          <DeaLink id={dea} /> not heard for <Since ms={lastHeartbeatMs} />
         </strong>
         {state === 'late' ? (
           <>
-            : {count(instances, 'instance runs', 'instances run')} there, lost <Until ms={heardMs + lostMs} />{' '}
-            if it stays silent.
+            : {count(instances, 'instance runs', 'instances run')} there, lost{' '}
+            <Until ms={lastHeartbeatMs + lostMs} /> if it stays silent.
           </>
         ) : gone === 0 && unread === 0 ? (
           <>: its {count(instances, 'instance')} run elsewhere, or are not wanted any more.</>

@@ -1,6 +1,6 @@
 /** How things stand, in one sentence. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { TroubledNews } from '../../api/types.ts';
+import type { TroubledUpdate } from '../../api/types.ts';
 import type { Live } from '../live.ts';
 
 export type Level = 'unknown' | 'good' | 'warn' | 'bad';
@@ -20,7 +20,7 @@ export function missingNow({ fleet, troubled }: Pick<Live, 'fleet' | 'troubled'>
   return fleet?.totals.missing ?? 0;
 }
 
-function sumMissing({ droplets }: TroubledNews): number {
+function sumMissing({ droplets }: TroubledUpdate): number {
   return droplets.reduce((sum, { missing }) => sum + missing, 0);
 }
 

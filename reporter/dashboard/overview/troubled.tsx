@@ -1,5 +1,5 @@
 /** The apps that are not as they should be, worst first: why, and what happens next. */
-import { count, STOP_WORDS } from '../../../common/explain/wording.ts';
+import { count, STOP_TEXT } from '../../../common/explain/wording.ts';
 import type { TroubledDroplet } from '../../api/types.ts';
 import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
 import { DropletLink, Num } from '../elements/text.tsx';
@@ -79,7 +79,7 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
         <tr key={`${reason} ${held}`}>
           {at === 0 && groups.length === 0 && head}
           <td>
-            <span class="tag">SURPLUS</span> {count(many, 'instance')}: {STOP_WORDS[reason]}
+            <span class="tag">SURPLUS</span> {count(many, 'instance')}: {STOP_TEXT[reason]}
           </td>
           <td class="next">{held === undefined ? 'stopped' : <HeldBy hold={held} />}</td>
         </tr>

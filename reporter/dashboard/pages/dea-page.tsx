@@ -23,14 +23,14 @@ export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
   );
 }
 
-function Summary({ state, heardMs, instances, shutdownMs, places }: Data) {
+function Summary({ state, lastHeartbeatMs, instances, shutdownMs, places }: Data) {
   const gone = places.filter(({ absent }) => absent !== undefined).length;
   const elsewhere = places.filter((place) => place.elsewhere !== undefined).length;
   return (
     <>
       <p class={`sum ${TONES[state]}`}>{STATE_WORDS[state]}</p>
       <p>
-        Heard <Since ms={heardMs} /> ago, with {count(instances, 'instance')}.
+        Heard <Since ms={lastHeartbeatMs} /> ago, with {count(instances, 'instance')}.
         {shutdownMs !== undefined && (
           <>
             {' '}
@@ -91,7 +91,7 @@ function State({ counts, state, absent, elsewhere }: DeaPlace) {
   return <span class={counts === 'RUNNING' ? 'tag good' : 'tag'}>{state}</span>;
 }
 
-function Now({ counts, absent, elsewhere, firstHeardMs, state }: DeaPlace) {
+function Now({ counts, absent, elsewhere, firstListedMs, state }: DeaPlace) {
   if (absent !== undefined) return <Next step={absent.step} />;
   if (elsewhere !== undefined) {
     return (
@@ -103,7 +103,7 @@ function Now({ counts, absent, elsewhere, firstHeardMs, state }: DeaPlace) {
   if (counts === 'NONE') return <>{state === 'CRASHED' ? 'the record of a crash' : 'not wanted any more'}</>;
   return (
     <>
-      for <Since ms={firstHeardMs} />
+      for <Since ms={firstListedMs} />
     </>
   );
 }

@@ -1,5 +1,5 @@
 /** One app: what should run, what does, what happens next, and its story. */
-import { HOLD_WORDS } from '../../../common/explain/wording.ts';
+import { HOLD_TEXT } from '../../../common/explain/wording.ts';
 import type { DropletPage as Data, Place } from '../../api/types.ts';
 import { Next, StateTag, Why } from '../elements/step.tsx';
 import { StoryLine } from '../elements/story.tsx';
@@ -57,7 +57,7 @@ function Wanted({ desired, goneMs, updatedMs, firstSeenMs, wanted, running, hold
       </p>
       {holds.map(({ hold }) => (
         <p key={hold}>
-          <span class="tag hold">{hold}</span> {HOLD_WORDS[hold]}
+          <span class="tag hold">{hold}</span> {HOLD_TEXT[hold]}
         </p>
       ))}
     </>
@@ -133,12 +133,12 @@ function Slots({ slots, moreSlots, version }: RecordData) {
   );
 }
 
-function Where({ dea, firstHeardMs, heardMs }: Place) {
+function Where({ dea, firstListedMs, lastHeartbeatMs }: Place) {
   return (
     <div>
       <DeaLink id={dea} />{' '}
       <span class="note">
-        for <Since ms={firstHeardMs} />, heard <Since ms={heardMs} /> ago
+        for <Since ms={firstListedMs} />, heard <Since ms={lastHeartbeatMs} /> ago
       </span>
     </div>
   );

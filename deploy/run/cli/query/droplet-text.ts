@@ -1,9 +1,9 @@
-import { desiredWords } from '../../../../common/explain/desired.ts';
+import { desiredText } from '../../../../common/explain/desired.ts';
 import type { DropletView } from '../../../../common/explain/facts.ts';
 import { type Present, presentOf, type SlotPresent } from '../../../../common/explain/present.ts';
 import { inWords, type Times } from '../../../../common/explain/wording.ts';
 import type { Holds, Instance } from '../../../../common/model/droplet.ts';
-import { heardMs } from '../../../../common/policy/liveness.ts';
+import { lastHeartbeatMs } from '../../../../common/policy/liveness.ts';
 import { painter } from '../output.ts';
 
 /** What a reader has to know before all else where nothing that is decided is sent. */
@@ -44,9 +44,9 @@ function wantedLines({ droplet, nowMs }: DropletView, present: Present, times: T
       ? ['the controller has not listed it: what it should be is not known']
       : ['the controller lists it, but what it says of it cannot be read: see the log of sync'];
   }
-  const lines = [`wanted: ${desiredWords(desired)}`];
+  const lines = [`wanted: ${desiredText(desired)}`];
   if (goneMs !== undefined) {
-    lines[0] = `not wanted: the controller does not list it any more, last at ${times.at(goneMs)} (then ${desiredWords(desired)})`;
+    lines[0] = `not wanted: the controller does not list it any more, last at ${times.at(goneMs)} (then ${desiredText(desired)})`;
   }
   const isWhole = present.running === present.wanted;
   const ran = `${present.running} of ${present.wanted} run`;
@@ -66,14 +66,16 @@ function slotLine(view: DropletView, { index, state, tone, instances, text }: Sl
 }
 
 function whereOf({ deas, nowMs }: DropletView, instance: Instance): string {
-  const { guid, dea, firstHeardMs } = instance;
-  const heard = inWords(nowMs - heardMs(instance, deas));
-  return `on ${dea} for ${inWords(nowMs - firstHeardMs)}, heard ${heard} ago (instance ${guid})`;
+  const { guid, dea, firstListedMs } = instance;
+  const heard = inWords(nowMs - lastHeartbeatMs(instance, deas));
+  return `on ${dea} for ${inWords(nowMs - firstListedMs)}, heard ${heard} ago (instance ${guid})`;
 }
 
 /** Of one that may run no more. */
 function whereItWas({ deas, nowMs }: DropletView, instance: Instance): string {
-  const [first, last] = [instance.firstHeardMs, heardMs(instance, deas)].map((ms) => inWords(nowMs - ms));
+  const [first, last] = [instance.firstListedMs, lastHeartbeatMs(instance, deas)].map((ms) =>
+    inWords(nowMs - ms),
+  );
   return `on ${instance.dea}, first heard ${first} ago, last ${last} ago (instance ${instance.guid})`;
 }
 

@@ -4,7 +4,7 @@ import { freePort } from '../../../../common/testing/redis.ts';
 import { useMemory } from '../testing/run-hm.ts';
 
 const of = useMemory();
-const nowMs = () => of.context.clock.now();
+const nowMs = () => of.context.clock.nowMs();
 const WANTED = 'STARTED 2x STAGED version v 256M updated 1398000000';
 
 test('shows what should run, what runs where, and what else is known', async () => {

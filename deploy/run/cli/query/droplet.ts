@@ -21,7 +21,7 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
     const view = await viewOf(query, id);
     if (view === undefined) throw new FailedError(`droplet ${id}: not known`);
     const { nowMs } = view;
-    const holds = await readHolds(redis, { now: () => nowMs }, settings.policy);
+    const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);
     const times = timesOf(nowMs, options.utc === true);
     const output = new Output();
     if (options.json) {

@@ -2,7 +2,7 @@ import { expect, test, vi } from 'vitest';
 import { useMemory } from '../testing/run-hm.ts';
 
 const of = useMemory();
-const nowMs = () => of.context.clock.now();
+const nowMs = () => of.context.clock.nowMs();
 const wanted = (instances: number, state = 'STARTED') =>
   `${state} ${instances}x STAGED version v 256M updated 1398000000`;
 const COUNT = 30;

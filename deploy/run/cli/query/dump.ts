@@ -2,7 +2,7 @@ import type { DropletView } from '../../../../common/explain/facts.ts';
 import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
-import { isRead, readIds, readSights } from '../../../../common/redis/readers.ts';
+import { isRead, readIds, readWithDeas } from '../../../../common/redis/readers.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
 import type { ConfigOption } from '../options.ts';
 import { note, Output, painter } from '../output.ts';
@@ -63,7 +63,7 @@ async function viewsOf(
   ids: readonly string[],
 ): Promise<{ views: DropletView[]; failed: [id: string, error: Error][] }> {
   const askedMs = await now();
-  const { droplets: records, deas, nowMs } = await readSights(redis, { now: () => askedMs }, ids);
+  const { droplets: records, deas, nowMs } = await readWithDeas(redis, { nowMs: () => askedMs }, ids);
   const droplets = records.filter(isRead);
   return {
     views: droplets.map((droplet) => ({ droplet, deas, nowMs, policy: settings.policy })),
@@ -81,7 +81,7 @@ function jsonLine(view: DropletView): string {
 async function textLine({ redis, settings, now }: Query): Promise<(view: DropletView) => string> {
   const nowMs = await now();
   const times = timesOf(nowMs, false);
-  const holds = await readHolds(redis, { now: () => nowMs }, settings.policy);
+  const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);
   const paint = painter();
   return (view) => {
     const present = presentOf(view, holds, times);

@@ -4,7 +4,7 @@ import { useMemory } from '../testing/run-hm.ts';
 
 const of = useMemory();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';
-const at = (agoS: number) => of.context.clock.now() - agoS * 1000;
+const at = (agoS: number) => of.context.clock.nowMs() - agoS * 1000;
 const entry = (kind: LogEntry['kind'], agoS: number, more: Partial<LogEntry> = {}): LogEntry => ({
   ...{ atMs: at(agoS), droplet: 'app', kind, index: 2, version: 'v' },
   ...more,

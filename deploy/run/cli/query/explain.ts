@@ -62,7 +62,7 @@ async function asText({ id, query, view, facts, nowMs }: Subject, options: Expla
     await output.line(`\nnow: ${id} is not in the health manager's memory any more`);
     return;
   }
-  const holds = await readHolds(query.redis, { now: () => nowMs }, policy);
+  const holds = await readHolds(query.redis, { nowMs: () => nowMs }, policy);
   const dryRun = query.settings.dryRun ? [DRY_RUN] : [];
   const present = presentLines(view, holds, times, { onlyTrouble: true });
   await output.write(

@@ -7,10 +7,10 @@ const HOLDS: ReleasableHold[] = ['mass_loss', 'mass_delete'];
 /** As their owners write them. */
 const on = () => ({
   mass_loss: JSON.stringify({
-    sinceMs: of.context.clock.now() - 1000,
+    sinceMs: of.context.clock.nowMs() - 1000,
     lateDeas: ['dea-1', 'dea-2', 'dea-3'],
   }),
-  mass_delete: JSON.stringify({ sinceMs: of.context.clock.now() - 1000, accepted: 100, listed: 3 }),
+  mass_delete: JSON.stringify({ sinceMs: of.context.clock.nowMs() - 1000, accepted: 100, listed: 3 }),
 });
 const off = { mass_loss: '{"lateDeas":[]}', mass_delete: '{"accepted":3}' };
 const set = (hold: ReleasableHold, state: string) =>
@@ -35,7 +35,7 @@ describe.each(HOLDS)('release %s', (hold) => {
     const released = of.hm(['release', hold]);
     const at = await vi.waitUntil(() => asked(hold), { timeout: 10_000 });
     // On Redis's clock, which is what its owner compares it with.
-    expect(Number(at)).toBeGreaterThanOrEqual(of.context.clock.now());
+    expect(Number(at)).toBeGreaterThanOrEqual(of.context.clock.nowMs());
     await set(hold, off[hold]);
     expect(await released).toEqual({
       code: 0,

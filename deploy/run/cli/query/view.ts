@@ -1,5 +1,5 @@
 import type { DropletView } from '../../../../common/explain/facts.ts';
-import { readSights } from '../../../../common/redis/readers.ts';
+import { readWithDeas } from '../../../../common/redis/readers.ts';
 import { FailedError } from '../exit.ts';
 import type { Query } from './query.ts';
 
@@ -10,7 +10,7 @@ import type { Query } from './query.ts';
  */
 export async function viewOf({ redis, settings, now }: Query, id: string): Promise<DropletView | undefined> {
   const askedMs = await now();
-  const { droplets, deas, nowMs } = await readSights(redis, { now: () => askedMs }, [id]);
+  const { droplets, deas, nowMs } = await readWithDeas(redis, { nowMs: () => askedMs }, [id]);
   const [droplet] = droplets;
   if (droplet instanceof Error)
     throw new FailedError(`droplet ${id}: ${droplet.message}`, { cause: droplet });

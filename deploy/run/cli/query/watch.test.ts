@@ -18,8 +18,8 @@ beforeAll(build, 300_000);
 vi.setConfig({ testTimeout: 90_000 });
 
 test('decisions of all droplets as they fall, with what was told before; Ctrl-C is no failure', async () => {
-  await of.listed('web', WANTED, of.context.clock.now());
-  await of.listed('api', WANTED, of.context.clock.now());
+  await of.listed('web', WANTED, of.context.clock.nowMs());
+  await of.listed('api', WANTED, of.context.clock.nowMs());
   await of.decided('web', {}, [entry('start', 'web', { id: 's1', reason: 'crashed' })]);
   await of.decided('api', {}, [entry('giveup', 'api', { crashes: 5 })]);
   const before = await of.everything();
@@ -42,7 +42,7 @@ test('decisions of all droplets as they fall, with what was told before; Ctrl-C 
 });
 
 test('as JSON, an entry a line; not what was before, unless it is asked for', async () => {
-  await of.listed('web', WANTED, of.context.clock.now());
+  await of.listed('web', WANTED, of.context.clock.nowMs());
   await of.decided('web', {}, [entry('start', 'web', { id: 's1', reason: 'missing' })]);
   const child = hmChild(['watch', '--json', '--config', config()]);
   const sent = entry('sent', 'web', { id: 's1', reason: 'missing' });
@@ -62,7 +62,7 @@ test('as JSON, an entry a line; not what was before, unless it is asked for', as
 });
 
 test('names from outside do not act on the terminal', async () => {
-  await of.listed('web', WANTED, of.context.clock.now());
+  await of.listed('web', WANTED, of.context.clock.nowMs());
   await of.decided('web', {}, [entry('up', 'web', { state: '\x1b[2J', dea: 'dea-7', instance: 'i' })]);
   const child = hmChild(['watch', '-n', '1', '--config', config()]);
   await child.says('on dea-7');
@@ -72,7 +72,7 @@ test('names from outside do not act on the terminal', async () => {
 });
 
 test('ends when nobody reads any more', async () => {
-  await of.listed('web', WANTED, of.context.clock.now());
+  await of.listed('web', WANTED, of.context.clock.nowMs());
   const child = hmChild(['watch', '--json', '-n', '1', '--config', config()]);
   await of.decided('web', {}, [entry('updated', 'web')]);
   await child.says('updated');
@@ -82,7 +82,7 @@ test('ends when nobody reads any more', async () => {
 });
 
 test('goes on over an outage of Redis; one that is away to begin with is a failure', async () => {
-  await of.listed('web', WANTED, of.context.clock.now());
+  await of.listed('web', WANTED, of.context.clock.nowMs());
   const redis = await startTestRedis();
   let back: TestRedis | undefined;
   const { keys, client } = of.context.redis;

@@ -96,7 +96,7 @@ export function useMemory(): Memory {
   of.heard = async (dea, droplet, instances, atMs) => {
     const { client, keys, scripts } = of.context.redis;
     // And goes on to be heard, however slowly the test is run.
-    await client.zadd(keys.deasHeard, of.context.clock.now() + LATER_MS, dea);
+    await client.zadd(keys.deasHeard, of.context.clock.nowMs() + LATER_MS, dea);
     const words = Object.entries(instances).map(([guid, is]) => [guid, `${is} on ${dea} version v since 1`]);
     await scripts.dropletsHeard(
       [keys.droplet(droplet), keys.indexOf(droplet), keys.due(keys.sliceOf(droplet))],

@@ -1,6 +1,6 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import { LogFollower } from '../../../../common/explain/follow-log.ts';
-import { Stories, type ToldLine } from '../../../../common/explain/stories.ts';
+import { type LiveStoryLine, Stories } from '../../../../common/explain/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { CounterName } from '../../../../common/redis/counters.ts';
@@ -17,7 +17,7 @@ export interface Figures {
   /** Messages a second, over the last seconds; absent while only one sample was taken. */
   rates?: Record<CounterName, number>;
   /** The latest lines of the decision log, oldest first. */
-  latest: readonly ToldLine[];
+  latest: readonly LiveStoryLine[];
   dryRun: boolean;
 }
 
@@ -38,7 +38,7 @@ export class TopFigures {
   readonly #follower = new LogFollower();
   readonly #stories = new Stories();
   #samples: Sample[] = [];
-  #latest: ToldLine[] = [];
+  #latest: LiveStoryLine[] = [];
   #begun = false;
   #queues: { of: unknown; queues: FleetSources['queues'] } | undefined;
 
@@ -54,7 +54,7 @@ export class TopFigures {
     const { policy, dryRun } = settings;
     const fresh = this.#begun ? this.#follower.read(redis) : this.#follower.begin(redis, BEGIN_WITH);
     const [fleet, facts, entries] = await Promise.all([
-      readFleet({ redis, clock: { now: () => nowMs }, policy, queues: this.#queuesOf(query) }),
+      readFleet({ redis, clock: { nowMs: () => nowMs }, policy, queues: this.#queuesOf(query) }),
       readFleetFacts(redis),
       fresh,
     ]);

@@ -1,5 +1,5 @@
 import type { Tone } from '../../../../common/explain/explain.ts';
-import { count, HOLD_WORDS, inWords, type Times } from '../../../../common/explain/wording.ts';
+import { count, HOLD_TEXT, inWords, type Times } from '../../../../common/explain/wording.ts';
 import type { CounterName } from '../../../../common/redis/counters.ts';
 import { BOLD, CYAN, columnsOf, DIM, GREEN, type Piece, paint, RED, YELLOW } from '../../terminal/screen.ts';
 import { DRY_RUN } from '../query/droplet-text.ts';
@@ -114,7 +114,7 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
   return on.map(({ hold, sinceMs, droplets }, at): Piece[] => [
     columnsOf([at === 0 ? 'holds' : '', 15]),
     paint(RED, hold),
-    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${count(droplets, 'droplet')}: ${HOLD_WORDS[hold]}`,
+    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${count(droplets, 'droplet')}: ${HOLD_TEXT[hold]}`,
   ]);
 }
 

@@ -6,7 +6,7 @@ import { useMemory } from '../testing/run-hm.ts';
 import type { Figures } from './figures.ts';
 
 const of = useMemory();
-const nowMs = () => of.context.clock.now();
+const nowMs = () => of.context.clock.nowMs();
 const wanted = (instances: number) => `STARTED ${instances}x STAGED version v 256M updated 1398000000`;
 const config = (more = '') => of.file(`redis:\n  url: ${of.server.url}\n${more}`);
 

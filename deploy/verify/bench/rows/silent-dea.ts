@@ -21,13 +21,13 @@ export async function silentDea(
   const asked = await stage.cloud.ask('asked', {});
   const { latency, missing, twice, unasked, seconds } = came;
 
-  const heardMs = Number(await redis.client.zscore(redis.keys.deasHeard, deaId(DEA)));
+  const lastHeartbeatMs = Number(await redis.client.zscore(redis.keys.deasHeard, deaId(DEA)));
   const ids = Array.from({ length: PER_DEA }, (_, at) => dropletId(DEA * PER_DEA + at));
   const decided = (await readDroplets(redis, ids))
     .filter((record): record is Droplet => record !== undefined && !(record instanceof Error))
     .map((droplet) => droplet.slots.get(0)?.start?.decidedMs)
     .filter((decidedMs) => decidedMs !== undefined);
-  const lateS = (Math.max(...decided) - heardMs) / 1000 - dropletLostS;
+  const lateS = (Math.max(...decided) - lastHeartbeatMs) / 1000 - dropletLostS;
   await stage.cloud.ask('resume', { dea: DEA });
 
   const perS = (1000 * settings.startsPerPeriod) / settings.startsPeriodMs;
