@@ -37,10 +37,10 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     restarts: openQueue(redis, lifecycle, log, 'restarts'),
     stops: openQueue(redis, lifecycle, log, 'stops'),
   });
-  const looker = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
-  const audit = new Audit({ redis, clock, policy, looker, auditRate });
+  const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
+  const audit = new Audit({ redis, clock, policy, reconciler, auditRate });
   const slicesQueue = openQueue(redis, lifecycle, log, 'slices');
-  const scanner = new Tick({ redis, clock, log, metrics, policy, looker, audit, slicesQueue });
+  const scanner = new Tick({ redis, clock, log, metrics, policy, reconciler, audit, slicesQueue });
   const tick = () => scanner.run();
 
   openWorker(redis, lifecycle, log, 'slices', (job) => scanner.work(readSlicesJob(job)), {
@@ -52,7 +52,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     lifecycle,
     metrics,
     consumer: randomUUID(),
-    look: (droplets, causes) => looker.reconcile(droplets, causes),
+    look: (droplets, causes) => reconciler.reconcile(droplets, causes),
   });
   await startCron({ redis, clock, log, lifecycle, policy, tick });
   return { tick };

@@ -4,13 +4,13 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 export interface AnalyzerMetrics {
   events: Counter<'kind'>;
   eventsRejected: Counter;
-  looks: Counter;
+  reconciles: Counter;
   conflicts: Counter;
   decisions: Counter<'kind' | 'reason'>;
   /** `reason`: of the start. */
   detection: Histogram<'reason'>;
   healing: Histogram<'reason'>;
-  auditLooks: Counter;
+  auditReconciles: Counter;
   auditMisses: Counter;
   unreadable: Counter;
   notStored: Counter;
@@ -31,8 +31,8 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       registers: [registry],
     }),
     eventsRejected: counter('hm_events_rejected_total', 'Stream entries that nobody of ours wrote so'),
-    looks: counter('hm_looks_total', 'Droplets looked at because they were due or had an event'),
-    conflicts: counter('hm_look_conflicts_total', 'Looks repeated because the record changed meanwhile'),
+    reconciles: counter('hm_reconciles_total', 'Droplets looked at because they were due or had an event'),
+    conflicts: counter('hm_reconcile_conflicts_total', 'Looks repeated because the record changed meanwhile'),
     decisions: new Counter({
       name: 'hm_decisions_total',
       help: 'Decisions',
@@ -54,14 +54,14 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       buckets: [0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 900],
       registers: [registry],
     }),
-    auditLooks: counter('hm_audit_looks_total', 'Droplets looked at by the slow audit'),
+    auditReconciles: counter('hm_audit_reconciles_total', 'Droplets looked at by the slow audit'),
     auditMisses: counter(
       'hm_audit_misses_total',
       'Droplets of which the audit found that something was to be done and that were not due: should stay 0',
     ),
     unreadable: counter('hm_records_unreadable_total', 'Looks at droplet records that could not be read'),
     notStored: counter(
-      'hm_looks_not_stored_total',
+      'hm_reconciles_not_stored_total',
       'Looks whose decision could not be stored, as somebody made something else of a key',
     ),
     holdUnreadable: counter(

@@ -175,12 +175,12 @@ test('each message is taken by one of the copies, and counted for the whole depl
 test('a copy that stops while Redis is slow stores what it has in hand first', async () => {
   const context = await testContext({ redis, nats, settings: { ccPartition: 'ours' } });
   const { scripts } = context.redis;
-  const slow = async (...call: Parameters<typeof scripts.exited>) => {
+  const slow = async (...call: Parameters<typeof scripts.storeExit>) => {
     await delay(SLOW_MS);
-    return scripts.exited(...call);
+    return scripts.storeExit(...call);
   };
   await stopAll();
-  await startIngest({ ...context, redis: { ...context.redis, scripts: { ...scripts, exited: slow } } });
+  await startIngest({ ...context, redis: { ...context.redis, scripts: { ...scripts, storeExit: slow } } });
   await flushed(context);
   bus.publish(SUBJECTS.exited, JSON.stringify(exit('app')));
   await expect.poll(() => metricValue(context.metrics, 'hm_exits_received_total')).toBe(1);

@@ -96,7 +96,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     heartbeatBus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
       counters.increment('heartbeat_msgs_received');
       if (listening.isFresh()) heartbeats.take(data, heartbeatBus.readLagMs());
-      else metrics.heartbeatsOld.inc();
+      else metrics.heartbeatsStale.inc();
     }),
     bus.subscribe(SUBJECTS.exited, group, ({ data }) => {
       counters.increment('droplet_exited_msgs_received');

@@ -5,8 +5,8 @@ export interface IngestMetrics {
   heartbeatsReceived: Counter;
   heartbeatsEqual: Counter;
   heartbeatsChanged: Counter;
-  heartbeatsOvertaken: Counter;
-  heartbeatsOld: Counter;
+  heartbeatsCoalesced: Counter;
+  heartbeatsStale: Counter;
   dropletsChanged: Counter;
   exits: Counter<'reason'>;
   updates: Counter;
@@ -21,12 +21,12 @@ export function ingestMetrics(registry: Registry): IngestMetrics {
     heartbeatsReceived: counter('hm_heartbeats_received_total', 'Heartbeats received'),
     heartbeatsEqual: counter('hm_heartbeats_equal_total', 'Heartbeats equal to the last one of their DEA'),
     heartbeatsChanged: counter('hm_heartbeats_changed_total', 'Heartbeats stored by their difference'),
-    heartbeatsOvertaken: counter(
-      'hm_heartbeats_overtaken_total',
+    heartbeatsCoalesced: counter(
+      'hm_heartbeats_coalesced_total',
       'Heartbeats dropped because a newer one of the same DEA was there before they were stored',
     ),
-    heartbeatsOld: counter(
-      'hm_heartbeats_old_total',
+    heartbeatsStale: counter(
+      'hm_heartbeats_stale_total',
       'Heartbeats dropped because they had waited while this process was stopped',
     ),
     dropletsChanged: counter('hm_droplets_changed_total', 'Droplet records changed by heartbeats'),

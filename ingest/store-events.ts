@@ -35,7 +35,7 @@ export async function storeExit(
   const nowMs = clock.nowMs();
   const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(waitedMs));
   const words = encodeReceivedExit({ ...exited, atMs });
-  const stored = await scripts.exited(
+  const stored = await scripts.storeExit(
     [
       keys.droplet(droplet),
       keys.due(slice),
@@ -55,7 +55,7 @@ export async function storeExit(
 /** Stores that the controller changed a droplet, and wakes the analyzers. */
 export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet: string): Promise<void> {
   const { keys, scripts } = redis;
-  await scripts.updated(
+  await scripts.storeUpdate(
     [keys.droplet(droplet), keys.due(keys.sliceOf(droplet)), keys.indexOf(droplet)],
     [droplet, clock.nowMs()],
   );

@@ -87,7 +87,7 @@ async function put(fields: Record<string, string> = {}): Promise<void> {
   const { client, keys } = of.context.redis;
   const nowMs = of.context.clock.nowMs();
   const pending = { id: 's1', reason: 'missing', priority: 'normal', decidedMs: nowMs - 500 };
-  await client.zadd(keys.deasHeard, nowMs, 'dea-1');
+  await client.zadd(keys.deasLastHeartbeat, nowMs, 'dea-1');
   await client.hset(keys.droplet(DROPLET), {
     rev: 7,
     seen: nowMs - 600_000,
@@ -298,13 +298,13 @@ describe('a start', () => {
     await put();
     const { redis, clock, settings } = of.context;
     let nowMs = 0;
-    const settle = async (...call: Parameters<typeof redis.scripts.settle>) => {
-      const settled = await redis.scripts.settle(...call);
+    const settleDeliveries = async (...call: Parameters<typeof redis.scripts.settleDeliveries>) => {
+      const settled = await redis.scripts.settleDeliveries(...call);
       if (nowMs === 0) clock.advance(settings.policy.dropletLostMs / 3 + 1);
       nowMs = clock.nowMs();
       return settled;
     };
-    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settle } } });
+    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.get('s1')).toMatchObject({
       outcome: 'dropped',
@@ -322,13 +322,13 @@ describe('a start', () => {
   test('of a process that stood still so long that its decision is over is left alone', async () => {
     await put();
     const { redis, clock, settings } = of.context;
-    const settle = async (...call: Parameters<typeof redis.scripts.settle>) => {
-      const settled = await redis.scripts.settle(...call);
+    const settleDeliveries = async (...call: Parameters<typeof redis.scripts.settleDeliveries>) => {
+      const settled = await redis.scripts.settleDeliveries(...call);
       clock.advance(2 * settings.policy.dropletLostMs);
       await redis.client.hdel(redis.keys.droplet(DROPLET), 'outcome:s1', 'slot:0');
       return settled;
     };
-    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settle } } });
+    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.size).toBe(0);
   });

@@ -73,7 +73,7 @@ async function settleAll(
   await Promise.all(
     calls.map(async (places) => {
       const some = places.map((at) => settlements[at] as Settlement);
-      const settled = await scripts.settle(
+      const settled = await scripts.settleDeliveries(
         some.flatMap(({ droplet: { id } }) => {
           const slice = keys.sliceOf(id);
           return [keys.droplet(id), keys.due(slice), keys.decisions(slice)];

@@ -28,7 +28,7 @@ export function nudgerMetrics(registry: Registry): NudgerMetrics {
       registers,
     }),
     waitedSeconds: new Histogram({
-      name: 'hm_decision_waited_seconds',
+      name: 'hm_decision_wait_seconds',
       help: 'From the decision until it was sent',
       labelNames: ['kind'],
       buckets: [0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 2, 10, 60, 600],

@@ -230,7 +230,7 @@ describe('a pending restart', () => {
   });
 
   it('is made sure of a second after it was due, not before', () => {
-    expect(look(d())).toMatchObject({ ensure: [], requeueAtMs: NOW + 51 * SECOND });
+    expect(look(d())).toMatchObject({ verifyJobs: [], requeueAtMs: NOW + 51 * SECOND });
     expect(look(d(), NOW + 51 * SECOND).verifyJobs).toHaveLength(1);
   });
 

@@ -510,7 +510,7 @@ describe('nothing to do', () => {
     ],
   ])('%s: nothing is written, and no look is needed', (_, d) => {
     const decided = look(d);
-    expect(decided).toMatchObject({ decisions: [], ensure: [], remove: false, changed: false });
+    expect(decided).toMatchObject({ decisions: [], verifyJobs: [], remove: false, changed: false });
     expect(decided.requeueAtMs).toBeUndefined();
     expect(decided.handledExits).toBe(d.handledExits);
     expect(decided.handledUpdateMs).toBe(d.handledUpdateMs);

@@ -322,7 +322,7 @@ describe('a stop on its way', () => {
   it('is not decided again while it waits; its job is made sure of after droplet_lost', () => {
     expect(look(surplus([stop('i1')]))).toMatchObject({
       decisions: [],
-      ensure: [],
+      verifyJobs: [],
       changed: false,
       requeueAtMs: NOW + 29 * SECOND,
     });

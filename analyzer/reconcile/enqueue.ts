@@ -37,14 +37,14 @@ export class Enqueuer {
    * @param traces of the looks that are traced, what their jobs carry
    */
   async enqueue<Look extends Stored>(
-    looks: readonly Look[],
+    evaluations: readonly Look[],
     traces?: ReadonlyMap<Look, JobTrace>,
   ): Promise<void> {
     const { starts, restarts, stops } = this.#options;
     const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
     const ensured = { starts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];
-    for (const look of looks) {
+    for (const look of evaluations) {
       const { droplet, decided } = look;
       const trace = traces?.get(look);
       for (const decision of decided.decisions) {

@@ -17,10 +17,10 @@ type Redis = Pick<RedisConnections, 'isCluster' | 'keys' | 'scripts'>;
  *
  * Not in a cluster, where the queue and the record are on different nodes: one can lose what the other keeps.
  */
-export async function postpone(looks: readonly Evaluation[], redis: Redis): Promise<void> {
+export async function postpone(evaluations: readonly Evaluation[], redis: Redis): Promise<void> {
   if (redis.isCluster) return;
   const { keys, scripts } = redis;
-  const later = looks.filter(({ decided }) => decided.requeueOnceEnqueuedMs !== undefined);
+  const later = evaluations.filter(({ decided }) => decided.requeueOnceEnqueuedMs !== undefined);
   if (later.length < MANY) return;
   const calls = forOneCall(
     redis,
@@ -30,7 +30,7 @@ export async function postpone(looks: readonly Evaluation[], redis: Redis): Prom
   await Promise.all(
     calls.map((places) => {
       const some = places.map((at) => later[at] as Evaluation);
-      return scripts.postpone(
+      return scripts.postponeReconciles(
         some.flatMap(({ droplet: { id } }) => [keys.droplet(id), keys.due(keys.sliceOf(id))]),
         some.flatMap(({ droplet: { id, rev }, decided }) => [
           ...[id, decided.changed ? rev + 1 : rev, decided.requeueAtMs ?? ''],

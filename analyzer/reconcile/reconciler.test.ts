@@ -9,7 +9,7 @@ const of = useRedis({ settings: { slices: 1 } });
 const DESIRED = 'STARTED 1x STAGED version v 256M updated 1398000000';
 let metrics: AnalyzerMetrics;
 let enqueued: Look[];
-let looker: Reconciler;
+let reconciler: Reconciler;
 
 beforeEach(async () => {
   const { client, keys } = of.context.redis;
@@ -17,16 +17,18 @@ beforeEach(async () => {
   of.context.lines.length = 0;
   metrics = analyzerMetrics(of.context.metrics);
   enqueued = [];
-  looker = lookerOn(of.context.redis);
+  reconciler = reconcilerOn(of.context.redis);
   const nowMs = of.context.clock.nowMs();
   await client.hset(keys.listening, { since: nowMs - 600_000, until: nowMs });
   await client.hset(keys.syncState, { completed: nowMs, succeeded: nowMs });
-  await client.zadd(keys.deasHeard, nowMs, 'dea-1');
+  await client.zadd(keys.deasLastHeartbeat, nowMs, 'dea-1');
 });
 
-function lookerOn(redis: RedisConnections): Reconciler {
+function reconcilerOn(redis: RedisConnections): Reconciler {
   const { clock, log, settings } = of.context;
-  const enqueuer = { enqueue: async (looks: Look[]) => void enqueued.push(...looks) } as unknown as Enqueuer;
+  const enqueuer = {
+    enqueue: async (evaluations: Look[]) => void enqueued.push(...evaluations),
+  } as unknown as Enqueuer;
   return new Reconciler({ redis, clock, log, metrics, policy: settings.policy, enqueuer });
 }
 
@@ -51,22 +53,22 @@ const logged = async () => {
   return entries.map(([, [, json]]) => JSON.parse(json as string) as Record<string, unknown>);
 };
 const count = (name: string) => metricValue(of.context.metrics, `hm_${name}_total`);
-const idsOf = (looks: Look[]) => looks.map(({ droplet }) => droplet.id);
+const idsOf = (evaluations: Look[]) => evaluations.map(({ droplet }) => droplet.id);
 
 /** Redis on which something else comes in before each commit. */
 function disturbed(before: () => Promise<unknown>): RedisConnections {
   const { redis } = of.context;
-  const commit: typeof redis.scripts.commit = async (keys, args) => {
+  const commitDecisions: typeof redis.scripts.commitDecisions = async (keys, args) => {
     await before();
-    return redis.scripts.commit(keys, args);
+    return redis.scripts.commitDecisions(keys, args);
   };
-  return { ...redis, scripts: { ...redis.scripts, commit } };
+  return { ...redis, scripts: { ...redis.scripts, commitDecisions } };
 }
 
 describe('a look', () => {
   test('stores what it decided, says so in the log, and makes a job of it', async () => {
     await put('app');
-    await looker.reconcile(['app']);
+    await reconciler.reconcile(['app']);
     const record = await recordOf(of.context.redis, 'app');
     const slot = JSON.parse(record['slot:0'] ?? '{}') as { start: { id: string } };
     expect(record.rev).toBe('2');
@@ -84,25 +86,25 @@ describe('a look', () => {
   test('at a droplet that is as it should be changes nothing, and it is due no more', async () => {
     await put('app', running());
     const before = await recordOf(of.context.redis, 'app');
-    await looker.reconcile(['app']);
+    await reconciler.reconcile(['app']);
     expect(await recordOf(of.context.redis, 'app')).toEqual(before);
     expect(await dueMs('app')).toBeUndefined();
     expect(await logged()).toEqual([]);
-    expect(await count('looks')).toBe(1);
+    expect(await count('reconciles')).toBe(1);
   });
 
   test('at many is as at each', async () => {
     const ids = Array.from({ length: 1100 }, (_, n) => `app-${n}`);
     await Promise.all(ids.map((id, n) => put(id, n % 2 === 0 ? running() : {})));
-    await looker.reconcile(ids);
-    expect(await count('looks')).toBe(1100);
+    await reconciler.reconcile(ids);
+    expect(await count('reconciles')).toBe(1100);
     expect(await logged()).toHaveLength(550);
   });
 
   test('at a record that cannot be read leaves it alone and due; the others are looked at', async () => {
     await put('bad', { 'slot:0': 'edited' });
     await put('app');
-    await looker.reconcile(['bad', 'app']);
+    await reconciler.reconcile(['bad', 'app']);
     expect(await recordOf(of.context.redis, 'bad')).toMatchObject({ rev: '1', 'slot:0': 'edited' });
     expect(await dueMs('bad')).toBe(of.context.clock.nowMs());
     expect(idsOf(enqueued)).toEqual(['app']);
@@ -116,12 +118,12 @@ describe('a look', () => {
     const { client, keys } = of.context.redis;
     await put('bad');
     await put('app');
-    looker = lookerOn(disturbed(() => client.set(keys.droplet('bad'), 'made by hand')));
-    await looker.reconcile(['bad', 'app']);
+    reconciler = reconcilerOn(disturbed(() => client.set(keys.droplet('bad'), 'made by hand')));
+    await reconciler.reconcile(['bad', 'app']);
     expect(idsOf(enqueued)).toEqual(['app']);
     expect(await recordOf(of.context.redis, 'app')).toMatchObject({ rev: '2' });
     expect(await client.get(keys.droplet('bad'))).toBe('made by hand');
-    expect(await count('looks_not_stored')).toBe(1);
+    expect(await count('reconciles_not_stored')).toBe(1);
     expect(of.context.lines).toContainEqual(
       expect.objectContaining({
         event: 'not_stored',
@@ -133,7 +135,7 @@ describe('a look', () => {
 
   test('at a droplet that is gone takes it off the due list', async () => {
     await of.context.redis.client.zadd(of.context.redis.keys.due(0), 1, 'gone');
-    await looker.reconcile(['gone']);
+    await reconciler.reconcile(['gone']);
     expect(await dueMs('gone')).toBeUndefined();
     expect(await recordOf(of.context.redis, 'gone')).toEqual({});
   });
@@ -143,22 +145,22 @@ describe('a look', () => {
     await put('other');
     const { client, keys } = of.context.redis;
     let times = 0;
-    looker = lookerOn(
+    reconciler = reconcilerOn(
       disturbed(async () => {
         if (++times === 1) await client.hset(keys.droplet('app'), { rev: 2, ...running() });
       }),
     );
-    await looker.reconcile(['app', 'other']);
+    await reconciler.reconcile(['app', 'other']);
     expect(await recordOf(of.context.redis, 'app')).not.toHaveProperty('slot:0');
     expect(idsOf(enqueued.filter(({ decided }) => decided.decisions.length > 0))).toEqual(['other']);
-    expect(await count('look_conflicts')).toBe(1);
+    expect(await count('reconcile_conflicts')).toBe(1);
   });
 
   test('whose record changes at every try leaves the droplet due, and nothing is enqueued', async () => {
     await put('app');
     const { client, keys } = of.context.redis;
-    looker = lookerOn(disturbed(() => client.hincrby(keys.droplet('app'), 'rev', 1)));
-    await looker.reconcile(['app']);
+    reconciler = reconcilerOn(disturbed(() => client.hincrby(keys.droplet('app'), 'rev', 1)));
+    await reconciler.reconcile(['app']);
     expect(enqueued).toEqual([]);
     expect(await logged()).toEqual([]);
     expect(await dueMs('app')).toBe(of.context.clock.nowMs());
@@ -168,7 +170,7 @@ describe('a look', () => {
     const { client, keys } = of.context.redis;
     const goneMs = of.context.clock.nowMs() - of.context.settings.policy.dropletGcGraceMs - 1;
     await put('app', { gone: String(goneMs) });
-    await looker.reconcile(['app']);
+    await reconciler.reconcile(['app']);
     expect(await recordOf(of.context.redis, 'app')).toEqual({});
     expect(await client.hexists(keys.indexOf('app'), 'app')).toBe(0);
     expect(await dueMs('app')).toBeUndefined();
@@ -177,7 +179,7 @@ describe('a look', () => {
 
   test('by several analyzers at once decides once', async () => {
     await put('app');
-    await Promise.all(Array.from({ length: 6 }, () => lookerOn(of.context.redis).reconcile(['app'])));
+    await Promise.all(Array.from({ length: 6 }, () => reconcilerOn(of.context.redis).reconcile(['app'])));
     expect(await logged()).toHaveLength(1);
     expect(enqueued.flatMap(({ decided }) => decided.decisions)).toHaveLength(1);
   });
@@ -188,12 +190,12 @@ describe('the audit', () => {
     const { client, keys } = of.context.redis;
     const nowMs = of.context.clock.nowMs();
     const lastHeartbeatMs = nowMs - of.context.settings.policy.dropletLostMs - 1000;
-    await client.zadd(keys.deasHeard, lastHeartbeatMs, 'dea-1');
+    await client.zadd(keys.deasLastHeartbeat, lastHeartbeatMs, 'dea-1');
     for (const app of ['early', 'many', 'one']) await put(app, running(), false);
-    await client.hset(keys.holds, 'mass_loss_judged', `1 ${nowMs - 1001}`);
+    await client.hset(keys.holds, 'mass_loss_evaluated', `1 ${nowMs - 1001}`);
     await audit('early');
     const late = JSON.stringify({ sinceMs: 1, lateDeas: ['dea-1'] });
-    await client.hset(keys.holds, { mass_loss_judged: `1 ${nowMs}`, mass_loss: late });
+    await client.hset(keys.holds, { mass_loss_evaluated: `1 ${nowMs}`, mass_loss: late });
     await audit('many');
     expect(await count('audit_misses')).toBe(0);
     expect(await logged()).toMatchObject([{ droplet: 'early', hold: 'mass_loss' }, { droplet: 'many' }]);
@@ -210,10 +212,10 @@ describe('the audit', () => {
     const { client, keys } = of.context.redis;
     const nowMs = of.context.clock.nowMs();
     const { dropletLostMs } = of.context.settings.policy;
-    await client.zadd(keys.deasHeard, nowMs - 0.7 * dropletLostMs, 'dea-1');
+    await client.zadd(keys.deasLastHeartbeat, nowMs - 0.7 * dropletLostMs, 'dea-1');
     await put('silent', running(), false);
     await audit('silent');
-    await client.zadd(keys.deasHeard, nowMs - dropletLostMs - 1000, 'dea-1');
+    await client.zadd(keys.deasLastHeartbeat, nowMs - dropletLostMs - 1000, 'dea-1');
     await client.hset(keys.listening, { since: nowMs, until: nowMs });
     await put('unheard', running(), false);
     await audit('unheard');
@@ -223,19 +225,19 @@ describe('the audit', () => {
   });
   const audit = async (...ids: string[]) => {
     const seen: string[] = [];
-    await looker.audit(0, ids, (droplet) => void seen.push(droplet.id));
+    await reconciler.audit(0, ids, (droplet) => void seen.push(droplet.id));
     return seen;
   };
 
-  test('looks at all and changes nothing where all is as it should be', async () => {
+  test('evaluations at all and changes nothing where all is as it should be', async () => {
     await put('app', running(), false);
     await put('stopped', { desired: DESIRED.replace('STARTED', 'STOPPED') }, false);
     const before = await of.context.redis.client.hgetall(of.context.redis.keys.droplet('app'));
     expect(await audit('app', 'stopped', 'unknown')).toEqual(['app', 'stopped']);
     expect(await recordOf(of.context.redis, 'app')).toEqual(before);
-    expect([await count('audit_looks'), await count('audit_misses'), await count('looks')]).toEqual([
-      2, 0, 0,
-    ]);
+    expect([await count('audit_reconciles'), await count('audit_misses'), await count('reconciles')]).toEqual(
+      [2, 0, 0],
+    );
     expect(enqueued).toEqual([]);
   });
 
@@ -258,7 +260,7 @@ describe('the audit', () => {
     const { dropletLostMs, dropletGcMs } = of.context.settings.policy;
     const gone = `7 RUNNING on dea-9 version v since 1 first ${nowMs - 20 * dropletLostMs}`;
     await put('app', { ...running(), 'instance:gone': gone }, false);
-    await client.hset(keys.holds, 'mass_loss_judged', `1 ${nowMs}`);
+    await client.hset(keys.holds, 'mass_loss_evaluated', `1 ${nowMs}`);
     await client.zadd(keys.due(0), nowMs + dropletGcMs, 'app');
     await audit('app');
     expect(await count('audit_misses')).toBe(0);
@@ -277,9 +279,9 @@ describe('the audit', () => {
 
   test('a start that waits for long is made sure of when that is due: no miss until then', async () => {
     await put('app');
-    await looker.reconcile(['app']);
+    await reconciler.reconcile(['app']);
     of.context.clock.advance(of.context.settings.policy.dropletLostMs);
-    await looker.reconcile(['app']);
+    await reconciler.reconcile(['app']);
     expect(enqueued.at(-1)?.decided.verifyJobs).toHaveLength(1);
     of.context.clock.advance(1_000);
     await audit('app');
@@ -291,7 +293,7 @@ describe('the audit', () => {
     async (waitedMs) => {
       const ids = ['app', ...Array.from({ length: 20 }, (_, n) => `app-${n}`)];
       for (const id of ids) await put(id);
-      await looker.reconcile(ids);
+      await reconciler.reconcile(ids);
       expect((await dueMs('app')) as number).toBeGreaterThan(of.context.clock.nowMs() + 400_000);
       of.context.clock.advance(waitedMs);
       await audit('app');

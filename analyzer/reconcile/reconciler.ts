@@ -66,9 +66,9 @@ export class Reconciler {
     const { metrics, log, policy, redis } = this.#options;
     const found: Look[] = [];
     for (let at = 0; at < ids.length; at += BATCH) {
-      const looks = await this.#decide(ids.slice(at, at + BATCH));
-      for (const { droplet, decided, deas, nowMs } of looks) {
-        metrics.auditLooks.inc();
+      const evaluations = await this.#decide(ids.slice(at, at + BATCH));
+      for (const { droplet, decided, deas, nowMs } of evaluations) {
+        metrics.auditReconciles.inc();
         seen(droplet, decided, deas, nowMs);
         if (!isQuiet(decided)) found.push({ droplet, decided, nowMs });
       }
@@ -105,10 +105,10 @@ export class Reconciler {
   async #lookOnce(ids: readonly string[], causes: Causes | undefined): Promise<string[]> {
     const { enqueuer, metrics, policy, redis } = this.#options;
     const beganMs = Date.now();
-    const looks = await this.#decide(ids);
-    metrics.looks.inc(looks.length);
-    const stored = await store(looks, this.#options);
-    const done = looks.filter((look) => stored.get(look) === 'stored');
+    const evaluations = await this.#decide(ids);
+    metrics.reconciles.inc(evaluations.length);
+    const stored = await store(evaluations, this.#options);
+    const done = evaluations.filter((look) => stored.get(look) === 'stored');
     for (const { decided } of done) {
       for (const decision of decided.decisions) {
         metrics.decisions.inc({ kind: decision.kind, reason: 'reason' in decision ? decision.reason : '' });
@@ -120,7 +120,7 @@ export class Reconciler {
       enqueuer.enqueue(done, traces),
     );
     await postpone(done, redis);
-    return looks.filter((look) => stored.get(look) === 'changed').map(({ droplet }) => droplet.id);
+    return evaluations.filter((look) => stored.get(look) === 'changed').map(({ droplet }) => droplet.id);
   }
 
   async #decide(ids: readonly string[]): Promise<Evaluation[]> {
@@ -162,12 +162,12 @@ export class Reconciler {
   }
 
   /** Those that something is to be done about, or that must be looked at later, and that no due list has in time. */
-  async #notDue(slice: number, looks: readonly Look[]): Promise<string[]> {
-    if (looks.length === 0) return [];
+  async #notDue(slice: number, evaluations: readonly Look[]): Promise<string[]> {
+    if (evaluations.length === 0) return [];
     const { client, keys } = this.#options.redis;
-    const due = await client.zmscore(keys.due(slice), ...looks.map(({ droplet }) => droplet.id));
+    const due = await client.zmscore(keys.due(slice), ...evaluations.map(({ droplet }) => droplet.id));
     const { policy } = this.#options;
-    return looks
+    return evaluations
       .filter((look, at) => !isScheduledInTime(look, due[at], policy))
       .map(({ droplet }) => droplet.id);
   }

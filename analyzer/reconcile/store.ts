@@ -24,17 +24,17 @@ export type Stored = 'stored' | 'changed' | 'failed';
 
 /** Stores what looks decided, each only on the very record it decided on. @returns what became of each */
 export async function store(
-  looks: readonly Evaluation[],
+  evaluations: readonly Evaluation[],
   options: Options,
 ): Promise<ReadonlyMap<Evaluation, Stored>> {
-  const kept = looks.filter(({ decided }) => !decided.remove);
+  const kept = evaluations.filter(({ decided }) => !decided.remove);
   const calls = forOneCall(
     options.redis,
     kept.map(({ droplet }) => droplet.id),
     AT_ONCE,
   );
   const stored = await Promise.all([
-    ...looks.filter(({ decided }) => decided.remove).map((looked) => forget(looked, options)),
+    ...evaluations.filter(({ decided }) => decided.remove).map((looked) => forget(looked, options)),
     ...calls.map((places) =>
       commit(
         places.map((at) => kept[at] as Evaluation),
@@ -52,24 +52,24 @@ async function forget(looked: Evaluation, { redis: { keys, scripts } }: Options)
   const { id, rev } = droplet;
   const slice = keys.sliceOf(id);
   const entry: LogEntry = { atMs: nowMs, droplet: id, kind: 'removed' };
-  const removed = await scripts.forget(
+  const removed = await scripts.removeDroplet(
     [keys.droplet(id), keys.due(slice), keys.indexOf(id), keys.decisions(slice), keys.troubled(slice)],
     [id, rev, LOG_LENGTH, JSON.stringify(entry)],
   );
   return [[looked, removed === 1 ? 'stored' : 'changed']];
 }
 
-async function commit(looks: readonly Evaluation[], options: Options): Promise<Result[]> {
+async function commit(evaluations: readonly Evaluation[], options: Options): Promise<Result[]> {
   const { keys, scripts } = options.redis;
-  const changes = looks.map((looked) => recordPatch(looked, options.policy));
-  const results = await scripts.commit(
-    looks.flatMap(({ droplet: { id } }) => {
+  const changes = evaluations.map((looked) => recordPatch(looked, options.policy));
+  const results = await scripts.commitDecisions(
+    evaluations.flatMap(({ droplet: { id } }) => {
       const slice = keys.sliceOf(id);
       return [keys.droplet(id), keys.due(slice), keys.decisions(slice), keys.troubled(slice)];
     }),
     [
       LOG_LENGTH,
-      ...looks.flatMap((looked, at) => {
+      ...evaluations.flatMap((looked, at) => {
         const { droplet, decided, nowMs } = looked;
         const { set, remove, log } = changes[at] as (typeof changes)[number];
         return [
@@ -82,7 +82,7 @@ async function commit(looks: readonly Evaluation[], options: Options): Promise<R
       }),
     ],
   );
-  return looks.map((looked, at): Result => {
+  return evaluations.map((looked, at): Result => {
     const result = results[at];
     if (result === 0) return [looked, 'changed'];
     if (result !== 1) {

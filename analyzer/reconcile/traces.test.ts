@@ -59,7 +59,7 @@ function heard(of: Evaluation, agoMs: number, traceparent = `00-${TRACE}-0000000
   return { ...of, droplet: { ...of.droplet, heardTrace: { atMs: of.nowMs - agoMs, traceparent } } };
 }
 
-test('of looks, those have a span that an event led to, or that decided something; jobs go on from it', async () => {
+test('of evaluations, those have a span that an event led to, or that decided something; jobs go on from it', async () => {
   const collector = await startCollector();
   vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.url);
   const lifecycle = new Lifecycle();

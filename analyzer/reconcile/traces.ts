@@ -1,4 +1,4 @@
-/** The spans of looks: of each that an event with a trace led to, and of each other one that decided something. */
+/** The spans of reconciles: of each that an event with a trace led to, and of each other one that decided something. */
 import type { Attributes, Span, SpanContext } from '@opentelemetry/api';
 import { readTraceparent } from '../../common/tracing/traceparent.ts';
 import {
@@ -51,17 +51,22 @@ interface From {
  * are nearly all, cost nothing.
  */
 export async function traceReconciles(
-  looks: readonly Evaluation[],
+  evaluations: readonly Evaluation[],
   from: From,
   enqueue: (traces: JobTraces | undefined) => Promise<void>,
 ): Promise<void> {
   if (!isTracing()) return enqueue(undefined);
   const spans = new Map<Evaluation, Span>();
   const traces = new Map<Evaluation, JobTrace>();
-  for (const look of looks) {
+  for (const look of evaluations) {
     const causes = causesOf(look, from);
     if (causes.length === 0 && look.decided.decisions.length === 0) continue;
-    const span = startSpan(SPANS.look, attributesOf(look.droplet.id, look.decided), causes, from.beganMs);
+    const span = startSpan(
+      SPANS.reconcile,
+      attributesOf(look.droplet.id, look.decided),
+      causes,
+      from.beganMs,
+    );
     if (span === undefined) continue;
     spans.set(look, span);
     traces.set(look, jobTrace(span));

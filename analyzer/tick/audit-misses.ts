@@ -36,11 +36,11 @@ function neededMs(
 /** DEAs whose loss a tick has yet to mark; what was on them is made due then. */
 export async function unmarkedDeas(
   { client, keys }: RedisConnections,
-  looks: readonly Evaluation[],
+  evaluations: readonly Evaluation[],
   { dropletLostMs }: PolicySettings,
 ): Promise<ReadonlySet<string>> {
   const silent = new Map<string, number>();
-  for (const { droplet, deas, nowMs } of looks) {
+  for (const { droplet, deas, nowMs } of evaluations) {
     for (const { dea } of droplet.instances) {
       const lastHeartbeatMs = deas.get(dea)?.lastHeartbeatMs;
       if (lastHeartbeatMs !== undefined && nowMs - lastHeartbeatMs > dropletLostMs)

@@ -15,10 +15,10 @@ beforeEach(() => {
   audited = [];
 });
 
-/** On a looker that only notes what it is to look at. */
+/** On a reconciler that only notes what it is to look at. */
 function audit(auditRate = 1_000_000): Audit {
   const { redis, clock, settings } = of.context;
-  const looker = {
+  const reconciler = {
     audit: async (_: number, ids: string[], seen: (...args: unknown[]) => void) => {
       for (const id of ids) {
         audited.push(id);
@@ -39,7 +39,7 @@ function audit(auditRate = 1_000_000): Audit {
     },
   } as unknown as Reconciler;
   const policy = { ...settings.policy, dropletsAnalysisMs: EVERY_MS };
-  return new Audit({ redis, clock, policy, looker, auditRate });
+  return new Audit({ redis, clock, policy, reconciler, auditRate });
 }
 const all = Array.from({ length: SLICES }, (_, slice) => slice);
 

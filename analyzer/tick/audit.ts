@@ -10,7 +10,7 @@ interface Options {
   redis: RedisConnections;
   clock: Clock;
   policy: PolicySettings;
-  looker: Reconciler;
+  reconciler: Reconciler;
   /** Droplets a second that the audits of the whole deployment look at at most. */
   auditRate: number;
 }
@@ -59,12 +59,12 @@ export class Audit {
 
   /** Audits one slice and stores its totals. */
   async slice(slice: number): Promise<void> {
-    const { redis, policy, looker } = this.#options;
+    const { redis, policy, reconciler } = this.#options;
     const { client, keys } = redis;
     const begin = performance.now();
     const ids = await readIds(redis, slice);
     const totals = new Totals(policy);
-    await looker.audit(slice, ids, (droplet, decided, deas, nowMs) =>
+    await reconciler.audit(slice, ids, (droplet, decided, deas, nowMs) =>
       totals.add(droplet, decided, deas, nowMs),
     );
     const durationMs = Math.round(10 * (performance.now() - begin)) / 10;

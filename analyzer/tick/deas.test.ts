@@ -13,8 +13,15 @@ beforeEach(() => {
 const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
   const { keys, scripts } = redis;
-  return scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.failover],
+  return scripts.beginHeartbeat(
+    [
+      keys.deasLastHeartbeat,
+      keys.deasPreviousHeartbeat,
+      keys.deasDigest,
+      keys.deaList(dea),
+      keys.deasShutdown,
+      keys.failover,
+    ],
     [clock.nowMs(), dea, droplets.map((droplet) => `f0000000${droplet}\n`).join('')],
   );
 };
@@ -22,7 +29,7 @@ const begin = (dea: string, droplets: string[]) => {
 async function hear(dea: string, ...droplets: string[]): Promise<void> {
   const { keys, scripts } = of.context.redis;
   const [at] = await begin(dea, droplets);
-  await scripts.deaFinish(
+  await scripts.finishHeartbeat(
     [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
     [at as string, dea, 'digest', droplets.length, '', ''],
   );
@@ -169,6 +176,6 @@ test('a DEA that is silent for ten times droplet_lost is forgotten, not a moment
   of.context.clock.advance(1);
   await forget();
   expect(logged('dea_forgotten')).toMatchObject([{ dea: 'gone' }]);
-  expect(await client.zrange(of.context.redis.keys.deasHeard, '0', '-1')).toEqual(['here']);
+  expect(await client.zrange(of.context.redis.keys.deasLastHeartbeat, '0', '-1')).toEqual(['here']);
   expect(await client.keys('hm:{fleet}:deas:list:*')).toEqual([of.context.redis.keys.deaList('here')]);
 });

@@ -28,8 +28,8 @@ export async function markLostDeas(
   const { massLossDeas: held, massLossEvaluated: evaluated } = holds;
   if (evaluated === undefined || !isEvaluatedLongEnough(evaluated, policy)) return;
   const { client, keys, scripts } = redis;
-  const flat = await scripts.deasLost(
-    [keys.deasHeard, keys.deasLost],
+  const flat = await scripts.listLostDeas(
+    [keys.deasLastHeartbeat, keys.deasLost],
     [evaluated.untilMs, policy.dropletLostMs],
   );
   for (let at = 0; at + 1 < flat.length; at += 2) {
@@ -58,12 +58,12 @@ export async function expireDeas(
   log: Logger,
 ): Promise<void> {
   const beforeMs = clock.nowMs() - FORGET_AFTER * policy.dropletLostMs;
-  const silent = await client.zrangebyscore(keys.deasHeard, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
+  const silent = await client.zrangebyscore(keys.deasLastHeartbeat, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
   for (const dea of silent) {
-    const forgotten = await scripts.deaForget(
+    const forgotten = await scripts.expireDea(
       [
-        keys.deasHeard,
-        keys.deasPrevious,
+        keys.deasLastHeartbeat,
+        keys.deasPreviousHeartbeat,
         keys.deasDigest,
         keys.deasCount,
         keys.deasShutdown,

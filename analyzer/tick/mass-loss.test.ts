@@ -17,13 +17,13 @@ test('each judgement says since when and until when there were some, also one th
   const stored = () => client.hgetall(keys.holds);
   const sinceMs = clock.nowMs();
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${sinceMs}` });
+  expect(await stored()).toEqual({ mass_loss_evaluated: `${sinceMs} ${sinceMs}` });
   clock.advance(settings.policy.dropletLostMs / 3);
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: `${sinceMs} ${clock.nowMs()}` });
+  expect(await stored()).toEqual({ mass_loss_evaluated: `${sinceMs} ${clock.nowMs()}` });
   clock.advance(settings.policy.dropletLostMs / 3 + 1);
   await judge();
-  expect(await stored()).toEqual({ mass_loss_judged: `${clock.nowMs()} ${clock.nowMs()}` });
+  expect(await stored()).toEqual({ mass_loss_evaluated: `${clock.nowMs()} ${clock.nowMs()}` });
 });
 
 test('one that another one was quicker than says nothing', async () => {
@@ -63,7 +63,7 @@ test('with a short droplet_lost three late ticks are no gap', async () => {
     await evaluateMassLoss({ redis, clock, log, metrics, policy });
     clock.advance(3_000);
   }
-  const stored = () => redis.client.hget(redis.keys.holds, 'mass_loss_judged');
+  const stored = () => redis.client.hget(redis.keys.holds, 'mass_loss_evaluated');
   expect(await stored()).toBe(`${sinceMs} ${sinceMs + 6_000}`);
   clock.advance(1);
   await evaluateMassLoss({ redis, clock, log, metrics, policy });

@@ -80,13 +80,13 @@ function say(log: Logger, previous: MassLoss, next: MassLoss): void {
 /** DEAs that are late and not so long silent that they are not counted any more: at least the counted ones. */
 async function countLate({ redis, policy }: Options, nowMs: number): Promise<number> {
   const lost = policy.dropletLostMs;
-  return redis.client.zcount(redis.keys.deasHeard, nowMs - 3 * lost, `(${nowMs - (lost * 2) / 3}`);
+  return redis.client.zcount(redis.keys.deasLastHeartbeat, nowMs - 3 * lost, `(${nowMs - (lost * 2) / 3}`);
 }
 
 async function deaFacts({ redis, policy }: Options, nowMs: number): Promise<DeaFacts[]> {
   const { client, keys } = redis;
   const [heard, counts, shutdown] = await Promise.all([
-    client.zrange(keys.deasHeard, '0', '-1', 'WITHSCORES'),
+    client.zrange(keys.deasLastHeartbeat, '0', '-1', 'WITHSCORES'),
     client.call('HGETALL', keys.deasCount) as Promise<string[]>,
     client.hkeys(keys.deasShutdown),
   ]);

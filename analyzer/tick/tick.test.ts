@@ -26,7 +26,7 @@ function scannerWith(options: {
     log,
     metrics: analyzerMetrics(metrics),
     policy: settings.policy,
-    looker: { look } as unknown as Reconciler,
+    reconciler: { reconcile: look } as unknown as Reconciler,
     audit: { next: async () => turns.shift() ?? [], slice: never } as unknown as Audit,
     slicesQueue,
     ...(stepAtMostMs !== undefined && { stepAtMostMs }),
@@ -35,7 +35,7 @@ function scannerWith(options: {
 }
 const never = () => new Promise<never>(() => {});
 
-test('a step that does not end ends its job: the next one looks through the same slices again', async () => {
+test('a step that does not end ends its job: the next one evaluations through the same slices again', async () => {
   const { redis, clock } = of.context;
   const looked: string[][] = [];
   const { scanner: stuck } = scannerWith({ look: never, stepAtMostMs: 20 });

@@ -18,7 +18,7 @@ interface Options {
   log: Logger;
   metrics: AnalyzerMetrics;
   policy: PolicySettings;
-  looker: Reconciler;
+  reconciler: Reconciler;
   audit: Audit;
   slicesQueue: Queue;
   /** Instead of STEP_AT_MOST_MS. */
@@ -82,13 +82,13 @@ export class Tick {
 
   /** All slices of the job together: few are due in each, and a round trip for each slice would be most of the cost. */
   async #lookThrough(slices: readonly number[]): Promise<void> {
-    const { looker, clock } = this.#options;
+    const { reconciler, clock } = this.#options;
     const untilMs = clock.nowMs();
     const firsts = new Map<number, string>();
     let left = slices;
     while (left.length > 0) {
       const due = await this.#inTime(Promise.all(left.map((slice) => this.#due(slice, untilMs))));
-      await this.#inTime(looker.reconcile(due.flat()));
+      await this.#inTime(reconciler.reconcile(due.flat()));
       left = left.filter((slice, at) => {
         const ids = due[at] as string[];
         const [first] = ids;

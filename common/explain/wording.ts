@@ -91,7 +91,7 @@ const DROP_WORDS: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, strin
   not_wanted: 'it is not wanted any more',
   given_up: 'it crashed too often',
   updated: 'the controller changed the app',
-  not_its_time: 'the index was given new time',
+  in_grace_period: 'the index was given new time',
   gone: 'the instance does not run any more',
   not_surplus: 'the instance is not surplus any more',
   refused: 'the controller would refuse it as things are',

@@ -44,7 +44,7 @@ export type DropReason =
   /** A `droplet.updated` came and counts afresh. */
   | 'updated'
   /** An update or a STOPPED exit gave the slot new time. */
-  | 'not_its_time'
+  | 'in_grace_period'
   /** The instance to stop does not run any more. */
   | 'gone'
   /** The instance is not, or no longer, surplus. */

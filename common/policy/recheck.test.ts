@@ -144,7 +144,7 @@ describe('a start that leaves', () => {
       'missing, an instance stopped since',
       starting({ exits: [exit('a', { reason: 'STOPPED' })] }),
       {},
-      { drop: 'not_its_time' },
+      { drop: 'in_grace_period' },
     ],
     [
       'crashed, an instance stopped since',

@@ -62,7 +62,7 @@ export function checkStart(
     return passes ? { wait: nowMs + UPDATE_WAIT_MS } : { drop: `held:${hold}` };
   }
   if (start.reason === 'missing' && nowMs < graceEndsMs(droplet, job.index, settings)) {
-    return { drop: 'not_its_time' };
+    return { drop: 'in_grace_period' };
   }
   const running = runningForStart(snapshot);
   if (!acceptsStart(droplet, job.version, job.index, running)) return { drop: 'refused' };

@@ -13,17 +13,17 @@ const GOOD_FOR_MS = 500;
  * same time to other nodes is there: a DEA's digest says that its heartbeat is stored, and the droplet's record does not
  * have it. (One server, also with sentinels, goes back as a whole, to a state that it has been in.) And a master that
  * was cut off takes writes until it learns that it is a replica now; they are lost as well. So who notices either tells
- * the deployment that what is known is in doubt: see `lineage.lua`.
+ * the deployment that what is known is in doubt: see `detect_failover.lua`.
  */
 export class FailoverDetector {
   readonly #cluster: Cluster;
-  readonly #scripts: Pick<Scripts, 'lineage'>;
+  readonly #scripts: Pick<Scripts, 'detectFailover'>;
   readonly #keys: Keys;
   readonly #log: Logger;
   #lookedMs = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
 
-  constructor(cluster: Cluster, scripts: Pick<Scripts, 'lineage'>, keys: Keys, log: Logger) {
+  constructor(cluster: Cluster, scripts: Pick<Scripts, 'detectFailover'>, keys: Keys, log: Logger) {
     this.#cluster = cluster;
     this.#scripts = scripts;
     this.#keys = keys;
@@ -54,7 +54,7 @@ export class FailoverDetector {
     ]);
     const seen = new Set([...infos.flatMap(lineageOf), ...maps.flatMap((map) => rolesOf(String(map)))]);
     if (seen.size === 0) return;
-    if ((await this.#scripts.lineage([failover, listening, deasDigest, syncState], [...seen])) === 1) {
+    if ((await this.#scripts.detectFailover([failover, listening, deasDigest, syncState], [...seen])) === 1) {
       this.#log.warn(
         { event: 'redis_moved' },
         'a Redis node has taken over from another, or is new: everything is read and stored anew',

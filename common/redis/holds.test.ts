@@ -7,7 +7,7 @@ const { policy } = defaultSettings();
 const NOW = 1_700_000_000_000;
 const calm = {
   listening: { sinceMs: NOW - 100_000, untilMs: NOW },
-  mostSilentIngestorMs: NOW,
+  lowestWatermarkMs: NOW,
   lossPossibleUntilMs: 8,
   pass: { begunMs: NOW - 1, succeededMs: NOW },
 };
@@ -65,12 +65,12 @@ test('times that are no numbers are not known, so the holds are on', () => {
 });
 
 test.each([
-  ['what all ingestors have stored', { mostSilentIngestorMs: NOW - 300 }, NOW - 300],
+  ['what all ingestors have stored', { lowestWatermarkMs: NOW - 300 }, NOW - 300],
   ['where all have signed off, the last word of any', {}, NOW - 200],
   ['nobody ever listened', { listening: undefined }, undefined],
-  ['nonsense', { mostSilentIngestorMs: Number.NaN }, undefined],
+  ['nonsense', { lowestWatermarkMs: Number.NaN }, undefined],
 ])('what is heard is known as far as the words of the ingestors go: %s', (_, over, expected) => {
-  const { mostSilentIngestorMs: __, ...rest } = calm;
+  const { lowestWatermarkMs: __, ...rest } = calm;
   const { listening, ...facts } = { ...rest, listening: { sinceMs: 1, untilMs: NOW - 200 }, ...over };
   const holds = holdsFrom({ ...facts, ...(listening && { listening }) }, NOW, policy);
   expect(holds.heartbeatWatermarkMs).toBe(expected);

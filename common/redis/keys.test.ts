@@ -108,8 +108,8 @@ describe('keys', () => {
     [
       'fleet',
       [
-        keys.deasHeard,
-        keys.deasPrevious,
+        keys.deasLastHeartbeat,
+        keys.deasPreviousHeartbeat,
         keys.deasDigest,
         keys.deasCount,
         keys.deasShutdown,

@@ -18,8 +18,8 @@ export interface Keys {
   decisions(slice: number): string;
   summary(slice: number): string;
   troubled(slice: number): string;
-  deasHeard: string;
-  deasPrevious: string;
+  deasLastHeartbeat: string;
+  deasPreviousHeartbeat: string;
   deasDigest: string;
   deasCount: string;
   deasShutdown: string;
@@ -52,7 +52,7 @@ export const PIECES = 16;
 export const EVENT_STREAMS = 4;
 
 /** Version of this layout, kept in Redis: another one is refused at start. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
 /** @param prefix first part of every key (`redis.prefix`)  @param slices how many slices (`slices`) */
 export function createKeys(prefix: string, slices: number): Keys {
@@ -80,8 +80,8 @@ export function createKeys(prefix: string, slices: number): Keys {
     decisions: (slice) => `${prefix}:{${slice}}:decisions`,
     summary: (slice) => `${prefix}:{${slice}}:summary`,
     troubled: (slice) => `${prefix}:{${slice}}:troubled`,
-    deasHeard: `${prefix}:{fleet}:deas:heard`,
-    deasPrevious: `${prefix}:{fleet}:deas:previous`,
+    deasLastHeartbeat: `${prefix}:{fleet}:deas:last_heartbeat`,
+    deasPreviousHeartbeat: `${prefix}:{fleet}:deas:previous_heartbeat`,
     deasDigest: `${prefix}:{fleet}:deas:digest`,
     deasCount: `${prefix}:{fleet}:deas:instances`,
     deasShutdown: `${prefix}:{fleet}:deas:shutdown`,
@@ -102,7 +102,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     counters: `${prefix}:{fleet}:counters`,
     layout: `${prefix}:{fleet}:layout`,
     clock: `${prefix}:{fleet}:clock`,
-    failover: `${prefix}:{fleet}:lineage`,
+    failover: `${prefix}:{fleet}:failover`,
     queuePrefix: `${prefix}:{queues}`,
   };
 }
@@ -168,7 +168,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'an entry until the droplet is as it should be',
   },
   {
-    key: '<prefix>:{fleet}:deas:heard',
+    key: '<prefix>:{fleet}:deas:last_heartbeat',
     type: 'zset',
     holds: 'DEA -> its latest heartbeat (ms)',
     writer: 'ingest',
@@ -176,7 +176,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: '10 * droplet_lost after the last heartbeat',
   },
   {
-    key: '<prefix>:{fleet}:deas:previous',
+    key: '<prefix>:{fleet}:deas:previous_heartbeat',
     type: 'zset',
     holds: 'DEA -> the heartbeat before (ms)',
     writer: 'ingest',
@@ -219,7 +219,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:deas:list:<dea>',
     type: 'hash',
     holds:
-      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored; in a cluster also gone (what it ceased to list in the last two minutes: a line each, when (ms), droplet) and losses',
+      'what the latest heartbeat listed: list (a line each: fingerprint, droplet), at (ms); next and writing while a heartbeat is being stored; in a cluster also gone (what it ceased to list in the last two minutes: a line each, when (ms), droplet) and data_epoch',
     writer: 'ingest',
     readers: 'ingest, analyzer, reporter',
     life: 'as heard',
@@ -287,9 +287,9 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:holds',
     type: 'hash',
     holds:
-      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_judged: since when ticks have judged it without a gap, and until when (ms); release_<hold>: an operator asks for its end',
+      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_evaluated: since when ticks have judged it without a gap, and until when (ms); release_<hold>: an operator asks for its end',
     writer:
-      'analyzer (mass_loss, mass_loss_judged), sync (mass_delete), command line and reporter (release_...)',
+      'analyzer (mass_loss, mass_loss_evaluated), sync (mass_delete), command line and reporter (release_...)',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
   },
@@ -336,10 +336,10 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'for ever',
   },
   {
-    key: '<prefix>:{fleet}:lineage',
+    key: '<prefix>:{fleet}:failover',
     type: 'hash',
     holds:
-      'of a cluster: of:<replication id> of each master that was seen, and of:replica <id> of each replica, until it is a master; losses: how often a new one came, and with it maybe older data',
+      'of a cluster: of:<replication id> of each master that was seen, and of:replica <id> of each replica, until it is a master; data_epoch: how often a node may have lost recent writes',
     writer: 'whoever notices',
     readers: 'every process',
     life: 'for ever, bounded',

@@ -27,8 +27,8 @@ test('droplets come in the order asked for; an unreadable one does not hurt the 
 test('the DEAs are those that the droplets name', async () => {
   const { redis } = of.context;
   const { client, keys } = redis;
-  await client.zadd(keys.deasHeard, 5000, 'd1', 6000, 'd2', 7000, 'd3');
-  await client.zadd(keys.deasPrevious, 4000, 'd1');
+  await client.zadd(keys.deasLastHeartbeat, 5000, 'd1', 6000, 'd2', 7000, 'd3');
+  await client.zadd(keys.deasPreviousHeartbeat, 4000, 'd1');
   const droplet = (...deas: string[]) => ({ instances: deas.map((dea) => ({ dea })) }) as Droplet;
   expect(await readDeas(redis, [droplet('d1', 'd2'), droplet('d1', 'unheard'), droplet()])).toEqual(
     new Map([
@@ -63,8 +63,8 @@ test('droplets are read with the DEAs of their instances, whatever their names a
   await client.hset(keys.droplet('alone'), { rev: 3, seen: 5, 'instance:l': heard(0, 'unheard') });
   await client.set(keys.droplet('bad'), 'no hash');
   const ids = ['two', 'bad', 'none', 'one', 'alone'];
-  await client.zadd(keys.deasHeard, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
-  await client.zadd(keys.deasPrevious, 4000, dea, 5500, 'b');
+  await client.zadd(keys.deasLastHeartbeat, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
+  await client.zadd(keys.deasPreviousHeartbeat, 4000, dea, 5500, 'b');
   const { droplets, deas, nowMs } = await readWithDeas(redis, clock, ids);
   expect(droplets.map((droplet) => (droplet instanceof Error ? 'error' : droplet?.rev))).toEqual([
     2,
@@ -99,10 +99,10 @@ test('the facts of the fleet', async () => {
   await client.hset(keys.listening, { since: 1, until: 2, missed: 10 });
   await client.zadd(keys.ingestors, 7, 'quick', 3, 'slow');
   await client.hset(keys.syncState, { completed: 4, succeeded: 5, pass: 9 });
-  await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_judged: '8 9' });
+  await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_evaluated: '8 9' });
   expect(await readFleetFacts(redis)).toEqual({
     listening: { sinceMs: 1, untilMs: 2 },
-    mostSilentIngestorMs: 3,
+    lowestWatermarkMs: 3,
     lossPossibleUntilMs: 10,
     pass: { begunMs: 4, succeededMs: 5 },
     massLoss: '{"a":1}',

@@ -57,8 +57,8 @@ export async function readWithDeas(
   }
   const { keys, scripts } = redis;
   const nowMs = clock.nowMs();
-  const [records, heard] = await scripts.readSights(
-    [keys.deasHeard, keys.deasPrevious, ...ids.map(keys.droplet)],
+  const [records, heard] = await scripts.readDropletsWithDeas(
+    [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, ...ids.map(keys.droplet)],
     [],
   );
   const droplets = records.map((text, at) => dropletFromText(ids[at] as string, text));
@@ -147,8 +147,8 @@ export async function readDeas(
   // Those whose heartbeat before is asked for come first, so that both replies have them at the same places.
   const deas = [...ofSeveral, ...[...names].filter((dea) => !ofSeveral.has(dea))];
   const [heard, previous] = await Promise.all([
-    client.zmscore(keys.deasHeard, ...deas),
-    ofSeveral.size === 0 ? [] : client.zmscore(keys.deasPrevious, ...ofSeveral),
+    client.zmscore(keys.deasLastHeartbeat, ...deas),
+    ofSeveral.size === 0 ? [] : client.zmscore(keys.deasPreviousHeartbeat, ...ofSeveral),
   ]);
   const liveness = new Map<string, DeaLiveness>();
   deas.forEach((dea, at) => {
@@ -186,7 +186,10 @@ export interface FleetFacts {
 export async function readFleetFacts({ scripts, keys, failover }: RedisConnections): Promise<FleetFacts> {
   await failover?.check();
   const [since, until, silent, completed, succeeded, massLoss, massDelete, doubted, judged, missed] =
-    await scripts.fleetFacts([keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.failover], []);
+    await scripts.readFleetFacts(
+      [keys.listening, keys.ingestors, keys.syncState, keys.holds, keys.failover],
+      [],
+    );
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
   if (silent) facts.lowestWatermarkMs = Number(silent);

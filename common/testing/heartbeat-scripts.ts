@@ -5,18 +5,18 @@ export type Pair = [dea: string, digest: string, atMs: number];
 /** For tests: the scripts of heartbeats, called as an ingestor calls them. */
 export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: number) {
   return {
-    deasHeard(...pairs: Pair[]) {
+    deasLastHeartbeat(...pairs: Pair[]) {
       const { keys, scripts } = redis();
-      return scripts.deasHeard(
-        [keys.deasHeard, keys.deasPrevious, keys.deasDigest],
+      return scripts.touchDeas(
+        [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest],
         [dropletLostMs, ...pairs.flat()],
       );
     },
     begin(atMs: number, dea: string, ...lines: string[]) {
       const { keys, scripts } = redis();
-      return scripts.deaBegin(
+      return scripts.beginHeartbeat(
         [
-          ...[keys.deasHeard, keys.deasPrevious, keys.deasDigest],
+          ...[keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest],
           ...[keys.deaList(dea), keys.deasShutdown, keys.failover],
         ],
         [atMs, dea, lines.map((line) => `${line}\n`).join('')],
@@ -24,7 +24,7 @@ export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: n
     },
     finish(atMs: number | string, dea: string, digest = 'digest', instances = 1) {
       const { keys, scripts } = redis();
-      return scripts.deaFinish(
+      return scripts.finishHeartbeat(
         [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
         [atMs, dea, digest, instances, '', ''],
       );
@@ -33,8 +33,8 @@ export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: n
     async heard(dea: string) {
       const { client, keys } = redis();
       const [now, before] = await Promise.all([
-        client.zscore(keys.deasHeard, dea),
-        client.zscore(keys.deasPrevious, dea),
+        client.zscore(keys.deasLastHeartbeat, dea),
+        client.zscore(keys.deasPreviousHeartbeat, dea),
       ]);
       return [now, before].map((time) => (time === null ? undefined : Number(time)));
     },

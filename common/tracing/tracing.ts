@@ -32,7 +32,7 @@ export const SPANS = {
   /** ingest: a `droplet.updated` is stored. */
   update: { name: 'hm.update', kind: SpanKind.CONSUMER, root: true },
   /** analyzer: a droplet is read, decided on, stored and enqueued. */
-  look: { name: 'hm.look', kind: SpanKind.INTERNAL, root: false },
+  reconcile: { name: 'hm.reconcile', kind: SpanKind.INTERNAL, root: false },
   /** nudger: a start or a stop is checked again and published, or dropped. */
   deliver: { name: 'hm.deliver', kind: SpanKind.PRODUCER, root: false },
 } as const;
@@ -51,7 +51,7 @@ export const ATTRIBUTES = {
   /** Of an exit: CRASHED, STOPPED, ... */
   exit: 'hm.exit',
   /** Of an exit: false if it was known already. */
-  news: 'hm.news',
+  news: 'hm.is_new',
   /** Of a look: kind and id of each decision, at most DECISIONS_TOLD, and how many there were. */
   decisions: 'hm.decisions',
   decided: 'hm.decided',

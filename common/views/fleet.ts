@@ -96,9 +96,9 @@ async function readDeaCounts(
   const lateBefore = nowMs - (dropletLostMs * 2) / 3;
   const lostBefore = nowMs - dropletLostMs;
   const [alive, late, lost] = await Promise.all([
-    client.zcount(keys.deasHeard, lateBefore, '+inf'),
-    client.zcount(keys.deasHeard, lostBefore, `(${lateBefore}`),
-    client.zcount(keys.deasHeard, '-inf', `(${lostBefore}`),
+    client.zcount(keys.deasLastHeartbeat, lateBefore, '+inf'),
+    client.zcount(keys.deasLastHeartbeat, lostBefore, `(${lateBefore}`),
+    client.zcount(keys.deasLastHeartbeat, '-inf', `(${lostBefore}`),
   ]);
   return { alive, late, lost };
 }

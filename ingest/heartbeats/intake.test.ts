@@ -60,7 +60,7 @@ const droplet = async (id: string): Promise<Droplet> => {
 const instance = async (id: string, guid: string): Promise<Instance | undefined> =>
   (await droplet(id)).instances.find((one) => one.guid === guid);
 const heardAt = async (dea: string) => {
-  const score = await of.context.redis.client.zscore(of.context.redis.keys.deasHeard, dea);
+  const score = await of.context.redis.client.zscore(of.context.redis.keys.deasLastHeartbeat, dea);
   return score === null ? undefined : Number(score);
 };
 const dueAt = async (id: string) => {
@@ -133,7 +133,7 @@ describe('a heartbeat', () => {
     ]);
     const { keys } = of.context.redis;
     const touched = new Set(commands.filter(({ by }) => by === 'lua').map(({ args }) => args[1]));
-    expect(touched).toEqual(new Set([keys.deasHeard, keys.deasPrevious, keys.deasDigest]));
+    expect(touched).toEqual(new Set([keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest]));
     expect(await heardAt('dea-1')).toBe(of.context.clock.nowMs());
     expect(await counted('equal')).toBe(2);
   });
@@ -196,10 +196,10 @@ describe('a heartbeat', () => {
     await hear('dea-1', entry('x'));
     await clearDue();
     const back = of.context.clock.advance(LOST + 1);
-    await scripts.deaBegin(
+    await scripts.beginHeartbeat(
       [
-        keys.deasHeard,
-        keys.deasPrevious,
+        keys.deasLastHeartbeat,
+        keys.deasPreviousHeartbeat,
         keys.deasDigest,
         keys.deaList('dea-1'),
         keys.deasShutdown,
@@ -221,7 +221,7 @@ describe('a heartbeat', () => {
     await intake.idle();
     expect([await heardAt('dea-1'), await heardAt('dea-2')]).toEqual([second, second]);
     expect((await instance('y', 'y-0'))?.firstListedMs).toBe(second);
-    expect(await of.context.redis.client.zscore(of.context.redis.keys.deasPrevious, 'dea-1')).toBe(
+    expect(await of.context.redis.client.zscore(of.context.redis.keys.deasPreviousHeartbeat, 'dea-1')).toBe(
       `${first}`,
     );
   });
@@ -269,10 +269,10 @@ describe('a heartbeat', () => {
     const held = new Promise<void>((resolve) => {
       letGo = resolve;
     });
-    const { dropletsHeard } = context.redis.scripts;
-    context.redis.scripts.dropletsHeard = async (...call) => {
+    const { storeHeartbeatDroplets } = context.redis.scripts;
+    context.redis.scripts.storeHeartbeatDroplets = async (...call) => {
       await held;
-      return dropletsHeard(...call);
+      return storeHeartbeatDroplets(...call);
     };
     const firstMs = context.clock.advance(10_000);
     intake.take(bytes('dea-2', [entry('y', 'old')]));
@@ -287,7 +287,7 @@ describe('a heartbeat', () => {
 
     letGo();
     await intake.idle();
-    context.redis.scripts.dropletsHeard = dropletsHeard;
+    context.redis.scripts.storeHeartbeatDroplets = storeHeartbeatDroplets;
     expect(intake.backlogAgeMs()).toBe(0);
     const listed = (await droplet('y')).instances.filter(({ lastListedMs }) => lastListedMs === undefined);
     expect(listed.map(({ guid }) => guid)).toEqual(['newest']);

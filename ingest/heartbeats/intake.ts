@@ -77,7 +77,7 @@ export class HeartbeatIntake {
       return;
     }
     const overtaken = this.#waiting.get(dea);
-    if (overtaken !== undefined) metrics.heartbeatsOvertaken.inc();
+    if (overtaken !== undefined) metrics.heartbeatsCoalesced.inc();
     const backlogSinceMs = overtaken?.backlogSinceMs ?? receivedMs - waitedMs;
     this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, backlogSinceMs });
     if (this.#timer === undefined && this.#storing === undefined) {
@@ -130,8 +130,8 @@ export class HeartbeatIntake {
     const deas = [...batch.keys()];
     const heard: (string | number)[] = [];
     for (const [dea, { digest, receivedMs }] of batch) heard.push(dea, digest, receivedMs);
-    const changed = await redis.scripts.deasHeard(
-      [redis.keys.deasHeard, redis.keys.deasPrevious, redis.keys.deasDigest],
+    const changed = await redis.scripts.touchDeas(
+      [redis.keys.deasLastHeartbeat, redis.keys.deasPreviousHeartbeat, redis.keys.deasDigest],
       [dropletLostMs, ...heard],
     );
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
@@ -142,7 +142,7 @@ export class HeartbeatIntake {
   }
 
   #change(dea: string, raw: QueuedHeartbeat): void {
-    if (this.#changes.has(dea)) this.#options.metrics.heartbeatsOvertaken.inc();
+    if (this.#changes.has(dea)) this.#options.metrics.heartbeatsCoalesced.inc();
     this.#changes.enqueue(dea, raw);
   }
 
@@ -160,7 +160,7 @@ export class HeartbeatIntake {
       noteOnSpan({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
       return stored;
     });
-    if (outcome.stale) metrics.heartbeatsOvertaken.inc();
+    if (outcome.stale) metrics.heartbeatsCoalesced.inc();
     else metrics.heartbeatsChanged.inc();
     metrics.dropletsChanged.inc(outcome.droplets);
   }

@@ -35,7 +35,7 @@ function intakeOn(redis: RedisConnections): HeartbeatIntake {
 /** The cluster's servers as a process sees them: replication ids of masters, `master <id>`, `replica <id>`. @returns whether one is new */
 function masters(...seen: string[]): Promise<number> {
   const { scripts, keys } = of.context.redis;
-  return scripts.lineage([keys.failover, keys.listening, keys.deasDigest, keys.syncState], seen);
+  return scripts.detectFailover([keys.failover, keys.listening, keys.deasDigest, keys.syncState], seen);
 }
 
 /** The DEA says what it runs: instances of `app`, or `<droplet>/<instance>`. */
@@ -124,12 +124,12 @@ test('what a DEA took from its list is remembered for two minutes, and not for l
 test('a loss that is noticed while a heartbeat is being stored counts for that one, too', async () => {
   const { redis } = of.context;
   await hear('i1');
-  const deaFinish: typeof redis.scripts.deaFinish = async (keys, args) => {
+  const finishHeartbeat: typeof redis.scripts.finishHeartbeat = async (keys, args) => {
     expect(await masters('a', 'b', 'C')).toBe(1);
-    return redis.scripts.deaFinish(keys, args);
+    return redis.scripts.finishHeartbeat(keys, args);
   };
   const storing = intake;
-  intake = intakeOn({ ...redis, scripts: { ...redis.scripts, deaFinish } });
+  intake = intakeOn({ ...redis, scripts: { ...redis.scripts, finishHeartbeat } });
   await losing(() => hear('i1', 'i2'));
   intake = storing;
   await hear('i1', 'i2');
@@ -173,7 +173,7 @@ test('until all is stored anew, neither what should run nor what does is acted o
   const listen = async (forMs: number) => {
     for (let ms = 0; ms <= forMs; ms += 5_000) {
       const nowMs = clock.nowMs();
-      await scripts.listening(
+      await scripts.publishWatermark(
         [keys.listening, keys.ingestors],
         [nowMs, 'ingestor', 10_000, 5_000, nowMs, ''],
       );
@@ -182,12 +182,12 @@ test('until all is stored anew, neither what should run nor what does is acted o
   };
   const passed = async () => {
     const nowMs = clock.nowMs();
-    const losses = (await client.hget(keys.failover, 'losses')) ?? '';
+    const dataEpoch = (await client.hget(keys.failover, 'data_epoch')) ?? '';
     await client.hset(keys.syncState, {
       begun: nowMs,
       completed: nowMs,
       succeeded: nowMs,
-      rewritten_at_epoch: losses,
+      rewritten_at_epoch: dataEpoch,
     });
   };
   await passed();
@@ -208,5 +208,5 @@ test('however often nodes take over, what is remembered of them stays bounded', 
   for (let n = 0; n < 600; n++) await masters('a', `b${n}`);
   const { client, keys } = of.context.redis;
   expect(await client.hlen(keys.failover)).toBeLessThan(300);
-  expect(await client.hget(keys.failover, 'losses')).toBe('601');
+  expect(await client.hget(keys.failover, 'data_epoch')).toBe('601');
 });

@@ -16,10 +16,10 @@ export interface RawHeartbeat {
 /**
  * Stores a heartbeat that differs from the last one of its DEA, by its difference.
  *
- * 1. `dea_begin` takes the DEA's digest away and gives the stored list: a line for each instance, its
+ * 1. `begin_heartbeat` takes the DEA's digest away and gives the stored list: a line for each instance, its
  *    fingerprint and its droplet.
  * 2. Every droplet with a line that only one of the two lists has is written, with all its instances of this DEA.
- * 3. `dea_finish` stores the new list and the digest; outside a cluster that is the end of the call of step 2, where it is one.
+ * 3. `finish_heartbeat` stores the new list and the digest; outside a cluster that is the end of the call of step 2, where it is one.
  *
  * Whoever dies in between leaves no digest, so the next heartbeat of this DEA, ten seconds later, comes here
  * again; it finds the unfinished one's list too and writes every droplet of all of them. That is also what
@@ -38,8 +38,15 @@ export async function storeChangedHeartbeat(
   const { isCluster, keys, scripts } = redis;
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
-  const [at, stored, unfinished, heardBefore, others, doubted, losses] = (await scripts.deaBegin(
-    [keys.deasHeard, keys.deasPrevious, keys.deasDigest, keys.deaList(dea), keys.deasShutdown, keys.failover],
+  const [at, stored, unfinished, heardBefore, others, doubted, dataEpoch] = (await scripts.beginHeartbeat(
+    [
+      keys.deasLastHeartbeat,
+      keys.deasPreviousHeartbeat,
+      keys.deasDigest,
+      keys.deaList(dea),
+      keys.deasShutdown,
+      keys.failover,
+    ],
     [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
   )) as [string, string, string, string, '1' | '', '1' | '', string];
   if (at === 'stale') return { droplets: 0, stale: true };
@@ -58,20 +65,20 @@ export async function storeChangedHeartbeat(
   const ofFinish = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover];
   const running = heartbeat.entries.filter(({ state }) => RUNS.has(state)).length;
   const [only] = calls;
-  if (only !== undefined && calls.length === 1 && !isCluster && losses === '') {
+  if (only !== undefined && calls.length === 1 && !isCluster && dataEpoch === '') {
     return {
       droplets: await heard(redis, only, { keys: ofFinish, digest: raw.digest, running }),
       stale: false,
     };
   }
   const changed = await Promise.all(calls.map((call) => heard(redis, call)));
-  await scripts.deaFinish(ofFinish, [
+  await scripts.finishHeartbeat(ofFinish, [
     at,
     dea,
     raw.digest,
     running,
-    losses,
-    losses === '' ? '' : notListed(touched, heartbeat).join(''),
+    dataEpoch,
+    dataEpoch === '' ? '' : notListed(touched, heartbeat).join(''),
   ]);
   return { droplets: changed.reduce((sum, count) => sum + count, 0), stale: false };
 }
@@ -117,7 +124,7 @@ interface Write {
 /** Droplets that one call writes: Redis does nothing else meanwhile, so for a millisecond or two. */
 const DROPLETS_A_CALL = 100;
 
-/** A call of `droplets_heard`: what is said to it of all its droplets, and of each. */
+/** A call of `store_heartbeat_droplets`: what is said to it of all its droplets, and of each. */
 interface Call {
   keys: string[];
   heartbeat: (string | number)[];
@@ -156,13 +163,13 @@ function callsFor(
   return calls;
 }
 
-/** @param end ends the heartbeat in the same step: keys of `dea_finish`, digest, count of running instances */
+/** @param end ends the heartbeat in the same step: keys of `finish_heartbeat`, digest, count of running instances */
 function heard(
   { scripts }: RedisConnections,
   call: Call,
   end?: { keys: string[]; digest: string; running: number },
 ): Promise<number> {
-  return scripts.dropletsHeard(
+  return scripts.storeHeartbeatDroplets(
     [...(end?.keys ?? []), ...call.keys],
     [...call.heartbeat, end?.digest ?? '', end?.running ?? '', ...call.args],
   );

@@ -224,8 +224,8 @@ describe('an ingestor', () => {
     const one = listening('a');
     await one.start();
     bus.published.length = 0;
-    const { listening: script } = redis.scripts;
-    const during = vi.spyOn(redis.scripts, 'listening').mockImplementationOnce(async (...call) => {
+    const { publishWatermark: script } = redis.scripts;
+    const during = vi.spyOn(redis.scripts, 'publishWatermark').mockImplementationOnce(async (...call) => {
       const answer = await script(...call);
       bus.restore();
       return answer;

@@ -155,7 +155,7 @@ export class IngestWatermark {
     const word = Math.min(heardAllMs, nowMs - waitedMs);
     const timesAway = this.#timesAway;
     const wasAway = timesAway > this.#timesTold;
-    const [, missed, ...gone] = await redis.scripts.listening(
+    const [, missed, ...gone] = await redis.scripts.publishWatermark(
       [keys.listening, keys.ingestors],
       [nowMs, id, this.#gapMs, this.#gapMs / 2, word, wasAway ? '1' : '', ...silent],
     );

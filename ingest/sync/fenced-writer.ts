@@ -24,7 +24,7 @@ export class FencedWriter {
   /** @param owner who begins it: for people */
   static async begin(redis: RedisConnections, clock: Clock, owner: string): Promise<FencedWriter> {
     const begunMs = clock.nowMs();
-    const number = await redis.scripts.syncBegin([redis.keys.syncState], [begunMs, owner]);
+    const number = await redis.scripts.beginPass([redis.keys.syncState], [begunMs, owner]);
     return new FencedWriter(redis, clock, number, begunMs);
   }
 
@@ -42,7 +42,7 @@ export class FencedWriter {
     const lost = known > 0 && known < fences.length;
     // Before the fences are there, or a process that dies here would leave no trace of it.
     if (lost) await markLost();
-    const taken = await Promise.all(fences.map((fence) => scripts.fence([fence], [this.number])));
+    const taken = await Promise.all(fences.map((fence) => scripts.fencePass([fence], [this.number])));
     if (taken.includes(0)) throw new SupersededError();
     return lost;
   }
@@ -55,7 +55,7 @@ export class FencedWriter {
   async report(fields: Record<string, string | number>, hash = this.redis.keys.syncState): Promise<void> {
     const { scripts, keys } = this.redis;
     const args = Object.entries(fields).flat();
-    if ((await scripts.syncReport([keys.syncState, hash], [this.number, ...args])) === 0)
+    if ((await scripts.reportPass([keys.syncState, hash], [this.number, ...args])) === 0)
       throw new SupersededError();
   }
 
@@ -76,7 +76,7 @@ export class FencedWriter {
         call.args.push(id, words.get(id) ?? '');
       },
       (own, call) =>
-        scripts.desired(
+        scripts.storeDesired(
           [...own, ...call.keys],
           [nowMs, this.begunMs, this.number, `${call.args.join('\n')}\n`, LOG_LENGTH],
         ),
@@ -100,7 +100,7 @@ export class FencedWriter {
         call.args.push(id);
       },
       (own, call) =>
-        scripts.gone([...own, ...call.keys], [nowMs, listedMs, this.number, LOG_LENGTH, ...call.args]),
+        scripts.markGone([...own, ...call.keys], [nowMs, listedMs, this.number, LOG_LENGTH, ...call.args]),
     );
   }
 

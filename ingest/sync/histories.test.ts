@@ -34,7 +34,7 @@ class Died extends Error {}
 /** A process that dies between two of its writes: all after `left` ones never reach Redis. */
 function dying(scripts: Scripts): { left: number } {
   const life = { left: Number.POSITIVE_INFINITY };
-  for (const name of ['desired', 'gone', 'pagesStore', 'syncReport', 'fence'] as const) {
+  for (const name of ['storeDesired', 'markGone', 'storePages', 'reportPass', 'fencePass'] as const) {
     const run = scripts[name] as (keys: string[], args: (string | number | Buffer)[]) => Promise<number>;
     scripts[name] = (keys, args) => {
       if (life.left <= 0) return Promise.reject(new Died('died'));

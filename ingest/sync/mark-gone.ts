@@ -93,16 +93,16 @@ async function store(
   const calls: Promise<number>[] = [];
   const names = [keys.syncPass, keys.syncMissing];
   for (let at = 0; at < found.length; at += IDS_A_CALL) {
-    calls.push(scripts.pagesStore(names, [run.number, 0, ...found.slice(at, at + IDS_A_CALL)]));
+    calls.push(scripts.storePages(names, [run.number, 0, ...found.slice(at, at + IDS_A_CALL)]));
   }
   for (let at = 0; at < missing.length; at += IDS_A_CALL) {
     const some = missing.slice(at, at + IDS_A_CALL);
-    calls.push(scripts.pagesStore(names, [run.number, some.length, ...some]));
+    calls.push(scripts.storePages(names, [run.number, some.length, ...some]));
   }
   if ((await Promise.all(calls)).includes(-1)) throw new SupersededError();
   // The page goes last: what it listed is in the missing by then.
   for (const number of gonePages) {
-    const answer = await scripts.pagesStore(
+    const answer = await scripts.storePages(
       [...names, keys.syncPage(number)],
       [run.number, '', '', '', '', '', 0],
     );

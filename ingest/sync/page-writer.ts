@@ -91,7 +91,7 @@ export class PageWriter {
       head.rejected,
       encodeEntries(entries),
     ]);
-    const stored = await redis.scripts.pagesStore(
+    const stored = await redis.scripts.storePages(
       [redis.keys.syncPass, redis.keys.syncMissing, ...pages.map((page) => redis.keys.syncPage(page.number))],
       [number, ...records, missing.length, ...missing, ...found],
     );

@@ -51,7 +51,7 @@ async function goneIds(all: string[]): Promise<string[]> {
 }
 
 /** Counts the calls of a script from now on. */
-function calls(name: 'desired' | 'gone' | 'pagesStore'): () => number {
+function calls(name: 'storeDesired' | 'markGone' | 'storePages'): () => number {
   const { scripts } = context.redis;
   const run = scripts[name];
   let count = 0;
@@ -104,7 +104,7 @@ describe('a pass', () => {
     put(10);
     await sync.pass();
     const before = await recordOf(context.redis, 'app-1');
-    const [desired, stored] = [calls('desired'), calls('pagesStore')];
+    const [desired, stored] = [calls('storeDesired'), calls('storePages')];
     context.clock.advance(60_000);
     expect(await sync.pass()).toBe('complete');
     expect([desired(), stored()]).toEqual([0, 0]);
@@ -117,7 +117,7 @@ describe('a pass', () => {
     put(10);
     await sync.pass();
     cc.put('app-4', { instances: 7 });
-    const desired = calls('desired');
+    const desired = calls('storeDesired');
     await sync.pass();
     expect(desired()).toBe(1);
     expect((await droplet('app-4')).desired?.instances).toBe(7);
@@ -198,7 +198,7 @@ describe('droplets that are gone', () => {
     await sync.pass();
     cc.move('app-0');
     cc.put('new');
-    const gone = calls('gone');
+    const gone = calls('markGone');
     await sync.pass();
     expect(await goneIds([...ids(10), 'new'])).toEqual([]);
     expect(gone()).toBe(0);
@@ -629,7 +629,7 @@ describe('after a loss in Redis', () => {
   test('of the last writes of a slice, the pass after a node took over writes them once more', async () => {
     const { client, scripts, keys } = context.redis;
     const masters = (...ids: string[]) =>
-      scripts.lineage([keys.failover, keys.listening, keys.deasDigest, keys.syncState], ids);
+      scripts.detectFailover([keys.failover, keys.listening, keys.deasDigest, keys.syncState], ids);
     await masters('a', 'b');
     put(10);
     await sync.pass();

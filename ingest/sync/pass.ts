@@ -10,7 +10,7 @@
  *   2. What a stored page says of a droplet is in the droplet's record.
  *      The droplets of a page are written first. And no write of an older pass comes after one of a newer pass,
  *      however long its process was stopped or cut off: each slot of Redis knows the pass that may write
- *      (fence.lua), and every script that writes asks for it.
+ *      (fence_pass.lua), and every script that writes asks for it.
  *
  * So a page that is equal to the stored one needs no look (2). A pass that dies or fails leaves nothing to be
  * repaired: the next one goes on from the pages as they are (1). And only a complete pass marks droplets as gone,
@@ -93,11 +93,11 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
   let outcome: PassOutcome;
   try {
     const lost = await run.fence(() => run.report({ rewrite: 1 }));
-    const { losses } = before;
-    const everything = lost || before.rewrite || losses !== before.rewrittenAtEpoch;
+    const { dataEpoch } = before;
+    const everything = lost || before.rewrite || dataEpoch !== before.rewrittenAtEpoch;
     const writer = new PageWriter(run, deps.pagesTogether);
     await readPages(deps, run, writer, everything, progress, signal);
-    await complete(deps, run, writer, everything ? { losses } : undefined, progress, signal);
+    await complete(deps, run, writer, everything ? { dataEpoch } : undefined, progress, signal);
     outcome = 'complete';
   } catch (error) {
     outcome = await broken(deps, run, progress, error, signal);
@@ -204,7 +204,7 @@ async function complete(
   deps: PassDeps,
   run: FencedWriter,
   writer: PageWriter,
-  everything: { losses: string | null } | undefined,
+  everything: { dataEpoch: string | null } | undefined,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<void> {
@@ -234,7 +234,7 @@ async function complete(
     last_reply: lastReplyMs,
     error: '',
     rewrite: '',
-    ...(everything === undefined ? {} : { rewritten_at_epoch: everything.losses ?? '' }),
+    ...(everything === undefined ? {} : { rewritten_at_epoch: everything.dataEpoch ?? '' }),
     ...(usersNow === undefined ? {} : { users: usersNow }),
   });
   metrics.duration.observe((endedMs - run.begunMs) / 1000);

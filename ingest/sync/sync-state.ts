@@ -17,13 +17,13 @@ export interface SyncState {
   /** Some of what was written is lost: a pass must write everything anew, and look for what it does not list. */
   rewrite: boolean;
   /** So often data may have been lost in a cluster, and the latest pass that wrote everything knew of so many. */
-  losses: string | null;
+  dataEpoch: string | null;
   rewrittenAtEpoch: string | null;
 }
 
 export async function readSyncState({ client, keys }: RedisConnections): Promise<SyncState> {
-  const [losses, fields] = await Promise.all([
-    client.hget(keys.failover, 'losses'),
+  const [dataEpoch, fields] = await Promise.all([
+    client.hget(keys.failover, 'data_epoch'),
     client.hmget(
       keys.syncState,
       ...['begun', 'succeeded', 'failed', 'aborted', 'wanted', 'last_reply', 'rewrite', 'rewritten_at_epoch'],
@@ -32,7 +32,7 @@ export async function readSyncState({ client, keys }: RedisConnections): Promise
   const [begunMs, succeededMs, failedMs, abortedMs, wantedMs, lastReplyMs, rewrite, rewrittenAtEpoch = null] =
     fields;
   const texts = { begunMs, succeededMs, failedMs, abortedMs, wantedMs, lastReplyMs };
-  const state: SyncState = { rewrite: Boolean(rewrite), losses, rewrittenAtEpoch };
+  const state: SyncState = { rewrite: Boolean(rewrite), dataEpoch, rewrittenAtEpoch };
   for (const [name, text] of Object.entries(texts) as [keyof typeof texts, string | null][]) {
     if (text) state[name] = Number(text);
   }

@@ -18,7 +18,7 @@ export async function readDeaPage(
 ): Promise<DeaPage | undefined> {
   const { client, keys } = redis;
   const [heard, count, shutdown, listed, holds] = await Promise.all([
-    client.zscore(keys.deasHeard, dea),
+    client.zscore(keys.deasLastHeartbeat, dea),
     client.hget(keys.deasCount, dea),
     client.hget(keys.deasShutdown, dea),
     listedDroplets(redis, dea),

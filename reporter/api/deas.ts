@@ -18,7 +18,7 @@ export async function readAllDeas(
   policy: PolicySettings,
 ): Promise<Dea[]> {
   const [heard, counts, leaving] = await Promise.all([
-    client.zrange(keys.deasHeard, '0', '-1', 'WITHSCORES'),
+    client.zrange(keys.deasLastHeartbeat, '0', '-1', 'WITHSCORES'),
     client.hgetall(keys.deasCount),
     client.hkeys(keys.deasShutdown),
   ]);

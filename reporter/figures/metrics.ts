@@ -52,7 +52,7 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
 /** Registers how many watch the dashboard now. */
 export function watchMetrics(registry: Registry, watch: { size: number }): void {
   new Gauge({
-    name: 'hm_dashboard_watchers',
+    name: 'hm_dashboard_viewers',
     help: 'Browsers that watch the dashboard',
     registers: [registry],
     collect() {

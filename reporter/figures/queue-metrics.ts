@@ -80,7 +80,7 @@ async function readLengths({ queues }: Sources): Promise<QueueStates['lengths']>
 /** By the times in the ids of decisions, which are Redis's, not by those of jobs, which are of whoever made them. */
 async function readOldest({ redis, clock, queues }: Sources): Promise<QueueStates['oldestMs']> {
   const { starts, restarts, stops } = queues;
-  const heads = redis.scripts.queueHeads([starts.toKey('prioritized')], [PRIORITY_WIDTH]);
+  const heads = redis.scripts.listQueueHeads([starts.toKey('prioritized')], [PRIORITY_WIDTH]);
   const [startsMs, restartsMs, stopsMs] = await Promise.all([
     heads.then((ids) => ids.map(decidedMsOf)),
     readFirst(restarts),

@@ -259,7 +259,7 @@ describe('holds and DEAs', () => {
   test('DEAs by their silence', async () => {
     const { client, keys } = bench.context.redis;
     const silences = [0, 10, 20, 20.001, 30, 30.001, 100];
-    for (const s of silences) await client.zadd(keys.deasHeard, NOW - s * SECOND, `dea-${s}`);
+    for (const s of silences) await client.zadd(keys.deasLastHeartbeat, NOW - s * SECOND, `dea-${s}`);
     expect((await get('/api/fleet')).json().deas).toEqual({ alive: 3, late: 2, lost: 2 });
   });
 

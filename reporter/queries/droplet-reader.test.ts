@@ -25,7 +25,7 @@ test('queries that come together get their own droplets, in their own order', as
   for (const id of ['a', 'b', 'c']) {
     await store(context.redis, droplet({ id, instances: [instance(id, { dea: `dea-${id}` })] }));
   }
-  await client.zadd(keys.deasHeard, NOW, 'dea-a', NOW, 'dea-b');
+  await client.zadd(keys.deasLastHeartbeat, NOW, 'dea-a', NOW, 'dea-b');
   const records = new DropletReader(context.redis, context.clock);
   const many = Array.from({ length: 1_234 }, (_, n) => (n % 100 === 0 ? 'b' : `none-${n}`));
   const [one, two, none, lots] = await Promise.all([
@@ -63,11 +63,11 @@ test('what is no record is told in its place, and hurts no other', async () => {
 
 test('a failure is told to all whose query was with it, and the next one works', async () => {
   const { client, keys } = context.redis;
-  await client.rename(keys.deasHeard, keys.deasPrevious);
-  await client.set(keys.deasHeard, 'x');
+  await client.rename(keys.deasLastHeartbeat, keys.deasPreviousHeartbeat);
+  await client.set(keys.deasLastHeartbeat, 'x');
   const records = new DropletReader(context.redis, context.clock);
   const answers = await Promise.allSettled([records.read(['a']), records.read(['b'])]);
   expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
-  await client.rename(keys.deasPrevious, keys.deasHeard);
+  await client.rename(keys.deasPreviousHeartbeat, keys.deasLastHeartbeat);
   expect(idsOf(await records.read(['a']))).toEqual(['a']);
 });

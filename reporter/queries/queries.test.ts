@@ -12,7 +12,13 @@ let bench: Bench;
 beforeAll(async () => {
   bench = await startBench(NOW);
   const { redis } = bench.context;
-  await redis.client.zadd(redis.keys.deasHeard, NOW - 2 * SECOND, 'dea-1', NOW - 31 * SECOND, 'dea-silent');
+  await redis.client.zadd(
+    redis.keys.deasLastHeartbeat,
+    NOW - 2 * SECOND,
+    'dea-1',
+    NOW - 31 * SECOND,
+    'dea-silent',
+  );
   const records = [
     droplet({
       id: 'app',

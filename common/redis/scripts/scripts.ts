@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { packageRoot } from '../../runtime/package-root.ts';
@@ -14,64 +14,65 @@ type Argument = string | number | Buffer;
  * `.lua` file; `keys` of one call are all of one hash tag.
  */
 export interface Scripts {
-  deasHeard(keys: string[], args: Argument[]): Promise<number[]>;
-  deaBegin(keys: string[], args: Argument[]): Promise<string[]>;
-  deaFinish(keys: string[], args: Argument[]): Promise<number>;
-  deasLost(keys: string[], args: Argument[]): Promise<string[]>;
-  deaForget(keys: string[], args: Argument[]): Promise<number>;
-  dropletsHeard(keys: string[], args: Argument[]): Promise<number>;
-  exited(keys: string[], args: Argument[]): Promise<number>;
-  updated(keys: string[], args: Argument[]): Promise<number>;
-  desired(keys: string[], args: Argument[]): Promise<number>;
-  gone(keys: string[], args: Argument[]): Promise<number>;
-  commit(keys: string[], args: Argument[]): Promise<(number | string)[]>;
-  postpone(keys: string[], args: Argument[]): Promise<number>;
-  forget(keys: string[], args: Argument[]): Promise<number>;
-  settle(keys: string[], args: Argument[]): Promise<(number | string)[]>;
-  listening(
+  touchDeas(keys: string[], args: Argument[]): Promise<number[]>;
+  beginHeartbeat(keys: string[], args: Argument[]): Promise<string[]>;
+  finishHeartbeat(keys: string[], args: Argument[]): Promise<number>;
+  listLostDeas(keys: string[], args: Argument[]): Promise<string[]>;
+  expireDea(keys: string[], args: Argument[]): Promise<number>;
+  storeHeartbeatDroplets(keys: string[], args: Argument[]): Promise<number>;
+  storeExit(keys: string[], args: Argument[]): Promise<number>;
+  storeUpdate(keys: string[], args: Argument[]): Promise<number>;
+  storeDesired(keys: string[], args: Argument[]): Promise<number>;
+  markGone(keys: string[], args: Argument[]): Promise<number>;
+  commitDecisions(keys: string[], args: Argument[]): Promise<(number | string)[]>;
+  postponeReconciles(keys: string[], args: Argument[]): Promise<number>;
+  removeDroplet(keys: string[], args: Argument[]): Promise<number>;
+  settleDeliveries(keys: string[], args: Argument[]): Promise<(number | string)[]>;
+  publishWatermark(
     keys: string[],
     args: Argument[],
   ): Promise<[sinceMs: string, missed: '1' | '', ...gone: string[]]>;
   swapHold(keys: string[], args: Argument[]): Promise<number>;
-  time(keys: string[], args: Argument[]): Promise<string>;
-  fence(keys: string[], args: Argument[]): Promise<number>;
-  syncBegin(keys: string[], args: Argument[]): Promise<string>;
-  syncReport(keys: string[], args: Argument[]): Promise<number>;
-  pagesStore(keys: string[], args: Argument[]): Promise<number>;
+  deploymentTime(keys: string[], args: Argument[]): Promise<string>;
+  fencePass(keys: string[], args: Argument[]): Promise<number>;
+  beginPass(keys: string[], args: Argument[]): Promise<string>;
+  reportPass(keys: string[], args: Argument[]): Promise<number>;
+  storePages(keys: string[], args: Argument[]): Promise<number>;
   readDroplets(keys: string[], args: Argument[]): Promise<string[]>;
-  readSights(keys: string[], args: Argument[]): Promise<[records: string[], deas: string[]]>;
-  fleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
-  lineage(keys: string[], args: Argument[]): Promise<number>;
-  queueHeads(keys: string[], args: Argument[]): Promise<string[]>;
+  readDropletsWithDeas(keys: string[], args: Argument[]): Promise<[records: string[], deas: string[]]>;
+  readFleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
+  detectFailover(keys: string[], args: Argument[]): Promise<number>;
+  listQueueHeads(keys: string[], args: Argument[]): Promise<string[]>;
 }
 
+/** Each script's file, without `.lua`. */
 const FILES: Record<keyof Scripts, string> = {
-  deasHeard: 'deas_heard',
-  deaBegin: 'dea_begin',
-  deaFinish: 'dea_finish',
-  deasLost: 'deas_lost',
-  deaForget: 'dea_forget',
-  dropletsHeard: 'droplets_heard',
-  exited: 'exited',
-  updated: 'updated',
-  desired: 'desired',
-  gone: 'gone',
-  commit: 'commit',
-  postpone: 'postpone',
-  forget: 'forget',
-  settle: 'settle',
-  listening: 'listening',
-  swapHold: 'swap_hold',
-  time: 'time',
-  fence: 'fence',
-  syncBegin: 'sync_begin',
-  syncReport: 'sync_report',
-  pagesStore: 'pages_store',
-  readDroplets: 'read_droplets',
-  readSights: 'read_sights',
-  fleetFacts: 'fleet_facts',
-  lineage: 'lineage',
-  queueHeads: 'queue_heads',
+  touchDeas: 'heartbeats/touch_deas',
+  beginHeartbeat: 'heartbeats/begin_heartbeat',
+  finishHeartbeat: 'heartbeats/finish_heartbeat',
+  listLostDeas: 'heartbeats/list_lost_deas',
+  expireDea: 'heartbeats/expire_dea',
+  storeHeartbeatDroplets: 'heartbeats/store_heartbeat_droplets',
+  storeExit: 'droplets/store_exit',
+  storeUpdate: 'droplets/store_update',
+  storeDesired: 'sync/store_desired',
+  markGone: 'sync/mark_gone',
+  commitDecisions: 'droplets/commit_decisions',
+  postponeReconciles: 'droplets/postpone_reconciles',
+  removeDroplet: 'droplets/remove_droplet',
+  settleDeliveries: 'droplets/settle_deliveries',
+  publishWatermark: 'fleet/publish_watermark',
+  swapHold: 'fleet/swap_hold',
+  deploymentTime: 'fleet/deployment_time',
+  fencePass: 'sync/fence_pass',
+  beginPass: 'sync/begin_pass',
+  reportPass: 'sync/report_pass',
+  storePages: 'sync/store_pages',
+  readDroplets: 'droplets/read_droplets',
+  readDropletsWithDeas: 'droplets/read_droplets_with_deas',
+  readFleetFacts: 'fleet/read_fleet_facts',
+  detectFailover: 'fleet/detect_failover',
+  listQueueHeads: 'fleet/list_queue_heads',
 };
 
 /** Between two tries of a script that Redis could not take (ms). */
@@ -110,8 +111,10 @@ const read = (file: string): string =>
 export function defineScripts(client: RedisClient): Scripts {
   const scripts: Partial<Record<keyof Scripts, unknown>> = {};
   for (const [name, file] of Object.entries(FILES) as [keyof Scripts, string][]) {
-    const lua = read(`${file}.lua`).replace(/^-- include (\w+)$/gm, (_, part) => read(`${part}.part.lua`));
-    const command = `hm_${file}`;
+    const lua = read(`${file}.lua`).replace(/^-- include (\w+)$/gm, (_, part) =>
+      read(join(dirname(file), `${part}.part.lua`)),
+    );
+    const command = `hm_${basename(file)}`;
     client.defineCommand(command, { lua });
     const run = (client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>)[command];
     if (run === undefined) throw new Error(`ioredis did not define ${command}`);

@@ -45,7 +45,7 @@ test('every gauge and histogram is drawn, but for those named here', () => {
   expect(left.map(({ name }) => name)).toEqual([
     'process_start_time_seconds',
     'hm_sync_droplets_listed',
-    'hm_dashboard_watchers',
+    'hm_dashboard_viewers',
   ]);
 });
 

@@ -75,6 +75,6 @@ test('Prometheus loads them from where they are mounted', () => {
   const { services } = parse(read('deploy/install/compose.yml'), { merge: true }) as {
     services: { prometheus: { volumes: string[] } };
   };
-  expect(services.prometheus.volumes).toContain('./prometheus:/etc/prometheus:ro');
+  expect(services.prometheus.volumes).toContain('../monitor/prometheus:/etc/prometheus:ro');
   expect(rule_files).toEqual(['/etc/prometheus/alerts.yml']);
 });

@@ -49,7 +49,7 @@ export async function bringUp(
   await until(
     `${deas} DEAs heard`,
     180,
-    async () => (await redis.client.zcard(redis.keys.deasHeard)) === deas,
+    async () => (await redis.client.zcard(redis.keys.deasLastHeartbeat)) === deas,
   );
   await until(
     `${deas} digests stored`,

@@ -50,12 +50,12 @@ async function underLoad(disturbance: () => Promise<unknown>, afterMs: number): 
 }
 
 test('slots move to another node with all that is in them', async () => {
-  const { droplet, eventStreams, deasHeard, holds, queuePrefix } = createKeys('hm', 256);
+  const { droplet, eventStreams, deasLastHeartbeat, holds, queuePrefix } = createKeys('hm', 256);
   const keys = [
     droplet('app-0'),
     droplet('app-1'),
     ...eventStreams,
-    deasHeard,
+    deasLastHeartbeat,
     holds,
     `${queuePrefix}:starts:x`,
   ];

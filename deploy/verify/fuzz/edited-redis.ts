@@ -42,15 +42,15 @@ export function handEditedTarget(context: TestContext): Target {
     restarts: queue('restarts'),
     stops: queue('stops'),
   });
-  const looker = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
-  const audit = new Audit({ redis, clock, policy, looker, auditRate: 1e9 });
+  const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
+  const audit = new Audit({ redis, clock, policy, reconciler, auditRate: 1e9 });
   const scanner = new Tick({
     redis,
     clock,
     log,
     metrics,
     policy,
-    looker,
+    reconciler,
     audit,
     slicesQueue: queue('slices'),
   });
@@ -84,7 +84,7 @@ export function handEditedTarget(context: TestContext): Target {
         await client.zadd(keys.due(keys.sliceOf(id)), nowMs, id);
         if (massLoss !== undefined) await client.hset(keys.holds, 'mass_loss', massLoss);
         if (massDelete !== undefined) await client.hset(keys.holds, 'mass_delete', massDelete);
-        await client.zadd(keys.deasHeard, nowMs - 40_000, dea);
+        await client.zadd(keys.deasLastHeartbeat, nowMs - 40_000, dea);
         await client.hset(keys.deaList(dea), 'list', event.join('\n'));
         await client.hset(keys.deasCount, dea, event[0] as string);
       }

@@ -101,10 +101,10 @@ describe('clean-up', () => {
     const { client, keys } = world.store;
     world.dea('brief').run('somewhere', 0);
     await world.beat();
-    expect(await client.zscore(keys.deasHeard, 'brief')).not.toBeNull();
+    expect(await client.zscore(keys.deasLastHeartbeat, 'brief')).not.toBeNull();
     world.deas.delete('brief');
     await world.advance(305);
-    expect(await client.zscore(keys.deasHeard, 'brief')).toBeNull();
+    expect(await client.zscore(keys.deasLastHeartbeat, 'brief')).toBeNull();
     expect(await client.exists(keys.deaList('brief'))).toBe(0);
   });
 

@@ -217,7 +217,7 @@ describe('looks', () => {
 test('10,000 DEAs are one canvas and as few elements as three', async () => {
   const { client, keys } = world.store;
   const deas = Array.from({ length: 10_000 }, (_, n) => `dea-${String(n).padStart(5, '0')}`);
-  await client.zadd(keys.deasHeard, ...deas.flatMap((dea) => [world.nowMs(), dea]));
+  await client.zadd(keys.deasLastHeartbeat, ...deas.flatMap((dea) => [world.nowMs(), dea]));
   await client.hset(keys.deasCount, Object.fromEntries(deas.map((dea, n) => [dea, n % 100])));
   const page = await dashboard.open();
   await waitText(page, '.readout', '10000 of 10000 DEAs alive.');
@@ -249,12 +249,12 @@ test('all who watch are told from one reading; without them nothing is read', as
     return (await readings()) - before;
   };
   const pages = [await dashboard.open(), await dashboard.open(), await dashboard.open()];
-  expect(await metricValue(dashboard.context.metrics, 'hm_dashboard_watchers')).toBe(3);
+  expect(await metricValue(dashboard.context.metrics, 'hm_dashboard_viewers')).toBe(3);
   const watched = await over(3_000);
   expect(watched).toBeGreaterThanOrEqual(1);
   expect(watched).toBeLessThanOrEqual(4 * aTurn);
   for (const page of pages) await page.close();
-  await eventually(() => metricValue(dashboard.context.metrics, 'hm_dashboard_watchers')).toBe(0);
+  await eventually(() => metricValue(dashboard.context.metrics, 'hm_dashboard_viewers')).toBe(0);
   await delay(200);
   expect(await over(1_500)).toBe(0);
 });

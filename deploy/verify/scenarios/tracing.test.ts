@@ -15,7 +15,7 @@ afterEach(async () => {
   collector = undefined;
 });
 
-const OUR_SPANS = ['hm.heartbeat', 'hm.exit', 'hm.update', 'hm.look', 'hm.deliver'];
+const OUR_SPANS = ['hm.heartbeat', 'hm.exit', 'hm.update', 'hm.reconcile', 'hm.deliver'];
 const BULLMQ_SPANS = ['process starts', 'process restarts', 'process stops'];
 
 async function traceAll(env: NodeJS.ProcessEnv = {}): Promise<TestCollector> {
@@ -83,7 +83,11 @@ describe('with a collector', () => {
     expect(new Set(way.map((span) => span.traceId))).toEqual(new Set([traceId]));
     const [exit, look, , deliver] = way;
     const decision = header(message, 'hm-decision');
-    expect(exit?.attributes).toMatchObject({ 'hm.droplet': droplet, 'hm.exit': 'CRASHED', 'hm.news': true });
+    expect(exit?.attributes).toMatchObject({
+      'hm.droplet': droplet,
+      'hm.exit': 'CRASHED',
+      'hm.is_new': true,
+    });
     expect(look?.attributes).toMatchObject({
       'hm.droplet': droplet,
       'hm.decisions': [`start ${decision}`],
@@ -126,7 +130,7 @@ describe('with a collector', () => {
     expect(spans.filter(({ name }) => name === 'hm.heartbeat')).toHaveLength(2);
     expect(spans.filter(({ name }) => ![...OUR_SPANS, ...BULLMQ_SPANS].includes(name))).toEqual([]);
     const idle = ({ name, attributes }: CollectedSpan) =>
-      name === 'hm.look' && attributes['hm.decided'] === 0;
+      name === 'hm.reconcile' && attributes['hm.decided'] === 0;
     expect(spans.filter(idle)).toEqual([]);
   });
 

@@ -57,7 +57,7 @@ export async function withRedis(
     const isCluster = client instanceof Cluster;
     const redis: RedisConnections = { client, keys, scripts, dedicated, isCluster };
     const now = async () => {
-      // In a cluster the node that has the key, as for everybody (time.lua), but without writing.
+      // In a cluster the node that has the key, as for everybody (deployment_time.lua), but without writing.
       const time = client.eval("return redis.call('TIME')", 1, keys.clock) as Promise<[string, string]>;
       const [[seconds, micros], ahead] = await Promise.all([time, client.hget(keys.clock, 'ahead')]);
       return Math.floor(Number(seconds) * 1000 + Number(micros) / 1000 + Number(ahead ?? 0));

@@ -88,7 +88,7 @@ export function useMemory(): Memory {
     const { keys, scripts } = of.context.redis;
     const slice = keys.sliceOf(droplet);
     const of3 = [keys.due(slice), keys.passOf(slice), keys.decisions(slice)];
-    await scripts.desired(
+    await scripts.storeDesired(
       [...of3, keys.droplet(droplet), keys.indexOf(droplet)],
       [atMs, atMs, PASS, `${droplet}\n${desired}\n`, LOG_LENGTH],
     );
@@ -96,9 +96,9 @@ export function useMemory(): Memory {
   of.heard = async (dea, droplet, instances, atMs) => {
     const { client, keys, scripts } = of.context.redis;
     // And goes on to be heard, however slowly the test is run.
-    await client.zadd(keys.deasHeard, of.context.clock.nowMs() + LATER_MS, dea);
+    await client.zadd(keys.deasLastHeartbeat, of.context.clock.nowMs() + LATER_MS, dea);
     const words = Object.entries(instances).map(([guid, is]) => [guid, `${is} on ${dea} version v since 1`]);
-    await scripts.dropletsHeard(
+    await scripts.storeHeartbeatDroplets(
       [keys.droplet(droplet), keys.indexOf(droplet), keys.due(keys.sliceOf(droplet))],
       [atMs, '', ` on ${dea} `, dea, atMs, '', '', '', '', droplet, words.length, ...words.flat()],
     );
@@ -106,7 +106,7 @@ export function useMemory(): Memory {
   of.exited = async (droplet, instance, words, reason, atMs) => {
     const { keys, scripts } = of.context.redis;
     const slice = keys.sliceOf(droplet);
-    await scripts.exited(
+    await scripts.storeExit(
       [keys.droplet(droplet), keys.due(slice), keys.indexOf(droplet)],
       [droplet, instance, words, atMs, reason, 60_000],
     );
@@ -117,7 +117,7 @@ export function useMemory(): Memory {
     const rev = await client.hget(keys.droplet(droplet), 'rev');
     const set = Object.entries(fields).flatMap(([field, value]) => [field, JSON.stringify(value)]);
     const entries = log.map((entry) => JSON.stringify(entry));
-    await scripts.commit(
+    await scripts.commitDecisions(
       [keys.droplet(droplet), keys.due(slice), keys.decisions(slice), keys.troubled(slice)],
       [LOG_LENGTH, droplet, rev ?? '', 0, '', 0, set.length / 2, 0, log.length, ...set, ...entries],
     );

@@ -152,7 +152,7 @@ async function audits(stage: Stage, droplets: number, forMs: number): Promise<Au
 
 async function auditedSo(stage: Stage): Promise<{ audited: number; misses: number }> {
   const [audited, misses] = await Promise.all([
-    stage.metric('analyzer', 'hm_audit_looks_total'),
+    stage.metric('analyzer', 'hm_audit_reconciles_total'),
     stage.metric('analyzer', 'hm_audit_misses_total'),
   ]);
   return { audited, misses };

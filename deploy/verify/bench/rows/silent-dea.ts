@@ -21,7 +21,7 @@ export async function silentDea(
   const asked = await stage.cloud.ask('asked', {});
   const { latency, missing, twice, unasked, seconds } = came;
 
-  const lastHeartbeatMs = Number(await redis.client.zscore(redis.keys.deasHeard, deaId(DEA)));
+  const lastHeartbeatMs = Number(await redis.client.zscore(redis.keys.deasLastHeartbeat, deaId(DEA)));
   const ids = Array.from({ length: PER_DEA }, (_, at) => dropletId(DEA * PER_DEA + at));
   const decided = (await readDroplets(redis, ids))
     .filter((record): record is Droplet => record !== undefined && !(record instanceof Error))

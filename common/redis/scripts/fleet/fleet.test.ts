@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { useRedis } from '../../testing/context.ts';
+import { useRedis } from '../../../testing/context.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
@@ -8,7 +8,7 @@ describe('listening', () => {
   const GAP = 10_000;
   const SILENCE = 3_000;
   const word = (nowMs: number, ingestor = 'a', ...gone: string[]) =>
-    redis().scripts.listening(
+    redis().scripts.publishWatermark(
       [redis().keys.listening, redis().keys.ingestors],
       [nowMs, ingestor, GAP, SILENCE, nowMs, '', ...gone],
     );
@@ -30,7 +30,7 @@ describe('listening', () => {
   test('the list says until when each has stored all that it heard; one that is too far behind begins it anew', async () => {
     const { scripts, keys, client } = redis();
     const behind = (nowMs: number, storedMs: number) =>
-      scripts.listening([keys.listening, keys.ingestors], [nowMs, 'a', GAP, SILENCE, storedMs, '']);
+      scripts.publishWatermark([keys.listening, keys.ingestors], [nowMs, 'a', GAP, SILENCE, storedMs, '']);
     await behind(2000, 1000);
     expect(await client.zscore(keys.ingestors, 'a')).toBe('1000');
     expect(await behind(1000 + GAP, 1000)).toEqual(['2000', '1']);
@@ -95,7 +95,7 @@ describe('listening', () => {
     expect(await state()).toMatchObject({ missed: '1000' });
     expect(await isMissed(2000)).toBe(false);
     expect(await state()).toMatchObject({ missed: '1000' });
-    const [since, missed] = await scripts.listening(
+    const [since, missed] = await scripts.publishWatermark(
       [keys.listening, keys.ingestors],
       [3000, 'a', GAP, SILENCE, 3000, '1'],
     );
@@ -131,16 +131,16 @@ describe('listening', () => {
 });
 
 test('time is that of Redis', async () => {
-  const nowMs = Number(await redis().scripts.time([redis().keys.clock], ['']));
+  const nowMs = Number(await redis().scripts.deploymentTime([redis().keys.clock], ['']));
   const [seconds] = (await redis().client.time()).map(Number);
   expect(Math.abs(nowMs / 1000 - (seconds as number))).toBeLessThanOrEqual(2);
 });
 
 describe('passes of the sync', () => {
   const state = () => redis().keys.syncState;
-  const begin = (nowMs: number, who = 'a') => redis().scripts.syncBegin([state()], [nowMs, who]);
+  const begin = (nowMs: number, who = 'a') => redis().scripts.beginPass([state()], [nowMs, who]);
   const report = (pass: string, hash: string, ...fields: string[]) =>
-    redis().scripts.syncReport([state(), hash], [pass, ...fields]);
+    redis().scripts.reportPass([state(), hash], [pass, ...fields]);
 
   test('each has a larger number than all before it, also after a loss of data', async () => {
     expect(await begin(1000)).toBe('1000');
@@ -173,10 +173,10 @@ describe('passes of the sync', () => {
   });
 });
 
-describe('pages_store', () => {
+describe('store_pages', () => {
   const store = (pass: number, pages: [number, string[]][], missing: string[], found: string[]) => {
     const { keys, scripts } = redis();
-    return scripts.pagesStore(
+    return scripts.storePages(
       [keys.syncPass, keys.syncMissing, ...pages.map(([number]) => keys.syncPage(number))],
       [pass, ...pages.flatMap(([, fields]) => fields), missing.length, ...missing, ...found],
     );

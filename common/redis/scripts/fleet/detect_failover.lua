@@ -3,7 +3,7 @@
 -- replica that nobody has seen yet may have been a master that did not know that it was replaced: what it took is lost.
 -- KEYS  1 lineage hash, 2 listening hash, 3 digest hash, 4 state of the sync
 -- ARGV  what is seen: the masters' replication ids, 'replica <id>', 'master <id>': a master that will be a replica is a new one
--- Returns 1 if one of them is new: then what is known is told to be in doubt. The count of losses makes the sync write
+-- Returns 1 if one of them is new: then what is known is told to be in doubt. The count of epoch makes the sync write
 -- everything anew, and ingest every DEA's whole list; until a pass has, and until ingestors have listened for long
 -- enough, the holds are on that are for not knowing.
 local MANY = 256
@@ -22,10 +22,10 @@ end
 if not new then
   return 0
 end
-local losses = redis.call('HINCRBY', KEYS[1], 'losses', 1)
+local epoch = redis.call('HINCRBY', KEYS[1], 'data_epoch', 1)
 if redis.call('HLEN', KEYS[1]) > MANY then
   redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[1], 'losses', losses)
+  redis.call('HSET', KEYS[1], 'data_epoch', epoch)
 end
 for i = 1, #seen do
   redis.call('HSET', KEYS[1], seen[i], '')

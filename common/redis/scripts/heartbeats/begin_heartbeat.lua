@@ -4,15 +4,15 @@
 -- Returns {'stale'} if a newer one has begun or was equal to what is stored, else {its time (ms), list as stored, a line
 -- of each droplet that unfinished ones listed, when the DEA was heard before (ms, or ''), '1' if there are unfinished
 -- ones (they may have listed nothing), '1' if data may have been lost since its list was stored: what it ceased to
--- list lately is among the unfinished ones then, losses of data as they are known}. Of two that were received in the same millisecond the second one's time is a
+-- list lately is among the unfinished ones then, epoch of data as they are known}. Of two that were received in the same millisecond the second one's time is a
 -- millisecond later.
 --
--- The digest goes first: until dea_finish puts it back, an equal heartbeat is stored whole again, so whoever
+-- The digest goes first: until finish_heartbeat puts it back, an equal heartbeat is stored whole again, so whoever
 -- dies in between loses nothing. 'writing' keeps what unfinished heartbeats listed, so that the one who comes
 -- after knows every droplet that they may have touched.
 local at, dea = ARGV[1], ARGV[2]
-local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'writing', 'losses', 'gone')
-local losses = redis.call('HGET', KEYS[6], 'losses')
+local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'writing', 'data_epoch', 'gone')
+local epoch = redis.call('HGET', KEYS[6], 'data_epoch')
 if stored[1] then
   if tonumber(at) < tonumber(stored[1]) then
     return { 'stale' }
@@ -40,7 +40,7 @@ if stored[3] then
 end
 redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'writing', unfinished)
 local doubted = ''
-if losses and losses ~= stored[5] then
+if epoch and epoch ~= stored[5] then
   doubted = '1'
   for droplet in string.gmatch(stored[6] or '', '%d+ ([^\n]+)\n') do
     unfinished = unfinished .. '        ' .. droplet .. '\n'
@@ -53,4 +53,4 @@ if not heard or tonumber(at) > tonumber(heard) then
   redis.call('ZADD', KEYS[1], at, dea)
 end
 redis.call('HDEL', KEYS[5], dea)
-return { at, stored[2] or '', unfinished, heard or '', stored[3] and '1' or '', doubted, losses or '' }
+return { at, stored[2] or '', unfinished, heard or '', stored[3] and '1' or '', doubted, epoch or '' }

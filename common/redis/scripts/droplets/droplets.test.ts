@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { recordOf, useRedis } from '../../testing/context.ts';
+import { recordOf, useRedis } from '../../../testing/context.ts';
 
 const of = useRedis({ settings: { slices: 1 } });
 const redis = () => of.context.redis;
@@ -21,7 +21,7 @@ const logged = async () => {
 
 describe('exited', () => {
   const exited = (reason: string, atMs: number, instance = 'i') =>
-    redis().scripts.exited(keys(), [
+    redis().scripts.storeExit(keys(), [
       NAME,
       instance,
       `0 ${reason} version v at ${atMs} crashed -`,
@@ -95,7 +95,7 @@ describe('exited', () => {
   );
 
   test('a version that looks like an evacuation is no evacuation', async () => {
-    await redis().scripts.exited(keys(), [
+    await redis().scripts.storeExit(keys(), [
       NAME,
       'i',
       '0 CRASHED version DEA_EVACUATION at 1 crashed -',
@@ -108,7 +108,7 @@ describe('exited', () => {
 });
 
 describe('updated', () => {
-  const updated = (nowMs: number) => redis().scripts.updated(keys(), [NAME, nowMs]);
+  const updated = (nowMs: number) => redis().scripts.storeUpdate(keys(), [NAME, nowMs]);
 
   test('a droplet that nobody has heard of gets a record', async () => {
     expect(await updated(1000)).toBe(1);
@@ -141,7 +141,7 @@ describe('commit', () => {
   const commit = async (call: Call) => (await commitAll([{ droplet: NAME, ...call }]))[0];
   const commitAll = (calls: (Call & { droplet: string })[]) => {
     const { keys: of, scripts } = redis();
-    return scripts.commit(
+    return scripts.commitDecisions(
       calls.flatMap(({ droplet }) => [of.droplet(droplet), of.due(0), of.decisions(0), of.troubled(0)]),
       [100, ...calls.flatMap(argumentsOf)],
     );
@@ -254,7 +254,7 @@ describe('commit', () => {
     const { keys: of, scripts } = redis();
     await put({ rev: 5, seen: 1 });
     const log = Array.from({ length: 1000 }, (_, n) => `{"n":${n}}`);
-    await scripts.commit(
+    await scripts.commitDecisions(
       [of.droplet(NAME), of.due(0), of.decisions(0), of.troubled(0)],
       [10, NAME, 5, 1, '', 0, 0, 0, log.length, ...log],
     );
@@ -266,7 +266,7 @@ describe('commit', () => {
 describe('settle', () => {
   const settle = async (id = 'd1', rev = 5, requeueAtMs = 9000, by = '') => {
     const { keys: of, scripts } = redis();
-    const [settled] = await scripts.settle(
+    const [settled] = await scripts.settleDeliveries(
       [of.droplet(NAME), of.due(0), of.decisions(0)],
       [100, NAME, rev, id, `{"id":"${id}"${by}}`, requeueAtMs, '{"kind":"sent"}'],
     );
@@ -320,7 +320,7 @@ describe('settle', () => {
     for (const name of names) await client.hset(of.droplet(name), { rev: name === 'moved' ? 6 : 5 });
     await client.del(of.droplet('strange'));
     await client.set(of.droplet('strange'), 'made by hand');
-    const told = await scripts.settle(
+    const told = await scripts.settleDeliveries(
       names.flatMap((name) => [of.droplet(name), of.due(0), of.decisions(0)]),
       [100, ...names.flatMap((name, n) => [name, 5, `d-${name}`, `{"n":${n}}`, 9000 + n, `{"n":${n}}`])],
     );
@@ -333,14 +333,14 @@ describe('settle', () => {
 
 describe('forget', () => {
   const forget = (rev: number) =>
-    redis().scripts.forget(
+    redis().scripts.removeDroplet(
       [...keys(), redis().keys.decisions(0), redis().keys.troubled(0)],
       [NAME, rev, 100, '{"kind":"removed"}'],
     );
 
   test('removes all of a droplet, and only that', async () => {
     const { scripts } = redis();
-    for (const id of [NAME, 'y']) await scripts.updated(keys(id), [id, 1000]);
+    for (const id of [NAME, 'y']) await scripts.storeUpdate(keys(id), [id, 1000]);
     const { client, keys: of } = redis();
     await client.zadd(of.troubled(0), 1, NAME, 1, 'y');
     expect(await forget(2)).toBe(0);
@@ -360,9 +360,9 @@ describe('forget', () => {
 
 describe('desired, gone and fence', () => {
   const pass = () => redis().keys.passOf(0);
-  const fence = (number: number) => redis().scripts.fence([pass()], [number]);
+  const fence = (number: number) => redis().scripts.fencePass([pass()], [number]);
   const desired = (entries: Record<string, string>, { begun = 1000, number = 1, nowMs = 1500 } = {}) =>
-    redis().scripts.desired(
+    redis().scripts.storeDesired(
       [
         redis().keys.due(0),
         pass(),
@@ -380,7 +380,7 @@ describe('desired, gone and fence', () => {
       ],
     );
   const gone = (ids: string[], { last = 900, number = 1, nowMs = 1500 } = {}) =>
-    redis().scripts.gone(
+    redis().scripts.markGone(
       [redis().keys.due(0), pass(), redis().keys.decisions(0), ...ids.map((id) => redis().keys.droplet(id))],
       [nowMs, last, number, 100, ...ids],
     );
@@ -415,7 +415,7 @@ describe('desired, gone and fence', () => {
   test('a pass that began after an update ends its wait, once; one that began before does not', async () => {
     await fence(1);
     await desired({ x: 'words' });
-    await redis().scripts.updated(keys(), [NAME, 2000]);
+    await redis().scripts.storeUpdate(keys(), [NAME, 2000]);
     expect(await desired({ x: 'words' }, { begun: 1999 })).toBe(0);
     expect((await record()).listed).toBeUndefined();
     expect(await desired({ x: 'words' }, { begun: 2001 })).toBe(1);
@@ -438,7 +438,7 @@ describe('desired, gone and fence', () => {
   test('one that was listed but never readable is gone too; one that was only heard of is not', async () => {
     await fence(1);
     await desired({ y: '' });
-    await redis().scripts.updated(keys(), [NAME, 2000]);
+    await redis().scripts.storeUpdate(keys(), [NAME, 2000]);
     expect(await gone(['x', 'y'])).toBe(1);
     expect((await record('y')).gone).toBe('900');
     expect((await record('x')).gone).toBeUndefined();

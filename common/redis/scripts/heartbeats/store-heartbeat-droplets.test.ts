@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { useRedis } from '../../testing/context.ts';
-import { heartbeatScripts, line } from '../../testing/heartbeat-scripts.ts';
+import { useRedis } from '../../../testing/context.ts';
+import { heartbeatScripts, line } from '../../../testing/heartbeat-scripts.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
 const LOST = 30_000;
-const { begin, deasHeard } = heartbeatScripts(redis, LOST);
+const { begin, deasLastHeartbeat } = heartbeatScripts(redis, LOST);
 
-describe('droplets_heard', () => {
+describe('store_heartbeat_droplets', () => {
   interface Call {
     at: number;
     fence?: boolean;
@@ -32,7 +32,7 @@ describe('droplets_heard', () => {
   }: Call) => {
     const { keys, scripts } = redis();
     const names = Object.keys(droplets);
-    return scripts.dropletsHeard(
+    return scripts.storeHeartbeatDroplets(
       [
         ...(digest === '' ? [] : [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover]),
         ...names.flatMap((name) => [`hm:{0}:droplet:${name}`, keys.index(0, 0), keys.due(0)]),
@@ -84,7 +84,7 @@ describe('droplets_heard', () => {
     expect(await heardCall({ at: 1000, digest: 'A', droplets: { x: { i: words('a') } } })).toBe(1);
     expect(await client.hgetall(keys.deaList('a'))).toEqual({ at: '1000', list: `${line('x')}\n` });
     expect(await client.hget(keys.deasCount, 'a')).toBe('1');
-    expect(await deasHeard(['a', 'A', 1001])).toEqual([]);
+    expect(await deasLastHeartbeat(['a', 'A', 1001])).toEqual([]);
   });
 
   test('that ends the heartbeat writes nothing once a newer one has begun, nor when it is said again', async () => {

@@ -1,6 +1,6 @@
 -- What one DEA runs of some droplets, whole: an instance that the record places on that DEA
 -- and that is not named is from now on one that the DEA no longer lists.
--- KEYS  of dea_finish.lua, if ARGV has a digest (not in a cluster: there they are on another node), then for each droplet:
+-- KEYS  of finish_heartbeat.lua, if ARGV has a digest (not in a cluster: there they are on another node), then for each droplet:
 --       its hash, its piece of the index, the due zset of its slice; in a cluster all of one slice
 -- ARGV  1 when the heartbeat was received (ms), 2 fence ('1' or ''), 3 ' on <dea, encoded> ', 4 DEA,
 --       5 when the DEA was heard before (ms, or ''), 6 '1': the droplets are due even if what is heard of them

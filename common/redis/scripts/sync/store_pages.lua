@@ -2,7 +2,7 @@
 -- KEYS  1 pass of the slot, 2 set of the missing, then the pages
 -- ARGV  1 the pass's number, then for each page: sha1, token, count, rejected, entries (sha1 empty: the page goes);
 --       then how many ids are missing, these ids, and ids that are missing no more
--- Returns 1, or -1 if this is not the pass that writes (see fence.lua).
+-- Returns 1, or -1 if this is not the pass that writes (see fence_pass.lua).
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return -1
 end

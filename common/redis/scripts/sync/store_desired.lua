@@ -6,7 +6,7 @@
 -- Returns how many droplets changed; -1 if this is not the pass that writes, nothing is changed then.
 -- A record that somebody edited into something that cannot be written is left as it is and is due, so that the
 -- analyzer tells of it; the others are written.
--- Repeatable. An older pass's words never come after a newer one's, however late they are: see fence.lua.
+-- Repeatable. An older pass's words never come after a newer one's, however late they are: see fence_pass.lua.
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return -1
 end

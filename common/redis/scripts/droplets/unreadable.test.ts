@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { useRedis } from '../../testing/context.ts';
+import { useRedis } from '../../../testing/context.ts';
 
 /** Records that somebody edited by hand: only they are left alone. */
 const of = useRedis();
@@ -24,7 +24,7 @@ describe.each(BAD)('%s in the place of a record', (_, spoil) => {
     const { keys, scripts } = of.context.redis;
     const before = await spoilt();
     const words = '0 RUNNING on a version v since 1';
-    const changed = await scripts.dropletsHeard(
+    const changed = await scripts.storeHeartbeatDroplets(
       [bad, keys.index(0, 0), keys.due(0), good, keys.index(0, 0), keys.due(0)],
       [1000, '', ' on a ', 'a', '', '', '', '', '', 'bad', 1, 'i', words, 'good', 1, 'j', words],
     );
@@ -39,7 +39,7 @@ describe.each(BAD)('%s in the place of a record', (_, spoil) => {
     const { keys, scripts } = of.context.redis;
     const before = await spoilt();
     await client().set(keys.passOf(0), '1');
-    const changed = await scripts.desired(
+    const changed = await scripts.storeDesired(
       [keys.due(0), keys.passOf(0), keys.decisions(0), bad, keys.index(0, 0), good, keys.index(0, 0)],
       [1000, 900, '1', 'bad\nwords\ngood\nwords\n', 100],
     );
@@ -47,7 +47,7 @@ describe.each(BAD)('%s in the place of a record', (_, spoil) => {
     expect(await client().hget(good, 'desired')).toBe('words');
     expect(await client().dump(bad)).toEqual(before);
     expect(await due()).toEqual(['bad', 'good']);
-    const gone = await scripts.gone(
+    const gone = await scripts.markGone(
       [keys.due(0), keys.passOf(0), keys.decisions(0), bad, good],
       [1001, 1000, '1', 100, 'bad', 'good'],
     );
@@ -70,7 +70,7 @@ test('a time of an update that is no number does not stop the sync', async () =>
   await client().hset('hm:{0}:droplet:x', { rev: 1, seen: 1, updated: 'soon', listed: 'never' });
   const args = [1000, 900, '1', 'x\nwords\n', 100];
   expect(
-    await scripts.desired(
+    await scripts.storeDesired(
       [keys.due(0), keys.passOf(0), keys.decisions(0), 'hm:{0}:droplet:x', keys.index(0, 0)],
       args,
     ),
@@ -84,6 +84,9 @@ test.each([
 ])('listening since %s until %s begins anew', async (since, until) => {
   const { keys, scripts } = of.context.redis;
   await client().hset(keys.listening, { since, until });
-  await scripts.listening([keys.listening, keys.ingestors], [100_000, 'me', 10_000, 3_000, 100_000, '']);
+  await scripts.publishWatermark(
+    [keys.listening, keys.ingestors],
+    [100_000, 'me', 10_000, 3_000, 100_000, ''],
+  );
   expect(await client().hgetall(keys.listening)).toMatchObject({ since: '100000', until: '100000' });
 });

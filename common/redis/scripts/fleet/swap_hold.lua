@@ -11,7 +11,7 @@ end
 if ARGV[3] ~= ARGV[2] then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
-redis.call('HSET', KEYS[1], ARGV[1] .. '_judged', ARGV[5])
+redis.call('HSET', KEYS[1], ARGV[1] .. '_evaluated', ARGV[5])
 if ARGV[4] ~= '' then
   redis.call('HDEL', KEYS[1], ARGV[4])
 end

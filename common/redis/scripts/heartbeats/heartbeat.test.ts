@@ -1,19 +1,21 @@
 import { describe, expect, test } from 'vitest';
-import { useRedis } from '../../testing/context.ts';
-import { heartbeatScripts, line } from '../../testing/heartbeat-scripts.ts';
+import { useRedis } from '../../../testing/context.ts';
+import { heartbeatScripts, line } from '../../../testing/heartbeat-scripts.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
 const LOST = 30_000;
-const { deasHeard, begin, finish, heard } = heartbeatScripts(redis, LOST);
+const { deasLastHeartbeat, begin, finish, heard } = heartbeatScripts(redis, LOST);
 
-describe('deas_heard', () => {
+describe('touch_deas', () => {
   test('one that is equal and not silent for long was heard when it was received; all others are given back', async () => {
     await begin(1000, 'a');
     await finish(1000, 'a', 'A');
     await begin(1000, 'b');
     await finish(1000, 'b', 'B');
-    expect(await deasHeard(['a', 'A', 11_000], ['b', 'other', 11_001], ['c', 'C', 11_002])).toEqual([2, 3]);
+    expect(await deasLastHeartbeat(['a', 'A', 11_000], ['b', 'other', 11_001], ['c', 'C', 11_002])).toEqual([
+      2, 3,
+    ]);
     expect(await heard('a')).toEqual([11_000, 1000]);
     expect(await heard('b')).toEqual([1000, undefined]);
     expect(await heard('c')).toEqual([undefined, undefined]);
@@ -25,31 +27,31 @@ describe('deas_heard', () => {
   ])('an equal one after a silence of %i ms', async (silence, changed) => {
     await begin(1000, 'a');
     await finish(1000, 'a', 'A');
-    expect(await deasHeard(['a', 'A', 1000 + silence])).toEqual(changed);
+    expect(await deasLastHeartbeat(['a', 'A', 1000 + silence])).toEqual(changed);
     expect((await heard('a'))[0]).toBe(changed.length === 0 ? 1000 + silence : 1000);
   });
 
   test('one that comes late does not turn the time back', async () => {
     await begin(1000, 'a');
     await finish(1000, 'a', 'A');
-    await deasHeard(['a', 'A', 3000]);
-    expect(await deasHeard(['a', 'A', 2000])).toEqual([]);
+    await deasLastHeartbeat(['a', 'A', 3000]);
+    expect(await deasLastHeartbeat(['a', 'A', 2000])).toEqual([]);
     expect(await heard('a')).toEqual([3000, 1000]);
   });
 
   test('can be repeated', async () => {
     await begin(1000, 'a');
     await finish(1000, 'a', 'A');
-    for (let time = 0; time < 2; time++) expect(await deasHeard(['a', 'A', 2000])).toEqual([]);
+    for (let time = 0; time < 2; time++) expect(await deasLastHeartbeat(['a', 'A', 2000])).toEqual([]);
     expect(await heard('a')).toEqual([2000, 1000]);
   });
 
   test('none is none', async () => {
-    expect(await deasHeard()).toEqual([]);
+    expect(await deasLastHeartbeat()).toEqual([]);
   });
 });
 
-describe('dea_begin and dea_finish', () => {
+describe('begin_heartbeat and finish_heartbeat', () => {
   test('the stored list is the one that was finished', async () => {
     const { client, keys } = redis();
     expect(await begin(1000, 'a', line('x'), line('y'))).toEqual(['1000', '', '', '', '', '', '']);
@@ -72,7 +74,7 @@ describe('dea_begin and dea_finish', () => {
     await begin(1000, 'a');
     await finish(1000, 'a', 'A');
     await begin(2000, 'a', line('x'));
-    expect(await deasHeard(['a', 'A', 2001])).toEqual([1]);
+    expect(await deasLastHeartbeat(['a', 'A', 2001])).toEqual([1]);
   });
 
   test('what unfinished ones listed is told to the next one', async () => {
@@ -104,10 +106,10 @@ describe('dea_begin and dea_finish', () => {
   test('one that is older than an equal one is stale, too: what it says is not so any more', async () => {
     await begin(1000, 'a', line('x'));
     await finish(1000, 'a', 'A');
-    await deasHeard(['a', 'A', 11_000]);
+    await deasLastHeartbeat(['a', 'A', 11_000]);
     expect(await begin(10_999, 'a', line('y'))).toEqual(['stale']);
     expect(await heard('a')).toEqual([11_000, 1000]);
-    expect(await deasHeard(['a', 'A', 12_000])).toEqual([]);
+    expect(await deasLastHeartbeat(['a', 'A', 12_000])).toEqual([]);
   });
 
   test('an older one is stale and changes nothing', async () => {

@@ -1,6 +1,6 @@
--- Ends what dea_begin began, once all droplets are written: part of dea_finish.lua and of droplets_heard.lua.
+-- Ends what begin_heartbeat began, once all droplets are written: part of finish_heartbeat.lua and of store_heartbeat_droplets.lua.
 --
--- The digest stays away if data may have been lost since dea_begin: the next heartbeat is then stored whole. 'gone' keeps
+-- The digest stays away if data may have been lost since begin_heartbeat: the next heartbeat is then stored whole. 'gone' keeps
 -- the droplets that the DEA ceased to list, for as long as their last write may turn out to be lost: a master that is cut
 -- off takes writes for cluster-node-timeout (15 s), and its fall takes some seconds to be noticed.
 local GONE_KEPT_MS = 120000
@@ -8,11 +8,11 @@ local GONE_KEPT_MS = 120000
 local function unfinished(list_key, at)
   return redis.call('HGET', list_key, 'at') == at and redis.call('HGET', list_key, 'next')
 end
--- The unfinished list, then KEYS and ARGV of dea_finish.lua
-local function finish(list, digests, list_key, running_counts, lineage, at, dea, digest, running, losses, left_now)
+-- The unfinished list, then KEYS and ARGV of finish_heartbeat.lua
+local function finish(list, digests, list_key, running_counts, lineage, at, dea, digest, running, epoch, left_now)
   redis.call('HSET', list_key, 'list', list)
   redis.call('HDEL', list_key, 'next', 'writing')
-  if losses ~= '' then
+  if epoch ~= '' then
     local left = redis.call('HGET', list_key, 'gone') or ''
     if left ~= '' or left_now ~= '' then
       local named, gone = {}, {}
@@ -30,9 +30,9 @@ local function finish(list, digests, list_key, running_counts, lineage, at, dea,
       end
       redis.call('HSET', list_key, 'gone', table.concat(gone))
     end
-    redis.call('HSET', list_key, 'losses', losses)
+    redis.call('HSET', list_key, 'data_epoch', epoch)
   end
-  if (redis.call('HGET', lineage, 'losses') or '') == losses then
+  if (redis.call('HGET', lineage, 'data_epoch') or '') == epoch then
     redis.call('HSET', digests, dea, digest)
   end
   redis.call('HSET', running_counts, dea, running)

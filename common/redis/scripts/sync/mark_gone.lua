@@ -1,7 +1,7 @@
 -- A complete pass no longer lists these droplets of one slice.
 -- KEYS  1 due zset of the slice, 2 pass of the slice, 3 decision log, then the droplets' hashes
 -- ARGV  1 now (ms), 2 when they were last listed (ms), 3 the pass's number, 4 length of the log, then the ids
--- Returns how many droplets changed; -1 if this is not the pass that writes (see fence.lua).
+-- Returns how many droplets changed; -1 if this is not the pass that writes (see fence_pass.lua).
 -- A record that somebody edited into something that cannot be written is left as it is and is due, so that the
 -- analyzer tells of it.
 -- Repeatable: the first time stays.
