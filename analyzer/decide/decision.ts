@@ -35,7 +35,7 @@ export interface StopDecision {
 
 /** A waiting start becomes urgent: `id` is the start's. */
 export interface RaisePriorityDecision {
-  kind: 'lift';
+  kind: 'raise';
   id: string;
   index: number;
   version: string;

@@ -44,10 +44,10 @@ export function recordStart(draft: DecisionDraft, index: number, { reason, dueMs
 /** While a start waits only an evacuation changes it: it becomes urgent, and no hold keeps it back any more. */
 export function raisePriority(draft: DecisionDraft, { index, version }: Slot, start: PendingStart): void {
   if (start.priority === 'high' || draft.snapshot.droplet.outcomes.has(start.id)) return;
-  const lifted: PendingStart = { ...start, reason: 'evacuated', priority: 'high' };
-  draft.slots.edit(index, version).start = lifted;
+  const raised: PendingStart = { ...start, reason: 'evacuated', priority: 'high' };
+  draft.slots.edit(index, version).start = raised;
   draft.decisions.push({
-    kind: 'lift',
+    kind: 'raise',
     id: start.id,
     index,
     version,

@@ -316,18 +316,18 @@ describe('evacuated', () => {
     expect(starts(d)).toEqual(['evacuated 0 high']);
   });
 
-  it('lifts a waiting start to high, once', () => {
+  it('raises a waiting start to high, once', () => {
     const d = droplet({
       instances: [instance('a', { state: 'EVACUATING' })],
       slots: [slot({ start: waiting({ reason: 'crashed', priority: 'low' }) })],
     });
     const decided = look(d);
-    expect(decided.decisions).toMatchObject([{ kind: 'lift', id: 'd1', priority: 'high' }]);
+    expect(decided.decisions).toMatchObject([{ kind: 'raise', id: 'd1', priority: 'high' }]);
     expect(decided.slots.get(0)?.start).toMatchObject({ id: 'd1', reason: 'evacuated', priority: 'high' });
     expect(kinds(look(applied(d, decided)))).toEqual([]);
   });
 
-  it('does not lift one that was sent, nor a pending restart', () => {
+  it('does not raise one that was sent, nor a pending restart', () => {
     const evacuating = [instance('a', { state: 'EVACUATING' })];
     const wasSent = droplet({
       instances: evacuating,

@@ -126,11 +126,11 @@ describe('a decision becomes a job', () => {
 });
 
 describe('a job that waits', () => {
-  test('is lifted before the others', async () => {
+  test('is raised before the others', async () => {
     await enqueue([start('a', { queuePriority: 100 }), start('b', { queuePriority: 2000 })]);
     await enqueue([
       {
-        kind: 'lift',
+        kind: 'raise',
         id: 'b',
         index: 2,
         version: 'v',
@@ -153,10 +153,10 @@ describe('a job that waits', () => {
     expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([['s2'], [], []]);
   });
 
-  test('that has left meanwhile is neither lifted nor taken back, and that is no error', async () => {
+  test('that has left meanwhile is neither raised nor taken back, and that is no error', async () => {
     await enqueue([
       {
-        kind: 'lift',
+        kind: 'raise',
         id: 'gone',
         index: 2,
         version: 'v',

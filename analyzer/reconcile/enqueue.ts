@@ -32,7 +32,7 @@ export class Enqueuer {
   }
 
   /**
-   * Enqueues, lifts and takes back what these looks decided, and makes sure of what has waited for long.
+   * Enqueues, raises and takes back what these looks decided, and makes sure of what has waited for long.
    *
    * @param traces of the looks that are traced, what their jobs carry
    */
@@ -53,8 +53,8 @@ export class Enqueuer {
           queue.push(this.#startJob(droplet.id, decision, trace));
         } else if (decision.kind === 'stop') {
           jobs.stops.push(stopJob(droplet.id, decision, trace));
-        } else if (decision.kind === 'lift') {
-          others.push(lift(starts, decision.id, decision.queuePriority));
+        } else if (decision.kind === 'raise') {
+          others.push(raisePriority(starts, decision.id, decision.queuePriority));
         } else if (decision.kind === 'cancel') {
           const queue = decision.what === 'stop' ? stops : decision.reason === 'flapping' ? restarts : starts;
           // One that a nudger has in hand cannot be removed; its check finds that it is taken back.
@@ -137,8 +137,8 @@ async function addAll(queue: Queue, jobs: BulkJob[]): Promise<void> {
   else if (first !== undefined) await queue.add(first.name, first.data, first.opts);
 }
 
-/** A job that has left meanwhile needs no lifting. */
-async function lift(queue: Queue, id: string, priority: number): Promise<void> {
+/** A job that has left meanwhile needs no new priority. */
+async function raisePriority(queue: Queue, id: string, priority: number): Promise<void> {
   const job = await queue.getJob(id);
   await job?.changePriority({ priority });
 }

@@ -142,7 +142,7 @@ describe('the log of a decision', () => {
     ],
     [
       {
-        kind: 'lift',
+        kind: 'raise',
         id: 'd',
         index: 0,
         version: 'v',
@@ -150,7 +150,7 @@ describe('the log of a decision', () => {
         priority: 'high',
         queuePriority: 1,
       },
-      { kind: 'lift', index: 0, reason: 'evacuated', priority: 'high' },
+      { kind: 'raise', index: 0, reason: 'evacuated', priority: 'high' },
     ],
     [
       { kind: 'cancel', what: 'start', id: 'd', index: 0, version: 'v', reason: 'missing', why: 'live' },

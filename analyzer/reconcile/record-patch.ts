@@ -81,7 +81,7 @@ function seen({ droplet, deas }: Evaluation, decision: Decision): Seen {
       ...(liveVersion === undefined ? {} : { liveVersion }),
     };
   }
-  const ofSlot = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'lift';
+  const ofSlot = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'raise';
   if (!ofSlot || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
   // A crashed one goes on in heartbeats as CRASHED: it tells nothing of the one that ran after it.
   const crashed = ({ state }: Instance) => (state === 'CRASHED' ? 1 : 0);

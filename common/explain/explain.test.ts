@@ -58,7 +58,7 @@ describe('each thing that can happen has its sentence', () => {
         'stop of index 2 (instance i) decided: the index runs more than once (duplicate)',
       ],
     ],
-    lift: [
+    raise: [
       [
         { reason: 'evacuated', dea: 'dea-7', state: 'EVACUATING' },
         'index 2: its waiting start goes first now: dea-7 (where it is EVACUATING) is leaving',

@@ -36,7 +36,7 @@ export function renderFact(
       return start(fact, who, options);
     case 'stop':
       return say('action', `stop of ${instanceOf(fact, who)} decided: ${stopWhy(fact)}`);
-    case 'lift':
+    case 'raise':
       return say(
         'action',
         `${who}: its waiting start goes first now: ${place(fact, 'its instance')} is leaving`,

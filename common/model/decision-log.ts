@@ -10,7 +10,7 @@ export type LogKind =
   /** A stop was decided. */
   | 'stop'
   /** A waiting start was given a higher priority. */
-  | 'lift'
+  | 'raise'
   /** A waiting start or restart is no longer right and was taken back. */
   | 'cancel'
   /** A decision is not made because of a hold. */

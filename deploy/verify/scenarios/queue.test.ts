@@ -43,7 +43,7 @@ test('higher priority leaves first, and within a priority the droplet that is wo
   ]);
 });
 
-test('an evacuation lifts a start that waits, and nothing else changes it', async () => {
+test('an evacuation raises the priority of a waiting start, and nothing else changes it', async () => {
   await withoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
   await world.desire('first', {});
   await world.desire('second', { instances: 4 });
@@ -58,7 +58,7 @@ test('an evacuation lifts a start that waits, and nothing else changes it', asyn
     .dea('dea-2')
     .sayExited({ droplet: 'second', version: 'second-v1', guid: 'left', index: 3 }, 'DEA_SHUTDOWN');
   await world.settle();
-  expect(await world.decisions('second')).toContainEqual(expect.objectContaining({ kind: 'lift', id }));
+  expect(await world.decisions('second')).toContainEqual(expect.objectContaining({ kind: 'raise', id }));
 
   await world.run('nudger');
   await left(2);
