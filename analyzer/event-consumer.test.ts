@@ -138,7 +138,7 @@ describe('an event', () => {
     await expect.poll(() => seen(one)).toEqual(['x']);
     await expect.poll(() => pending()).toBe(0);
     expect(await metricValue(one.context.metrics, 'hm_events_rejected_total')).toBe(4);
-    expect(one.context.lines.filter(({ event }) => event === 'bad_event')).toHaveLength(4);
+    expect(one.context.lines.filter(({ event }) => event === 'stream_entry_rejected')).toHaveLength(4);
   });
 });
 

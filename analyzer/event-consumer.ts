@@ -128,7 +128,7 @@ class StreamReader {
       } else {
         metrics.eventsRejected.inc();
         log.warn(
-          { event: 'bad_event', stream: this.#stream, id },
+          { event: 'stream_entry_rejected', stream: this.#stream, id },
           'an entry of the stream is not as ingest writes it: left out',
         );
       }
@@ -166,7 +166,7 @@ class StreamReader {
       await this.#acknowledge(await this.#handle(entries));
       await this.#forgetConsumers();
     } catch (error) {
-      log.debug({ event: 'not_claimed', err: error }, 'could not claim events; tried again soon');
+      log.debug({ event: 'events_not_claimed', err: error }, 'could not claim events; tried again soon');
     }
   }
 

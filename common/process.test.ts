@@ -155,7 +155,7 @@ describe('a process', () => {
     writeFileSync(file, `mbus: ${nats.url}\nredis: {url: "redis://127.0.0.1:${redisPort}"}`);
     const running = run([file, 'serves', String(httpPort)]);
     const get = (what: string) => fetch(`http://127.0.0.1:${httpPort}/${what}`);
-    await running.event('redis_away');
+    await running.event('redis_disconnected');
     await vi.waitFor(async () => expect((await get('healthz')).status).toBe(200), { timeout: 5_000 });
     const waiting = await get('readyz');
     expect(waiting.status).toBe(503);
@@ -166,7 +166,7 @@ describe('a process', () => {
       expect((await get('readyz')).status).toBe(200);
       expect((await get('metrics')).status).toBe(200);
       const said = (event: string) => running.lines.filter((line) => line.event === event);
-      expect([said('redis_away').length, said('redis_back').length]).toEqual([1, 1]);
+      expect([said('redis_disconnected').length, said('redis_reconnected').length]).toEqual([1, 1]);
       running.child.kill('SIGTERM');
       expect(await running.exited).toEqual(CLEAN);
     } finally {
@@ -185,7 +185,7 @@ describe('a process', () => {
     const file = path.join(dir, 'health_manager.yml');
     writeFileSync(file, `redis: {url: "redis://127.0.0.1:${await freePort()}"}`);
     const running = run([file, 'serves']);
-    await running.event('redis_away');
+    await running.event('redis_disconnected');
     running.child.kill('SIGTERM');
     expect(await running.exited).toEqual(CLEAN);
   });
@@ -194,7 +194,7 @@ describe('a process', () => {
     const file = path.join(dir, 'health_manager.yml');
     writeFileSync(file, `mbus: nats://127.0.0.1:${await freePort()}\nredis: {url: "${redis.url}"}`);
     const running = run([file, 'serves']);
-    await running.event('nats_away');
+    await running.event('nats_disconnected');
     running.child.kill('SIGTERM');
     expect(await running.exited).toEqual(CLEAN);
   });
@@ -225,7 +225,7 @@ describe('a stop', () => {
     running.child.kill('SIGTERM');
     expect(await running.exited).toEqual(CLEAN);
     expect(performance.now() - askedMs).toBeLessThan(10_000);
-    expect(running.lines.map((line) => line.event)).toContain('stop_late');
+    expect(running.lines.map((line) => line.event)).toContain('stop_timed_out');
   }, 30_000);
 
   it('is forced by a second signal', async () => {
@@ -235,7 +235,7 @@ describe('a stop', () => {
     await running.event('stopping');
     running.child.kill('SIGINT');
     expect(await running.exited).toEqual({ code: 1, signal: null });
-    expect(running.lines.at(-1)).toMatchObject({ event: 'forced' });
+    expect(running.lines.at(-1)).toMatchObject({ event: 'stop_forced' });
   });
 
   it('comes when the parent goes', async () => {
@@ -250,8 +250,8 @@ describe('a stop', () => {
 describe('a process that cannot go on', () => {
   it.each([
     ['throws', 'start_failed', 'cannot start'],
-    ['rejects later', 'crashed', 'nobody listens'],
-    ['throws later', 'crashed', 'nobody catches'],
+    ['rejects later', 'uncaught_error', 'nobody listens'],
+    ['throws later', 'uncaught_error', 'nobody catches'],
   ])('says why and fails: %s', async (behaviour, event, message) => {
     const running = run([config(), behaviour]);
     expect(await running.exited).toEqual({ code: 1, signal: null });

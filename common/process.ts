@@ -173,7 +173,7 @@ async function fail(error: unknown, lifecycle: Lifecycle, log: Logger): Promise<
 function stopOnSignals(lifecycle: Lifecycle, log: Logger): Promise<never> {
   const onSignal = (why: string): void => {
     if (lifecycle.stopping) {
-      log.warn({ event: 'forced' }, `${why} again: not waiting any longer`);
+      log.warn({ event: 'stop_forced' }, `${why} again: not waiting any longer`);
       process.exit(EXIT.failed);
     }
     log.info({ event: 'stopping' }, `${why}: stopping`);
@@ -202,7 +202,7 @@ async function stopInTime(lifecycle: Lifecycle, log: Logger): Promise<void> {
   try {
     const end = await Promise.race([lifecycle.stop(), late]);
     if (end === 'late')
-      log.error({ event: 'stop_late' }, `not stopped within ${STOP_WITHIN_MS} ms; going anyway`);
+      log.error({ event: 'stop_timed_out' }, `not stopped within ${STOP_WITHIN_MS} ms; going anyway`);
   } catch (error) {
     log.error({ event: 'stop_failed', err: error }, 'something did not stop cleanly');
   } finally {
@@ -213,7 +213,7 @@ async function stopInTime(lifecycle: Lifecycle, log: Logger): Promise<void> {
 /** A state that nobody thought of: better started anew. */
 function exitOnUncaught(log: Logger): void {
   const die = (error: unknown): never => {
-    log.fatal({ event: 'crashed', err: error }, 'unexpected error');
+    log.fatal({ event: 'uncaught_error', err: error }, 'unexpected error');
     process.exit(EXIT.failed);
   };
   process.on('uncaughtException', die);

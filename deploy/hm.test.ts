@@ -23,12 +23,12 @@ const ENV = { PATH: process.env.PATH, HOME: process.env.HOME };
 
 /** What must not happen while all is well. (That there is no controller is said too, and is no problem.) */
 const PROBLEMS = new Set([
-  'ended',
-  'gave_up',
-  'crashed',
+  'child_ended',
+  'child_given_up',
+  'uncaught_error',
   'start_failed',
-  'forced',
-  'stop_late',
+  'stop_forced',
+  'stop_timed_out',
   'stop_failed',
 ]);
 
@@ -106,7 +106,7 @@ test('all five processes start on servers of their own, serve, and stop on Ctrl-
   const problems: unknown[] = [];
   for await (const text of createInterface({ input: child.stdout })) {
     const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
-    if (line.event === 'started') pids.push(line.pid);
+    if (line.event === 'child_started') pids.push(line.pid);
     if (PROBLEMS.has(line.event ?? '')) problems.push(line);
     if (line.event === 'ready' && line.process === 'start') {
       pidOf = readFileSync(pidFile, 'utf8');

@@ -128,7 +128,9 @@ describe('what is left out', () => {
   ])('because it does not fit, is counted and said: %s, %s', async (subject, reason, payload) => {
     await say(subject, payload);
     expect(await counted('hm_messages_rejected_total', { subject, reason })).toBe(1);
-    const said = copies.flatMap(({ context }) => context.lines).filter(({ event }) => event === 'rejected');
+    const said = copies
+      .flatMap(({ context }) => context.lines)
+      .filter(({ event }) => event === 'message_rejected');
     expect(said).toEqual([expect.objectContaining({ subject, reason })]);
     expect(await record('app')).toEqual([]);
     expect(await cloud.redis.client.exists(cloud.redis.keys.deasShutdown)).toBe(0);
@@ -147,7 +149,9 @@ describe('what is left out', () => {
   test('is said at most once a second for each reason', async () => {
     await say(SUBJECTS.updated, ...Array(20).fill({ droplet: null }), ...Array(20).fill('{'));
     for (const { context } of copies) {
-      const said = context.lines.filter(({ event }) => event === 'rejected').map(({ reason }) => reason);
+      const said = context.lines
+        .filter(({ event }) => event === 'message_rejected')
+        .map(({ reason }) => reason);
       expect(said.length).toBe(new Set(said).size);
     }
     expect(await counted('hm_messages_rejected_total')).toBe(40);

@@ -51,7 +51,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     metrics.rejected.inc({ subject, reason });
     limited.warn(
       `${subject} ${reason}`,
-      { event: 'rejected', subject, reason, ...detail },
+      { event: 'message_rejected', subject, reason, ...detail },
       'a message that does not fit was left out',
     );
   };
@@ -59,7 +59,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const handle = (subject: string, work: Promise<unknown>) => {
     const done = work
       .catch((error: unknown) =>
-        log.error({ event: 'not_stored', subject, err: error }, 'a message could not be stored'),
+        log.error({ event: 'message_not_stored', subject, err: error }, 'a message could not be stored'),
       )
       .finally(() => inHand.delete(done));
     inHand.add(done);

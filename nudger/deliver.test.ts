@@ -291,7 +291,9 @@ describe('a start', () => {
     });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.size).toBe(0);
-    expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'not_settled', id: 's1' }));
+    expect(of.context.lines).toContainEqual(
+      expect.objectContaining({ event: 'outcome_not_stored', id: 's1' }),
+    );
   });
 
   test('does not leave from a process that stood still since the check: it is taken back, and looked at again', async () => {
@@ -404,7 +406,9 @@ describe('NATS', () => {
     bus.flushFails = true;
     expect(await leave()).toEqual({ outcome: 'unconfirmed', settled: true });
     expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
-    expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'unconfirmed', id: 's1' }));
+    expect(of.context.lines).toContainEqual(
+      expect.objectContaining({ event: 'delivery_unconfirmed', id: 's1' }),
+    );
     bus.flushFails = false;
     await leave();
     expect(bus.published).toHaveLength(1);

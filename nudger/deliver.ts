@@ -100,7 +100,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
     if (decidedMs === undefined) {
       // Taken back or replaced by another decision: the record knows nothing of it that could be settled.
       const why = 'drop' in checked ? checked.drop : 'superseded';
-      log.debug({ event: 'dropped', id: delivery.id, why }, 'left nothing to do');
+      log.debug({ event: 'delivery_dropped', id: delivery.id, why }, 'left nothing to do');
       return dropped(why, false);
     }
     if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
@@ -115,7 +115,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
   }
   noteOnSpan({ [ATTRIBUTES.outcome]: 'not_settled' });
   log.warn(
-    { event: 'not_settled', id: delivery.id, tries: TRIES },
+    { event: 'outcome_not_stored', id: delivery.id, tries: TRIES },
     'the record changed at every try; asked again later',
   );
   return { outcome: 'not settled', settled: false };
@@ -164,7 +164,7 @@ async function takeBack(delivery: Delivery, options: Options): Promise<void> {
   const { kind, reason, id } = delivery;
   came(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
-    { event: 'late', subject: SUBJECTS[kind], id },
+    { event: 'delivery_late', subject: SUBJECTS[kind], id },
     'this process stood still just before a message left: it is not sent',
   );
   for (let attempt = 0; attempt < TRIES; attempt++) {
@@ -203,7 +203,7 @@ async function publish(
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
     came(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
     log.warn(
-      { event: 'unconfirmed', subject, id, err: error },
+      { event: 'delivery_unconfirmed', subject, id, err: error },
       'NATS was lost while this was sent; it may have arrived',
     );
     return 'unconfirmed';

@@ -95,7 +95,7 @@ function watchHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Flee
       const fleet = await read();
       if (fleet !== undefined) holdLog.see(fleet.holds, fleet.nowMs);
     } catch (error) {
-      log.debug({ event: 'holds_unread', err: error }, 'the holds could not be read; tried again soon');
+      log.debug({ event: 'holds_not_read', err: error }, 'the holds could not be read; tried again soon');
     }
   };
   const timer = setInterval(() => {

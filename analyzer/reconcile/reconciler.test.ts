@@ -126,7 +126,7 @@ describe('a look', () => {
     expect(await count('reconciles_not_stored')).toBe(1);
     expect(of.context.lines).toContainEqual(
       expect.objectContaining({
-        event: 'not_stored',
+        event: 'decision_not_stored',
         droplet: 'bad',
         problem: expect.stringMatching(/^WRONGTYPE/),
       }),

@@ -88,7 +88,7 @@ async function commit(evaluations: readonly Evaluation[], options: Options): Pro
     if (result !== 1) {
       options.metrics.notStored.inc();
       options.log.error(
-        { event: 'not_stored', droplet: looked.droplet.id, problem: result },
+        { event: 'decision_not_stored', droplet: looked.droplet.id, problem: result },
         'what was decided could not be stored: somebody has made something else of a key; delete that key',
       );
       return [looked, 'failed'];

@@ -49,7 +49,7 @@ export async function startCron(options: Options): Promise<void> {
       await queue.removeJobScheduler('tick');
       await schedule();
     } catch (error) {
-      log.debug({ event: 'cron_not_guarded', err: error }, 'could not look after the cron; tried again soon');
+      log.debug({ event: 'cron_not_checked', err: error }, 'could not look after the cron; tried again soon');
     } finally {
       guarding = false;
     }

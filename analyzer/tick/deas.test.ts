@@ -172,10 +172,10 @@ test('a DEA that is silent for ten times droplet_lost is forgotten, not a moment
   of.context.clock.advance(10 * LOST);
   await hear('here', 'y');
   await forget();
-  expect(logged('dea_forgotten')).toEqual([]);
+  expect(logged('dea_expired')).toEqual([]);
   of.context.clock.advance(1);
   await forget();
-  expect(logged('dea_forgotten')).toMatchObject([{ dea: 'gone' }]);
+  expect(logged('dea_expired')).toMatchObject([{ dea: 'gone' }]);
   expect(await client.zrange(of.context.redis.keys.deasLastHeartbeat, '0', '-1')).toEqual(['here']);
   expect(await client.keys('hm:{fleet}:deas:list:*')).toEqual([of.context.redis.keys.deaList('here')]);
 });

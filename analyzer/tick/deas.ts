@@ -73,6 +73,6 @@ export async function expireDeas(
       [dea, beforeMs],
     );
     if (forgotten === 1)
-      log.info({ event: 'dea_forgotten', dea }, 'a DEA that has long been silent is forgotten');
+      log.info({ event: 'dea_expired', dea }, 'a DEA that has long been silent is forgotten');
   }
 }

@@ -118,7 +118,7 @@ describe('messages', () => {
     expect(got).toEqual(['last']);
     expect(other.connected()).toBe(false);
     expect(() => other.publish('x')).toThrow(BusError);
-    expect(events('nats_away')).toEqual([]);
+    expect(events('nats_disconnected')).toEqual([]);
   });
 });
 
@@ -150,7 +150,7 @@ describe('a server that goes', () => {
     await bus.flush();
     expect(got).toEqual(['sent']);
     expect(health.ready()).toBe(true);
-    expect([events('nats_away').length, events('nats_back').length]).toEqual([1, 1]);
+    expect([events('nats_disconnected').length, events('nats_reconnected').length]).toEqual([1, 1]);
     expect(await count('hm_nats_losses_total')).toBe(1);
   });
 
@@ -193,14 +193,14 @@ describe('a server that is not there yet', () => {
     const { port } = first;
     await first.stop();
     const connecting = connect({ servers: [`127.0.0.1:${port}`] });
-    await until(() => expect(events('nats_away')).toHaveLength(1));
+    await until(() => expect(events('nats_disconnected')).toHaveLength(1));
     expect(health.problems().get('nats')).toMatch(
       new RegExp(`^127\\.0\\.0\\.1:${port}: .*CONNECTION_REFUSED`),
     );
     nats = await startNats({ port });
     const bus = await connecting;
     expect([bus.connected(), health.ready()]).toEqual([true, true]);
-    expect(events('nats_away')).toHaveLength(1);
+    expect(events('nats_disconnected')).toHaveLength(1);
   });
 
   it('is waited for no longer when the process stops', async () => {
@@ -208,7 +208,7 @@ describe('a server that is not there yet', () => {
     await first.stop();
     const connecting = connect({ servers: [`127.0.0.1:${first.port}`] });
     const ended = expect(connecting).rejects.toMatchObject({ kind: 'disconnected' });
-    await until(() => expect(events('nats_away')).toHaveLength(1));
+    await until(() => expect(events('nats_disconnected')).toHaveLength(1));
     await lifecycle.stop();
     await ended;
   });

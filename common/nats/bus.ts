@@ -104,7 +104,10 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
       const problem = errorText(error);
       health.set(part, `${servers}: ${problem}`);
       if (!said)
-        log.warn({ event: 'nats_away', servers, problem }, 'NATS is not to be reached; retrying until it is');
+        log.warn(
+          { event: 'nats_disconnected', servers, problem },
+          'NATS is not to be reached; retrying until it is',
+        );
       said = true;
     }
     await delay(retryWaitMs(), undefined, { signal: lifecycle.signal }).catch(() => undefined); // Aborted: the loop ends.
@@ -288,7 +291,7 @@ class NatsBus implements Bus {
     this.#metrics.connected.set(this.#label, 0);
     this.#metrics.losses.inc();
     this.#health.set(this.#part, `connection to ${server} lost`);
-    this.#log.warn({ event: 'nats_away', server }, 'NATS is away; retrying until it is back');
+    this.#log.warn({ event: 'nats_disconnected', server }, 'NATS is away; retrying until it is back');
     this.#tell(this.#lost);
   }
 
@@ -298,7 +301,7 @@ class NatsBus implements Bus {
     this.#gathering?.reconnected();
     this.#metrics.connected.set(this.#label, 1);
     this.#health.set(this.#part, undefined);
-    this.#log.info({ event: 'nats_back', server }, 'NATS is back');
+    this.#log.info({ event: 'nats_reconnected', server }, 'NATS is back');
     this.#tell(this.#restored);
   }
 

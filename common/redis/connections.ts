@@ -125,12 +125,12 @@ function watch(client: RedisClient, log: Logger, health: Health, lifecycle: Life
     if (lifecycle.stopping) return;
     health.set('redis', problem);
     if (away === undefined)
-      log.warn({ event: 'redis_away', reason: problem }, 'Redis is away; retrying until it is back');
+      log.warn({ event: 'redis_disconnected', reason: problem }, 'Redis is away; retrying until it is back');
     away = problem;
   };
   const back = () => {
     health.set('redis', undefined);
-    if (away !== undefined) log.info({ event: 'redis_back' }, 'Redis is back');
+    if (away !== undefined) log.info({ event: 'redis_reconnected' }, 'Redis is back');
     away = undefined;
   };
   client.on('error', (error: Error) => lost(error.message));

@@ -72,7 +72,7 @@ export class FleetCounters {
       } catch (error) {
         this.increment(name, by);
         this.#log.debug(
-          { event: 'not_counted', err: error },
+          { event: 'counters_not_stored', err: error },
           'a counter could not be stored; tried again soon',
         );
       }

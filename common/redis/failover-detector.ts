@@ -56,7 +56,7 @@ export class FailoverDetector {
     if (seen.size === 0) return;
     if ((await this.#scripts.detectFailover([failover, listening, deasDigest, syncState], [...seen])) === 1) {
       this.#log.warn(
-        { event: 'redis_moved' },
+        { event: 'redis_failover' },
         'a Redis node has taken over from another, or is new: everything is read and stored anew',
       );
     }

@@ -80,7 +80,7 @@ async function says({ command, said }: Started, words: RegExp): Promise<void> {
 }
 
 const SERVES = /"event":"ready"/;
-const NATS_REFUSES = /"event":"nats_away".*(authorization|permissions)/i;
+const NATS_REFUSES = /"event":"nats_disconnected".*(authorization|permissions)/i;
 
 async function nats(...args: string[]): Promise<string> {
   const server = await startNats({ args });
@@ -124,11 +124,11 @@ describe('NATS that demands', () => {
   test('TLS, of a CA of its own', async () => {
     const at = await nats('--tls', '--tlscert', CERT, '--tlskey', KEY);
     await says(start(withNats(`tls://${at}`), { NODE_EXTRA_CA_CERTS: CA }), SERVES);
-    await says(start(withNats(`tls://${at}`)), /"event":"nats_away".*certificate/i);
+    await says(start(withNats(`tls://${at}`)), /"event":"nats_disconnected".*certificate/i);
   });
 
   test('no TLS, where the configuration does', async () => {
-    await says(start(withNats(`tls://127.0.0.1:${openNats.port}`)), /"event":"nats_away"/);
+    await says(start(withNats(`tls://127.0.0.1:${openNats.port}`)), /"event":"nats_disconnected"/);
   });
 });
 
@@ -155,7 +155,7 @@ describe('Redis that demands', () => {
     const { port } = await redis('--requirepass', SECRET, '--tls-auth-clients', 'no', ...tls, '--tls');
     const url = `rediss://:${ENCODED}@127.0.0.1:${port}`;
     await says(start(withRedis(url), { NODE_EXTRA_CA_CERTS: CA }), SERVES);
-    await says(start(withRedis(url)), /"event":"redis_away".*certificate/i);
+    await says(start(withRedis(url)), /"event":"redis_disconnected".*certificate/i);
   });
 });
 

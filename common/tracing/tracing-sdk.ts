@@ -45,8 +45,11 @@ export function startSdk(service: string, log: Logger): Tracing & { stop(): Prom
   // What is wrong with the environment is said while we start. After that the exporter's end is what counts: see below.
   const say = (problem: string) =>
     starting
-      ? log.warn({ event: 'tracing_settings', problem }, 'a setting of OpenTelemetry is not as it expects')
-      : log.debug({ event: 'tracing', problem }, 'OpenTelemetry');
+      ? log.warn(
+          { event: 'tracing_setting_rejected', problem },
+          'a setting of OpenTelemetry is not as it expects',
+        )
+      : log.debug({ event: 'tracing_error', problem }, 'OpenTelemetry');
   const quiet = () => undefined;
   diag.setLogger(
     { error: say, warn: say, info: quiet, debug: quiet, verbose: quiet },
@@ -97,7 +100,7 @@ class WatchedExporter implements SpanExporter {
     this.#inner.export(spans, (result) => {
       if (result.error !== undefined || result.code !== 0) this.#failed(spans.length, result.error);
       else if (this.#lost > 0) {
-        this.#log.info({ event: 'tracing_back', lost: this.#lost }, 'traces get through again');
+        this.#log.info({ event: 'traces_exported_again', lost: this.#lost }, 'traces get through again');
         this.#lost = 0;
       }
       done(result);
@@ -107,7 +110,7 @@ class WatchedExporter implements SpanExporter {
   #failed(spans: number, error: Error | undefined): void {
     if (this.#lost === 0) {
       this.#log.warn(
-        { event: 'tracing_away', problem: String(error ?? 'refused') },
+        { event: 'traces_not_exported', problem: String(error ?? 'refused') },
         'traces do not reach their collector: they are thrown away until it is back',
       );
     }

@@ -99,7 +99,7 @@ export async function startTracing(options: {
       tracing = undefined;
     });
   } catch (error) {
-    log.warn({ event: 'tracing_failed', err: error }, 'tracing could not be started; going on without');
+    log.warn({ event: 'tracing_not_started', err: error }, 'tracing could not be started; going on without');
   }
 }
 

@@ -86,7 +86,7 @@ test('start runs all of it with servers of its own; the other commands find it; 
   const pids: number[] = [];
   for await (const text of createInterface({ input: child.stdout })) {
     const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
-    if (line.event === 'started') pids.push(line.pid);
+    if (line.event === 'child_started') pids.push(line.pid);
     if (line.event !== 'ready' || line.process !== 'start') continue;
     const top = await ends('top', '--json', '--config', file);
     expect(JSON.parse(top.stdout)).toMatchObject({ fleet: { totals: { droplets: 0 } } });

@@ -252,7 +252,7 @@ describe('an ingestor', () => {
     of.context.clock.advance(GAP + 1);
     await a.publishWatermark();
     expect(await stored()).toEqual({ since: `${since}`, until: `${since + GAP}` });
-    expect(of.context.lines.filter(({ event }) => event === 'behind')).toHaveLength(1);
+    expect(of.context.lines.filter(({ event }) => event === 'heartbeat_backlog')).toHaveLength(1);
 
     waitedMs = 0;
     await a.publishWatermark();
@@ -369,7 +369,7 @@ describe('news', () => {
     expect(Math.round(a.stallMs)).toBe(GAP + 1000);
     watch.mockReturnValue(nowMs + 10 * LOST);
     expect(a.stallMs).toBe(LOST);
-    expect(of.context.lines.filter(({ event }) => event === 'stalled')).toHaveLength(1);
+    expect(of.context.lines.filter(({ event }) => event === 'ingestor_stalled')).toHaveLength(1);
     expect(arrived).toHaveLength(2);
     arrived[0]?.();
     await new Promise(setImmediate);

@@ -95,7 +95,7 @@ export class IngestWatermark {
     if (!this.#catchingUp && performance.now() - this.#lastTurnMs > this.#gapMs) {
       this.#catchingUp = true;
       this.#options.log.warn(
-        { event: 'stalled' },
+        { event: 'ingestor_stalled' },
         'this process was stopped for a while: heartbeats that waited are not used',
       );
       void this.#catchUp();
@@ -123,7 +123,7 @@ export class IngestWatermark {
       .catch((error: unknown) => {
         // Said again in a moment; the connections tell themselves that they are lost.
         this.#options.log.debug(
-          { event: 'not_listening', err: error },
+          { event: 'watermark_not_written', err: error },
           'could not say that this ingestor listens',
         );
       })
@@ -143,7 +143,7 @@ export class IngestWatermark {
     if (waitedMs > this.#gapMs) {
       this.#limited.warn(
         'behind',
-        { event: 'behind', waitedMs },
+        { event: 'heartbeat_backlog', waitedMs },
         'heartbeats wait too long to be stored: silence is not taken for loss until this ingestor has caught up; start more ingestors if it stays so',
       );
       return;
@@ -160,13 +160,17 @@ export class IngestWatermark {
       [nowMs, id, this.#gapMs, this.#gapMs / 2, word, wasAway ? '1' : '', ...silent],
     );
     this.#timesTold = timesAway;
-    for (const ingestor of gone) log.info({ event: 'ingestor_gone', ingestor }, 'another ingestor is gone');
+    for (const ingestor of gone)
+      log.info({ event: 'ingestor_removed', ingestor }, 'another ingestor is gone');
     this.#hasSaid = true;
     if (missed === '1') this.#mayHaveMissed = true;
     if (!this.#mayHaveMissed) return;
     bus.publish(SUBJECTS.healthmanagerStart, '{}');
     this.#mayHaveMissed = false;
-    log.info({ event: 'listening' }, 'heartbeats may have been missed: all DEAs are asked for one');
+    log.info(
+      { event: 'heartbeats_requested' },
+      'heartbeats may have been missed: all DEAs are asked for one',
+    );
   }
 
   /**

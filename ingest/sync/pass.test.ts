@@ -400,7 +400,9 @@ describe('bad entries', () => {
     expect(await goneIds(ids(4))).toEqual([]);
     expect(await state()).toMatchObject({ listed: '4', rejected: '1' });
     expect(await metricValue(context.metrics, 'hm_sync_entries_rejected_total', { reason })).toBe(1);
-    expect(context.lines).toContainEqual(expect.objectContaining({ event: 'rejected', droplet: 'app-1' }));
+    expect(context.lines).toContainEqual(
+      expect.objectContaining({ event: 'bulk_entry_rejected', droplet: 'app-1' }),
+    );
     cc.put('app-1', { memory: 1024 });
     await sync.pass();
     expect((await droplet('app-1')).desired?.memoryMb).toBe(1024);
@@ -482,7 +484,7 @@ describe('mass_delete', () => {
     expect(await massDelete()).toBe(true);
     expect(await goneIds(ids(20))).toEqual(ids(20));
     expect(context.lines).toContainEqual(
-      expect.objectContaining({ event: 'hold', hold: 'mass_delete', accepted: 20 }),
+      expect.objectContaining({ event: 'hold_on', hold: 'mass_delete', accepted: 20 }),
     );
     await sync.pass();
     expect(await massDelete()).toBe(true);

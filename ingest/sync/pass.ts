@@ -194,7 +194,7 @@ async function changedPage(
     metrics.rejected.inc({ reason });
     limited.warn(
       `bulk entry ${reason}`,
-      { event: 'rejected', page: page.number, droplet: id.slice(0, 256) },
+      { event: 'bulk_entry_rejected', page: page.number, droplet: id.slice(0, 256) },
       'an entry of a bulk page does not fit; its last good record stays',
     );
   });
@@ -241,14 +241,22 @@ async function complete(
   metrics.listed.set(listed);
   metrics.changed.inc(writer.changed);
   metrics.gone.inc(gone);
-  const fields = { event: 'sync', listed, pages, changedPages, changed: writer.changed, gone, rejected };
+  const fields = {
+    event: 'sync_completed',
+    listed,
+    pages,
+    changedPages,
+    changed: writer.changed,
+    gone,
+    rejected,
+  };
   log[writer.changed + gone > 0 ? 'info' : 'debug'](
     { ...fields, ms: endedMs - run.begunMs },
     'bulk sync complete',
   );
   if (holdNow.sinceMs !== undefined && hold.sinceMs === undefined) {
     log.warn(
-      { event: 'hold', hold: 'mass_delete', listed, accepted: holdNow.accepted },
+      { event: 'hold_on', hold: 'mass_delete', listed, accepted: holdNow.accepted },
       'the controller lists far fewer droplets than before: surplus apps are not stopped for now',
     );
   }

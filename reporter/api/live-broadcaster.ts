@@ -105,7 +105,7 @@ export class LiveBroadcaster {
       running.away = true;
       this.#told.clear();
       const isKnown = error instanceof UnavailableError;
-      if (!isKnown) log.error({ event: 'dashboard_unread', err: error }, 'the dashboard could not be told');
+      if (!isKnown) log.error({ event: 'dashboard_not_read', err: error }, 'the dashboard could not be told');
       const problem = isKnown ? error.message : 'the reporter could not read its figures; its log says why';
       for (const watcher of this.#watchers) watcher.send(frame({ event: 'away', data: { problem } }));
     }

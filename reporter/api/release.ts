@@ -41,7 +41,7 @@ export function addRelease({ app, redis, clock, policy, log, health }: Options):
     }
     if (!asked) return reply.code(409).send({ error: `${name} is not on` });
     log.warn(
-      { event: 'hold_release', hold: name, from: request.ip },
+      { event: 'hold_release_requested', hold: name, from: request.ip },
       'an operator asks for the end of a hold',
     );
     return reply.code(202).send({ asked: name });

@@ -137,7 +137,7 @@ function answerTo(error: Error & { statusCode?: number }, log: Logger) {
     return { status: statusCode as 400, body: { error: message } };
   // A name that is a key of the queue itself, and no job.
   if (message.startsWith('WRONGTYPE')) return { status: 404 as const, body: { error: 'not found' } };
-  log.error({ event: 'board_failed', err: error }, 'a request of the page of queues failed');
+  log.error({ event: 'queue_board_failed', err: error }, 'a request of the page of queues failed');
   return { status: 500 as const, body: { error: 'internal error' } };
 }
 

@@ -280,7 +280,8 @@ describe('no reply', () => {
   test('a malformed query is logged, at most once a second for each reason', async () => {
     const lines = () =>
       bench.context.lines.filter(
-        ({ event, subject, reason }) => event === 'rejected' && subject === DROPLET && reason === 'json',
+        ({ event, subject, reason }) =>
+          event === 'message_rejected' && subject === DROPLET && reason === 'json',
       );
     const asked = 50;
     for (let n = 0; n < asked; n++) await ask(bench, DROPLET, '{');

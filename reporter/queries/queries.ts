@@ -166,7 +166,7 @@ export class Queries {
     this.#options.metrics.rejected.inc({ subject, reason }, count);
     this.#limited.warn(
       `${subject} ${reason}`,
-      { event: 'rejected', subject, reason },
+      { event: 'message_rejected', subject, reason },
       'a query, or a part of it, that does not fit was left out',
     );
   }
@@ -184,7 +184,7 @@ export class Queries {
     const busy = error instanceof BusyError || (error instanceof BusError && error.kind === 'disconnected');
     this.#limited[busy ? 'warn' : 'error'](
       `${subject} ${busy ? 'busy' : 'failed'}`,
-      { event: 'not_answered', subject, err: error },
+      { event: 'query_not_answered', subject, err: error },
       'a query could not be answered',
     );
     return busy ? 'busy' : 'failed';

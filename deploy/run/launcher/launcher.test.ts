@@ -80,7 +80,7 @@ function pidOf(line: Line | undefined): number {
 test('private servers and all processes are started; stopped, nothing is left', async () => {
   const { launcher, said, event, ready } = setUp(NONE);
   await ready();
-  expect(event('started').map(({ child }) => child)).toEqual([
+  expect(event('child_started').map(({ child }) => child)).toEqual([
     'redis-server',
     'nats-server',
     'ingest',
@@ -89,23 +89,23 @@ test('private servers and all processes are started; stopped, nothing is left', 
     'nudger',
     'reporter',
   ]);
-  const [redis, nats] = event('server').map(({ url }) => url);
+  const [redis, nats] = event('server_started').map(({ url }) => url);
   const stubs = said.filter((line) => 'pid' in line);
   expect(stubs.map(({ name }) => name).sort()).toEqual(['analyzer', 'ingest', 'nudger', 'reporter', 'sync']);
   for (const stub of stubs) expect(stub).toMatchObject({ redis, nats });
 
-  const pids = event('started').map(pidOf);
+  const pids = event('child_started').map(pidOf);
   expect(pids.every(isAlive)).toBe(true);
   launcher.stop();
   expect(await launcher.done).toBe(0);
   expect(pids.filter(isAlive)).toEqual([]);
-  expect(event('ended')).toEqual([]);
+  expect(event('child_ended')).toEqual([]);
 });
 
 test('servers that are configured are not started', async () => {
   const { launcher, said, event, ready } = setUp(ALL);
   await ready();
-  expect(event('server')).toEqual([]);
+  expect(event('server_started')).toEqual([]);
   for (const stub of said) expect(stub).not.toHaveProperty('redis');
   launcher.stop();
   expect(await launcher.done).toBe(0);
@@ -136,11 +136,11 @@ test.each([
 test('a process that dies is started again, the others are left alone', async () => {
   const { said, event, ready } = setUp(ALL);
   await ready();
-  const before = event('started');
+  const before = event('child_started');
   const victim = before.find(({ child }) => child === 'nudger');
   process.kill(pidOf(victim), 'SIGKILL');
-  await expect.poll(() => event('started').length).toBe(6);
-  expect(event('ended')).toMatchObject([{ child: 'nudger', restart_in_s: 0.01 }]);
+  await expect.poll(() => event('child_started').length).toBe(6);
+  expect(event('child_ended')).toMatchObject([{ child: 'nudger', restart_in_s: 0.01 }]);
   await expect.poll(() => said.filter(({ name }) => name === 'nudger').length).toBe(2);
   expect(
     before
@@ -153,13 +153,15 @@ test('a process that dies is started again, the others are left alone', async ()
 test('a private server that dies is started again on the same port, with its data', async () => {
   const { event, ready } = setUp({ mbusGiven: true });
   await ready();
-  const url = String(event('server')[0]?.url);
+  const url = String(event('server_started')[0]?.url);
   const client = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
   client.on('error', () => undefined); // it is away for a moment, as it is to be
   try {
     await client.set('colour', 'green');
-    process.kill(pidOf(event('server')[0]), 'SIGTERM');
-    await expect.poll(() => event('started').filter(({ child }) => child === 'redis-server').length).toBe(2);
+    process.kill(pidOf(event('server_started')[0]), 'SIGTERM');
+    await expect
+      .poll(() => event('child_started').filter(({ child }) => child === 'redis-server').length)
+      .toBe(2);
     expect(await client.get('colour')).toBe('green');
   } finally {
     client.disconnect();
@@ -172,14 +174,14 @@ test('a second launcher on the same folder is refused, and the first does not mi
   const second = setUp(NONE);
   await expect(second.launcher.done).rejects.toThrow(UnavailableError);
   await expect(second.launcher.done).rejects.toThrow(`in use by another deploy/hm, pid ${process.pid}`);
-  expect(event('started').map(pidOf).every(isAlive)).toBe(true);
+  expect(event('child_started').map(pidOf).every(isAlive)).toBe(true);
 });
 
 test('a process with a wrong configuration ends everything, with its exit code', async () => {
   const { launcher, event } = setUp(NONE, (name) => (name === 'sync' ? 'process.exit(78)' : STUB));
   expect(await launcher.done).toBe(78);
-  expect(event('gave_up')).toMatchObject([{ child: 'sync', code: 78 }]);
-  expect(event('started').map(pidOf).filter(isAlive)).toEqual([]);
+  expect(event('child_given_up')).toMatchObject([{ child: 'sync', code: 78 }]);
+  expect(event('child_started').map(pidOf).filter(isAlive)).toEqual([]);
 });
 
 test('a port that is not to be had ends everything at the start, and is tried again later', async () => {
@@ -189,8 +191,8 @@ test('a port that is not to be had ends everything at the start, and is tried ag
   // Ends with 69, but after it was ready: a passing collision.
   const later = setUp(ALL, (name) => (name === 'reporter' ? STUB.replace('exit(0)', 'exit(69)') : STUB));
   await later.ready();
-  process.kill(pidOf(later.event('started').find(({ child }) => child === 'reporter')), 'SIGTERM');
-  await expect.poll(() => later.event('started').length).toBe(6);
+  process.kill(pidOf(later.event('child_started').find(({ child }) => child === 'reporter')), 'SIGTERM');
+  await expect.poll(() => later.event('child_started').length).toBe(6);
   later.launcher.stop();
   expect(await later.launcher.done).toBe(0);
 });
@@ -202,12 +204,12 @@ test('forced, it does not wait for a process that does not stop', async () => {
   await expect.poll(() => event('stopping').length).toBe(1);
   launcher.force();
   expect(await launcher.done).toBe(1);
-  expect(event('started').map(pidOf).filter(isAlive)).toEqual([]);
+  expect(event('child_started').map(pidOf).filter(isAlive)).toEqual([]);
 });
 
 test('told to stop while the servers are being started, it stops without a word of failure', async () => {
   const { launcher, event } = setUp(NONE);
   launcher.stop();
   expect(await launcher.done).toBe(0);
-  expect(event('started').map(pidOf).filter(isAlive)).toEqual([]);
+  expect(event('child_started').map(pidOf).filter(isAlive)).toEqual([]);
 });

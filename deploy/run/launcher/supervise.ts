@@ -65,7 +65,7 @@ export function keep(options: Options): Keeper {
   async function once(): Promise<{ code?: number | null; problem?: string }> {
     try {
       current ??= await options.start(signal);
-      log.info({ event: 'started', child: name, pid: current.pid }, `${name} started`);
+      log.info({ event: 'child_started', child: name, pid: current.pid }, `${name} started`);
     } catch (error) {
       return { problem: error instanceof Error ? error.message : String(error) };
     }
@@ -84,7 +84,7 @@ export function keep(options: Options): Keeper {
       if (code !== undefined && options.final?.(code)) return;
       if (time.nowMs() - beganMs >= backoff.ranWellMs) waitMs = backoff.firstMs;
       log.warn(
-        { event: 'ended', child: name, code, problem, restart_in_s: waitMs / 1000 },
+        { event: 'child_ended', child: name, code, problem, restart_in_s: waitMs / 1000 },
         `${name} ended; restarting it in ${waitMs / 1000} s`,
       );
       await time.sleep(waitMs, signal).catch(() => undefined); // aborted: the loop's condition sees it

@@ -75,12 +75,12 @@ test('a NATS server is killed', async () => {
     stage.logged('nats_connected').some(({ server }) => String(server).endsWith(`:${port}`)),
   );
   await underLoad(async () => inUse?.kill(), 2_000);
-  expect(stage.logged('nats_away')).not.toEqual([]);
+  expect(stage.logged('nats_disconnected')).not.toEqual([]);
 }, 150_000);
 
 test('a master is killed, and its replica takes over', async () => {
   await underLoad(async () => redis.masters[1]?.kill(), 5_000);
-  expect(stage.logged('redis_back')).not.toEqual([]);
+  expect(stage.logged('redis_reconnected')).not.toEqual([]);
 }, 150_000);
 
 test('a master falls silent, its replica takes over, and it comes back', async () => {

@@ -21,5 +21,5 @@ test('sentinels make the replica master when the master is killed', async () => 
   cloud.calm();
   await healthy(30_000);
   expect(cloud.faults).toEqual([]);
-  expect(logged('redis_back')).not.toEqual([]);
+  expect(logged('redis_reconnected')).not.toEqual([]);
 }, 300_000);

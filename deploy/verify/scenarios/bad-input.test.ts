@@ -59,7 +59,7 @@ describe('a message that does not fit changes nothing and is counted', () => {
 
   test('and is said at most once a second for each reason', async () => {
     // One that no test before has just made it say.
-    const said = () => world.logged('rejected').filter(({ reason }) => reason === 'json').length;
+    const said = () => world.logged('message_rejected').filter(({ reason }) => reason === 'json').length;
     const before = said();
     for (let n = 0; n < 50; n++) world.publish(SUBJECTS.updated, '{');
     await world.settle();

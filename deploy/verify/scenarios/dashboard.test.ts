@@ -166,7 +166,7 @@ test('a hold: since when and for how many; its release is asked once more, logge
   await page.locator('dialog button.primary').click();
   await waitText(page, '[data-hold=mass_loss] [role=status]', 'release asked for');
   expect(dashboard.context.lines).toContainEqual(
-    expect.objectContaining({ event: 'hold_release', hold: 'mass_loss', from: '127.0.0.1' }),
+    expect.objectContaining({ event: 'hold_release_requested', hold: 'mass_loss', from: '127.0.0.1' }),
   );
   await world.advance(10);
   await page.locator('[data-hold]').waitFor({ state: 'detached' });

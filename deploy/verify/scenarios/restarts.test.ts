@@ -124,5 +124,5 @@ test('starts and stops that wait for NATS are checked when it is back, and sent 
   await world.advance(40);
   const slots = world.takeAsked().map((asked) => asked.split(' (')[0]);
   expect(new Set(slots)).toEqual(new Set(['start crashed/0']));
-  expect(world.logged('nats_away').length).toBeGreaterThan(0);
+  expect(world.logged('nats_disconnected').length).toBeGreaterThan(0);
 });

@@ -164,7 +164,7 @@ describe('with a collector', () => {
     const dropped = () => collector?.spans.filter(({ attributes }) => attributes['hm.outcome'] === 'dropped');
     await expect.poll(() => dropped()?.length).toBe(4);
     expect(stage.sent).toEqual([]);
-    expect(stage.lines.filter(({ event }) => event === 'bad_event')).toEqual([]);
+    expect(stage.lines.filter(({ event }) => event === 'stream_entry_rejected')).toEqual([]);
     expect(errors()).toEqual([]);
   });
 });
@@ -194,7 +194,7 @@ describe('without', () => {
 });
 
 describe('a collector that', () => {
-  const away = () => stage.lines.filter(({ event }) => event === 'tracing_away');
+  const away = () => stage.lines.filter(({ event }) => event === 'traces_not_exported');
 
   it('is not there keeps nobody from anything, and is said once by each process', async () => {
     const OTEL_EXPORTER_OTLP_ENDPOINT = `http://127.0.0.1:${await freePort()}`;
@@ -218,6 +218,8 @@ describe('a collector that', () => {
     await asked();
     expect(await stage.endProcesses()).toBeLessThan(5_000);
     expect(spans).toEqual([]);
-    expect(stage.lines.filter(({ event }) => event === 'stop_late' || event === 'stop_failed')).toEqual([]);
+    expect(stage.lines.filter(({ event }) => event === 'stop_timed_out' || event === 'stop_failed')).toEqual(
+      [],
+    );
   });
 });
