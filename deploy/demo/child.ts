@@ -1,8 +1,8 @@
 /** A child process of the supervisor: one agent or the controller. argv[2] says which, as JSON (`Role`). */
 import { connect } from 'nats';
 import { pino } from 'pino';
-import { Agent } from './agent.ts';
-import { startController } from './controller.ts';
+import { startController } from './controller/controller.ts';
+import { Agent } from './dea/dea.ts';
 import type { AgentNews, ControllerNews, Role } from './protocol.ts';
 
 const log = pino({ name: 'cloud' });

@@ -8,7 +8,7 @@ import { packageRoot } from '../../common/runtime/package-root.ts';
 import { startNats, type TestNats } from '../../common/testing/nats.ts';
 import { type AgentView, type Cloud, startCloud } from './cloud.ts';
 import { instancesOf, isAlive } from './fleet.ts';
-import { eventually, listen } from './testing.ts';
+import { eventually, listen } from './testing/bus.ts';
 
 let server: TestNats;
 let bus: NatsConnection;

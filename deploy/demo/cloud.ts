@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { App } from './apps.ts';
+import type { App } from './controller/apps.ts';
 import type { AgentNews, ControllerNews, InstanceView, Role } from './protocol.ts';
 
 export interface CloudOptions {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { App } from './apps.ts';
 import type { AgentView } from './cloud.ts';
+import type { App } from './controller/apps.ts';
 import { differences, isAlive } from './fleet.ts';
 import type { InstanceView } from './protocol.ts';
 

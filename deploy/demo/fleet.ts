@@ -1,7 +1,7 @@
 /** Questions about what runs in the cloud, in truth: asked of the agents themselves, not of any health manager. */
-import { processStart } from '../run/launcher/processes.ts';
-import type { App } from './apps.ts';
+import { processStart } from '../run/launcher/process-table.ts';
 import type { AgentView } from './cloud.ts';
+import type { App } from './controller/apps.ts';
 import type { InstanceView } from './protocol.ts';
 
 export interface Located extends InstanceView {

@@ -4,7 +4,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { App } from './apps.ts';
+import type { App } from './controller/apps.ts';
 
 /** NATS, controller -> one agent (request): start an instance. Reply: `PlaceReply`. */
 export function placeSubject(agent: string): string {

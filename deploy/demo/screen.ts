@@ -14,8 +14,8 @@ import {
   type Size,
   YELLOW,
 } from '../run/terminal/screen.ts';
-import type { App } from './apps.ts';
 import type { AgentView } from './cloud.ts';
+import type { App } from './controller/apps.ts';
 import { runningOf } from './fleet.ts';
 import type { Line } from './story.ts';
 

@@ -6,8 +6,8 @@ import type { NatsConnection } from 'nats';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { HEADERS, SUBJECTS } from '../../common/messages/subjects.ts';
-import type { App } from './apps.ts';
 import type { Cloud, CloudEvent } from './cloud.ts';
+import type { App } from './controller/apps.ts';
 import { parseJson } from './json.ts';
 
 export interface Line {

@@ -8,7 +8,7 @@ import { parseConfig } from '../../common/config/load.ts';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 import { createProgram } from '../run/cli/program.ts';
 import { PROCESS_NAMES, type ProcessName } from '../run/launcher/child.ts';
-import { readDockerfile } from './image/dockerfile.ts';
+import { readDockerfile } from './testing/dockerfile.ts';
 
 const INSTALL = join(packageRoot, 'deploy', 'install');
 const text = (path: string) => readFileSync(join(INSTALL, path), 'utf8');

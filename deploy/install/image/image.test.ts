@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { startNats, type TestNats } from '../../../common/testing/nats.ts';
 import { freePort, startTestRedis, type TestRedis } from '../../../common/testing/redis.ts';
-import { type Copy, readDockerfile, type Stage } from './dockerfile.ts';
+import { type Copy, readDockerfile, type Stage } from '../testing/dockerfile.ts';
 
 const run = promisify(execFile);
 const BUILD_MS = 600_000;

@@ -9,7 +9,7 @@ import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { metricsOfAll } from '../../docs/metrics.ts';
 import { createProgram } from '../../run/cli/program.ts';
 import { PROCESS_NAMES } from '../../run/launcher/child.ts';
-import { readDockerfile } from '../image/dockerfile.ts';
+import { readDockerfile } from '../testing/dockerfile.ts';
 
 const FOLDER = join(packageRoot, 'deploy', 'install', 'kubernetes');
 const text = (name: string) => readFileSync(join(FOLDER, name), 'utf8');

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { metricsOfAll } from '../../docs/metrics.ts';
-import { expectKnown } from '../prometheus/testing.ts';
+import { expectKnown } from '../testing/known-metrics.ts';
 
 interface Panel {
   id: number;

@@ -5,7 +5,7 @@ import { Compile } from 'typebox/compile';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { expectKnown } from './testing.ts';
+import { expectKnown } from '../testing/known-metrics.ts';
 
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8');
 

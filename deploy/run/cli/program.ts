@@ -23,7 +23,7 @@ export async function main(argv: string[]): Promise<number> {
   } catch (error) {
     // Help and version that were asked for have 0; everything else of commander's is wrong usage.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
-    const { explainError } = await import('./exit.ts');
+    const { explainError } = await import('./errors.ts');
     const { code, lines } = explainError(error);
     for (const line of lines) process.stderr.write(`${line}\n`);
     return code;

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { spawnGuarded } from './kill-with-parent.ts';
-import { passLines } from './lines.ts';
+import { passLines } from './pass-lines.ts';
 import type { Running } from './supervise.ts';
 
 export const PROCESS_NAMES = ['ingest', 'sync', 'analyzer', 'nudger', 'reporter'] as const;

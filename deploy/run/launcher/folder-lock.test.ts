@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { UnavailableError } from './errors.ts';
 import { claimFolder } from './folder-lock.ts';
-import { processStart } from './processes.ts';
+import { processStart } from './process-table.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 let dir: string;
 beforeEach(() => {

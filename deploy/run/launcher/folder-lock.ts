@@ -1,7 +1,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { UnavailableError } from './errors.ts';
-import { processStart } from './processes.ts';
+import { processStart } from './process-table.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 /**
  * Makes this process the only launcher with this folder. A claim whose owner is gone (kill -9, power cut) is

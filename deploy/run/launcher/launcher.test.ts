@@ -6,9 +6,9 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ProcessName } from './child.ts';
-import { UnavailableError } from './errors.ts';
 import { type Launcher, type LauncherOptions, launch } from './launcher.ts';
 import { isAlive } from './testing.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 /** A stand-in for a process: says what it is and what it was given, and runs until it is told to stop. */
 const STUB = `

@@ -3,7 +3,7 @@ import type { Settings } from '../../../common/config/settings.ts';
 import type { Logger } from '../../../common/runtime/log.ts';
 import { type Output, PROCESS_NAMES, type ProcessName, startChild } from './child.ts';
 import { claimFolder } from './folder-lock.ts';
-import { writePrivateServers } from './private.ts';
+import { writePrivateServers } from './private-servers.ts';
 import { type Server, startNatsServer, startRedisServer } from './servers.ts';
 import { type Backoff, type Keeper, keep } from './supervise.ts';
 

@@ -8,9 +8,9 @@ import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Exit, Instance, Outcome, PendingStop, Slot } from '../../../common/model/droplet.ts';
 import { encodeExit, encodeInstance } from '../../../common/redis/record-codec.ts';
-import { UnavailableError } from './errors.ts';
 import { freePort, type Server, startNatsServer, startRedisServer } from './servers.ts';
 import { isAlive } from './testing.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 let dir: string;
 const started: Server[] = [];
@@ -176,7 +176,7 @@ test('why a server does not start is told in its own words', async () => {
 });
 
 test('a program that is not there is named, with what to do', async () => {
-  const { requireProgram, findProgram } = await import('./programs.ts');
+  const { requireProgram, findProgram } = await import('./find-program.ts');
   expect(findProgram('no-such-program-anywhere')).toBe(undefined);
   expect(findProgram('sh', '')).toBe(undefined);
   expect(findProgram('sh', '/nowhere:/bin')).toBe('/bin/sh');

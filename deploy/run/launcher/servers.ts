@@ -4,11 +4,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { UnavailableError } from './errors.ts';
+import { requireProgram } from './find-program.ts';
 import { type Guarded, spawnGuarded } from './kill-with-parent.ts';
-import { askNats, askRedis } from './probe.ts';
-import { processName } from './processes.ts';
-import { requireProgram } from './programs.ts';
+import { askNats, askRedis } from './probe-server.ts';
+import { processName } from './process-table.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 /** A server on this machine's loopback that ends when this process does. */
 export interface Server {

@@ -4,7 +4,7 @@ import { cpus, tmpdir, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { requireProgram } from '../../run/launcher/programs.ts';
+import { requireProgram } from '../../run/launcher/find-program.ts';
 import { startRedisServer } from '../../run/launcher/servers.ts';
 import { Latencies } from './latency.ts';
 

@@ -1,8 +1,8 @@
 import type { NatsConnection } from 'nats';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
-import type { StartRequest, StopRequest } from '../../demo/admission.ts';
-import type { App } from '../../demo/apps.ts';
-import { type BulkApi, type Listed, newCredentials, serveBulkApi } from '../../demo/bulk-api.ts';
+import type { StartRequest, StopRequest } from '../../demo/controller/admission.ts';
+import type { App } from '../../demo/controller/apps.ts';
+import { type BulkApi, type Listed, newCredentials, serveBulkApi } from '../../demo/controller/bulk-api.ts';
 import type { Hosts, TrueInstance } from './hosts.ts';
 import type { Random } from './random.ts';
 

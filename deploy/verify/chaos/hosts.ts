@@ -2,7 +2,7 @@ import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { ExitReason } from '../../../common/model/droplet.ts';
-import { exitedText, heartbeatText, type Reported, shutdownText } from '../../demo/dea-messages.ts';
+import { exitedText, heartbeatText, type Reported, shutdownText } from '../../demo/dea/dea-messages.ts';
 import type { Random } from './random.ts';
 
 /** An instance as it truly is, and what was told of it. Times in ms on this process's monotonic clock. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { App } from '../../demo/apps.ts';
+import type { App } from '../../demo/controller/apps.ts';
 import type { TrueInstance } from './hosts.ts';
 import { differences } from './recovery.ts';
 

@@ -1,4 +1,4 @@
-import type { App } from '../../demo/apps.ts';
+import type { App } from '../../demo/controller/apps.ts';
 import type { TrueInstance } from './hosts.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { App } from '../../demo/apps.ts';
+import type { App } from '../../demo/controller/apps.ts';
 import type { Host, TrueInstance } from './hosts.ts';
 import { Referee } from './referee.ts';
 import { Quiet } from './undisturbed.ts';

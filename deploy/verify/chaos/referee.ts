@@ -1,5 +1,5 @@
-import { refuseStart, refuseStop, type StartRequest, type StopRequest } from '../../demo/admission.ts';
-import type { App } from '../../demo/apps.ts';
+import { refuseStart, refuseStop, type StartRequest, type StopRequest } from '../../demo/controller/admission.ts';
+import type { App } from '../../demo/controller/apps.ts';
 import { SILENCE_SLACK_MS, type TrueInstance } from './hosts.ts';
 import type { Quiet } from './undisturbed.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
-import { parseStart, parseStop, type StartRequest } from '../../demo/admission.ts';
+import { parseStart, parseStop, type StartRequest } from '../../demo/controller/admission.ts';
 import { Controller } from './controller.ts';
 import { Hosts } from './hosts.ts';
 import { Ledger } from './ledger.ts';

@@ -1,5 +1,5 @@
 import type { Settings } from '../../../../common/config/settings.ts';
-import { connectOnce, openOnce } from '../query/redis.ts';
+import { connectOnce, openOnce } from '../connection/connect-once.ts';
 import type { Tried } from './check-result.ts';
 
 /** The floor: what the scripts and commands need. */

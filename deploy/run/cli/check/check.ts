@@ -7,7 +7,7 @@ import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
 import { withoutLogins } from '../../../../common/runtime/log.ts';
 import { createRegistry } from '../../../../common/runtime/metrics.ts';
 import type { ConfigOption } from '../options.ts';
-import { Progress } from '../progress.ts';
+import { Progress } from '../output/progress.ts';
 import { tryBulkApi } from './check-bulk.ts';
 import { tryRedis } from './check-redis.ts';
 import type { Tried } from './check-result.ts';

@@ -4,7 +4,7 @@ import { type Present, presentOf, type SlotPresent } from '../../../../common/ex
 import { inWords, type Times } from '../../../../common/explain/wording.ts';
 import type { Holds, Instance } from '../../../../common/model/droplet.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/liveness.ts';
-import { painter } from '../output.ts';
+import { painter } from '../output/output.ts';
 
 /** What a reader has to know before all else where nothing that is decided is sent. */
 export const DRY_RUN = 'dry_run is on: starts and stops are decided, none is sent';

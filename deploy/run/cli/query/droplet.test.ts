@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
 import { freePort } from '../../../../common/testing/redis.ts';
-import { useMemory } from '../testing/run-hm.ts';
+import { useMemory } from '../testing/hm-fixture.ts';
 
 const of = useMemory();
 const nowMs = () => of.context.clock.nowMs();

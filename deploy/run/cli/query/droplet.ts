@@ -2,12 +2,12 @@ import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
-import { FailedError } from '../exit.ts';
+import { withRedis } from '../connection/with-redis.ts';
+import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
-import { Output, painter } from '../output.ts';
+import { Output, painter } from '../output/output.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
-import { withRedis } from './query.ts';
-import { viewOf } from './view.ts';
+import { viewOf } from './read-droplet.ts';
 
 export interface DropletOptions extends ConfigOption {
   json?: boolean;

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { useMemory } from '../testing/run-hm.ts';
+import { useMemory } from '../testing/hm-fixture.ts';
 
 const of = useMemory();
 const nowMs = () => of.context.clock.nowMs();

@@ -4,10 +4,10 @@ import { timesOf } from '../../../../common/explain/wording.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
 import { isRead, readIds, readWithDeas } from '../../../../common/redis/readers.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import { type Query, withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
-import { note, Output, painter } from '../output.ts';
-import { Progress } from '../progress.ts';
-import { type Query, withRedis } from './query.ts';
+import { note, Output, painter } from '../output/output.ts';
+import { Progress } from '../output/progress.ts';
 import { troubleOf } from './trouble.ts';
 
 export interface DumpOptions extends ConfigOption {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { LOG_LENGTH, type LogEntry } from '../../../../common/model/decision-log.ts';
-import { useMemory } from '../testing/run-hm.ts';
+import { useMemory } from '../testing/hm-fixture.ts';
 
 const of = useMemory();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';

@@ -4,12 +4,12 @@ import { type LogOfDroplet, readLog } from '../../../../common/explain/log.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
-import { FailedError } from '../exit.ts';
+import { type Query, withRedis } from '../connection/with-redis.ts';
+import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
-import { note, Output, painter } from '../output.ts';
+import { note, Output, painter } from '../output/output.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
-import { type Query, withRedis } from './query.ts';
-import { viewOf } from './view.ts';
+import { viewOf } from './read-droplet.ts';
 
 export interface ExplainOptions extends ConfigOption {
   json?: boolean;

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { RELEASE_FIELD, type ReleasableHold } from '../../../../common/redis/holds.ts';
-import { useMemory } from '../testing/run-hm.ts';
+import { useMemory } from '../testing/hm-fixture.ts';
 
 const of = useMemory();
 const HOLDS: ReleasableHold[] = ['mass_loss', 'mass_delete'];

@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { inWords } from '../../../../common/explain/wording.ts';
 import { askRelease, isOn, type ReleasableHold } from '../../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/readers.ts';
-import { FailedError } from '../exit.ts';
+import { type Query, withRedis } from '../connection/with-redis.ts';
+import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
-import { Output } from '../output.ts';
-import { type Query, withRedis } from './query.ts';
+import { Output } from '../output/output.ts';
 
 const WAIT_MS = 5_000;
 const POLL_MS = 50;

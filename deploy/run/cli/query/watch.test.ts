@@ -2,8 +2,8 @@ import { Redis } from 'ioredis';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import { startTestRedis, type TestRedis } from '../../../../common/testing/redis.ts';
-import { build, hmChild } from '../testing/child.ts';
-import { useMemory } from '../testing/run-hm.ts';
+import { build, hmChild } from '../testing/hm-child.ts';
+import { useMemory } from '../testing/hm-fixture.ts';
 
 const of = useMemory();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';

@@ -2,10 +2,10 @@ import { LogFollower } from '../../../../common/explain/follow-log.ts';
 import { Stories } from '../../../../common/explain/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
+import { pause, stay, untilToldToEnd } from '../connection/refresh-loop.ts';
+import type { Query } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
-import { note, Output, painter } from '../output.ts';
-import { pause, stay, untilToldToEnd } from '../refresh-loop.ts';
-import type { Query } from './query.ts';
+import { note, Output, painter } from '../output/output.ts';
 
 export interface WatchOptions extends ConfigOption {
   json?: boolean;

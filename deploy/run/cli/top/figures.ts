@@ -7,8 +7,8 @@ import type { CounterName } from '../../../../common/redis/counters.ts';
 import { holdsFrom } from '../../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/readers.ts';
 import { type Fleet, type FleetSources, readFleet } from '../../../../common/views/fleet.ts';
-import type { Query } from '../query/query.ts';
-import { readWorst, type Worst } from './worst-apps.ts';
+import type { Query } from '../connection/with-redis.ts';
+import { readWorst, type Worst } from './worst-droplets.ts';
 
 /** All that `hm top` shows at one moment. */
 export interface Figures {

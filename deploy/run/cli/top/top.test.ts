@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { heldField } from '../../../../common/redis/summary.ts';
-import { build, hasTerminals, hmChild, hmOnTerminal } from '../testing/child.ts';
-import { useMemory } from '../testing/run-hm.ts';
+import { build, hasTerminals, hmChild, hmOnTerminal } from '../testing/hm-child.ts';
+import { useMemory } from '../testing/hm-fixture.ts';
 import type { Figures } from './figures.ts';
 
 const of = useMemory();

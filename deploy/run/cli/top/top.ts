@@ -1,10 +1,10 @@
 import type { ReadStream } from 'node:tty';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { fitted, openScreen } from '../../terminal/screen.ts';
+import { pause, stay, untilToldToEnd } from '../connection/refresh-loop.ts';
+import { withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
-import { Output, usesColours } from '../output.ts';
-import { withRedis } from '../query/query.ts';
-import { pause, stay, untilToldToEnd } from '../refresh-loop.ts';
+import { Output, usesColours } from '../output/output.ts';
 import { type Figures, TopFigures } from './figures.ts';
 import { topLines } from './screen.ts';
 

@@ -1,12 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../../common/runtime/lifecycle.ts';
+import { instancesOf, isAlive } from '../fleet.ts';
+import { type Stage, tailOf } from '../stage.ts';
+import { type Line, tellStory } from '../story.ts';
 import { checkSteps, type Step } from './check-steps.ts';
-import { instancesOf, isAlive } from './fleet.ts';
 import { type Verdict, watchFairness } from './referee.ts';
-import { type Stage, tailOf } from './stage.ts';
-import { type Line, tellStory } from './story.ts';
 
 /** One line of the check's outcome; `--json` writes them all. */
 export interface Result {

@@ -1,6 +1,6 @@
 import { ConfigError } from '../../../common/config/load.ts';
 import { EXIT, exitCodeOf } from '../../../common/process.ts';
-import { UnavailableError } from '../launcher/errors.ts';
+import { UnavailableError } from '../launcher/unavailable-error.ts';
 
 /** A command could not do what it was asked to: not found or not reachable (exit code 1). */
 export class FailedError extends Error {

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import { parseJson } from './json.ts';
+import { parseJson } from '../json.ts';
 
 /**
  * Which agents live and how much each has to do. The controller learns it from what any controller hears:

@@ -1,9 +1,9 @@
 import type { NatsConnection } from 'nats';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import { SUBJECTS } from '../../common/messages/subjects.ts';
-import { DEMO } from './config.ts';
-import { parseJson } from './json.ts';
+import { SUBJECTS } from '../../../common/messages/subjects.ts';
+import { DEMO } from '../config.ts';
+import { parseJson } from '../json.ts';
 
 /** How fast a restart must follow when it is due, beside the noise. */
 const PROMPT_S = 1;

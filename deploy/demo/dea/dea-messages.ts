@@ -1,5 +1,5 @@
 /** What a DEA says of its instances (contract: messages in). The order of the keys is part of it. */
-import type { ExitReason } from '../../common/model/droplet.ts';
+import type { ExitReason } from '../../../common/model/droplet.ts';
 import type { Ended } from './instance.ts';
 
 /** An instance as its messages name it. */

@@ -1,9 +1,9 @@
 import type { NatsConnection } from 'nats';
-import { SUBJECTS } from '../../common/messages/subjects.ts';
-import { parseStart } from './admission.ts';
-import type { Cloud, CloudEvent } from './cloud.ts';
-import { instancesOf, isAlive, isWanted } from './fleet.ts';
-import type { InstanceView } from './protocol.ts';
+import { SUBJECTS } from '../../../common/messages/subjects.ts';
+import type { Cloud, CloudEvent } from '../cloud.ts';
+import { parseStart } from '../controller/admission.ts';
+import { instancesOf, isAlive, isWanted } from '../fleet.ts';
+import type { InstanceView } from '../protocol.ts';
 
 export interface Verdict {
   /** What was done that must not be, each with its time. */

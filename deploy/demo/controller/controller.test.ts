@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startNats, type TestNats } from '../../common/testing/nats.ts';
+import { startNats, type TestNats } from '../../../common/testing/nats.ts';
+import { type ControllerNews, LOCATE_SUBJECT, placeSubject, STOP_SUBJECT } from '../protocol.ts';
+import { eventually, type Heard, listen } from '../testing/bus.ts';
 import { type Controller, startController } from './controller.ts';
-import { type ControllerNews, LOCATE_SUBJECT, placeSubject, STOP_SUBJECT } from './protocol.ts';
-import { eventually, type Heard, listen } from './testing.ts';
 
 const APPS = 'apps: [{name: web, command: run web, instances: 2, version: v1}]';
 

@@ -3,7 +3,7 @@ import type { Times } from '../../../../common/explain/wording.ts';
 import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
 import { readDeas, readDroplets } from '../../../../common/redis/readers.ts';
 import { readWorstIds } from '../../../../common/views/troubled.ts';
-import type { Query } from '../query/query.ts';
+import type { Query } from '../connection/with-redis.ts';
 import { type Painter, troubleOf } from '../query/trouble.ts';
 
 /** A droplet that is not as it should be. */

@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { App } from './apps.ts';
-import type { AgentView, CloudEvent } from './cloud.ts';
-import type { InstanceView } from './protocol.ts';
+import type { AgentView, CloudEvent } from '../cloud.ts';
+import type { App } from '../controller/apps.ts';
+import type { InstanceView } from '../protocol.ts';
+import { fakeBus } from '../testing/bus.ts';
 import { type Referee, watchFairness } from './referee.ts';
-import { fakeBus } from './testing.ts';
 
 const web: App = { name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v2', memoryMb: 64 };
 /** A process that is there, and one that is not. */

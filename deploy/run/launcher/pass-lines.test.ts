@@ -1,6 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { passLines } from './lines.ts';
+import { passLines } from './pass-lines.ts';
 
 function collect(highWaterMark?: number) {
   const chunks: string[] = [];

@@ -1,11 +1,11 @@
 import type { NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startNats, type TestNats } from '../../common/testing/nats.ts';
-import { Agent, type AgentOptions } from './agent.ts';
-import { isAlive } from './fleet.ts';
-import { type InstanceView, placeSubject, STOP_SUBJECT } from './protocol.ts';
-import { eventually, type Heard, listen } from './testing.ts';
+import { startNats, type TestNats } from '../../../common/testing/nats.ts';
+import { isAlive } from '../fleet.ts';
+import { type InstanceView, placeSubject, STOP_SUBJECT } from '../protocol.ts';
+import { eventually, type Heard, listen } from '../testing/bus.ts';
+import { Agent, type AgentOptions } from './dea.ts';
 
 const LOOP = 'while :; do sleep 1; done';
 

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually } from '../testing/bus.ts';
 import { type App, AppsFileError, changedApps, parseApps, watchApps } from './apps.ts';
-import { eventually } from './testing.ts';
 
 describe('parseApps', () => {
   test('an app needs a name and a command only', () => {
@@ -40,7 +40,7 @@ describe('parseApps', () => {
   });
 
   test("the demo's own file has 5 apps with 12 instances", () => {
-    const apps = parseApps(readFileSync(join(import.meta.dirname, 'apps.yml'), 'utf8'));
+    const apps = parseApps(readFileSync(join(import.meta.dirname, '..', 'apps.yml'), 'utf8'));
     expect(apps).toHaveLength(5);
     expect(apps.reduce((sum, app) => sum + app.instances, 0)).toBe(12);
   });

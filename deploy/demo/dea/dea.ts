@@ -2,11 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import { SUBJECTS } from '../../common/messages/subjects.ts';
-import type { ExitReason } from '../../common/model/droplet.ts';
-import { exitedText, heartbeatText, type Reported, shutdownText } from './dea-messages.ts';
-import { type Ended, InstanceProcess } from './instance.ts';
-import { parseJson } from './json.ts';
+import { SUBJECTS } from '../../../common/messages/subjects.ts';
+import type { ExitReason } from '../../../common/model/droplet.ts';
+import { parseJson } from '../json.ts';
 import {
   type InstanceView,
   LOCATE_SUBJECT,
@@ -16,7 +14,9 @@ import {
   placeSubject,
   STOP_SUBJECT,
   stopInstances,
-} from './protocol.ts';
+} from '../protocol.ts';
+import { exitedText, heartbeatText, type Reported, shutdownText } from './dea-messages.ts';
+import { type Ended, InstanceProcess } from './instance.ts';
 
 export interface AgentOptions {
   nats: NatsConnection;

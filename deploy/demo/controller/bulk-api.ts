@@ -3,8 +3,8 @@ import basicAuth from '@fastify/basic-auth';
 import fastify from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import { parseJson } from '../json.ts';
 import type { App } from './apps.ts';
-import { parseJson } from './json.ts';
 
 /** An app with what the controller adds to it. */
 export interface Listed {

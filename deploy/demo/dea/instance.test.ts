@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isAlive } from './fleet.ts';
+import { isAlive } from '../fleet.ts';
+import { eventually } from '../testing/bus.ts';
 import { GUARD, InstanceProcess } from './instance.ts';
-import { eventually } from './testing.ts';
 
 let dir: string;
 let log: string;

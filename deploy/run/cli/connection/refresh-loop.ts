@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { FailedError } from './exit.ts';
-import type { ConfigOption } from './options.ts';
-import { type Query, withRedis } from './query/query.ts';
+import { FailedError } from '../errors.ts';
+import type { ConfigOption } from '../options.ts';
+import { type Query, withRedis } from './with-redis.ts';
 
 const RETRY_MS = 1_000;
 

@@ -1,7 +1,7 @@
 import type { DropletView } from '../../../../common/explain/facts.ts';
 import { readWithDeas } from '../../../../common/redis/readers.ts';
-import { FailedError } from '../exit.ts';
-import type { Query } from './query.ts';
+import type { Query } from '../connection/with-redis.ts';
+import { FailedError } from '../errors.ts';
 
 /**
  * One droplet as it is now; undefined if there is no record.

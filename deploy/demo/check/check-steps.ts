@@ -1,11 +1,11 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import { type App, parseApps } from './apps.ts';
-import { DEMO } from './config.ts';
+import { DEMO } from '../config.ts';
+import { type App, parseApps } from '../controller/apps.ts';
+import { differences, instancesOf, isAlive, runningOf } from '../fleet.ts';
+import type { Stage } from '../stage.ts';
 import { CrashWatch } from './crash-watch.ts';
-import { differences, instancesOf, isAlive, runningOf } from './fleet.ts';
 import type { Referee } from './referee.ts';
-import type { Stage } from './stage.ts';
 
 /** One fault and its healing. */
 export interface Step {

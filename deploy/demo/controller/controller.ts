@@ -1,11 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Msg, NatsConnection } from 'nats';
 import type { Logger } from 'pino';
-import { bulkCredentialsSubject, SUBJECTS } from '../../common/messages/subjects.ts';
-import { parseStart, parseStop, refuseStart, refuseStop } from './admission.ts';
-import { type App, changedApps, parseApps, watchApps } from './apps.ts';
-import { type BulkApi, type Listed, newCredentials, serveBulkApi } from './bulk-api.ts';
-import { Placement } from './placement.ts';
+import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import {
   type ControllerNews,
   LOCATE_SUBJECT,
@@ -13,7 +9,11 @@ import {
   placeReply,
   placeSubject,
   STOP_SUBJECT,
-} from './protocol.ts';
+} from '../protocol.ts';
+import { parseStart, parseStop, refuseStart, refuseStop } from './admission.ts';
+import { type App, changedApps, parseApps, watchApps } from './apps.ts';
+import { type BulkApi, type Listed, newCredentials, serveBulkApi } from './bulk-api.ts';
+import { Placement } from './placement.ts';
 
 export interface ControllerOptions {
   nats: NatsConnection;

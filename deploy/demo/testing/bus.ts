@@ -1,7 +1,7 @@
 /** What the cloud's tests share. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type Msg, type NatsConnection, type Subscription, type SubscriptionOptions } from 'nats';
-import { parseJson } from './json.ts';
+import { parseJson } from '../json.ts';
 
 /** Waits until `look` gives something, and gives that. @throws Error that says what it waited for in vain */
 export async function eventually<T>(

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { fakeBus } from '../testing/bus.ts';
 import { CrashWatch } from './crash-watch.ts';
-import { fakeBus } from './testing.ts';
 
 let bus: ReturnType<typeof fakeBus>;
 let watch: CrashWatch;

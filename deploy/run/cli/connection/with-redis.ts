@@ -6,12 +6,12 @@ import { LayoutError, type RedisConnections } from '../../../../common/redis/con
 import { createKeys, LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
 import { defineScripts } from '../../../../common/redis/scripts/scripts.ts';
 import { withoutLogins } from '../../../../common/runtime/log.ts';
-import { demoDir } from '../../../demo/places.ts';
+import { demoDir } from '../../../demo/demo-dir.ts';
 import { claimantOf } from '../../launcher/folder-lock.ts';
-import { readPrivateServers } from '../../launcher/private.ts';
-import { FailedError } from '../exit.ts';
+import { readPrivateServers } from '../../launcher/private-servers.ts';
+import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
-import { connectOnce, openOnce } from './redis.ts';
+import { connectOnce, openOnce } from './connect-once.ts';
 
 /** What does not answer within this is away. */
 const ANSWER_MS = 4_000;

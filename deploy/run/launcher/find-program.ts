@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { UnavailableError } from './errors.ts';
+import { UnavailableError } from './unavailable-error.ts';
 
 /** Where systems keep servers that are not on everybody's PATH (Debian: sbin; macOS: Homebrew). */
 const MORE_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/opt/homebrew/bin'];
