@@ -12,6 +12,7 @@ import type { Settings } from './config/settings.ts';
 import { type Bus, connectBus, type DedicatedConnection } from './nats/bus.ts';
 import { type Clock, startClock } from './redis/clock.ts';
 import { connectRedis, LayoutError, type RedisConnections } from './redis/connections.ts';
+import { EXIT } from './runtime/exit-codes.ts';
 import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http.ts';
 import { Lifecycle } from './runtime/lifecycle.ts';
@@ -49,8 +50,6 @@ export interface RunOptions {
   /** `--http-port` */
   httpPort?: number | undefined;
 }
-
-export const EXIT = { done: 0, failed: 1, usage: 64, unavailable: 69, config: 78 } as const;
 
 /** An orderly stop has 10 s; this is less by the time that it takes to go. */
 const STOP_WITHIN_MS = 9_000;

@@ -1,5 +1,6 @@
 import { ConfigError } from '../../../common/config/load.ts';
-import { EXIT, exitCodeOf } from '../../../common/process.ts';
+import { exitCodeOf } from '../../../common/process.ts';
+import { EXIT } from '../../../common/runtime/exit-codes.ts';
 import { UnavailableError } from '../launcher/unavailable-error.ts';
 
 /** A command could not do what it was asked to: not found or not reachable (exit code 1). */
