@@ -18,7 +18,7 @@ export function startDelivery(job: StartJob, policy: PolicySettings): Delivery {
       const pending = droplet.slots.get(job.index)?.start;
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
-    check: (droplet, deas, holds, nowMs) => {
+    recheck: (droplet, deas, holds, nowMs) => {
       const checked = checkStart(droplet, job, deas, holds, nowMs, policy);
       return 'send' in checked ? { ...checked, send: startMessage(checked.send) } : checked;
     },
@@ -37,7 +37,7 @@ export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
       const pending = droplet.stops.get(job.instance);
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
-    check: (droplet, deas, holds, nowMs) => {
+    recheck: (droplet, deas, holds, nowMs) => {
       const checked = checkStop(droplet, job, deas, holds, nowMs, policy);
       return 'send' in checked ? { ...checked, send: stopMessage(checked.send) } : checked;
     },
@@ -45,7 +45,7 @@ export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
 }
 
 /** What the span of a delivery says of it. */
-export function attributesOf({ id, droplet, kind, reason, log }: Delivery): Attributes {
+export function spanAttributes({ id, droplet, kind, reason, log }: Delivery): Attributes {
   return {
     [ATTRIBUTES.droplet]: droplet,
     [ATTRIBUTES.kind]: kind,

@@ -109,7 +109,7 @@ const leave = (
   const { clock, log, settings } = of.context;
   const options = {
     redis,
-    records: new DeliveryStore({ redis, clock, policy: settings.policy }),
+    store: new DeliveryStore({ redis, clock, policy: settings.policy }),
     bus: bus.asBus(),
     clock,
     log,
@@ -262,14 +262,14 @@ describe('a start', () => {
     const { client, keys } = of.context.redis;
     const changing = {
       ...delivery,
-      check: (...args: Parameters<typeof delivery.check>) => {
+      check: (...args: Parameters<typeof delivery.recheck>) => {
         // Sent before the settling, and by one connection in this order.
         if (++checks === 1)
           void client.hset(keys.droplet(DROPLET), {
             rev: 8,
             desired: 'STOPPED 2x STAGED version v 256M updated 1',
           });
-        return delivery.check(...args);
+        return delivery.recheck(...args);
       },
     };
     await leave(changing);
@@ -284,9 +284,9 @@ describe('a start', () => {
     const { client, keys } = of.context.redis;
     await leave({
       ...delivery,
-      check: (...args: Parameters<typeof delivery.check>) => {
+      recheck: (...args: Parameters<typeof delivery.recheck>) => {
         void client.hincrby(keys.droplet(DROPLET), 'rev', 1);
-        return delivery.check(...args);
+        return delivery.recheck(...args);
       },
     });
     expect(bus.published).toEqual([]);

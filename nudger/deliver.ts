@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { HEADERS, SUBJECTS } from '../common/messages/subjects.ts';
 import type { LogEntry } from '../common/model/decision-log.ts';
-import type {
-  DeaLiveness,
-  Droplet,
-  Holds,
-  Outcome,
-  StartReason,
-  StopReason,
-} from '../common/model/droplet.ts';
+import type { DeaLiveness, Droplet, Holds, Outcome } from '../common/model/droplet.ts';
+import type { StartReason, StopReason } from '../common/model/reasons.ts';
 import type { Bus } from '../common/nats/bus.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
@@ -21,7 +15,7 @@ import type { NudgerMetrics } from './metrics.ts';
 import type { NatsGate } from './nats-gate.ts';
 
 /** What the second look says: send this, drop it, or it is not due yet. */
-export type Checked =
+export type RecheckResult =
   | { send: string; reason: StartReason | StopReason }
   | { drop: string }
   | { wait: number };
@@ -38,12 +32,17 @@ export interface Delivery {
   /** When it was decided, if the record still holds it (ms). */
   decidedMs(droplet: Droplet): number | undefined;
   /** The second look: pure, by the same functions as the decision. */
-  check(droplet: Droplet, deas: ReadonlyMap<string, DeaLiveness>, holds: Holds, nowMs: number): Checked;
+  recheck(
+    droplet: Droplet,
+    deas: ReadonlyMap<string, DeaLiveness>,
+    holds: Holds,
+    nowMs: number,
+  ): RecheckResult;
 }
 
 interface Options {
   redis: Pick<RedisConnections, 'keys' | 'replicas'>;
-  records: DeliveryStore;
+  store: DeliveryStore;
   bus: Bus;
   clock: Clock;
   log: Logger;
@@ -68,7 +67,7 @@ const TRIES = 20;
  * What was checked must leave within this (ms), and arrive within this of its leaving; after `droplet_lost` another start may
  * be sent for the slot, and an old one that comes after that would start a second instance.
  */
-const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLostMs / 3;
+const sendDeadlineMs = ({ dropletLostMs }: PolicySettings): number => dropletLostMs / 3;
 
 /**
  * Sends a decided start or stop, if it is still right.
@@ -80,18 +79,18 @@ const leavesWithinMs = ({ dropletLostMs }: PolicySettings): number => dropletLos
  * message is not sent any more; and one that NATS does not take in time is given up with its connection.
  */
 export async function deliver(delivery: Delivery, options: Options): Promise<DeliveryResult> {
-  const { redis, records, clock, policy, metrics, log, gate } = options;
+  const { redis, store, clock, policy, metrics, log, gate } = options;
   const { kind, reason } = delivery;
   const dropped = (why: string, settled: boolean): DeliveryResult => {
-    came(metrics, { kind, reason, outcome: 'dropped', why });
+    countOutcome(metrics, { kind, reason, outcome: 'dropped', why });
     return { outcome: `dropped: ${why}`, settled };
   };
   for (let attempt = 0; attempt < TRIES; attempt++) {
     // What waits for NATS is checked when NATS is back, not before.
     if (!(await gate.waitUntilConnected())) return { back: true };
-    const { droplet, deas, holds, nowMs } = await records.read(delivery.droplet);
+    const { droplet, deas, holds, nowMs } = await store.read(delivery.droplet);
     if (droplet === undefined) return dropped('unknown', false);
-    const checked = delivery.check(droplet, deas, holds, nowMs);
+    const checked = delivery.recheck(droplet, deas, holds, nowMs);
     if ('wait' in checked) {
       noteOnSpan({ [ATTRIBUTES.outcome]: 'not_due' });
       return { waitMs: checked.wait - nowMs };
@@ -106,11 +105,11 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
     if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
     if ('drop' in checked) return dropped(checked.drop, true);
     await redis.replicas?.waitFor(redis.keys.droplet(droplet.id));
-    if (clock.nowMs() - nowMs > leavesWithinMs(policy)) {
-      await takeBack(delivery, options);
+    if (clock.nowMs() - nowMs > sendDeadlineMs(policy)) {
+      await revertSent(delivery, options);
       return { outcome: 'dropped: late', settled: true };
     }
-    metrics.waitedSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
+    metrics.waitSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
     return { outcome: await publish(delivery, checked, options), settled: true };
   }
   noteOnSpan({ [ATTRIBUTES.outcome]: 'not_settled' });
@@ -122,7 +121,10 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
 }
 
 /** Counts what became of a delivery, and says so on its span. */
-function came(metrics: NudgerMetrics, labels: Record<'kind' | 'reason' | 'outcome' | 'why', string>): void {
+function countOutcome(
+  metrics: NudgerMetrics,
+  labels: Record<'kind' | 'reason' | 'outcome' | 'why', string>,
+): void {
   metrics.outcomes.inc(labels);
   const { outcome, why } = labels;
   noteOnSpan({ [ATTRIBUTES.outcome]: outcome, ...(why !== '' && { [ATTRIBUTES.why]: why }) });
@@ -130,10 +132,10 @@ function came(metrics: NudgerMetrics, labels: Record<'kind' | 'reason' | 'outcom
 
 async function settle(
   delivery: Delivery,
-  checked: Exclude<Checked, { wait: number }>,
+  checked: Exclude<RecheckResult, { wait: number }>,
   droplet: Droplet,
   nowMs: number,
-  { records, policy, dryRun }: Options,
+  { store, policy, dryRun }: Options,
 ): Promise<boolean> {
   const dropped = 'drop' in checked;
   const outcome: Outcome = {
@@ -155,20 +157,20 @@ async function settle(
     ...(dryRun && !dropped ? { dryRun } : {}),
   };
   const requeueAtMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
-  return records.settle({ droplet, outcome, entry, requeueAtMs });
+  return store.settle({ droplet, outcome, entry, requeueAtMs });
 }
 
 /** It was settled as sent and is not: so that it is decided anew at once, unless that has happened already. */
-async function takeBack(delivery: Delivery, options: Options): Promise<void> {
-  const { records, clock, metrics, log } = options;
+async function revertSent(delivery: Delivery, options: Options): Promise<void> {
+  const { store, clock, metrics, log } = options;
   const { kind, reason, id } = delivery;
-  came(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
+  countOutcome(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
     { event: 'delivery_late', subject: SUBJECTS[kind], id },
     'this process stood still just before a message left: it is not sent',
   );
   for (let attempt = 0; attempt < TRIES; attempt++) {
-    const { droplet } = await records.read(delivery.droplet);
+    const { droplet } = await store.read(delivery.droplet);
     if (droplet?.outcomes.get(delivery.id)?.outcome !== 'sent') return;
     if (await settle(delivery, { drop: 'late' }, droplet, clock.nowMs(), options)) return;
   }
@@ -176,7 +178,7 @@ async function takeBack(delivery: Delivery, options: Options): Promise<void> {
 
 async function publish(
   delivery: Delivery,
-  checked: Extract<Checked, { send: unknown }>,
+  checked: Extract<RecheckResult, { send: unknown }>,
   options: Options,
 ): Promise<'sent' | 'unconfirmed' | 'dry_run'> {
   const { bus, metrics, counters, log, dryRun, policy } = options;
@@ -184,7 +186,7 @@ async function publish(
   const { reason } = checked;
   const subject = SUBJECTS[kind];
   if (dryRun) {
-    came(metrics, { kind, reason, outcome: 'dry_run', why: '' });
+    countOutcome(metrics, { kind, reason, outcome: 'dry_run', why: '' });
     log.info({ event: 'dry_run', subject, id, reason }, 'would be sent');
     return 'dry_run';
   }
@@ -195,13 +197,13 @@ async function publish(
       [HEADERS.reason]: reason,
       ...traceHeaders(),
     });
-    await flushed(bus, leavesWithinMs(policy));
-    came(metrics, { kind, reason, outcome: 'sent', why: '' });
+    await flushWithin(bus, sendDeadlineMs(policy));
+    countOutcome(metrics, { kind, reason, outcome: 'sent', why: '' });
     counters.increment(`health_${kind}_messages_sent`);
     return 'sent';
   } catch (error) {
     // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
-    came(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
+    countOutcome(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
     log.warn(
       { event: 'delivery_unconfirmed', subject, id, err: error },
       'NATS was lost while this was sent; it may have arrived',
@@ -211,7 +213,7 @@ async function publish(
 }
 
 /** Resolves when NATS has taken what was published. @throws BusError also when it does not in time */
-async function flushed(bus: Bus, withinMs: number): Promise<void> {
+async function flushWithin(bus: Bus, withinMs: number): Promise<void> {
   // No AbortController, as elsewhere: one is made and aborted for every start, at a tenth of this process's CPU.
   const late = setTimeout(() => bus.abandon(), withinMs);
   try {

@@ -18,7 +18,7 @@ interface Options {
 }
 
 /** What a delivery is checked on; undefined for a droplet that there is not. */
-export interface Seen {
+export interface RecheckInput {
   droplet: Droplet | undefined;
   /** At least the DEAs of its instances. */
   deas: Deas;
@@ -38,7 +38,7 @@ export interface Settlement {
 /** What deliveries need of Redis; those that leave at the same time share their calls. */
 export class DeliveryStore {
   /** A droplet as it is now. @throws Error if its record cannot be read */
-  readonly read: (id: string) => Promise<Seen>;
+  readonly read: (id: string) => Promise<RecheckInput>;
   /**
    * Stores what became of a decision, if the record is still the one that was checked: of all nudgers that may hold
    * the same job one is told true.
@@ -51,7 +51,10 @@ export class DeliveryStore {
   }
 }
 
-async function readAll(ids: readonly string[], { redis, clock, policy }: Options): Promise<(Seen | Error)[]> {
+async function readAll(
+  ids: readonly string[],
+  { redis, clock, policy }: Options,
+): Promise<(RecheckInput | Error)[]> {
   const [{ droplets, deas, nowMs }, holds] = await Promise.all([
     readWithDeas(redis, clock, ids),
     readHolds(redis, clock, policy),

@@ -9,7 +9,7 @@ import {
 } from '../common/queues/queues.ts';
 import { FleetCounters } from '../common/redis/counters.ts';
 import { SPANS, traced } from '../common/tracing/tracing.ts';
-import { attributesOf, startDelivery, stopDelivery } from './build-delivery.ts';
+import { spanAttributes, startDelivery, stopDelivery } from './build-delivery.ts';
 import { type Delivery, deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';
 import { nudgerMetrics } from './metrics.ts';
@@ -40,7 +40,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const bus = await context.connectBus();
   const options = {
     redis,
-    records: new DeliveryStore({ redis, clock, policy }),
+    store: new DeliveryStore({ redis, clock, policy }),
     bus,
     clock,
     log,
@@ -55,7 +55,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     const keepForPeople = keeperForPeople();
     return async (job, token) => {
       const delivery = readable(read, job);
-      const end = await traced(SPANS.deliver, attributesOf(delivery), () => deliver(delivery, options));
+      const end = await traced(SPANS.deliver, spanAttributes(delivery), () => deliver(delivery, options));
       if ('back' in end) {
         await job.moveToWait(token);
         throw new WaitingError();
@@ -74,7 +74,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
       return read(job);
     } catch (error) {
       if (!(error instanceof JobDataError)) throw error;
-      metrics.badJobs.inc({ queue: job.queueName });
+      metrics.rejectedJobs.inc({ queue: job.queueName });
       throw new UnrecoverableError(error.message);
     }
   };

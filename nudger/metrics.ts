@@ -7,8 +7,8 @@ export interface NudgerMetrics {
    * longer right.
    */
   outcomes: Counter<'kind' | 'reason' | 'outcome' | 'why'>;
-  badJobs: Counter<'queue'>;
-  waitedSeconds: Histogram<'kind'>;
+  rejectedJobs: Counter<'queue'>;
+  waitSeconds: Histogram<'kind'>;
 }
 
 /** Registers the metrics of the nudger. */
@@ -21,13 +21,13 @@ export function nudgerMetrics(registry: Registry): NudgerMetrics {
       labelNames: ['kind', 'reason', 'outcome', 'why'],
       registers,
     }),
-    badJobs: new Counter({
+    rejectedJobs: new Counter({
       name: 'hm_jobs_rejected_total',
       help: 'Jobs whose data nobody of ours wrote so',
       labelNames: ['queue'],
       registers,
     }),
-    waitedSeconds: new Histogram({
+    waitSeconds: new Histogram({
       name: 'hm_decision_wait_seconds',
       help: 'From the decision until it was sent',
       labelNames: ['kind'],

@@ -7,7 +7,7 @@ import { type Fleet, readFleet } from '../common/views/fleet.ts';
 import { LiveBroadcaster } from './api/live-broadcaster.ts';
 import { fleetMetrics } from './figures/fleet-metrics.ts';
 import { HoldLog } from './figures/hold-log.ts';
-import { reporterMetrics, watchMetrics } from './figures/metrics.ts';
+import { reporterMetrics, viewerMetrics } from './figures/metrics.ts';
 import { queueMetrics } from './figures/queue-metrics.ts';
 import { hostOf } from './http/address.ts';
 import { addBoard } from './http/board.ts';
@@ -37,7 +37,7 @@ export interface Reporter {
 export async function startReporter(context: ProcessContext): Promise<Reporter> {
   const { settings, log, clock, lifecycle, redis, health } = context;
   const { policy, status } = settings;
-  const records = new DropletReader(redis, clock);
+  const reader = new DropletReader(redis, clock);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const queues = openQueues(context);
   const fleet = () => readFleet({ redis, clock, policy, queues });
@@ -52,12 +52,11 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const component = new Component(settings, clock);
   // Before the dashboard: both serve files by the same plugin, which refuses to be added below where it is already.
   addBoard({ app, log, health, queues, writable: status.queuesWritable });
-  const sources = { redis, clock, policy, records, fleet, log, health };
-  const watch = lifecycle.own('watch', new LiveBroadcaster({ ...sources, dryRun: settings.dryRun }), (of) =>
-    of.stop(),
-  );
-  watchMetrics(context.metrics, watch);
-  addRoutes({ ...sources, app, watch, facts: () => component.facts() });
+  const sources = { redis, clock, policy, reader, fleet, log, health };
+  const broadcaster = new LiveBroadcaster({ ...sources, dryRun: settings.dryRun });
+  lifecycle.own('live broadcaster', broadcaster, (owned) => owned.stop());
+  viewerMetrics(context.metrics, broadcaster);
+  addRoutes({ ...sources, app, broadcaster, facts: () => component.facts() });
   const port = await listen(app, status.host, context.httpPort ?? status.port);
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.address : status.host;
@@ -66,7 +65,7 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   // After the HTTP server: `/readyz` tells that NATS is waited for.
   const bus = await context.connectBus();
   const metrics = reporterMetrics(context.metrics);
-  const stop = new Queries({ bus, records, policy, log, health, metrics, counters }).start();
+  const stop = new Queries({ bus, reader, policy, log, health, metrics, counters }).start();
   lifecycle.onStop('queries', stop);
   component.register(bus);
   return { port, counters };
@@ -93,7 +92,7 @@ function watchHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Flee
   const look = async () => {
     try {
       const fleet = await read();
-      if (fleet !== undefined) holdLog.see(fleet.holds, fleet.nowMs);
+      if (fleet !== undefined) holdLog.update(fleet.holds, fleet.nowMs);
     } catch (error) {
       log.debug({ event: 'holds_not_read', err: error }, 'the holds could not be read; tried again soon');
     }

@@ -1,17 +1,9 @@
 /** What the record still knows of a droplet's past: the part of its story that the decision log has not. Pure. */
 import type { LogEntry, LogKind } from '../model/decision-log.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
-import { type Deas, exitsByInstance, lastHeartbeatMs } from '../policy/liveness.ts';
+import { exitsByInstance, lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
-
-/** A droplet at one moment. */
-export interface DropletView {
-  droplet: Droplet;
-  /** At least the DEAs of its instances, as far as they are known. */
-  deas: Deas;
-  nowMs: number;
-  policy: PolicySettings;
-}
+import type { ObservedDroplet } from './observed-droplet.ts';
 
 export type FactKind =
   | LogKind
@@ -40,12 +32,12 @@ export interface Fact extends Omit<LogEntry, 'kind'> {
  *
  * @param view undefined: there is no record (any more)
  */
-export function factsOf(log: readonly LogEntry[], view: DropletView | undefined): Fact[] {
+export function factsOf(log: readonly LogEntry[], view: ObservedDroplet | undefined): Fact[] {
   const facts: Fact[] = log.map((entry) => ({ ...entry }));
   if (view !== undefined) {
     const byGuid = new Map(view.droplet.instances.map((instance) => [instance.guid, instance]));
     for (const fact of facts) if (fact.kind === 'up') addNow(fact, byGuid.get(fact.instance ?? ''));
-    facts.push(...ofDroplet(view, log), ...ofExits(view, log), ...ofInstances(view, log));
+    facts.push(...dropletFacts(view, log), ...exitFacts(view, log), ...instanceFacts(view, log));
   }
   // Stable: what happened at one moment stays in the order in which it was written, the record's before all.
   const early = (fact: Fact) => (fact.source === 'record' ? 0 : 1);
@@ -56,7 +48,7 @@ function addNow(fact: Fact, instance: Instance | undefined): void {
   if (instance !== undefined && instance.lastListedMs === undefined) fact.now = instance.state;
 }
 
-function ofDroplet({ droplet }: DropletView, log: readonly LogEntry[]): Fact[] {
+function dropletFacts({ droplet }: ObservedDroplet, log: readonly LogEntry[]): Fact[] {
   const { id, firstSeenMs, updatedMs, goneMs } = droplet;
   const of = { droplet: id, source: 'record' } as const;
   const facts: Fact[] = [{ ...of, kind: 'seen', atMs: firstSeenMs }];
@@ -71,7 +63,7 @@ function ofDroplet({ droplet }: DropletView, log: readonly LogEntry[]): Fact[] {
   return facts;
 }
 
-function ofExits({ droplet }: DropletView, log: readonly LogEntry[]): Fact[] {
+function exitFacts({ droplet }: ObservedDroplet, log: readonly LogEntry[]): Fact[] {
   return droplet.exits
     .filter(
       ({ instance, reason }) =>
@@ -96,7 +88,10 @@ function ofExits({ droplet }: DropletView, log: readonly LogEntry[]): Fact[] {
 }
 
 /** Instances of one version on one DEA to which the same happened at one moment are one fact. */
-function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonly LogEntry[]): Fact[] {
+function instanceFacts(
+  { droplet, deas, nowMs, settings }: ObservedDroplet,
+  log: readonly LogEntry[],
+): Fact[] {
   const groups = new Map<string, Fact>();
   const add = (kind: FactKind, atMs: number, { dea, version, index }: Instance, more: Partial<Fact>) => {
     const key = JSON.stringify([kind, atMs, dea, version, more]);
@@ -119,7 +114,7 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
   for (const instance of [...droplet.instances].sort((a, b) => a.index - b.index)) {
     const { guid, dea, state, firstListedMs, lastListedMs } = instance;
     // Its DEA goes on to list what crashed, under a new guid: no news where the crash itself was heard.
-    if (state === 'CRASHED' && crashWasHeard(instance, droplet, log, policy)) continue;
+    if (state === 'CRASHED' && isCrashKnown(instance, droplet, log, settings)) continue;
     const isLogged = log.some(({ kind, instance: of, again }) => kind === 'up' && of === guid && !again);
     const now = lastListedMs === undefined ? { now: state } : {};
     if (!isLogged) add('heard', firstListedMs, instance, { ...now, state });
@@ -127,7 +122,7 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
     if (ended !== undefined && ended.reason !== 'DEA_EVACUATION') continue;
     if (lastListedMs !== undefined) add('unlisted', lastListedMs, instance, { state });
     // Of a DEA that is forgotten nobody knows any more when it was heard.
-    else if (deas.has(dea) && nowMs - lastHeartbeatMs(instance, deas) > policy.dropletLostMs) {
+    else if (deas.has(dea) && nowMs - lastHeartbeatMs(instance, deas) > settings.dropletLostMs) {
       add('silent', lastHeartbeatMs(instance, deas), instance, { state });
     }
   }
@@ -135,7 +130,7 @@ function ofInstances({ droplet, deas, nowMs, policy }: DropletView, log: readonl
   return [...groups.values()];
 }
 
-function crashWasHeard(
+function isCrashKnown(
   { index, version, firstListedMs }: Instance,
   { exits }: Droplet,
   log: readonly LogEntry[],

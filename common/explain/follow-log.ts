@@ -1,7 +1,7 @@
 /** The decision log of the whole deployment, as it grows. */
 import type { LogEntry } from '../model/decision-log.ts';
 import type { RedisConnections } from '../redis/connections.ts';
-import { entryFrom } from './log.ts';
+import { parseEntry } from './log.ts';
 
 /** Entries of a slice read at once; what is left comes with the next read. */
 const AT_ONCE = 500;
@@ -53,7 +53,7 @@ export class LogFollower {
   }
 
   #entries(all: readonly string[][]): LogEntry[] {
-    const entries = all.flatMap((fields) => entryFrom(fields) ?? []);
+    const entries = all.flatMap((fields) => parseEntry(fields) ?? []);
     this.unreadable += all.length - entries.length;
     return entries.sort((a, b) => a.atMs - b.atMs);
   }

@@ -35,7 +35,7 @@ export async function readLog(
   for (let end = '+'; found.length <= limit; ) {
     const page = await client.xrevrange(stream, end, '-', 'COUNT', PAGE);
     for (const [, fields] of page) {
-      const entry = entryFrom(fields);
+      const entry = parseEntry(fields);
       if (entry === undefined) unreadable++;
       else if (entry.droplet === droplet) found.push(entry);
     }
@@ -54,7 +54,7 @@ export async function readLog(
 }
 
 /** An entry of a slice's stream; undefined where nobody of ours has written it so. */
-export function entryFrom(fields: readonly string[]): LogEntry | undefined {
+export function parseEntry(fields: readonly string[]): LogEntry | undefined {
   const text = fields[fields.indexOf('entry') + 1];
   let value: unknown;
   try {

@@ -1,15 +1,16 @@
 /** How a droplet is now, slot by slot, in words. Pure. */
-import type { Droplet, HoldName, Holds, Instance, PendingStart, PendingStop } from '../model/droplet.ts';
+import type { Droplet, Holds, Instance, PendingStart, PendingStop } from '../model/droplet.ts';
+import type { HoldName } from '../model/reasons.ts';
 import { isGivenUp } from '../policy/flapping.ts';
 import { mayBeMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/holds.ts';
 import { lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import { graceEndsMs, notDesiredSinceMs, wantedIndices } from '../policy/wanted.ts';
-import type { DropletView } from './facts.ts';
+import type { ObservedDroplet } from './observed-droplet.ts';
 import type { Tone } from './sentences.ts';
 import { type Absent, absentText, crashesText, type Step } from './step.ts';
-import { dropText, HOLD_TEXT, inWords, STOP_TEXT, type Times } from './wording.ts';
+import { dropText, formatDuration, HOLD_TEXT, STOP_TEXT, type Times } from './wording.ts';
 
 export interface Present {
   /** How many indices are wanted, and how many of these have a live RUNNING instance. */
@@ -35,8 +36,8 @@ export interface SlotPresent {
 }
 
 /** @param view what the droplet is like  @param holds those that are on */
-export function presentOf(view: DropletView, holds: Holds, times: Times): Present {
-  const snapshot = takeSnapshot(view.droplet, view.deas, holds, view.nowMs, view.policy);
+export function presentOf(view: ObservedDroplet, holds: Holds, times: Times): Present {
+  const snapshot = takeSnapshot(view.droplet, view.deas, holds, view.nowMs, view.settings);
   const wanted = wantedIndices(view.droplet);
   const slots = Array.from({ length: wanted }, (_, index) => slotPresent(snapshot, index, times));
   const shown = new Set(slots.flatMap(({ instances }) => instances));
@@ -141,7 +142,7 @@ function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; t
   if (counts !== undefined) return { text: 'surplus, not to be stopped yet', tone: 'action' };
   const exit = snapshot.exits.get(instance.guid);
   if (exit !== undefined) {
-    return { text: `ended ${inWords(nowMs - exit.atMs)} ago (${exit.reason})`, tone: 'plain' };
+    return { text: `ended ${formatDuration(nowMs - exit.atMs)} ago (${exit.reason})`, tone: 'plain' };
   }
   const { state, index, lastListedMs } = instance;
   if (state === 'CRASHED') {
@@ -163,5 +164,5 @@ function stopText({ droplet, nowMs }: Snapshot, stop: PendingStop): string {
   const outcome = droplet.outcomes.get(stop.id);
   if (outcome?.outcome === 'dropped') return `its stop was not sent: ${dropText(outcome.why)}`;
   const when = outcome === undefined ? 'decided' : 'sent';
-  return `stop ${when} ${inWords(nowMs - (outcome?.atMs ?? stop.decidedMs))} ago (${why})`;
+  return `stop ${when} ${formatDuration(nowMs - (outcome?.atMs ?? stop.decidedMs))} ago (${why})`;
 }

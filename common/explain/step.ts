@@ -1,6 +1,6 @@
 /** What is done about a wanted slot that has no live instance: as data, and in words. Pure, also for browsers. */
-import type { HoldName, Priority, StartReason } from '../model/droplet.ts';
-import { dropText, inWords, type Times } from './wording.ts';
+import type { HoldName, Priority, StartReason } from '../model/reasons.ts';
+import { dropText, formatDuration, type Times } from './wording.ts';
 
 /** What is done about it, and when. Times are epoch ms. */
 export type Step =
@@ -39,7 +39,7 @@ export function absentText({ crashes, lastCrashMs, step }: Absent, nowMs: number
 /** `3 crashes in a row, the last 12 s ago`; empty without a crash */
 export function crashesText(crashes: number, lastCrashMs: number | undefined, nowMs: number): string {
   if (crashes === 0) return '';
-  const ago = lastCrashMs === undefined ? '' : `${inWords(nowMs - lastCrashMs)} ago`;
+  const ago = lastCrashMs === undefined ? '' : `${formatDuration(nowMs - lastCrashMs)} ago`;
   if (crashes === 1) return `crashed once${ago && `, ${ago}`}`;
   return `${crashes} crashes in a row${ago && `, the last ${ago}`}`;
 }
@@ -47,17 +47,17 @@ export function crashesText(crashes: number, lastCrashMs: number | undefined, no
 function stepText(step: Step, nowMs: number, times: Times): string {
   switch (step.kind) {
     case 'given_up':
-      return `unless the app is changed, no start before ${times.at(step.untilMs)} (in ${inWords(step.untilMs - nowMs)})`;
+      return `unless the app is changed, no start before ${times.at(step.untilMs)} (in ${formatDuration(step.untilMs - nowMs)})`;
     case 'dropped':
       return `start was not sent: ${dropText(step.why)}; looked at again at once`;
     case 'sent':
-      return `start (${step.reason}) sent ${inWords(nowMs - step.atMs)} ago, asked for again ${at(step.againMs, nowMs, times)} if nothing is heard`;
+      return `start (${step.reason}) sent ${formatDuration(nowMs - step.atMs)} ago, asked for again ${at(step.againMs, nowMs, times)} if nothing is heard`;
     case 'restart':
       return step.dueMs > nowMs
         ? `restart due ${at(step.dueMs, nowMs, times)}`
-        : `restart was due ${inWords(nowMs - step.dueMs)} ago`;
+        : `restart was due ${formatDuration(nowMs - step.dueMs)} ago`;
     case 'waits':
-      return `start (${step.reason}) has waited for its turn for ${inWords(nowMs - step.sinceMs)}, priority ${step.priority}`;
+      return `start (${step.reason}) has waited for its turn for ${formatDuration(nowMs - step.sinceMs)}, priority ${step.priority}`;
     case 'held':
       return `not started: hold ${step.hold}`;
     case 'grace':
@@ -69,5 +69,5 @@ function stepText(step: Step, nowMs: number, times: Times): string {
 
 /** `in 43 s, at 15:16:54` */
 function at(ms: number, nowMs: number, times: Times): string {
-  return ms <= nowMs ? 'now' : `in ${inWords(ms - nowMs)}, at ${times.at(ms)}`;
+  return ms <= nowMs ? 'now' : `in ${formatDuration(ms - nowMs)}, at ${times.at(ms)}`;
 }

@@ -18,7 +18,7 @@ export class Stories {
   readonly #told = new Map<string, StoryState>();
 
   /** @param entries what happened since, by time */
-  tell(entries: readonly LogEntry[], options: StoryOptions): LiveStoryLine[] {
+  append(entries: readonly LogEntry[], options: StoryOptions): LiveStoryLine[] {
     const byDroplet = new Map<string, LogEntry[]>();
     for (const entry of entries) {
       const known = byDroplet.get(entry.droplet);

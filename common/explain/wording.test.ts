@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { NOW, times } from '../testing/explain.ts';
-import { inWords, ordinal } from './wording.ts';
+import { formatDuration, ordinal } from './wording.ts';
 
 test.each([
   [0, '0 s'],
@@ -13,7 +13,7 @@ test.each([
   [7_200_000, '2 h'],
   [273_600_000, '3 d 4 h'],
 ])('%d ms in words: %s', (ms, words) => {
-  expect(inWords(ms)).toBe(words);
+  expect(formatDuration(ms)).toBe(words);
 });
 
 test.each([

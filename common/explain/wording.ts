@@ -1,9 +1,8 @@
 /** Words for a person: times, durations, counts, reasons. Pure. */
-import type { HoldName, StopReason } from '../model/droplet.ts';
-import type { DropReason } from '../model/reasons.ts';
+import type { DropReason, HoldName, StopReason } from '../model/reasons.ts';
 
 /** How long, as one says it: `0.4 s`, `118 s`, `12 min`, `2 h 5 min`, `3 d 4 h`. */
-export function inWords(ms: number): string {
+export function formatDuration(ms: number): string {
   const s = Math.max(0, ms) / 1000;
   if (s < 10) return `${Math.round(s * 10) / 10} s`;
   if (s < 600) return `${Math.round(s)} s`;
@@ -24,12 +23,12 @@ export function ordinal(n: number): string {
   return `${n}${end}`;
 }
 
-export function count(n: number, one: string, many = `${one}s`): string {
+export function countText(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`;
 }
 
 /** `0 to 3, 5 and 7`; sorted */
-export function listOf(indices: readonly number[]): string {
+export function indicesText(indices: readonly number[]): string {
   const runs: [first: number, last: number][] = [];
   for (const index of indices) {
     const run = runs.at(-1);
@@ -84,7 +83,7 @@ export const STOP_TEXT: Readonly<Record<StopReason, string>> = {
   extra_app: 'the controller does not list the app any more',
 };
 
-const DROP_WORDS: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, string>> = {
+const DROP_TEXT: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, string>> = {
   superseded: 'another decision took its place',
   done: 'it was done already',
   live: 'the index has a live instance',
@@ -102,5 +101,5 @@ const DROP_WORDS: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, strin
 export function dropText(why: string | undefined): string {
   if (why === undefined) return 'no reason is known';
   if (why.startsWith('held:')) return `hold ${why.slice(5)}`;
-  return Object.hasOwn(DROP_WORDS, why) ? DROP_WORDS[why as keyof typeof DROP_WORDS] : why;
+  return Object.hasOwn(DROP_TEXT, why) ? DROP_TEXT[why as keyof typeof DROP_TEXT] : why;
 }

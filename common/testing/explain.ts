@@ -1,11 +1,11 @@
 /** A droplet at one moment, for the tests of how it is told. */
 
 import { defaultSettings } from '../config/settings.ts';
-import type { DropletView } from '../explain/facts.ts';
+import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import { timesOf } from '../explain/wording.ts';
 import { decodeDroplet } from '../redis/record-codec.ts';
 
-const { policy } = defaultSettings();
+const { policy: settings } = defaultSettings();
 
 /** 15:14:56 UTC */
 export const NOW = Date.UTC(2024, 4, 6, 15, 14, 56);
@@ -27,13 +27,13 @@ const BASE: Hash = {
  * @param hash fields of its record besides these, or in their place
  * @param heard how long before NOW (s) each DEA was heard
  */
-export function view(hash: Hash, heard: Record<string, number> = {}): DropletView {
+export function view(hash: Hash, heard: Record<string, number> = {}): ObservedDroplet {
   const droplet = decodeDroplet('app', Object.entries({ ...BASE, ...hash }).flat());
   if (droplet === undefined) throw new Error('no record');
   const deas = Object.entries(heard).map(
     ([dea, agoS]) => [dea, { lastHeartbeatMs: NOW - agoS * S }] as const,
   );
-  return { droplet, deas: new Map(deas), nowMs: NOW, policy };
+  return { droplet, deas: new Map(deas), nowMs: NOW, settings };
 }
 
 /** An instance in words, as its field has it; `first` and `last` in seconds before NOW. */

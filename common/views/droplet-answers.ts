@@ -1,16 +1,8 @@
 /** What the controller's queries ask of one droplet (contract: replies of the reporter). Pure. */
+import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
-import { type Deas, type EffectiveState, effectiveState, exitsByInstance } from '../policy/liveness.ts';
-import type { PolicySettings } from '../policy/settings.ts';
+import { type EffectiveState, effectiveState, exitsByInstance } from '../policy/liveness.ts';
 import { isWanted } from '../policy/wanted.ts';
-
-/** A droplet at one moment. */
-export interface ObservedDroplet {
-  droplet: Droplet;
-  deas: Deas;
-  nowMs: number;
-  policy: PolicySettings;
-}
 
 /** Only a droplet that is desired, or of which an instance was heard, is known to those who ask. */
 export function isKnown({ desired, instances }: Droplet): boolean {
@@ -22,19 +14,19 @@ export function effectiveStatesOf({
   droplet,
   deas,
   nowMs,
-  policy,
+  settings,
 }: ObservedDroplet): Map<Instance, EffectiveState> {
   const exits = exitsByInstance(droplet.exits);
   return new Map(
     droplet.instances.map((instance) => [
       instance,
-      effectiveState(instance, exits.get(instance.guid), deas, nowMs, policy),
+      effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings),
     ]),
   );
 }
 
 /** How many of the indices 0..instances-1 have a live RUNNING instance of that version; 0 if not desired at all. */
-export function healthy(view: ObservedDroplet, version: string): number {
+export function healthyCount(view: ObservedDroplet, version: string): number {
   const { desired, instances } = view.droplet;
   if (desired === undefined || instances.length === 0) return 0;
   const indices = new Set<number>();
@@ -52,7 +44,7 @@ export interface FlappingIndex {
 }
 
 /** The wanted slots of that version that crashed so often that they are not restarted at once. */
-export function flapping(view: ObservedDroplet, version: string): FlappingIndex[] {
+export function flappingIndices(view: ObservedDroplet, version: string): FlappingIndex[] {
   const { droplet } = view;
   if (droplet.slots.size === 0) return [];
   const live = new Set<number>();

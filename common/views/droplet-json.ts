@@ -1,18 +1,19 @@
 /** The whole record of a droplet, for those outside who ask for it: clear words, epoch seconds. */
 
+import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
 import { crashesOf } from '../policy/crashes.ts';
 import { isGivenUp } from '../policy/flapping.ts';
 import { type EffectiveState, lastHeartbeatMs } from '../policy/liveness.ts';
 import { wantedIndices } from '../policy/wanted.ts';
-import { effectiveStatesOf, type ObservedDroplet } from './droplet-answers.ts';
+import { effectiveStatesOf } from './droplet-answers.ts';
 
 /**
  * Ids are keys of objects here, and may be `__proto__`: so objects are made by `Object.fromEntries`, which makes
  * an ordinary key of it.
  */
 export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
-  const { droplet, deas, nowMs, policy } = view;
+  const { droplet, deas, nowMs, settings } = view;
   const { id, firstSeenMs, updatedMs, goneMs, desired } = droplet;
   const effectiveStates = effectiveStatesOf(view);
   const slots = sorted([...droplet.slots.values()]);
@@ -35,7 +36,7 @@ export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
     missing_indices: missingIndices(view, effectiveStates),
     versions: versionsOf(view, effectiveStates),
     crashes: Object.fromEntries(
-      crashesOf(droplet, deas, nowMs, policy).map(({ instance, index, version, sinceS }) => [
+      crashesOf(droplet, deas, nowMs, settings).map(({ instance, index, version, sinceS }) => [
         instance,
         { index, version, crash_timestamp: sinceS },
       ]),
@@ -107,13 +108,13 @@ function exitJson({ index, version, reason, atMs, crashTimestampS }: Exit): Reco
   return { index, version, reason, received: seconds(atMs), ...crashed };
 }
 
-function slotJson({ nowMs, policy }: ObservedDroplet, slot: Slot): Record<string, unknown> {
+function slotJson({ nowMs, settings }: ObservedDroplet, slot: Slot): Record<string, unknown> {
   const { version, crashes, flapping, lastCrashMs, held } = slot;
   return {
     version,
     crashes,
     flapping,
-    given_up: isGivenUp(slot, nowMs, policy),
+    given_up: isGivenUp(slot, nowMs, settings),
     ...(lastCrashMs === undefined ? {} : { last_crash: seconds(lastCrashMs) }),
     ...(held === undefined ? {} : { hold: held }),
   };

@@ -1,6 +1,6 @@
 /** The deployment and its fleet as a whole, as Redis has it now. */
 import type { Queue } from 'bullmq';
-import type { HoldName } from '../model/droplet.ts';
+import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
@@ -9,7 +9,6 @@ import { holdsFrom, readMassDelete, readMassLoss } from '../redis/holds.ts';
 import { type FleetFacts, readFleetFacts } from '../redis/readers.ts';
 import {
   AUDIT_DURATION,
-  HOLDS,
   heldField,
   readSummary,
   SUMMARY_FIELDS,
@@ -143,7 +142,7 @@ function holdStates(
     mass_loss: readMassLoss(facts).sinceMs !== undefined,
     mass_delete: holds.massDelete,
   };
-  return HOLDS.map((hold) => {
+  return HOLD_NAMES.map((hold) => {
     const sinceMs = on[hold] ? sinceOf(hold, facts, nowMs, policy) : undefined;
     return { hold, on: on[hold], ...(sinceMs === undefined ? {} : { sinceMs }), droplets: held(hold) };
   });

@@ -1,6 +1,6 @@
 /** What is wrong with a droplet, as plain data: the reporter, the command line and the browser share it. */
 import type { Absent } from '../explain/step.ts';
-import type { HoldName, StopReason } from '../model/droplet.ts';
+import type { HoldName, StopReason } from '../model/reasons.ts';
 
 /** Slots of a droplet for which the same is to be said. */
 export interface SlotGroup extends Absent {
@@ -8,13 +8,13 @@ export interface SlotGroup extends Absent {
   indices: string;
   count: number;
   /** The instance last heard there. */
-  was?: Was;
+  lastInstance?: LastInstance;
 }
 
-export interface Was {
+export interface LastInstance {
   dea: string;
   lastHeartbeatMs: number;
-  how: 'silent' | 'unlisted' | 'ended';
+  cause: 'silent' | 'unlisted' | 'ended';
   /** With `ended`. */
   exit?: string;
 }

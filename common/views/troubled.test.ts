@@ -46,7 +46,7 @@ describe('what is wrong with a droplet', () => {
           indices: '1 to 3',
           count: 3,
           state: 'MISSING',
-          was: { dea: 'dea-2', how: 'silent', lastHeartbeatMs: NOW - 41 * SECOND },
+          lastInstance: { dea: 'dea-2', cause: 'silent', lastHeartbeatMs: NOW - 41 * SECOND },
           step: { kind: 'waits', reason: 'missing' },
         },
       ],
@@ -83,7 +83,14 @@ describe('what is wrong with a droplet', () => {
       exits: [exit('i1', { reason: 'DEA_SHUTDOWN', atMs: NOW - 3 * SECOND })],
     });
     expect(trouble?.groups).toMatchObject([
-      { was: { dea: 'dea-1', how: 'ended', exit: 'DEA_SHUTDOWN', lastHeartbeatMs: NOW - 3 * SECOND } },
+      {
+        lastInstance: {
+          dea: 'dea-1',
+          cause: 'ended',
+          exit: 'DEA_SHUTDOWN',
+          lastHeartbeatMs: NOW - 3 * SECOND,
+        },
+      },
     ]);
   });
 

@@ -1,7 +1,7 @@
 /** The droplets that are not as they should be, worst first. */
 
 import { absentOf } from '../explain/present.ts';
-import { listOf } from '../explain/wording.ts';
+import { indicesText } from '../explain/wording.ts';
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
 import { lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
@@ -9,7 +9,7 @@ import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import { wantedIndices } from '../policy/wanted.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import type { DropletReads } from '../redis/readers.ts';
-import type { SlotGroup, TroubledDroplet, TroubledUpdate, Was } from './troubled-types.ts';
+import type { LastInstance, SlotGroup, TroubledDroplet, TroubledUpdate } from './troubled-types.ts';
 
 /** Droplets that are told of: a screen has room for fewer. */
 const SHOWN = 50;
@@ -80,35 +80,48 @@ function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
   for (let index = 0; index < wanted; index++) {
     if (snapshot.live.has(index)) continue;
     const absent = absentOf(snapshot, index);
-    const was = wasAt(snapshot, index);
+    const lastInstance = lastInstanceAt(snapshot, index);
     const { state, crashes, step } = absent;
     const hold = step.kind === 'held' ? step.hold : undefined;
     const reason = 'reason' in step ? step.reason : undefined;
-    const key = JSON.stringify([state, crashes, step.kind, hold, reason, was?.dea, was?.how]);
+    const key = JSON.stringify([
+      state,
+      crashes,
+      step.kind,
+      hold,
+      reason,
+      lastInstance?.dea,
+      lastInstance?.cause,
+    ]);
     const known = groups.get(key);
     if (known === undefined) {
-      const group = { ...absent, indices: '', count: 0, ...(was === undefined ? {} : { was }) };
+      const group = {
+        ...absent,
+        indices: '',
+        count: 0,
+        ...(lastInstance === undefined ? {} : { lastInstance }),
+      };
       groups.set(key, { group, indices: [index] });
       continue;
     }
     known.indices.push(index);
     // The earliest speaks for all.
-    if (nextMs(absent) < nextMs(known.group)) Object.assign(known.group, absent);
+    if (nextStepMs(absent) < nextStepMs(known.group)) Object.assign(known.group, absent);
   }
   return [...groups.values()]
     .sort((a, b) => b.indices.length - a.indices.length)
-    .map(({ group, indices }) => ({ ...group, indices: listOf(indices), count: indices.length }));
+    .map(({ group, indices }) => ({ ...group, indices: indicesText(indices), count: indices.length }));
 }
 
 /** When what happens next happens; infinite where nobody knows. */
-function nextMs({ step }: Pick<SlotGroup, 'step'>): number {
+function nextStepMs({ step }: Pick<SlotGroup, 'step'>): number {
   if ('untilMs' in step) return step.untilMs;
   if ('againMs' in step) return step.againMs;
   return 'dueMs' in step ? step.dueMs : Number.POSITIVE_INFINITY;
 }
 
 /** The instance last heard at the slot; records of crashes tell nothing of it. */
-function wasAt({ droplet, deas, exits }: Snapshot, index: number): Was | undefined {
+function lastInstanceAt({ droplet, deas, exits }: Snapshot, index: number): LastInstance | undefined {
   let last: Instance | undefined;
   for (const instance of droplet.instances) {
     if (instance.index !== index || instance.version !== droplet.desired?.version) continue;
@@ -117,9 +130,9 @@ function wasAt({ droplet, deas, exits }: Snapshot, index: number): Was | undefin
   }
   if (last === undefined) return undefined;
   const exit = exits.get(last.guid);
-  const how = exit !== undefined ? 'ended' : last.lastListedMs === undefined ? 'silent' : 'unlisted';
+  const cause = exit !== undefined ? 'ended' : last.lastListedMs === undefined ? 'silent' : 'unlisted';
   const ended = exit === undefined ? {} : { exit: exit.reason };
-  return { dea: last.dea, lastHeartbeatMs: exit?.atMs ?? lastHeartbeatMs(last, deas), how, ...ended };
+  return { dea: last.dea, lastHeartbeatMs: exit?.atMs ?? lastHeartbeatMs(last, deas), cause, ...ended };
 }
 
 function stopsOf({ stops }: Droplet): TroubledDroplet['stops'] {

@@ -5,7 +5,7 @@ import { ingestMetrics } from '../../ingest/metrics.ts';
 import { syncMetrics } from '../../ingest/sync/metrics.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
 import { fleetMetrics } from '../../reporter/figures/fleet-metrics.ts';
-import { reporterMetrics, watchMetrics } from '../../reporter/figures/metrics.ts';
+import { reporterMetrics, viewerMetrics } from '../../reporter/figures/metrics.ts';
 import { queueMetrics } from '../../reporter/figures/queue-metrics.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
@@ -13,7 +13,7 @@ type Register = (registry: Registry) => unknown;
 
 const fleet: Register = (registry) => fleetMetrics(registry, async () => undefined);
 const queues: Register = (registry) => queueMetrics(registry, {} as never, async () => undefined);
-const watchers: Register = (registry) => watchMetrics(registry, { size: 0 });
+const watchers: Register = (registry) => viewerMetrics(registry, { size: 0 });
 
 /** What each process registers, beside what all of them have. */
 const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {

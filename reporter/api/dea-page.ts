@@ -8,12 +8,12 @@ import { readHolds } from '../../common/redis/holds.ts';
 import { stateOf } from './deas.ts';
 import { placeOf } from './droplet-page.ts';
 import type { LiveSources } from './live-feed.ts';
-import { READ_AT_MOST } from './silent-deas.ts';
+import { MAX_DROPLETS } from './silent-deas.ts';
 import type { DeaPage, DeaPlace } from './types.ts';
 
 /** @returns undefined for a DEA that never was heard, or so long ago that it is forgotten */
 export async function readDeaPage(
-  { redis, clock, policy, records }: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'records'>,
+  { redis, clock, policy, reader }: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'reader'>,
   dea: string,
 ): Promise<DeaPage | undefined> {
   const { client, keys } = redis;
@@ -25,7 +25,7 @@ export async function readDeaPage(
     readHolds(redis, clock, policy),
   ]);
   if (heard === null) return undefined;
-  const found = await records.read([...listed].slice(0, READ_AT_MOST));
+  const found = await reader.read([...listed].slice(0, MAX_DROPLETS));
   const lastHeartbeatMs = Number(heard);
   const places = found.droplets.flatMap((droplet) =>
     droplet === undefined || droplet instanceof Error
@@ -40,7 +40,7 @@ export async function readDeaPage(
     ...(shutdown === null ? {} : { shutdownMs: Number(shutdown) }),
     instances: Number(count ?? 0),
     places: places.sort(worseFirst),
-    unread: Math.max(0, listed.size - READ_AT_MOST),
+    unread: Math.max(0, listed.size - MAX_DROPLETS),
   };
 }
 

@@ -2,14 +2,15 @@
 
 import { desiredText } from '../../common/explain/desired.ts';
 import { storyOf } from '../../common/explain/explain.ts';
-import { type DropletView, factsOf } from '../../common/explain/facts.ts';
+import { factsOf } from '../../common/explain/facts.ts';
 import { readLog } from '../../common/explain/log.ts';
+import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
 import { type Present, presentOf } from '../../common/explain/present.ts';
 import type { Instance } from '../../common/model/droplet.ts';
 import { type Deas, lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import { readHolds } from '../../common/redis/holds.ts';
 import type { LiveSources } from './live-feed.ts';
-import { MARKED, storyWithPlaceholders } from './time-placeholders.ts';
+import { PLACEHOLDER_TIMES, placeholderOptions } from './time-placeholders.ts';
 import type { DropletPage, Place } from './types.ts';
 
 /** Lines of the story: what is older is for `hm explain`. */
@@ -19,32 +20,32 @@ const SLOTS = 200;
 
 /** @returns undefined where neither a record nor the decision log knows of it */
 export async function readDropletPage(
-  sources: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'records'>,
+  sources: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'reader'>,
   id: string,
 ): Promise<DropletPage | undefined> {
-  const { redis, clock, policy, records } = sources;
+  const { redis, clock, policy, reader } = sources;
   const [{ droplets, deas, nowMs }, log, holds] = await Promise.all([
-    records.read([id]),
+    reader.read([id]),
     readLog(redis, id, LINES),
     readHolds(redis, clock, policy),
   ]);
   const [droplet] = droplets;
   if (droplet instanceof Error) throw droplet;
   if (droplet === undefined && log.entries.length === 0) return undefined;
-  const view = droplet === undefined ? undefined : { droplet, deas, nowMs, policy };
+  const view = droplet === undefined ? undefined : { droplet, deas, nowMs, settings: policy };
   const facts = factsOf(log.entries, view);
-  const story = storyOf(facts, droplet?.desired?.version, storyWithPlaceholders(policy));
+  const story = storyOf(facts, droplet?.desired?.version, placeholderOptions(policy));
   const reachesBack = droplet !== undefined && (log.reachesBackToMs ?? 0) <= droplet.firstSeenMs;
   return {
     droplet: id,
     nowMs,
-    ...(view === undefined ? {} : { record: recordOf(view, presentOf(view, holds, MARKED)) }),
+    ...(view === undefined ? {} : { record: recordOf(view, presentOf(view, holds, PLACEHOLDER_TIMES)) }),
     story: story.slice(-LINES),
     cut: log.more || story.length > LINES || (log.full && !reachesBack),
   };
 }
 
-function recordOf({ droplet, deas }: DropletView, present: Present): NonNullable<DropletPage['record']> {
+function recordOf({ droplet, deas }: ObservedDroplet, present: Present): NonNullable<DropletPage['record']> {
   const { firstSeenMs, desired, updatedMs, goneMs } = droplet;
   const { wanted, running } = present;
   const good = (tone: string) => (tone === 'good' ? 1 : 0);

@@ -16,17 +16,17 @@ export interface BroadcasterOptions extends LiveSources {
 }
 
 /** One who watches. */
-export interface Watcher {
+export interface Viewer {
   /** Takes frames of server-sent events. */
   send(frames: string): void;
 }
 
 /** From the first watcher to the last. */
-interface Running {
+interface Session {
   stop: AbortController;
-  news: LiveFeed;
+  feed: LiveFeed;
   /** The latest turn could not read Redis. */
-  away: boolean;
+  unavailable: boolean;
 }
 
 /** A person sees no shorter delay in figures, and a turn costs a few milliseconds. */
@@ -34,10 +34,10 @@ const TURN_MS = 1_000;
 
 export class LiveBroadcaster {
   readonly #options: BroadcasterOptions;
-  readonly #watchers = new Set<Watcher>();
+  readonly #watchers = new Set<Viewer>();
   /** Those that were told all that holds. */
-  readonly #told = new Set<Watcher>();
-  #running: Running | undefined;
+  readonly #told = new Set<Viewer>();
+  #running: Session | undefined;
 
   constructor(options: BroadcasterOptions) {
     this.#options = options;
@@ -49,13 +49,13 @@ export class LiveBroadcaster {
   }
 
   /** @returns to be called when it watches no more */
-  add(watcher: Watcher): () => void {
+  add(watcher: Viewer): () => void {
     const { clock, policy, dryRun } = this.#options;
     this.#watchers.add(watcher);
     const { dropletLostMs } = policy;
     watcher.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun } }));
     if (this.#running === undefined) this.#start();
-    else if (!this.#running.away) this.#tellAll(this.#running.news, [watcher]);
+    else if (!this.#running.unavailable) this.#tellAll(this.#running.feed, [watcher]);
     return () => {
       this.#watchers.delete(watcher);
       this.#told.delete(watcher);
@@ -71,13 +71,17 @@ export class LiveBroadcaster {
   }
 
   #start(): void {
-    const running: Running = { stop: new AbortController(), news: new LiveFeed(this.#options), away: false };
+    const running: Session = {
+      stop: new AbortController(),
+      feed: new LiveFeed(this.#options),
+      unavailable: false,
+    };
     this.#running = running;
     void this.#run(running);
   }
 
   /** Turns never overlap. */
-  async #run(running: Running): Promise<void> {
+  async #run(running: Session): Promise<void> {
     const { signal } = running.stop;
     while (!signal.aborted) {
       await this.#turn(running, signal);
@@ -86,32 +90,32 @@ export class LiveBroadcaster {
     }
   }
 
-  async #turn(running: Running, signal: AbortSignal): Promise<void> {
+  async #turn(running: Session, signal: AbortSignal): Promise<void> {
     const { health, log, clock } = this.#options;
     try {
-      const events = await withTimeout(health, () => running.news.poll());
+      const events = await withTimeout(health, () => running.feed.poll());
       if (signal.aborted) return;
-      running.away = false;
+      running.unavailable = false;
       const newcomers = [...this.#watchers].filter((watcher) => !this.#told.has(watcher));
       const news = [...events, { event: 'tick', data: { nowMs: clock.nowMs() } } as const]
         .map(frame)
         .join('');
       for (const watcher of this.#told) watcher.send(news);
-      this.#tellAll(running.news, newcomers);
+      this.#tellAll(running.feed, newcomers);
     } catch (error) {
       if (signal.aborted) return;
       // What was missed meanwhile nobody knows: all begins anew.
-      running.news = new LiveFeed(this.#options);
-      running.away = true;
+      running.feed = new LiveFeed(this.#options);
+      running.unavailable = true;
       this.#told.clear();
       const isKnown = error instanceof UnavailableError;
       if (!isKnown) log.error({ event: 'dashboard_not_read', err: error }, 'the dashboard could not be told');
       const problem = isKnown ? error.message : 'the reporter could not read its figures; its log says why';
-      for (const watcher of this.#watchers) watcher.send(frame({ event: 'away', data: { problem } }));
+      for (const watcher of this.#watchers) watcher.send(frame({ event: 'unavailable', data: { problem } }));
     }
   }
 
-  #tellAll(news: LiveFeed, watchers: readonly Watcher[]): void {
+  #tellAll(news: LiveFeed, watchers: readonly Viewer[]): void {
     const events = news.all();
     if (watchers.length === 0 || events.length === 0) return;
     const tick = { event: 'tick', data: { nowMs: this.#options.clock.nowMs() } } as const;

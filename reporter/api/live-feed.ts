@@ -13,7 +13,7 @@ import { readTroubled } from '../../common/views/troubled.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';
 import { DeaMap, readAllDeas } from './deas.ts';
 import { SilentDeas } from './silent-deas.ts';
-import { storyWithPlaceholders } from './time-placeholders.ts';
+import { placeholderOptions } from './time-placeholders.ts';
 import type {
   FleetUpdate,
   HoldUpdate,
@@ -27,7 +27,7 @@ export interface LiveSources {
   redis: RedisConnections;
   clock: Clock;
   policy: PolicySettings;
-  records: DropletReader;
+  reader: DropletReader;
   fleet(): Promise<Fleet>;
 }
 
@@ -65,7 +65,7 @@ export class LiveFeed {
   /** Reads Redis once. @returns what is new */
   async poll(): Promise<LiveEvent[]> {
     const turn = this.#turns;
-    const { redis, clock, policy, records, fleet } = this.#sources;
+    const { redis, clock, policy, reader, fleet } = this.#sources;
     const nowMs = clock.nowMs();
     const [deas, facts, entries, fleetNow, points] = await Promise.all([
       readAllDeas(redis, nowMs, policy),
@@ -77,10 +77,10 @@ export class LiveFeed {
     const holds = holdsFrom(facts, nowMs, policy);
     const [silent, troubled] = await Promise.all([
       this.#silentDeas.read(deas, holds),
-      readTroubled(redis, records, holds, policy),
+      readTroubled(redis, reader, holds, policy),
     ]);
     this.#turns = turn + 1;
-    const lines = this.#stories.tell(entries, storyWithPlaceholders(policy));
+    const lines = this.#stories.append(entries, placeholderOptions(policy));
     this.#lines = [...this.#lines, ...lines].slice(-LINES);
     const events: LiveEvent[] = [];
     const map = this.#map.update(deas);
@@ -90,7 +90,7 @@ export class LiveFeed {
     if (lines.length > 0) events.push({ event: 'story', data: { lines } });
     [this.#silent, this.#troubled] = [silent, troubled];
     if (fleetNow !== undefined) {
-      const news = fleetNews(fleetNow, policy);
+      const news = fleetUpdate(fleetNow, policy);
       if (differs(news, this.#fleet)) events.push({ event: 'fleet', data: news });
       this.#fleet = news;
     }
@@ -122,11 +122,11 @@ function differs(now: object, before: object | undefined): boolean {
   return before === undefined || JSON.stringify(now) !== JSON.stringify(before);
 }
 
-function fleetNews({ totals, holds, deas, queues, sync }: Fleet, policy: PolicySettings): FleetUpdate {
+function fleetUpdate({ totals, holds, deas, queues, sync }: Fleet, policy: PolicySettings): FleetUpdate {
   const { succeededMs, durationMs, listed } = sync;
   return {
     totals,
-    holds: holds.filter(({ on }) => on).map((hold) => holdNews(hold, policy)),
+    holds: holds.filter(({ on }) => on).map((hold) => holdUpdate(hold, policy)),
     deas,
     queues,
     sync: {
@@ -137,7 +137,7 @@ function fleetNews({ totals, holds, deas, queues, sync }: Fleet, policy: PolicyS
   };
 }
 
-function holdNews({ hold, sinceMs, droplets }: HoldState, policy: PolicySettings): HoldUpdate {
+function holdUpdate({ hold, sinceMs, droplets }: HoldState, policy: PolicySettings): HoldUpdate {
   const releasable = hold === 'mass_loss' || hold === 'mass_delete';
   const news: HoldUpdate = { hold, droplets, releasable };
   if (sinceMs === undefined) return news;

@@ -14,11 +14,11 @@ import type { SilentDea, SilentUpdate } from './types.ts';
 /** DEAs whose instances are followed one by one. */
 const FOLLOWED = 8;
 /** Droplets of a DEA that are read. */
-export const READ_AT_MOST = 500;
+export const MAX_DROPLETS = 500;
 
 interface Sources {
   redis: RedisConnections;
-  records: DropletReader;
+  reader: DropletReader;
   policy: PolicySettings;
 }
 
@@ -47,10 +47,10 @@ export class SilentDeas {
   async #follow(dea: Dea, holds: Holds): Promise<SilentDea> {
     const known = this.#healed.get(dea.dea);
     if (known !== undefined && known.lastHeartbeatMs === dea.lastHeartbeatMs) return known;
-    const { redis, records, policy } = this.#sources;
+    const { redis, reader, policy } = this.#sources;
     const missing = { ...NONE };
     const listed = [...(await listedDroplets(redis, dea.dea))];
-    const found = await records.read(listed.slice(0, READ_AT_MOST));
+    const found = await reader.read(listed.slice(0, MAX_DROPLETS));
     for (const droplet of found.droplets) {
       if (droplet === undefined || droplet instanceof Error) continue;
       const snapshot = takeSnapshot(droplet, found.deas, holds, found.nowMs, policy);
@@ -59,7 +59,7 @@ export class SilentDeas {
     }
     const { lastHeartbeatMs, instances } = dea;
     const state = dea.state === 'lost' ? 'lost' : 'late';
-    const unread = Math.max(0, listed.length - READ_AT_MOST);
+    const unread = Math.max(0, listed.length - MAX_DROPLETS);
     const silent: SilentDea = { dea: dea.dea, state, lastHeartbeatMs, instances, missing, unread };
     const isHealed = state === 'lost' && Object.values(missing).every((count) => count === 0);
     if (isHealed && found.nowMs - lastHeartbeatMs > 2 * policy.dropletLostMs)

@@ -3,8 +3,8 @@ import type { Times } from '../../common/explain/wording.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 
 /** Times as marks, which each reader's browser says in the own time zone. */
-export const MARKED: Times = { at: (ms) => `⟦${ms}⟧` };
+export const PLACEHOLDER_TIMES: Times = { at: (ms) => `⟦${ms}⟧` };
 
-export function storyWithPlaceholders({ flappingTimeoutMs }: PolicySettings): StoryOptions {
-  return { times: MARKED, flappingTimeoutMs };
+export function placeholderOptions({ flappingTimeoutMs }: PolicySettings): StoryOptions {
+  return { times: PLACEHOLDER_TIMES, flappingTimeoutMs };
 }

@@ -7,16 +7,16 @@
 
 import type { Tone } from '../../common/explain/explain.ts';
 import type { Absent } from '../../common/explain/step.ts';
-import type { HoldName } from '../../common/model/droplet.ts';
+import type { HoldName } from '../../common/model/reasons.ts';
 import type { TotalName } from '../../common/redis/summary.ts';
 import type { TimelinePoint } from '../../common/redis/timeline.ts';
 import type { TroubledUpdate } from '../../common/views/troubled-types.ts';
 
 export type {
+  LastInstance,
   SlotGroup,
   TroubledDroplet,
   TroubledUpdate,
-  Was,
 } from '../../common/views/troubled-types.ts';
 
 /** `leaving`: it said dea.shutdown; `late`: silent for two thirds of `droplet_lost`; `lost`: for longer than it. */
@@ -76,7 +76,7 @@ export interface LiveEvents {
   /** Once a second: what was told before still holds. */
   tick: { nowMs: number };
   /** Redis cannot be read; the next tick says that it can again. */
-  away: { problem: string };
+  unavailable: { problem: string };
   fleet: FleetUpdate;
   /** `all`: the whole map; else what has changed. */
   deas: { all?: true; cells: DeaCell[]; gone: string[] };

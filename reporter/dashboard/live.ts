@@ -19,7 +19,7 @@ type Points = LiveEvents['timeline']['points'];
 export interface Live {
   connection: 'connecting' | 'live' | 'lost';
   /** Why the reporter cannot tell anything, while it cannot. */
-  away?: string;
+  unavailable?: string;
   hello?: LiveEvents['hello'];
   fleet?: FleetUpdate;
   silent?: SilentUpdate;
@@ -43,11 +43,11 @@ type Change = { [E in keyof LiveEvents]: (live: Live, data: LiveEvents[E]) => Li
 const CHANGE: Change = {
   hello: (live, hello) => ({ ...live, hello }),
   tick: (live) => {
-    if (live.connection === 'live' && live.away === undefined) return live;
-    const { away: _, ...rest } = live;
+    if (live.connection === 'live' && live.unavailable === undefined) return live;
+    const { unavailable: _, ...rest } = live;
     return { ...rest, connection: 'live' };
   },
-  away: (live, { problem }) => ({ ...live, away: problem }),
+  unavailable: (live, { problem }) => ({ ...live, unavailable: problem }),
   fleet: (live, fleet) => ({ ...live, fleet }),
   silent: (live, silent) => ({ ...live, silent }),
   troubled: (live, troubled) => ({ ...live, troubled }),

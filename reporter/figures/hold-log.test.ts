@@ -13,7 +13,7 @@ test('a hold is said when it comes, once a minute while it is on, and when it is
   const updated: HoldState = { hold: 'update_required', on: true, droplets: 3 };
   const said = (holds: HoldState[], atS: number) => {
     lines.length = 0;
-    log.see(holds, NOW + atS * SECOND);
+    log.update(holds, NOW + atS * SECOND);
     return lines.map(({ event, hold, since, droplets }) => [event, hold, since, droplets]);
   };
   expect(said([off, updated], 0)).toEqual([]);
@@ -32,7 +32,7 @@ test('a hold is said when it comes, once a minute while it is on, and when it is
 test('one that has been on for more than a minute is over all the same', () => {
   const lines: string[] = [];
   const log = new HoldLog(pino({}, { write: (line) => void lines.push(line) }));
-  log.see([{ hold: 'mass_loss', on: true, droplets: 0 }], NOW);
-  log.see([{ hold: 'mass_loss', on: false, droplets: 0 }], NOW + 100 * SECOND);
+  log.update([{ hold: 'mass_loss', on: true, droplets: 0 }], NOW);
+  log.update([{ hold: 'mass_loss', on: false, droplets: 0 }], NOW + 100 * SECOND);
   expect(lines).toHaveLength(2);
 });

@@ -1,4 +1,4 @@
-import type { HoldName } from '../../common/model/droplet.ts';
+import type { HoldName } from '../../common/model/reasons.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import type { HoldState } from '../../common/views/fleet.ts';
 
@@ -16,7 +16,7 @@ export class HoldLog {
   }
 
   /** To be told every few seconds how the holds are. */
-  see(holds: readonly HoldState[], nowMs: number): void {
+  update(holds: readonly HoldState[], nowMs: number): void {
     for (const { hold, on, sinceMs, droplets } of holds) {
       const saidMs = this.#saidMs.get(hold);
       // A droplet's own, and over in a second or two: it is in the metrics only.

@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** What became of a query: `unknown`: none of its droplets is known; `failed`: see the log; `busy`: not even tried. */
-export type Outcome = 'answered' | 'unknown' | 'rejected' | 'no_reply_subject' | 'busy' | 'failed';
+export type QueryOutcome = 'answered' | 'unknown' | 'rejected' | 'no_reply_subject' | 'busy' | 'failed';
 
 export interface ReporterMetrics {
   queries: Counter<'subject' | 'outcome'>;
@@ -50,7 +50,7 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
 }
 
 /** Registers how many watch the dashboard now. */
-export function watchMetrics(registry: Registry, watch: { size: number }): void {
+export function viewerMetrics(registry: Registry, watch: { size: number }): void {
   new Gauge({
     name: 'hm_dashboard_viewers',
     help: 'Browsers that watch the dashboard',

@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq';
 import { Registry } from 'prom-client';
 import { beforeEach, expect, test } from 'vitest';
 import { decisionId } from '../../common/model/decision-id.ts';
-import { queuePriority } from '../../common/model/reasons.ts';
+import { queuePriority } from '../../common/queues/queue-priority.ts';
 import { openQueue, type QueueName } from '../../common/queues/queues.ts';
 import { droplet } from '../../common/testing/builders.ts';
 import { metricValue, useRedis } from '../../common/testing/context.ts';

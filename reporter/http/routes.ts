@@ -22,7 +22,7 @@ interface Options extends LiveSources {
   app: FastifyInstance;
   log: Logger;
   health: Health;
-  watch: LiveBroadcaster;
+  broadcaster: LiveBroadcaster;
   facts(): ComponentFacts;
 }
 
@@ -45,7 +45,7 @@ const INDEX = {
 };
 
 export function addRoutes(options: Options): void {
-  const { app, health, policy, records, facts, fleet, watch } = options;
+  const { app, health, policy, reader, facts, fleet, broadcaster } = options;
   const json = async (reply: FastifyReply, read: () => Promise<object | undefined>) => {
     try {
       const found = await withTimeout(health, read);
@@ -64,11 +64,11 @@ export function addRoutes(options: Options): void {
     json(reply, async () => {
       const id = request.params['*'];
       if (!isId(id)) return undefined;
-      const { droplets, deas, nowMs } = await records.read([id]);
+      const { droplets, deas, nowMs } = await reader.read([id]);
       const [droplet] = droplets;
       if (droplet instanceof Error) throw droplet;
       return droplet !== undefined && isKnown(droplet)
-        ? dropletJson({ droplet, deas, nowMs, policy })
+        ? dropletJson({ droplet, deas, nowMs, settings: policy })
         : undefined;
     }),
   );
@@ -78,7 +78,7 @@ export function addRoutes(options: Options): void {
   app.get<{ Params: { '*': string } }>('/api/deas/*', ({ params: { '*': id } }, reply) =>
     json(reply, async () => (isId(id) ? readDeaPage(options, id) : undefined)),
   );
-  addLive(app, watch);
+  addLive(app, broadcaster);
   addRelease(options);
   app.all('/*', (_request, reply) => notFound(reply));
 }

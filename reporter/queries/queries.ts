@@ -1,3 +1,4 @@
+import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
 import {
   parseDropletRequest,
   parseHealthRequest,
@@ -14,9 +15,9 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { CounterName, FleetCounters } from '../../common/redis/counters.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
-import { flapping, healthy, isKnown, type ObservedDroplet } from '../../common/views/droplet-answers.ts';
+import { flappingIndices, healthyCount, isKnown } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
-import type { Outcome, ReporterMetrics } from '../figures/metrics.ts';
+import type { QueryOutcome, ReporterMetrics } from '../figures/metrics.ts';
 import { BusyError, type DropletReader } from './droplet-reader.ts';
 
 /** A query that was understood: the droplets that it asks about, and the reply about each. */
@@ -27,18 +28,18 @@ interface Query {
   reply(view: ObservedDroplet, at: number): unknown;
 }
 
-interface Kind {
+interface QueryKind {
   subject: string;
   counter: CounterName;
   parse(data: Uint8Array): Result<Query>;
 }
 
-const KINDS: readonly Kind[] = [
+const KINDS: readonly QueryKind[] = [
   {
     subject: SUBJECTS.statusRequest,
     counter: 'healthmanager_status_msgs_received',
     parse: (data) =>
-      map(parseStatusRequest(data), (request) => ({
+      mapOk(parseStatusRequest(data), (request) => ({
         ids: [request.droplet],
         rejected: [],
         reply: (view) => statusReply(view, request),
@@ -48,12 +49,12 @@ const KINDS: readonly Kind[] = [
     subject: SUBJECTS.healthRequest,
     counter: 'healthmanager_health_request_msgs_received',
     parse: (data) =>
-      map(parseHealthRequest(data), ({ droplets, rejected }) => ({
+      mapOk(parseHealthRequest(data), ({ droplets, rejected }) => ({
         ids: droplets.map(({ droplet }) => droplet),
         rejected,
         reply: (view, at) => {
           const version = droplets[at]?.version ?? '';
-          return { droplet: view.droplet.id, version, healthy: healthy(view, version) };
+          return { droplet: view.droplet.id, version, healthy: healthyCount(view, version) };
         },
       })),
   },
@@ -61,7 +62,7 @@ const KINDS: readonly Kind[] = [
     subject: SUBJECTS.dropletRequest,
     counter: 'healthmanager_droplet_request_msgs_received',
     parse: (data) =>
-      map(parseDropletRequest(data), ({ droplets, rejected }) => ({
+      mapOk(parseDropletRequest(data), ({ droplets, rejected }) => ({
         ids: droplets,
         rejected,
         reply: dropletJson,
@@ -69,20 +70,20 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-function map<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
+function mapOk<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
   return 'ok' in result ? { ok: fn(result.ok) } : result;
 }
 
 function statusReply(view: ObservedDroplet, request: StatusRequest): unknown {
-  if (request.state === 'FLAPPING') return { indices: flapping(view, request.version) };
-  const { droplet, deas, nowMs, policy } = view;
-  const crashes = crashesOf(droplet, deas, nowMs, policy);
+  if (request.state === 'FLAPPING') return { indices: flappingIndices(view, request.version) };
+  const { droplet, deas, nowMs, settings } = view;
+  const crashes = crashesOf(droplet, deas, nowMs, settings);
   return { instances: crashes.map(({ instance, sinceS }) => ({ instance, since: sinceS })) };
 }
 
 interface Options {
   bus: Bus;
-  records: DropletReader;
+  reader: DropletReader;
   policy: PolicySettings;
   log: Logger;
   health: Health;
@@ -114,12 +115,12 @@ export class Queries {
     };
   }
 
-  #take(kind: Kind, message: Msg): void {
+  #take(kind: QueryKind, message: Msg): void {
     const done = this.#handle(kind, message).finally(() => this.#inHand.delete(done));
     this.#inHand.add(done);
   }
 
-  async #handle(kind: Kind, message: Msg): Promise<void> {
+  async #handle(kind: QueryKind, message: Msg): Promise<void> {
     const { metrics, counters } = this.#options;
     const { subject } = kind;
     const begin = performance.now();
@@ -129,7 +130,7 @@ export class Queries {
     if (outcome === 'answered') metrics.seconds.observe({ subject }, (performance.now() - begin) / 1000);
   }
 
-  async #answer({ subject, parse }: Kind, { data, reply }: Msg): Promise<Outcome> {
+  async #answer({ subject, parse }: QueryKind, { data, reply }: Msg): Promise<QueryOutcome> {
     const parsed = parse(data);
     if ('reject' in parsed) {
       this.#rejected(subject, parsed.reject, 1);
@@ -145,16 +146,16 @@ export class Queries {
     }
   }
 
-  async #send(subject: string, reply: string, query: Query): Promise<Outcome> {
-    const { bus, records, policy, health, metrics } = this.#options;
+  async #send(subject: string, reply: string, query: Query): Promise<QueryOutcome> {
+    const { bus, reader, policy, health, metrics } = this.#options;
     // Redis would be waited for, longer than anybody waits for an answer.
     if (health.problems().has('redis')) return 'busy';
-    const { droplets, deas, nowMs } = await records.read(query.ids);
+    const { droplets, deas, nowMs } = await reader.read(query.ids);
     let sent = 0;
     droplets.forEach((droplet, at) => {
       if (droplet instanceof Error) this.#unreadable(query.ids[at] as string, droplet);
       else if (droplet !== undefined && isKnown(droplet)) {
-        bus.publish(reply, JSON.stringify(query.reply({ droplet, deas, nowMs, policy }, at)));
+        bus.publish(reply, JSON.stringify(query.reply({ droplet, deas, nowMs, settings: policy }, at)));
         sent++;
       }
     });
@@ -180,7 +181,7 @@ export class Queries {
     );
   }
 
-  #failed(subject: string, error: unknown): Outcome {
+  #failed(subject: string, error: unknown): QueryOutcome {
     const busy = error instanceof BusyError || (error instanceof BusError && error.kind === 'disconnected');
     this.#limited[busy ? 'warn' : 'error'](
       `${subject} ${busy ? 'busy' : 'failed'}`,

@@ -28,11 +28,15 @@ export function httpTarget(context: TestContext): Target {
   const queues = { starts: queue('starts'), restarts: queue('restarts'), stops: queue('stops') };
   const { policy } = settings;
   const component = new Component(settings, clock);
-  const records = new DropletReader(redis, clock);
+  const reader = new DropletReader(redis, clock);
   const fleet = () => readFleet({ redis, clock, policy, queues });
-  const sources = { redis, clock, policy, records, fleet, log, health };
-  const watch = lifecycle.own('watch', new LiveBroadcaster({ ...sources, dryRun: false }), (of) => of.stop());
-  addRoutes({ ...sources, app, watch, facts: () => component.facts() });
+  const sources = { redis, clock, policy, reader, fleet, log, health };
+  const broadcaster = lifecycle.own(
+    'live broadcaster',
+    new LiveBroadcaster({ ...sources, dryRun: false }),
+    (of) => of.stop(),
+  );
+  addRoutes({ ...sources, app, broadcaster, facts: () => component.facts() });
   const authorization = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;
   const header = fc.oneof(
     { weight: 3, arbitrary: fc.constant(authorization) },

@@ -27,9 +27,9 @@ export function queriesTarget(context: TestContext): Target {
   const loose = new LooseBus();
   const metrics = reporterMetrics(context.metrics);
   const counters = { increment: () => undefined } as never;
-  const records = new DropletReader(redis, clock);
+  const reader = new DropletReader(redis, clock);
   const { policy } = settings;
-  const options = { bus: loose.bus, records, policy, log, health, metrics, counters };
+  const options = { bus: loose.bus, reader, policy, log, health, metrics, counters };
   const queries = new Queries(options);
   const stop = queries.start();
   context.lifecycle.onStop('queries', stop);

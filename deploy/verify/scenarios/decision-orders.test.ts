@@ -6,7 +6,7 @@ import { analyzerMetrics } from '../../../analyzer/metrics.ts';
 import { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
 import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
-import type { ExitReason } from '../../../common/model/droplet.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
 import type { StartJob, StopJob } from '../../../common/queues/queues.ts';
 import type { RedisClient, RedisConnections } from '../../../common/redis/connections.ts';
@@ -228,7 +228,7 @@ class Scene {
     const delivery = job.of === 'stops' ? stopDelivery(job.data, policy) : startDelivery(job.data, policy);
     const end = await deliver(delivery, {
       redis,
-      records: new DeliveryStore({ redis, clock: this.clock, policy }),
+      store: new DeliveryStore({ redis, clock: this.clock, policy }),
       bus,
       clock: this.clock,
       log,

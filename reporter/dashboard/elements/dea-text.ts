@@ -1,7 +1,7 @@
-import { count } from '../../../common/explain/wording.ts';
+import { countText } from '../../../common/explain/wording.ts';
 import type { DeaCell, DeaState } from '../../api/types.ts';
 
-export const STATE_WORDS: Record<DeaState, string> = {
+export const STATE_TEXT: Record<DeaState, string> = {
   alive: 'alive',
   leaving: 'shutting down',
   late: 'late',
@@ -9,15 +9,15 @@ export const STATE_WORDS: Record<DeaState, string> = {
 };
 
 export function describe([dea, state, instances]: DeaCell): string {
-  return `${dea}: ${STATE_WORDS[state]}, ${count(instances, 'instance')}`;
+  return `${dea}: ${STATE_TEXT[state]}, ${countText(instances, 'instance')}`;
 }
 
 export function summaryOf(cells: readonly DeaCell[]): string {
   if (cells.length === 0) return 'No DEA is known.';
   const of = (state: DeaState) => cells.filter((cell) => cell[1] === state).length;
   const rest = (['lost', 'late', 'leaving'] as const)
-    .map((state) => [of(state), STATE_WORDS[state]] as const)
+    .map((state) => [of(state), STATE_TEXT[state]] as const)
     .filter(([n]) => n > 0)
     .map(([n, words]) => `, ${n} ${words}`);
-  return `${of('alive')} of ${count(cells.length, 'DEA')} alive${rest.join('')}.`;
+  return `${of('alive')} of ${countText(cells.length, 'DEA')} alive${rest.join('')}.`;
 }

@@ -1,9 +1,9 @@
 /** Why a slot is empty, and what happens next: live, by the second. */
 
 import type { Absent, Step } from '../../../common/explain/step.ts';
-import { dropText, inWords } from '../../../common/explain/wording.ts';
-import type { HoldName } from '../../../common/model/droplet.ts';
-import type { Was } from '../../api/types.ts';
+import { dropText, formatDuration } from '../../../common/explain/wording.ts';
+import type { HoldName } from '../../../common/model/reasons.ts';
+import type { LastInstance } from '../../api/types.ts';
 import { useNow } from './clock.ts';
 import { DeaLink, Since, Until } from './text.tsx';
 
@@ -17,31 +17,32 @@ export function StateTag({ state }: Pick<Absent, 'state'>) {
 export function Why({
   crashes,
   lastCrashMs,
-  was,
-}: Pick<Absent, 'crashes' | 'lastCrashMs'> & { was?: Was | undefined }) {
+  lastInstance,
+}: Pick<Absent, 'crashes' | 'lastCrashMs'> & { lastInstance?: LastInstance | undefined }) {
   const now = useNow();
   if (crashes > 0) {
     const ago =
       lastCrashMs === undefined
         ? ''
-        : ` ${inWords(Math.max(0, Math.ceil((now - lastCrashMs) / 1000) * 1000))} ago`;
+        : ` ${formatDuration(Math.max(0, Math.ceil((now - lastCrashMs) / 1000) * 1000))} ago`;
     return <>{crashes === 1 ? `crashed${ago}` : `${crashes} crashes in a row${ago && `, the last${ago}`}`}</>;
   }
-  if (was === undefined) return <>no instance is known</>;
-  if (was.how === 'ended') {
+  if (lastInstance === undefined) return <>no instance is known</>;
+  if (lastInstance.cause === 'ended') {
     return (
       <>
-        ended on <DeaLink id={was.dea} /> <Since ms={was.lastHeartbeatMs} /> ago ({was.exit})
+        ended on <DeaLink id={lastInstance.dea} /> <Since ms={lastInstance.lastHeartbeatMs} /> ago (
+        {lastInstance.exit})
       </>
     );
   }
-  return was.how === 'silent' ? (
+  return lastInstance.cause === 'silent' ? (
     <>
-      <DeaLink id={was.dea} /> not heard for <Since ms={was.lastHeartbeatMs} />
+      <DeaLink id={lastInstance.dea} /> not heard for <Since ms={lastInstance.lastHeartbeatMs} />
     </>
   ) : (
     <>
-      <DeaLink id={was.dea} /> lists it no more, last <Since ms={was.lastHeartbeatMs} /> ago
+      <DeaLink id={lastInstance.dea} /> lists it no more, last <Since ms={lastInstance.lastHeartbeatMs} /> ago
     </>
   );
 }

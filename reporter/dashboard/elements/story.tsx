@@ -1,7 +1,7 @@
 /** Lines of the decision log. */
 import type { Tone } from '../../../common/explain/explain.ts';
 import type { Live } from '../live.ts';
-import { At, DropletLink, Told } from './text.tsx';
+import { At, DropletLink, ServerText } from './text.tsx';
 
 const MARKS: Record<Tone, string> = { trouble: '!', action: '→', good: '✓', plain: '·' };
 
@@ -43,7 +43,7 @@ export function StoryLine({ atMs, tone, text, droplet }: LineProps) {
             <DropletLink id={droplet} />{' '}
           </>
         )}
-        <Told text={text} />
+        <ServerText text={text} />
       </span>
     </li>
   );

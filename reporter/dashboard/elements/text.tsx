@@ -1,5 +1,5 @@
 /** Small pieces of text: times, countdowns, names. */
-import { inWords } from '../../../common/explain/wording.ts';
+import { formatDuration } from '../../../common/explain/wording.ts';
 import { hrefOf } from '../route.ts';
 import { serverNow, useNow } from './clock.ts';
 
@@ -16,19 +16,19 @@ export function At({ ms }: { ms: number }) {
 }
 
 /** A text of the server, with its times as times of day here. */
-export function Told({ text }: { text: string }) {
+export function ServerText({ text }: { text: string }) {
   return <>{text.split(/⟦(\d+)⟧/).map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>;
 }
 
 /** `41 s`, counting up. */
 export function Since({ ms }: { ms: number }) {
-  return <span class="num">{inWords(whole(useNow() - ms))}</span>;
+  return <span class="num">{formatDuration(whole(useNow() - ms))}</span>;
 }
 
 /** `in 43 s`, counting down to `now`. */
 export function Until({ ms }: { ms: number }) {
   const left = whole(ms - useNow());
-  return <span class="num">{left <= 0 ? 'now' : `in ${inWords(left)}`}</span>;
+  return <span class="num">{left <= 0 ? 'now' : `in ${formatDuration(left)}`}</span>;
 }
 
 /** Tenths of seconds would flicker. */

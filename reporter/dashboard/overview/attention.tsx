@@ -1,6 +1,6 @@
 /** What needs attention before all else: holds that are on, and DEAs that are not heard. */
 import { useRef, useState } from 'preact/hooks';
-import { count, HOLD_TEXT } from '../../../common/explain/wording.ts';
+import { countText, HOLD_TEXT } from '../../../common/explain/wording.ts';
 import type { HoldUpdate, SilentDea } from '../../api/types.ts';
 import { DeaLink, Num, Since, Until } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
@@ -30,7 +30,7 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
           <Silent key={dea.dea} {...dea} lostMs={hello?.dropletLostMs ?? 0} />
         ))}
         {more > 0 && (
-          <li class="lost">{count(more, 'more DEA is', 'more DEAs are')} not heard: see the map.</li>
+          <li class="lost">{countText(more, 'more DEA is', 'more DEAs are')} not heard: see the map.</li>
         )}
       </ul>
     </section>
@@ -48,7 +48,7 @@ function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldUpdate) {
             for <Since ms={sinceMs} />
           </>
         )}
-        : {HOLD_TEXT[hold]}. {droplets > 0 && <>It holds back {count(droplets, 'app')}. </>}
+        : {HOLD_TEXT[hold]}. {droplets > 0 && <>It holds back {countText(droplets, 'app')}. </>}
         {untilMs !== undefined && (
           <>
             It ends by itself <Until ms={untilMs} />.
@@ -140,14 +140,14 @@ function Silent({
         </strong>
         {state === 'late' ? (
           <>
-            : {count(instances, 'instance runs', 'instances run')} there, lost{' '}
+            : {countText(instances, 'instance runs', 'instances run')} there, lost{' '}
             <Until ms={lastHeartbeatMs + lostMs} /> if it stays silent.
           </>
         ) : gone === 0 && unread === 0 ? (
-          <>: its {count(instances, 'instance')} run elsewhere, or are not wanted any more.</>
+          <>: its {countText(instances, 'instance')} run elsewhere, or are not wanted any more.</>
         ) : (
           <>
-            : its {count(instances, 'instance is', 'instances are')} lost; <Num of={again} /> replaced
+            : its {countText(instances, 'instance is', 'instances are')} lost; <Num of={again} /> replaced
             {parts
               .filter(([n]) => n > 0)
               .map(([n, words]) => (

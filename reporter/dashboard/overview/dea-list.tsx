@@ -1,7 +1,7 @@
 /** The map as a list: for those who cannot use it, and for whoever looks for one DEA. Bounded, as the map need not be. */
 import { useState } from 'preact/hooks';
 import type { DeaCell, DeaState } from '../../api/types.ts';
-import { STATE_WORDS } from '../elements/dea-text.ts';
+import { STATE_TEXT } from '../elements/dea-text.ts';
 import { DeaLink, Num } from '../elements/text.tsx';
 
 const SHOWN = 50;
@@ -44,7 +44,7 @@ function List({ cells }: { cells: readonly DeaCell[] }) {
               <td>
                 <DeaLink id={dea} />
               </td>
-              <td>{STATE_WORDS[state]}</td>
+              <td>{STATE_TEXT[state]}</td>
               <td class="right">
                 <Num of={instances} />
               </td>

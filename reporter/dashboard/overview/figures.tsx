@@ -1,6 +1,6 @@
 /** The fleet in figures. */
 import type { ComponentChildren } from 'preact';
-import { count } from '../../../common/explain/wording.ts';
+import { countText } from '../../../common/explain/wording.ts';
 import { Num, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 import { missingNow } from './headline.tsx';
@@ -66,7 +66,7 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
         <Figure
           name="starts waiting"
           bad={false}
-          note={<>{count(queues.restarts.delayed, 'restart')} due later</>}
+          note={<>{countText(queues.restarts.delayed, 'restart')} due later</>}
         >
           <Num of={queues.starts.waiting + queues.restarts.waiting} />
         </Figure>

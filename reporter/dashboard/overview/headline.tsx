@@ -5,7 +5,7 @@ import type { Live } from '../live.ts';
 
 export type Level = 'unknown' | 'good' | 'warn' | 'bad';
 
-export interface Standing {
+export interface Status {
   level: Level;
   /** For the title of the tab, too. */
   short: string;
@@ -25,9 +25,9 @@ function sumMissing({ droplets }: TroubledUpdate): number {
 }
 
 /** Pure. */
-export function standingOf(live: Live): Standing {
-  const { connection, away, fleet, silent, troubled } = live;
-  if (away !== undefined) return { level: 'unknown', short: 'Redis is away', text: away };
+export function statusOf(live: Live): Status {
+  const { connection, unavailable, fleet, silent, troubled } = live;
+  if (unavailable !== undefined) return { level: 'unknown', short: 'Redis is away', text: unavailable };
   if (connection === 'lost') {
     const text = 'The connection to the reporter is lost: what stands here is old. Connecting again.';
     return { level: 'unknown', short: 'not connected', text };
@@ -64,7 +64,7 @@ export function standingOf(live: Live): Standing {
 /** A screen reader is told of changes, at most so often. */
 const SAY_EVERY_MS = 5_000;
 
-export function Headline({ standing }: { standing: Standing }) {
+export function Headline({ standing }: { standing: Status }) {
   const [said, setSaid] = useState('');
   const latest = useRef(standing.text);
   latest.current = standing.text;

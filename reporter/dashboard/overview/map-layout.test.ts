@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { cellAt, inOrder, layoutOf, moved, SHADES, shadeOf } from './map-layout.ts';
+import { cellAfterKey, cellAt, layoutOf, SHADES, shadeOf, sortCells } from './map-layout.ts';
 
 describe('the map', () => {
   test.each([
@@ -26,18 +26,18 @@ describe('the map', () => {
 
   test('keys go from cell to cell and stay on the map', () => {
     const layout = layoutOf(50, 200, 340);
-    expect(moved(3, 'ArrowRight', layout, 50)).toBe(4);
-    expect(moved(3, 'ArrowDown', layout, 50)).toBe(3 + layout.columns);
-    expect(moved(0, 'ArrowLeft', layout, 50)).toBe(0);
-    expect(moved(3, 'End', layout, 50)).toBe(49);
-    expect(moved(-1, 'ArrowRight', layout, 50)).toBe(0);
-    expect(moved(3, 'x', layout, 50)).toBeUndefined();
-    expect(moved(3, 'constructor', layout, 50)).toBeUndefined();
+    expect(cellAfterKey(3, 'ArrowRight', layout, 50)).toBe(4);
+    expect(cellAfterKey(3, 'ArrowDown', layout, 50)).toBe(3 + layout.columns);
+    expect(cellAfterKey(0, 'ArrowLeft', layout, 50)).toBe(0);
+    expect(cellAfterKey(3, 'End', layout, 50)).toBe(49);
+    expect(cellAfterKey(-1, 'ArrowRight', layout, 50)).toBe(0);
+    expect(cellAfterKey(3, 'x', layout, 50)).toBeUndefined();
+    expect(cellAfterKey(3, 'constructor', layout, 50)).toBeUndefined();
   });
 
   test('cells keep their place; shades go with the load', () => {
     const deas = new Map(['b', 'a'].map((dea) => [dea, [dea, 'alive', 1] as const]));
-    expect(inOrder(new Map([...deas].map(([dea, cell]) => [dea, [...cell]]))).map(([dea]) => dea)).toEqual([
+    expect(sortCells(new Map([...deas].map(([dea, cell]) => [dea, [...cell]]))).map(([dea]) => dea)).toEqual([
       'a',
       'b',
     ]);

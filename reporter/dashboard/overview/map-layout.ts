@@ -33,7 +33,12 @@ export function cellAt({ pitch, columns }: Layout, cells: number, x: number, y: 
 }
 
 /** Where a key leads from a cell; undefined: it is none of the map's. */
-export function moved(at: number, key: string, { columns }: Layout, cells: number): number | undefined {
+export function cellAfterKey(
+  at: number,
+  key: string,
+  { columns }: Layout,
+  cells: number,
+): number | undefined {
   const steps: Record<string, number> = {
     ...{ ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns },
     ...{ PageDown: 10 * columns, PageUp: -10 * columns, Home: -cells, End: cells },
@@ -44,7 +49,7 @@ export function moved(at: number, key: string, { columns }: Layout, cells: numbe
 }
 
 /** In the order of their ids, so that a cell keeps its place. */
-export function inOrder(deas: ReadonlyMap<string, DeaCell>): DeaCell[] {
+export function sortCells(deas: ReadonlyMap<string, DeaCell>): DeaCell[] {
   return [...deas.values()].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 

@@ -6,12 +6,12 @@ import { useTheme } from '../elements/theme.ts';
 import type { Live } from '../live.ts';
 import { hrefOf } from '../route.ts';
 import { DeaList } from './dea-list.tsx';
-import { cellAt, inOrder, type Layout, layoutOf, moved, SHADES, shadeOf } from './map-layout.ts';
+import { cellAfterKey, cellAt, type Layout, layoutOf, SHADES, shadeOf, sortCells } from './map-layout.ts';
 
 const HEIGHT = 340;
 
 export function DeaMap({ deas }: Pick<Live, 'deas'>) {
-  const cells = useMemo(() => inOrder(deas), [deas]);
+  const cells = useMemo(() => sortCells(deas), [deas]);
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [width, setWidth] = useState(0);
@@ -36,7 +36,7 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
   };
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === 'Enter') open(cell);
-    const to = moved(chosen ?? -1, event.key, layout, cells.length);
+    const to = cellAfterKey(chosen ?? -1, event.key, layout, cells.length);
     if (to === undefined || cells.length === 0) return;
     event.preventDefault();
     setChosen(to);

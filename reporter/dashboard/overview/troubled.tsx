@@ -1,5 +1,5 @@
 /** The apps that are not as they should be, worst first: why, and what happens next. */
-import { count, STOP_TEXT } from '../../../common/explain/wording.ts';
+import { countText, STOP_TEXT } from '../../../common/explain/wording.ts';
 import type { TroubledDroplet } from '../../api/types.ts';
 import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
 import { DropletLink, Num } from '../elements/text.tsx';
@@ -11,7 +11,7 @@ export function Troubled({ troubled }: Pick<Live, 'troubled'>) {
   return (
     <section class="panel" aria-labelledby="troubled">
       <h2 id="troubled">
-        Not as they should be <span class="note">{all > 0 && <>{count(all, 'app')}, worst first</>}</span>
+        Not as they should be <span class="note">{all > 0 && <>{countText(all, 'app')}, worst first</>}</span>
       </h2>
       {droplets.length === 0 ? (
         <p class="empty">Every app is as it should be.</p>
@@ -57,12 +57,16 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
   );
   return (
     <tbody data-droplet={droplet}>
-      {groups.map(({ indices, count: many, state, crashes, lastCrashMs, was, step }, at) => (
+      {groups.map(({ indices, count: many, state, crashes, lastCrashMs, lastInstance, step }, at) => (
         <tr key={indices}>
           {at === 0 && head}
           <td>
             <StateTag state={state} /> {many === 1 ? 'index' : 'indices'} {indices}:{' '}
-            <Why crashes={crashes} {...(lastCrashMs === undefined ? {} : { lastCrashMs })} was={was} />
+            <Why
+              crashes={crashes}
+              {...(lastCrashMs === undefined ? {} : { lastCrashMs })}
+              lastInstance={lastInstance}
+            />
           </td>
           <td class="next">
             <Next step={step} />
@@ -71,7 +75,7 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
       ))}
       {more > 0 && (
         <tr>
-          <td class="note">and {count(more, 'more index', 'more indices')}</td>
+          <td class="note">and {countText(more, 'more index', 'more indices')}</td>
           <td />
         </tr>
       )}
@@ -79,7 +83,7 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
         <tr key={`${reason} ${held}`}>
           {at === 0 && groups.length === 0 && head}
           <td>
-            <span class="tag">SURPLUS</span> {count(many, 'instance')}: {STOP_TEXT[reason]}
+            <span class="tag">SURPLUS</span> {countText(many, 'instance')}: {STOP_TEXT[reason]}
           </td>
           <td class="next">{held === undefined ? 'stopped' : <HeldBy hold={held} />}</td>
         </tr>

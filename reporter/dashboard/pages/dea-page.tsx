@@ -1,7 +1,7 @@
 /** One DEA: what runs there, or what became of what was lost with it. */
-import { count } from '../../../common/explain/wording.ts';
+import { countText } from '../../../common/explain/wording.ts';
 import type { DeaPage as Data, DeaPlace } from '../../api/types.ts';
-import { STATE_WORDS } from '../elements/dea-text.ts';
+import { STATE_TEXT } from '../elements/dea-text.ts';
 import { Next, StateTag } from '../elements/step.tsx';
 import { DeaLink, DropletLink, Num, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
@@ -28,9 +28,9 @@ function Summary({ state, lastHeartbeatMs, instances, shutdownMs, places }: Data
   const elsewhere = places.filter((place) => place.elsewhere !== undefined).length;
   return (
     <>
-      <p class={`sum ${TONES[state]}`}>{STATE_WORDS[state]}</p>
+      <p class={`sum ${TONES[state]}`}>{STATE_TEXT[state]}</p>
       <p>
-        Heard <Since ms={lastHeartbeatMs} /> ago, with {count(instances, 'instance')}.
+        Heard <Since ms={lastHeartbeatMs} /> ago, with {countText(instances, 'instance')}.
         {shutdownMs !== undefined && (
           <>
             {' '}
@@ -80,7 +80,7 @@ function Places({ places, unread }: Data) {
           ))}
         </tbody>
       </table>
-      {unread > 0 && <p class="note">and {count(unread, 'more app')}</p>}
+      {unread > 0 && <p class="note">and {countText(unread, 'more app')}</p>}
     </section>
   );
 }

@@ -3,7 +3,7 @@ import { HOLD_TEXT } from '../../../common/explain/wording.ts';
 import type { DropletPage as Data, Place } from '../../api/types.ts';
 import { Next, StateTag, Why } from '../elements/step.tsx';
 import { StoryLine } from '../elements/story.tsx';
-import { At, DeaLink, Num, Since, Told } from '../elements/text.tsx';
+import { At, DeaLink, Num, ServerText, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 import { PageHead } from './page-head.tsx';
 import { usePage } from './use-page.ts';
@@ -104,7 +104,7 @@ function Slots({ slots, moreSlots, version }: RecordData) {
               </td>
               <td>
                 {absent === undefined ? (
-                  <Told text={text} />
+                  <ServerText text={text} />
                 ) : (
                   <>
                     {absent.crashes > 0 && (
@@ -164,7 +164,7 @@ function Others({ others, version }: RecordData) {
               </td>
               <td class="id">{place.instance}</td>
               <td>
-                <Told text={text} />
+                <ServerText text={text} />
               </td>
             </tr>
           ))}

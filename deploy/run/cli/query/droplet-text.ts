@@ -1,7 +1,7 @@
 import { desiredText } from '../../../../common/explain/desired.ts';
-import type { DropletView } from '../../../../common/explain/facts.ts';
+import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { type Present, presentOf, type SlotPresent } from '../../../../common/explain/present.ts';
-import { inWords, type Times } from '../../../../common/explain/wording.ts';
+import { formatDuration, type Times } from '../../../../common/explain/wording.ts';
 import type { Holds, Instance } from '../../../../common/model/droplet.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/liveness.ts';
 import { painter } from '../output/output.ts';
@@ -15,7 +15,7 @@ export const DRY_RUN = 'dry_run is on: starts and stops are decided, none is sen
  * @param onlyTrouble slots that are as they should be are only counted
  */
 export function presentLines(
-  view: DropletView,
+  view: ObservedDroplet,
   holds: Holds,
   times: Times,
   { onlyTrouble }: { onlyTrouble: boolean },
@@ -36,7 +36,7 @@ export function presentLines(
   ];
 }
 
-function wantedLines({ droplet, nowMs }: DropletView, present: Present, times: Times): string[] {
+function wantedLines({ droplet, nowMs }: ObservedDroplet, present: Present, times: Times): string[] {
   const paint = painter();
   const { desired, goneMs, updatedMs } = droplet;
   if (desired === undefined) {
@@ -54,31 +54,32 @@ function wantedLines({ droplet, nowMs }: DropletView, present: Present, times: T
   else if (goneMs === undefined && desired.state === 'STARTED' && desired.packageState !== 'STAGED') {
     lines.push(paint('trouble', 'its package is not STAGED: nothing of it is started'));
   }
-  if (updatedMs !== undefined) lines.push(`changed by the controller ${inWords(nowMs - updatedMs)} ago`);
+  if (updatedMs !== undefined)
+    lines.push(`changed by the controller ${formatDuration(nowMs - updatedMs)} ago`);
   return lines;
 }
 
-function slotLine(view: DropletView, { index, state, tone, instances, text }: SlotPresent): string {
+function slotLine(view: ObservedDroplet, { index, state, tone, instances, text }: SlotPresent): string {
   const paint = painter();
   const where = instances.map((instance) => whereOf(view, instance)).join(', and ');
   const rest = [where, text].filter((part) => part !== '').join('; ');
   return `  index ${index}  ${paint(tone, state.padEnd(8))}  ${rest}`.trimEnd();
 }
 
-function whereOf({ deas, nowMs }: DropletView, instance: Instance): string {
+function whereOf({ deas, nowMs }: ObservedDroplet, instance: Instance): string {
   const { guid, dea, firstListedMs } = instance;
-  const heard = inWords(nowMs - lastHeartbeatMs(instance, deas));
-  return `on ${dea} for ${inWords(nowMs - firstListedMs)}, heard ${heard} ago (instance ${guid})`;
+  const heard = formatDuration(nowMs - lastHeartbeatMs(instance, deas));
+  return `on ${dea} for ${formatDuration(nowMs - firstListedMs)}, heard ${heard} ago (instance ${guid})`;
 }
 
 /** Of one that may run no more. */
-function whereItWas({ deas, nowMs }: DropletView, instance: Instance): string {
+function whereItWas({ deas, nowMs }: ObservedDroplet, instance: Instance): string {
   const [first, last] = [instance.firstListedMs, lastHeartbeatMs(instance, deas)].map((ms) =>
-    inWords(nowMs - ms),
+    formatDuration(nowMs - ms),
   );
   return `on ${instance.dea}, first heard ${first} ago, last ${last} ago (instance ${instance.guid})`;
 }
 
-function ofOtherVersion({ droplet }: DropletView, { version }: Instance): string {
+function ofOtherVersion({ droplet }: ObservedDroplet, { version }: Instance): string {
   return version === droplet.desired?.version ? '' : ` of version ${version}`;
 }

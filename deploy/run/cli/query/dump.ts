@@ -1,4 +1,4 @@
-import type { DropletView } from '../../../../common/explain/facts.ts';
+import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
@@ -61,24 +61,24 @@ async function* batches({ redis }: Query): AsyncGenerator<{ ids: string[]; share
 async function viewsOf(
   { redis, settings, now }: Query,
   ids: readonly string[],
-): Promise<{ views: DropletView[]; failed: [id: string, error: Error][] }> {
+): Promise<{ views: ObservedDroplet[]; failed: [id: string, error: Error][] }> {
   const askedMs = await now();
   const { droplets: records, deas, nowMs } = await readWithDeas(redis, { nowMs: () => askedMs }, ids);
   const droplets = records.filter(isRead);
   return {
-    views: droplets.map((droplet) => ({ droplet, deas, nowMs, policy: settings.policy })),
+    views: droplets.map((droplet) => ({ droplet, deas, nowMs, settings: settings.policy })),
     failed: records.flatMap((record, at): [string, Error][] =>
       record instanceof Error ? [[ids[at] as string, record]] : [],
     ),
   };
 }
 
-function jsonLine(view: DropletView): string {
+function jsonLine(view: ObservedDroplet): string {
   return JSON.stringify(dropletJson(view));
 }
 
 /** `web: 2 of 3 run; index 1 MISSING, start (missing) sent 3 s ago` */
-async function textLine({ redis, settings, now }: Query): Promise<(view: DropletView) => string> {
+async function textLine({ redis, settings, now }: Query): Promise<(view: ObservedDroplet) => string> {
   const nowMs = await now();
   const times = timesOf(nowMs, false);
   const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);

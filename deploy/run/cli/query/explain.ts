@@ -1,6 +1,7 @@
 import { storyOf } from '../../../../common/explain/explain.ts';
-import { type DropletView, type Fact, factsOf } from '../../../../common/explain/facts.ts';
+import { type Fact, factsOf } from '../../../../common/explain/facts.ts';
 import { type LogOfDroplet, readLog } from '../../../../common/explain/log.ts';
+import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
@@ -40,7 +41,7 @@ async function asJson(facts: readonly Fact[]): Promise<void> {
 interface Subject {
   id: string;
   query: Query;
-  view: DropletView | undefined;
+  view: ObservedDroplet | undefined;
   facts: readonly Fact[];
   nowMs: number;
 }
@@ -73,7 +74,7 @@ async function asText({ id, query, view, facts, nowMs }: Subject, options: Expla
 /** A story that lacks its beginning says so. */
 function sayWhatIsMissing(
   log: LogOfDroplet,
-  view: DropletView | undefined,
+  view: ObservedDroplet | undefined,
   facts: number,
   { limit, utc, json }: ExplainOptions,
   nowMs: number,

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { inWords } from '../../../../common/explain/wording.ts';
+import { formatDuration } from '../../../../common/explain/wording.ts';
 import { askRelease, isOn, type ReleasableHold } from '../../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/readers.ts';
 import { type Query, withRedis } from '../connection/with-redis.ts';
@@ -28,7 +28,7 @@ export function release(hold: ReleasableHold, options: ConfigOption): Promise<nu
     while (await stands(query, hold)) {
       if (performance.now() - askedMs > WAIT_MS) {
         throw new FailedError(
-          `${hold} is still on, ${inWords(WAIT_MS)} later. The request stands: ${ENDED_BY[hold]}`,
+          `${hold} is still on, ${formatDuration(WAIT_MS)} later. The request stands: ${ENDED_BY[hold]}`,
         );
       }
       await delay(POLL_MS);

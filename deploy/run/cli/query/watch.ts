@@ -63,7 +63,7 @@ function asText(utc: boolean): Format {
     const times = timesOf(await now(), utc);
     const { flappingTimeoutMs } = settings.policy;
     return stories
-      .tell(entries, { times, flappingTimeoutMs })
+      .append(entries, { times, flappingTimeoutMs })
       .map(
         ({ atMs, droplet, tone, text }) =>
           `${paint('dim', times.at(atMs))}  ${paint('bold', clean(droplet))}  ${paint(tone, clean(text))}\n`,

@@ -71,8 +71,8 @@ export class TopFigures {
     return this.#queues.queues;
   }
 
-  #tell(entries: readonly LogEntry[], options: Parameters<Stories['tell']>[1]): void {
-    this.#latest = [...this.#latest, ...this.#stories.tell(entries, options)].slice(-LATEST);
+  #tell(entries: readonly LogEntry[], options: Parameters<Stories['append']>[1]): void {
+    this.#latest = [...this.#latest, ...this.#stories.append(entries, options)].slice(-LATEST);
   }
 
   #ratesWith(now: Sample): Record<CounterName, number> | undefined {

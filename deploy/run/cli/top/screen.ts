@@ -1,5 +1,5 @@
 import type { Tone } from '../../../../common/explain/explain.ts';
-import { count, HOLD_TEXT, inWords, type Times } from '../../../../common/explain/wording.ts';
+import { countText, HOLD_TEXT, formatDuration, type Times } from '../../../../common/explain/wording.ts';
 import type { CounterName } from '../../../../common/redis/counters.ts';
 import { BOLD, CYAN, columnsOf, DIM, GREEN, type Piece, paint, RED, YELLOW } from '../../terminal/screen.ts';
 import { DRY_RUN } from '../query/droplet-text.ts';
@@ -83,18 +83,18 @@ function fleetLines({ fleet }: Figures): Piece[][] {
   const synced =
     sync.succeededMs === undefined
       ? paint(RED, 'never read yet')
-      : `read ${inWords(nowMs - sync.succeededMs)} ago in ${inWords(sync.durationMs ?? 0)}, ${count(sync.listed ?? 0, 'droplet')}`;
+      : `read ${formatDuration(nowMs - sync.succeededMs)} ago in ${formatDuration(sync.durationMs ?? 0)}, ${countText(sync.listed ?? 0, 'droplet')}`;
   const wanted = totals.running + totals.missing;
   return [
     [
       columnsOf(['fleet', 15]),
-      `${count(totals.apps, 'app')}, ${totals.started_apps} started; `,
+      `${countText(totals.apps, 'app')}, ${totals.started_apps} started; `,
       paint(totals.missing === 0 ? GREEN : YELLOW, `${totals.running} of ${wanted} instances run`),
       ', ',
       bad(totals.missing, 'missing'),
       ', ',
       bad(totals.flapping, 'flapping'),
-      `, ${count(totals.crashed, 'crash record')} (counted by the audit, which took ${inWords(auditMs)})`,
+      `, ${countText(totals.crashed, 'crash record')} (counted by the audit, which took ${formatDuration(auditMs)})`,
     ],
     [
       columnsOf(['DEAs', 15]),
@@ -114,7 +114,7 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
   return on.map(({ hold, sinceMs, droplets }, at): Piece[] => [
     columnsOf([at === 0 ? 'holds' : '', 15]),
     paint(RED, hold),
-    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${count(droplets, 'droplet')}: ${HOLD_TEXT[hold]}`,
+    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${HOLD_TEXT[hold]}`,
   ]);
 }
 
