@@ -1,9 +1,11 @@
-/** What the parts of a decision share while it is made. */
-import type { HoldName, Slot } from '../../common/model/droplet.ts';
+/** The decision about one droplet while it is made: what its parts share and add to. */
+import type { Slot } from '../../common/model/droplet.ts';
+import type { HoldName } from '../../common/model/reasons.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
 import { wantedIndices } from '../../common/policy/wanted.ts';
 import type { Decision, StartDecision, StopDecision } from './decision.ts';
 
+/** Collects the decisions about one droplet, its next slots, and when it must be reconciled again. */
 export class DecisionDraft {
   readonly snapshot: Snapshot;
   readonly slots: SlotDrafts;
@@ -19,7 +21,7 @@ export class DecisionDraft {
     this.slots = new SlotDrafts(snapshot.droplet.slots);
   }
 
-  /** Share of the wanted indices that have no live instance. */
+  /** Share of the wanted indices that have no live instance, 0..1. */
   get missingShare(): number {
     this.#missingShare ??= this.#countMissing();
     return this.#missingShare;
@@ -34,29 +36,39 @@ export class DecisionDraft {
   }
 
   /**
-   * The answer may change at this time; at the later one if all starts that wait have their jobs. A time that has come (it waits
-   * for news by now) is taken as very soon.
+   * Reconcile the droplet again at this time at the latest, because the decision may differ then. A time in the past
+   * is moved to the next millisecond.
+   *
+   * @param atMs epoch ms
+   * @param onceEnqueuedMs the same, if the jobs of all waiting starts are known to be in their queue
    */
   requeueAt(atMs: number, onceEnqueuedMs = atMs): void {
-    this.requeueAtMs = this.#sooner(this.requeueAtMs, atMs);
-    this.requeueOnceEnqueuedMs = this.#sooner(this.requeueOnceEnqueuedMs, onceEnqueuedMs);
+    this.requeueAtMs = this.#earliest(this.requeueAtMs, atMs);
+    this.requeueOnceEnqueuedMs = this.#earliest(this.requeueOnceEnqueuedMs, onceEnqueuedMs);
   }
 
-  /** A tick finds the loss of a DEA by itself, and makes due what was on it; this look is for the case that it cannot. */
+  /**
+   * A DEA of the droplet counts as lost from `atMs` on. A tick then finds the loss and makes the droplet due; the
+   * requeue is for the case that no tick can.
+   */
   requeueAtLoss(atMs: number): void {
-    this.lossMs = this.#sooner(this.lossMs, atMs);
+    this.lossMs = this.#earliest(this.lossMs, atMs);
     this.requeueAt(atMs);
   }
 
-  #sooner(knownMs: number | undefined, ms: number): number {
+  #earliest(knownMs: number | undefined, ms: number): number {
     const atMs = Math.max(Math.ceil(ms), this.snapshot.nowMs + 1);
     return knownMs === undefined ? atMs : Math.min(knownMs, atMs);
   }
 
   /**
-   * The answer waits for the end of a hold, which nobody announces: look every few seconds. Every second where it is the
-   * pass after an update, which is a matter of a second and need not write to this droplet. More rarely under `mass_loss`: it
-   * holds a large part of the fleet for minutes, and a tick makes what was on those DEAs due when it ends.
+   * Polls for the end of a hold, because no event announces it.
+   *
+   * - `update_required`: every second. It ends with the next pass, within about a second, and that pass need not write
+   *   to this droplet.
+   * - `mass_loss`: every `droplet_lost`. It holds a large part of the fleet for minutes, and when it ends a tick makes
+   *   the droplets of its DEAs due.
+   * - others: every few seconds.
    */
   requeueSoon(hold?: HoldName): void {
     const { nowMs, settings } = this.snapshot;
@@ -67,7 +79,7 @@ export class DecisionDraft {
   }
 }
 
-/** Slots while they change: copied on the first change, so that what did not change stays the same object. */
+/** The slots of one droplet, copied on the first change: an unchanged slot stays the same object. */
 export class SlotDrafts {
   readonly #before: ReadonlyMap<number, Slot>;
   #after: Map<number, Slot> | undefined;
@@ -80,34 +92,35 @@ export class SlotDrafts {
     return (this.#after ?? this.#before).get(index);
   }
 
-  /** A copy to change; a new slot of `version` if there is none. */
+  /** A copy of the slot that may be changed; a new slot of `version` if there is none. */
   edit(index: number, version: string): Slot {
     const known = this.get(index);
     if (known !== undefined && known !== this.#before.get(index)) return known;
     const draft: Slot = known === undefined ? { index, version, crashes: 0, flapping: false } : { ...known };
-    this.#own().set(index, draft);
+    this.#copy().set(index, draft);
     return draft;
   }
 
   remove(index: number): void {
-    if (this.get(index) !== undefined) this.#own().delete(index);
+    if (this.get(index) !== undefined) this.#copy().delete(index);
   }
 
+  /** Safe to iterate while slots are edited and removed. */
   all(): Iterable<Slot> {
     return [...(this.#after ?? this.#before).values()];
   }
 
-  some(is: (slot: Slot) => boolean): boolean {
-    for (const slot of (this.#after ?? this.#before).values()) if (is(slot)) return true;
+  some(predicate: (slot: Slot) => boolean): boolean {
+    for (const slot of (this.#after ?? this.#before).values()) if (predicate(slot)) return true;
     return false;
   }
 
-  /** The next slots, and whether they are others than before. */
+  /** The next slots, and whether any of them was edited or removed. */
   result(): { slots: ReadonlyMap<number, Slot>; changed: boolean } {
     return { slots: this.#after ?? this.#before, changed: this.#after !== undefined };
   }
 
-  #own(): Map<number, Slot> {
+  #copy(): Map<number, Slot> {
     this.#after ??= new Map(this.#before);
     return this.#after;
   }

@@ -1,15 +1,8 @@
-/** What `decide` finds: the words that the analyzer stores, logs and acts on. */
-import type {
-  HoldName,
-  PendingStop,
-  Priority,
-  Slot,
-  StartReason,
-  StopReason,
-} from '../../common/model/droplet.ts';
-import type { DropReason } from '../../common/model/reasons.ts';
+/** The result of `decide`: the decisions that the analyzer stores, logs and acts on. */
+import type { PendingStop, Slot } from '../../common/model/droplet.ts';
+import type { DropReason, HoldName, Priority, StartReason, StopReason } from '../../common/model/reasons.ts';
 
-/** Ask for one slot to be started. */
+/** Start one slot. */
 export interface StartDecision {
   kind: 'start';
   id: string;
@@ -17,13 +10,13 @@ export interface StartDecision {
   version: string;
   reason: StartReason;
   priority: Priority;
-  /** The queue's number: lower leaves first. */
+  /** Priority in the queue: lower is sent first. */
   queuePriority: number;
-  /** Only with `flapping`: when the delay is over (epoch ms). */
+  /** Only with reason `flapping`: when the delay ends (epoch ms). */
   dueMs?: number;
 }
 
-/** Ask for one instance to be stopped. */
+/** Stop one instance. */
 export interface StopDecision {
   kind: 'stop';
   id: string;
@@ -33,7 +26,7 @@ export interface StopDecision {
   reason: StopReason;
 }
 
-/** A waiting start becomes urgent: `id` is the start's. */
+/** Raise the priority of a waiting start; `id` is that start's id. */
 export interface RaisePriorityDecision {
   kind: 'raise';
   id: string;
@@ -44,19 +37,19 @@ export interface RaisePriorityDecision {
   queuePriority: number;
 }
 
-/** A waiting start, restart or stop is no longer right and is taken back: `id` is the start's or the stop's. */
+/** Cancel a waiting start, restart or stop that is no longer right; `id` is its id. */
 export type CancelDecision = { kind: 'cancel'; id: string; why: DropReason } & (
   | { what: 'start'; index: number; version: string; reason: StartReason }
   | { what: 'stop'; instance: string; reason: StopReason }
 );
 
-/** A start or a stop is not decided because of a hold; said once, when it begins. */
+/** A hold prevents a start or a stop. Decided once, when the hold first applies. */
 export type HeldDecision = { kind: 'held'; id: string; hold: HoldName } & (
   | { what: 'start'; index: number; version: string; reason: StartReason }
   | { what: 'stop'; instance: string; index: number; version: string; reason: StopReason }
 );
 
-/** A slot crashed too often: no start until an update, a new version, or `flapping_timeout` without a crash. */
+/** The slot crashed too often: no start until an update, a new version, or `flapping_timeout` without a crash. */
 export interface GiveUpDecision {
   kind: 'giveup';
   id: string;
@@ -73,7 +66,7 @@ export type Decision =
   | HeldDecision
   | GiveUpDecision;
 
-/** The whole answer about one droplet: what to do, and the next values of the analyzer's own fields. */
+/** What to do about one droplet, and the next values of the analyzer's fields in its record. */
 export interface DecisionResult {
   decisions: readonly Decision[];
   /** The next slots; the same map if none changed, and the same object for each slot that did not. */
@@ -82,28 +75,29 @@ export interface DecisionResult {
   stops: ReadonlyMap<string, PendingStop>;
   handledExits: number;
   handledUpdateMs: number | undefined;
-  /** Ids of outcomes that have done their duty. */
+  /** Ids of outcomes that belong to no pending start or stop any more. */
   outcomesToForget: readonly string[];
-  /** Guids of what is too old to matter. */
+  /** Guids of instances that are too old to matter. */
   instancesToForget: readonly string[];
+  /** Instance guids of exits that are too old to matter. */
   exitsToForget: readonly string[];
-  /** Waiting for long: make sure that their jobs still exist. Nothing is to be stored for them. */
+  /** Starts and stops that have waited long: their jobs must be in the queue. Nothing is stored for them. */
   verifyJobs: readonly (StartDecision | StopDecision)[];
   /** Clean-up: remove the droplet with all that belongs to it. */
   remove: boolean;
-  /** Something of the above must be stored. */
+  /** Any of the above must be stored. */
   changed: boolean;
-  /** Only what is too old to matter is to be forgotten: that may wait for `droplet_gc`. */
-  tidies?: true;
-  /** When the answer may change though nothing new is heard (epoch ms); absent: not without news. */
+  /** All that must be stored is clean-up, which may wait for `droplet_gc`. */
+  isCleanUpOnly?: true;
+  /** When the decision may differ without a new event or heartbeat (epoch ms); absent: never. */
   requeueAtMs?: number;
-  /** The same if the jobs of all waiting starts are known to be in their queue; absent: no later than without. */
+  /** As `requeueAtMs`, if the jobs of all waiting starts are known to be in their queue; absent: no later. */
   requeueOnceEnqueuedMs?: number;
-  /** When a tick makes it due, unless a DEA is heard until then that has been silent for a while (epoch ms). */
+  /** When a tick makes the droplet due, unless its silent DEA sends a heartbeat before (epoch ms). */
   lossMs?: number;
 }
 
-/** Nothing to store, nothing to make sure of, nothing to come back for: the droplet is as it should be. */
+/** Whether the droplet is healthy: nothing to store, no jobs to verify and no time to be reconciled again. */
 export function isQuiet(decided: DecisionResult): boolean {
   return !decided.changed && decided.verifyJobs.length === 0 && decided.requeueAtMs === undefined;
 }

@@ -1,23 +1,22 @@
 /**
- * The start of one slot, from when it is decided to when it is over:
+ * The pending start of one slot. A slot has at most one:
  *
- *     nothing --(decided)--> waiting --(nudger: sent)--> sent --(heard, exited, or droplet_lost)--> nothing
- *                               |---(nudger: dropped, or taken back here)------------------------> nothing
- *
- * so it has at most one start on its way.
+ *     none --(decided)--> waiting --(nudger: sent)--> sent --(instance listed or exited, or droplet_lost)--> none
+ *                            |---(nudger: dropped, or canceled here)--------------------------------------> none
  */
 
 import { decisionId } from '../../common/model/decision-id.ts';
-import type { Exit, Instance, PendingStart, Slot, StartReason } from '../../common/model/droplet.ts';
-import { type DropReason, queuePriority, START_PRIORITY } from '../../common/model/reasons.ts';
+import type { Exit, Instance, PendingStart, Slot } from '../../common/model/droplet.ts';
+import { type DropReason, START_PRIORITY, type StartReason } from '../../common/model/reasons.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { isWanted, isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
+import { queuePriority } from '../../common/queues/queue-priority.ts';
 import type { StartDecision } from './decision.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 import { addTrigger, type StartTriggers } from './start-triggers.ts';
 
-/** A restart that is not sent so long after it was due has lost its job, or its timer's clock is slow. */
+/** A restart that is not sent this long after it was due has lost its job, or the clock of its timer is slow. */
 const RESTART_SAFETY_MS = 1000;
 
 /** The start that a slot needs. */
@@ -26,7 +25,7 @@ export interface StartNeed {
   dueMs?: number;
 }
 
-/** The start is decided. */
+/** Decides the start. */
 export function recordStart(draft: DecisionDraft, index: number, { reason, dueMs }: StartNeed): void {
   const { droplet, nowMs } = draft.snapshot;
   const slot = draft.slots.edit(index, droplet.desired?.version ?? '');
@@ -41,7 +40,7 @@ export function recordStart(draft: DecisionDraft, index: number, { reason, dueMs
   scheduleJobCheck(draft, slot, slot.start);
 }
 
-/** While a start waits only an evacuation changes it: it becomes urgent, and no hold keeps it back any more. */
+/** An evacuation raises a waiting start to high priority, and no hold prevents it any more. Nothing else changes it. */
 export function raisePriority(draft: DecisionDraft, { index, version }: Slot, start: PendingStart): void {
   if (start.priority === 'high' || draft.snapshot.droplet.outcomes.has(start.id)) return;
   const raised: PendingStart = { ...start, reason: 'evacuated', priority: 'high' };
@@ -71,7 +70,7 @@ function startDecision(draft: DecisionDraft, { index, version }: Slot, start: Pe
   };
 }
 
-/** Takes a waiting start back: it is logged, and its job need not be kept. */
+/** Cancels a start if it still waits. */
 export function cancelStart(
   draft: DecisionDraft,
   { index, version, start }: Pick<Slot, 'index' | 'version' | 'start'>,
@@ -82,13 +81,18 @@ export function cancelStart(
   draft.decisions.push({ kind: 'cancel', what: 'start', id, index, version, reason, why });
 }
 
-/** Ends the slot's start if it is over, and otherwise sees to it that its end is noticed. */
-export function closeStartIfDone(draft: DecisionDraft, slot: Slot, events: StartTriggers): void {
+/** Ends the slot's start if it is over. Otherwise requeues the droplet for when it may be. */
+export function closeStartIfDone(draft: DecisionDraft, slot: Slot, triggers: StartTriggers): void {
   if (slot.start === undefined) return;
-  if (isStartOver(draft, slot, slot.start, events)) delete draft.slots.edit(slot.index, slot.version).start;
+  if (isStartOver(draft, slot, slot.start, triggers)) delete draft.slots.edit(slot.index, slot.version).start;
 }
 
-function isStartOver(draft: DecisionDraft, slot: Slot, start: PendingStart, events: StartTriggers): boolean {
+function isStartOver(
+  draft: DecisionDraft,
+  slot: Slot,
+  start: PendingStart,
+  triggers: StartTriggers,
+): boolean {
   const { droplet, holds, live, nowMs, settings } = draft.snapshot;
   const outcome = droplet.outcomes.get(start.id);
   if (outcome === undefined) {
@@ -98,21 +102,21 @@ function isStartOver(draft: DecisionDraft, slot: Slot, start: PendingStart, even
     return why !== undefined;
   }
   if (outcome.outcome === 'dropped' || live.has(slot.index)) return true;
-  // What it asks for waits for the pass after a `droplet.updated`, and so does the end of this start.
-  const waits = updateRequired(droplet, holds);
+  // An exit triggers a start only after the pass that follows a droplet.updated, so until then it does not end this one.
+  const mustWait = updateRequired(droplet, holds);
   const sent = { index: slot.index, reason: start.reason, atMs: outcome.atMs };
-  const exit = waits ? undefined : exitSince(draft, sent);
-  if (exit !== undefined) addTrigger(exit, events);
-  if (exit !== undefined || wasHeardSince(draft, sent)) return true;
-  const lostMs = outcome.atMs + settings.dropletLostMs;
-  // What came of it may have been said when nobody listened: the silence says nothing yet.
-  if (nowMs > lostMs && !holds.actualNotFresh) return true;
-  if (nowMs > lostMs) draft.requeueSoon('actual_not_fresh');
-  else draft.requeueAt(lostMs + 1);
+  const exit = mustWait ? undefined : exitSince(draft, sent);
+  if (exit !== undefined) addTrigger(exit, triggers);
+  if (exit !== undefined || wasListedSince(draft, sent)) return true;
+  const expiresMs = outcome.atMs + settings.dropletLostMs;
+  // While actual_not_fresh is on, heartbeats of the started instance may have been missed.
+  if (nowMs > expiresMs && !holds.actualNotFresh) return true;
+  if (nowMs > expiresMs) draft.requeueSoon('actual_not_fresh');
+  else draft.requeueAt(expiresMs + 1);
   return false;
 }
 
-/** Why a start that waits is no longer right. */
+/** Why a waiting start is no longer right; undefined if it still is. */
 function whyCancel({ snapshot }: DecisionDraft, slot: Slot, start: PendingStart): DropReason | undefined {
   const { droplet, holds, live, nowMs, settings } = snapshot;
   const wanted =
@@ -125,48 +129,54 @@ function whyCancel({ snapshot }: DecisionDraft, slot: Slot, start: PendingStart)
 }
 
 /**
- * A start waits without a time limit. Its job is made sure of at every look after the one that decided it, and there is one
- * every now and then, the more rarely the longer it has waited: who waits for long is one of many, and looking after all of
- * them would be most of the work. Once its job is known to be there the first ones are not needed: they are for a job that
- * whoever decided on it did not live to add. That of a delayed restart is made sure of only when it is due.
+ * A start waits without a time limit, so its job must not be lost. Every reconcile after the one that decided the start
+ * verifies the job, and this function schedules the next one:
+ *
+ * - The longer a start has waited, the rarer the checks. A start that waits long is one of many, and checking them all
+ *   often would be most of the analyzer's work.
+ * - Once the job is known to be in the queue, the first checks are skipped. They are for an analyzer that died after it
+ *   stored the start and before it added the job.
+ * - The job of a delayed restart is verified only when it is due.
  */
 function scheduleJobCheck(draft: DecisionDraft, slot: Slot, start: PendingStart): void {
   const { nowMs, settings } = draft.snapshot;
   const { decidedMs, dueMs } = start;
   const lostMs = settings.dropletLostMs;
-  const from = dueMs === undefined ? decidedMs + lostMs : Math.max(dueMs, decidedMs) + RESTART_SAFETY_MS;
-  if (nowMs >= from || (dueMs === undefined && nowMs !== decidedMs))
+  const firstMs = dueMs === undefined ? decidedMs + lostMs : Math.max(dueMs, decidedMs) + RESTART_SAFETY_MS;
+  if (nowMs >= firstMs || (dueMs === undefined && nowMs !== decidedMs))
     draft.verifyJobs.push(startDecision(draft, slot, start));
-  const atMs = nowMs < from ? from : from + nextReminderMs(nowMs - from, lostMs);
-  const onceEnqueuedMs = dueMs === undefined ? decidedMs + REMIND_AT_LEAST_EVERY * lostMs : atMs;
+  const atMs = nowMs < firstMs ? firstMs : firstMs + nextCheckMs(nowMs - firstMs, lostMs);
+  const onceEnqueuedMs = dueMs === undefined ? decidedMs + MAX_CHECK_INTERVAL * lostMs : atMs;
   draft.requeueAt(atMs, Math.max(atMs, onceEnqueuedMs));
 }
 
 /**
- * Reminders come when a start has waited for `droplet_lost`, then for this many times as long as at the last one, and at the
- * least every so many `droplet_lost`. A job is lost, if at all, in the second in which it is added: then the first one helps.
+ * The first check comes after `droplet_lost`. Each next one comes when the start has waited 4 times as long, but the
+ * interval never exceeds 16 * `droplet_lost`. A job is nearly always lost in the second in which it is added, and then
+ * the first check restores it.
  */
-const REMIND_GROWTH = 4;
-const REMIND_AT_LEAST_EVERY = 16;
+const CHECK_GROWTH = 4;
+const MAX_CHECK_INTERVAL = 16;
 
-/** When the first reminder after `waitedMs` comes, both since the very first one. */
-function nextReminderMs(waitedMs: number, lostMs: number): number {
-  const longestMs = lostMs * REMIND_AT_LEAST_EVERY;
+/** When the next check comes if `waitedMs` have passed; both count from the first check. */
+function nextCheckMs(waitedMs: number, lostMs: number): number {
+  const longestMs = lostMs * MAX_CHECK_INTERVAL;
   const ageMs = waitedMs + lostMs;
   if (ageMs >= longestMs) return longestMs * (Math.floor(ageMs / longestMs) + 1) - lostMs;
   let nextMs = lostMs;
-  while (nextMs <= ageMs) nextMs *= REMIND_GROWTH;
+  while (nextMs <= ageMs) nextMs *= CHECK_GROWTH;
   return nextMs - lostMs;
 }
 
-interface Sent {
+/** A start that the nudger has sent. */
+interface SentStart {
   index: number;
   reason: StartReason;
   atMs: number;
 }
 
-/** The exit of an instance that came of this start: not of one that was known at the slot before. */
-function exitSince({ snapshot }: DecisionDraft, sent: Sent): Exit | undefined {
+/** The exit of the instance that this start created: not of one that was known at the slot before. */
+function exitSince({ snapshot }: DecisionDraft, sent: SentStart): Exit | undefined {
   const { exits, instances, desired } = snapshot.droplet;
   return exits.find((exit) => {
     if (exit.index !== sent.index || exit.version !== desired?.version || exit.atMs <= sent.atMs)
@@ -177,19 +187,20 @@ function exitSince({ snapshot }: DecisionDraft, sent: Sent): Exit | undefined {
 }
 
 /**
- * Whether an exit ends what the start takes the place of: an announced evacuation is followed by a shutdown, and until
- * then the instance is heard as EVACUATING, if at all.
+ * Whether an exit belongs to the evacuated instance that this start replaces. Its DEA announces the evacuation, lists
+ * the instance as EVACUATING or not at all, and later sends a DEA_SHUTDOWN exit for it.
  */
-function isEndOfEvacuated({ reason }: Sent, exit: Exit, known: Instance | undefined): boolean {
+function isEndOfEvacuated({ reason }: SentStart, exit: Exit, known: Instance | undefined): boolean {
   if (reason !== 'evacuated' || exit.reason !== 'DEA_SHUTDOWN') return false;
   return known === undefined || known.state === 'EVACUATING';
 }
 
 /**
- * Whether an instance that came of this start was heard at the slot. A CRASHED one is the trace of the one before; and
- * one whose exit was known when the start was sent is what it replaces, however late its heartbeat came.
+ * Whether a heartbeat has listed the instance that this start created. A CRASHED instance at the slot is left over from
+ * the previous one. An instance whose exit was known when the start was sent is the replaced one, even if it was first
+ * listed after that.
  */
-function wasHeardSince({ snapshot }: DecisionDraft, sent: Sent): boolean {
+function wasListedSince({ snapshot }: DecisionDraft, sent: SentStart): boolean {
   const { instances, desired } = snapshot.droplet;
   return instances.some((instance) => {
     const { guid, state, version, index, firstListedMs } = instance;

@@ -1,11 +1,12 @@
-/** What is remembered of a slot besides its start: the hold that it waits for, and its crashes for as long as they matter. */
+/** What a slot remembers besides its start: the hold that prevents it, and its crashes as long as they matter. */
 
 import { decisionId } from '../../common/model/decision-id.ts';
-import type { HoldName, Slot, StartReason } from '../../common/model/droplet.ts';
+import type { Slot } from '../../common/model/droplet.ts';
+import type { HoldName, StartReason } from '../../common/model/reasons.ts';
 import { isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
-/** Remembers, and says once, that a hold keeps the slot from being started. */
+/** Records the hold that prevents the start of a slot (undefined: none). It is logged when it first applies. */
 export function setHeld(
   draft: DecisionDraft,
   index: number,
@@ -15,27 +16,30 @@ export function setHeld(
   const { droplet, nowMs } = draft.snapshot;
   const version = droplet.desired?.version ?? '';
   if (held === undefined) {
-    if (before?.held !== undefined) endHeld(draft.slots.edit(index, version));
+    if (before?.held !== undefined) clearHeld(draft.slots.edit(index, version));
     return;
   }
   draft.requeueSoon(held.hold);
-  // An exit that waits for a pass is not handled yet: it tells again, by what the pass brings.
+  // Under update_required the exit stays unprocessed, so it triggers the start again after the pass.
   const heldFor = held.hold === 'update_required' || held.reason === 'missing' ? undefined : held.reason;
   if (before?.held === held.hold && before.heldFor === heldFor) return;
   const slot = draft.slots.edit(index, version);
-  endHeld(slot);
+  clearHeld(slot);
   slot.held = held.hold;
   if (heldFor !== undefined) slot.heldFor = heldFor;
   const id = decisionId(droplet, `held-${index}`, nowMs);
   draft.decisions.push({ kind: 'held', what: 'start', id, index, version, ...held });
 }
 
-function endHeld(slot: Slot): void {
+function clearHeld(slot: Slot): void {
   delete slot.held;
   delete slot.heldFor;
 }
 
-/** A slot leaves FLAPPING when it runs again, or has not crashed for long; one with nothing to remember is forgotten. */
+/**
+ * Clears what no longer applies to a slot. It leaves FLAPPING when an instance is live again or `flapping_timeout` has
+ * passed without a crash. A slot with nothing to remember is removed.
+ */
 export function tidySlot(
   draft: DecisionDraft,
   { index, version, crashes, lastCrashMs, flapping, held, start }: Slot,
@@ -43,18 +47,18 @@ export function tidySlot(
   const { droplet, holds, live, nowMs, settings } = draft.snapshot;
   const isLive = live.has(index);
   if (held !== undefined && (isLive || !isWantedIgnoringMassDelete(droplet, index, holds))) {
-    endHeld(draft.slots.edit(index, version));
+    clearHeld(draft.slots.edit(index, version));
   }
   const timeoutMs = settings.flappingTimeoutMs;
   if (flapping) {
-    const over = start === undefined && nowMs - (lastCrashMs ?? 0) > timeoutMs;
-    if (isLive || over) draft.slots.edit(index, version).flapping = false;
+    const isOver = start === undefined && nowMs - (lastCrashMs ?? 0) > timeoutMs;
+    if (isLive || isOver) draft.slots.edit(index, version).flapping = false;
     else if (start === undefined) draft.requeueAt((lastCrashMs ?? 0) + timeoutMs + 1);
   }
-  // Twice as long: the count goes by the crashes' own time stamps, which the next message may bring late.
-  const remembers = crashes > 0 && nowMs - (lastCrashMs ?? 0) <= 2 * timeoutMs;
+  // Twice the timeout: the count goes by the crashes' own timestamps, and the next exit may arrive late.
+  const remembersCrashes = crashes > 0 && nowMs - (lastCrashMs ?? 0) <= 2 * timeoutMs;
   const slot = draft.slots.get(index);
   if (slot?.start !== undefined || slot?.held !== undefined || slot?.flapping) return;
-  if (remembers) draft.requeueAt((lastCrashMs ?? 0) + 2 * timeoutMs + 1);
+  if (remembersCrashes) draft.requeueAt((lastCrashMs ?? 0) + 2 * timeoutMs + 1);
   else draft.slots.remove(index);
 }

@@ -1,7 +1,8 @@
-/** Stops: what is surplus is stopped, each stop as soon as the holds and the controller's own check allow it. */
+/** Stops: each surplus instance is stopped as soon as the holds and the controller's own check allow it. */
 
 import { decisionId } from '../../common/model/decision-id.ts';
-import type { HoldName, PendingStop } from '../../common/model/droplet.ts';
+import type { PendingStop } from '../../common/model/droplet.ts';
+import type { HoldName } from '../../common/model/reasons.ts';
 import { acceptsStop } from '../../common/policy/admission.ts';
 import { holdOnStop } from '../../common/policy/holds.ts';
 import { countRunning } from '../../common/policy/running-counts.ts';
@@ -18,26 +19,26 @@ import { missedByPass } from '../../common/policy/wanted.ts';
 import type { StopDecision } from './decision.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
-/** Decides the stops; returns the next ones, the same map if none changed. */
+/** Decides the stops. Returns the next stops by instance: the same map if none changed. */
 export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingStop> {
   const { snapshot } = draft;
   const before = snapshot.droplet.stops;
   if (before.size === 0 && snapshot.effectiveStates.size === 0) return before;
   const next = new Map<string, PendingStop>();
-  const onTheirWay = pendingStops(snapshot);
-  for (const guid of onTheirWay) keep(draft, guid, next);
+  const pending = pendingStops(snapshot);
+  for (const guid of pending) keepPending(draft, guid, next);
   cancelGone(draft, next);
 
-  let staysRunning = countRunning(snapshot, onTheirWay);
-  let othersLeave = doOthersLeave(snapshot, onTheirWay);
-  for (const found of surplus(snapshot, onTheirWay)) {
+  let staysRunning = countRunning(snapshot, pending);
+  let othersLeave = doOthersLeave(snapshot, pending);
+  for (const found of surplus(snapshot, pending)) {
     const { instance, standing } = found;
     const isCurrent = instance.version === snapshot.droplet.desired?.version;
     const stays = standing === 'RUNNING' && isCurrent ? staysRunning - 1 : staysRunning;
     if (!acceptsStop(snapshot.droplet, instance, stays, othersLeave)) continue;
     const hold = holdOnStop(snapshot, found.reason);
     if (hold !== undefined) {
-      remember(draft, found, hold, next);
+      recordHeld(draft, found, hold, next);
       continue;
     }
     staysRunning = stays;
@@ -47,11 +48,11 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
   }
   if (duplicatesWait(snapshot))
     draft.requeueAt(snapshot.nowMs + Math.min(5000, snapshot.settings.dropletLostMs / 6));
-  watchExtraApp(draft);
+  requeueAtExtraApp(draft);
   return sameAs(before, next) ? before : next;
 }
 
-/** The stop is decided. */
+/** Decides the stop and returns it. */
 function recordStop(draft: DecisionDraft, { instance, reason }: Surplus): PendingStop {
   const { droplet, nowMs } = draft.snapshot;
   const { guid, index, version } = instance;
@@ -60,8 +61,8 @@ function recordStop(draft: DecisionDraft, { instance, reason }: Surplus): Pendin
   return stop;
 }
 
-/** Keeps a stop that is on its way, and sees to it that its end, or the loss of its job, is noticed. */
-function keep(draft: DecisionDraft, guid: string, next: Map<string, PendingStop>): void {
+/** Keeps a pending stop, and requeues the droplet for when it expires or its job must be verified. */
+function keepPending(draft: DecisionDraft, guid: string, next: Map<string, PendingStop>): void {
   const { droplet, nowMs, settings } = draft.snapshot;
   const stop = droplet.stops.get(guid);
   if (stop === undefined) return;
@@ -72,9 +73,9 @@ function keep(draft: DecisionDraft, guid: string, next: Map<string, PendingStop>
     draft.requeueAt(outcome.atMs + lostMs + 1);
     return;
   }
-  const waited = nowMs - stop.decidedMs;
-  if (waited >= lostMs) draft.verifyJobs.push(stopDecision(draft, stop));
-  draft.requeueAt(stop.decidedMs + lostMs * (Math.max(0, Math.floor(waited / lostMs)) + 1));
+  const waitedMs = nowMs - stop.decidedMs;
+  if (waitedMs >= lostMs) draft.verifyJobs.push(stopDecision(draft, stop));
+  draft.requeueAt(stop.decidedMs + lostMs * (Math.max(0, Math.floor(waitedMs / lostMs)) + 1));
 }
 
 function stopDecision({ snapshot }: DecisionDraft, { id, instance, reason }: PendingStop): StopDecision {
@@ -82,7 +83,7 @@ function stopDecision({ snapshot }: DecisionDraft, { id, instance, reason }: Pen
   return { kind: 'stop', id, instance, index: known?.index ?? 0, version: known?.version ?? '', reason };
 }
 
-/** A stop that waits though its instance is gone by itself. */
+/** Cancels waiting stops whose instance is gone already. */
 function cancelGone(draft: DecisionDraft, next: ReadonlyMap<string, PendingStop>): void {
   for (const stop of draft.snapshot.droplet.stops.values()) {
     if (next.has(stop.instance) || draft.snapshot.droplet.outcomes.has(stop.id)) continue;
@@ -92,8 +93,8 @@ function cancelGone(draft: DecisionDraft, next: ReadonlyMap<string, PendingStop>
   }
 }
 
-/** Remembers, and says once, that a hold forbids a stop. */
-function remember(
+/** Records the hold that prevents a stop. It is logged when it first applies. */
+function recordHeld(
   draft: DecisionDraft,
   found: Surplus,
   hold: HoldName,
@@ -113,8 +114,11 @@ function remember(
   draft.decisions.push({ kind: 'held', what: 'stop', id, instance: guid, index, version, reason, hold });
 }
 
-/** What runs of a droplet that is out of the desired state becomes surplus when the time is over and a pass missed it. */
-function watchExtraApp(draft: DecisionDraft): void {
+/**
+ * Instances of a droplet out of the desired state are surplus once `desired_state_lost` has passed and a complete pass
+ * since then did not list the droplet.
+ */
+function requeueAtExtraApp(draft: DecisionDraft): void {
   const { snapshot } = draft;
   if (snapshot.effectiveStates.size === 0) return;
   const dueMs = extraAppDueMs(snapshot);

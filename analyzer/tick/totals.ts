@@ -1,9 +1,10 @@
-import type { Droplet, HoldName, PendingStop, Slot } from '../../common/model/droplet.ts';
+import type { Droplet, PendingStop, Slot } from '../../common/model/droplet.ts';
+import { HOLD_NAMES, type HoldName } from '../../common/model/reasons.ts';
 import { crashesOf } from '../../common/policy/crashes.ts';
 import { type Deas, effectiveState, exitsByInstance } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isDesired, wantedIndices } from '../../common/policy/wanted.ts';
-import { HOLDS, heldField, TOTALS, type TotalName } from '../../common/redis/summary.ts';
+import { heldField, TOTALS, type TotalName } from '../../common/redis/summary.ts';
 
 /** Of what was decided about a droplet: what is remembered of it from now on. */
 interface Remembered {
@@ -88,7 +89,7 @@ export class Totals {
 
   /** The fields of the slice's summary (see `common/redis/summary.ts`). */
   toFields(): Record<string, number> {
-    const held = HOLDS.map((hold) => [heldField(hold), this.#held.get(hold) ?? 0]);
+    const held = HOLD_NAMES.map((hold) => [heldField(hold), this.#held.get(hold) ?? 0]);
     return { ...this.#totals, ...Object.fromEntries(held) };
   }
 }

@@ -6,7 +6,7 @@
  */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { ExitReason } from '../model/droplet.ts';
+import type { ExitReason } from '../model/reasons.ts';
 import type * as wire from './schemas.ts';
 import {
   decode,

@@ -4,6 +4,8 @@
  * fuzzed without anyone's thinking of it.
  */
 import Type, { type Static, type TSchema } from 'typebox';
+import { APP_STATES, PACKAGE_STATES } from '../model/instance-states.ts';
+import { EXIT_REASONS } from '../model/reasons.ts';
 
 /** The fields of a message, of whatever type they come. */
 export type Fields<T extends TSchema> = { readonly [Field in keyof Static<T>]?: unknown };
@@ -37,7 +39,7 @@ export const EXITED = Type.Object({
   version: Id,
   instance: Id,
   index: Index,
-  reason: Type.Enum(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION']),
+  reason: Type.Enum(EXIT_REASONS),
   crash_timestamp: Type.Optional(Type.Union([Time, Type.Null()])),
 });
 
@@ -60,9 +62,9 @@ export const DROPLET_REQUEST = Type.Object({ droplets: Type.Array(DROPLET_ENTRY)
 export const BULK_ENTRY = Type.Object({
   id: Type.Optional(Id),
   instances: Type.Integer({ minimum: 0, maximum: 65_536 }),
-  state: Type.Enum(['STARTED', 'STOPPED']),
+  state: Type.Enum(APP_STATES),
   memory: Type.Optional(Type.Number()),
-  package_state: Type.Enum(['STAGED', 'PENDING', 'FAILED']),
+  package_state: Type.Enum(PACKAGE_STATES),
   updated_at: Type.Enum([
     '2014-04-15T15:14:56+00:00',
     '2014-04-15 15:14:56 UTC',

@@ -1,9 +1,9 @@
-import type { ExitReason, HoldName, Priority, StartReason, StopReason } from './droplet.ts';
+import type { ExitReason, HoldName, Priority, StartReason, StopReason } from './reasons.ts';
 
-/** Entries kept per slice: with 256 slices the last million decisions of a deployment. */
+/** Entries kept per slice: with 256 slices the last million entries of a deployment. */
 export const LOG_LENGTH = 4096;
 
-/** What a line of the decision log says: a decision, what became of one, or what made one necessary. */
+/** A decision, what became of one, or an event that made one necessary. */
 export type LogKind =
   /** A start was decided. */
   | 'start'
@@ -11,21 +11,21 @@ export type LogKind =
   | 'stop'
   /** A waiting start was given a higher priority. */
   | 'raise'
-  /** A waiting start or restart is no longer right and was taken back. */
+  /** A waiting start, restart or stop is no longer right and was taken back. */
   | 'cancel'
   /** A decision is not made because of a hold. */
   | 'held'
   /** A slot crashed too often and is not started any more. */
   | 'giveup'
-  /** A start or stop left for NATS. */
+  /** A start or stop was published on NATS. */
   | 'sent'
-  /** A start or stop was no longer right when it was to leave. */
+  /** The recheck of a start or stop found that it is no longer right. */
   | 'dropped'
   /** An instance ended (`droplet.exited`). */
   | 'exit'
-  /** A slot that a start was on its way to, that was flapping or held, has a live instance again. */
+  /** A slot that was flapping or held, or had a pending start, has a live instance again. */
   | 'up'
-  /** The controller said `droplet.updated`. */
+  /** A `droplet.updated` was received. */
   | 'updated'
   /** A bulk pass brought another desired state. */
   | 'desired'
@@ -36,41 +36,41 @@ export type LogKind =
   /** Clean-up: the record was removed. */
   | 'removed';
 
-/** A line of the decision log, as kept in the slice's stream (field `entry`, JSON). */
+/** An entry of the decision log, kept as JSON in the field `entry` of the slice's stream. */
 export interface LogEntry {
-  /** When it happened, on Redis's clock; what is heard from outside may be written a little later. */
+  /** When it happened, by Redis's clock. A received event may be written a little later. */
   atMs: number;
   droplet: string;
   kind: LogKind;
-  /** Id of the decision that this is, or is about; also in the header `hm-decision`. */
+  /** Id of the decision that this entry is, or is about. The same as in the header `hm-decision`. */
   id?: string;
-  /** With `held` and `cancel`: of what. */
+  /** With `held` and `cancel`: what is held or taken back. */
   what?: 'start' | 'stop';
   reason?: StartReason | StopReason;
   index?: number;
   version?: string;
-  /** The one it is about; with the start of a slot: the one last heard there, if any is known. */
+  /** The instance that the entry is about. With the start of a slot: the last known instance there, if any. */
   instance?: string;
   priority?: Priority;
-  /** A flapping restart is due then. */
+  /** End of the delay of a flapping restart. */
   dueMs?: number;
   /** How many times in a row the slot has crashed. */
   crashes?: number;
   hold?: HoldName;
-  /** Why it was taken back or dropped. */
+  /** Why the decision was taken back or dropped. */
   why?: string;
   /** With `exit`. */
   exit?: ExitReason;
-  /** What was seen of `instance`: its DEA, its state there, and when a heartbeat last listed it. */
+  /** Evidence about `instance`: its DEA, its last listed state, and the last heartbeat that listed it. */
   dea?: string;
   state?: string;
   lastHeartbeatMs?: number;
-  /** With `up`: the instance was there before, and is heard again. */
+  /** With `up`: the instance is an old one whose heartbeats are received again. */
   again?: true;
-  /** With `stop`: how many instances, and of which version, are wanted. */
+  /** With `stop`: how many instances are wanted, and of which version. */
   wanted?: number;
   liveVersion?: string;
-  /** With `desired`: the desired state before and after, in words as in the droplet's record. */
+  /** With `desired`: the desired state before and after, encoded as in the droplet's record. */
   was?: string;
   is?: string;
   /** With `gone`: when it was last listed. */

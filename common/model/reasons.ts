@@ -1,7 +1,18 @@
-/** The one place that lists why something is done, and how urgent it is. */
-import type { HoldName, Priority, StartReason, StopReason } from './droplet.ts';
+/** Why something is decided, held, dropped or ended. Each list stands here once; types and schemas are derived from it. */
 
-/** Each start reason with its priority. A `flapping` restart waits for its delay and passes the queue by. */
+/** How urgent a start is, most urgent first. */
+export const PRIORITIES = ['high', 'normal', 'low'] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+/** Reasons that answer an event. An event is received once, so a start that is held remembers which one it answers. */
+export const EVENT_START_REASONS = ['crashed', 'evacuated', 'flapping'] as const;
+export type EventStartReason = (typeof EVENT_START_REASONS)[number];
+
+/** Why a start is decided. */
+export const START_REASONS = ['missing', ...EVENT_START_REASONS] as const;
+export type StartReason = (typeof START_REASONS)[number];
+
+/** A `flapping` restart waits out its delay in a queue of its own, so its priority only matters to readers. */
 export const START_PRIORITY: Readonly<Record<StartReason, Priority>> = {
   missing: 'normal',
   crashed: 'low',
@@ -9,63 +20,56 @@ export const START_PRIORITY: Readonly<Record<StartReason, Priority>> = {
   flapping: 'high',
 };
 
-export const START_REASONS: readonly StartReason[] = ['missing', 'crashed', 'evacuated', 'flapping'];
-
-export const STOP_REASONS: readonly StopReason[] = [
+/** Why a stop is decided. */
+export const STOP_REASONS = [
   'stopped',
   'extra_index',
   'wrong_version',
   'duplicate',
   'evacuation_complete',
   'extra_app',
-];
+] as const;
+export type StopReason = (typeof STOP_REASONS)[number];
 
-/** In the order in which one is named when several forbid the same decision. */
-export const HOLD_NAMES: readonly HoldName[] = [
-  'update_required',
+/** Conditions under which some decisions are not made, in the order in which they are shown. */
+export const HOLD_NAMES = [
   'desired_unavailable',
+  'update_required',
   'actual_not_fresh',
   'mass_loss',
   'mass_delete',
-];
+] as const;
+export type HoldName = (typeof HOLD_NAMES)[number];
 
-/** Why a decided start or stop is not sent, or taken back before it left. */
+/** Why an instance ended, as `droplet.exited` gives it. */
+export const EXIT_REASONS = ['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION'] as const;
+export type ExitReason = (typeof EXIT_REASONS)[number];
+
+/** What became of a decided start or stop: published, or found to be wrong by its recheck. */
+export const OUTCOMES = ['sent', 'dropped'] as const;
+
+/** Why a decided start or stop is not sent, or is taken back before it is sent. */
 export type DropReason =
-  /** The record no longer holds this decision: another took its place, or it was taken back. */
+  /** The record no longer holds this decision: another replaced it, or it was taken back. */
   | 'superseded'
   /** It has an outcome already. */
   | 'done'
   /** The slot has a live instance. */
   | 'live'
-  /** The slot is not wanted (any more), or the version is not the live one. */
+  /** The slot is not wanted any more, or its version is not the live one. */
   | 'not_wanted'
   /** The slot crashed too often. */
   | 'given_up'
-  /** A `droplet.updated` came and counts afresh. */
+  /** A `droplet.updated` was received, which resets the crash count. */
   | 'updated'
-  /** An update or a STOPPED exit gave the slot new time. */
+  /** An update or a STOPPED exit started a new grace period of the slot. */
   | 'in_grace_period'
   /** The instance to stop does not run any more. */
   | 'gone'
-  /** The instance is not, or no longer, surplus. */
+  /** The instance is not surplus any more. */
   | 'not_surplus'
   /** The controller's own check would refuse it. */
   | 'refused'
-  /** It could not leave at once after its second look: what it found may have changed since. */
+  /** It was not sent soon enough after its recheck, so what the recheck found may have changed. */
   | 'late'
   | `held:${HoldName}`;
-
-/** Places within one priority of the queue. */
-const PLACES = 1000;
-const CLASSES: Readonly<Record<Priority, number>> = { high: 0, normal: 1, low: 2 };
-
-/**
- * The queue's number for a start: lower leaves first, never below 1 (0 would be "none"). High before normal
- * before low, and within each the droplet that is worst off.
- *
- * @param missingShare share of the droplet's wanted indices that have no live instance, 0..1
- */
-export function queuePriority(priority: Priority, missingShare: number): number {
-  const share = Math.min(1, Math.max(0, missingShare));
-  return CLASSES[priority] * PLACES + 1 + Math.round((1 - share) * (PLACES - 1));
-}

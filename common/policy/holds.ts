@@ -1,5 +1,6 @@
 /** Which hold forbids which decision for a droplet. (What raises and ends the holds: the files beside this one.) */
-import type { Droplet, HoldName, Holds, Instance, StartReason, StopReason } from '../model/droplet.ts';
+import type { Droplet, Holds, Instance } from '../model/droplet.ts';
+import type { HoldName, StartReason, StopReason } from '../model/reasons.ts';
 import { isLossUnconfirmed } from './freshness.ts';
 import { exitStands, lastHeartbeatMs } from './liveness.ts';
 import { isEvaluatedLongEnough } from './mass-loss.ts';

@@ -1,6 +1,4 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { queuePriority } from '../model/reasons.ts';
 import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import {
   extendStreak,
@@ -62,22 +60,6 @@ describe('liveness', () => {
 
 it('no more slots are wanted than there are indices', () => {
   expect(wantedIndices(droplet({ desired: desired({ instances: 1_000_000 }) }))).toBe(65_536);
-});
-
-describe('queue priority', () => {
-  it('high before normal before low, always; within one the larger share of missing indices first', () => {
-    const share = fc.double({ min: 0, max: 1, noNaN: true });
-    fc.assert(
-      fc.property(share, share, (a, b) => {
-        expect(queuePriority('high', a)).toBeGreaterThanOrEqual(1);
-        expect(queuePriority('high', a)).toBeLessThan(queuePriority('normal', b));
-        expect(queuePriority('normal', a)).toBeLessThan(queuePriority('low', b));
-        expect(queuePriority('low', a)).toBeLessThanOrEqual(2_097_151);
-        if (a > b + 0.002) expect(queuePriority('low', a)).toBeLessThan(queuePriority('low', b));
-        expect(Number.isInteger(queuePriority('low', a))).toBe(true);
-      }),
-    );
-  });
 });
 
 describe('actual_not_fresh', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds, PendingStart, StartReason } from '../model/droplet.ts';
+import type { Droplet, Holds, PendingStart } from '../model/droplet.ts';
+import type { StartReason } from '../model/reasons.ts';
 import {
   deas,
   desired,

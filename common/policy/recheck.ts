@@ -4,8 +4,8 @@
  */
 
 import type { StartMessage, StopMessage } from '../messages/outgoing.ts';
-import type { Droplet, Holds, StartReason, StopReason } from '../model/droplet.ts';
-import type { DropReason } from '../model/reasons.ts';
+import type { Droplet, Holds } from '../model/droplet.ts';
+import type { DropReason, StartReason, StopReason } from '../model/reasons.ts';
 import { acceptsStart, acceptsStop } from './admission.ts';
 import { isGivenUp } from './flapping.ts';
 import { holdOnStart, holdOnStop } from './holds.ts';

@@ -1,5 +1,6 @@
 /** What is surplus: which running instances should be stopped, and why. */
-import type { Instance, PendingStop, StopReason } from '../model/droplet.ts';
+import type { Instance, PendingStop } from '../model/droplet.ts';
+import type { StopReason } from '../model/reasons.ts';
 import type { Deas, EffectiveState } from './liveness.ts';
 import type { Snapshot } from './snapshot.ts';
 import { isDesired, isWanted, missedByPass, notDesiredSinceMs } from './wanted.ts';

@@ -1,7 +1,7 @@
 import { type ConnectionOptions, type Job, type Processor, Queue, Worker, type WorkerOptions } from 'bullmq';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { PendingStart, PendingStop } from '../model/droplet.ts';
+import { START_REASONS, STOP_REASONS } from '../model/reasons.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import { IN_HAND_MS, type Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log.ts';
@@ -27,21 +27,14 @@ export const StartJobSchema = Type.Object({
   droplet: Type.String({ minLength: 1 }),
   index: Type.Integer({ minimum: 0, maximum: 65535 }),
   version: Type.String(),
-  reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
+  reason: Type.Enum(START_REASONS),
 });
 
 export const StopJobSchema = Type.Object({
   id: Type.String({ minLength: 1 }),
   droplet: Type.String({ minLength: 1 }),
   instance: Type.String({ minLength: 1 }),
-  reason: Type.Enum([
-    'stopped',
-    'extra_index',
-    'wrong_version',
-    'duplicate',
-    'evacuation_complete',
-    'extra_app',
-  ]),
+  reason: Type.Enum(STOP_REASONS),
 });
 
 export const SlicesJobSchema = Type.Object({
@@ -51,9 +44,9 @@ export const SlicesJobSchema = Type.Object({
 });
 
 /** Data of a job of `starts` and `restarts`: names a slot; all else is read anew when it leaves. */
-export type StartJob = Type.Static<typeof StartJobSchema> & { reason: PendingStart['reason'] };
+export type StartJob = Type.Static<typeof StartJobSchema>;
 /** Data of a job of `stops`. */
-export type StopJob = Type.Static<typeof StopJobSchema> & { reason: PendingStop['reason'] };
+export type StopJob = Type.Static<typeof StopJobSchema>;
 /** Data of a job of `slices`. */
 export type SlicesJob = Type.Static<typeof SlicesJobSchema>;
 

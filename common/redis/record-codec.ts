@@ -1,15 +1,13 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type {
-  Desired,
-  Droplet,
-  Exit,
-  ExitReason,
-  Instance,
-  Outcome,
-  PendingStop,
-  Slot,
-} from '../model/droplet.ts';
+import type { Desired, Droplet, Exit, Instance, Outcome, PendingStop, Slot } from '../model/droplet.ts';
+import {
+  EVENT_START_REASONS,
+  type ExitReason,
+  OUTCOMES,
+  PRIORITIES,
+  START_REASONS,
+} from '../model/reasons.ts';
 import { FIELD } from './keys.ts';
 
 /**
@@ -222,12 +220,12 @@ export const SlotSchema = Type.Object({
   lastCrashS: Type.Optional(Type.Number()),
   lastCrashMs: Type.Optional(Type.Number()),
   held: Type.Optional(Type.String()),
-  heldFor: Type.Optional(Type.Enum(['crashed', 'evacuated', 'flapping'])),
+  heldFor: Type.Optional(Type.Enum(EVENT_START_REASONS)),
   start: Type.Optional(
     Type.Object({
       id: Type.String(),
-      reason: Type.Enum(['missing', 'crashed', 'evacuated', 'flapping']),
-      priority: Type.Enum(['high', 'normal', 'low']),
+      reason: Type.Enum(START_REASONS),
+      priority: Type.Enum(PRIORITIES),
       decidedMs: Type.Number(),
       dueMs: Type.Optional(Type.Number()),
     }),
@@ -244,7 +242,7 @@ export const StopSchema = Type.Object({
 
 export const OutcomeSchema = Type.Object({
   id: Type.String(),
-  outcome: Type.Enum(['sent', 'dropped']),
+  outcome: Type.Enum(OUTCOMES),
   atMs: Type.Number(),
   why: Type.Optional(Type.String()),
   by: Type.Optional(Type.String()),

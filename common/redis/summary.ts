@@ -1,14 +1,5 @@
-import type { HoldName } from '../model/droplet.ts';
+import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
 import type { RedisConnections } from './connections.ts';
-
-/** The holds, in the order in which they are shown. */
-export const HOLDS: readonly HoldName[] = [
-  'desired_unavailable',
-  'update_required',
-  'actual_not_fresh',
-  'mass_loss',
-  'mass_delete',
-];
 
 /** What is counted of each slice at its audit; the sum over all slices is the fleet. */
 export const TOTALS = [
@@ -47,7 +38,7 @@ export function heldField(hold: HoldName): string {
 export const AUDIT_DURATION = 'duration_ms';
 
 /** All fields of a slice's summary. */
-export const SUMMARY_FIELDS: readonly string[] = [...TOTALS, ...HOLDS.map(heldField), AUDIT_DURATION];
+export const SUMMARY_FIELDS: readonly string[] = [...TOTALS, ...HOLD_NAMES.map(heldField), AUDIT_DURATION];
 
 /** The sums over all slices' summaries, field by field; a command a slice, in one pipeline. */
 export async function readSummary(

@@ -5,7 +5,7 @@ import { Compile } from 'typebox/compile';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
-import { askRelease, isOn } from '../../common/redis/holds.ts';
+import { askRelease, isOn, RELEASE_FIELD, type ReleasableHold } from '../../common/redis/holds.ts';
 import { readFleetFacts } from '../../common/redis/readers.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log.ts';
@@ -20,7 +20,7 @@ interface Options {
   health: Health;
 }
 
-const hold = Compile(Type.Enum(['mass_loss', 'mass_delete']));
+const hold = Compile(Type.Enum(Object.keys(RELEASE_FIELD) as ReleasableHold[]));
 
 /** 202 where its end is asked for, 409 where it is not on, 404 for another hold. */
 export function addRelease({ app, redis, clock, policy, log, health }: Options): void {

@@ -5,14 +5,8 @@
  *
  * A fleet of such clouds, whose processes come and go: `testing-fleet.ts`.
  */
-import type {
-  DeaLiveness,
-  Desired,
-  Droplet,
-  Exit,
-  ExitReason,
-  Holds,
-} from '../../../common/model/droplet.ts';
+import type { DeaLiveness, Desired, Droplet, Exit, Holds } from '../../../common/model/droplet.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
 import {
   checkStart,
   checkStop,

@@ -1,5 +1,5 @@
 /** What a DEA says of its instances (contract: messages in). The order of the keys is part of it. */
-import type { ExitReason } from '../../../common/model/droplet.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
 import type { Ended } from './instance.ts';
 
 /** An instance as its messages name it. */
@@ -26,7 +26,13 @@ export function heartbeatText(dea: string, partition: string, instances: Iterabl
 }
 
 /** `droplet.exited`; `ended` is unknown while the instance still runs (an evacuation). */
-export function exitedText(partition: string, instance: Reported, reason: ExitReason, ended?: Ended): string {
+export function exitedText(
+  partition: string,
+  instance: Pick<Reported, 'guid' | 'droplet' | 'version' | 'index'>,
+  reason: ExitReason,
+  ended?: Ended,
+  crashTimestampS = Math.floor(Date.now() / 1000),
+): string {
   const { guid, droplet, version, index } = instance;
   return JSON.stringify({
     cc_partition: partition,
@@ -35,7 +41,7 @@ export function exitedText(partition: string, instance: Reported, reason: ExitRe
     ...{ index, reason },
     exit_status: ended?.code ?? null,
     exit_description: ended?.problem ?? (ended?.signal ? `ended by ${ended.signal}` : ''),
-    ...(reason === 'CRASHED' && { crash_timestamp: Math.floor(Date.now() / 1000) }),
+    ...(reason === 'CRASHED' && { crash_timestamp: crashTimestampS }),
   });
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import type { ExitReason } from '../../../common/model/droplet.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
 import { parseJson } from '../json.ts';
 import {
   type InstanceView,
@@ -18,7 +18,7 @@ import {
 import { exitedText, heartbeatText, type Reported, shutdownText } from './dea-messages.ts';
 import { type Ended, InstanceProcess } from './instance.ts';
 
-export interface AgentOptions {
+export interface DeaOptions {
   nats: NatsConnection;
   partition: string;
   heartbeatMs: number;
@@ -49,10 +49,10 @@ interface Entry extends Reported {
   stopping?: ExitReason;
 }
 
-/** A host agent (DEA) of the demo: runs instances as real processes and tells of them (contract: messages in). */
-export class Agent {
+/** A host DEA (DEA) of the demo: runs instances as real processes and tells of them (contract: messages in). */
+export class Dea {
   readonly id = randomUUID();
-  readonly #options: AgentOptions;
+  readonly #options: DeaOptions;
   /** In order of arrival, so that heartbeats without news are equal byte for byte. */
   readonly #entries = new Map<string, Entry>();
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -60,7 +60,7 @@ export class Agent {
   #leaving = false;
   #empty: (() => void) | undefined;
 
-  constructor(options: AgentOptions) {
+  constructor(options: DeaOptions) {
     this.#options = options;
   }
 

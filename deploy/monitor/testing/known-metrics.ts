@@ -1,6 +1,7 @@
 /** For tests of what looks at our metrics: that all that it names is there. */
 import { expect } from 'vitest';
-import { HOLDS, TOTALS } from '../../../common/redis/summary.ts';
+import { HOLD_NAMES } from '../../../common/model/reasons.ts';
+import { TOTALS } from '../../../common/redis/summary.ts';
 import { labelsOf, metricsOfAll } from '../../docs/metrics.ts';
 import { PROCESS_NAMES } from '../../run/launcher/child.ts';
 
@@ -28,7 +29,7 @@ const SERIES = new Map(
 /** Values of the labels that have the same ones everywhere, or of one metric. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   process: PROCESS_NAMES,
-  hold: HOLDS,
+  hold: HOLD_NAMES,
   queue: ['starts', 'restarts', 'stops', 'slices', 'sync'],
   'hm_queue_length state': ['waiting', 'delayed', 'active'],
   'hm_deas state': ['alive', 'late', 'lost'],

@@ -1,7 +1,7 @@
 import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import type { ExitReason } from '../../../common/model/droplet.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
 import { exitedText, heartbeatText, type Reported, shutdownText } from '../../demo/dea/dea-messages.ts';
 import type { Random } from './random.ts';
 

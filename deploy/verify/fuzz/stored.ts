@@ -4,6 +4,8 @@ import { decide } from '../../../analyzer/decide/decide.ts';
 import { ConfigError, parseConfig } from '../../../common/config/load.ts';
 import { OPTIONS } from '../../../common/config/options.ts';
 import { defaultSettings } from '../../../common/config/settings.ts';
+import { APP_STATES, PACKAGE_STATES } from '../../../common/model/instance-states.ts';
+import { EXIT_REASONS } from '../../../common/model/reasons.ts';
 import {
   JobDataError,
   readSlicesJob,
@@ -46,14 +48,14 @@ const mangled = (arbitrary: Arbitrary<string>) =>
 const small = fc.nat(3);
 const time = fc.oneof(fc.integer({ min: NOW - 100_000, max: NOW + 1_000 }), fc.constant(NOW));
 const state = fc.constantFrom('STARTING', 'RUNNING', 'CRASHED', 'EVACUATING', 'ODD');
-const reason = fc.constantFrom('CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION');
+const reason = fc.constantFrom(...EXIT_REASONS);
 
 /** A value as the health manager writes it, of every field of a record; a new field has to be added here (see below). */
 const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
   rev: small.map(String),
   seen: time.map(String),
   desired: fc
-    .tuple(fc.constantFrom('STARTED', 'STOPPED'), small, fc.constantFrom('STAGED', 'PENDING', 'FAILED'))
+    .tuple(fc.constantFrom(...APP_STATES), small, fc.constantFrom(...PACKAGE_STATES))
     .map(([s, n, p]) => `${s} ${n}x ${p} version v 256M updated 1398000000`),
   gone: time.map(String),
   listed: time.map(String),
