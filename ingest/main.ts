@@ -1,148 +1,106 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { parseExited, parseShutdown, parseUpdated } from '../common/messages/incoming.ts';
-import { QUEUE_GROUPS, SUBJECTS } from '../common/messages/subjects.ts';
+import { SUBJECTS } from '../common/messages/subjects.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { requestSync } from '../common/queues/sync-request.ts';
 import { FleetCounters } from '../common/redis/counters.ts';
 import { IN_HAND_MS } from '../common/runtime/lifecycle.ts';
-import { createRateLimit } from '../common/runtime/log.ts';
-import { ATTRIBUTES, SPANS, traced } from '../common/tracing/tracing.ts';
+import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
 import { IngestWatermark } from './heartbeats/watermark.ts';
+import { MessageIntake } from './message-intake.ts';
 import { ingestMetrics } from './metrics.ts';
 import { storeExit, storeShutdown, storeUpdate } from './store-events.ts';
 
-/** What tests do with a running ingest process. */
+/** A running ingest process, for tests. */
 export interface Ingest {
-  /** Resolves when all that was received is stored. */
+  /** Resolves when every received message is stored. */
   idle(): Promise<void>;
-  listening: IngestWatermark;
 }
 
 /**
- * What NATS's packets take lies outside of V8's heap, and after a burst V8 allows so little of it that it collects the whole
- * heap three times a second, for half of this process's CPU time. So the heap may grow to three times what is alive in it.
+ * NATS packets live outside V8's heap. After a burst of them V8 leaves the heap so little room that it collects all of it
+ * three times a second, for half of this process's CPU time. With 200 the heap may grow to three times its live size.
  */
-const COLLECT_RARELY = '--heap-growing-percent=200';
+const HEAP_GROWTH = '--heap-growing-percent=200';
 
-/** NATS in, Redis out: heartbeats, exits, updates, shutdowns. */
+/** Writes what DEAs and the controller send over NATS to Redis: heartbeats, exits, updates and shutdowns. */
 export const ingest: ProcessDefinition = {
   name: 'ingest',
   start: async (context) => {
-    setFlagsFromString(COLLECT_RARELY);
+    setFlagsFromString(HEAP_GROWTH);
     await startIngest(context);
   },
 };
 
-/** Starts the ingest process on what `context` gives. */
+/** Starts the ingest process with the connections and settings of `context`. */
 export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const { settings, log, clock, lifecycle, redis } = context;
   const { ccPartition } = settings;
   const { dropletLostMs } = settings.policy;
   const metrics = ingestMetrics(context.metrics);
-  const limited = createRateLimit(log);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const syncQueue = openQueue(redis, lifecycle, log, 'sync');
   const [bus, heartbeatBus] = await Promise.all([context.connectBus(), context.connectBus(HEARTBEATS)]);
 
-  const rejected = (subject: string, reason: string, detail: Record<string, unknown> = {}) => {
-    metrics.rejected.inc({ subject, reason });
-    limited.warn(
-      `${subject} ${reason}`,
-      { event: 'message_rejected', subject, reason, ...detail },
-      'a message that does not fit was left out',
-    );
-  };
-  const inHand = new Set<Promise<unknown>>();
-  const handle = (subject: string, work: Promise<unknown>) => {
-    const done = work
-      .catch((error: unknown) =>
-        log.error({ event: 'message_not_stored', subject, err: error }, 'a message could not be stored'),
-      )
-      .finally(() => inHand.delete(done));
-    inHand.add(done);
-  };
-
+  const messages = new MessageIntake({ counters, metrics, log });
   const heartbeats = new HeartbeatIntake({
-    redis,
-    clock,
-    log,
-    metrics,
-    ccPartition,
-    dropletLostMs,
-    rejected: (reason, detail) => rejected(SUBJECTS.heartbeat, reason, detail),
+    ...{ redis, clock, log, metrics, ccPartition, dropletLostMs },
+    rejected: (reason, detail) => messages.reject(SUBJECTS.heartbeat, reason, detail),
   });
-  const listening = new IngestWatermark({
-    id: randomUUID(),
-    bus: heartbeatBus,
-    messages: bus,
-    redis,
-    clock,
-    log,
-    lifecycle,
-    dropletLostMs,
+  const watermark = new IngestWatermark({
+    ...{ id: randomUUID(), redis, clock, log, lifecycle, dropletLostMs },
+    heartbeatBus,
+    messageBus: bus,
     backlogAgeMs: () => heartbeats.backlogAgeMs(),
   });
   const idle = async () => {
-    while (inHand.size > 0) await Promise.all(inHand);
+    await messages.idle();
     await heartbeats.idle();
   };
-  lifecycle.onStop('messages in hand', idle, IN_HAND_MS);
+  lifecycle.onStop('messages in flight', idle, IN_HAND_MS);
 
-  const group = { queue: QUEUE_GROUPS.ingest };
-  const subscriptions = [
-    heartbeatBus.subscribe(SUBJECTS.heartbeat, group, ({ data }) => {
-      counters.increment('heartbeat_msgs_received');
-      if (listening.isFresh()) heartbeats.take(data, heartbeatBus.readLagMs());
-      else metrics.heartbeatsStale.inc();
-    }),
-    bus.subscribe(SUBJECTS.exited, group, ({ data }) => {
-      counters.increment('droplet_exited_msgs_received');
-      const parsed = parseExited(data, ccPartition);
-      if ('reject' in parsed) return rejected(SUBJECTS.exited, parsed.reject);
-      if ('foreign' in parsed) return;
-      metrics.exits.inc({ reason: parsed.ok.reason });
-      const { droplet, index, instance, reason } = parsed.ok;
-      const attributes = {
+  messages.subscribe(heartbeatBus, SUBJECTS.heartbeat, 'heartbeat_msgs_received', (data) => {
+    if (watermark.isFresh()) heartbeats.take(data, heartbeatBus.readLagMs());
+    else metrics.heartbeatsStale.inc();
+  });
+  messages.consume(bus, {
+    subject: SUBJECTS.exited,
+    received: 'droplet_exited_msgs_received',
+    parse: (data) => parseExited(data, ccPartition),
+    accepted: ({ reason }) => metrics.exits.inc({ reason }),
+    trace: {
+      span: SPANS.exit,
+      attributes: ({ droplet, index, instance, reason }) => ({
         [ATTRIBUTES.droplet]: droplet,
         [ATTRIBUTES.index]: index,
         [ATTRIBUTES.instance]: instance,
         [ATTRIBUTES.exit]: reason,
-      };
-      const waitedMs = listening.stallMs;
-      handle(
-        SUBJECTS.exited,
-        traced(SPANS.exit, attributes, () => storeExit(redis, clock, parsed.ok, { dropletLostMs }, waitedMs)),
-      );
-    }),
-    bus.subscribe(SUBJECTS.updated, group, ({ data }) => {
-      counters.increment('droplet_updated_msgs_received');
-      const parsed = parseUpdated(data, ccPartition);
-      if ('reject' in parsed) return rejected(SUBJECTS.updated, parsed.reject);
-      if ('foreign' in parsed) return;
-      metrics.updates.inc();
-      const { droplet } = parsed.ok;
-      handle(
-        SUBJECTS.updated,
-        traced(SPANS.update, { [ATTRIBUTES.droplet]: droplet }, async () => {
-          await storeUpdate(redis, clock, droplet);
-          await requestSync(syncQueue, redis, clock);
-        }),
-      );
-    }),
-    bus.subscribe(SUBJECTS.shutdown, group, ({ data }) => {
-      const parsed = parseShutdown(data);
-      if ('reject' in parsed) return rejected(SUBJECTS.shutdown, parsed.reject);
-      metrics.shutdowns.inc();
-      handle(SUBJECTS.shutdown, storeShutdown(redis, clock, parsed.ok.dea));
-    }),
-  ];
-  // First of all steps of the stop: no new messages, and all that came is handed over.
-  lifecycle.onStop('subscriptions', async () => {
-    await Promise.all(subscriptions.map((subscription) => subscription.drain()));
+      }),
+    },
+    store: (exited) => storeExit(redis, clock, exited, settings.policy, watermark.stallMs),
   });
-  await listening.start();
-  return { idle, listening };
+  messages.consume(bus, {
+    subject: SUBJECTS.updated,
+    received: 'droplet_updated_msgs_received',
+    parse: (data) => parseUpdated(data, ccPartition),
+    accepted: () => metrics.updates.inc(),
+    trace: { span: SPANS.update, attributes: ({ droplet }) => ({ [ATTRIBUTES.droplet]: droplet }) },
+    store: async ({ droplet }) => {
+      await storeUpdate(redis, clock, droplet);
+      await requestSync(syncQueue, redis, clock);
+    },
+  });
+  messages.consume(bus, {
+    subject: SUBJECTS.shutdown,
+    parse: parseShutdown,
+    accepted: () => metrics.shutdowns.inc(),
+    store: ({ dea }) => storeShutdown(redis, clock, dea),
+  });
+  // The steps of the stop run in reverse order: the watermark ends, then the subscriptions, then the messages in flight.
+  lifecycle.onStop('subscriptions', () => messages.drain());
+  await watermark.start();
+  return { idle };
 }

@@ -1,6 +1,6 @@
 import { Counter, type Registry } from 'prom-client';
 
-/** What the ingest process counts. */
+/** The metrics of the ingest process. */
 export interface IngestMetrics {
   heartbeatsReceived: Counter;
   heartbeatsEqual: Counter;
@@ -19,15 +19,21 @@ export function ingestMetrics(registry: Registry): IngestMetrics {
   const counter = (name: string, help: string) => new Counter({ name, help, registers: [registry] });
   return {
     heartbeatsReceived: counter('hm_heartbeats_received_total', 'Heartbeats received'),
-    heartbeatsEqual: counter('hm_heartbeats_equal_total', 'Heartbeats equal to the last one of their DEA'),
-    heartbeatsChanged: counter('hm_heartbeats_changed_total', 'Heartbeats stored by their difference'),
+    heartbeatsEqual: counter(
+      'hm_heartbeats_equal_total',
+      'Heartbeats equal to the previous one of their DEA',
+    ),
+    heartbeatsChanged: counter(
+      'hm_heartbeats_changed_total',
+      'Heartbeats that differed from the previous one of their DEA and were stored',
+    ),
     heartbeatsCoalesced: counter(
       'hm_heartbeats_coalesced_total',
-      'Heartbeats dropped because a newer one of the same DEA was there before they were stored',
+      'Heartbeats dropped because a newer one of the same DEA arrived before they were stored',
     ),
     heartbeatsStale: counter(
       'hm_heartbeats_stale_total',
-      'Heartbeats dropped because they had waited while this process was stopped',
+      'Heartbeats dropped because this process was stopped while they waited',
     ),
     dropletsChanged: counter('hm_droplets_changed_total', 'Droplet records changed by heartbeats'),
     exits: new Counter({
@@ -40,7 +46,7 @@ export function ingestMetrics(registry: Registry): IngestMetrics {
     shutdowns: counter('hm_dea_shutdowns_received_total', 'dea.shutdown messages received'),
     rejected: new Counter({
       name: 'hm_messages_rejected_total',
-      help: 'Messages and heartbeat entries that did not fit',
+      help: 'Messages rejected, and heartbeats with rejected entries',
       labelNames: ['subject', 'reason'],
       registers: [registry],
     }),

@@ -6,35 +6,35 @@ import type { RedisConnections } from '../common/redis/connections.ts';
 import { encodeReceivedExit } from '../common/redis/record-codec.ts';
 import { ATTRIBUTES, noteOnSpan, traceFields } from '../common/tracing/tracing.ts';
 
-/** About so many events are kept in a stream after they were handled; unhandled ones are droplets in the due lists too. */
+/** Approximate length to which streams are trimmed. A trimmed event is not lost: its droplet is in the due list too. */
 const STREAM_LENGTH = 10_000;
 
-/** What an event entry of a stream says: a droplet's name, all else is read anew. */
+/** An event in a stream carries its kind and a droplet; the analyzer reads all else from the record. */
 export type EventKind = 'exit' | 'update';
 
 /**
- * Stores the end of an instance and wakes the analyzers.
+ * Stores the exit of an instance and adds an event for the analyzers.
  *
- * In a cluster the record comes first: should this process die before the event is in the stream, the droplet is due and
- * the next tick finds it.
+ * In a cluster the record is written before the event, because they are on different nodes. If this process dies in between,
+ * the droplet is due and the next tick finds it.
  *
- * @param waitedMs that it may have waited to be handled: a start that was sent meanwhile is not what it ends. (That of a
- *   STOPPED one counts from now: whoever stopped it gets its time to start another.)
- * @returns false if that end is known already, and still stands
+ * @param stallMs how long the message may have waited in this process (ms). The exit is dated back by it, so that it does
+ *   not end a start that was sent meanwhile. A STOPPED exit is not: its slot gets the full grace period from now.
+ * @returns false if a valid exit of that instance is stored already
  */
 export async function storeExit(
   redis: RedisConnections,
   clock: Clock,
   exited: Exited,
-  policy: Pick<PolicySettings, 'dropletLostMs'>,
-  waitedMs = 0,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
+  stallMs = 0,
 ): Promise<boolean> {
   const { isCluster, keys, scripts } = redis;
   const { droplet } = exited;
   const slice = keys.sliceOf(droplet);
   const nowMs = clock.nowMs();
-  const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(waitedMs));
-  const words = encodeReceivedExit({ ...exited, atMs });
+  const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(stallMs));
+  const encoded = encodeReceivedExit({ ...exited, atMs });
   const stored = await scripts.storeExit(
     [
       keys.droplet(droplet),
@@ -43,26 +43,26 @@ export async function storeExit(
       ...(isCluster ? [] : [keys.events(slice)]),
     ],
     [
-      ...[droplet, exited.instance, words, nowMs, exited.reason, exitStandsForMs(policy)],
+      ...[droplet, exited.instance, encoded, nowMs, exited.reason, exitStandsForMs(settings)],
       ...[STREAM_LENGTH, ...eventFields('exit', droplet)],
     ],
   );
   noteOnSpan({ [ATTRIBUTES.news]: stored === 1 });
-  if (stored === 1 && isCluster) await tell(redis, 'exit', droplet);
+  if (stored === 1 && isCluster) await addEvent(redis, 'exit', droplet);
   return stored === 1;
 }
 
-/** Stores that the controller changed a droplet, and wakes the analyzers. */
+/** Stores that the controller changed a droplet and adds an event for the analyzers. */
 export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet: string): Promise<void> {
   const { keys, scripts } = redis;
   await scripts.storeUpdate(
     [keys.droplet(droplet), keys.due(keys.sliceOf(droplet)), keys.indexOf(droplet)],
     [droplet, clock.nowMs()],
   );
-  await tell(redis, 'update', droplet);
+  await addEvent(redis, 'update', droplet);
 }
 
-async function tell({ client, keys }: RedisConnections, kind: EventKind, droplet: string): Promise<void> {
+async function addEvent({ client, keys }: RedisConnections, kind: EventKind, droplet: string): Promise<void> {
   const stream = keys.events(keys.sliceOf(droplet));
   await client.xadd(stream, 'MAXLEN', '~', STREAM_LENGTH, '*', ...eventFields(kind, droplet));
 }
@@ -72,8 +72,8 @@ function eventFields(kind: EventKind, droplet: string): string[] {
 }
 
 /**
- * Stores that a DEA said it would leave. Its digest goes, so that a heartbeat of a DEA that stays after all is stored
- * whole, and takes the mark away.
+ * Stores that a DEA announced its shutdown. Its digest is removed, so that its next heartbeat, if there is one, is stored
+ * whole and removes the mark.
  */
 export async function storeShutdown(
   { client, keys }: RedisConnections,

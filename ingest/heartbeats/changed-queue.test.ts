@@ -62,7 +62,7 @@ describe('changed heartbeats that wait', () => {
     const all = names(0, 100);
     for (const dea of all) waiting.enqueue(dea, heartbeat());
     const oldest = nowMs - 99;
-    expect(waiting.oldestMs()).toBe(oldest);
+    expect(waiting.backlogSinceMs()).toBe(oldest);
     await end();
     await end();
     expect(stored.length).toBe(72);
@@ -71,12 +71,12 @@ describe('changed heartbeats that wait', () => {
     expect(stored.length).toBe(72);
     expect(waiting.has('dea-72')).toBe(true);
     // For so long it has been waiting, whatever is kept of it.
-    expect(waiting.oldestMs()).toBe(oldest + 72);
+    expect(waiting.backlogSinceMs()).toBe(oldest + 72);
     for (const dea of all.slice(72)) waiting.enqueue(dea, heartbeat(2));
     await end();
     await end();
     expect(stored.slice(72)).toEqual(all.slice(72).map((dea) => `${dea} 2`));
-    expect(waiting.oldestMs()).toBeUndefined();
+    expect(waiting.backlogSinceMs()).toBeUndefined();
   });
 
   test('that are heard in turn all have their turn, however long that goes on', async () => {

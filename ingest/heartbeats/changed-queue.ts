@@ -2,97 +2,99 @@ import type { RawHeartbeat } from './store-changed.ts';
 
 /** A heartbeat that waits to be stored. */
 export interface QueuedHeartbeat extends RawHeartbeat {
-  /** Since when something of this DEA waits: of heartbeats that were overtaken meanwhile, the first one's time (ms). */
+  /** Receive time of the oldest heartbeat of this DEA that is not stored; later heartbeats that replace it keep it (ms). */
   backlogSinceMs: number;
 }
 
-/** So many are stored side by side: more only lengthens the queue inside Redis. */
-const STORED_AT_ONCE = 32;
-/** What waits is kept in so much memory (bytes): 2,800 heartbeats of a hundred instances, of which some 200 are stored a second. */
-const KEPT_AT_MOST = 64 * 1024 * 1024;
+/** Heartbeats stored at the same time. More would only lengthen the queue inside Redis. */
+const MAX_STORING = 32;
+/** Memory for queued heartbeats: 2,800 of a hundred instances. About 200 of them are stored a second. */
+const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 
 /**
- * Changed heartbeats on their way into Redis, beside the many that say nothing new: those must not wait for these. After a
- * cold start everything is new and takes longer than a few heartbeats' time; a DEA whose heartbeats say nothing new would
- * look silent meanwhile, and be stored whole as soon as it is heard again, and so on for ever.
+ * The queue of changed heartbeats. Equal heartbeats do not wait behind them. After a cold start every heartbeat is a
+ * changed one, and storing all of them takes longer than a few heartbeat periods. If equal ones waited, their DEAs would
+ * appear silent, their next heartbeats would have to be stored whole, and the backlog would never end.
  *
- * Of each DEA only the newest waits, and never two of one DEA are stored at once. Where more DEAs wait than memory is to be
- * had for, the later ones keep their place only: the heartbeat that is stored is the one that comes when their turn is near.
+ * The queue holds only the newest heartbeat of each DEA, and never stores two of one DEA at the same time. When memory is
+ * used up, later DEAs keep a ticket without a heartbeat. The heartbeat that arrives when their turn is near is stored.
  */
 export class ChangedHeartbeatQueue {
-  readonly #store: (dea: string, raw: RawHeartbeat) => Promise<void>;
-  readonly #keptAtMost: number;
-  /** DEAs of which something waits, in the order in which they came. */
-  readonly #places = new Map<string, Ticket>();
-  /** The heartbeats of those that are kept. */
-  readonly #kept = new Map<string, RawHeartbeat>();
-  readonly #inHand = new Map<string, Ticket>();
-  #given = 0;
-  #taken = 0;
+  readonly #store: (dea: string, heartbeat: RawHeartbeat) => Promise<void>;
+  readonly #maxBytes: number;
+  /** Tickets of the waiting DEAs, in order of arrival. */
+  readonly #tickets = new Map<string, Ticket>();
+  /** The heartbeats of the tickets that have one in memory. */
+  readonly #heartbeats = new Map<string, RawHeartbeat>();
+  readonly #storing = new Map<string, Ticket>();
+  #issued = 0;
+  #served = 0;
   #whenIdle: (() => void)[] = [];
 
   /**
    * @param store never rejects
-   * @param keptAtMost instead of KEPT_AT_MOST (bytes)
+   * @param maxBytes memory for queued heartbeats
    */
-  constructor(store: (dea: string, raw: RawHeartbeat) => Promise<void>, keptAtMost = KEPT_AT_MOST) {
+  constructor(store: (dea: string, heartbeat: RawHeartbeat) => Promise<void>, maxBytes = MAX_QUEUED_BYTES) {
     this.#store = store;
-    this.#keptAtMost = keptAtMost;
+    this.#maxBytes = maxBytes;
   }
 
-  /** Whether one of this DEA waits, which a newer one would overtake. */
+  /** Whether this DEA has a ticket; a newer heartbeat would replace the waiting one. */
   has(dea: string): boolean {
-    return this.#places.has(dea);
+    return this.#tickets.has(dea);
   }
 
-  /** A newer one takes the place of the one that waits. */
+  /** Queues a heartbeat, in the place of a waiting one of the same DEA. */
   enqueue(dea: string, { bytes, digest, receivedMs, backlogSinceMs }: QueuedHeartbeat): void {
-    const place = this.#places.get(dea) ?? { number: this.#given++, backlogSinceMs };
-    this.#places.set(dea, place);
-    // By places and not by what happens to be free, or of DEAs that are heard in turn always the same ones would find room.
-    const ahead = place.number - this.#taken;
-    if (ahead >= STORED_AT_ONCE && (ahead + 1) * bytes.length > this.#keptAtMost) {
-      this.#kept.delete(dea);
+    const ticket = this.#tickets.get(dea) ?? { number: this.#issued++, backlogSinceMs };
+    this.#tickets.set(dea, ticket);
+    // By position, not by free memory: otherwise, of DEAs that report in turn, always the same ones would find memory free.
+    const ahead = ticket.number - this.#served;
+    if (ahead >= MAX_STORING && (ahead + 1) * bytes.length > this.#maxBytes) {
+      this.#heartbeats.delete(dea);
       return;
     }
-    // It may wait for long: it keeps nothing but itself in memory, not the packet that it came in.
-    this.#kept.set(dea, { bytes: new Uint8Array(bytes), digest, receivedMs });
-    this.#go();
+    // A copy, because the received bytes keep the whole network packet in memory.
+    this.#heartbeats.set(dea, { bytes: new Uint8Array(bytes), digest, receivedMs });
+    this.#storeNext();
   }
 
-  /** Since when the one that has waited longest waits (ms); those that are being stored count. */
-  oldestMs(): number | undefined {
-    const [first] = this.#places.values();
-    const all = [...this.#inHand.values(), ...(first ? [first] : [])];
-    return all.length === 0 ? undefined : Math.min(...all.map(({ backlogSinceMs }) => backlogSinceMs));
+  /** The oldest `backlogSinceMs` of all DEAs that wait or are being stored (ms). */
+  backlogSinceMs(): number | undefined {
+    const [first] = this.#tickets.values();
+    const tickets = [...this.#storing.values(), ...(first ? [first] : [])];
+    return tickets.length === 0
+      ? undefined
+      : Math.min(...tickets.map(({ backlogSinceMs }) => backlogSinceMs));
   }
 
-  /** Resolves when all that is kept is stored. */
+  /** Resolves when every heartbeat in memory is stored. */
   async idle(): Promise<void> {
-    if (this.#inHand.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+    if (this.#storing.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
-  #go(): void {
-    for (const [dea, raw] of this.#kept) {
-      if (this.#inHand.size >= STORED_AT_ONCE) return;
-      if (this.#inHand.has(dea)) continue;
-      this.#inHand.set(dea, this.#places.get(dea) as Ticket);
-      this.#places.delete(dea);
-      this.#kept.delete(dea);
-      this.#taken++;
-      void this.#store(dea, raw).finally(() => {
-        this.#inHand.delete(dea);
-        this.#go();
-        if (this.#inHand.size > 0) return;
+  #storeNext(): void {
+    for (const [dea, heartbeat] of this.#heartbeats) {
+      if (this.#storing.size >= MAX_STORING) return;
+      if (this.#storing.has(dea)) continue;
+      this.#storing.set(dea, this.#tickets.get(dea) as Ticket);
+      this.#tickets.delete(dea);
+      this.#heartbeats.delete(dea);
+      this.#served++;
+      void this.#store(dea, heartbeat).finally(() => {
+        this.#storing.delete(dea);
+        this.#storeNext();
+        if (this.#storing.size > 0) return;
         for (const resolve of this.#whenIdle.splice(0)) resolve();
       });
     }
   }
 }
 
-/** Where a DEA stands in the queue. */
+/** The position of a DEA in the queue. */
 interface Ticket {
-  /** Of all that were ever given. */
+  /** Counts all tickets ever issued. */
   number: number;
   backlogSinceMs: number;
 }

@@ -234,7 +234,7 @@ describe('a heartbeat', () => {
     await intake.idle();
     expect((await droplet('x')).instances.map(({ guid }) => guid)).toEqual(['newest']);
     expect((await droplet('y')).instances).toHaveLength(1);
-    expect([await counted('received'), await counted('overtaken')]).toEqual([4, 2]);
+    expect([await counted('received'), await counted('coalesced')]).toEqual([4, 2]);
   });
 
   test('waits, as long as nothing of its DEA is stored, since the first that came', async () => {
@@ -291,7 +291,7 @@ describe('a heartbeat', () => {
     expect(intake.backlogAgeMs()).toBe(0);
     const listed = (await droplet('y')).instances.filter(({ lastListedMs }) => lastListedMs === undefined);
     expect(listed.map(({ guid }) => guid)).toEqual(['newest']);
-    const counts = await Promise.all(['received', 'equal', 'changed', 'overtaken'].map(counted));
+    const counts = await Promise.all(['received', 'equal', 'changed', 'coalesced'].map(counted));
     expect(counts).toEqual([5, 1, 3, 1]);
   });
 

@@ -1,13 +1,12 @@
 import { hash } from 'node:crypto';
 import { parseHeartbeat, peekDeaId } from '../../common/messages/incoming.ts';
-import type { DedicatedConnection } from '../../common/nats/bus.ts';
+import type { DedicatedConnection } from '../../common/nats/connect.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
-import { ATTRIBUTES, noteOnSpan, SPANS, traced } from '../../common/tracing/tracing.ts';
 import type { IngestMetrics } from '../metrics.ts';
 import { ChangedHeartbeatQueue, type QueuedHeartbeat } from './changed-queue.ts';
-import { type RawHeartbeat, storeChangedHeartbeat } from './store-changed.ts';
+import { parseAndStore } from './store-changed.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -16,90 +15,87 @@ interface Options {
   metrics: IngestMetrics;
   ccPartition: string;
   dropletLostMs: number;
-  /** Tells of a message that does not fit; rate-limited by whoever gives it. */
+  /** Reports a rejected heartbeat or rejected entries of one; limits its own rate. */
   rejected(reason: string, detail: Record<string, unknown>): void;
 }
 
 /**
- * Heartbeats have a connection of their own, on which they wait for so long: so this process is not woken for each, and one
- * script call serves many. What waits there does not count as silence (`waitedMs`), so no host is lost by it.
+ * Heartbeats have a connection of their own, whose socket is read in batches every 100 ms. So the process is not woken for
+ * each heartbeat, and one script call serves many. The wait is part of the backlog (`readLagMs`), so it makes no DEA lost.
  */
 export const HEARTBEATS: DedicatedConnection = { name: 'heartbeats', readEveryMs: 100 };
 
-/** What waited together is read within some turns of the event loop; all of it goes into one call. */
-const READ_WITHIN_MS = 20;
+/** A batch from the socket is read within some turns of the event loop; after this time all of it goes into one call. */
+const COLLECT_MS = 20;
 
 /**
- * The intake of heartbeats.
+ * The first stop of a heartbeat: finds out in batches whether each equals the previous one of its DEA.
  *
- * Of each DEA only the newest heartbeat waits: an older one that has not been stored yet says nothing that
- * the newer one does not, so under more load than can be taken memory stays bounded by the number of DEAs.
- * A heartbeat equal to the last one of its DEA costs a digest and two numbers in Redis, and waits for no other; any
- * other is stored by its difference, as soon as its turn comes (`WaitingChanges`).
+ * An equal heartbeat costs one hash and two small Redis writes, and waits for no other. A changed one goes to the
+ * `ChangedHeartbeatQueue`, which parses and stores it. Only the newest heartbeat of each DEA waits, because it contains
+ * everything that an older one does. So overload cannot take more memory than one heartbeat a DEA.
  */
 export class HeartbeatIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  readonly #changes: ChangedHeartbeatQueue;
-  /** Not yet known to be changed or equal. In the order of `backlogSinceMs`: what is set anew keeps its place. */
-  #waiting = new Map<string, QueuedHeartbeat>();
+  readonly #changed: ChangedHeartbeatQueue;
+  /** The next batch, in order of `backlogSinceMs`: a replaced heartbeat keeps its place in the map. */
+  #batch = new Map<string, QueuedHeartbeat>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
-  /** Of the batch that is being stored, its first one's `backlogSinceMs`. */
+  /** The oldest `backlogSinceMs` of the batch that is being stored. */
   #storingSinceMs: number | undefined;
 
   constructor(options: Options) {
     this.#options = options;
     this.#limited = createRateLimit(options.log);
-    this.#changes = new ChangedHeartbeatQueue((dea, raw) =>
-      this.#storeChanged(dea, raw).catch((error: unknown) => this.#notStored(error, { dea })),
+    this.#changed = new ChangedHeartbeatQueue((dea, raw) =>
+      parseAndStore(options, dea, raw).catch((error: unknown) => this.#logNotStored(error, { dea })),
     );
   }
 
   /**
-   * Takes a heartbeat in. Never throws: what does not fit is counted and told.
+   * Takes a heartbeat. Never throws: an invalid one is reported to `rejected`.
    *
-   * @param waitedMs that it may have waited before: nobody vouches for that time until it is stored
+   * @param readLagMs how long it may have waited to be read from the connection (ms)
    */
-  take(bytes: Uint8Array, waitedMs = 0): void {
+  take(bytes: Uint8Array, readLagMs = 0): void {
     const { metrics, clock } = this.#options;
     metrics.heartbeatsReceived.inc();
     const dea = peekDeaId(bytes) ?? this.#parsedDea(bytes);
     if (dea === undefined) return;
     const receivedMs = clock.nowMs();
-    if (this.#changes.has(dea)) {
-      this.#change(dea, {
-        bytes,
-        digest: digestOf(bytes),
-        receivedMs,
-        backlogSinceMs: receivedMs - waitedMs,
-      });
+    const heartbeat = { bytes, digest: digestOf(bytes), receivedMs, backlogSinceMs: receivedMs - readLagMs };
+    if (this.#changed.has(dea)) {
+      this.#enqueueChanged(dea, heartbeat);
       return;
     }
-    const overtaken = this.#waiting.get(dea);
-    if (overtaken !== undefined) metrics.heartbeatsCoalesced.inc();
-    const backlogSinceMs = overtaken?.backlogSinceMs ?? receivedMs - waitedMs;
-    this.#waiting.set(dea, { bytes, digest: digestOf(bytes), receivedMs, backlogSinceMs });
+    const replaced = this.#batch.get(dea);
+    if (replaced !== undefined) {
+      metrics.heartbeatsCoalesced.inc();
+      heartbeat.backlogSinceMs = replaced.backlogSinceMs;
+    }
+    this.#batch.set(dea, heartbeat);
     if (this.#timer === undefined && this.#storing === undefined) {
-      this.#timer = setTimeout(() => this.#store(), READ_WITHIN_MS);
+      this.#timer = setTimeout(() => this.#storeBatch(), COLLECT_MS);
     }
   }
 
-  /** For how long the DEA that has waited longest has waited for a heartbeat of it to be stored (ms); 0 if none waits. */
+  /** Age of the oldest heartbeat that is not stored, or of the one it replaced (ms); 0 if every one is stored. */
   backlogAgeMs(): number {
     const nowMs = this.#options.clock.nowMs();
-    const [first] = this.#waiting.values();
-    const waiting = this.#storingSinceMs ?? first?.backlogSinceMs ?? nowMs;
-    return nowMs - Math.min(waiting, this.#changes.oldestMs() ?? nowMs);
+    const [first] = this.#batch.values();
+    const sinceMs = this.#storingSinceMs ?? first?.backlogSinceMs ?? nowMs;
+    return nowMs - Math.min(sinceMs, this.#changed.backlogSinceMs() ?? nowMs);
   }
 
-  /** Resolves when all that was taken in is stored. */
+  /** Resolves when every heartbeat taken is stored. */
   async idle(): Promise<void> {
-    while (this.#timer !== undefined || this.#storing !== undefined || this.#waiting.size > 0) {
-      if (this.#storing === undefined) this.#store();
+    while (this.#timer !== undefined || this.#storing !== undefined || this.#batch.size > 0) {
+      if (this.#storing === undefined) this.#storeBatch();
       await this.#storing;
     }
-    await this.#changes.idle();
+    await this.#changed.idle();
   }
 
   #parsedDea(bytes: Uint8Array): string | undefined {
@@ -109,70 +105,51 @@ export class HeartbeatIntake {
     return undefined;
   }
 
-  #store(): void {
+  #storeBatch(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const batch = this.#waiting;
-    this.#waiting = new Map();
+    const batch = this.#batch;
+    this.#batch = new Map();
     const [first] = batch.values();
     this.#storingSinceMs = first?.backlogSinceMs;
-    this.#storing = this.#storeBatch(batch)
-      .catch((error: unknown) => this.#notStored(error, { deas: batch.size }))
+    this.#storing = this.#touchEqual(batch)
+      .catch((error: unknown) => this.#logNotStored(error, { deas: batch.size }))
       .finally(() => {
         this.#storing = undefined;
         this.#storingSinceMs = undefined;
-        if (this.#waiting.size > 0) this.#store();
+        if (this.#batch.size > 0) this.#storeBatch();
       });
   }
 
-  async #storeBatch(batch: ReadonlyMap<string, QueuedHeartbeat>): Promise<void> {
+  /** Stores the times of equal heartbeats, and queues the changed ones. */
+  async #touchEqual(batch: ReadonlyMap<string, QueuedHeartbeat>): Promise<void> {
     const { redis, dropletLostMs, metrics } = this.#options;
     const deas = [...batch.keys()];
-    const heard: (string | number)[] = [];
-    for (const [dea, { digest, receivedMs }] of batch) heard.push(dea, digest, receivedMs);
+    const touches: (string | number)[] = [];
+    for (const [dea, { digest, receivedMs }] of batch) touches.push(dea, digest, receivedMs);
     const changed = await redis.scripts.touchDeas(
       [redis.keys.deasLastHeartbeat, redis.keys.deasPreviousHeartbeat, redis.keys.deasDigest],
-      [dropletLostMs, ...heard],
+      [dropletLostMs, ...touches],
     );
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
     for (const number of changed) {
       const dea = deas[number - 1] as string;
-      this.#change(dea, batch.get(dea) as QueuedHeartbeat);
+      this.#enqueueChanged(dea, batch.get(dea) as QueuedHeartbeat);
     }
   }
 
-  #change(dea: string, raw: QueuedHeartbeat): void {
-    if (this.#changes.has(dea)) this.#options.metrics.heartbeatsCoalesced.inc();
-    this.#changes.enqueue(dea, raw);
+  #enqueueChanged(dea: string, heartbeat: QueuedHeartbeat): void {
+    if (this.#changed.has(dea)) this.#options.metrics.heartbeatsCoalesced.inc();
+    this.#changed.enqueue(dea, heartbeat);
   }
 
-  async #storeChanged(dea: string, raw: RawHeartbeat): Promise<void> {
-    const { ccPartition, rejected, redis, dropletLostMs, metrics } = this.#options;
-    const parsed = parseHeartbeat(raw.bytes, ccPartition);
-    if (!('ok' in parsed)) {
-      rejected(parsed.reject, { dea });
-      return;
-    }
-    for (const entry of parsed.ok.rejected)
-      rejected(entry.reason, { dea: parsed.ok.dea, entries: entry.count });
-    const outcome = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: parsed.ok.dea }, async () => {
-      const stored = await storeChangedHeartbeat(redis, dropletLostMs, parsed.ok, raw);
-      noteOnSpan({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
-      return stored;
-    });
-    if (outcome.stale) metrics.heartbeatsCoalesced.inc();
-    else metrics.heartbeatsChanged.inc();
-    metrics.dropletsChanged.inc(outcome.droplets);
-  }
-
-  #notStored(error: unknown, of: { dea: string } | { deas: number }): void {
+  #logNotStored(error: unknown, fields: { dea: string } | { deas: number }): void {
     this.#limited.error(
       'not_stored',
-      { event: 'heartbeats_not_stored', err: error, ...of },
-      'heartbeats could not be stored; the next ones will be',
+      { event: 'heartbeats_not_stored', err: error, ...fields },
+      'heartbeats not stored; the next ones replace them',
     );
   }
 }
 
-/** Equal digests are equal heartbeats. */
 const digestOf = (bytes: Uint8Array): string => hash('sha1', bytes, 'base64');

@@ -1,33 +1,61 @@
 import { hash } from 'node:crypto';
-import type { Heartbeat, HeartbeatEntry } from '../../common/messages/incoming.ts';
+import { type Heartbeat, type HeartbeatEntry, parseHeartbeat } from '../../common/messages/incoming.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/dea-list.ts';
 import { encodeHeartbeatEntry } from '../../common/redis/record-codec.ts';
-import { traceparent } from '../../common/tracing/tracing.ts';
+import { ATTRIBUTES, noteOnSpan, SPANS, traced, traceparent } from '../../common/tracing/tracing.ts';
+import type { IngestMetrics } from '../metrics.ts';
 
-/** A heartbeat as it came, waiting to be stored. */
+/** A heartbeat as received, not yet parsed. */
 export interface RawHeartbeat {
   bytes: Uint8Array;
-  /** SHA-1 of the bytes: equal digests are equal heartbeats. */
+  /** SHA-1 of the bytes: heartbeats with the same digest are equal. */
   digest: string;
   receivedMs: number;
 }
 
+interface Options {
+  redis: RedisConnections;
+  metrics: IngestMetrics;
+  ccPartition: string;
+  dropletLostMs: number;
+  /** Reports a rejected heartbeat or rejected entries of one. */
+  rejected(reason: string, detail: Record<string, unknown>): void;
+}
+
+/** Parses a changed heartbeat of `dea`, stores it in a span of its own, and counts the result. */
+export async function parseAndStore(options: Options, dea: string, raw: RawHeartbeat): Promise<void> {
+  const { ccPartition, rejected, redis, dropletLostMs, metrics } = options;
+  const parsed = parseHeartbeat(raw.bytes, ccPartition);
+  if (!('ok' in parsed)) return rejected(parsed.reject, { dea });
+  const heartbeat = parsed.ok;
+  for (const { reason, count } of heartbeat.rejected)
+    rejected(reason, { dea: heartbeat.dea, entries: count });
+  const { droplets, stale } = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: heartbeat.dea }, async () => {
+    const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw);
+    noteOnSpan({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
+    return stored;
+  });
+  if (stale) metrics.heartbeatsCoalesced.inc();
+  else metrics.heartbeatsChanged.inc();
+  metrics.dropletsChanged.inc(droplets);
+}
+
 /**
- * Stores a heartbeat that differs from the last one of its DEA, by its difference.
+ * Stores the difference between a heartbeat and the stored list of its DEA.
  *
- * 1. `begin_heartbeat` takes the DEA's digest away and gives the stored list: a line for each instance, its
+ * 1. `begin_heartbeat` removes the DEA's digest and returns the stored list: a line for each instance, with its
  *    fingerprint and its droplet.
- * 2. Every droplet with a line that only one of the two lists has is written, with all its instances of this DEA.
- * 3. `finish_heartbeat` stores the new list and the digest; outside a cluster that is the end of the call of step 2, where it is one.
+ * 2. Every droplet with a line in only one of the two lists is written, with all its instances on this DEA.
+ * 3. `finish_heartbeat` stores the new list and the digest. Outside a cluster a single call of step 2 does this too.
  *
- * Whoever dies in between leaves no digest, so the next heartbeat of this DEA, ten seconds later, comes here
- * again; it finds the unfinished one's list too and writes every droplet of all of them. That is also what
- * happens when two ingestors store two heartbeats of one DEA at once: the newer one writes all, behind a
- * fence that the older one's late writes do not pass. And where a node of a cluster may have lost its last writes, the
- * next heartbeat writes every droplet of the list, and those that were taken from it lately.
+ * A process that dies in between leaves no digest, so the next heartbeat of this DEA, ten seconds later, is stored here
+ * again. It also gets the lists of the unfinished ones and writes every droplet of all of them. The same happens when two
+ * ingestors store two heartbeats of one DEA at once: the newer one writes everything, behind a fence that refuses late
+ * writes of the older one. After a failover of a cluster node, which may have lost its latest writes, the next heartbeat
+ * writes every droplet of the list, and those recently removed from it.
  *
- * @returns how many droplets were changed, and whether a newer heartbeat was there already
+ * @returns how many droplets were changed; `stale` if a newer heartbeat was stored before
  */
 export async function storeChangedHeartbeat(
   redis: RedisConnections,
@@ -38,41 +66,42 @@ export async function storeChangedHeartbeat(
   const { isCluster, keys, scripts } = redis;
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
-  const [at, stored, unfinished, heardBefore, others, doubted, dataEpoch] = (await scripts.beginHeartbeat(
-    [
-      keys.deasLastHeartbeat,
-      keys.deasPreviousHeartbeat,
-      keys.deasDigest,
-      keys.deaList(dea),
-      keys.deasShutdown,
-      keys.failover,
-    ],
-    [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
-  )) as [string, string, string, string, '1' | '', '1' | '', string];
+  const [at, stored, unfinished, previousMs, hasUnfinished, isSuspect, dataEpoch] =
+    (await scripts.beginHeartbeat(
+      [
+        keys.deasLastHeartbeat,
+        keys.deasPreviousHeartbeat,
+        keys.deasDigest,
+        keys.deaList(dea),
+        keys.deasShutdown,
+        keys.failover,
+      ],
+      [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
+    )) as [string, string, string, string, '1' | '', '1' | '', string];
   if (at === 'stale') return { droplets: 0, stale: true };
 
-  const back = heardBefore === '' || Number(at) - Number(heardBefore) > dropletLostMs;
-  const whole = back || others === '1' || doubted === '1';
-  const touched = differing(lines, linesOf(stored), whole ? linesOf(unfinished) : undefined);
+  const isBack = previousMs === '' || Number(at) - Number(previousMs) > dropletLostMs;
+  const writeAll = isBack || hasUnfinished === '1' || isSuspect === '1';
+  const touched = differingDroplets(lines, linesOf(stored), writeAll ? linesOf(unfinished) : undefined);
   const calls = callsFor(redis, touched, heartbeat, {
     at,
-    heardBefore,
-    fence: others,
-    // An unfinished one may have been the first after a silence.
-    due: whole ? '1' : '',
+    previousMs,
+    fence: hasUnfinished,
+    // The analyzers must reconcile every droplet of a DEA that is back; an unfinished heartbeat may have been its first.
+    due: writeAll ? '1' : '',
     traceparent: traceparent() ?? '',
   });
-  const ofFinish = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover];
-  const running = heartbeat.entries.filter(({ state }) => RUNS.has(state)).length;
+  const finishKeys = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover];
+  const running = heartbeat.entries.filter(({ state }) => EXISTING_STATES.has(state)).length;
   const [only] = calls;
   if (only !== undefined && calls.length === 1 && !isCluster && dataEpoch === '') {
     return {
-      droplets: await heard(redis, only, { keys: ofFinish, digest: raw.digest, running }),
+      droplets: await storeDroplets(redis, only, { keys: finishKeys, digest: raw.digest, running }),
       stale: false,
     };
   }
-  const changed = await Promise.all(calls.map((call) => heard(redis, call)));
-  await scripts.finishHeartbeat(ofFinish, [
+  const changed = await Promise.all(calls.map((call) => storeDroplets(redis, call)));
+  await scripts.finishHeartbeat(finishKeys, [
     at,
     dea,
     raw.digest,
@@ -83,24 +112,24 @@ export async function storeChangedHeartbeat(
   return { droplets: changed.reduce((sum, count) => sum + count, 0), stale: false };
 }
 
-/** States of an instance that is there: the others are reports of one that was. */
-const RUNS: ReadonlySet<string> = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
+/** States of an instance that exists; in all other states it has ended. */
+const EXISTING_STATES: ReadonlySet<string> = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
 
-/** The line of an instance in its DEA's list: a fingerprint of all that the heartbeat says of it, and its droplet. */
+/** The line of an instance in its DEA's list: a fingerprint of the whole entry, followed by its droplet. */
 function lineOf(entry: HeartbeatEntry): string {
   const { instance, index, version, state, stateTimestampS } = entry;
   const text = `${instance}\n${index}\n${version}\n${state}\n${stateTimestampS}`;
   return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
 }
 
-/** A line for each of the droplets of which the heartbeat lists nothing. */
+/** A line for each of these droplets that the heartbeat does not list. */
 function notListed(touched: Set<string>, { entries }: Heartbeat): string[] {
   const listed = new Set(entries.map(({ droplet }) => droplet));
   return [...touched].filter((droplet) => !listed.has(droplet)).map((droplet) => `${droplet}\n`);
 }
 
-/** Droplets of the lines that are in one list only; with `unfinished`: droplets of all lines. */
-function differing(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {
+/** Droplets with a line in only one of the two lists; with `unfinished`, the droplets of all lines. */
+function differingDroplets(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {
   const droplets = new Set<string>();
   const add = (line: string) => droplets.add(dropletOfLine(line));
   if (unfinished !== undefined) {
@@ -115,16 +144,16 @@ function differing(lines: string[], stored: string[], unfinished: string[] | und
 
 interface Write {
   at: string;
-  heardBefore: string;
+  previousMs: string;
   fence: '1' | '';
   due: '1' | '';
   traceparent: string;
 }
 
-/** Droplets that one call writes: Redis does nothing else meanwhile, so for a millisecond or two. */
+/** Droplets in one call. Redis serves nobody else during it: one or two milliseconds for this many. */
 const DROPLETS_A_CALL = 100;
 
-/** A call of `store_heartbeat_droplets`: what is said to it of all its droplets, and of each. */
+/** A call of `store_heartbeat_droplets`: `heartbeat` are the arguments for all its droplets, `args` those for each. */
 interface Call {
   keys: string[];
   heartbeat: (string | number)[];
@@ -132,18 +161,18 @@ interface Call {
   droplets: number;
 }
 
-/** As few script calls as may be: a call costs as much as a few droplets in it. */
+/** The fewest calls possible, because a call costs as much as writing a few droplets. */
 function callsFor(
   { keys, isCluster }: RedisConnections,
   touched: Set<string>,
   { dea, entries }: Heartbeat,
-  { at, heardBefore, fence, due, traceparent }: Write,
+  { at, previousMs, fence, due, traceparent }: Write,
 ): Call[] {
   const listedOf = new Map<string, HeartbeatEntry[]>();
   for (const droplet of touched) listedOf.set(droplet, []);
   for (const entry of entries) listedOf.get(entry.droplet)?.push(entry);
 
-  const heartbeat = [at, fence, ` on ${encodeURIComponent(dea)} `, dea, heardBefore, due, traceparent];
+  const heartbeat = [at, fence, ` on ${encodeURIComponent(dea)} `, dea, previousMs, due, traceparent];
   const calls: Call[] = [];
   const open = new Map<number, Call>();
   for (const [droplet, listed] of listedOf) {
@@ -163,8 +192,8 @@ function callsFor(
   return calls;
 }
 
-/** @param end ends the heartbeat in the same step: keys of `finish_heartbeat`, digest, count of running instances */
-function heard(
+/** @param end finishes the heartbeat in the same call: keys of `finish_heartbeat`, digest, number of running instances */
+function storeDroplets(
   { scripts }: RedisConnections,
   call: Call,
   end?: { keys: string[]; digest: string; running: number },

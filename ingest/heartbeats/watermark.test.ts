@@ -61,8 +61,8 @@ function listening(id: string): IngestWatermark {
   const { redis, clock, log } = of.context;
   return new IngestWatermark({
     id,
-    bus: bus.asBus(),
-    messages: bus.asBus(),
+    heartbeatBus: bus.asBus(),
+    messageBus: bus.asBus(),
     redis,
     clock,
     log,
@@ -265,7 +265,15 @@ describe('an ingestor', () => {
     const { redis, clock, log } = of.context;
     const staying = new Lifecycle();
     const b = new IngestWatermark({
-      ...{ id: 'b', bus: bus.asBus(), messages: bus.asBus(), redis, clock, log, lifecycle: staying },
+      ...{
+        id: 'b',
+        heartbeatBus: bus.asBus(),
+        messageBus: bus.asBus(),
+        redis,
+        clock,
+        log,
+        lifecycle: staying,
+      },
       ...{ dropletLostMs: LOST, backlogAgeMs: () => 0 },
     });
     await b.start();

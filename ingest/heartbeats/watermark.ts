@@ -7,53 +7,55 @@ import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 
 interface Options {
+  /** Identifies this ingestor in Redis and in its NATS subject. */
   id: string;
-  /** The connection that heartbeats come by. */
-  bus: Bus;
-  /** The one that all else comes by. */
-  messages: Pick<Bus, 'flush'>;
+  heartbeatBus: Bus;
+  /** The connection for all other messages. */
+  messageBus: Pick<Bus, 'flush'>;
   redis: RedisConnections;
   clock: Clock;
   log: Logger;
   lifecycle: Lifecycle;
   dropletLostMs: number;
-  /** For how long a heartbeat that came has been waiting to be stored (ms). */
+  /** Age of the oldest heartbeat that is not stored yet (ms); 0 if there is none. */
   backlogAgeMs(): number;
 }
 
-/** A DEA counts as lost when the ingestors' words go that far: so a host's death is seen a quarter of a second later at most. */
-const SAY_EVERY_MS = 250;
+/** A DEA counts as lost once every watermark has passed its time-out: at most this much later (ms). */
+const PUBLISH_EVERY_MS = 250;
 
 /**
- * How the deployment knows that it has been listening (policy: hold `actual_not_fresh`), and how far silence may count.
+ * Publishes this ingestor's watermark and removes ingestors that are gone (policy: hold `actual_not_fresh`).
  *
- * Each ingestor says again and again in Redis that it listens, each time after a round trip to NATS proved it, and until
- * when all that it was given is stored: a DEA's silence counts only as far as every ingestor's word goes. One that is so far
- * behind that hosts look silent which it has heard does not listen. One that falls silent may still be subscribed: a stopped
- * process swallows its share of the heartbeats. So it counts as a gap, unless NATS says soon that nobody answers to its name
- * any more: then it was killed, lost no more than what it had in hand, and is taken off the list. The list may be lost with
- * Redis's data, so each ingestor remembers who was on it.
+ * Every 250 ms, after a successful NATS round trip, each ingestor writes a watermark to Redis: every heartbeat delivered
+ * before this time is stored. A DEA counts as silent only up to the lowest watermark of all ingestors. An ingestor whose
+ * backlog is older than a gap writes none, because it holds heartbeats of DEAs that appear silent.
  *
- * Short of a gap, too, a heartbeat may be lost: when all ingestors are restarted, when one is killed, when one loses NATS.
- * Its DEA would be ten seconds ahead of all others on the way to being lost, and were all of them cut off now, it would be
- * taken for dead before `mass_loss` sees the others late. So whenever that may have happened all DEAs are asked for a
- * heartbeat. One that is cut off at that very moment cannot answer: so Redis says when it was (`missed`), and a DEA that was
- * last heard before may have spoken once more.
+ * An ingestor whose watermark stands still may still be subscribed: a stopped process swallows its share of the
+ * heartbeats. That counts as a gap, unless NATS soon reports that its subject has no subscriber. Then it was killed, lost
+ * only what it held in memory, and is removed from the list of ingestors. Redis can lose that list with its data, so each
+ * ingestor remembers the others.
+ *
+ * A heartbeat can also be lost without a gap: when all ingestors restart, when one is killed, or when one loses NATS. Its
+ * DEA then times out up to ten seconds before all others. If all DEAs were cut off at that moment, this one would be taken
+ * for dead before `mass_loss` finds the others late. So after every possible loss all DEAs are asked for a heartbeat. A
+ * DEA that is cut off at that moment cannot answer. So Redis keeps the time of the possible loss (`missed`), and a DEA
+ * whose last heartbeat is older may have sent one more.
  */
 export class IngestWatermark {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  /** On this process's own monotonic clock: only a process that was stopped falls behind by it. */
-  #lastTurnMs = performance.now();
+  /** When `publishWatermark` last ran (ms, monotonic clock). It ages beyond a gap only while this process is stopped. */
+  #lastRunMs = performance.now();
   #catchingUp = false;
-  #saying: Promise<void> | undefined;
-  #hasSaid = false;
-  /** So often NATS was lost, and of so many times Redis has been told. */
-  #timesAway = 0;
-  #timesTold = 0;
-  /** Something that DEAs said may be lost, and they have not been asked to say it again. */
-  #mayHaveMissed = false;
-  /** The other ingestors, and when each had its last word (ms), as the list said when it was last read. */
+  #publishing: Promise<void> | undefined;
+  #hasPublished = false;
+  /** How often the heartbeat connection was lost and restored; and how many of these times Redis has recorded. */
+  #reconnects = 0;
+  #recordedReconnects = 0;
+  /** Heartbeats may be lost, and the DEAs have not been asked for new ones yet. */
+  #mustRequestHeartbeats = false;
+  /** The other ingestors and their watermarks (ms), as last read from the list. */
   #others: ReadonlyMap<string, number> = new Map();
 
   constructor(options: Options) {
@@ -61,142 +63,136 @@ export class IngestWatermark {
     this.#limited = createRateLimit(options.log);
   }
 
-  /** The longest silence that is no gap: a third of `droplet_lost`. */
+  /** A longer time without a watermark is a gap (ms). */
   get #gapMs(): number {
     return this.#options.dropletLostMs / 3;
   }
 
-  /** Begins to listen: says so at once, then again and again until the process stops. */
+  /** Publishes the first watermark, then one every 250 ms until the process stops. */
   async start(): Promise<void> {
-    const { bus, id, lifecycle, redis } = this.#options;
-    const own = bus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
-    // However short it was: what was on its way to this ingestor is lost, most of all when NATS cut it off for being slow.
-    bus.onRestored(() => {
-      this.#timesAway++;
+    const { heartbeatBus, id, lifecycle, redis } = this.#options;
+    const subscription = heartbeatBus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
+    // Even a short disconnection loses heartbeats on their way here, above all when NATS cut off a slow consumer.
+    heartbeatBus.onRestored(() => {
+      this.#reconnects++;
     });
     await this.publishWatermark();
-    const timer = setInterval(() => this.publishWatermark(), Math.min(SAY_EVERY_MS, this.#gapMs / 8));
-    lifecycle.onStop('listening', async () => {
+    const timer = setInterval(() => this.publishWatermark(), Math.min(PUBLISH_EVERY_MS, this.#gapMs / 8));
+    lifecycle.onStop('watermark', async () => {
       clearInterval(timer);
-      await this.#saying; // or it would put this ingestor back on the list
-      // First: whoever misses it on the list and still gets an answer would put it back.
-      own.unsubscribe();
-      if (bus.connected()) await bus.flush().catch(() => undefined); // lost meanwhile, and the subscription with it
+      await this.#publishing; // a later write would put this ingestor back on the list
+      // Before the list: another ingestor puts one back that is missing there but still answers.
+      subscription.unsubscribe();
+      if (heartbeatBus.connected()) await heartbeatBus.flush().catch(() => undefined); // a lost connection ends it too
       await redis.client.zrem(redis.keys.ingestors, id);
     });
   }
 
   /**
-   * Whether a heartbeat that is handed over now is news. After this process was stopped for longer than a gap
-   * it is not: it may have waited all that time, and nothing in a heartbeat tells its age. It is again after a
-   * round trip to NATS, behind which nothing old is left.
+   * Whether a heartbeat that is delivered now counts. After this process was stopped for longer than a gap it does not: it
+   * may have waited all that time, and a heartbeat has no time of its own. A round trip to NATS on both connections
+   * ends this, because nothing older can arrive after it.
    */
   isFresh(): boolean {
-    if (!this.#catchingUp && performance.now() - this.#lastTurnMs > this.#gapMs) {
+    if (!this.#catchingUp && performance.now() - this.#lastRunMs > this.#gapMs) {
       this.#catchingUp = true;
       this.#options.log.warn(
         { event: 'ingestor_stalled' },
-        'this process was stopped for a while: heartbeats that waited are not used',
+        'ingestor stalled: this process was stopped; heartbeats that waited are dropped',
       );
       void this.#catchUp();
     }
     return !this.#catchingUp;
   }
 
-  /** How long a message that is handed over now may have waited (ms); no more than `droplet_lost` is told. */
+  /** How long a message that is delivered now may have waited in this process (ms), at most `droplet_lost`. */
   get stallMs(): number {
-    return this.isFresh() ? 0 : Math.min(performance.now() - this.#lastTurnMs, this.#options.dropletLostMs);
+    return this.isFresh() ? 0 : Math.min(performance.now() - this.#lastRunMs, this.#options.dropletLostMs);
   }
 
   async #catchUp(): Promise<void> {
-    const { bus, messages } = this.#options;
-    // One that was lost meanwhile took with it all that waited in it.
-    await Promise.allSettled([bus.flush(), messages.flush()]);
-    this.#lastTurnMs = performance.now();
+    const { heartbeatBus, messageBus } = this.#options;
+    // A connection that fails here is lost, and everything that waited in it with it.
+    await Promise.allSettled([heartbeatBus.flush(), messageBus.flush()]);
+    this.#lastRunMs = performance.now();
     this.#catchingUp = false;
   }
 
-  /** Says that this ingestor listens, if it does. While it is at it already, that is waited for. */
+  /** Publishes a watermark, unless NATS or Redis fails or the backlog is too old. Concurrent calls share one run. */
   publishWatermark(): Promise<void> {
-    if (this.isFresh()) this.#lastTurnMs = performance.now();
-    this.#saying ??= this.#say()
+    if (this.isFresh()) this.#lastRunMs = performance.now();
+    this.#publishing ??= this.#publish()
       .catch((error: unknown) => {
-        // Said again in a moment; the connections tell themselves that they are lost.
-        this.#options.log.debug(
-          { event: 'watermark_not_written', err: error },
-          'could not say that this ingestor listens',
-        );
+        // The next run comes soon. Lost connections are logged where they are noticed.
+        this.#options.log.debug({ event: 'watermark_not_written', err: error }, 'watermark not written');
       })
       .finally(() => {
-        this.#saying = undefined;
+        this.#publishing = undefined;
       });
-    return this.#saying;
+    return this.#publishing;
   }
 
-  async #say(): Promise<void> {
-    const { bus, redis, clock, id, log } = this.#options;
-    if (!bus.connected()) return;
-    const heardAllMs = clock.nowMs(); // what is at NATS by now comes before its answer
-    await bus.flush();
+  async #publish(): Promise<void> {
+    const { heartbeatBus, redis, clock, id, log } = this.#options;
+    if (!heartbeatBus.connected()) return;
+    const flushedMs = clock.nowMs(); // the server delivers what it has now before it answers the flush
+    await heartbeatBus.flush();
     const nowMs = clock.nowMs();
-    const waitedMs = this.#options.backlogAgeMs();
-    if (waitedMs > this.#gapMs) {
+    const backlogAgeMs = this.#options.backlogAgeMs();
+    if (backlogAgeMs > this.#gapMs) {
       this.#limited.warn(
-        'behind',
-        { event: 'heartbeat_backlog', waitedMs },
-        'heartbeats wait too long to be stored: silence is not taken for loss until this ingestor has caught up; start more ingestors if it stays so',
+        'backlog',
+        { event: 'heartbeat_backlog', backlogAgeMs },
+        'heartbeat backlog too old: no DEA counts as lost until this ingestor has caught up; start more ingestors if this persists',
       );
       return;
     }
     const { keys } = redis;
-    // Who begins asks after everybody: those who listened before may just have been killed.
-    const sinceMs = this.#hasSaid ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
-    const silent = await this.#goneOf(sinceMs);
-    const word = Math.min(heardAllMs, nowMs - waitedMs);
-    const timesAway = this.#timesAway;
-    const wasAway = timesAway > this.#timesTold;
-    const [, missed, ...gone] = await redis.scripts.publishWatermark(
+    // The first run checks all others, because earlier ingestors may just have been killed.
+    const askBeforeMs = this.#hasPublished ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
+    const killed = await this.#findKilled(askBeforeMs);
+    const watermarkMs = Math.min(flushedMs, nowMs - backlogAgeMs);
+    const reconnects = this.#reconnects;
+    const hasReconnected = reconnects > this.#recordedReconnects;
+    const [, missed, ...removed] = await redis.scripts.publishWatermark(
       [keys.listening, keys.ingestors],
-      [nowMs, id, this.#gapMs, this.#gapMs / 2, word, wasAway ? '1' : '', ...silent],
+      [nowMs, id, this.#gapMs, this.#gapMs / 2, watermarkMs, hasReconnected ? '1' : '', ...killed],
     );
-    this.#timesTold = timesAway;
-    for (const ingestor of gone)
-      log.info({ event: 'ingestor_removed', ingestor }, 'another ingestor is gone');
-    this.#hasSaid = true;
-    if (missed === '1') this.#mayHaveMissed = true;
-    if (!this.#mayHaveMissed) return;
-    bus.publish(SUBJECTS.healthmanagerStart, '{}');
-    this.#mayHaveMissed = false;
-    log.info(
-      { event: 'heartbeats_requested' },
-      'heartbeats may have been missed: all DEAs are asked for one',
-    );
+    this.#recordedReconnects = reconnects;
+    for (const ingestor of removed)
+      log.info({ event: 'ingestor_removed', ingestor }, 'ingestor removed: it no longer answers');
+    this.#hasPublished = true;
+    if (missed === '1') this.#mustRequestHeartbeats = true;
+    if (!this.#mustRequestHeartbeats) return;
+    heartbeatBus.publish(SUBJECTS.healthmanagerStart, '{}');
+    this.#mustRequestHeartbeats = false;
+    log.info({ event: 'heartbeats_requested' }, 'heartbeats requested of all DEAs: some may be lost');
   }
 
   /**
-   * Asks after other ingestors. Those that are not on the list any more, and answer, are put on it again: Redis lost them with
-   * its data, and one that is stopped would swallow its share with nobody knowing.
+   * Finds ingestors that no longer answer on their subject. One that answers but is missing from the list is added again,
+   * because Redis lost it with its data: a stopped ingestor must not swallow its share unnoticed.
    *
-   * @param sinceMs of those on the list the ones are asked that had their last word before
-   * @returns those on the list that NATS says are gone
+   * @param beforeMs of the listed ingestors, those with an older watermark are asked
+   * @returns the listed ingestors that do not answer
    */
-  async #goneOf(sinceMs: number): Promise<string[]> {
-    const { bus, redis, id } = this.#options;
+  async #findKilled(beforeMs: number): Promise<string[]> {
+    const { heartbeatBus, redis, id } = this.#options;
     const list = await redis.client.zrange(redis.keys.ingestors, '0', '-1', 'WITHSCORES');
     const listed = new Map<string, number>();
     for (let at = 0; at + 1 < list.length; at += 2) listed.set(list[at] as string, Number(list[at + 1]));
     const others = new Map([...this.#others, ...listed]);
     others.delete(id);
-    const asked = [...others].filter(([other, atMs]) => atMs <= sinceMs || !listed.has(other));
-    const gone: string[] = [];
+    const suspects = [...others].filter(([other, atMs]) => atMs <= beforeMs || !listed.has(other));
+    const killed: string[] = [];
     await Promise.all(
-      asked.map(async ([other, atMs]) => {
-        if (!(await bus.answers(ingestorSubject(other)))) gone.push(other);
+      suspects.map(async ([other, atMs]) => {
+        if (!(await heartbeatBus.answers(ingestorSubject(other)))) killed.push(other);
         else if (!listed.has(other)) await redis.client.zadd(redis.keys.ingestors, 'NX', atMs, other);
       }),
     );
-    for (const other of gone) others.delete(other);
+    for (const other of killed) others.delete(other);
     this.#others = others;
-    return gone.filter((other) => listed.has(other));
+    return killed.filter((other) => listed.has(other));
   }
 }
