@@ -1,71 +1,74 @@
 import { expect, test } from 'vitest';
 import { batched } from './batched.ts';
 
-/** Asks that the test lets end. */
-function asking(atMost = 100) {
-  const asked: (readonly number[])[] = [];
+/** A batched function whose batches end when the test calls `endBatch`. */
+function fixture(maxBatchSize = 100) {
+  const batches: (readonly number[])[] = [];
   const ends: ((error?: Error) => void)[] = [];
-  const ask = batched<number, string>(async (numbers) => {
-    asked.push(numbers);
+  const request = batched<number, string>(async (numbers) => {
+    batches.push(numbers);
     await new Promise<void>((resolve, reject) => {
       ends.push((error) => (error === undefined ? resolve() : reject(error)));
     });
     return numbers.map((n) => (n < 0 ? new Error(`no answer to ${n}`) : `answer to ${n}`));
-  }, atMost);
-  const end = async (error?: Error) => {
+  }, maxBatchSize);
+  const endBatch = async (error?: Error) => {
     ends.shift()?.(error);
     await new Promise(setImmediate);
   };
-  return { ask, asked, end };
+  return { request, batches, endBatch };
 }
-const aMoment = () => new Promise(setImmediate);
+const nextTurn = () => new Promise(setImmediate);
 
-test('what is asked at once is one call, and each gets its own answer', async () => {
-  const { ask, asked, end } = asking();
-  const answers = Promise.all([1, 2, 1].map(ask));
-  await aMoment();
-  await end();
-  expect(asked).toEqual([[1, 2, 1]]);
+test('requests made at once share a batch, and each gets its own answer', async () => {
+  const { request, batches, endBatch } = fixture();
+  const answers = Promise.all([1, 2, 1].map(request));
+  await nextTurn();
+  await endBatch();
+  expect(batches).toEqual([[1, 2, 1]]);
   expect(await answers).toEqual(['answer to 1', 'answer to 2', 'answer to 1']);
 });
 
-test('what is asked while a call is under way waits for it, and is one call then', async () => {
-  const { ask, asked, end } = asking();
-  const answers = [ask(1)];
-  await aMoment();
-  answers.push(ask(2));
-  await aMoment();
-  answers.push(ask(3));
-  await aMoment();
-  expect(asked).toEqual([[1]]);
-  await end();
-  expect(asked).toEqual([[1], [2, 3]]);
-  await end();
+test('requests made during a batch wait for its end, and then share the next batch', async () => {
+  const { request, batches, endBatch } = fixture();
+  const answers = [request(1)];
+  await nextTurn();
+  answers.push(request(2));
+  await nextTurn();
+  answers.push(request(3));
+  await nextTurn();
+  expect(batches).toEqual([[1]]);
+  await endBatch();
+  expect(batches).toEqual([[1], [2, 3]]);
+  await endBatch();
   expect(await Promise.all(answers)).toEqual(['answer to 1', 'answer to 2', 'answer to 3']);
 });
 
-test('a call has its limit', async () => {
-  const { ask, asked, end } = asking(2);
-  const answers = Promise.all([1, 2, 3].map(ask));
-  await aMoment();
-  await end();
-  await end();
-  expect(asked).toEqual([[1, 2], [3]]);
+test('a batch has at most maxBatchSize requests', async () => {
+  const { request, batches, endBatch } = fixture(2);
+  const answers = Promise.all([1, 2, 3].map(request));
+  await nextTurn();
+  await endBatch();
+  await endBatch();
+  expect(batches).toEqual([[1, 2], [3]]);
   expect(await answers).toHaveLength(3);
 });
 
-test('an error is the answer to its own question, or to all of a call that fails; the next call is made', async () => {
-  const { ask, asked, end } = asking();
-  const own = Promise.allSettled([1, -2].map(ask));
-  await aMoment();
-  await end();
-  expect(await own).toMatchObject([{ value: 'answer to 1' }, { reason: { message: 'no answer to -2' } }]);
-  const all = Promise.allSettled([3, 4].map(ask));
-  await aMoment();
-  const next = ask(5);
-  await end(new Error('away'));
-  expect(await all).toMatchObject([{ reason: { message: 'away' } }, { reason: { message: 'away' } }]);
-  await end();
+test('an Error answers its own request; a batch that fails rejects all its requests; the next batch runs', async () => {
+  const { request, batches, endBatch } = fixture();
+  const mixed = Promise.allSettled([1, -2].map(request));
+  await nextTurn();
+  await endBatch();
+  expect(await mixed).toMatchObject([{ value: 'answer to 1' }, { reason: { message: 'no answer to -2' } }]);
+  const failing = Promise.allSettled([3, 4].map(request));
+  await nextTurn();
+  const next = request(5);
+  await endBatch(new Error('connection lost'));
+  expect(await failing).toMatchObject([
+    { reason: { message: 'connection lost' } },
+    { reason: { message: 'connection lost' } },
+  ]);
+  await endBatch();
   expect(await next).toBe('answer to 5');
-  expect(asked).toEqual([[1, -2], [3, 4], [5]]);
+  expect(batches).toEqual([[1, -2], [3, 4], [5]]);
 });

@@ -1,28 +1,28 @@
 import DataLoader from 'dataloader';
 
 /**
- * Makes one call of many: what is asked for while a call is under way goes into the next one, so that none waits
- * longer than for the one before, and the busier it is the less each costs.
+ * Gathers single requests into batches. Requests that arrive while a batch is in progress form the next one, so none
+ * waits longer than for the batch before it, and the cost of each falls as the load rises.
  *
- * @param ask answers in the order of the questions; an Error is the answer to its question only
- * @param atMost questions of one call
+ * @param runBatch returns the answers in the order of the requests; an Error answers only its own request
+ * @param maxBatchSize requests of one batch
  */
-export function batched<Question, Answer>(
-  ask: (questions: readonly Question[]) => Promise<readonly (Answer | Error)[]>,
-  atMost: number,
-): (question: Question) => Promise<Answer> {
-  let underWay: Promise<unknown> = Promise.resolve();
-  const loader = new DataLoader<Question, Answer>(
-    (questions) => {
-      const answers = ask(questions);
-      underWay = answers.catch(() => undefined); // whoever asked is told
+export function batched<Request, Answer>(
+  runBatch: (requests: readonly Request[]) => Promise<readonly (Answer | Error)[]>,
+  maxBatchSize: number,
+): (request: Request) => Promise<Answer> {
+  let inProgress: Promise<unknown> = Promise.resolve();
+  const loader = new DataLoader<Request, Answer>(
+    (requests) => {
+      const answers = runBatch(requests);
+      inProgress = answers.catch(() => undefined); // the loader rejects each request of the batch
       return answers;
     },
     {
       cache: false,
-      maxBatchSize: atMost,
-      batchScheduleFn: (call) => void underWay.then(() => process.nextTick(call)),
+      maxBatchSize,
+      batchScheduleFn: (dispatch) => void inProgress.then(() => process.nextTick(dispatch)),
     },
   );
-  return (question) => loader.load(question);
+  return (request) => loader.load(request);
 }

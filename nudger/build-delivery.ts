@@ -6,52 +6,52 @@ import type { StartJob, StopJob } from '../common/queues/queues.ts';
 import { ATTRIBUTES } from '../common/tracing/tracing.ts';
 import type { Delivery } from './deliver.ts';
 
-/** What a job of `starts` or `restarts` is to send. */
+/** The delivery of a job in `starts` or `restarts`. */
 export function startDelivery(job: StartJob, policy: PolicySettings): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
     kind: 'start',
     reason: job.reason,
-    log: { index: job.index, version: job.version },
+    logFields: { index: job.index, version: job.version },
     decidedMs: (droplet) => {
       const pending = droplet.slots.get(job.index)?.start;
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
     recheck: (droplet, deas, holds, nowMs) => {
-      const checked = checkStart(droplet, job, deas, holds, nowMs, policy);
-      return 'send' in checked ? { ...checked, send: startMessage(checked.send) } : checked;
+      const result = checkStart(droplet, job, deas, holds, nowMs, policy);
+      return 'send' in result ? { ...result, send: startMessage(result.send) } : result;
     },
   };
 }
 
-/** What a job of `stops` is to send. */
+/** The delivery of a job in `stops`. */
 export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
     kind: 'stop',
     reason: job.reason,
-    log: { instance: job.instance },
+    logFields: { instance: job.instance },
     decidedMs: (droplet) => {
       const pending = droplet.stops.get(job.instance);
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
     recheck: (droplet, deas, holds, nowMs) => {
-      const checked = checkStop(droplet, job, deas, holds, nowMs, policy);
-      return 'send' in checked ? { ...checked, send: stopMessage(checked.send) } : checked;
+      const result = checkStop(droplet, job, deas, holds, nowMs, policy);
+      return 'send' in result ? { ...result, send: stopMessage(result.send) } : result;
     },
   };
 }
 
-/** What the span of a delivery says of it. */
-export function spanAttributes({ id, droplet, kind, reason, log }: Delivery): Attributes {
+/** The attributes of a delivery's span. */
+export function spanAttributes({ id, droplet, kind, reason, logFields }: Delivery): Attributes {
   return {
     [ATTRIBUTES.droplet]: droplet,
     [ATTRIBUTES.kind]: kind,
     [ATTRIBUTES.reason]: reason,
     [ATTRIBUTES.decision]: id,
-    ...(log.index !== undefined && { [ATTRIBUTES.index]: log.index }),
-    ...(log.instance !== undefined && { [ATTRIBUTES.instance]: log.instance }),
+    ...(logFields.index !== undefined && { [ATTRIBUTES.index]: logFields.index }),
+    ...(logFields.instance !== undefined && { [ATTRIBUTES.instance]: logFields.instance }),
   };
 }

@@ -12,12 +12,12 @@ import { DeliveryStore } from './delivery-store.ts';
 import { type NudgerMetrics, nudgerMetrics } from './metrics.ts';
 import { NatsGate } from './nats-gate.ts';
 
-const of = useRedis();
+const fixture = useRedis();
 const DROPLET = 'app';
 const START: StartJob = { id: 's1', droplet: DROPLET, index: 0, version: 'v', reason: 'missing' };
 const STOP: StopJob = { id: 'p1', droplet: DROPLET, instance: 'i1', reason: 'extra_index' };
 
-/** A connection to NATS that the test cuts and mends. */
+/** A NATS connection that the test disconnects and restores. */
 class FakeBus {
   readonly published: { subject: string; data: unknown; headers: Headers | undefined }[] = [];
   isConnected = true;
@@ -64,28 +64,28 @@ let stop: AbortController;
 let gate: NatsGate;
 
 beforeEach(async () => {
-  const { redis, log, lifecycle } = of.context;
-  of.context.metrics.clear();
-  metrics = nudgerMetrics(of.context.metrics);
+  const { redis, log, lifecycle } = fixture.context;
+  fixture.context.metrics.clear();
+  metrics = nudgerMetrics(fixture.context.metrics);
   bus = new FakeBus();
   stop = new AbortController();
   gate = new NatsGate(bus.asBus(), stop.signal);
   counters ??= new FleetCounters({ redis, log, lifecycle });
-  await notHeld();
+  await storeNoHolds();
 });
 
-/** Ingestors listen, and the desired state is known. */
-async function notHeld(): Promise<void> {
-  const { client, keys } = of.context.redis;
-  const nowMs = of.context.clock.nowMs();
+/** Stores the state in which no hold is on: fresh heartbeats and a complete bulk pass. */
+async function storeNoHolds(): Promise<void> {
+  const { client, keys } = fixture.context.redis;
+  const nowMs = fixture.context.clock.nowMs();
   await client.hset(keys.listening, { since: nowMs - 600_000, until: nowMs });
   await client.hset(keys.syncState, { completed: nowMs, succeeded: nowMs });
 }
 
-/** A droplet that wants two instances, has none at index 0, and of which a start is decided. */
-async function put(fields: Record<string, string> = {}): Promise<void> {
-  const { client, keys } = of.context.redis;
-  const nowMs = of.context.clock.nowMs();
+/** Stores a droplet that wants two instances, has none at index 0, and has a decided start for it. */
+async function storeDroplet(fields: Record<string, string> = {}): Promise<void> {
+  const { client, keys } = fixture.context.redis;
+  const nowMs = fixture.context.clock.nowMs();
   const pending = { id: 's1', reason: 'missing', priority: 'normal', decidedMs: nowMs - 500 };
   await client.zadd(keys.deasLastHeartbeat, nowMs, 'dea-1');
   await client.hset(keys.droplet(DROPLET), {
@@ -98,15 +98,15 @@ async function put(fields: Record<string, string> = {}): Promise<void> {
   });
 }
 
-const leave = (
-  delivery = startDelivery(START, of.context.settings.policy),
+const send = (
+  delivery = startDelivery(START, fixture.context.settings.policy),
   dryRun = false,
   {
-    redis = of.context.redis,
+    redis = fixture.context.redis,
     ...other
   }: Partial<Parameters<typeof deliver>[1]> & { redis?: RedisConnections } = {},
 ) => {
-  const { clock, log, settings } = of.context;
+  const { clock, log, settings } = fixture.context;
   const options = {
     redis,
     store: new DeliveryStore({ redis, clock, policy: settings.policy }),
@@ -123,26 +123,26 @@ const leave = (
   return deliver(delivery, options);
 };
 const record = async () => {
-  const [droplet] = await readDroplets(of.context.redis, [DROPLET]);
+  const [droplet] = await readDroplets(fixture.context.redis, [DROPLET]);
   if (droplet === undefined || droplet instanceof Error) throw new Error('no record');
   return droplet;
 };
 const logged = async () => {
-  const { client, keys } = of.context.redis;
+  const { client, keys } = fixture.context.redis;
   const entries = await client.xrange(keys.decisions(keys.sliceOf(DROPLET)), '-', '+');
   return entries.map(([, [, json]]) => JSON.parse(json as string) as Record<string, unknown>);
 };
 const dueMs = async () => {
-  const { client, keys } = of.context.redis;
+  const { client, keys } = fixture.context.redis;
   return Number(await client.zscore(keys.due(keys.sliceOf(DROPLET)), DROPLET));
 };
 const count = (name: string, labels: Record<string, string>) =>
-  metricValue(of.context.metrics, `hm_${name}_total`, labels);
+  metricValue(fixture.context.metrics, `hm_${name}_total`, labels);
 
 describe('a start', () => {
-  test('that is right leaves, with its id and reason for whoever looks at NATS', async () => {
-    await put();
-    expect(await leave()).toEqual({ outcome: 'sent', settled: true });
+  test('that is still right is sent, with its id and reason as headers', async () => {
+    await storeDroplet();
+    expect(await send()).toEqual({ outcome: 'sent', settled: true });
     expect(bus.published).toEqual([
       {
         subject: 'health.start',
@@ -157,33 +157,33 @@ describe('a start', () => {
         headers: { 'Nats-Msg-Id': 's1', 'hm-decision': 's1', 'hm-reason': 'missing' },
       },
     ]);
-    const nowMs = of.context.clock.nowMs();
+    const nowMs = fixture.context.clock.nowMs();
     expect((await record()).outcomes).toMatchObject(
       new Map([['s1', { id: 's1', outcome: 'sent', atMs: nowMs }]]),
     );
     expect(await logged()).toEqual([
       { atMs: nowMs, droplet: DROPLET, kind: 'sent', id: 's1', index: 0, version: 'v', reason: 'missing' },
     ]);
-    expect(await dueMs()).toBe(nowMs + of.context.settings.policy.dropletLostMs + 1);
+    expect(await dueMs()).toBe(nowMs + fixture.context.settings.policy.dropletLostMs + 1);
     expect(await count('decision_outcomes', { kind: 'start', reason: 'missing', outcome: 'sent' })).toBe(1);
     await counters.flush();
-    expect(await of.context.redis.client.hgetall(of.context.redis.keys.counters)).toEqual({
+    expect(await fixture.context.redis.client.hgetall(fixture.context.redis.keys.counters)).toEqual({
       health_start_messages_sent: '1',
     });
   });
 
-  test('leaves once, however many nudgers hold the job', async () => {
-    await put();
-    await Promise.all(Array.from({ length: 8 }, () => leave()));
+  test('is sent once, however many nudgers process the job', async () => {
+    await storeDroplet();
+    await Promise.all(Array.from({ length: 8 }, () => send()));
     expect(bus.published).toHaveLength(1);
     expect(await logged()).toHaveLength(1);
     expect(await count('decision_outcomes', { outcome: 'dropped', why: 'done' })).toBe(7);
   });
 
-  test('that is no longer right is dropped, which is a decision too', async () => {
-    const nowMs = of.context.clock.nowMs();
-    await put({ 'instance:i1': `0 STARTING on dea-1 version v since 1 first ${nowMs}` });
-    await leave();
+  test('that is no longer right is dropped, which is logged as a decision', async () => {
+    const nowMs = fixture.context.clock.nowMs();
+    await storeDroplet({ 'instance:i1': `0 STARTING on dea-1 version v since 1 first ${nowMs}` });
+    await send();
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.get('s1')).toMatchObject({
       id: 's1',
@@ -199,15 +199,15 @@ describe('a start', () => {
   });
 
   test('under a hold is dropped', async () => {
-    await put();
-    await of.context.redis.client.del(of.context.redis.keys.listening);
-    expect(await leave()).toEqual({ outcome: 'dropped: held:actual_not_fresh', settled: true });
+    await storeDroplet();
+    await fixture.context.redis.client.del(fixture.context.redis.keys.listening);
+    expect(await send()).toEqual({ outcome: 'dropped: held:actual_not_fresh', settled: true });
     expect(bus.published).toEqual([]);
     expect(await logged()).toMatchObject([{ kind: 'dropped', why: 'held:actual_not_fresh' }]);
   });
 
   test.each([
-    ['was taken back', { 'slot:0': '{"index":0,"version":"v","crashes":1,"flapping":false}' }],
+    ['was cancelled', { 'slot:0': '{"index":0,"version":"v","crashes":1,"flapping":false}' }],
     [
       'was replaced',
       {
@@ -220,51 +220,51 @@ describe('a start', () => {
         }),
       },
     ],
-  ])('that %s leaves nothing behind', async (_, fields) => {
-    await put(fields);
-    expect(await leave()).toEqual({ outcome: 'dropped: superseded', settled: false });
+  ])('that %s changes neither the record nor the log', async (_, fields) => {
+    await storeDroplet(fields);
+    expect(await send()).toEqual({ outcome: 'dropped: superseded', settled: false });
     expect(bus.published).toEqual([]);
     expect((await record()).rev).toBe(7);
     expect(await logged()).toEqual([]);
     expect(await count('decision_outcomes', { outcome: 'dropped', why: 'superseded' })).toBe(1);
   });
 
-  test('of a droplet that is gone is dropped', async () => {
-    await leave();
+  test('of a droplet without a record is dropped', async () => {
+    await send();
     expect(bus.published).toEqual([]);
     expect(await count('decision_outcomes', { outcome: 'dropped', why: 'unknown' })).toBe(1);
-    expect(await of.context.redis.client.exists(of.context.redis.keys.droplet(DROPLET))).toBe(0);
+    expect(await fixture.context.redis.client.exists(fixture.context.redis.keys.droplet(DROPLET))).toBe(0);
   });
 
-  test('of a record that cannot be read fails, and leaves it alone', async () => {
-    await put({ rev: 'seven' });
-    await expect(leave()).rejects.toThrow(RecordError);
+  test('of a record that cannot be read fails, and does not change the record', async () => {
+    await storeDroplet({ rev: 'seven' });
+    await expect(send()).rejects.toThrow(RecordError);
     expect(bus.published).toEqual([]);
   });
 
-  test('that is not due yet waits on', async () => {
-    const nowMs = of.context.clock.nowMs();
+  test('that is not due yet is delayed further', async () => {
+    const nowMs = fixture.context.clock.nowMs();
     const pending = { id: 's1', reason: 'flapping', priority: 'low', decidedMs: nowMs, dueMs: nowMs + 1234 };
     const slot = { index: 0, version: 'v', crashes: 2, lastCrashMs: nowMs, flapping: true, start: pending };
-    await put({ 'slot:0': JSON.stringify(slot) });
-    expect(await leave()).toEqual({ waitMs: 1234 });
+    await storeDroplet({ 'slot:0': JSON.stringify(slot) });
+    expect(await send()).toEqual({ waitMs: 1234 });
     expect(bus.published).toEqual([]);
-    of.context.clock.advance(1234);
-    await notHeld();
-    expect(await leave()).toEqual({ outcome: 'sent', settled: true });
+    fixture.context.clock.advance(1234);
+    await storeNoHolds();
+    expect(await send()).toEqual({ outcome: 'sent', settled: true });
     expect(bus.published).toMatchObject([{ data: { flapping: true } }]);
   });
 
-  test('whose record changes between the check and the settling is checked again', async () => {
-    await put();
-    const delivery = startDelivery(START, of.context.settings.policy);
-    let checks = 0;
-    const { client, keys } = of.context.redis;
+  test('whose record changes between the recheck and the settling is rechecked', async () => {
+    await storeDroplet();
+    const delivery = startDelivery(START, fixture.context.settings.policy);
+    let rechecks = 0;
+    const { client, keys } = fixture.context.redis;
     const changing = {
       ...delivery,
       check: (...args: Parameters<typeof delivery.recheck>) => {
         // Sent before the settling, and by one connection in this order.
-        if (++checks === 1)
+        if (++rechecks === 1)
           void client.hset(keys.droplet(DROPLET), {
             rev: 8,
             desired: 'STOPPED 2x STAGED version v 256M updated 1',
@@ -272,17 +272,17 @@ describe('a start', () => {
         return delivery.recheck(...args);
       },
     };
-    await leave(changing);
-    expect(checks).toBe(2);
+    await send(changing);
+    expect(rechecks).toBe(2);
     expect(bus.published).toEqual([]);
     expect(await logged()).toMatchObject([{ kind: 'dropped', why: 'not_wanted' }]);
   });
 
-  test('whose record changes at every try is left for a later look', async () => {
-    await put();
-    const delivery = startDelivery(START, of.context.settings.policy);
-    const { client, keys } = of.context.redis;
-    await leave({
+  test('whose record changes at every attempt is not sent and stays pending', async () => {
+    await storeDroplet();
+    const delivery = startDelivery(START, fixture.context.settings.policy);
+    const { client, keys } = fixture.context.redis;
+    await send({
       ...delivery,
       recheck: (...args: Parameters<typeof delivery.recheck>) => {
         void client.hincrby(keys.droplet(DROPLET), 'rev', 1);
@@ -291,14 +291,14 @@ describe('a start', () => {
     });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.size).toBe(0);
-    expect(of.context.lines).toContainEqual(
+    expect(fixture.context.lines).toContainEqual(
       expect.objectContaining({ event: 'outcome_not_stored', id: 's1' }),
     );
   });
 
-  test('does not leave from a process that stood still since the check: it is taken back, and looked at again', async () => {
-    await put();
-    const { redis, clock, settings } = of.context;
+  test('is reverted, not sent, when the process was suspended after the recheck; the droplet is reconciled at once', async () => {
+    await storeDroplet();
+    const { redis, clock, settings } = fixture.context;
     let nowMs = 0;
     const settleDeliveries = async (...call: Parameters<typeof redis.scripts.settleDeliveries>) => {
       const settled = await redis.scripts.settleDeliveries(...call);
@@ -306,7 +306,7 @@ describe('a start', () => {
       nowMs = clock.nowMs();
       return settled;
     };
-    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
+    await send(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.get('s1')).toMatchObject({
       outcome: 'dropped',
@@ -321,41 +321,41 @@ describe('a start', () => {
     expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);
   });
 
-  test('of a process that stood still so long that its decision is over is left alone', async () => {
-    await put();
-    const { redis, clock, settings } = of.context;
+  test('is neither sent nor reverted when its decision has ended while the process was suspended', async () => {
+    await storeDroplet();
+    const { redis, clock, settings } = fixture.context;
     const settleDeliveries = async (...call: Parameters<typeof redis.scripts.settleDeliveries>) => {
       const settled = await redis.scripts.settleDeliveries(...call);
       clock.advance(2 * settings.policy.dropletLostMs);
       await redis.client.hdel(redis.keys.droplet(DROPLET), 'outcome:s1', 'slot:0');
       return settled;
     };
-    await leave(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
+    await send(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.size).toBe(0);
   });
 
   test('with dry_run is settled and logged, and not published', async () => {
-    await put();
-    await leave(undefined, true);
+    await storeDroplet();
+    await send(undefined, true);
     expect(bus.published).toEqual([]);
     expect(await logged()).toMatchObject([{ kind: 'sent', dryRun: true }]);
     expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);
     expect(await count('decision_outcomes', { outcome: 'dry_run', reason: 'missing' })).toBe(1);
-    expect(of.context.lines).toContainEqual(expect.objectContaining({ event: 'dry_run', id: 's1' }));
+    expect(fixture.context.lines).toContainEqual(expect.objectContaining({ event: 'dry_run', id: 's1' }));
   });
 });
 
-test('a stop that is right leaves', async () => {
-  const nowMs = of.context.clock.nowMs();
-  await put({
+test('a stop that is still right is sent once', async () => {
+  const nowMs = fixture.context.clock.nowMs();
+  await storeDroplet({
     desired: 'STARTED 1x STAGED version v 256M updated 1398000000',
     'instance:i1': `5 RUNNING on dea-1 version v since 1 first ${nowMs - 60_000}`,
     'instance:i2': `0 RUNNING on dea-1 version v since 1 first ${nowMs - 60_000}`,
     'stop:i1': JSON.stringify({ instance: 'i1', id: 'p1', reason: 'extra_index', decidedMs: nowMs }),
   });
-  const delivery = () => stopDelivery(STOP, of.context.settings.policy);
-  await Promise.all([leave(delivery()), leave(delivery())]);
+  const delivery = () => stopDelivery(STOP, fixture.context.settings.policy);
+  await Promise.all([send(delivery()), send(delivery())]);
   expect(bus.published).toEqual([
     {
       subject: 'health.stop',
@@ -372,53 +372,53 @@ test('a stop that is right leaves', async () => {
   expect((await record()).outcomes.get('p1')?.outcome).toBe('sent');
   expect(await logged()).toMatchObject([{ kind: 'sent', instance: 'i1', reason: 'extra_index' }]);
   await counters.flush();
-  const { client, keys } = of.context.redis;
+  const { client, keys } = fixture.context.redis;
   expect(await client.hget(keys.counters, 'health_stop_messages_sent')).toBe('1');
 });
 
 describe('NATS', () => {
-  test('that is away: what waits is checked when it is back, not before', async () => {
-    await put();
+  test('disconnected: the recheck is made after the reconnect, not before', async () => {
+    await storeDroplet();
     bus.isConnected = false;
-    const left = leave();
-    await of.context.redis.client.hset(of.context.redis.keys.droplet(DROPLET), {
+    const sending = send();
+    await fixture.context.redis.client.hset(fixture.context.redis.keys.droplet(DROPLET), {
       rev: 8,
       desired: 'STOPPED 2x STAGED version v 256M updated 1',
     });
     expect((await record()).outcomes.size).toBe(0);
     bus.restore();
-    await left;
+    await sending;
     expect(bus.published).toEqual([]);
     expect(await logged()).toMatchObject([{ kind: 'dropped', why: 'not_wanted' }]);
   });
 
-  test('that is away while the process stops: the job goes back', async () => {
-    await put();
+  test('disconnected while the process stops: the job goes back to the queue', async () => {
+    await storeDroplet();
     bus.isConnected = false;
-    const left = leave();
+    const sending = send();
     stop.abort();
-    expect(await left).toEqual({ back: true });
+    expect(await sending).toEqual({ requeue: true });
     expect((await record()).rev).toBe(7);
   });
 
-  test('that is lost while it is sent: it is said, and not sent again for this decision', async () => {
-    await put();
+  test('lost during a send: it is logged, and nothing is sent again for this decision', async () => {
+    await storeDroplet();
     bus.flushFails = true;
-    expect(await leave()).toEqual({ outcome: 'unconfirmed', settled: true });
+    expect(await send()).toEqual({ outcome: 'unconfirmed', settled: true });
     expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
-    expect(of.context.lines).toContainEqual(
+    expect(fixture.context.lines).toContainEqual(
       expect.objectContaining({ event: 'delivery_unconfirmed', id: 's1' }),
     );
     bus.flushFails = false;
-    await leave();
+    await send();
     expect(bus.published).toHaveLength(1);
   });
 
-  test('that does not take it in time: the connection is given up with what waits in it, so that it cannot arrive late', async () => {
-    await put();
+  test('too slow: the connection is abandoned with the message, so that it cannot arrive late', async () => {
+    await storeDroplet();
     bus.flushHangs = true;
-    const policy = { ...of.context.settings.policy, dropletLostMs: 90 };
-    await leave(startDelivery(START, policy), false, { policy });
+    const policy = { ...fixture.context.settings.policy, dropletLostMs: 90 };
+    await send(startDelivery(START, policy), false, { policy });
     expect(bus.abandoned).toBe(1);
     expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
     expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);

@@ -14,24 +14,25 @@ import type { DeliveryStore } from './delivery-store.ts';
 import type { NudgerMetrics } from './metrics.ts';
 import type { NatsGate } from './nats-gate.ts';
 
-/** What the second look says: send this, drop it, or it is not due yet. */
 export type RecheckResult =
   | { send: string; reason: StartReason | StopReason }
   | { drop: string }
+  /** Not due before this time (epoch ms). */
   | { wait: number };
 
-/** A start or a stop on its way out. */
+/** A decided start or stop that is to be sent. */
 export interface Delivery {
+  /** Of the decision. */
   id: string;
   droplet: string;
   kind: 'start' | 'stop';
-  /** As it was enqueued. */
+  /** The reason in the job; the recheck may find another one. */
   reason: StartReason | StopReason;
-  /** What the decision log says of it besides. */
-  log: Pick<LogEntry, 'index' | 'version' | 'instance'>;
-  /** When it was decided, if the record still holds it (ms). */
+  /** Further fields of its entry in the decision log. */
+  logFields: Pick<LogEntry, 'index' | 'version' | 'instance'>;
+  /** When it was decided (epoch ms); undefined if the record no longer has this decision as pending. */
   decidedMs(droplet: Droplet): number | undefined;
-  /** The second look: pure, by the same functions as the decision. */
+  /** Checks the decision once more, by the same pure rules that made it. */
   recheck(
     droplet: Droplet,
     deas: ReadonlyMap<string, DeaLiveness>,
@@ -50,33 +51,36 @@ interface Options {
   counters: FleetCounters;
   policy: PolicySettings;
   dryRun: boolean;
-  /** Open while NATS is there. */
   gate: NatsGate;
 }
 
-/**
- * How a delivery ended: it waits on, goes back to the queue for a nudger that can send it, or this became of it. `settled`: the
- * record says so, too, and nobody will ask for this decision's job again.
- */
-export type DeliveryResult = { waitMs: number } | { back: true } | { outcome: string; settled: boolean };
+export type DeliveryResult =
+  /** Not due yet: the job is delayed for this time. */
+  | { waitMs: number }
+  /** NATS is disconnected: the job goes back to the queue, for a nudger that is connected. */
+  | { requeue: true }
+  /** `settled`: the record has the outcome too, so this decision's job is never enqueued again. */
+  | { outcome: string; settled: boolean };
 
-/** After so many conflicts the job is left: the analyzer makes sure of it again. */
-const TRIES = 20;
+/** After this number of conflicts the job is dropped; the analyzer enqueues it again. */
+const MAX_ATTEMPTS = 20;
 
 /**
- * What was checked must leave within this (ms), and arrive within this of its leaving; after `droplet_lost` another start may
- * be sent for the slot, and an old one that comes after that would start a second instance.
+ * The time from the recheck to the publish, and again from the publish to its flush, is at most this (ms). After
+ * `droplet_lost` another start may be sent for the slot, and an older one that arrives later would start a second
+ * instance.
  */
 const sendDeadlineMs = ({ dropletLostMs }: PolicySettings): number => dropletLostMs / 3;
 
 /**
- * Sends a decided start or stop, if it is still right.
+ * Rechecks a decided start or stop and sends it if it is still right: read, recheck, settle, publish.
  *
- * Read, check, settle, publish. Settling succeeds only on the record that was checked (its revision), and for
- * one nudger only; then the message goes out and is flushed. So nothing is ever sent twice for one decision,
- * and nothing that the record at that moment speaks against. Should this process die between settling and
- * publishing, the message is lost, and asked for again after `droplet_lost`. Should it be stopped there for a while, the
- * message is not sent any more; and one that NATS does not take in time is given up with its connection.
+ * Settling stores the outcome. It succeeds only on the revision that was checked, and for one nudger only. So one
+ * decision is never sent twice, and nothing is sent that the record contradicts at that moment.
+ *
+ * A crash between settling and publishing loses the message; it is decided again after `droplet_lost`. After a pause
+ * there (SIGSTOP, a suspended VM) the message is not sent. If NATS does not take it in time, the connection is
+ * abandoned together with the message.
  */
 export async function deliver(delivery: Delivery, options: Options): Promise<DeliveryResult> {
   const { redis, store, clock, policy, metrics, log, gate } = options;
@@ -85,42 +89,45 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
     countOutcome(metrics, { kind, reason, outcome: 'dropped', why });
     return { outcome: `dropped: ${why}`, settled };
   };
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    // What waits for NATS is checked when NATS is back, not before.
-    if (!(await gate.waitUntilConnected())) return { back: true };
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    // The wait comes before the recheck, which would be out of date after it.
+    if (!(await gate.waitUntilConnected())) return { requeue: true };
     const { droplet, deas, holds, nowMs } = await store.read(delivery.droplet);
     if (droplet === undefined) return dropped('unknown', false);
-    const checked = delivery.recheck(droplet, deas, holds, nowMs);
-    if ('wait' in checked) {
+    const result = delivery.recheck(droplet, deas, holds, nowMs);
+    if ('wait' in result) {
       noteOnSpan({ [ATTRIBUTES.outcome]: 'not_due' });
-      return { waitMs: checked.wait - nowMs };
+      return { waitMs: result.wait - nowMs };
     }
     const decidedMs = delivery.decidedMs(droplet);
     if (decidedMs === undefined) {
-      // Taken back or replaced by another decision: the record knows nothing of it that could be settled.
-      const why = 'drop' in checked ? checked.drop : 'superseded';
-      log.debug({ event: 'delivery_dropped', id: delivery.id, why }, 'left nothing to do');
+      // Cancelled, or replaced by another decision: the record has nothing to settle.
+      const why = 'drop' in result ? result.drop : 'superseded';
+      log.debug(
+        { event: 'delivery_dropped', id: delivery.id, why },
+        'delivery dropped: the record no longer has this decision',
+      );
       return dropped(why, false);
     }
-    if (!(await settle(delivery, checked, droplet, nowMs, options))) continue;
-    if ('drop' in checked) return dropped(checked.drop, true);
+    if (!(await settle(delivery, result, droplet, nowMs, options))) continue;
+    if ('drop' in result) return dropped(result.drop, true);
     await redis.replicas?.waitFor(redis.keys.droplet(droplet.id));
     if (clock.nowMs() - nowMs > sendDeadlineMs(policy)) {
       await revertSent(delivery, options);
       return { outcome: 'dropped: late', settled: true };
     }
     metrics.waitSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
-    return { outcome: await publish(delivery, checked, options), settled: true };
+    return { outcome: await publish(delivery, result, options), settled: true };
   }
   noteOnSpan({ [ATTRIBUTES.outcome]: 'not_settled' });
   log.warn(
-    { event: 'outcome_not_stored', id: delivery.id, tries: TRIES },
-    'the record changed at every try; asked again later',
+    { event: 'outcome_not_stored', id: delivery.id, attempts: MAX_ATTEMPTS },
+    'outcome not stored: the record changed at every attempt; the analyzer enqueues the job again',
   );
   return { outcome: 'not settled', settled: false };
 }
 
-/** Counts what became of a delivery, and says so on its span. */
+/** Counts the outcome of a delivery, and records it on the span. */
 function countOutcome(
   metrics: NudgerMetrics,
   labels: Record<'kind' | 'reason' | 'outcome' | 'why', string>,
@@ -132,18 +139,18 @@ function countOutcome(
 
 async function settle(
   delivery: Delivery,
-  checked: Exclude<RecheckResult, { wait: number }>,
+  result: Exclude<RecheckResult, { wait: number }>,
   droplet: Droplet,
   nowMs: number,
   { store, policy, dryRun }: Options,
 ): Promise<boolean> {
-  const dropped = 'drop' in checked;
+  const dropped = 'drop' in result;
   const outcome: Outcome = {
     id: delivery.id,
     outcome: dropped ? 'dropped' : 'sent',
     atMs: nowMs,
-    ...(dropped ? { why: checked.drop } : {}),
-    // Tells this try from any other: only it is told once more that it has settled.
+    ...(dropped ? { why: result.drop } : {}),
+    // Marks this attempt: the script reports success again only for a retry of the same attempt.
     by: randomUUID().slice(0, 8),
   };
   const entry: LogEntry = {
@@ -151,25 +158,25 @@ async function settle(
     droplet: droplet.id,
     kind: outcome.outcome,
     id: delivery.id,
-    ...delivery.log,
-    reason: dropped ? delivery.reason : checked.reason,
-    ...(dropped ? { why: checked.drop } : {}),
+    ...delivery.logFields,
+    reason: dropped ? delivery.reason : result.reason,
+    ...(dropped ? { why: result.drop } : {}),
     ...(dryRun && !dropped ? { dryRun } : {}),
   };
   const requeueAtMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
   return store.settle({ droplet, outcome, entry, requeueAtMs });
 }
 
-/** It was settled as sent and is not: so that it is decided anew at once, unless that has happened already. */
+/** Changes the outcome from sent to dropped, so that the droplet is reconciled at once, unless its outcome has changed meanwhile. */
 async function revertSent(delivery: Delivery, options: Options): Promise<void> {
   const { store, clock, metrics, log } = options;
   const { kind, reason, id } = delivery;
   countOutcome(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
     { event: 'delivery_late', subject: SUBJECTS[kind], id },
-    'this process stood still just before a message left: it is not sent',
+    'message not sent: this process was suspended between the recheck and the publish',
   );
-  for (let attempt = 0; attempt < TRIES; attempt++) {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const { droplet } = await store.read(delivery.droplet);
     if (droplet?.outcomes.get(delivery.id)?.outcome !== 'sent') return;
     if (await settle(delivery, { drop: 'late' }, droplet, clock.nowMs(), options)) return;
@@ -178,20 +185,19 @@ async function revertSent(delivery: Delivery, options: Options): Promise<void> {
 
 async function publish(
   delivery: Delivery,
-  checked: Extract<RecheckResult, { send: unknown }>,
+  { send, reason }: Extract<RecheckResult, { send: unknown }>,
   options: Options,
 ): Promise<'sent' | 'unconfirmed' | 'dry_run'> {
   const { bus, metrics, counters, log, dryRun, policy } = options;
   const { id, kind } = delivery;
-  const { reason } = checked;
   const subject = SUBJECTS[kind];
   if (dryRun) {
     countOutcome(metrics, { kind, reason, outcome: 'dry_run', why: '' });
-    log.info({ event: 'dry_run', subject, id, reason }, 'would be sent');
+    log.info({ event: 'dry_run', subject, id, reason }, 'dry_run: message not sent');
     return 'dry_run';
   }
   try {
-    bus.publish(subject, checked.send, {
+    bus.publish(subject, send, {
       [HEADERS.messageId]: id,
       [HEADERS.decision]: id,
       [HEADERS.reason]: reason,
@@ -202,19 +208,19 @@ async function publish(
     counters.increment(`health_${kind}_messages_sent`);
     return 'sent';
   } catch (error) {
-    // It may have arrived. If not, it is asked for again after droplet_lost, as any start that did not help.
+    // It may have arrived. If not, it is decided again after droplet_lost, like any start that did not help.
     countOutcome(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
     log.warn(
       { event: 'delivery_unconfirmed', subject, id, err: error },
-      'NATS was lost while this was sent; it may have arrived',
+      'nats disconnected during a send: the message may have arrived',
     );
     return 'unconfirmed';
   }
 }
 
-/** Resolves when NATS has taken what was published. @throws BusError also when it does not in time */
+/** Resolves when NATS has received what was published. @throws BusError when the connection is lost or the time is over */
 async function flushWithin(bus: Bus, withinMs: number): Promise<void> {
-  // No AbortController, as elsewhere: one is made and aborted for every start, at a tenth of this process's CPU.
+  // Not withTimeout: a promise more for every start would cost a tenth of this process's CPU.
   const late = setTimeout(() => bus.abandon(), withinMs);
   try {
     await bus.flush();

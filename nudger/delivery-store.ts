@@ -8,8 +8,8 @@ import { readHolds } from '../common/redis/holds.ts';
 import { forOneCall, readWithDeas } from '../common/redis/readers.ts';
 import { batched } from './batched.ts';
 
-/** Droplets of one call: Redis does nothing else meanwhile, so some milliseconds at most. */
-const AT_ONCE = 100;
+/** Droplets of one script call. A call blocks Redis, so it is kept to some milliseconds. */
+const BATCH_SIZE = 100;
 
 interface Options {
   redis: RedisConnections;
@@ -17,17 +17,18 @@ interface Options {
   policy: PolicySettings;
 }
 
-/** What a delivery is checked on; undefined for a droplet that there is not. */
+/** What the recheck of a delivery reads. */
 export interface RecheckInput {
+  /** Undefined: there is no record. */
   droplet: Droplet | undefined;
   /** At least the DEAs of its instances. */
   deas: Deas;
   holds: Holds;
-  /** By which all of it is to be judged. */
+  /** The time of the read (epoch ms on Redis's clock). */
   nowMs: number;
 }
 
-/** What became of a decision, on the record as it was checked. */
+/** The outcome of a decision, for the revision of the record that was checked. */
 export interface Settlement {
   droplet: Pick<Droplet, 'id' | 'rev'>;
   outcome: Outcome;
@@ -35,19 +36,19 @@ export interface Settlement {
   requeueAtMs: number;
 }
 
-/** What deliveries need of Redis; those that leave at the same time share their calls. */
+/** Reads and settles deliveries. Concurrent deliveries share their Redis calls. */
 export class DeliveryStore {
-  /** A droplet as it is now. @throws Error if its record cannot be read */
+  /** Reads a droplet with its DEAs and the holds. @throws Error if its record cannot be read */
   readonly read: (id: string) => Promise<RecheckInput>;
   /**
-   * Stores what became of a decision, if the record is still the one that was checked: of all nudgers that may hold
-   * the same job one is told true.
+   * Stores the outcome of a decision if the record still has the revision that was checked. Of all nudgers that
+   * process the same job, exactly one gets true.
    */
   readonly settle: (settlement: Settlement) => Promise<boolean>;
 
   constructor(options: Options) {
-    this.read = batched((ids) => readAll(ids, options), AT_ONCE);
-    this.settle = batched((settlements) => settleAll(settlements, options.redis), AT_ONCE);
+    this.read = batched((ids) => readAll(ids, options), BATCH_SIZE);
+    this.settle = batched((settlements) => settleAll(settlements, options.redis), BATCH_SIZE);
   }
 }
 
@@ -71,7 +72,7 @@ async function settleAll(
   const calls = forOneCall(
     redis,
     settlements.map(({ droplet }) => droplet.id),
-    AT_ONCE,
+    BATCH_SIZE,
   );
   await Promise.all(
     calls.map(async (places) => {

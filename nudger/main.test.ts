@@ -15,7 +15,7 @@ afterEach(async () => {
   await redis.stop();
 });
 
-/** A nudger whose NATS the test takes away and gives back. */
+/** A nudger whose NATS connection the test loses and restores. */
 async function nudger(isConnected: boolean) {
   const lost: (() => void)[] = [];
   const restored: (() => void)[] = [];
@@ -38,15 +38,15 @@ async function nudger(isConnected: boolean) {
       nats.isConnected = true;
       for (const fn of restored) fn();
     },
-    /** It looks at jobs as if it had NATS, and finds at each that it has not. */
+    /** It takes jobs as if it were connected, and finds at each that it is not. */
     loseUnnoticed() {
       nats.isConnected = false;
     },
   };
 }
 
-/** Starts of droplets that are not known: whoever can send drops them. */
-async function putStarts({ redis: connections, lifecycle, log }: TestContext) {
+/** Enqueues starts of unknown droplets, which a connected nudger drops. */
+async function enqueueStarts({ redis: connections, lifecycle, log }: TestContext) {
   const queue = openQueue(connections, lifecycle, log, 'starts');
   for (const id of ['a', 'b', 'c'])
     await queue.add(
@@ -59,10 +59,10 @@ async function putStarts({ redis: connections, lifecycle, log }: TestContext) {
 const DONE = { prioritized: 0, waiting: 0, active: 0, delayed: 0 };
 const WAIT = { ...DONE, prioritized: 3 };
 
-test('a nudger without NATS takes no jobs, and those that it has go back for another', async () => {
+test('a nudger that loses NATS takes no more jobs, and its current jobs go back for another nudger', async () => {
   const first = await nudger(true);
   first.loseUnnoticed();
-  const counts = await putStarts(first.context);
+  const counts = await enqueueStarts(first.context);
   await expect.poll(counts, { timeout: 5_000 }).toEqual({ ...DONE, active: 3 });
   first.lose();
   await expect.poll(counts, { timeout: 5_000 }).toEqual(WAIT);
@@ -71,18 +71,18 @@ test('a nudger without NATS takes no jobs, and those that it has go back for ano
   await expect.poll(counts, { timeout: 10_000 }).toEqual(DONE);
 });
 
-test('with NATS back it takes jobs again', async () => {
+test('it takes jobs again when NATS is restored', async () => {
   const only = await nudger(true);
   only.lose();
-  const counts = await putStarts(only.context);
+  const counts = await enqueueStarts(only.context);
   await expect.poll(counts, { timeout: 5_000 }).toEqual(WAIT);
   only.restore();
   await expect.poll(counts, { timeout: 10_000 }).toEqual(DONE);
 });
 
-test('one that begins without NATS waits for it', async () => {
+test('a nudger that starts without NATS takes jobs when NATS is connected', async () => {
   const only = await nudger(false);
-  const counts = await putStarts(only.context);
+  const counts = await enqueueStarts(only.context);
   await expect.poll(counts, { timeout: 5_000 }).toEqual(WAIT);
   only.restore();
   await expect.poll(counts, { timeout: 10_000 }).toEqual(DONE);

@@ -15,7 +15,7 @@ import { DeliveryStore } from './delivery-store.ts';
 import { nudgerMetrics } from './metrics.ts';
 import { NatsGate } from './nats-gate.ts';
 
-/** BullMQ in, NATS out: starts and stops, each checked again when it leaves. */
+/** BullMQ in, NATS out: sends starts and stops, each rechecked just before it is sent. */
 export const nudger: ProcessDefinition = {
   name: 'nudger',
   start: async (context) => {
@@ -23,15 +23,14 @@ export const nudger: ProcessDefinition = {
   },
 };
 
-/** Deliveries in hand at once: what waits in them is Redis and NATS, not this process. */
-const AT_ONCE = 128;
+/** Deliveries at once. Each spends most of its time waiting for Redis and NATS. */
+const CONCURRENCY = 128;
 /**
- * Of starts no more than this part of what may leave in a period: a worker takes its next job with the end of the last one,
- * and a job that it takes without costs Redis half as much again.
+ * Concurrent starts as a share of the starts that may be sent in one period. A worker that finishes a job fetches the
+ * next one in the same command; a fetch of its own costs Redis half as much again.
  */
-const OF_LIMIT = 1 / 4;
+const CONCURRENT_SHARE = 1 / 4;
 
-/** Starts the nudger on what `context` gives. */
 export async function startNudger(context: ProcessContext): Promise<void> {
   const { settings, log, clock, lifecycle, redis } = context;
   const { policy, dryRun } = settings;
@@ -54,22 +53,22 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   const processor = (read: (job: Job) => Delivery): Processor => {
     const keepForPeople = keeperForPeople();
     return async (job, token) => {
-      const delivery = readable(read, job);
-      const end = await traced(SPANS.deliver, spanAttributes(delivery), () => deliver(delivery, options));
-      if ('back' in end) {
+      const delivery = readJob(read, job);
+      const result = await traced(SPANS.deliver, spanAttributes(delivery), () => deliver(delivery, options));
+      if ('requeue' in result) {
         await job.moveToWait(token);
         throw new WaitingError();
       }
-      if ('waitMs' in end) {
-        // Its delay was stamped by a wall clock that is ahead of Redis's: wait on.
-        await job.moveToDelayed(Date.now() + end.waitMs, token);
+      if ('waitMs' in result) {
+        // The wall clock that stamped the delay is ahead of Redis's clock.
+        await job.moveToDelayed(Date.now() + result.waitMs, token);
         throw new DelayedError();
       }
-      if (end.settled) keepForPeople(job);
-      return end.outcome;
+      if (result.settled) keepForPeople(job);
+      return result.outcome;
     };
   };
-  const readable = (read: (job: Job) => Delivery, job: Job): Delivery => {
+  const readJob = (read: (job: Job) => Delivery, job: Job): Delivery => {
     try {
       return read(job);
     } catch (error) {
@@ -79,21 +78,20 @@ export async function startNudger(context: ProcessContext): Promise<void> {
     }
   };
 
-  const concurrency = AT_ONCE;
   const limiter = { max: settings.startsPerPeriod, duration: settings.startsPeriodMs };
   const starts = processor((job) => startDelivery(readStartJob(job), policy));
   const stops = processor((job) => stopDelivery(readStopJob(job), policy));
   const workers = [
-    openWorker(redis, lifecycle, log, 'stops', stops, { concurrency }),
-    openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency }),
+    openWorker(redis, lifecycle, log, 'stops', stops, { concurrency: CONCURRENCY }),
+    openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency: CONCURRENCY }),
     openWorker(redis, lifecycle, log, 'starts', starts, {
-      concurrency: Math.min(AT_ONCE, Math.ceil(OF_LIMIT * settings.startsPerPeriod)),
+      concurrency: Math.min(CONCURRENCY, Math.ceil(CONCURRENT_SHARE * settings.startsPerPeriod)),
       limiter,
-      // Counted by the wall clock; set back, it would make a wait of half a minute of it.
+      // BullMQ measures the wait by the wall clock: a clock that is set back would make it half a minute.
       maximumRateLimitDelay: settings.startsPeriodMs,
     }),
   ];
-  // Without NATS a nudger takes no jobs: they are for those that have it.
+  // A nudger without NATS takes no jobs, so that connected nudgers get them.
   const pause = () => workers.forEach((worker) => void worker.pause(true));
   bus.onLost(pause);
   bus.onRestored(() => workers.forEach((worker) => void worker.resume()));

@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Bus } from '../common/nats/bus.ts';
 
-/** NATS may be back in a moment; for longer a job does not wait here: another nudger may have NATS. */
-const WAITS_AT_MOST_MS = 1_000;
+/** A short reconnect is waited out; after this time the job goes back, because another nudger may be connected. */
+const MAX_WAIT_MS = 1_000;
 
-/** Lets deliveries through while NATS is there; while it is away they wait here for a moment, unchecked and unsent. */
+/** Holds deliveries back, unchecked and unsent, while NATS is disconnected. */
 export class NatsGate {
   readonly #bus: Bus;
   readonly #signal: AbortSignal;
@@ -13,23 +13,23 @@ export class NatsGate {
   constructor(bus: Bus, signal: AbortSignal) {
     this.#bus = bus;
     this.#signal = signal;
-    bus.onRestored(() => this.#letThrough());
-    signal.addEventListener('abort', () => this.#letThrough());
+    bus.onRestored(() => this.#releaseAll());
+    signal.addEventListener('abort', () => this.#releaseAll());
   }
 
-  /** @returns false if NATS is not back in a moment, or the process stops before */
+  /** @returns false if NATS is still disconnected after MAX_WAIT_MS, or when the process stops */
   async waitUntilConnected(): Promise<boolean> {
     if (this.#bus.connected()) return true;
     if (this.#signal.aborted) return false;
     const timer = new AbortController();
-    const goOn = () => timer.abort();
-    this.#waiting.add(goOn);
-    await delay(WAITS_AT_MOST_MS, undefined, { signal: timer.signal }).catch(() => undefined); // let through: it is aborted
-    this.#waiting.delete(goOn);
+    const release = () => timer.abort();
+    this.#waiting.add(release);
+    await delay(MAX_WAIT_MS, undefined, { signal: timer.signal }).catch(() => undefined); // rejects when released
+    this.#waiting.delete(release);
     return this.#bus.connected();
   }
 
-  #letThrough(): void {
-    for (const goOn of this.#waiting) goOn();
+  #releaseAll(): void {
+    for (const release of this.#waiting) release();
   }
 }
