@@ -5,7 +5,8 @@ import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
 import { startNats, type TestNats } from '../testing/nats.ts';
-import { type Bus, connectBus } from './bus.ts';
+import type { Bus } from './bus.ts';
+import { connectBus } from './connect.ts';
 
 /** Longer than any test. */
 const NEVER_MS = 1_000_000;

@@ -1,74 +1,74 @@
 import type { Socket } from 'node:net';
 
-/** What a connection is read by. */
+/** The connection that a `BatchedReader` reads. */
 export interface BatchedConnection {
-  /** As it is now; `undefined` while it is not connected. */
+  /** The current socket; `undefined` while disconnected. */
   socket(): Socket | undefined;
-  /** A round trip to the server: what it had for us before has been handed over. */
+  /** A round trip to the server: everything that the server sent before its reply has been handed over. */
   flush(): Promise<void>;
 }
 
 /**
- * Reads a connection in gulps: what comes waits in the system, and is read together every so often.
+ * Pauses the socket and reads it in batches. Each batch ends with the PONG to a PING sent at its start, so everything the
+ * server sent before the PING has been read.
  *
- * Whoever waits for a socket is woken for nearly each message, and the server that wakes it pays for that, too. A gulp ends
- * with the answer of the server to a question that was asked at its beginning: so it is known how far all has been read.
+ * Why: a process that waits for a socket is woken for nearly each message, and that also costs the server that wakes it.
  */
 export class BatchedReader {
   readonly #connection: BatchedConnection;
   readonly #everyMs: number;
   #timer: NodeJS.Timeout | undefined;
-  #awaited = 0;
+  #pendingReplies = 0;
   #stopped = false;
-  /** What the server had for us before has been read (ms on this process's monotonic clock). */
-  #readMs = performance.now();
+  /** Everything that the server sent before this time has been read (ms on this process's monotonic clock). */
+  #readUntilMs = performance.now();
 
-  /** @param everyMs what comes waits for so long, and for a round trip */
+  /** @param everyMs time between two batches; a message waits at most this long, plus a round trip */
   constructor(connection: BatchedConnection, everyMs: number) {
     this.#connection = connection;
     this.#everyMs = everyMs;
-    void this.#gulp();
+    void this.#readBatch();
   }
 
-  /** For how long what is handed over now may have waited to be read (ms). */
+  /** How long a message that is handed over now may have waited to be read (ms). */
   readLagMs(): number {
-    return performance.now() - this.#readMs;
+    return performance.now() - this.#readUntilMs;
   }
 
-  /** An answer of the server is waited for: what comes is read at once until it is there. */
-  async readWhile<T>(answer: () => Promise<T>): Promise<T> {
-    const askedMs = performance.now();
-    this.#awaited++;
+  /** Reads the socket at once until the server's reply is there. */
+  async readWhile<T>(reply: () => Promise<T>): Promise<T> {
+    const sentMs = performance.now();
+    this.#pendingReplies++;
     this.#connection.socket()?.resume();
     try {
-      const answered = await answer();
-      this.#readMs = Math.max(this.#readMs, askedMs);
-      return answered;
+      const result = await reply();
+      this.#readUntilMs = Math.max(this.#readUntilMs, sentMs);
+      return result;
     } finally {
-      this.#awaited--;
-      if (this.#awaited === 0 && !this.#stopped) this.#connection.socket()?.pause();
+      this.#pendingReplies--;
+      if (this.#pendingReplies === 0 && !this.#stopped) this.#connection.socket()?.pause();
     }
   }
 
-  /** It is another connection now: what waited in the one before is lost. */
+  /** The connection has a new socket; what waited in the old one is lost. */
   reconnected(): void {
-    this.#readMs = performance.now();
+    this.#readUntilMs = performance.now();
   }
 
-  /** Reads all as it comes, from now on. */
+  /** Ends the batches: from now on everything is read as it comes. */
   stop(): void {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#connection.socket()?.resume();
   }
 
-  async #gulp(): Promise<void> {
+  async #readBatch(): Promise<void> {
     const beganMs = performance.now();
     if (this.#connection.socket() !== undefined) {
-      await this.readWhile(() => this.#connection.flush()).catch(() => undefined); // lost meanwhile
+      await this.readWhile(() => this.#connection.flush()).catch(() => undefined); // disconnected meanwhile
     }
     if (this.#stopped) return;
     const leftMs = beganMs + this.#everyMs - performance.now();
-    this.#timer = setTimeout(() => this.#gulp(), Math.max(0, leftMs));
+    this.#timer = setTimeout(() => this.#readBatch(), Math.max(0, leftMs));
   }
 }

@@ -1,11 +1,9 @@
-/** What can go wrong with NATS, in words and kinds. */
-import { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
-import { ErrorCode, type NatsConnection, NatsError } from 'nats';
+/** Errors of NATS: their kinds and their texts. */
+import { ErrorCode, NatsError } from 'nats';
 
-/** NATS could not do what was asked of it. */
+/** A NATS operation failed. */
 export class BusError extends Error {
-  /** `disconnected`: not connected now; `no_responders`: nobody is subscribed; `timeout`: no reply in time. */
+  /** `disconnected`: not connected now; `no_responders`: nothing is subscribed to the subject; `timeout`: no reply in time. */
   readonly kind: 'disconnected' | 'no_responders' | 'timeout' | 'other';
 
   constructor(kind: BusError['kind'], message: string, options?: ErrorOptions) {
@@ -15,7 +13,7 @@ export class BusError extends Error {
   }
 }
 
-/** An error of the client in words, with what is behind it. */
+/** The text of an error of the client, with that of its cause. */
 export function errorText(error: unknown): string {
   if (error instanceof NatsError) {
     const cause = error.chainedError?.message;
@@ -24,17 +22,8 @@ export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/**
- * What the server said last. The client's status has only a code for it, which is one and the same for a slow
- * consumer and for all else that it has no code for.
- */
-export function lastServerError(connection: NatsConnection): string | undefined {
-  const { protocol } = connection as { protocol?: { lastError?: unknown } };
-  return protocol?.lastError instanceof Error ? protocol.lastError.message : undefined;
-}
-
-/** The metric label of what the server said. */
-export function kindOf(problem: string): 'slow_consumer' | 'permission' | 'authentication' | 'other' {
+/** The metric label of a server's error. */
+export function errorKind(problem: string): 'slow_consumer' | 'permission' | 'authentication' | 'other' {
   if (/slow consumer/i.test(problem)) return 'slow_consumer';
   if (/permissions?[ _]violation/i.test(problem)) return 'permission';
   return /auth/i.test(problem) ? 'authentication' : 'other';
@@ -45,28 +34,9 @@ export function busError(subject: string, cause: unknown): BusError {
   if (code === ErrorCode.NoResponders)
     return new BusError('no_responders', `${subject}: nobody is subscribed`, { cause });
   if (code === ErrorCode.Timeout) return new BusError('timeout', `${subject}: no reply in time`, { cause });
-  const away =
+  const disconnected =
     code === ErrorCode.Disconnect ||
     code === ErrorCode.ConnectionClosed ||
     code === ErrorCode.ConnectionDraining;
-  return new BusError(away ? 'disconnected' : 'other', `${subject}: ${errorText(cause)}`, { cause });
-}
-
-/** What a connection goes by at the moment; the client does not give it. */
-export function socketOf(connection: NatsConnection): Socket | undefined {
-  const { protocol } = connection as { protocol?: { transport?: { socket?: unknown } } };
-  const socket = protocol?.transport?.socket;
-  return socket instanceof Socket ? socket : undefined;
-}
-
-/**
- * Ends a connection in such a way that the system does not go on trying to deliver what waits in it. The client has no
- * function for that: its own ones send what waits first.
- */
-export function abandon(connection: NatsConnection): void {
-  const socket = socketOf(connection);
-  if (socket === undefined) return;
-  // A socket with TLS cannot be reset; it is closed with what it has in hand.
-  if (socket instanceof TLSSocket) socket.destroy();
-  else socket.resetAndDestroy();
+  return new BusError(disconnected ? 'disconnected' : 'other', `${subject}: ${errorText(cause)}`, { cause });
 }

@@ -8,7 +8,8 @@ import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
 import { startNats, type TestNats } from '../testing/nats.ts';
-import { type Bus, BusError, connectBus } from './bus.ts';
+import { type Bus, BusError } from './bus.ts';
+import { connectBus } from './connect.ts';
 
 let lifecycle: Lifecycle;
 let health: Health;

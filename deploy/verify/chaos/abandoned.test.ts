@@ -1,7 +1,7 @@
 import { connect } from 'nats';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { connectBus } from '../../../common/nats/bus.ts';
+import { connectBus } from '../../../common/nats/connect.ts';
 import { Health } from '../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import { captureLog } from '../../../common/testing/context.ts';

@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import { Registry } from 'prom-client';
 import { stringify } from 'yaml';
 import type { RedisSettings } from '../../../common/config/settings.ts';
-import { connectBus } from '../../../common/nats/bus.ts';
+import { connectBus } from '../../../common/nats/connect.ts';
 import { Health } from '../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import { captureLog } from '../../../common/testing/context.ts';
-import { FakeCc } from '../../../common/testing/fake-cc.ts';
+import { SimulatedController } from '../sim/controller.ts';
 import { hmProgram } from '../../run/hm-program.ts';
 import { startChild } from '../../run/launcher/child.ts';
 import { LiveCloud } from './live-cloud.ts';
@@ -54,7 +54,7 @@ async function start(
   dir: string,
   lifecycle: Lifecycle,
 ): Promise<Stage> {
-  const cc = lifecycle.own('controller', await FakeCc.start(), (owned) => owned.stop());
+  const cc = lifecycle.own('controller', await SimulatedController.start(), (owned) => owned.stop());
   const config = join(dir, 'health_manager.yml');
   writeFileSync(
     config,

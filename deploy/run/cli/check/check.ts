@@ -1,7 +1,8 @@
 import { pino } from 'pino';
 import { loadConfig } from '../../../../common/config/load.ts';
 import type { Settings } from '../../../../common/config/settings.ts';
-import { type Bus, connectBus } from '../../../../common/nats/bus.ts';
+import type { Bus } from '../../../../common/nats/bus.ts';
+import { connectBus } from '../../../../common/nats/connect.ts';
 import { Health } from '../../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
 import { withoutLogins } from '../../../../common/runtime/log.ts';
