@@ -262,7 +262,7 @@ describe('a start', () => {
     const { client, keys } = fixture.context.redis;
     const changing = {
       ...delivery,
-      check: (...args: Parameters<typeof delivery.recheck>) => {
+      recheck: (...args: Parameters<typeof delivery.recheck>) => {
         // Sent before the settling, and by one connection in this order.
         if (++rechecks === 1)
           void client.hset(keys.droplet(DROPLET), {
