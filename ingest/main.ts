@@ -6,7 +6,7 @@ import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { requestSync } from '../common/queues/sync-request.ts';
 import { FleetCounters } from '../common/redis/counters.ts';
-import { IN_HAND_MS } from '../common/runtime/lifecycle.ts';
+import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle.ts';
 import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
 import { IngestWatermark } from './heartbeats/watermark.ts';
@@ -18,6 +18,8 @@ import { storeExit, storeShutdown, storeUpdate } from './store-events.ts';
 export interface Ingest {
   /** Resolves when every received message is stored. */
   idle(): Promise<void>;
+  /** Publishes a watermark now, as the timer does: for tests that move the clock. */
+  publishWatermark(): Promise<void>;
 }
 
 /**
@@ -60,7 +62,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     await messages.idle();
     await heartbeats.idle();
   };
-  lifecycle.onStop('messages in flight', idle, IN_HAND_MS);
+  lifecycle.onStop('messages in flight', idle, DRAIN_TIMEOUT_MS);
 
   messages.subscribe(heartbeatBus, SUBJECTS.heartbeat, 'heartbeat_msgs_received', (data) => {
     if (watermark.isFresh()) heartbeats.take(data, heartbeatBus.readLagMs());
@@ -102,5 +104,5 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   // The steps of the stop run in reverse order: the watermark ends, then the subscriptions, then the messages in flight.
   lifecycle.onStop('subscriptions', () => messages.drain());
   await watermark.start();
-  return { idle };
+  return { idle, publishWatermark: () => watermark.publishWatermark() };
 }

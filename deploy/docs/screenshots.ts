@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { test } from 'vitest';
 import { packageRoot } from '../../common/runtime/package-root.ts';
-import { type Dashboard, fleet, startBrowser, startDashboard } from '../verify/scenarios/dashboard-stage.ts';
+import { type Dashboard, startFleet, startBrowser, startDashboard } from '../verify/scenarios/dashboard-stage.ts';
 import { Deployment } from '../verify/scenarios/deployment.ts';
 
 const IMAGES = join(packageRoot, 'deploy', 'docs', 'images');
@@ -21,39 +21,39 @@ function apps(): Record<string, number> {
 }
 
 interface Scene {
-  world: Deployment;
+  deployment: Deployment;
   dashboard: Dashboard;
 }
 
 test('screenshots', async () => {
   const browser = await startBrowser();
   try {
-    await play(browser, async ({ world, dashboard }) => {
-      await world.advance(120);
+    await play(browser, async ({ deployment, dashboard }) => {
+      await deployment.advance(120);
       // Something happened before: its trace is on the time line.
-      await lose(world, 5);
-      await world.advance(300);
+      await lose(deployment, 5);
+      await deployment.advance(300);
       await shoot(await dashboard.open('', DESK), 'healthy');
       await shoot(await dashboard.open('', { ...DESK, colorScheme: 'dark' }), 'healthy-dark');
-      await world.end('nudger');
-      await lose(world, 12);
+      await deployment.processes.stop('nudger');
+      await lose(deployment, 12);
       await shoot(await dashboard.open('', DESK), 'dea-lost');
       const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2 };
       await shoot(await dashboard.open('', phone), 'dea-lost-phone');
       await shoot(await dashboard.open('#/dea/dea-12', DESK), 'dea');
     });
-    await play(browser, async ({ world, dashboard }) => {
-      for (const app of ['mailer', 'cart', 'mailer']) await crashOf(world, app);
+    await play(browser, async ({ deployment, dashboard }) => {
+      for (const app of ['mailer', 'cart', 'mailer']) await crashOf(deployment, app);
       // Until its restart, after which it crashes again.
-      await world.advance(75);
-      for (const app of ['mailer', 'cart', 'reports', 'reports']) await crashOf(world, app);
-      await world.advance(5);
+      await deployment.advance(75);
+      for (const app of ['mailer', 'cart', 'reports', 'reports']) await crashOf(deployment, app);
+      await deployment.advance(5);
       await shoot(await dashboard.open('', DESK), 'flapping');
       await shoot(await dashboard.open('#/droplet/mailer', DESK), 'droplet');
     });
-    await play(browser, async ({ world, dashboard }) => {
-      for (let n = 0; n < 24; n++) dea(world, n).alive = false;
-      await world.advance(45);
+    await play(browser, async ({ deployment, dashboard }) => {
+      for (let n = 0; n < 24; n++) dea(deployment, n).connected = false;
+      await deployment.advance(45);
       await shoot(await dashboard.open('', DESK), 'hold');
     });
   } finally {
@@ -63,35 +63,35 @@ test('screenshots', async () => {
 
 /** A fleet of its own, from its beginning to its end. */
 async function play(browser: Browser, draft: (of: Scene) => Promise<void>): Promise<void> {
-  const world = await Deployment.start({ obedient: true });
-  const dashboard = await startDashboard(world, browser);
+  const deployment = await Deployment.start({ executesRequests: true });
+  const dashboard = await startDashboard(deployment, browser);
   try {
-    await fleet(world, DEAS, apps());
-    await draft({ world, dashboard });
+    await startFleet(deployment, DEAS, apps());
+    await draft({ deployment, dashboard });
   } finally {
     await dashboard.stop();
-    await world.stop();
+    await deployment.stop();
   }
 }
 
-function dea(world: Deployment, n: number) {
-  return world.dea(`dea-${String(n).padStart(2, '0')}`);
+function dea(deployment: Deployment, n: number) {
+  return deployment.dea(`dea-${String(n).padStart(2, '0')}`);
 }
 
 /** A DEA falls silent, until it is known to be lost. */
-async function lose(world: Deployment, n: number): Promise<void> {
-  dea(world, n).alive = false;
-  await world.advance(36);
+async function lose(deployment: Deployment, n: number): Promise<void> {
+  dea(deployment, n).connected = false;
+  await deployment.advance(36);
 }
 
 /** The first instance of an app crashes. */
-async function crashOf(world: Deployment, app: string): Promise<void> {
-  const host = [...world.deas.values()].find((one) => one.of(app).length > 0);
-  const [guid] = host?.of(app) ?? [];
+async function crashOf(deployment: Deployment, app: string): Promise<void> {
+  const host = [...deployment.deas.values()].find((one) => one.guidsOf(app).length > 0);
+  const [guid] = host?.guidsOf(app) ?? [];
   if (guid === undefined) throw new Error(`nothing of ${app} runs`);
-  host?.end(guid, 'CRASHED', { crashTimestampS: Math.floor(world.nowMs() / 1000) });
-  await world.settle();
-  await world.beat();
+  host?.end(guid, 'CRASHED', { crashTimestampS: Math.floor(deployment.nowMs() / 1000) });
+  await deployment.settle();
+  await deployment.heartbeat();
 }
 
 async function shoot(page: Page, name: string): Promise<void> {

@@ -3,15 +3,15 @@ import { openQueue } from '../../common/queues/queues.ts';
 import { requestSync } from '../../common/queues/sync-request.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { ManualClock, recordOf, type TestContext, testContext } from '../../common/testing/context.ts';
-import { FakeCc } from '../../common/testing/fake-cc.ts';
 import { startNats, type TestNats } from '../../common/testing/nats.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { SimulatedController } from '../../deploy/verify/sim/controller.ts';
 import { type Sync, startSync } from './main.ts';
-import type { PassOutcome } from './pass.ts';
+import type { PassOutcome } from './pass/pass.ts';
 
 let redis: TestRedis;
 let nats: TestNats;
-let cc: FakeCc;
+let cc: SimulatedController;
 let clock: ManualClock;
 let contexts: TestContext[];
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => Promise.all([redis.stop(), nats.stop()]));
 
 beforeEach(async () => {
-  cc = await FakeCc.start();
+  cc = await SimulatedController.start();
   clock = new ManualClock();
   contexts = [];
 });

@@ -1,4 +1,4 @@
-/** What a DEA says of its instances (contract: messages in). The order of the keys is part of it. */
+/** The messages of a DEA (contract: messages in). The order of the keys is part of the contract. */
 import type { ExitReason } from '../../../common/model/reasons.ts';
 import type { Ended } from './instance.ts';
 
@@ -9,11 +9,11 @@ export interface Reported {
   version: string;
   index: number;
   state: string;
-  /** Since when it is in this state: epoch seconds, with a fraction. */
+  /** The time of its last change of state: epoch seconds, with a fraction. */
   sinceS: number;
 }
 
-/** `dea.heartbeat`: entries in the given order, `dea` last. */
+/** `dea.heartbeat`: entries in the given order, the key `dea` last. */
 export function heartbeatText(dea: string, partition: string, instances: Iterable<Reported>): string {
   const droplets = Array.from(instances, ({ guid, droplet, version, index, state, sinceS }) => ({
     cc_partition: partition,
@@ -25,7 +25,7 @@ export function heartbeatText(dea: string, partition: string, instances: Iterabl
   return JSON.stringify({ droplets, dea });
 }
 
-/** `droplet.exited`; `ended` is unknown while the instance still runs (an evacuation). */
+/** `droplet.exited`. `ended` is left out while the instance still runs (an evacuation). */
 export function exitedText(
   partition: string,
   instance: Pick<Reported, 'guid' | 'droplet' | 'version' | 'index'>,

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
-import type { FakeCc } from '../../../common/testing/fake-cc.ts';
-import { type Sent, sentFrom } from '../scenarios/sent.ts';
+import { type SentMessage, toSentMessage } from '../scenarios/sent.ts';
+import type { SimulatedController } from '../sim/controller.ts';
 
 interface Instance {
   guid: string;
@@ -27,7 +27,7 @@ interface App {
 
 interface Options {
   bus: Bus;
-  cc: FakeCc;
+  cc: SimulatedController;
   apps: number;
   agents: number;
   dropletLostMs: number;
@@ -66,8 +66,8 @@ export class LiveCloud {
     }));
     const { bus, cc } = options;
     bus.subscribe(bulkCredentialsSubject('default'), {}, (message) => message.respond(cc.credentials()));
-    bus.subscribe(SUBJECTS.start, {}, (message) => this.#start(sentFrom('start', message, 0)));
-    bus.subscribe(SUBJECTS.stop, {}, (message) => this.#stop(sentFrom('stop', message, 0)));
+    bus.subscribe(SUBJECTS.start, {}, (message) => this.#start(toSentMessage('start', message, 0)));
+    bus.subscribe(SUBJECTS.stop, {}, (message) => this.#stop(toSentMessage('stop', message, 0)));
     bus.subscribe(SUBJECTS.healthmanagerStart, {}, () => {
       for (const agent of this.#agents) this.#beat(agent);
     });
@@ -176,7 +176,7 @@ export class LiveCloud {
     this.#say(SUBJECTS.heartbeat, { droplets, dea });
   }
 
-  #start({ droplet, index = -1, reason, id }: Sent): void {
+  #start({ droplet, index = -1, reason, id }: SentMessage): void {
     const nowMs = performance.now();
     const slot = `${droplet}/${index}`;
     const said = `start of ${slot} (${reason}, ${id})`;
@@ -194,7 +194,7 @@ export class LiveCloud {
     agent.instances.add({ guid: randomUUID(), app: droplet, index, agent });
   }
 
-  #stop({ droplet, instance: guid, reason, id }: Sent): void {
+  #stop({ droplet, instance: guid, reason, id }: SentMessage): void {
     const instance = this.#of(droplet).find((one) => one.guid === guid);
     if (instance === undefined) return;
     const { instances, changedMs } = this.#apps.get(droplet) as App;

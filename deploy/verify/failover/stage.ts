@@ -10,9 +10,9 @@ import { connectBus } from '../../../common/nats/connect.ts';
 import { Health } from '../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import { captureLog } from '../../../common/testing/context.ts';
-import { SimulatedController } from '../sim/controller.ts';
 import { hmProgram } from '../../run/hm-program.ts';
 import { startChild } from '../../run/launcher/child.ts';
+import { SimulatedController } from '../sim/controller.ts';
 import { LiveCloud } from './live-cloud.ts';
 
 /** Two of each: any of them may be the one that a server's end hits. */

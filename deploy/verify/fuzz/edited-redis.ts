@@ -43,7 +43,7 @@ export function handEditedTarget(context: TestContext): Target {
     stops: queue('stops'),
   });
   const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
-  const audit = new Audit({ redis, clock, policy, reconciler, auditRate: 1e9 });
+  const audit = new Audit({ redis, clock, log, metrics, policy, reconciler, auditRate: 1e9 });
   const scanner = new Tick({
     redis,
     clock,

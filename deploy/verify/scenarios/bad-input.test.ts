@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { metricValue } from '../../../common/testing/context.ts';
 import type { Deployment } from './deployment.ts';
-import { cloud, end, healthyApp } from './fixtures.ts';
+import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
-let world: Deployment;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await cloud();
+  deployment = await startCloud();
 });
-afterAll(() => world.stop());
+afterAll(() => deployment.stop());
 
 const entry = (droplet: string, over: Record<string, unknown> = {}) => ({
   cc_partition: 'default',
@@ -22,7 +22,7 @@ const entry = (droplet: string, over: Record<string, unknown> = {}) => ({
 });
 
 async function rejected(subject: string): Promise<number> {
-  const ingest = world.running.find(({ name }) => name === 'ingest');
+  const ingest = deployment.processes.find('ingest');
   return metricValue(ingest!.context.metrics, 'hm_messages_rejected_total', { subject });
 }
 
@@ -47,22 +47,24 @@ describe('a message that does not fit changes nothing and is counted', () => {
     [SUBJECTS.updated, 'null'],
     [SUBJECTS.shutdown, '{"id":7}'],
   ])('%s %s', async (subject, text) => {
-    if (world.dea('dea-1').of('sound').length === 0) await healthyApp(world, 'sound', 1);
+    if (deployment.dea('dea-1').guidsOf('sound').length === 0) await healthyApp(deployment, 'sound', 1);
     const before = await rejected(subject);
-    const record = await world.store.client.hgetall(world.store.keys.droplet('sound'));
-    world.publish(subject, text);
-    await world.settle();
+    const record = await deployment.observer.client.hgetall(deployment.observer.keys.droplet('sound'));
+    deployment.publish(subject, text);
+    await deployment.settle();
     expect(await rejected(subject)).toBe(before + 1);
-    expect(await world.store.client.hgetall(world.store.keys.droplet('sound'))).toEqual(record);
-    expect(world.takeAsked()).toEqual([]);
+    expect(await deployment.observer.client.hgetall(deployment.observer.keys.droplet('sound'))).toEqual(
+      record,
+    );
+    expect(deployment.takeSent()).toEqual([]);
   });
 
   test('and is said at most once a second for each reason', async () => {
     // One that no test before has just made it say.
-    const said = () => world.logged('message_rejected').filter(({ reason }) => reason === 'json').length;
+    const said = () => deployment.logged('message_rejected').filter(({ reason }) => reason === 'json').length;
     const before = said();
-    for (let n = 0; n < 50; n++) world.publish(SUBJECTS.updated, '{');
-    await world.settle();
+    for (let n = 0; n < 50; n++) deployment.publish(SUBJECTS.updated, '{');
+    await deployment.settle();
     expect(said() - before).toBeGreaterThan(0);
     expect(said() - before).toBeLessThanOrEqual(2);
   });
@@ -70,7 +72,7 @@ describe('a message that does not fit changes nothing and is counted', () => {
 
 describe('a heartbeat with bad entries', () => {
   test('brings its good ones', async () => {
-    await world.desire('good', {});
+    await deployment.desire('good', {});
     const droplets = [
       entry('bad', { index: 'x' }),
       null,
@@ -79,62 +81,62 @@ describe('a heartbeat with bad entries', () => {
       entry('bad', { version: null }),
     ];
     for (let n = 0; n < 5; n++) {
-      world.publish(SUBJECTS.heartbeat, { droplets, dea: 'odd' });
-      await world.advance(10);
+      deployment.publish(SUBJECTS.heartbeat, { droplets, dea: 'odd' });
+      await deployment.advance(10);
     }
-    expect(world.takeAsked('good')).toEqual([]);
-    await world.advance(31);
-    expect(world.takeAsked('good')).toEqual(['start good/0 (missing)']);
-    await world.desire('good', { state: 'STOPPED' });
+    expect(deployment.takeSent('good')).toEqual([]);
+    await deployment.advance(31);
+    expect(deployment.takeSent('good')).toEqual(['start good/0 (missing)']);
+    await deployment.desire('good', { state: 'STOPPED' });
   });
 
   test('and entries of another partition are not ours', async () => {
-    await world.desire('shared', { instances: 2 });
+    await deployment.desire('shared', { instances: 2 });
     const droplets = [
       entry('shared', { cc_partition: 'theirs' }),
       entry('shared', { cc_partition: undefined, index: 1 }),
     ];
-    await world.advance(1);
+    await deployment.advance(1);
     for (let n = 0; n < 4; n++) {
-      world.publish(SUBJECTS.heartbeat, { droplets, dea: 'mixed' });
-      await world.advance(10);
+      deployment.publish(SUBJECTS.heartbeat, { droplets, dea: 'mixed' });
+      await deployment.advance(10);
     }
-    expect(world.takeAsked('shared')).toEqual(['start shared/0 (missing)']);
-    world.publish(SUBJECTS.exited, {
+    expect(deployment.takeSent('shared')).toEqual(['start shared/0 (missing)']);
+    deployment.publish(SUBJECTS.exited, {
       ...entry('shared', { index: 1 }),
       cc_partition: 'theirs',
       reason: 'CRASHED',
     });
-    world.publish(SUBJECTS.updated, { droplet: 'shared', cc_partition: 'theirs' });
-    await world.settle();
-    expect(world.takeAsked('shared')).toEqual([]);
-    await world.desire('shared', { state: 'STOPPED' });
-    world.takeSent();
-    world.takeFaults(); // of the hosts that were made up here the referee knows nothing
+    deployment.publish(SUBJECTS.updated, { droplet: 'shared', cc_partition: 'theirs' });
+    await deployment.settle();
+    expect(deployment.takeSent('shared')).toEqual([]);
+    await deployment.desire('shared', { state: 'STOPPED' });
+    deployment.takeSentMessages();
+    deployment.takeViolations(); // of the hosts that were made up here the referee knows nothing
   });
 });
 
 describe('odd ids are ids', () => {
   test.each(['__proto__', 'constructor', 'a b:c{d}/é', '0', 'x'.repeat(256)])('%s', async (id) => {
-    await world.desire(id, { version: '__proto__' });
-    const guid = world.dea('dea-1').run(id, 0, '__proto__');
-    await world.beat();
-    await end(world, guid, 'CRASHED');
-    expect(world.takeSent(id)).toMatchObject([{ droplet: id, reason: 'crashed' }]);
-    const again = world.dea('dea-1').run(id, 0, '__proto__');
-    await world.beat();
-    await world.desire(id, { state: 'STOPPED' });
-    const [stop] = world.takeSent(id);
+    await deployment.desire(id, { version: '__proto__' });
+    const guid = deployment.dea('dea-1').run(id, 0, '__proto__');
+    await deployment.heartbeat();
+    await endInstance(deployment, guid, 'CRASHED');
+    expect(deployment.takeSentMessages(id)).toMatchObject([{ droplet: id, reason: 'crashed' }]);
+    const again = deployment.dea('dea-1').run(id, 0, '__proto__');
+    await deployment.heartbeat();
+    await deployment.desire(id, { state: 'STOPPED' });
+    const [stop] = deployment.takeSentMessages(id);
     expect(stop?.text).toContain(`"instances":{"${again}":"__proto__"}`);
-    await end(world, again, 'STOPPED');
+    await endInstance(deployment, again, 'STOPPED');
   });
 
   test('a number is the same as its digits', async () => {
-    await world.desire('4711', {});
-    world.publish(SUBJECTS.heartbeat, { droplets: [entry('4711', { droplet: 4711 })], dea: 'old' });
-    await world.settle();
-    world.publish(SUBJECTS.exited, { ...entry('4711', { droplet: 4711 }), reason: 'CRASHED' });
-    await world.settle();
-    expect(world.takeAsked()).toEqual(['start 4711/0 (crashed)']);
+    await deployment.desire('4711', {});
+    deployment.publish(SUBJECTS.heartbeat, { droplets: [entry('4711', { droplet: 4711 })], dea: 'old' });
+    await deployment.settle();
+    deployment.publish(SUBJECTS.exited, { ...entry('4711', { droplet: 4711 }), reason: 'CRASHED' });
+    await deployment.settle();
+    expect(deployment.takeSent()).toEqual(['start 4711/0 (crashed)']);
   });
 });

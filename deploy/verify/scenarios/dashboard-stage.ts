@@ -1,14 +1,14 @@
-/** The dashboard of a world, in a real browser. */
+/** The dashboard of a deployment, in a real browser. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
 import type { Deployment } from './deployment.ts';
 
-/** Debian's package; the set-up of the tests installs it. */
+/** Debian's package, which the set-up of the tests installs. */
 const CHROMIUM = '/usr/bin/chromium';
 const LOGIN = { user: 'operator', password: 'secret' };
 
-/** A browser that talks to nobody but the pages that a test opens. */
+/** A browser without network access of its own. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
@@ -24,20 +24,20 @@ export function startBrowser(): Promise<Browser> {
 }
 
 export interface Dashboard {
-  /** The reporter's. */
+  /** The reporter's context. */
   context: TestContext;
-  /** Opens a page, `#/...` behind the address if it is given, and waits until it is told what holds. */
+  /** Opens the dashboard, at a `#/...` if one is given, and waits for the first live update. */
   open(hash?: string, options?: BrowserContextOptions): Promise<Page>;
-  /** What went wrong in any of its pages: uncaught errors, and what the console calls an error. */
+  /** Uncaught errors and console errors of all its pages. */
   errors: string[];
   stop(): Promise<void>;
 }
 
-/** A reporter beside the world's processes, on the world's clock. */
-export async function startDashboard(world: Deployment, browser: Browser): Promise<Dashboard> {
-  const { redis, nats, clock, store } = world;
+/** Starts a reporter beside the deployment's processes, on the deployment's clock. */
+export async function startDashboard(deployment: Deployment, browser: Browser): Promise<Dashboard> {
+  const { redis, nats, clock, observer } = deployment;
   const settings = {
-    slices: store.keys.slices,
+    slices: observer.keys.slices,
     status: { host: '127.0.0.1', port: 0, ...LOGIN, queuesWritable: false },
   };
   const context = await testContext({ redis, nats, clock, settings });
@@ -56,22 +56,26 @@ export async function startDashboard(world: Deployment, browser: Browser): Promi
     return page;
   };
   const stop = async () => {
-    for (const of of browser.contexts()) await of.close();
+    for (const browserContext of browser.contexts()) await browserContext.close();
     await context.lifecycle.stop();
   };
   return { context, open, errors, stop };
 }
 
-/** DEAs `dea-00`, `dea-01`, ..., and apps spread over them, all of them running; the world knows enough to act. */
-export async function fleet(world: Deployment, deas: number, apps: Record<string, number>): Promise<void> {
-  const hosts = Array.from({ length: deas }, (_, n) => world.dea(`dea-${String(n).padStart(2, '0')}`));
+/** Starts DEAs `dea-00`, `dea-01`, ... with all instances of `apps` spread over them, and waits until no hold is on. */
+export async function startFleet(
+  deployment: Deployment,
+  deas: number,
+  apps: Record<string, number>,
+): Promise<void> {
+  const fleet = Array.from({ length: deas }, (_, n) => deployment.dea(`dea-${String(n).padStart(2, '0')}`));
   let next = 0;
   const last = Object.keys(apps).at(-1);
   for (const [app, instances] of Object.entries(apps)) {
-    for (let index = 0; index < instances; index++) hosts[next++ % deas]?.run(app, index);
-    // The last one is announced, so that a pass begins at once.
-    await world.desire(app, { instances }, { quietly: app !== last });
+    for (let index = 0; index < instances; index++) fleet[next++ % deas]?.run(app, index);
+    // Only the last app is announced, which starts one pass at once.
+    await deployment.desire(app, { instances }, { announce: app === last });
   }
-  // Until silence would be believed, and all was counted.
-  await world.advance(55);
+  // Until no hold is on and every droplet has been counted.
+  await deployment.advance(55);
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
-import { type Dashboard, fleet, startBrowser, startDashboard } from './dashboard-stage.ts';
+import { type Dashboard, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
 import { Deployment } from './deployment.ts';
 
 // On a busy machine a browser takes its time.
@@ -10,7 +10,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 /** One for all tests. */
 let browser: Browser;
-let world: Deployment;
+let deployment: Deployment;
 let dashboard: Dashboard;
 
 beforeAll(async () => {
@@ -18,13 +18,13 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 beforeEach(async () => {
-  world = await Deployment.start({ obedient: true });
-  dashboard = await startDashboard(world, browser);
+  deployment = await Deployment.start({ executesRequests: true });
+  dashboard = await startDashboard(deployment, browser);
 });
 afterEach(async () => {
   const { errors } = dashboard;
   await dashboard.stop();
-  await world.stop();
+  await deployment.stop();
   expect(errors).toEqual([]);
 });
 
@@ -39,7 +39,7 @@ const waitText = (page: Page, selector: string, of: string | RegExp) =>
 const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 20_000 });
 
 test('a healthy fleet', async () => {
-  await fleet(world, 3, APPS);
+  await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   await headline(page, 'All 8 wanted instances run.');
   expect(await page.title()).toBe('all run · health manager');
@@ -50,15 +50,15 @@ test('a healthy fleet', async () => {
 });
 
 test('a lost DEA is told in words at the top, and so is what becomes of its instances', async () => {
-  await fleet(world, 3, APPS);
+  await startFleet(deployment, 3, APPS);
   const page = await dashboard.open('', { viewport: { width: 1280, height: 720 } });
-  const dea = world.dea('dea-01');
-  dea.alive = false;
-  await world.advance(20);
+  const dea = deployment.dea('dea-01');
+  dea.connected = false;
+  await deployment.advance(20);
   await waitText(page, '[data-dea=dea-01]', /not heard for \d+ s: 3 instances run there, lost in \d+ s/);
   await headline(page, 'All 8');
-  await world.end('nudger');
-  await world.advance(10);
+  await deployment.processes.stop('nudger');
+  await deployment.advance(10);
   await headline(page, '3 of 8 wanted instances do not run.');
   await waitText(page, '[data-dea=dea-01]', /3 instances are lost; 0 replaced, 3 waiting for their start/);
   // Without scrolling.
@@ -71,17 +71,17 @@ test('a lost DEA is told in words at the top, and so is what becomes of its inst
     '.story li',
     /web index 1 is missing \(last heard on dea-01 at \d\d:\d\d:\d\d, .*start decided/,
   );
-  await world.run('nudger');
+  await deployment.processes.start('nudger');
   // Until what was started is heard, too.
-  await world.advance(20);
+  await deployment.advance(20);
   await headline(page, 'A DEA is lost; everything that ran there runs elsewhere.');
   await waitText(page, '[data-dea=dea-01]', 'its 3 instances run elsewhere');
 });
 
 test('the queues have pages of their own, which tell what was started for a lost DEA, and what came of it', async () => {
-  await fleet(world, 3, APPS);
-  world.dea('dea-01').alive = false;
-  await world.advance(45);
+  await startFleet(deployment, 3, APPS);
+  deployment.dea('dea-01').connected = false;
+  await deployment.advance(45);
   const page = await dashboard.open();
   await page.goto(new URL('/queues/queue/starts?status=completed', page.url()).href);
   await waitText(page, 'body', /Instances to start, most urgent first/);
@@ -91,10 +91,10 @@ test('the queues have pages of their own, which tell what was started for a lost
 });
 
 test('a DEA has a page, reached by keyboard from the map; what was lost there is told', async () => {
-  await fleet(world, 3, APPS);
-  world.dea('dea-01').alive = false;
-  await world.end('nudger');
-  await world.advance(35);
+  await startFleet(deployment, 3, APPS);
+  deployment.dea('dea-01').connected = false;
+  await deployment.processes.stop('nudger');
+  await deployment.advance(35);
   const page = await dashboard.open();
   await waitText(page, '.readout', '1 lost');
   await page.locator('canvas').first().scrollIntoViewIfNeeded();
@@ -113,7 +113,7 @@ test('a DEA has a page, reached by keyboard from the map; what was lost there is
 });
 
 test('every part of the overview is reached with the tab key', async () => {
-  await fleet(world, 3, APPS);
+  await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   await headline(page, 'All 8');
   const reached: string[] = [];
@@ -125,14 +125,14 @@ test('every part of the overview is reached with the tab key', async () => {
 });
 
 test('an app that flaps: how often it crashed, and when it is restarted, by the second', async () => {
-  await fleet(world, 3, APPS);
+  await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   const crash = async () => {
-    const dea = [...world.deas.values()].find((of) => of.of('mail').length > 0);
-    const [guid] = dea?.of('mail') ?? [];
-    dea?.end(guid as string, 'CRASHED', { crashTimestampS: Math.floor(world.nowMs() / 1000) });
-    await world.settle();
-    await world.beat();
+    const dea = [...deployment.deas.values()].find((of) => of.guidsOf('mail').length > 0);
+    const [guid] = dea?.guidsOf('mail') ?? [];
+    dea?.end(guid as string, 'CRASHED', { crashTimestampS: Math.floor(deployment.nowMs() / 1000) });
+    await deployment.settle();
+    await deployment.heartbeat();
   };
   await crash();
   await crash();
@@ -141,7 +141,7 @@ test('an app that flaps: how often it crashed, and when it is restarted, by the 
     Number(/restart in (\d+) s/.exec(await text(page, '[data-droplet=mail] .next'))?.[1]);
   const first = await dueS();
   expect(first).toBeGreaterThan(50);
-  await world.advance(20);
+  await deployment.advance(20);
   await eventually(dueS).toBeLessThanOrEqual(first - 18);
   await page.locator('[data-droplet=mail] a').first().click();
   await waitText(page, '.page-head', '0 of 1 run');
@@ -150,32 +150,34 @@ test('an app that flaps: how often it crashed, and when it is restarted, by the 
 });
 
 test('a hold: since when and for how many; its release is asked once more, logged, and obeyed', async () => {
-  await fleet(world, 4, APPS);
+  await startFleet(deployment, 4, APPS);
   const page = await dashboard.open();
-  for (const name of ['dea-00', 'dea-01', 'dea-02']) world.dea(name).alive = false;
-  await world.advance(45);
+  for (const name of ['dea-00', 'dea-01', 'dea-02']) deployment.dea(name).connected = false;
+  await deployment.advance(45);
   await waitText(page, '[data-hold=mass_loss]', /Hold mass_loss for \d+ s: so many DEAs fell silent at once/);
   await waitText(page, '[data-hold=mass_loss]', /It holds back \d apps?\..*It ends by itself in/);
   await headline(page, /6 of 8 wanted instances do not run\. The hold mass_loss is on\./);
-  expect(world.takeAsked()).toEqual([]);
+  expect(deployment.takeSent()).toEqual([]);
   const button = page.locator('[data-hold=mass_loss] > .release > button');
   await button.click();
   await page.locator('dialog button', { hasText: 'Cancel' }).click();
-  expect(await world.store.client.hexists(world.store.keys.holds, 'release_mass_loss')).toBe(0);
+  expect(await deployment.observer.client.hexists(deployment.observer.keys.holds, 'release_mass_loss')).toBe(
+    0,
+  );
   await button.press('Enter');
   await page.locator('dialog button.primary').click();
   await waitText(page, '[data-hold=mass_loss] [role=status]', 'release asked for');
   expect(dashboard.context.lines).toContainEqual(
     expect.objectContaining({ event: 'hold_release_requested', hold: 'mass_loss', from: '127.0.0.1' }),
   );
-  await world.advance(10);
+  await deployment.advance(10);
   await page.locator('[data-hold]').waitFor({ state: 'detached' });
   await headline(page, 'everything that ran there runs elsewhere');
-  expect(world.takeAsked().length).toBe(6);
+  expect(deployment.takeSent().length).toBe(6);
 });
 
 test('search: an app, a DEA, and what is neither', async () => {
-  await fleet(world, 3, APPS);
+  await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   const search = page.locator('input[type=search]');
   await search.fill('nobody');
@@ -192,10 +194,10 @@ test('search: an app, a DEA, and what is neither', async () => {
 
 describe('looks', () => {
   test('on a phone nothing is wider than the screen', async () => {
-    await fleet(world, 3, { ...APPS, 'a3c1f0de-8b1e-4f29-9a55-0c2a7f4f8d11': 3 });
-    world.dea('dea-01').alive = false;
-    await world.end('nudger');
-    await world.advance(35);
+    await startFleet(deployment, 3, { ...APPS, 'a3c1f0de-8b1e-4f29-9a55-0c2a7f4f8d11': 3 });
+    deployment.dea('dea-01').connected = false;
+    await deployment.processes.stop('nudger');
+    await deployment.advance(35);
     for (const hash of ['', '#/droplet/web', '#/dea/dea-01']) {
       const page = await dashboard.open(hash, { viewport: { width: 360, height: 740 }, hasTouch: true });
       await headline(page, /wanted instances do not run/);
@@ -215,9 +217,9 @@ describe('looks', () => {
 });
 
 test('10,000 DEAs are one canvas and as few elements as three', async () => {
-  const { client, keys } = world.store;
+  const { client, keys } = deployment.observer;
   const deas = Array.from({ length: 10_000 }, (_, n) => `dea-${String(n).padStart(5, '0')}`);
-  await client.zadd(keys.deasLastHeartbeat, ...deas.flatMap((dea) => [world.nowMs(), dea]));
+  await client.zadd(keys.deasLastHeartbeat, ...deas.flatMap((dea) => [deployment.nowMs(), dea]));
   await client.hset(keys.deasCount, Object.fromEntries(deas.map((dea, n) => [dea, n % 100])));
   const page = await dashboard.open();
   await waitText(page, '.readout', '10000 of 10000 DEAs alive.');
@@ -234,8 +236,8 @@ test('10,000 DEAs are one canvas and as few elements as three', async () => {
 });
 
 test('all who watch are told from one reading; without them nothing is read', async () => {
-  await fleet(world, 3, APPS);
-  const { client, keys } = world.store;
+  await startFleet(deployment, 3, APPS);
+  const { client, keys } = deployment.observer;
   // Once a turn (in a cluster once for each slice), and nobody else does it.
   const aTurn = 'nodes' in client ? keys.slices : 1;
   const readings = async () => {
@@ -260,7 +262,7 @@ test('all who watch are told from one reading; without them nothing is read', as
 });
 
 test('what is seen is said to be old when the reporter is gone', async () => {
-  await fleet(world, 3, APPS);
+  await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   await headline(page, 'All 8');
   await dashboard.context.lifecycle.stop();

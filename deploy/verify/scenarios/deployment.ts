@@ -1,356 +1,297 @@
 import type { Queue } from 'bullmq';
 import { expect } from 'vitest';
-import { type Analyzer, startAnalyzer } from '../../../analyzer/main.ts';
 import type { Settings } from '../../../common/config/settings.ts';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
-import type { ProcessContext } from '../../../common/process.ts';
 import { openQueue } from '../../../common/queues/queues.ts';
-import { type Clock, startClock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connections.ts';
 import { ManualClock, type TestContext, testContext } from '../../../common/testing/context.ts';
-import { type FakeApp, FakeCc } from '../../../common/testing/fake-cc.ts';
 import { startNats, type TestNats } from '../../../common/testing/nats.ts';
 import { emptyRedis, type RedisUnderTest } from '../../../common/testing/redis.ts';
 import { redisUnderTest } from '../../../common/testing/redis-under-test.ts';
-import { type Ingest, startIngest } from '../../../ingest/main.ts';
-import { type Sync, startSync } from '../../../ingest/sync/main.ts';
-import { startNudger } from '../../../nudger/main.ts';
-import { Dea } from './dea.ts';
-import { aMoment, Rest } from './quiescence.ts';
+import { type BulkApp, SimulatedController } from '../sim/controller.ts';
+import { ALL_PROCESSES, Processes, type ProcessName } from './processes.ts';
+import { pollPause, Quiescence } from './quiescence.ts';
 import { Referee } from './referee.ts';
-import { inShort, type Sent, sentFrom } from './sent.ts';
-import { WallClocks } from './wall-clock.ts';
+import { ScriptedDea } from './scripted-dea.ts';
+import { type SentMessage, summaryOf, toSentMessage } from './sent.ts';
 
-export type ProcessName = 'ingest' | 'sync' | 'analyzer' | 'nudger';
-export const ALL_PROCESSES: readonly ProcessName[] = ['ingest', 'analyzer', 'nudger', 'sync'];
-
-/** A process that runs. */
-export interface Running {
-  name: ProcessName;
-  /** What it logs, its metrics. */
-  context: TestContext;
-  ingest?: Ingest;
-  analyzer?: Analyzer;
-  sync?: Sync;
-}
-
-export interface WorldOptions {
+export interface DeploymentOptions {
   policy?: Partial<PolicySettings>;
   settings?: Partial<Omit<Settings, 'policy'>>;
-  /** Which processes run, and as many copies as they are named times; all, once, if not said. */
+  /** Which processes run, each named once per copy; default: one of each. */
   processes?: readonly ProcessName[];
-  /** How far the wall clocks of those are ahead (ms). */
-  wallClocks?: Partial<Record<ProcessName, number>>;
-  /** The cloud does what it is asked: runs what is to start, ends what is to stop. */
-  obedient?: boolean;
-  /** Time is not moved by the test: the processes go by the true clock, and so do BullMQ's timers. */
+  /** How far the wall clocks of those processes are ahead (ms). */
+  wallClockOffsetsMs?: Partial<Record<ProcessName, number>>;
+  /** The DEAs carry out every start and stop that is sent. */
+  executesRequests?: boolean;
+  /** The test does not move time: the processes use the true clock, and so do BullMQ's timers. */
   realTime?: boolean;
-  /** BullMQ's delayed jobs never leave by themselves. */
-  timersFail?: boolean;
+  /** `tick` leaves delayed jobs in their queues, as if BullMQ's timers failed. */
+  queueTimersFail?: boolean;
   pageTimeoutMs?: number;
 }
 
-/** DEAs of the contract's time send a heartbeat so often. */
+/** The heartbeat interval of DEAs. */
 const HEARTBEAT_MS = 10_000;
-/** The clock moves in steps of this: the longest gap in listening is a third of droplet_lost. */
+/** The clock moves in steps of this: a longer gap between watermarks than droplet_lost / 3 would raise a hold. */
 const STEP_MS = 5_000;
-/** Few, so that looking whether the world is at rest is quick. */
+/** Few, so that the check for quiescence is quick. */
 const SLICES = 4;
 
 /**
- * A whole health manager in one test: the real processes' code on a real Redis and a real NATS, a fake
- * controller, DEAs that the test commands, and one clock that only the test moves. A referee watches every message.
+ * A whole health manager in one test: the real code of all processes on a real Redis and a real NATS, a simulated
+ * controller, DEAs that the test commands, and one clock that only the test moves. A referee checks every message.
  */
 export class Deployment {
   readonly clock = new ManualClock();
-  readonly sent: Sent[] = [];
-  readonly deas = new Map<string, Dea>();
-  readonly running: Running[] = [];
+  readonly sent: SentMessage[] = [];
+  readonly deas = new Map<string, ScriptedDea>();
   readonly referee: Referee;
-  /** Whether the cron comes; otherwise analyzers only look at what events tell. */
+  readonly processes: Processes;
+  /** Whether the test triggers ticks. Without ticks, analyzers only reconcile what events name. */
   isTicking = true;
   readonly startedMs = this.clock.nowMs();
   redis!: RedisUnderTest;
   nats!: TestNats;
-  cc!: FakeCc;
+  controller!: SimulatedController;
   bus!: Bus;
-  rest!: Rest;
-  /** How far the wall clocks of the processes that begin from here on are ahead (ms). */
-  wallClocks: Partial<Record<ProcessName, number>>;
-  readonly #options: WorldOptions;
-  readonly #apps = new Map<string, FakeApp>();
-  readonly #wallClocks = new WallClocks();
+  quiescence!: Quiescence;
+  readonly #options: DeploymentOptions;
+  readonly #apps = new Map<string, BulkApp>();
   #observer!: TestContext;
-  #nextBeatMs = this.startedMs + HEARTBEAT_MS;
+  #nextHeartbeatMs = this.startedMs + HEARTBEAT_MS;
   #guids = 0;
 
-  private constructor(options: WorldOptions) {
+  private constructor(options: DeploymentOptions) {
     this.#options = options;
-    this.wallClocks = options.wallClocks ?? {};
+    const { realTime = false, pageTimeoutMs, policy } = options;
+    this.processes = new Processes({ newContext: () => this.#context(), realTime, pageTimeoutMs });
+    this.processes.wallClockOffsetsMs = options.wallClockOffsetsMs ?? {};
     this.referee = new Referee({
       nowMs: () => this.nowMs(),
-      dropletLostMs: options.policy?.dropletLostMs ?? 30_000,
+      dropletLostMs: policy?.dropletLostMs ?? 30_000,
       deas: { [Symbol.iterator]: () => this.deas.values() },
       app: (droplet) => this.#apps.get(droplet),
     });
   }
 
-  static async start(options: WorldOptions = {}): Promise<Deployment> {
-    const world = new Deployment(options);
-    [world.redis, world.nats, world.cc] = await Promise.all([redisUnderTest(), startNats(), FakeCc.start()]);
-    const observer = await world.#context();
-    world.#observer = observer;
-    world.bus = await observer.connectBus();
-    world.#listen();
-    world.rest = new Rest(
+  static async start(options: DeploymentOptions = {}): Promise<Deployment> {
+    const deployment = new Deployment(options);
+    [deployment.redis, deployment.nats, deployment.controller] = await Promise.all([
+      redisUnderTest(),
+      startNats(),
+      SimulatedController.start(),
+    ]);
+    const observer = await deployment.#context();
+    deployment.#observer = observer;
+    deployment.bus = await observer.connectBus();
+    deployment.#subscribe();
+    deployment.quiescence = new Quiescence(
       observer.redis,
-      world.clock,
+      deployment.clock,
       (name): Queue => openQueue(observer.redis, observer.lifecycle, observer.log, name),
     );
-    // The nodes of a cluster are new to it: if that were found after an ingestor's first word, it would be taken back.
+    // A cluster's nodes are new to the failover detector. If it found them after an ingestor's first watermark, it would
+    // reset that watermark.
     await observer.redis.failover?.check();
-    world.#wallClocks.install();
-    await world.run(...(options.processes ?? ALL_PROCESSES));
-    return world;
+    await deployment.processes.start(...(options.processes ?? ALL_PROCESSES));
+    return deployment;
   }
 
-  /** Redis as an onlooker sees it. */
-  get store(): RedisConnections {
+  /** The test's own connection to Redis. */
+  get observer(): RedisConnections {
     return this.#observer.redis;
   }
 
-  /** Now, for DEAs and the referee (ms). */
+  /** The time for DEAs and the referee (ms). */
   nowMs(): number {
     return this.#options.realTime ? Date.now() : this.clock.nowMs();
   }
 
-  /** One more of each of these processes. */
-  async run(...names: ProcessName[]): Promise<Running[]> {
-    const all = await Promise.all(names.map((name) => this.#run(name)));
-    this.running.push(...all);
-    return all;
-  }
-
-  /** Ends processes, by name or some of them; all if none is named. The servers stay. */
-  async end(...which: (ProcessName | Running)[]): Promise<void> {
-    const ends = this.running.filter(
-      (process) => which.length === 0 || which.includes(process.name) || which.includes(process),
-    );
-    for (const process of ends) this.running.splice(this.running.indexOf(process), 1);
-    await Promise.all(ends.map(({ context }) => context.lifecycle.stop()));
-  }
-
-  /** Every process ends; then as many begin. */
-  async restart(): Promise<void> {
-    const names = this.running.map(({ name }) => name);
-    await this.end();
-    await this.run(...names);
-  }
-
-  /** Ends everything. @throws if the referee saw anything, unless the test has looked at it (`takeFaults`) */
+  /**
+   * Stops everything.
+   *
+   * @throws if the referee found a violation that the test has not taken (`takeViolations`)
+   */
   async stop(): Promise<void> {
-    await this.end();
+    await this.processes.close();
     await this.#observer.lifecycle.stop();
-    this.#wallClocks.restore();
-    await Promise.all([this.redis.stop(), this.nats.stop(), this.cc.stop()]);
-    expect(this.referee.faults).toEqual([]);
+    await Promise.all([this.redis.stop(), this.nats.stop(), this.controller.stop()]);
+    expect(this.referee.violations).toEqual([]);
   }
 
-  /** NATS dies with all connections. */
-  async loseNats(): Promise<void> {
+  /** Kills NATS with all its connections. */
+  async killNats(): Promise<void> {
     await this.nats.kill();
-    await this.#until(() => this.#allBuses.every((bus) => !bus.connected()));
+    await waitUntil(() => this.#allBuses.every((bus) => !bus.connected()));
   }
 
-  /** NATS is there again, with every client. */
-  async regainNats(): Promise<void> {
+  /** Starts NATS again and waits for every client. */
+  async restartNats(): Promise<void> {
     this.nats = await startNats({ port: this.nats.port });
-    await this.#until(() => this.#allBuses.every((bus) => bus.connected()));
+    await waitUntil(() => this.#allBuses.every((bus) => bus.connected()));
   }
 
-  /** Redis is empty all of a sudden. */
-  async loseRedisData(): Promise<void> {
-    this.referee.redisLosesItsData();
+  /** Redis loses all its data. */
+  async emptyRedis(): Promise<void> {
+    this.referee.redisLostItsData();
     this.clock.advance(1);
-    await emptyRedis(this.store.client);
+    await emptyRedis(this.observer.client);
   }
 
-  /** The controller wants this app so; it says `droplet.updated` unless `quietly`. */
-  async desire(droplet: string, app: FakeApp = {}, { quietly = false } = {}): Promise<void> {
-    const usual = { instances: 1, state: 'STARTED', package_state: 'STAGED', version: `${droplet}-v1` };
-    const known = this.#apps.get(droplet) ?? usual;
-    this.#apps.set(droplet, { ...known, ...app });
-    this.cc.put(droplet, { ...known, ...app });
-    if (!quietly) await this.updated(droplet);
+  /** The controller changes an app, and sends `droplet.updated` unless `announce` is false. */
+  async desire(droplet: string, app: BulkApp = {}, { announce = true } = {}): Promise<void> {
+    const defaults = { instances: 1, state: 'STARTED', package_state: 'STAGED', version: `${droplet}-v1` };
+    const before = this.#apps.get(droplet) ?? defaults;
+    this.#apps.set(droplet, { ...before, ...app });
+    this.controller.put(droplet, { ...before, ...app });
+    if (announce) await this.announceUpdate(droplet);
   }
 
-  /** The controller knows the app no more; it says `droplet.updated` unless `quietly`. */
-  async undesire(droplet: string, { quietly = false } = {}): Promise<void> {
+  /** The controller deletes an app, and sends `droplet.updated` unless `announce` is false. */
+  async deleteApp(droplet: string, { announce = true } = {}): Promise<void> {
     this.#apps.delete(droplet);
-    this.cc.delete(droplet);
-    if (!quietly) await this.updated(droplet);
+    this.controller.delete(droplet);
+    if (announce) await this.announceUpdate(droplet);
   }
 
   /** An app as the controller has it now. */
-  app(droplet: string): FakeApp | undefined {
+  app(droplet: string): BulkApp | undefined {
     return this.#apps.get(droplet);
   }
 
-  /** The controller says `droplet.updated`. */
-  async updated(droplet: string): Promise<void> {
-    // The pass that counts is one that begins after the update: as in life, some time is between them.
-    await this.rest.hold('sync');
+  /** The controller sends `droplet.updated`. */
+  async announceUpdate(droplet: string): Promise<void> {
+    // Only a pass that begins after the update counts, so the clock moves between the two.
+    await this.quiescence.pause('sync');
     if (this.bus.connected()) this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
     await this.#flush();
     this.clock.advance(1);
-    await this.rest.release('sync');
+    await this.quiescence.resume('sync');
     await this.settle();
   }
 
-  /** Says anything. */
+  /** Publishes any message. */
   publish(subject: string, message: object | string): void {
     this.bus.publish(subject, typeof message === 'string' ? message : JSON.stringify(message));
   }
 
-  /** A DEA, heard from now on. */
-  dea(name: string): Dea {
-    let dea = this.deas.get(name);
+  /** A DEA by its id; a new one sends heartbeats from now on. */
+  dea(id: string): ScriptedDea {
+    let dea = this.deas.get(id);
     if (dea === undefined) {
-      dea = new Dea(name, {
-        bus: this.bus,
+      const { bus } = this;
+      dea = new ScriptedDea({
+        id,
+        publish: (subject, payload) => {
+          if (bus.connected()) bus.publish(subject, payload);
+          return bus.connected();
+        },
         nowMs: () => this.nowMs(),
         newGuid: () => `i${String(++this.#guids).padStart(3, '0')}`,
       });
-      this.deas.set(name, dea);
+      this.deas.set(id, dea);
     }
     return dea;
   }
 
-  /** Every DEA that is not silent, or one of them, says what it runs. */
-  async beat(one?: Dea): Promise<void> {
+  /** Every connected DEA, or one of them, sends a heartbeat, which is then processed. */
+  async heartbeat(only?: ScriptedDea): Promise<void> {
     this.clock.advance(1);
-    for (const dea of this.deas.values()) if (one === undefined || dea === one) dea.beat();
+    for (const dea of this.deas.values()) if (only === undefined || dea === only) dea.sendHeartbeat();
     await this.settle();
   }
 
-  /** Time passes: heartbeats every ten seconds, syncs when they are due, ticks. */
+  /** Moves time on, with heartbeats every ten seconds, syncs when they are due, and ticks. */
   async advance(seconds: number): Promise<void> {
     const untilMs = this.clock.nowMs() + Math.round(seconds * 1000);
     while (this.clock.nowMs() < untilMs) {
       const nowMs = this.clock.nowMs();
-      this.clock.set(Math.min(nowMs + STEP_MS, untilMs, Math.max(this.#nextBeatMs, nowMs + 1)));
-      if (this.clock.nowMs() >= this.#nextBeatMs) {
-        for (const dea of this.deas.values()) dea.beat();
-        this.#nextBeatMs += HEARTBEAT_MS;
+      this.clock.set(Math.min(nowMs + STEP_MS, untilMs, Math.max(this.#nextHeartbeatMs, nowMs + 1)));
+      if (this.clock.nowMs() >= this.#nextHeartbeatMs) {
+        for (const dea of this.deas.values()) dea.sendHeartbeat();
+        this.#nextHeartbeatMs += HEARTBEAT_MS;
       }
-      await this.turn();
+      await this.tick();
     }
   }
 
-  /** What happens as time goes by, without time's going by. */
-  async turn(): Promise<void> {
+  /** Runs every periodic task once without moving the clock: watermarks, the sync's timer, due jobs, the tick. */
+  async tick(): Promise<void> {
     await this.#flush();
-    const each = <T>(things: (T | undefined)[], work: (thing: T) => Promise<void>) =>
-      Promise.all(things.filter((thing) => thing !== undefined).map((thing) => work(thing)));
-    await each(
-      this.running.map(({ ingest }) => ingest),
-      async ({ listening }) => {
-        await listening.publishWatermark(); // may have begun before the clock was moved
-        await listening.publishWatermark();
-      },
+    const { running } = this.processes;
+    await Promise.all(
+      running.map(async ({ ingest }) => {
+        await ingest?.publishWatermark(); // may have begun before the clock was moved
+        await ingest?.publishWatermark();
+      }),
     );
-    await each(
-      this.running.map(({ sync }) => sync),
-      (sync) => sync.check(),
-    );
-    if (!this.#options.timersFail && this.#runs('nudger')) await this.rest.passTimers();
-    await this.#tick();
+    await Promise.all(running.map(({ sync }) => sync?.check()));
+    if (!this.#options.queueTimersFail && this.#runs('nudger')) await this.quiescence.promoteDueJobs();
+    await this.#tickAnalyzers();
     await this.settle();
   }
 
-  /** Until nothing is left that could happen without the clock's moving. */
+  /** Waits until nothing is left to do without moving the clock. */
   async settle(): Promise<void> {
-    // Twice: one thing leads to the next, and the first look may have come between what was done and what it led to.
-    for (let quiet = 0; quiet < 2; ) {
-      const messages = this.#messages();
+    // Two quiet rounds, since the first may have fallen between an action and the work that it caused.
+    for (let quietRounds = 0; quietRounds < 2; ) {
+      const messages = this.#messageCount();
       await this.#flush();
-      // First what is due: the cron's own tick may have taken that up, and then it is in hand.
-      const isDue = this.#runs('analyzer') && this.isTicking && (await this.rest.due()) > 0;
-      if (isDue) await this.#tick();
-      const isBusy = await this.rest.isBusy((name) => this.#runs(name));
-      quiet = isDue || isBusy || this.#messages() !== messages ? 0 : quiet + 1;
-      if (quiet === 0) await aMoment();
+      // Due droplets first: a tick of the cron may have dispatched them already, and then they count as work in hand.
+      const isDue = this.#runs('analyzer') && this.isTicking && (await this.quiescence.dueCount()) > 0;
+      if (isDue) await this.#tickAnalyzers();
+      const isBusy = await this.quiescence.isBusy((name) => this.#runs(name));
+      quietRounds = isDue || isBusy || this.#messageCount() !== messages ? 0 : quietRounds + 1;
+      if (quietRounds === 0) await pollPause();
     }
     await this.#flush();
-    for (const dea of this.deas.values()) dea.settled(this.#runs('ingest'));
+    for (const dea of this.deas.values()) dea.markProcessed(this.#runs('ingest'));
   }
 
-  /** What was asked since the last call; of one droplet, if it is named. */
-  takeSent(droplet?: string): Sent[] {
+  /** The requests sent since the last call, in short and sorted: `start web/2 (missing)`, `stop i7 of web (extra_index)`. */
+  takeSent(droplet?: string): string[] {
+    return this.takeSentMessages(droplet).map(summaryOf).sort();
+  }
+
+  /** The requests sent since the last call; for one droplet, if it is named. */
+  takeSentMessages(droplet?: string): SentMessage[] {
     const taken = this.sent.filter((sent) => droplet === undefined || sent.droplet === droplet);
     for (const sent of taken) this.sent.splice(this.sent.indexOf(sent), 1);
     return taken;
   }
 
-  /** The same in short, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`; sorted. */
-  takeAsked(droplet?: string): string[] {
-    return this.takeSent(droplet).map(inShort).sort();
-  }
-
-  /** What the decision log says of a droplet, oldest first. */
+  /** The decision log of a droplet, oldest entry first. */
   async decisions(droplet: string): Promise<LogEntry[]> {
-    const { client, keys } = this.store;
+    const { client, keys } = this.observer;
     const entries = await client.xrange(keys.decisions(keys.sliceOf(droplet)), '-', '+');
     return entries
       .map(([, [, entry]]) => JSON.parse(entry as string) as LogEntry)
       .filter((entry) => entry.droplet === droplet);
   }
 
-  /** What the referee saw, for a test that provokes it. */
-  takeFaults(): string[] {
-    return this.referee.faults.splice(0);
+  /** What the referee found, for a test that provokes it. */
+  takeViolations(): string[] {
+    return this.referee.violations.splice(0);
   }
 
-  /** Lines with this event that any of the running processes logged. */
+  /** The log lines of the running processes that have this event. */
   logged(event: string): Record<string, unknown>[] {
-    return this.running.flatMap(({ context }) => context.lines.filter((line) => line.event === event));
+    return this.processes.logged(event);
   }
 
   #runs(name: string): boolean {
-    // Without NATS a nudger keeps in hand what it has, and waits.
+    // Without NATS a nudger holds its jobs and waits.
     if (name === 'nudger' && !this.bus.connected()) return false;
-    return this.running.some((process) => process.name === name);
+    return this.processes.running.some((process) => process.name === name);
   }
 
-  /** Ours first: what we published is at the server when the others ask. */
+  /** The test's bus first: its messages have reached the server when the others are flushed. */
   get #allBuses(): [Bus, ...Bus[]] {
-    return [this.bus, ...[...this.#buses.values()].flat()];
-  }
-
-  readonly #buses = new Map<TestContext, Bus[]>();
-
-  async #run(name: ProcessName): Promise<Running> {
-    return this.#wallClocks.within(this.wallClocks[name] ?? 0, async () => {
-      const context = await this.#context();
-      const process: Running = { name, context };
-      const actual: ProcessContext = this.#options.realTime
-        ? { ...context, clock: await realClock(context) }
-        : context;
-      if (name === 'ingest') process.ingest = await startIngest(actual);
-      if (name === 'analyzer') process.analyzer = await startAnalyzer(actual);
-      if (name === 'nudger') await startNudger(actual);
-      if (name === 'sync') {
-        const { pageTimeoutMs } = this.#options;
-        const timeout = pageTimeoutMs === undefined ? {} : { pageTimeoutMs };
-        process.sync = await startSync(actual, { firstDelayMs: 1, ...timeout });
-      }
-      if (name !== 'analyzer') this.#buses.set(context, await context.buses());
-      context.lifecycle.onStop('world', () => void this.#buses.delete(context));
-      return process;
-    });
+    return [this.bus, ...this.processes.buses];
   }
 
   #context(): Promise<TestContext> {
@@ -362,20 +303,20 @@ export class Deployment {
       settings: {
         startsPerPeriod: 1_000_000,
         slices: SLICES,
-        bulkApi: { host: this.cc.host, batchSize: 10 },
+        bulkApi: { host: this.controller.host, batchSize: 10 },
         ...settings,
         ...(policy === undefined ? {} : { policy }),
       },
     });
   }
 
-  #listen(): void {
+  #subscribe(): void {
     const { bus } = this;
-    bus.subscribe(bulkCredentialsSubject('default'), {}, (m) => m.respond(this.cc.credentials()));
-    bus.subscribe(SUBJECTS.start, {}, (m) => this.#see(sentFrom('start', m, this.#seconds())));
-    bus.subscribe(SUBJECTS.stop, {}, (m) => this.#see(sentFrom('stop', m, this.#seconds())));
+    bus.subscribe(bulkCredentialsSubject('default'), {}, (m) => m.respond(this.controller.credentials()));
+    bus.subscribe(SUBJECTS.start, {}, (m) => this.#receive(toSentMessage('start', m, this.#seconds())));
+    bus.subscribe(SUBJECTS.stop, {}, (m) => this.#receive(toSentMessage('stop', m, this.#seconds())));
     bus.subscribe(SUBJECTS.healthmanagerStart, {}, () => {
-      for (const dea of this.deas.values()) dea.beat();
+      for (const dea of this.deas.values()) dea.sendHeartbeat();
     });
   }
 
@@ -383,45 +324,41 @@ export class Deployment {
     return (this.nowMs() - this.startedMs) / 1000;
   }
 
-  #see(sent: Sent): void {
+  #receive(sent: SentMessage): void {
     this.sent.push(sent);
     this.referee.check(sent);
-    if (!this.#options.obedient) return;
+    if (!this.#options.executesRequests) return;
     const { droplet, index, instance, message } = sent;
+    const connected = [...this.deas.values()].filter((dea) => dea.connected);
     if (sent.kind === 'stop') {
-      for (const dea of this.deas.values()) if (dea.alive) dea.end(instance as string, 'STOPPED');
-    } else this.#leastLoaded()?.run(droplet, index as number, message.version as string);
+      for (const dea of connected) dea.end(instance as string, 'STOPPED');
+    } else {
+      const [leastLoaded] = connected.sort((a, b) => a.listed.size - b.listed.size);
+      leastLoaded?.run(droplet, index as number, message.version as string);
+    }
   }
 
-  #leastLoaded(): Dea | undefined {
-    return [...this.deas.values()].filter((dea) => dea.alive).sort((a, b) => a.size - b.size)[0];
-  }
-
-  async #tick(): Promise<void> {
+  async #tickAnalyzers(): Promise<void> {
     if (!this.isTicking) return;
-    await Promise.all(this.running.map(({ analyzer }) => analyzer?.tick()));
+    await Promise.all(this.processes.running.map(({ analyzer }) => analyzer?.tick()));
   }
 
-  /** All that was published has been handed over to every process, and stored. */
+  /** Returns when every published message has been delivered to every process and stored. */
   async #flush(): Promise<void> {
     if (!this.bus.connected()) return;
-    const [ours, ...others] = this.#allBuses;
-    await ours.flush();
+    const [own, ...others] = this.#allBuses;
+    await own.flush();
     await Promise.all(others.map((bus) => bus.flush()));
-    await Promise.all(this.running.map(({ ingest }) => ingest?.idle()));
+    await Promise.all(this.processes.running.map(({ ingest }) => ingest?.idle()));
   }
 
-  /** So many were sent and received: one that was answered with another moved on after it was flushed. */
-  #messages(): number {
+  /** Messages sent and received so far. A change shows that a message caused another one after the flush. */
+  #messageCount(): number {
     const all = this.#allBuses.map(({ connection }) => connection.stats());
     return all.reduce((sum, { inMsgs, outMsgs }) => sum + inMsgs + outMsgs, 0);
   }
-
-  async #until(condition: () => boolean): Promise<void> {
-    await expect.poll(condition, { timeout: 10_000, interval: 5 }).toBe(true);
-  }
 }
 
-function realClock({ redis, lifecycle }: TestContext): Promise<Clock> {
-  return startClock(redis, lifecycle);
+async function waitUntil(condition: () => boolean): Promise<void> {
+  await expect.poll(condition, { timeout: 10_000, interval: 5 }).toBe(true);
 }

@@ -1,86 +1,88 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Deployment } from './deployment.ts';
-import { cloud, end, healthyApp } from './fixtures.ts';
+import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
 describe('of two copies of an index', () => {
-  let world: Deployment;
+  let deployment: Deployment;
   beforeAll(async () => {
-    world = await cloud();
+    deployment = await startCloud();
   });
-  afterAll(() => world.stop());
+  afterAll(() => deployment.stop());
 
   test('the younger goes, when each was listed twice since it was first heard', async () => {
-    const [old] = await healthyApp(world, 'pair', 1);
-    await world.advance(12);
-    const host = world.dea('dea-2');
-    const heartbeats = vi.spyOn(host, 'beat');
+    const [old] = await healthyApp(deployment, 'pair', 1);
+    await deployment.advance(12);
+    const host = deployment.dea('dea-2');
+    const heartbeats = vi.spyOn(host, 'sendHeartbeat');
     const young = host.run('pair', 0);
-    await world.beat();
-    expect(world.takeAsked('pair')).toEqual([]);
-    let sent = world.takeSent('pair');
+    await deployment.heartbeat();
+    expect(deployment.takeSent('pair')).toEqual([]);
+    let sent = deployment.takeSentMessages('pair');
     for (let s = 0; s < 25 && sent.length === 0; s++) {
-      await world.advance(1);
-      sent = world.takeSent('pair');
+      await deployment.advance(1);
+      sent = deployment.takeSentMessages('pair');
     }
     expect(heartbeats.mock.calls.length).toBeGreaterThanOrEqual(2);
     heartbeats.mockRestore();
     expect(sent).toMatchObject([{ kind: 'stop', instance: young, reason: 'duplicate' }]);
     expect(sent[0]?.message).toMatchObject({ running: { 'pair-v1': 2 } });
-    await end(world, young, 'STOPPED');
-    await world.advance(65);
-    expect(world.takeAsked('pair')).toEqual([]);
-    expect(world.dea('dea-1').of('pair')).toEqual([old]);
+    await endInstance(deployment, young, 'STOPPED');
+    await deployment.advance(65);
+    expect(deployment.takeSent('pair')).toEqual([]);
+    expect(deployment.dea('dea-1').guidsOf('pair')).toEqual([old]);
   });
 
   test('a RUNNING one stays and a STARTING one goes, though that is older', async () => {
-    await world.desire('slow', {});
-    const starting = world.dea('dea-1').run('slow', 0, undefined, 'STARTING');
-    await world.advance(5);
-    world.dea('dea-2').run('slow', 0);
-    await world.advance(31);
-    expect(world.takeAsked('slow')).toEqual([`stop ${starting} of slow (duplicate)`]);
-    await end(world, starting, 'STOPPED');
+    await deployment.desire('slow', {});
+    const starting = deployment.dea('dea-1').run('slow', 0, undefined, 'STARTING');
+    await deployment.advance(5);
+    deployment.dea('dea-2').run('slow', 0);
+    await deployment.advance(31);
+    expect(deployment.takeSent('slow')).toEqual([`stop ${starting} of slow (duplicate)`]);
+    await endInstance(deployment, starting, 'STOPPED');
   });
 
   test('of equal age the one with the smallest guid stays', async () => {
-    await world.desire('twins', {});
-    const guids = ['dea-1', 'dea-2'].map((dea) => world.dea(dea).run('twins', 0)).sort();
-    await world.advance(31);
-    expect(world.takeAsked('twins')).toEqual([`stop ${guids[1]} of twins (duplicate)`]);
-    await end(world, guids[1], 'STOPPED');
+    await deployment.desire('twins', {});
+    const guids = ['dea-1', 'dea-2'].map((dea) => deployment.dea(dea).run('twins', 0)).sort();
+    await deployment.advance(31);
+    expect(deployment.takeSent('twins')).toEqual([`stop ${guids[1]} of twins (duplicate)`]);
+    await endInstance(deployment, guids[1], 'STOPPED');
   });
 
   test('an instance whose host has just died must not win over the one that replaced it', async () => {
-    await world.desire('replaced', {});
-    const host = world.dea('host');
+    await deployment.desire('replaced', {});
+    const host = deployment.dea('host');
     host.run('replaced', 0);
-    await world.advance(20);
-    world.dea('dea-1').run('replaced', 0); // started by someone else, while the host dies
+    await deployment.advance(20);
+    deployment.dea('dea-1').run('replaced', 0); // started by someone else, while the host dies
     host.die();
-    await world.advance(60);
-    expect(world.takeAsked('replaced')).toEqual([]);
-    world.deas.delete('host');
+    await deployment.advance(60);
+    expect(deployment.takeSent('replaced')).toEqual([]);
+    deployment.deas.delete('host');
   });
 
   test('three copies: one other at a time, and the last RUNNING one never', async () => {
-    await world.desire('trio', {});
-    const [keep, second, third] = ['dea-1', 'dea-2', 'dea-3'].map((dea) => world.dea(dea).run('trio', 0));
-    let first = world.takeSent('trio');
+    await deployment.desire('trio', {});
+    const [keep, second, third] = ['dea-1', 'dea-2', 'dea-3'].map((dea) =>
+      deployment.dea(dea).run('trio', 0),
+    );
+    let first = deployment.takeSentMessages('trio');
     for (let s = 0; s < 31 && first.length === 0; s++) {
-      await world.advance(1);
-      first = world.takeSent('trio');
+      await deployment.advance(1);
+      first = deployment.takeSentMessages('trio');
     }
     expect(first).toHaveLength(1);
     expect([second, third]).toContain(first[0]?.instance);
-    await world.advance(15);
-    expect(world.takeAsked('trio')).toEqual([]); // that one is on its way
-    await end(world, first[0]?.instance, 'STOPPED');
-    await world.advance(20);
-    const then = world.takeSent('trio');
+    await deployment.advance(15);
+    expect(deployment.takeSent('trio')).toEqual([]); // that one is on its way
+    await endInstance(deployment, first[0]?.instance, 'STOPPED');
+    await deployment.advance(20);
+    const then = deployment.takeSentMessages('trio');
     expect([...first, ...then].map(({ instance }) => instance).sort()).toEqual([second, third].sort());
-    await end(world, then[0]?.instance, 'STOPPED');
-    await world.advance(65);
-    expect(world.takeAsked('trio')).toEqual([]);
-    expect(world.dea('dea-1').of('trio')).toEqual([keep]);
+    await endInstance(deployment, then[0]?.instance, 'STOPPED');
+    await deployment.advance(65);
+    expect(deployment.takeSent('trio')).toEqual([]);
+    expect(deployment.dea('dea-1').guidsOf('trio')).toEqual([keep]);
   });
 });

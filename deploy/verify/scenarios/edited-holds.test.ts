@@ -1,31 +1,31 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { RELEASE_FIELD } from '../../../common/redis/holds.ts';
 import type { Deployment } from './deployment.ts';
-import { cloud, healthyApp } from './fixtures.ts';
+import { healthyApp, startCloud } from './fixtures.ts';
 
-let world: Deployment;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await cloud();
+  deployment = await startCloud();
 });
-afterAll(() => world.stop());
+afterAll(() => deployment.stop());
 
 test('mass_delete edited into nonsense keeps surplus apps until an operator releases it', async () => {
-  await healthyApp(world, 'web', 1);
-  const { client, keys } = world.store;
+  await healthyApp(deployment, 'web', 1);
+  const { client, keys } = deployment.observer;
   await client.hset(keys.holds, 'mass_delete', 'by hand');
-  await world.undesire('web');
-  await world.advance(400);
-  expect(world.takeAsked()).toEqual([]);
-  expect(world.logged('unreadable_hold')).toMatchObject([{ hold: 'mass_delete' }]);
-  await client.hset(keys.holds, RELEASE_FIELD.mass_delete, world.clock.nowMs());
-  await world.advance(400);
-  expect(new Set(world.takeSent().map(({ reason }) => reason))).toEqual(new Set(['extra_app']));
+  await deployment.deleteApp('web');
+  await deployment.advance(400);
+  expect(deployment.takeSent()).toEqual([]);
+  expect(deployment.logged('unreadable_hold')).toMatchObject([{ hold: 'mass_delete' }]);
+  await client.hset(keys.holds, RELEASE_FIELD.mass_delete, deployment.clock.nowMs());
+  await deployment.advance(400);
+  expect(new Set(deployment.takeSentMessages().map(({ reason }) => reason))).toEqual(new Set(['extra_app']));
 });
 
 test('mass_loss edited into nonsense stops no start', async () => {
-  const { client, keys } = world.store;
+  const { client, keys } = deployment.observer;
   await client.hset(keys.holds, 'mass_loss', '{"lateDeas":');
-  await world.desire('new', { instances: 1 });
-  await world.advance(40);
-  expect(world.takeAsked('new')).toEqual(['start new/0 (missing)']);
+  await deployment.desire('new', { instances: 1 });
+  await deployment.advance(40);
+  expect(deployment.takeSent('new')).toEqual(['start new/0 (missing)']);
 });

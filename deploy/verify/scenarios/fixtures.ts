@@ -1,37 +1,50 @@
-import type { FakeApp } from '../../../common/testing/fake-cc.ts';
-import type { Dea } from './dea.ts';
-import { Deployment, type WorldOptions } from './deployment.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
+import type { BulkApp } from '../sim/controller.ts';
+import { Deployment, type DeploymentOptions } from './deployment.ts';
+import type { ScriptedDea } from './scripted-dea.ts';
 
-/** A cloud of so many DEAs that has been listened to for long enough to be known. */
-export async function cloud({
+/** Starts a deployment with DEAs `dea-1`, `dea-2`, ... that have sent heartbeats for droplet_lost, so no hold is on. */
+export async function startCloud({
   deas = 3,
   ...options
-}: WorldOptions & { deas?: number } = {}): Promise<Deployment> {
-  const world = await Deployment.start(options);
-  for (let n = 1; n <= deas; n++) world.dea(`dea-${n}`);
-  await world.advance(31);
-  world.takeSent();
-  return world;
+}: DeploymentOptions & { deas?: number } = {}): Promise<Deployment> {
+  const deployment = await Deployment.start(options);
+  for (let n = 1; n <= deas; n++) deployment.dea(`dea-${n}`);
+  await deployment.advance(31);
+  deployment.takeSent();
+  return deployment;
 }
 
-/** An app all of whose instances run, one after the other on `dea-1`, `dea-2`, `dea-3`. @returns their guids */
+/**
+ * An app all of whose instances run, placed in turn on `dea-1`, `dea-2` and `dea-3`.
+ *
+ * @returns the guids of the instances, by index
+ */
 export async function healthyApp(
-  world: Deployment,
+  deployment: Deployment,
   droplet: string,
   instances: number,
-  app: FakeApp = {},
+  app: BulkApp = {},
 ): Promise<string[]> {
-  const deas = [world.dea('dea-1'), world.dea('dea-2'), world.dea('dea-3')];
-  await world.desire(droplet, { ...app, instances });
+  const deas = [deployment.dea('dea-1'), deployment.dea('dea-2'), deployment.dea('dea-3')];
+  await deployment.desire(droplet, { ...app, instances });
   const guids = Array.from({ length: instances }, (_, index) =>
-    (deas[index % 3] as Dea).run(droplet, index, (app.version as string | undefined) ?? `${droplet}-v1`),
+    (deas[index % 3] as ScriptedDea).run(
+      droplet,
+      index,
+      (app.version as string | undefined) ?? `${droplet}-v1`,
+    ),
   );
-  await world.beat();
+  await deployment.heartbeat();
   return guids;
 }
 
-/** An instance ends on whatever DEA it is. */
-export async function end(world: Deployment, guid: string | undefined, reason: string): Promise<void> {
-  for (const dea of world.deas.values()) dea.end(guid as string, reason);
-  await world.settle();
+/** An instance ends on the DEA that runs it. */
+export async function endInstance(
+  deployment: Deployment,
+  guid: string | undefined,
+  reason: ExitReason,
+): Promise<void> {
+  for (const dea of deployment.deas.values()) dea.end(guid as string, reason);
+  await deployment.settle();
 }

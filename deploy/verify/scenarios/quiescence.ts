@@ -5,7 +5,7 @@ import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connections.ts';
 import { decodeDroplet } from '../../../common/redis/record-codec.ts';
 
-/** Who works on which queue. */
+/** Which process works on which queue. */
 const WORKERS = {
   starts: 'nudger',
   restarts: 'nudger',
@@ -14,39 +14,39 @@ const WORKERS = {
   sync: 'sync',
 } as const;
 
-type Watched = keyof typeof WORKERS;
+type WatchedQueue = keyof typeof WORKERS;
 
-/** What is left to do in Redis: whether a deployment is at rest as long as the clock stands. */
-export class Rest {
+/** Whether any work is left in Redis that the processes would do while the clock stands still. */
+export class Quiescence {
   readonly #redis: RedisConnections;
   readonly #clock: Clock;
-  readonly #queues = new Map<Watched, Queue>();
-  readonly #held = new Set<Watched>();
+  readonly #queues = new Map<WatchedQueue, Queue>();
+  readonly #paused = new Set<WatchedQueue>();
 
   constructor(redis: RedisConnections, clock: Clock, open: (name: QueueName) => Queue) {
     this.#redis = redis;
     this.#clock = clock;
-    for (const name of Object.keys(WORKERS) as Watched[]) this.#queues.set(name, open(name));
+    for (const name of Object.keys(WORKERS) as WatchedQueue[]) this.#queues.set(name, open(name));
   }
 
-  queue(name: Watched): Queue {
+  queue(name: WatchedQueue): Queue {
     return this.#queues.get(name) as Queue;
   }
 
-  /** Nothing of this queue is begun until `release`. */
-  async hold(name: Watched): Promise<void> {
-    this.#held.add(name);
+  /** No job of this queue starts until `resume`. */
+  async pause(name: WatchedQueue): Promise<void> {
+    this.#paused.add(name);
     await this.queue(name).pause();
   }
 
-  async release(name: Watched): Promise<void> {
-    this.#held.delete(name);
+  async resume(name: WatchedQueue): Promise<void> {
+    this.#paused.delete(name);
     await this.queue(name).resume();
   }
 
-  /** Whether one of the processes that run has something in hand, or will take something up at once. */
+  /** Whether one of the running processes has a job or an event in hand, or will take one at once. */
   async isBusy(runs: (process: string) => boolean): Promise<boolean> {
-    const queues = [...this.#queues].filter(([name]) => runs(WORKERS[name]) && !this.#held.has(name));
+    const queues = [...this.#queues].filter(([name]) => runs(WORKERS[name]) && !this.#paused.has(name));
     const busy = await Promise.all([
       ...queues.map(([name, queue]) => hasWork(name, queue)),
       ...(runs('analyzer') ? this.#redis.keys.eventStreams.map((stream) => this.#hasEvents(stream)) : []),
@@ -61,7 +61,7 @@ export class Rest {
       client.call('XINFO', 'GROUPS', stream).catch(() => []),
     ])) as [[string, string[]][], unknown[][]];
     if (last[0] === undefined) return false;
-    // Nobody has made the group yet: someone will, and read all.
+    // The analyzer has not created its group yet; it will read the whole stream.
     if (groups.length === 0) return true;
     return groups.some((group) => {
       const field = (name: string) => group[group.indexOf(name) + 1];
@@ -69,8 +69,8 @@ export class Rest {
     });
   }
 
-  /** How many droplets must be looked at now. */
-  async due(): Promise<number> {
+  /** How many droplets must be reconciled now. */
+  async dueCount(): Promise<number> {
     const { client, keys } = this.#redis;
     const nowMs = this.#clock.nowMs();
     const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
@@ -79,13 +79,13 @@ export class Rest {
   }
 
   /**
-   * BullMQ's own timers go by real time. Here they go by the world's clock: a restart whose time has come leaves,
-   * and what waits for a bulk pass is looked at again.
+   * Does the work of BullMQ's timers, which follow real time, by the deployment's clock: it promotes restarts that are due
+   * and starts that wait for a bulk pass.
    */
-  async passTimers(): Promise<void> {
+  async promoteDueJobs(): Promise<void> {
     for (const name of ['starts', 'restarts'] as const) {
       for (const job of await this.queue(name).getDelayed()) {
-        if (name === 'starts' || (await this.#isDue(job))) await promoted(job);
+        if (name === 'starts' || (await this.#isDue(job))) await promote(job);
       }
     }
   }
@@ -99,7 +99,7 @@ export class Rest {
   }
 }
 
-async function hasWork(name: Watched, queue: Queue): Promise<boolean> {
+async function hasWork(name: WatchedQueue, queue: Queue): Promise<boolean> {
   const {
     active = 0,
     waiting = 0,
@@ -107,15 +107,15 @@ async function hasWork(name: Watched, queue: Queue): Promise<boolean> {
   } = await queue.getJobCounts('active', 'waiting', 'prioritized');
   if (active > 0) return true;
   if (waiting + prioritized === 0) return false;
-  // What the rate limit keeps back waits for real time.
+  // Jobs that the rate limit holds back wait for real time.
   return name !== 'starts' || (await queue.getRateLimitTtl()) <= 0;
 }
 
-/** Between two looks at what is not at rest yet. */
-export const aMoment = () => delay(2);
+/** The pause between two checks. */
+export const pollPause = () => delay(2);
 
-/** Its real time may have come, or an analyzer have taken it back, since it was found to be delayed. */
-async function promoted(job: Job): Promise<void> {
+/** Promotes a delayed job, which BullMQ's timer may have promoted or an analyzer may have removed meanwhile. */
+async function promote(job: Job): Promise<void> {
   try {
     await job.promote();
   } catch (error) {

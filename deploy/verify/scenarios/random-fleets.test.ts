@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { inputs } from '../../../common/testing/property-seed.ts';
-import type { Dea, TrueInstance } from './dea.ts';
-import { ALL_PROCESSES, Deployment } from './deployment.ts';
+import { Deployment } from './deployment.ts';
+import { ALL_PROCESSES } from './processes.ts';
+import type { TrueInstance } from './scripted-dea.ts';
 
 /** How many random histories. */
 const RUNS = inputs(3).numRuns;
@@ -89,101 +90,101 @@ const event = fc.oneof(
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
 /** What truly runs, and of that what may be told. */
-function running(world: Deployment): TrueInstance[] {
-  return [...world.deas.values()]
+function running(deployment: Deployment): TrueInstance[] {
+  return [...deployment.deas.values()]
     .flatMap((host) => [...host.instances.values()])
-    .filter(({ there, state }) => there && state !== 'CRASHED');
+    .filter(({ isListed, state }) => isListed && state !== 'CRASHED');
 }
 
 function pick<T>(from: T[], which: number): T | undefined {
   return from[which % Math.max(1, from.length)];
 }
 
-async function happen(world: Deployment, e: Event): Promise<void> {
-  const host = (name: string) => world.dea(name) as Dea;
+async function happen(deployment: Deployment, e: Event): Promise<void> {
+  const host = (id: string) => deployment.dea(id);
   switch (e.what) {
     case 'time passes':
-      return world.advance(e.seconds);
+      return deployment.advance(e.seconds);
     case 'ends': {
-      const victim = pick(running(world), e.which);
+      const victim = pick(running(deployment), e.which);
       victim?.dea.end(victim.guid, e.why);
-      return world.settle();
+      return deployment.settle();
     }
     case 'drops out': {
-      const victim = pick(running(world), e.which);
+      const victim = pick(running(deployment), e.which);
       victim?.dea.forget(victim.guid);
       return;
     }
     case 'comes back': {
-      const ended = [...world.deas.values()]
+      const ended = [...deployment.deas.values()]
         .flatMap((d) => [...d.instances.values()])
-        .filter(({ there }) => !there);
+        .filter(({ isListed }) => !isListed);
       const it = pick(ended, e.which);
       it?.dea.resume(it.guid);
       return;
     }
     case 'copy':
-      host(e.dea).run(e.app, e.index, world.app(e.app)?.version as string | undefined);
+      host(e.dea).run(e.app, e.index, deployment.app(e.app)?.version as string | undefined);
       return;
     case 'falls silent':
-      host(e.dea).alive = false;
+      host(e.dea).connected = false;
       return;
     case 'dies':
       host(e.dea).die();
       return;
     case 'evacuates':
-      for (const { guid } of running(world).filter((instance) => instance.dea.name === e.dea)) {
+      for (const { guid } of running(deployment).filter((instance) => instance.dea.id === e.dea)) {
         host(e.dea).end(guid, 'DEA_EVACUATION');
       }
-      return world.settle();
+      return deployment.settle();
     case 'is back':
-      host(e.dea).alive = true;
-      return world.beat(host(e.dea));
+      host(e.dea).connected = true;
+      return deployment.heartbeat(host(e.dea));
     case 'scale':
-      return world.desire(e.app, { instances: e.instances });
+      return deployment.desire(e.app, { instances: e.instances });
     case 'push':
-      return world.desire(e.app, { version: `v${world.clock.nowMs()}` });
+      return deployment.desire(e.app, { version: `v${deployment.clock.nowMs()}` });
     case 'stop':
-      return world.desire(e.app, { state: 'STOPPED' });
+      return deployment.desire(e.app, { state: 'STOPPED' });
     case 'start':
-      return world.desire(e.app, { state: 'STARTED' });
+      return deployment.desire(e.app, { state: 'STARTED' });
     case 'delete':
-      return world.undesire(e.app);
+      return deployment.deleteApp(e.app);
     case 'restart':
-      await world.end(...e.processes);
-      await world.advance(e.seconds);
-      await happen(world, { what: 'ends', which: e.which, why: 'CRASHED' });
-      await world.run(...e.processes);
-      return world.settle();
+      await deployment.processes.stop(...e.processes);
+      await deployment.advance(e.seconds);
+      await happen(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await deployment.processes.start(...e.processes);
+      return deployment.settle();
     case 'nats':
-      await world.loseNats();
-      await world.advance(e.seconds);
-      await happen(world, { what: 'ends', which: e.which, why: 'CRASHED' });
-      await world.regainNats();
-      return world.turn();
+      await deployment.killNats();
+      await deployment.advance(e.seconds);
+      await happen(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await deployment.restartNats();
+      return deployment.tick();
     case 'bulk api':
-      world.cc.faults.status = { code: 500 };
-      await world.advance(e.seconds);
-      await happen(world, { what: 'ends', which: e.which, why: 'CRASHED' });
-      delete world.cc.faults.status;
+      deployment.controller.faults.status = { code: 500 };
+      await deployment.advance(e.seconds);
+      await happen(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
+      delete deployment.controller.faults.status;
       return;
     case 'redis':
-      await world.loseRedisData();
-      return world.turn();
+      await deployment.emptyRedis();
+      return deployment.tick();
   }
 }
 
 /** What is not as the controller wants it. */
-function wrong(world: Deployment): string[] {
+function wrong(deployment: Deployment): string[] {
   const runs = new Map<string, number>();
-  for (const { droplet, version, index, state, dea: host } of running(world)) {
+  for (const { droplet, version, index, state, dea: host } of running(deployment)) {
     const slot = `${droplet} ${version} ${index}`;
-    if (state === 'RUNNING' && host.alive) runs.set(slot, (runs.get(slot) ?? 0) + 1);
+    if (state === 'RUNNING' && host.connected) runs.set(slot, (runs.get(slot) ?? 0) + 1);
     else runs.set(`${slot} ${state}`, 1);
   }
   const wanted = new Set<string>();
   for (const droplet of APPS) {
-    const desired = world.app(droplet);
+    const desired = deployment.app(droplet);
     if (desired?.state !== 'STARTED') continue;
     for (let index = 0; index < (desired.instances as number); index++)
       wanted.add(`${droplet} ${desired.version} ${index}`);
@@ -197,26 +198,30 @@ function wrong(world: Deployment): string[] {
 }
 
 test(
-  'whatever happens to a fleet, in the end it is as the controller wants it, and nothing healthy was hurt',
+  'whatever happens to a startFleet, in the end it is as the controller wants it, and nothing healthy was hurt',
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 8, maxLength: 25 }), async (events) => {
-        const world = await Deployment.start({ obedient: true, policy: POLICY, settings: SETTINGS });
+        const deployment = await Deployment.start({
+          executesRequests: true,
+          policy: POLICY,
+          settings: SETTINGS,
+        });
         try {
-          for (const name of DEAS) world.dea(name);
+          for (const name of DEAS) deployment.dea(name);
           for (const [n, droplet] of APPS.entries())
-            await world.desire(droplet, { instances: (n % 3) + 1 }, { quietly: true });
-          await world.advance(35);
-          for (const one of events) await happen(world, one);
-          for (const host of world.deas.values()) host.alive = true;
-          for (let waited = 0; waited < QUIET_S && wrong(world).length > 0; waited += 20)
-            await world.advance(20);
-          expect(wrong(world)).toEqual([]);
-          world.takeSent();
-          await world.advance(40);
-          expect(world.takeAsked()).toEqual([]);
+            await deployment.desire(droplet, { instances: (n % 3) + 1 }, { announce: false });
+          await deployment.advance(35);
+          for (const one of events) await happen(deployment, one);
+          for (const host of deployment.deas.values()) host.connected = true;
+          for (let waited = 0; waited < QUIET_S && wrong(deployment).length > 0; waited += 20)
+            await deployment.advance(20);
+          expect(wrong(deployment)).toEqual([]);
+          deployment.takeSentMessages();
+          await deployment.advance(40);
+          expect(deployment.takeSent()).toEqual([]);
         } finally {
-          await world.stop();
+          await deployment.stop();
         }
       }),
       { numRuns: RUNS, endOnFailure: true },

@@ -4,25 +4,25 @@ import { Deployment } from './deployment.ts';
 
 /** The processes go by the true clock: what is a matter of milliseconds. */
 
-let world: Deployment;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await Deployment.start({
+  deployment = await Deployment.start({
     realTime: true,
     policy: { minRestartDelayMs: 400, delayTimeNoiseMs: 0 },
   });
-  await world.desire('app', { instances: 2 });
+  await deployment.desire('app', { instances: 2 });
 });
-afterAll(() => world.stop());
+afterAll(() => deployment.stop());
 
 const asked = (count: number) =>
-  expect.poll(() => world.sent.length, { interval: 2, timeout: 10_000 }).toBe(count);
+  expect.poll(() => deployment.sent.length, { interval: 2, timeout: 10_000 }).toBe(count);
 
 /** An instance comes up and crashes. @returns when that was said (ms on the monotonic clock) */
 async function crash(): Promise<number> {
   // Not in the millisecond of the last start: the referee could not tell which came first.
   const nowMs = Date.now();
   await expect.poll(() => Date.now(), { interval: 1 }).toBeGreaterThan(nowMs);
-  const dea = world.dea('dea-1');
+  const dea = deployment.dea('dea-1');
   dea.end(dea.run('app', 0), 'CRASHED');
   return performance.now();
 }
@@ -31,15 +31,15 @@ test('a crash is answered within milliseconds, a restart leaves within milliseco
   const waits: number[] = [];
   const lates: number[] = [];
   for (let round = 0; round < 5; round++) {
-    world.publish(SUBJECTS.updated, { droplet: 'app' });
-    await world.settle();
+    deployment.publish(SUBJECTS.updated, { droplet: 'app' });
+    await deployment.settle();
     await expect.poll(() => isHeld(), { interval: 5, timeout: 10_000 }).toBe(false);
     const first = await crash();
     await asked(1);
-    waits.push((world.takeSent()[0]?.realMs as number) - first);
+    waits.push((deployment.takeSentMessages()[0]?.realMs as number) - first);
     const second = await crash();
     await asked(1);
-    const [sent] = world.takeSent();
+    const [sent] = deployment.takeSentMessages();
     expect(sent).toMatchObject({ reason: 'flapping', message: { flapping: true } });
     lates.push((sent?.realMs as number) - second - 400);
   }
@@ -51,7 +51,7 @@ test('a crash is answered within milliseconds, a restart leaves within milliseco
 
 /** Whether the app waits for the pass after its update. */
 async function isHeld(): Promise<boolean> {
-  const { client, keys } = world.store;
+  const { client, keys } = deployment.observer;
   const [updated, completed] = await Promise.all([
     client.hget(keys.droplet('app'), 'updated'),
     client.hget(keys.syncState, 'completed'),

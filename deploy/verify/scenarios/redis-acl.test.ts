@@ -6,11 +6,12 @@ import type { RedisSettings } from '../../../common/config/settings.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
-import { ALL_PROCESSES, type Deployment } from './deployment.ts';
-import { cloud, end, healthyApp } from './fixtures.ts';
+import type { Deployment } from './deployment.ts';
+import { endInstance, healthyApp, startCloud } from './fixtures.ts';
+import { ALL_PROCESSES } from './processes.ts';
 
 /** The processes as the Redis user of deploy/install/redis-acl.conf. */
-let world: Deployment;
+let deployment: Deployment;
 /** Of every server. */
 let admins: Redis[];
 
@@ -22,21 +23,21 @@ const rules = () => {
 };
 
 beforeAll(async () => {
-  world = await cloud();
-  admins = world.redis.urls.map((url) => new Redis(url));
+  deployment = await startCloud();
+  admins = deployment.redis.urls.map((url) => new Redis(url));
   for (const admin of admins) {
     await admin.call('ACL', 'SETUSER', ...rules());
     await admin.call('ACL', 'LOG', 'RESET');
   }
-  await world.end();
-  world.redis = { ...world.redis, settings: withLogin(world.redis.settings) };
-  await world.run(...ALL_PROCESSES);
-  await world.advance(31);
-  world.takeSent();
+  await deployment.processes.stop();
+  deployment.redis = { ...deployment.redis, settings: withLogin(deployment.redis.settings) };
+  await deployment.processes.start(...ALL_PROCESSES);
+  await deployment.advance(31);
+  deployment.takeSentMessages();
 });
 afterAll(async () => {
   for (const admin of admins) await admin.quit();
-  await world.stop();
+  await deployment.stop();
 });
 
 /** What the pages of the queues ask for. */
@@ -59,33 +60,33 @@ async function refused(): Promise<string[]> {
 }
 
 test('what the health manager does is allowed to its user', async () => {
-  const guids = await healthyApp(world, 'web', 3);
-  await end(world, guids[0], 'CRASHED');
-  expect(world.takeAsked()).toEqual(['start web/0 (crashed)']);
-  world.dea('dea-1').run('web', 0, 'web-v1');
-  await world.beat();
+  const guids = await healthyApp(deployment, 'web', 3);
+  await endInstance(deployment, guids[0], 'CRASHED');
+  expect(deployment.takeSent()).toEqual(['start web/0 (crashed)']);
+  deployment.dea('dea-1').run('web', 0, 'web-v1');
+  await deployment.heartbeat();
   // Flapping: a start that waits, and is dropped.
-  for (const guid of [guids[1], world.dea('dea-2').run('web', 1, 'web-v1')]) {
-    await world.beat();
-    await end(world, guid, 'CRASHED');
+  for (const guid of [guids[1], deployment.dea('dea-2').run('web', 1, 'web-v1')]) {
+    await deployment.heartbeat();
+    await endInstance(deployment, guid, 'CRASHED');
   }
-  await world.advance(90);
-  await world.desire('web', { instances: 1 });
-  expect(world.takeAsked().join()).toMatch(/stop .* of web \(extra_index\)/);
-  await world.undesire('web');
-  for (const dea of world.deas.values()) dea.alive = false;
-  await world.advance(700);
-  await world.restart();
-  await world.advance(31);
-  world.takeSent();
-  world.takeFaults(); // the hosts' silence is not what this is about
+  await deployment.advance(90);
+  await deployment.desire('web', { instances: 1 });
+  expect(deployment.takeSent().join()).toMatch(/stop .* of web \(extra_index\)/);
+  await deployment.deleteApp('web');
+  for (const dea of deployment.deas.values()) dea.connected = false;
+  await deployment.advance(700);
+  await deployment.processes.restart();
+  await deployment.advance(31);
+  deployment.takeSentMessages();
+  deployment.takeViolations(); // the hosts' silence is not what this is about
   expect(await refused()).toEqual([]);
 });
 
 test('nor is the reporter or the operator refused', async () => {
   const context = await testContext({
-    redis: world.redis,
-    nats: world.nats,
+    redis: deployment.redis,
+    nats: deployment.nats,
     settings: {
       slices: 4,
       status: { host: '127.0.0.1', port: 0, user: 'a', password: 'b', queuesWritable: true },
@@ -112,7 +113,7 @@ test.each([
   ['SHUTDOWN', (r: Redis) => r.call('SHUTDOWN')],
   ['a script about keys of others', (r: Redis) => r.eval("return redis.call('GET', 'others')", 0)],
 ])('but %s is', async (_, command) => {
-  const user = new Redis(withUser(world.redis.urls[0] as string));
+  const user = new Redis(withUser(deployment.redis.urls[0] as string));
   try {
     await expect(command(user)).rejects.toThrow(/NOPERM|can't access|can't run/);
   } finally {

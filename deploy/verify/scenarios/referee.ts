@@ -1,52 +1,51 @@
-import type { FakeApp } from '../../../common/testing/fake-cc.ts';
-import type { Dea, TrueInstance, Word } from './dea.ts';
-import type { Sent } from './sent.ts';
+import type { BulkApp } from '../sim/controller.ts';
+import type { Report, ScriptedDea, TrueInstance } from './scripted-dea.ts';
+import type { SentMessage } from './sent.ts';
 
-/** What the referee knows: the truth. */
-export interface Truth {
+/** What truly runs and what the controller truly wants. */
+export interface GroundTruth {
   nowMs(): number;
   dropletLostMs: number;
-  deas: Iterable<Dea>;
+  deas: Iterable<ScriptedDea>;
   /** Apps as the controller has them now. */
-  app(droplet: string): FakeApp | undefined;
+  app(droplet: string): BulkApp | undefined;
 }
 
 /**
- * Looks at every message that leaves, and knows what the health manager does not: the truth. Written from the
- * words of policy and contract alone, and with nothing of the code that it watches.
+ * Checks every message that leaves against the truth, which the health manager cannot see. It is written from the policy
+ * and the contract alone and shares no code with the product.
  *
- * - No start is asked for a slot that has an instance that was heard STARTING or RUNNING within `droplet_lost`, or
- *   that a DEA which is not silent runs and has ever reported.
- * - No instance that the controller wants and that is RUNNING is stopped, unless another copy at its slot stays.
- * - The controller's own check accepts every message, and `running` is what was heard.
- * - One slot has one start on its way, and no decision leaves twice.
+ * - No start is sent for a slot with an instance that a heartbeat within `droplet_lost` reported as STARTING or RUNNING, or
+ *   that a connected DEA runs and has ever reported.
+ * - No RUNNING instance that the controller wants is stopped, unless another copy at its slot stays.
+ * - The controller's own check accepts every message, and `running` matches what was reported.
+ * - One slot has at most one start on its way, and no decision is sent twice.
  */
 export class Referee {
-  readonly faults: string[] = [];
-  readonly #truth: Truth;
+  readonly violations: string[] = [];
+  readonly #truth: GroundTruth;
   readonly #ids = new Set<string>();
   readonly #starts = new Map<string, number>();
-  /** Heartbeats and exits from before are not known any more: the data in Redis was lost. */
-  #forgotMs = Number.NEGATIVE_INFINITY;
+  /** Redis lost its data then, with all heartbeats and exits from before. */
+  #dataLostMs = Number.NEGATIVE_INFINITY;
 
-  constructor(truth: Truth) {
+  constructor(truth: GroundTruth) {
     this.#truth = truth;
   }
 
-  /** What was heard until now will not be known any more. */
-  redisLosesItsData(): void {
-    this.#forgotMs = this.#truth.nowMs();
+  redisLostItsData(): void {
+    this.#dataLostMs = this.#truth.nowMs();
   }
 
-  check(sent: Sent): void {
+  check(sent: SentMessage): void {
     const problems = [
       ...this.#checkForm(sent),
       ...(sent.kind === 'start' ? this.#checkStart(sent) : this.#checkStop(sent)),
     ];
-    for (const problem of problems) this.faults.push(`${problem}: ${JSON.stringify(sent)}`);
+    for (const problem of problems) this.violations.push(`${problem}: ${JSON.stringify(sent)}`);
   }
 
-  *#checkForm({ kind, id, decision, message }: Sent): Iterable<string> {
+  *#checkForm({ kind, id, decision, message }: SentMessage): Iterable<string> {
     if (id === '' || id !== decision) yield 'the headers do not name the decision';
     if (this.#ids.has(id)) yield 'sent twice';
     this.#ids.add(id);
@@ -54,10 +53,10 @@ export class Referee {
       kind === 'start'
         ? 'droplet,last_updated,version,indices,running,flapping'
         : 'droplet,last_updated,instances,running,version';
-    if (Object.keys(message).join() !== keys) yield 'other keys than the contract has';
+    if (Object.keys(message).join() !== keys) yield 'keys differ from the contract';
   }
 
-  *#checkStart({ droplet, index, message }: Sent): Iterable<string> {
+  *#checkStart({ droplet, index, message }: SentMessage): Iterable<string> {
     const { version, indices, running } = message as { version: string; indices: number[]; running: Counts };
     const app = this.#truth.app(droplet);
     if (indices.length !== 1 || index === undefined) yield 'not one index';
@@ -75,15 +74,15 @@ export class Referee {
     const key = `${droplet} ${version} ${index}`;
     const before = this.#starts.get(key);
     const nowMs = this.#truth.nowMs();
-    if (before !== undefined && before > this.#forgotMs && nowMs - before <= this.#truth.dropletLostMs) {
-      if (!slot.some((instance) => hasHappenedSince(instance, before)))
+    if (before !== undefined && before > this.#dataLostMs && nowMs - before <= this.#truth.dropletLostMs) {
+      if (!slot.some((instance) => hasChangedSince(instance, before)))
         yield `the start of ${before} is on its way`;
     }
     this.#starts.set(key, nowMs);
     yield* this.#checkRunning(droplet, running, (i) => i.version !== version || i.index < instances, version);
   }
 
-  *#checkStop({ droplet, message }: Sent): Iterable<string> {
+  *#checkStop({ droplet, message }: SentMessage): Iterable<string> {
     const { version, instances, running } = message as {
       version: string | null;
       instances: Record<string, string>;
@@ -106,29 +105,29 @@ export class Referee {
     yield* this.#checkRunning(droplet, running, ({ guid }) => !guids.has(guid), undefined, named);
   }
 
-  *#checkVictim(droplet: string, guid: string, version: string, app: FakeApp | undefined): Iterable<string> {
+  *#checkVictim(droplet: string, guid: string, version: string, app: BulkApp | undefined): Iterable<string> {
     const all = this.#instances(droplet);
     const victim = all.find((instance) => instance.guid === guid);
     if (victim === undefined) {
-      yield 'stop of an instance that nobody ever ran';
+      yield 'stop of an instance that never ran';
       return;
     }
     if (victim.version !== version) yield 'stop with a wrong version';
-    if (victim.state === 'CRASHED') yield 'stop of a crashed one';
-    if (!victim.there || victim.state !== 'RUNNING' || app?.state !== 'STARTED') return;
+    if (victim.state === 'CRASHED') yield 'stop of a crashed instance';
+    if (!victim.isListed || victim.state !== 'RUNNING' || app?.state !== 'STARTED') return;
     if (victim.version !== app.version || victim.index >= (app.instances as number)) return;
     const stays = all.some(
       (other) =>
         other !== victim &&
         other.version === victim.version &&
         other.index === victim.index &&
-        // As far as can be known: its host may just have died.
+        // As far as the product can know: the DEA may just have died.
         this.#possible(other).includes('RUNNING'),
     );
     if (!stays) yield 'stop of a healthy instance';
   }
 
-  /** Each count is between what must and what may have been heard at this moment. */
+  /** Each count lies between the least and the most that ingestors may have processed by now. */
   *#checkRunning(
     droplet: string,
     running: Counts,
@@ -140,13 +139,13 @@ export class Referee {
     const versions = new Set([...all.map((i) => i.version), ...Object.keys(running)]);
     for (const version of versions) {
       const of = all.filter((instance) => instance.version === version);
-      const what = (instances: TrueInstance[]) =>
+      const count = (instances: TrueInstance[]) =>
         version === byIndex ? new Set(instances.map(({ index }) => index)).size : instances.length;
       const extra = named.filter(([, its]) => its === version).length;
-      const most = what(of.filter((i) => this.#possible(i).some((state) => state === 'RUNNING'))) + extra;
-      const least = what(of.filter((i) => this.#possible(i).every((state) => state === 'RUNNING'))) + extra;
-      const said = running[version] ?? 0;
-      if (said < least || said > most) yield `running ${version}: expected ${least}..${most}`;
+      const most = count(of.filter((i) => this.#possible(i).some((state) => state === 'RUNNING'))) + extra;
+      const least = count(of.filter((i) => this.#possible(i).every((state) => state === 'RUNNING'))) + extra;
+      const found = running[version] ?? 0;
+      if (found < least || found > most) yield `running ${version}: expected ${least}..${most}`;
       if (running[version] === 0) yield 'a count of 0';
     }
   }
@@ -157,32 +156,36 @@ export class Referee {
       .filter((instance) => instance.droplet === droplet);
   }
 
-  /** What the instance may count as: what is just being said may have been taken in or not. */
+  /** The states that the instance may have for the product: a message that was just sent may be processed or not. */
   #possible(instance: TrueInstance): string[] {
-    const { heard, said, exit } = instance;
-    const words = said === undefined ? [heard] : [heard, said];
-    const exits = exit?.lost ? [undefined] : exit === undefined || exit.takenIn ? [exit] : [undefined, exit];
-    return words.flatMap((word) => exits.map((one) => this.#standing(word, one)));
+    const { processed, sent, exit } = instance;
+    const reports = sent === undefined ? [processed] : [processed, sent];
+    const exits = exit?.lost
+      ? [undefined]
+      : exit === undefined || exit.processed
+        ? [exit]
+        : [undefined, exit];
+    return reports.flatMap((report) => exits.map((one) => this.#stateAfter(report, one)));
   }
 
-  #standing(word: Word | undefined, exit: TrueInstance['exit']): string {
+  #stateAfter(report: Report | undefined, exit: TrueInstance['exit']): string {
     const { dropletLostMs } = this.#truth;
-    if (word === undefined || word.atMs <= this.#forgotMs) return 'NONE';
-    if (this.#truth.nowMs() - word.atMs > dropletLostMs) return 'NONE';
-    if (exit === undefined || exit.atMs <= this.#forgotMs) return word.state;
-    if (word.atMs > exit.atMs + 2 * dropletLostMs) return word.state;
+    if (report === undefined || report.atMs <= this.#dataLostMs) return 'NONE';
+    if (this.#truth.nowMs() - report.atMs > dropletLostMs) return 'NONE';
+    if (exit === undefined || exit.atMs <= this.#dataLostMs) return report.state;
+    if (report.atMs > exit.atMs + 2 * dropletLostMs) return report.state;
     return exit.reason === 'DEA_EVACUATION' ? 'EVACUATING' : 'NONE';
   }
 
-  #runsAndWasReported({ dea, there, state, heard, exit }: TrueInstance): boolean {
+  #runsAndWasReported({ dea, isListed, state, processed, exit }: TrueInstance): boolean {
     return (
-      dea.alive &&
-      (heard?.atMs ?? 0) > dea.silentMs &&
-      there &&
-      heard !== undefined &&
+      dea.connected &&
+      (processed?.atMs ?? 0) > dea.disconnectedMs &&
+      isListed &&
+      processed !== undefined &&
       exit === undefined &&
       isLive(state) &&
-      isLive(heard.state)
+      isLive(processed.state)
     );
   }
 }
@@ -193,8 +196,11 @@ function isLive(state: string): boolean {
   return state === 'STARTING' || state === 'RUNNING';
 }
 
-/** Whether the instance was heard to come up, or ended, after a start. */
-function hasHappenedSince({ said, heard, exit, bornMs, state }: TrueInstance, startMs: number): boolean {
+/** Whether the instance was reported as new, or ended, after a start. */
+function hasChangedSince(
+  { sent, processed, exit, startedMs, state }: TrueInstance,
+  startMs: number,
+): boolean {
   if (exit !== undefined && exit.atMs > startMs) return true;
-  return (said ?? heard) !== undefined && state !== 'CRASHED' && bornMs >= startMs;
+  return (sent ?? processed) !== undefined && state !== 'CRASHED' && startedMs >= startMs;
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
 import type { Deployment } from './deployment.ts';
-import { cloud, end, healthyApp } from './fixtures.ts';
+import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
 const STATUS = {
   host: '127.0.0.1',
@@ -12,28 +12,28 @@ const STATUS = {
   password: 'k3pt-s3cr3t',
   queuesWritable: false,
 };
-let world: Deployment;
+let deployment: Deployment;
 beforeAll(async () => {
-  world = await cloud();
+  deployment = await startCloud();
 });
-afterAll(() => world.stop());
+afterAll(() => deployment.stop());
 
 test('neither what is logged nor what is stored nor what is shown has a password', async () => {
-  const secrets = [world.cc.password, STATUS.password];
-  const guids = await healthyApp(world, 'web', 2);
-  await end(world, guids[0], 'CRASHED');
+  const secrets = [deployment.controller.password, STATUS.password];
+  const guids = await healthyApp(deployment, 'web', 2);
+  await endInstance(deployment, guids[0], 'CRASHED');
   // All that a controller can do to have its login mentioned in an error.
-  world.cc.faults.unauthorized = 2;
-  await world.advance(65);
-  world.cc.faults.status = { code: 500 };
-  await world.advance(130);
-  delete world.cc.faults.status;
-  await world.undesire('web');
-  await world.advance(65);
-  world.takeSent();
+  deployment.controller.faults.unauthorized = 2;
+  await deployment.advance(65);
+  deployment.controller.faults.status = { code: 500 };
+  await deployment.advance(130);
+  delete deployment.controller.faults.status;
+  await deployment.deleteApp('web');
+  await deployment.advance(65);
+  deployment.takeSentMessages();
   const context = await testContext({
-    redis: world.redis,
-    nats: world.nats,
+    redis: deployment.redis,
+    nats: deployment.nats,
     settings: { slices: 4, status: STATUS },
   });
   let shown = '';
@@ -47,8 +47,11 @@ test('neither what is logged nor what is stored nor what is shown has a password
   } finally {
     await context.lifecycle.stop();
   }
-  const stored = (await Promise.all(world.redis.urls.map(dumpOf))).flat();
-  const logged = JSON.stringify([...world.running.flatMap(({ context: of }) => of.lines), context.lines]);
+  const stored = (await Promise.all(deployment.redis.urls.map(dumpOf))).flat();
+  const logged = JSON.stringify([
+    ...deployment.processes.running.flatMap(({ context: of }) => of.lines),
+    context.lines,
+  ]);
   expect(logged).toContain('unauthorized');
   expect(shown).toContain('total_apps');
   const everything = [logged, shown, ...stored.map((dump) => dump.toString('latin1'))].join('\n');

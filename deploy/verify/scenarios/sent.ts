@@ -3,7 +3,7 @@ import { HEADERS } from '../../../common/messages/subjects.ts';
 import type { Msg } from '../../../common/nats/bus.ts';
 
 /** A `health.start` or `health.stop` as it was seen on NATS. */
-export interface Sent {
+export interface SentMessage {
   kind: 'start' | 'stop';
   droplet: string;
   /** Of a start. */
@@ -16,16 +16,16 @@ export interface Sent {
   id: string;
   /** Header `hm-decision`. */
   decision: string;
-  /** Seconds since the world began. */
+  /** Seconds since the deployment started. */
   at: number;
-  /** When it was seen (ms on this process's monotonic clock). */
+  /** When it arrived (ms on this process's monotonic clock). */
   realMs: number;
-  /** The payload, as text and as what it says. */
+  /** The payload, encoded and decoded. */
   text: string;
   message: Record<string, unknown>;
 }
 
-export function sentFrom(kind: Sent['kind'], message: Msg, at: number): Sent {
+export function toSentMessage(kind: SentMessage['kind'], message: Msg, at: number): SentMessage {
   const text = message.string();
   const parsed = JSON.parse(text) as Record<string, unknown>;
   const header = (name: string) => message.headers?.get(name) ?? '';
@@ -44,8 +44,8 @@ export function sentFrom(kind: Sent['kind'], message: Msg, at: number): Sent {
   };
 }
 
-/** In short, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`. */
-export function inShort({ kind, droplet, index, instance, reason }: Sent): string {
+/** One line, e.g. `start web/2 (missing)`, `stop i7 of web (extra_index)`. */
+export function summaryOf({ kind, droplet, index, instance, reason }: SentMessage): string {
   return kind === 'start'
     ? `start ${droplet}/${index} (${reason})`
     : `stop ${instance} of ${droplet} (${reason})`;

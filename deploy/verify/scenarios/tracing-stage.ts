@@ -6,47 +6,64 @@ import { stringify } from 'yaml';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { Bus, Msg } from '../../../common/nats/bus.ts';
 import { recordOf, type TestContext, testContext } from '../../../common/testing/context.ts';
-import { FakeCc } from '../../../common/testing/fake-cc.ts';
 import { startNats } from '../../../common/testing/nats.ts';
 import { startTestRedis } from '../../../common/testing/redis.ts';
 import { hmProgram } from '../../run/hm-program.ts';
 import { startChild } from '../../run/launcher/child.ts';
-import { Dea } from './dea.ts';
+import { SimulatedController } from '../sim/controller.ts';
+import { ScriptedDea } from './scripted-dea.ts';
 
 const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger'] as const;
 
-/** A small health manager of real processes: what they do with their environment cannot be tried inside this one. */
+/** A small health manager of real processes, because their environment variables cannot be tested inside this one. */
 export interface Stage {
   context: TestContext;
   bus: Bus;
-  cc: FakeCc;
-  dea: Dea;
+  controller: SimulatedController;
+  dea: ScriptedDea;
   /** Each `health.start` and `health.stop`. */
   sent: Msg[];
-  /** What the processes have logged. */
+  /** The log lines of the processes. */
   lines: Record<string, unknown>[];
-  /** An app of one instance that runs on the DEA, and is known to. @returns its guid */
+  /**
+   * An app with one instance that runs on the DEA and is stored.
+   *
+   * @returns the guid of the instance
+   */
   healthyApp(droplet: string): Promise<string>;
-  /** Ends the processes as an operator would. @returns how long the slowest one took (ms) */
-  endProcesses(): Promise<number>;
-  /** Ends everything. */
+  /**
+   * Stops the processes as an operator would.
+   *
+   * @returns how long the slowest one took (ms)
+   */
+  stopProcesses(): Promise<number>;
   stop(): Promise<void>;
 }
 
-/** @param env beside the PATH, all that the processes have */
+/** @param env the environment of the processes, beside PATH */
 export async function startStage(env: NodeJS.ProcessEnv): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-tracing-'));
-  const [redis, nats, cc] = await Promise.all([startTestRedis(), startNats(), FakeCc.start()]);
+  const [redis, nats, controller] = await Promise.all([
+    startTestRedis(),
+    startNats(),
+    SimulatedController.start(),
+  ]);
   const context = await testContext({ redis, nats });
   const { lifecycle } = context;
   const bus = await context.connectBus();
   const sent: Msg[] = [];
-  bus.subscribe(bulkCredentialsSubject('default'), {}, (message) => message.respond(cc.credentials()));
+  bus.subscribe(bulkCredentialsSubject('default'), {}, (message) =>
+    message.respond(controller.credentials()),
+  );
   for (const subject of [SUBJECTS.start, SUBJECTS.stop])
     bus.subscribe(subject, {}, (message) => sent.push(message));
   let guids = 0;
-  const dea = new Dea('dea-1', {
-    bus,
+  const dea = new ScriptedDea({
+    id: 'dea-1',
+    publish: (subject, payload) => {
+      bus.publish(subject, payload);
+      return true;
+    },
     nowMs: Date.now,
     newGuid: () => `i${String(++guids).padStart(3, '0')}`,
   });
@@ -54,11 +71,11 @@ export async function startStage(env: NodeJS.ProcessEnv): Promise<Stage> {
   const intervals = { droplets_analysis: 5, desired_state_update: 1, postpone_update: 1 };
   writeFileSync(
     config,
-    stringify({ mbus: nats.url, redis: { url: redis.url }, bulk_api: { host: cc.host }, intervals }),
+    stringify({ mbus: nats.url, redis: { url: redis.url }, bulk_api: { host: controller.host }, intervals }),
   );
   const lines: Record<string, unknown>[] = [];
   const children = await Promise.all(PROCESSES.map((name) => start(name, config, dir, env, lines)));
-  const endProcesses = async () => {
+  const stopProcesses = async () => {
     const beganMs = performance.now();
     await Promise.all(children.splice(0).map((child) => child.stop()));
     return performance.now() - beganMs;
@@ -67,23 +84,23 @@ export async function startStage(env: NodeJS.ProcessEnv): Promise<Stage> {
   await expect.poll(ready, { timeout: 30_000 }).toBe(PROCESSES.length);
 
   const healthyApp = async (droplet: string) => {
-    cc.put(droplet, {});
+    controller.put(droplet, {});
     const guid = dea.run(droplet, 0);
-    dea.beat();
-    const known = async () => {
+    dea.sendHeartbeat();
+    const isStored = async () => {
       const record = await recordOf(context.redis, droplet);
       return record.desired !== undefined && record[`instance:${guid}`] !== undefined;
     };
-    await expect.poll(known, { timeout: 15_000 }).toBe(true);
+    await expect.poll(isStored, { timeout: 15_000 }).toBe(true);
     return guid;
   };
   const stop = async () => {
-    await endProcesses();
+    await stopProcesses();
     await lifecycle.stop();
-    await Promise.all([redis.stop(), nats.stop(), cc.stop()]);
+    await Promise.all([redis.stop(), nats.stop(), controller.stop()]);
     rmSync(dir, { recursive: true, force: true });
   };
-  return { context, bus, cc, dea, sent, lines, healthyApp, endProcesses, stop };
+  return { context, bus, controller, dea, sent, lines, healthyApp, stopProcesses, stop };
 }
 
 function start(

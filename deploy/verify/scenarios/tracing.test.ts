@@ -109,12 +109,12 @@ describe('with a collector', () => {
     const { spans } = await traceAll({ OTEL_SERVICE_NAME: 'fleet' });
     await stage.healthyApp('web');
     for (let i = 0; i < 3; i++) {
-      stage.dea.beat();
+      stage.dea.sendHeartbeat();
       await stage.bus.flush();
     }
     // An index that nobody wants.
     stage.dea.run('web', 7);
-    stage.dea.beat();
+    stage.dea.sendHeartbeat();
     const message = await asked();
     expect(message.subject).toBe(SUBJECTS.stop);
     const [, , spanId] = header(message, 'traceparent').split('-') as [string, string, string];
@@ -126,7 +126,7 @@ describe('with a collector', () => {
       'fleet hm.deliver',
     ]);
 
-    await stage.endProcesses(); // the last spans leave
+    await stage.stopProcesses(); // the last spans leave
     expect(spans.filter(({ name }) => name === 'hm.heartbeat')).toHaveLength(2);
     expect(spans.filter(({ name }) => ![...OUR_SPANS, ...BULLMQ_SPANS].includes(name))).toEqual([]);
     const idle = ({ name, attributes }: CollectedSpan) =>
@@ -138,7 +138,7 @@ describe('with a collector', () => {
     const { spans } = await traceAll({ OTEL_TRACES_SAMPLER: 'always_off' });
     stage.dea.end(await stage.healthyApp('web'), 'CRASHED');
     expect(header(await asked(), 'traceparent')).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
-    await stage.endProcesses();
+    await stage.stopProcesses();
     expect(spans).toEqual([]);
   });
 
@@ -208,7 +208,7 @@ describe('a collector that', () => {
     await expect.poll(() => new Set(away().map(({ name }) => name)).size, { timeout: 15_000 }).toBe(3);
     expect(away()).toHaveLength(3);
     expect(errors()).toEqual([]);
-    expect(await stage.endProcesses()).toBeLessThan(5_000);
+    expect(await stage.stopProcesses()).toBeLessThan(5_000);
   });
 
   it('never answers keeps nobody from stopping', async () => {
@@ -216,7 +216,7 @@ describe('a collector that', () => {
     if (collector !== undefined) collector.hang = true;
     stage.dea.end(await stage.healthyApp('web'), 'CRASHED');
     await asked();
-    expect(await stage.endProcesses()).toBeLessThan(5_000);
+    expect(await stage.stopProcesses()).toBeLessThan(5_000);
     expect(spans).toEqual([]);
     expect(stage.lines.filter(({ event }) => event === 'stop_timed_out' || event === 'stop_failed')).toEqual(
       [],
