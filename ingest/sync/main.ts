@@ -4,10 +4,10 @@ import type { ProcessContext, ProcessDefinition } from '../../common/process.ts'
 import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import { requestDueSync } from '../../common/queues/sync-request.ts';
 import { createRateLimit } from '../../common/runtime/log.ts';
-import { BulkApi } from './bulk-api.ts';
-import { Credentials } from './credentials.ts';
+import { BulkApi } from './api/bulk-api.ts';
+import { Credentials } from './api/credentials.ts';
 import { syncMetrics } from './metrics.ts';
-import { type PassOutcome, runPass } from './pass.ts';
+import { type PassOutcome, runPass } from './pass/pass.ts';
 import { nextPassMs, readRelease, readSyncState } from './sync-state.ts';
 
 /** What tests do with a running sync process. */

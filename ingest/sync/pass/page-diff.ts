@@ -1,5 +1,5 @@
-import { type BulkPage, parseBulkEntry } from '../../common/messages/incoming.ts';
-import { encodeDesired } from '../../common/redis/record-codec.ts';
+import { type BulkPage, parseBulkEntry } from '../../../common/messages/incoming.ts';
+import { encodeDesired } from '../../../common/redis/record-codec.ts';
 import { entryDigest, type PageEntries, UNREADABLE } from './page-store.ts';
 import type { ChangedPage } from './page-writer.ts';
 

@@ -1,7 +1,7 @@
-import { LOG_LENGTH } from '../../common/model/decision-log.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { SupersededError } from './errors.ts';
+import { LOG_LENGTH } from '../../../common/model/decision-log.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connections.ts';
+import { SupersededError } from '../errors.ts';
 
 /** More droplets in one call would keep Redis from its other work for too long. */
 const DROPLETS_A_CALL = 256;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { MAX_BODY_BYTES, PAGE_TIMEOUT_MS } from './bulk-api.ts';
-import { BulkApiError, PassFailedError } from './errors.ts';
+import { BulkApiError, PassFailedError } from '../errors.ts';
 import { withRetry } from './retry.ts';
 
 let waits: number[] = [];

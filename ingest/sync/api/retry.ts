@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { BulkApiError, PassFailedError } from './errors.ts';
+import { BulkApiError, PassFailedError } from '../errors.ts';
 
 /** Contract: bulk API: at most 10 failures in a row. */
 const TRIES = 10;

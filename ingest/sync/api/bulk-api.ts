@@ -1,7 +1,7 @@
 import { type Dispatcher, Pool } from 'undici';
-import { parseUserCount } from '../../common/messages/incoming.ts';
+import { parseUserCount } from '../../../common/messages/incoming.ts';
 import type { Credentials } from './credentials.ts';
-import { BulkApiError } from './errors.ts';
+import { BulkApiError } from '../errors.ts';
 
 /** Contract: bulk API. */
 export const PAGE_TIMEOUT_MS = 10_000;

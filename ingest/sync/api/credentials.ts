@@ -1,5 +1,5 @@
-import { parseBulkCredentials } from '../../common/messages/incoming.ts';
-import { BulkApiError } from './errors.ts';
+import { parseBulkCredentials } from '../../../common/messages/incoming.ts';
+import { BulkApiError } from '../errors.ts';
 
 /** Login of the controller's bulk API. */
 export interface Login {

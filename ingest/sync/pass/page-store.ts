@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../../common/redis/connections.ts';
 
 /** What is remembered of a bulk page besides its entries. */
 export interface PageHead {

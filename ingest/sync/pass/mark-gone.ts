@@ -1,5 +1,5 @@
-import { readIds } from '../../common/redis/readers.ts';
-import { SupersededError } from './errors.ts';
+import { readIds } from '../../../common/redis/readers.ts';
+import { SupersededError } from '../errors.ts';
 import type { FencedWriter } from './fenced-writer.ts';
 import { type PageEntries, readEntries } from './page-store.ts';
 

@@ -1,4 +1,4 @@
-import { SupersededError } from './errors.ts';
+import { SupersededError } from '../errors.ts';
 import type { FencedWriter } from './fenced-writer.ts';
 import type { PageEntries, PageHead } from './page-store.ts';
 import { encodeEntries } from './page-store.ts';

@@ -24,29 +24,29 @@
  * The hold `mass_delete` is decided before any droplet is marked, and the pass counts as complete after all are.
  */
 
-import { parseBulkPage } from '../../common/messages/incoming.ts';
+import { parseBulkPage } from '../../../common/messages/incoming.ts';
 import {
   type MassDelete,
   massDeleteAfter,
   massDeleteAfterPass,
   releaseMassDelete,
-} from '../../common/policy/mass-delete.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../common/redis/holds.ts';
-import { readFleetFacts } from '../../common/redis/readers.ts';
-import type { Logger, RateLimitedLog } from '../../common/runtime/log.ts';
-import type { BulkApi } from './bulk-api.ts';
-import { BulkApiError, PassFailedError, SupersededError } from './errors.ts';
+} from '../../../common/policy/mass-delete.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connections.ts';
+import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/holds.ts';
+import { readFleetFacts } from '../../../common/redis/readers.ts';
+import type { Logger, RateLimitedLog } from '../../../common/runtime/log.ts';
+import type { BulkApi } from '../api/bulk-api.ts';
+import { BulkApiError, PassFailedError, SupersededError } from '../errors.ts';
 import { FencedWriter } from './fenced-writer.ts';
 import { markGone } from './mark-gone.ts';
-import type { SyncMetrics } from './metrics.ts';
+import type { SyncMetrics } from '../metrics.ts';
 import { diffPage, type NewPage } from './page-diff.ts';
 import { type PageHead, pageDigest, readEntries, readHead } from './page-store.ts';
 import { PageWriter } from './page-writer.ts';
-import { withRetry } from './retry.ts';
-import { readRelease, readSyncState } from './sync-state.ts';
+import { withRetry } from '../api/retry.ts';
+import { readRelease, readSyncState } from '../sync-state.ts';
 
 export interface PassDeps {
   redis: RedisConnections;
