@@ -1,10 +1,10 @@
 import type { Exited } from '../common/messages/incoming.ts';
-import { exitStandsForMs } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
+import { exitInForceMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
 import { encodeReceivedExit } from '../common/redis/record-codec.ts';
-import { ATTRIBUTES, noteOnSpan, traceFields } from '../common/tracing/tracing.ts';
+import { ATTRIBUTES, setSpanAttributes, traceFields } from '../common/tracing/tracing.ts';
 
 /** Approximate length to which streams are trimmed. A trimmed event is not lost: its droplet is in the due list too. */
 const STREAM_LENGTH = 10_000;
@@ -43,11 +43,11 @@ export async function storeExit(
       ...(isCluster ? [] : [keys.events(slice)]),
     ],
     [
-      ...[droplet, exited.instance, encoded, nowMs, exited.reason, exitStandsForMs(settings)],
+      ...[droplet, exited.instance, encoded, nowMs, exited.reason, exitInForceMs(settings)],
       ...[STREAM_LENGTH, ...eventFields('exit', droplet)],
     ],
   );
-  noteOnSpan({ [ATTRIBUTES.news]: stored === 1 });
+  setSpanAttributes({ [ATTRIBUTES.isNew]: stored === 1 });
   if (stored === 1 && isCluster) await addEvent(redis, 'exit', droplet);
   return stored === 1;
 }

@@ -5,11 +5,12 @@ import type { DeaLiveness, Droplet, Holds, Outcome } from '../common/model/dropl
 import type { StartReason, StopReason } from '../common/model/reasons.ts';
 import type { Bus } from '../common/nats/bus.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
+import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
 import type { FleetCounters } from '../common/redis/counters.ts';
 import type { Logger } from '../common/runtime/log.ts';
-import { ATTRIBUTES, noteOnSpan, traceHeaders } from '../common/tracing/tracing.ts';
+import { ATTRIBUTES, setSpanAttributes, traceHeaders } from '../common/tracing/tracing.ts';
 import type { DeliveryStore } from './delivery-store.ts';
 import type { NudgerMetrics } from './metrics.ts';
 import type { NatsGate } from './nats-gate.ts';
@@ -66,13 +67,6 @@ export type DeliveryResult =
 const MAX_ATTEMPTS = 20;
 
 /**
- * The time from the recheck to the publish, and again from the publish to its flush, is at most this (ms). After
- * `droplet_lost` another start may be sent for the slot, and an older one that arrives later would start a second
- * instance.
- */
-const sendDeadlineMs = ({ dropletLostMs }: PolicySettings): number => dropletLostMs / 3;
-
-/**
  * Rechecks a decided start or stop and sends it if it is still right: read, recheck, settle, publish.
  *
  * Settling stores the outcome. It succeeds only on the revision that was checked, and for one nudger only. So one
@@ -96,7 +90,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
     if (droplet === undefined) return dropped('unknown', false);
     const result = delivery.recheck(droplet, deas, holds, nowMs);
     if ('wait' in result) {
-      noteOnSpan({ [ATTRIBUTES.outcome]: 'not_due' });
+      setSpanAttributes({ [ATTRIBUTES.outcome]: 'not_due' });
       return { waitMs: result.wait - nowMs };
     }
     const decidedMs = delivery.decidedMs(droplet);
@@ -119,7 +113,7 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
     metrics.waitSeconds.observe({ kind }, (nowMs - decidedMs) / 1000);
     return { outcome: await publish(delivery, result, options), settled: true };
   }
-  noteOnSpan({ [ATTRIBUTES.outcome]: 'not_settled' });
+  setSpanAttributes({ [ATTRIBUTES.outcome]: 'not_settled' });
   log.warn(
     { event: 'outcome_not_stored', id: delivery.id, attempts: MAX_ATTEMPTS },
     'outcome not stored: the record changed at every attempt; the analyzer enqueues the job again',
@@ -134,7 +128,7 @@ function countOutcome(
 ): void {
   metrics.outcomes.inc(labels);
   const { outcome, why } = labels;
-  noteOnSpan({ [ATTRIBUTES.outcome]: outcome, ...(why !== '' && { [ATTRIBUTES.why]: why }) });
+  setSpanAttributes({ [ATTRIBUTES.outcome]: outcome, ...(why !== '' && { [ATTRIBUTES.why]: why }) });
 }
 
 async function settle(

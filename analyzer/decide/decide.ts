@@ -1,12 +1,14 @@
 /**
  * The decision about one droplet: a pure function of its record, the liveness of its DEAs, the holds, the time and
- * the settings. Two rules stand over it: never hurt what is healthy; start all that is missing and stop all that is
- * surplus, in bounded time.
+ * the settings. Two rules come before all others. Never hurt what is healthy. Start all that is missing and stop all
+ * that is surplus, in bounded time.
  */
 import type { Droplet, Holds } from '../../common/model/droplet.ts';
+import { isLiveState } from '../../common/model/instance-states.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { takeSnapshot } from '../../common/policy/snapshot.ts';
+import { overdueAfterMs } from '../../common/policy/thresholds.ts';
 import type { DecisionResult } from './decision.ts';
 import { DecisionDraft } from './decision-draft.ts';
 import { processEvents } from './exits.ts';
@@ -17,9 +19,9 @@ import { decideStops } from './stops.ts';
 export type { Decision, DecisionResult } from './decision.ts';
 
 /**
- * What is to be done about a droplet, and when to look again.
+ * Decides what to do about a droplet, and when to reconcile it again.
  *
- * @param deas at least the DEAs that the droplet's instances name, as far as they are known
+ * @param deas at least the known DEAs among those that the droplet's instances name
  * @param nowMs epoch ms on Redis's clock
  */
 export function decide(
@@ -30,12 +32,12 @@ export function decide(
   settings: PolicySettings,
 ): DecisionResult {
   return isHealthy(droplet, deas, nowMs, settings)
-    ? nothing(droplet)
+    ? noChange(droplet)
     : decideInFull(droplet, deas, holds, nowMs, settings);
 }
 
-/** The answer for a droplet as it should be, about which nothing is remembered. One for all: most are. */
-const NOTHING: DecisionResult = Object.freeze({
+/** The result for a healthy droplet without analyzer state. It is shared, because most droplets are healthy. */
+const NO_CHANGE: DecisionResult = Object.freeze({
   decisions: [],
   slots: new Map(),
   stops: new Map(),
@@ -49,17 +51,17 @@ const NOTHING: DecisionResult = Object.freeze({
   changed: false,
 });
 
-function nothing({ handledExits, handledUpdateMs }: Droplet): DecisionResult {
-  if (handledExits === 0 && handledUpdateMs === undefined) return NOTHING;
-  return { ...NOTHING, handledExits, handledUpdateMs };
+function noChange({ handledExits, handledUpdateMs }: Droplet): DecisionResult {
+  if (handledExits === 0 && handledUpdateMs === undefined) return NO_CHANGE;
+  return { ...NO_CHANGE, handledExits, handledUpdateMs };
 }
 
-/** Indices that fit the bits of a small integer. */
-const MOST_BITS = 31;
+/** The bitwise operators work on 32-bit integers, so a set of indices below this fits into one number. */
+const MAX_BITMASK_INDICES = 31;
 
 /**
- * The usual case, told quickly: exactly the wanted instances are live, on DEAs that are heard regularly, and nothing
- * happened that is remembered. May say no to a healthy droplet, never yes to another.
+ * A quick check for the usual case: exactly the wanted instances are live, their DEAs send heartbeats regularly, and
+ * the record has no exits, pending starts or stops. It may miss a healthy droplet, but never accepts another one.
  */
 function isHealthy(droplet: Droplet, deas: Deas, nowMs: number, settings: PolicySettings): boolean {
   const { desired, instances } = droplet;
@@ -69,18 +71,18 @@ function isHealthy(droplet: Droplet, deas: Deas, nowMs: number, settings: Policy
   if (desired.state === 'STOPPED') return instances.length === 0;
   if (desired.packageState !== 'STAGED') return false;
   const wanted = desired.instances;
-  if (instances.length !== wanted || wanted > MOST_BITS) return false;
-  let seen = 0;
+  if (instances.length !== wanted || wanted > MAX_BITMASK_INDICES) return false;
+  let liveIndices = 0;
   for (let i = 0; i < wanted; i++) {
     const instance = instances[i];
     if (instance === undefined || instance.lastListedMs !== undefined) return false;
-    if (instance.state !== 'RUNNING' && instance.state !== 'STARTING') return false;
+    if (!isLiveState(instance.state)) return false;
     if (instance.index >= wanted || instance.version !== desired.version) return false;
     const dea = deas.get(instance.dea);
-    if (dea === undefined || nowMs - dea.lastHeartbeatMs > settings.dropletLostMs / 2) return false;
-    seen |= 1 << instance.index;
+    if (dea === undefined || nowMs - dea.lastHeartbeatMs > overdueAfterMs(settings)) return false;
+    liveIndices |= 1 << instance.index;
   }
-  return seen === (2 ** wanted - 1) >> 0;
+  return liveIndices === (2 ** wanted - 1) >> 0;
 }
 
 function decideInFull(
@@ -91,17 +93,17 @@ function decideInFull(
   settings: PolicySettings,
 ): DecisionResult {
   const draft = new DecisionDraft(takeSnapshot(droplet, deas, holds, nowMs, settings));
-  const events = processEvents(draft);
-  decideStarts(draft, events);
+  const triggers = processEvents(draft);
+  decideStarts(draft, triggers);
   const stops = decideStops(draft);
   const { slots, changed: slotsChanged } = draft.slots.result();
-  const forgottenExits = exitsToForget(draft, events.handledExits);
+  const forgottenExits = exitsToForget(draft, triggers.handledExits);
   const forgottenInstances = instancesToForget(draft, forgottenExits);
   const decided = {
     decisions: draft.decisions,
     slots,
     stops,
-    handledExits: events.handledExits,
+    handledExits: triggers.handledExits,
     handledUpdateMs: droplet.updatedMs,
     outcomesToForget: outcomesToForget(draft, slots, stops),
     instancesToForget: forgottenInstances,
@@ -115,12 +117,12 @@ function decideInFull(
     decided.handledExits !== droplet.handledExits ||
     decided.handledUpdateMs !== droplet.handledUpdateMs ||
     decided.decisions.length > 0;
-  const tidies =
+  const cleansUp =
     decided.outcomesToForget.length > 0 ||
     decided.instancesToForget.length > 0 ||
     decided.exitsToForget.length > 0 ||
     decided.remove;
-  const toStore = { changed: acts || tidies, ...(tidies && !acts && { tidies }) };
+  const toStore = { changed: acts || cleansUp, ...(cleansUp && !acts && { isCleanUpOnly: true as const }) };
   const { requeueAtMs, requeueOnceEnqueuedMs, lossMs } = draft;
   if (requeueAtMs === undefined || requeueOnceEnqueuedMs === undefined) return { ...decided, ...toStore };
   return {

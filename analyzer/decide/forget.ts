@@ -1,16 +1,20 @@
-/** Clean-up: what can matter no more. */
+/** Clean-up: instances, exits, outcomes and droplets that are too old to matter. */
 import type { Exit, Instance, PendingStop, Slot } from '../../common/model/droplet.ts';
+import { isActiveState } from '../../common/model/instance-states.ts';
 import { isSuspect } from '../../common/policy/holds.ts';
 import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import {
+  exitInForceMs,
+  exitKeptMs,
+  heartbeatPollMs,
+  instanceExpiryMs,
+} from '../../common/policy/thresholds.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
-/** DEAs unheard for so many times `droplet_lost` are forgotten, and with them what they listed. */
-const DEA_FORGOTTEN = 10;
-
 /**
- * Instances that no DEA has listed for so long that they count for nothing any more. While a start is on its way, one
- * whose exit was heard stays, so that its exit is not taken for that of what was started.
+ * Guids of the instances that no DEA has listed for so long that they no longer matter. An exited instance stays while
+ * a start is pending: otherwise its exit could be taken for the exit of the started instance.
  */
 export function instancesToForget(draft: DecisionDraft, forgottenExits: readonly string[]): string[] {
   const { droplet, nowMs, exits } = draft.snapshot;
@@ -26,9 +30,12 @@ export function instancesToForget(draft: DecisionDraft, forgottenExits: readonly
 }
 
 /**
- * Never while a DEA that is heard lists it: its next heartbeat, equal to the last one, writes nothing. One that was
- * silent for long writes all that it lists when it is back, so what it listed before may go; and it goes before the
- * DEA itself is forgotten, or an instance that is no more would be live again with the DEA.
+ * When an instance may be removed from the record (epoch ms).
+ *
+ * - Never while a DEA with recent heartbeats lists it: its next heartbeat, if equal to the last one, writes nothing.
+ * - The instances of a silent DEA may be removed: a DEA that comes back after a long silence writes its whole list.
+ * - They are removed before the DEA expires. Otherwise a new heartbeat of that DEA would make an instance live again
+ *   that has ended.
  */
 function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): number {
   const { deas, holds, nowMs, settings } = snapshot;
@@ -36,18 +43,18 @@ function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): nu
   if (lastListedMs !== undefined) {
     return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
   }
-  const heard = lastHeartbeatMs(instance, deas);
-  if (deas.has(dea) && nowMs - heard <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
-  const atMs = heard + (DEA_FORGOTTEN - 1) * settings.dropletLostMs + 1;
-  // What a hold on silence holds back is remembered for as long as the hold is on, also when the DEA is forgotten.
+  const heartbeatMs = lastHeartbeatMs(instance, deas);
+  if (deas.has(dea) && nowMs - heartbeatMs <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
+  const atMs = heartbeatMs + instanceExpiryMs(settings) + 1;
+  // An instance whose loss a hold keeps back stays as long as the hold is on, even when its DEA has expired.
   const isHeld = holds.actualNotFresh || isSuspect(snapshot, instance);
   return isHeld ? Math.max(atMs, nowMs + settings.dropletGcMs) : atMs;
 }
 
 /**
- * Exits that have been taken into account and that no heartbeat can contradict any more. One of an instance that was
- * heard only after a start was sent at its slot stays while that start is on its way: without it the instance would seem
- * to have come of the start.
+ * Instance guids of the processed exits that no heartbeat can contradict any more. An exit stays while a start is
+ * pending at its slot and its instance was first listed after that start was sent: without the exit the instance
+ * would be taken for the started one.
  */
 export function exitsToForget(draft: DecisionDraft, handledExits: number): string[] {
   const { droplet, nowMs, effectiveStates, deas, settings } = draft.snapshot;
@@ -55,41 +62,41 @@ export function exitsToForget(draft: DecisionDraft, handledExits: number): strin
   for (const exit of droplet.exits) {
     const atMs = forgetExitAtMs(draft, exit);
     if (exit.n > handledExits) continue;
-    if (nowMs >= atMs && tellsOffStart(draft, exit)) continue;
+    if (nowMs >= atMs && isMistakableForStarted(draft, exit)) continue;
     if (nowMs >= atMs) guids.push(exit.instance);
     else draft.requeueAt(atMs);
   }
-  // An instance that goes on being listed after its exit is believed once the exit stands no more.
+  // An instance that is still listed after its exit is believed again when the exit no longer stands.
   for (const instance of droplet.exits.length === 0 ? [] : droplet.instances) {
     const exit = draft.snapshot.exits.get(instance.guid);
     if (exit === undefined || effectiveStates.has(instance) || instance.lastListedMs !== undefined) continue;
-    const heard = deas.get(instance.dea)?.lastHeartbeatMs;
-    if (heard === undefined || nowMs - heard > settings.dropletLostMs) continue;
-    draft.requeueAt(Math.max(exit.atMs + 2 * settings.dropletLostMs + 1, nowMs + settings.dropletLostMs / 6));
+    const heartbeatMs = deas.get(instance.dea)?.lastHeartbeatMs;
+    if (heartbeatMs === undefined || nowMs - heartbeatMs > settings.dropletLostMs) continue;
+    draft.requeueAt(Math.max(exit.atMs + exitInForceMs(settings) + 1, nowMs + heartbeatPollMs(settings)));
   }
   return guids;
 }
 
-function tellsOffStart({ slots, snapshot }: DecisionDraft, exit: Exit): boolean {
+function isMistakableForStarted({ slots, snapshot }: DecisionDraft, exit: Exit): boolean {
   const { instances, outcomes } = snapshot.droplet;
   const instance = instances.find(({ guid }) => guid === exit.instance);
-  // Of its slot as it is heard: an exit's word for it may differ.
+  // The index of the heartbeats counts; that of the exit may differ.
   const start = instance && slots.get(instance.index)?.start;
   const sent = start && outcomes.get(start.id);
   return sent !== undefined && instance !== undefined && instance.firstListedMs > sent.atMs;
 }
 
 /**
- * For `2 * droplet_lost` an exit stands against heartbeats, and what was heard just before that is over may seem
- * live for another. Crashes are shown for `flapping_timeout`.
+ * An exit overrides heartbeats for `2 * droplet_lost`, and a heartbeat from just before the end of that time makes its
+ * instances live for another `droplet_lost`. Crashes are shown for `flapping_timeout`.
  */
 function forgetExitAtMs({ snapshot }: DecisionDraft, exit: Exit): number {
-  const { dropletLostMs, flappingTimeoutMs } = snapshot.settings;
-  const keepMs = Math.max(3 * dropletLostMs, exit.reason === 'CRASHED' ? flappingTimeoutMs : 0);
+  const { settings } = snapshot;
+  const keepMs = Math.max(exitKeptMs(settings), exit.reason === 'CRASHED' ? settings.flappingTimeoutMs : 0);
   return exit.atMs + keepMs + 1;
 }
 
-/** Outcomes of decisions that are over. */
+/** Ids of the outcomes whose start or stop is no longer pending. */
 export function outcomesToForget(
   { snapshot }: DecisionDraft,
   slots: ReadonlyMap<number, Slot>,
@@ -103,9 +110,9 @@ export function outcomesToForget(
 }
 
 /**
- * Whether the droplet is out of the desired state for long enough, with nothing running, to be removed.
+ * Whether the droplet has been out of the desired state for the grace period and runs nothing, so that it is removed.
  *
- * @param forgotten guids of the instances that are forgotten now
+ * @param forgotten guids of the instances that this decision removes
  */
 export function isToBeRemoved(draft: DecisionDraft, forgotten: readonly string[]): boolean {
   const { droplet, holds, nowMs, settings, effectiveStates } = draft.snapshot;
@@ -125,9 +132,9 @@ export function isToBeRemoved(draft: DecisionDraft, forgotten: readonly string[]
   return true;
 }
 
-/** An instance on the list of a DEA that is silent, but known: it would be back, unannounced, with the DEA. */
+/** Whether the instance is on the last list of a silent DEA: it would be live again with the DEA's next heartbeat. */
 function mayReturn({ snapshot }: DecisionDraft, instance: Instance): boolean {
   const { state, lastListedMs, dea } = instance;
-  if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return false;
+  if (!isActiveState(state)) return false;
   return lastListedMs === undefined && (snapshot.deas.has(dea) || isSuspect(snapshot, instance));
 }

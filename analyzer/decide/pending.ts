@@ -7,6 +7,7 @@
 
 import { decisionId } from '../../common/model/decision-id.ts';
 import type { Exit, Instance, PendingStart, Slot } from '../../common/model/droplet.ts';
+import { isActiveState } from '../../common/model/instance-states.ts';
 import { type DropReason, START_PRIORITY, type StartReason } from '../../common/model/reasons.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
@@ -205,7 +206,7 @@ function wasListedSince({ snapshot }: DecisionDraft, sent: SentStart): boolean {
   return instances.some((instance) => {
     const { guid, state, version, index, firstListedMs } = instance;
     if (index !== sent.index || version !== desired?.version || firstListedMs <= sent.atMs) return false;
-    if (state !== 'STARTING' && state !== 'RUNNING' && state !== 'EVACUATING') return false;
+    if (!isActiveState(state)) return false;
     const exit = snapshot.exits.get(guid);
     return exit === undefined || (exit.atMs > sent.atMs && !isEndOfEvacuated(sent, exit, instance));
   });

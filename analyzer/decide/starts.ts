@@ -3,6 +3,7 @@ import type { Slot } from '../../common/model/droplet.ts';
 import { isGivenUp, restartDueMs } from '../../common/policy/flapping.ts';
 import { holdOnStart } from '../../common/policy/holds.ts';
 import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import { overdueAfterMs } from '../../common/policy/thresholds.ts';
 import {
   graceEndsMs,
   isWanted,
@@ -15,37 +16,37 @@ import { setHeld, tidySlot } from './slots.ts';
 import type { StartTriggers } from './start-triggers.ts';
 
 /** Decides the starts of all slots. */
-export function decideStarts(draft: DecisionDraft, events: StartTriggers): void {
+export function decideStarts(draft: DecisionDraft, triggers: StartTriggers): void {
   const { snapshot, slots } = draft;
   const wanted = wantedIndices(snapshot.droplet);
-  for (const slot of slots.all()) closeStartIfDone(draft, slot, events);
+  for (const slot of slots.all()) closeStartIfDone(draft, slot, triggers);
   for (let index = 0; index < wanted; index++) {
-    if (snapshot.live.has(index)) watchSilence(draft, index);
-    else decideStart(draft, index, events);
+    if (snapshot.live.has(index)) requeueAtLossOfDea(draft, index);
+    else decideStart(draft, index, triggers);
   }
   if (wanted === 0 && snapshot.droplet.goneMs !== undefined && snapshot.holds.massDelete) {
-    for (const index of indicesOf(draft, events)) {
-      const asBefore = isWantedIgnoringMassDelete(snapshot.droplet, index, snapshot.holds);
-      if (asBefore && !snapshot.live.has(index)) decideStart(draft, index, events);
+    for (const index of activeIndices(draft, triggers)) {
+      const wasWanted = isWantedIgnoringMassDelete(snapshot.droplet, index, snapshot.holds);
+      if (wasWanted && !snapshot.live.has(index)) decideStart(draft, index, triggers);
     }
   }
   for (const slot of slots.all()) tidySlot(draft, slot);
 }
 
-/** Of a droplet that only `mass_delete` keeps: the slots to which something happened. */
-function indicesOf({ snapshot, slots }: DecisionDraft, events: StartTriggers): Set<number> {
+/** The slots of a droplet kept only by `mass_delete` that have state, an exit or an EVACUATING instance. */
+function activeIndices({ snapshot, slots }: DecisionDraft, triggers: StartTriggers): Set<number> {
   const known = [...slots.all()].map(({ index }) => index);
   return new Set([
     ...known,
-    ...events.crashed,
-    ...events.evacuated,
-    ...events.waiting,
+    ...triggers.crashed,
+    ...triggers.evacuated,
+    ...triggers.awaitingPass,
     ...snapshot.evacuating.keys(),
   ]);
 }
 
 /** Decides about a slot without a live instance. */
-function decideStart(draft: DecisionDraft, index: number, events: StartTriggers): void {
+function decideStart(draft: DecisionDraft, index: number, triggers: StartTriggers): void {
   const { snapshot, slots } = draft;
   const { nowMs, settings } = snapshot;
   const slot = slots.get(index);
@@ -54,12 +55,12 @@ function decideStart(draft: DecisionDraft, index: number, events: StartTriggers)
     setHeld(draft, index, undefined);
     return;
   }
-  const evacuated = events.evacuated.has(index) || snapshot.evacuating.has(index);
+  const isEvacuated = triggers.evacuated.has(index) || snapshot.evacuating.has(index);
   if (slot?.start !== undefined) {
-    if (evacuated) raisePriority(draft, slot, slot.start);
+    if (isEvacuated) raisePriority(draft, slot, slot.start);
     return;
   }
-  const need = neededStart(draft, index, slot, events, evacuated);
+  const need = neededStart(draft, index, slot, triggers, isEvacuated);
   const hold = need === undefined ? undefined : holdOnStart(snapshot, need.reason, index);
   if (need === undefined || hold === undefined) setHeld(draft, index, undefined);
   else setHeld(draft, index, { hold, reason: need.reason });
@@ -71,35 +72,35 @@ function neededStart(
   draft: DecisionDraft,
   index: number,
   slot: Slot | undefined,
-  events: StartTriggers,
-  evacuated: boolean,
+  triggers: StartTriggers,
+  isEvacuated: boolean,
 ): StartNeed | undefined {
   const { droplet, nowMs, settings } = draft.snapshot;
   const heldFor = slot?.heldFor;
-  const crashed = events.crashed.has(index) || heldFor === 'crashed';
+  const isCrashed = triggers.crashed.has(index) || heldFor === 'crashed';
   if (slot?.flapping) {
-    // Also without news of a crash: its answer may have been dropped, or it came while a start was on its way.
+    // A new crash is not required: its restart may have been dropped, or it came while a start was pending.
     const dueMs = restartDueMs(droplet.id, slot, settings);
-    if (crashed || heldFor === 'flapping' || nowMs < dueMs) return { reason: 'flapping', dueMs };
+    if (isCrashed || heldFor === 'flapping' || nowMs < dueMs) return { reason: 'flapping', dueMs };
   }
-  if (evacuated || heldFor === 'evacuated') return { reason: 'evacuated' };
-  if (crashed) return { reason: 'crashed' };
-  if (events.waiting.has(index)) return { reason: 'crashed' };
+  if (isEvacuated || heldFor === 'evacuated') return { reason: 'evacuated' };
+  if (isCrashed) return { reason: 'crashed' };
+  if (triggers.awaitingPass.has(index)) return { reason: 'crashed' };
   if (!isWanted(droplet, index)) return undefined;
-  const timeMs = graceEndsMs(droplet, index, settings);
-  if (nowMs >= timeMs) return { reason: 'missing' };
-  draft.requeueAt(timeMs);
+  const graceMs = graceEndsMs(droplet, index, settings);
+  if (nowMs >= graceMs) return { reason: 'missing' };
+  draft.requeueAt(graceMs);
   return undefined;
 }
 
-/** A live instance whose DEA is silent already, or not known yet, will be lost if the DEA stays so. */
-function watchSilence(draft: DecisionDraft, index: number): void {
+/** A live instance is lost when its DEA, which is silent or not known yet, has been silent for `droplet_lost`. */
+function requeueAtLossOfDea(draft: DecisionDraft, index: number): void {
   const { live, deas, nowMs, settings } = draft.snapshot;
   for (const instance of live.get(index) ?? []) {
     if (instance.lastListedMs !== undefined) continue;
     const silentMs = nowMs - lastHeartbeatMs(instance, deas);
     const lossMs = nowMs - silentMs + settings.dropletLostMs + 1;
     if (!deas.has(instance.dea)) draft.requeueAt(lossMs);
-    else if (silentMs > settings.dropletLostMs / 2) draft.requeueAtLoss(lossMs);
+    else if (silentMs > overdueAfterMs(settings)) draft.requeueAtLoss(lossMs);
   }
 }

@@ -15,6 +15,7 @@ import {
   type Surplus,
   surplus,
 } from '../../common/policy/surplus.ts';
+import { heartbeatPollMs } from '../../common/policy/thresholds.ts';
 import { missedByPass } from '../../common/policy/wanted.ts';
 import type { StopDecision } from './decision.ts';
 import type { DecisionDraft } from './decision-draft.ts';
@@ -47,7 +48,7 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
     draft.requeueAt(snapshot.nowMs + snapshot.settings.dropletLostMs);
   }
   if (duplicatesWait(snapshot))
-    draft.requeueAt(snapshot.nowMs + Math.min(5000, snapshot.settings.dropletLostMs / 6));
+    draft.requeueAt(snapshot.nowMs + Math.min(5000, heartbeatPollMs(snapshot.settings)));
   requeueAtExtraApp(draft);
   return sameAs(before, next) ? before : next;
 }

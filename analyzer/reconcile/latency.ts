@@ -1,4 +1,5 @@
 import type { LogEntry } from '../../common/model/decision-log.ts';
+import { isActiveState } from '../../common/model/instance-states.ts';
 import type { StartReason } from '../../common/model/reasons.ts';
 import type { Evaluation } from './evaluation.ts';
 
@@ -51,14 +52,12 @@ function exitMs({ droplet }: Evaluation, { reason, index, version }: LogEntry): 
   return processed.length === 0 ? undefined : Math.max(...processed.map(({ atMs }) => atMs));
 }
 
-const RUNNING_STATES = ['STARTING', 'RUNNING', 'EVACUATING'];
-
 /** The last heartbeat of the instance that the start replaces, if it ran and was lost without an exit or an update. */
 function lostMs(
   { droplet }: Evaluation,
   { instance, state = '', lastHeartbeatMs }: LogEntry,
 ): number | undefined {
-  if (lastHeartbeatMs === undefined || !RUNNING_STATES.includes(state)) return undefined;
+  if (lastHeartbeatMs === undefined || !isActiveState(state)) return undefined;
   const hasExited = droplet.exits.some((exit) => exit.instance === instance);
   return hasExited || (droplet.updatedMs ?? 0) > lastHeartbeatMs ? undefined : lastHeartbeatMs;
 }

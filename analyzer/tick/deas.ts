@@ -2,29 +2,33 @@ import type { Holds } from '../../common/model/droplet.ts';
 import { isLossUnconfirmed } from '../../common/policy/freshness.ts';
 import { isEvaluatedLongEnough } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { deaExpiryMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 
-type KnownOfSilence = Pick<
+/** The holds that decide whether a silent DEA counts as lost. */
+type SilenceHolds = Pick<
   Holds,
   'massLossDeas' | 'massLossEvaluated' | 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'
 >;
 
 /**
- * Finds the DEAs that had been silent for longer than `droplet_lost` when `mass_loss` was last evaluated, and by all that is heard
- * and may be lost (`isHeardLately`), and marks the droplets that they listed due, once for each silence. Those whose loss is
- * not acted on stay to be found.
+ * Marks the droplets of lost DEAs due, once for each silence of a DEA.
+ *
+ * A DEA is lost if it had been silent for longer than `droplet_lost` when `mass_loss` was last evaluated, and no
+ * unstored or dropped heartbeat may contradict that (`isLossUnconfirmed`). A DEA whose loss a hold keeps back is left
+ * unmarked, so a later tick finds it again.
  */
 export async function markLostDeas(
   redis: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
-  holds: KnownOfSilence,
+  holds: SilenceHolds,
 ): Promise<void> {
-  // Before it is all held: `isSilenceDoubted`.
+  // Until mass_loss has been evaluated long enough, all starts for lost DEAs are held (`mayBeMassLoss`).
   const { massLossDeas: held, massLossEvaluated: evaluated } = holds;
   if (evaluated === undefined || !isEvaluatedLongEnough(evaluated, policy)) return;
   const { client, keys, scripts } = redis;
@@ -42,25 +46,22 @@ export async function markLostDeas(
     await client.zadd(keys.deasLost, lastHeartbeatMs, dea);
     log.warn(
       { event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - Number(lastHeartbeatMs) },
-      'a DEA has fallen silent',
+      'DEA lost: no heartbeat for longer than droplet_lost',
     );
   }
 }
 
-/** So many silences of `droplet_lost` after its last heartbeat a DEA is forgotten (policy: clean-up). */
-const FORGET_AFTER = 10;
-
-/** Clean-up: removes DEAs that have not been heard for ten times `droplet_lost`. */
+/** Clean-up: removes expired DEAs. */
 export async function expireDeas(
   { client, keys, scripts }: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
 ): Promise<void> {
-  const beforeMs = clock.nowMs() - FORGET_AFTER * policy.dropletLostMs;
+  const beforeMs = clock.nowMs() - deaExpiryMs(policy);
   const silent = await client.zrangebyscore(keys.deasLastHeartbeat, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
   for (const dea of silent) {
-    const forgotten = await scripts.expireDea(
+    const expired = await scripts.expireDea(
       [
         keys.deasLastHeartbeat,
         keys.deasPreviousHeartbeat,
@@ -72,7 +73,6 @@ export async function expireDeas(
       ],
       [dea, beforeMs],
     );
-    if (forgotten === 1)
-      log.info({ event: 'dea_expired', dea }, 'a DEA that has long been silent is forgotten');
+    if (expired === 1) log.info({ event: 'dea_expired', dea }, 'DEA expired: removed after a long silence');
   }
 }

@@ -1,6 +1,7 @@
 /** `Settings`: the configuration as the processes see it, put together from the values of its keys. */
 import { randomBytes } from 'node:crypto';
 import type { PolicySettings } from '../policy/settings.ts';
+import { assertThresholds } from '../policy/thresholds.ts';
 import { OPTIONS, type Path, type ValueOf } from './options.ts';
 import type { LogLevel, NatsUrl } from './parsers.ts';
 
@@ -134,6 +135,8 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
   const creds = get('nats.creds');
   const seed = get('nats.nkey_seed_file');
   const file = get('logging.file');
+  const policy = policyOf(get);
+  assertThresholds(policy);
   return {
     mbus: {
       ...mbusOf(get('mbus')),
@@ -146,7 +149,7 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
     ...(redis === undefined ? {} : { redis }),
     redisPrefix: get('redis.prefix'),
     slices: get('slices'),
-    policy: policyOf(get),
+    policy,
     syncPeriodMs: ms(get('intervals.desired_state_update')),
     postponeUpdateMs: ms(get('intervals.postpone_update')),
     bulkCredentialsTimeoutMs: ms(get('intervals.bulk_credentials_timeout')),

@@ -1,53 +1,56 @@
-/** The holds `actual_not_fresh` and `desired_unavailable`: how well what runs, and what should run, is known. */
+/** The holds `actual_not_fresh` and `desired_unavailable`: how current the actual state and the desired state are. */
 import type { Holds } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
+import { heartbeatPeriodMs, watermarkGapMs } from './thresholds.ts';
 
-/** Since when something has been done without a gap, and when it was last done (epoch ms). */
+/** A time in which something was done again and again without a gap: its start and the last time so far (epoch ms). */
 export interface Streak {
   sinceMs: number;
   untilMs: number;
 }
 
 /**
- * It is done now. An ingestor says that it listens (subscribed at NATS, and writing to Redis), or a tick judges `mass_loss`:
- * the time since is renewed without losing its beginning, unless nobody did for longer than `longestMs`.
+ * Extends the streak to `nowMs`, or starts a new one after a gap. Ingestors do so with each watermark, ticks with each
+ * evaluation of `mass_loss`.
+ *
+ * @param gapMs a longer pause is a gap
  */
-export function extendStreak(before: Streak | undefined, nowMs: number, longestMs: number): Streak {
-  if (before === undefined || nowMs - before.untilMs > longestMs) return { sinceMs: nowMs, untilMs: nowMs };
+export function extendStreak(before: Streak | undefined, nowMs: number, gapMs: number): Streak {
+  if (before === undefined || nowMs - before.untilMs > gapMs) return { sinceMs: nowMs, untilMs: nowMs };
   return { sinceMs: before.sinceMs, untilMs: Math.max(nowMs, before.untilMs) };
 }
 
-/** Whether `actual_not_fresh` is on: not listened for `droplet_lost` without a gap. */
+/**
+ * Whether `actual_not_fresh` is on: no ingestor has received heartbeats for `droplet_lost` without a gap.
+ *
+ * @param ingested the streak of all ingestors' watermarks; undefined before the first
+ */
 export function isActualNotFresh(
-  listening: Streak | undefined,
+  ingested: Streak | undefined,
   nowMs: number,
   settings: PolicySettings,
 ): boolean {
-  if (listening === undefined || isGap(listening, nowMs, settings)) return true;
-  return nowMs - listening.sinceMs < settings.dropletLostMs;
-}
-
-/** Ingestors may be silent for so long. */
-export function listeningGapMs({ dropletLostMs }: PolicySettings): number {
-  return dropletLostMs / 3;
+  if (ingested === undefined || nowMs - ingested.untilMs > watermarkGapMs(settings)) return true;
+  return nowMs - ingested.sinceMs < settings.dropletLostMs;
 }
 
 /**
- * When a DEA that was heard then may have spoken last. Where something may have been lost since (`lossPossibleUntilMs`), it may have spoken
- * once more: a heartbeat comes within a third of `droplet_lost`. If it was cut off right after that, nothing else will tell.
+ * When a DEA may have sent its last heartbeat, given the last one received. If heartbeats may have been lost since then
+ * (`lossPossibleUntilMs`), the DEA may have sent one more, within a heartbeat period. If the DEA was cut off right after that,
+ * no other message shows it.
  */
 export function latestPossibleHeartbeatMs(
   lastHeartbeatMs: number,
   lossPossibleUntilMs: number | undefined,
-  { dropletLostMs }: PolicySettings,
+  settings: PolicySettings,
 ): number {
   if (lossPossibleUntilMs === undefined || lossPossibleUntilMs <= lastHeartbeatMs) return lastHeartbeatMs;
-  return Math.min(lossPossibleUntilMs, lastHeartbeatMs + dropletLostMs / 3);
+  return Math.min(lossPossibleUntilMs, lastHeartbeatMs + heartbeatPeriodMs(settings));
 }
 
 /**
- * Whether silence since then is no loss yet, as far as is known: what DEAs say counts for `droplet_lost`, and is known until
- * `heartbeatWatermarkMs`; beyond that an ingestor may have it in hand.
+ * Whether a DEA's silence since `lastHeartbeatMs` does not prove its loss yet. Silence is only proved up to the watermark:
+ * an ingestor may hold a later heartbeat that it has not stored.
  */
 export function isLossUnconfirmed(
   lastHeartbeatMs: number,
@@ -55,20 +58,14 @@ export function isLossUnconfirmed(
   settings: PolicySettings,
 ): boolean {
   if (heartbeatWatermarkMs === undefined) return true;
-  return (
-    heartbeatWatermarkMs - latestPossibleHeartbeatMs(lastHeartbeatMs, lossPossibleUntilMs, settings) <=
-    settings.dropletLostMs
-  );
-}
-
-function isGap({ untilMs }: Streak, nowMs: number, settings: PolicySettings): boolean {
-  return nowMs - untilMs > listeningGapMs(settings);
+  const latestMs = latestPossibleHeartbeatMs(lastHeartbeatMs, lossPossibleUntilMs, settings);
+  return heartbeatWatermarkMs - latestMs <= settings.dropletLostMs;
 }
 
 /**
  * Whether `desired_unavailable` is on.
  *
- * @param lastPassMs when the last complete pass succeeded; absent before the first
+ * @param lastPassMs when the last complete pass succeeded; undefined before the first
  */
 export function isDesiredUnavailable(
   lastPassMs: number | undefined,

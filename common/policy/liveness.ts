@@ -1,21 +1,23 @@
 /**
- * Who runs: what an instance counts as now, from what was heard of it.
+ * What an instance counts as now.
  *
- * An instance counts as the state its DEA last listed, if that was at most `droplet_lost` ago and no exit has
- * ended it. STARTING and RUNNING are *live*; EVACUATING runs, but is not live for its slot.
+ * It counts as the state that its DEA last listed, if that was at most `droplet_lost` ago and no exit has ended the instance.
+ * STARTING and RUNNING are *live*; EVACUATING runs, but is not live for its slot.
  */
 import type { DeaLiveness, Exit, Instance } from '../model/droplet.ts';
+import { type ActiveState, isActiveState } from '../model/instance-states.ts';
 import type { PolicySettings } from './settings.ts';
+import { exitInForceMs } from './thresholds.ts';
 
-/** When each DEA was heard, by its guid. */
+/** Heartbeat times by DEA guid. */
 export type Deas = ReadonlyMap<string, DeaLiveness>;
 
-/** What an instance counts as; `NONE`: it does not run, as far as is known. */
-export type EffectiveState = 'STARTING' | 'RUNNING' | 'EVACUATING' | 'NONE';
+/** `NONE`: the instance does not run, as far as is known. */
+export type EffectiveState = ActiveState | 'NONE';
 
 /**
- * When the last heartbeat came that listed the instance (epoch ms). While its DEA lists it, that is when the
- * DEA was heard; `firstListedMs` bounds it from below, also for a DEA that a reader has not seen yet.
+ * When the last heartbeat that listed the instance was received (epoch ms). While the DEA's latest list has the instance, that
+ * is the DEA's last heartbeat. At least `firstListedMs`, because a reader may not have the DEA yet.
  */
 export function lastHeartbeatMs(instance: Instance, deas: Deas): number {
   if (instance.lastListedMs !== undefined) return instance.lastListedMs;
@@ -25,20 +27,12 @@ export function lastHeartbeatMs(instance: Instance, deas: Deas): number {
     : instance.firstListedMs;
 }
 
-/** How long an exit speaks against what heartbeats say (ms). */
-export function exitStandsForMs({ dropletLostMs }: Pick<PolicySettings, 'dropletLostMs'>): number {
-  return 2 * dropletLostMs;
+/** Whether an exit overrides a heartbeat received at `heartbeatMs`: one received after `2 * droplet_lost` counts again. */
+export function isExitInForce(exit: Exit, heartbeatMs: number, settings: PolicySettings): boolean {
+  return heartbeatMs <= exit.atMs + exitInForceMs(settings);
 }
 
-/**
- * Whether an exit still speaks against what heartbeats say: nothing heard within `2 * droplet_lost` of it
- * makes the instance live again; what is heard later is believed.
- */
-export function exitStands(exit: Exit, heard: number, settings: PolicySettings): boolean {
-  return heard <= exit.atMs + exitStandsForMs(settings);
-}
-
-/** What an instance counts as now; `exit` is the instance's own, if there is one. */
+/** @param exit the instance's own exit, if there is one */
 export function effectiveState(
   instance: Instance,
   exit: Exit | undefined,
@@ -47,14 +41,14 @@ export function effectiveState(
   settings: PolicySettings,
 ): EffectiveState {
   const { state } = instance;
-  if (state !== 'RUNNING' && state !== 'STARTING' && state !== 'EVACUATING') return 'NONE';
-  const heard = lastHeartbeatMs(instance, deas);
-  if (nowMs - heard > settings.dropletLostMs) return 'NONE';
-  if (exit === undefined || !exitStands(exit, heard, settings)) return state;
+  if (!isActiveState(state)) return 'NONE';
+  const heartbeatMs = lastHeartbeatMs(instance, deas);
+  if (nowMs - heartbeatMs > settings.dropletLostMs) return 'NONE';
+  if (exit === undefined || !isExitInForce(exit, heartbeatMs, settings)) return state;
   return exit.reason === 'DEA_EVACUATION' ? 'EVACUATING' : 'NONE';
 }
 
-/** Exits by instance. An evacuation is only the announcement of an end: any other exit of the same instance wins. */
+/** Exits by instance guid. DEA_EVACUATION only announces the end, so any other exit of the same instance takes precedence. */
 export function exitsByInstance(exits: readonly Exit[]): ReadonlyMap<string, Exit> {
   const found = new Map<string, Exit>();
   for (const exit of exits) {

@@ -1,53 +1,42 @@
 /**
- * The hold `mass_loss`: so many DEAs silent at once are more likely a cut-off network than as many dead hosts.
+ * The hold `mass_loss`: when many DEAs fall silent at once, a network failure is more likely than as many dead hosts.
  *
- *     off --(enough counted DEAs late)--> on --(heard again for a third of droplet_lost)--> off
- *                                         on --(after `hold` seconds, or an operator)-----> off, and those that
- *                                              were waited for count as dead until they are heard
+ *     off --(enough counted DEAs late)-------------------------> on
+ *     on  --(too few late for a third of `droplet_lost`)-------> off
+ *     on  --(after `hold` seconds, or released by an operator)-> off; the late DEAs count as dead until their next heartbeat
  */
 import type { Streak } from './freshness.ts';
 import type { PolicySettings } from './settings.ts';
+import { evaluationSettlesMs, lateAfterMs, massLossCountsMs, massLossEndsMs } from './thresholds.ts';
 
-/** What the hold needs to know of a DEA. */
 export interface DeaFacts {
   guid: string;
   lastHeartbeatMs: number;
-  /** Its last list has an instance that has not exited since: it should still run something. */
+  /** Its last list has an instance that has not exited since, so it should still run something. */
   runsSomething: boolean;
-  /** It said `dea.shutdown`. */
+  /** It sent `dea.shutdown`. */
   shutdown: boolean;
 }
 
-/** State of the hold. It is on while `sinceMs` is there. Plain data, to be kept between evaluations. */
+/** State of the hold, kept in Redis between evaluations. The hold is on while `sinceMs` is present. */
 export interface MassLoss {
   sinceMs?: number;
-  /** The counted late DEAs; empty while off. */
+  /** Guids of the counted late DEAs; empty while off. */
   lateDeas: string[];
-  /** While on: since when the share of late DEAs has been too small to raise it. */
+  /** While on: since when too few DEAs have been late to raise it. */
   belowSinceMs?: number;
-  /** The DEAs that were late then are not counted until they are heard: a hold has ended with them. */
+  /** A hold has ended with DEAs still late: those that were late at this time are not counted until their next heartbeat. */
   acceptedMs?: number;
 }
 
 export const NO_MASS_LOSS: MassLoss = { lateDeas: [] };
 
-/** Ticks come every second, and on a busy machine late: with a short `droplet_lost` a third of it would be too strict. */
-const THREE_TICKS_MS = 3_000;
-
-/** Judgements may be so far apart and still count as going on. */
-export function evaluationGapMs({ dropletLostMs }: PolicySettings): number {
-  return Math.max(dropletLostMs / 3, THREE_TICKS_MS);
+/** Whether `mass_loss` has been evaluated long enough, without a gap, that every reconnected DEA has sent a heartbeat. */
+export function isEvaluatedLongEnough({ sinceMs, untilMs }: Streak, settings: PolicySettings): boolean {
+  return untilMs - sinceMs >= evaluationSettlesMs(settings);
 }
 
-/** Judged without a gap for as long as hosts that come back take to be heard, as spread as they went. */
-export function isEvaluatedLongEnough(
-  { sinceMs, untilMs }: Streak,
-  { dropletLostMs }: PolicySettings,
-): boolean {
-  return untilMs - sinceMs >= dropletLostMs / 3;
-}
-
-/** The next state of the hold. Every DEA that is still known must be among `deas`. */
+/** The next state of the hold. `deas` must contain every DEA that is not forgotten. */
 export function nextMassLoss(
   previous: MassLoss,
   deas: Iterable<DeaFacts>,
@@ -64,31 +53,26 @@ export function nextMassLoss(
   if (above) return { ...accepted, sinceMs: previous.sinceMs ?? nowMs, lateDeas: late };
   if (previous.sinceMs === undefined) return { ...accepted, lateDeas: [] };
   const belowSinceMs = previous.belowSinceMs ?? nowMs;
-  if (nowMs - belowSinceMs >= settings.dropletLostMs / 3) return { ...accepted, lateDeas: [] };
+  if (nowMs - belowSinceMs >= massLossEndsMs(settings)) return { ...accepted, lateDeas: [] };
   return { ...accepted, sinceMs: previous.sinceMs, lateDeas: late, belowSinceMs };
 }
 
 /**
- * The time of the hold is over: the DEAs that have been silent since before it began count as dead until they are heard.
- * Those that fell silent later, perhaps while no analyzer ran to see it, nobody has waited for: they are judged anew.
+ * The hold has lasted `hold` seconds. DEAs that were late when it began count as dead until their next heartbeat. DEAs that
+ * fell silent later, perhaps while no analyzer ran, have not been waited for: they are counted anew.
  */
 function expired(sinceMs: number, settings: PolicySettings): MassLoss {
   return { lateDeas: [], acceptedMs: sinceMs + lateAfterMs(settings) };
 }
 
-/** A DEA that has been silent for longer is late. */
-function lateAfterMs({ dropletLostMs }: PolicySettings): number {
-  return (dropletLostMs * 2) / 3;
-}
-
-/** An operator ends the hold: the DEAs that are late now count as dead until they are heard. */
+/** An operator ends the hold: the DEAs that are late now count as dead until their next heartbeat. */
 export function releaseMassLoss(previous: MassLoss, nowMs: number): MassLoss {
   return previous.sinceMs === undefined ? previous : { lateDeas: [], acceptedMs: nowMs };
 }
 
 /**
- * Counted are the DEAs heard in the last `3 * droplet_lost` that should still run something; and while the hold is
- * on, those that it counts as late stay counted until they are heard, also when they are forgotten meanwhile.
+ * Counted are the DEAs that should still run something and have not been silent for too long. While the hold is on, its late
+ * DEAs stay counted until their next heartbeat, even if they are forgotten meanwhile.
  */
 function count(
   previous: MassLoss,
@@ -97,19 +81,21 @@ function count(
   settings: PolicySettings,
 ): { late: string[]; counted: number } {
   const lateMs = lateAfterMs(settings);
+  const countsMs = massLossCountsMs(settings);
   const wereLate = new Set(previous.lateDeas);
   const late: string[] = [];
   let counted = 0;
   for (const dea of deas) {
     const wasLate = wereLate.delete(dea.guid);
     if (dea.shutdown) continue;
-    const isLate = nowMs - dea.lastHeartbeatMs > lateMs;
+    const silentMs = nowMs - dea.lastHeartbeatMs;
+    const isLate = silentMs > lateMs;
     if (isLate && wasLate) {
       late.push(dea.guid);
       counted++;
       continue;
     }
-    if (!dea.runsSomething || nowMs - dea.lastHeartbeatMs > 3 * settings.dropletLostMs) continue;
+    if (!dea.runsSomething || silentMs > countsMs) continue;
     if (isLate && previous.acceptedMs !== undefined && dea.lastHeartbeatMs < previous.acceptedMs - lateMs)
       continue;
     counted++;

@@ -1,15 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
-import {
-  extendStreak,
-  isActualNotFresh,
-  isDesiredUnavailable,
-  listeningGapMs,
-  type Streak,
-} from './freshness.ts';
+import { extendStreak, isActualNotFresh, isDesiredUnavailable, type Streak } from './freshness.ts';
 import { effectiveState, exitsByInstance } from './liveness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass, releaseMassDelete } from './mass-delete.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
+import { watermarkGapMs } from './thresholds.ts';
 import { wantedIndices } from './wanted.ts';
 
 describe('liveness', () => {
@@ -65,7 +60,7 @@ it('no more slots are wanted than there are indices', () => {
 describe('actual_not_fresh', () => {
   const listen = (secondsAgo: number[]) =>
     secondsAgo.reduce<Streak | undefined>(
-      (l, s) => extendStreak(l, NOW - s * SECOND, listeningGapMs(SETTINGS)),
+      (l, s) => extendStreak(l, NOW - s * SECOND, watermarkGapMs(SETTINGS)),
       undefined,
     );
 

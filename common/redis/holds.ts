@@ -5,6 +5,7 @@ import { isActualNotFresh, isDesiredUnavailable } from '../policy/freshness.ts';
 import { type MassDelete, massDeleteAfter } from '../policy/mass-delete.ts';
 import { type MassLoss, NO_MASS_LOSS } from '../policy/mass-loss.ts';
 import type { PolicySettings } from '../policy/settings.ts';
+import { watermarkGapMs } from '../policy/thresholds.ts';
 import type { Clock } from './clock.ts';
 import type { RedisConnections } from './connections.ts';
 import { type FleetFacts, readFleetFacts } from './readers.ts';
@@ -30,7 +31,7 @@ export async function readHolds(
 export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettings): Holds {
   const { listening, lowestWatermarkMs, pass, massLossEvaluated, desiredStateSuspect = false } = facts;
   // A silent ingestor that never signed off may still be subscribed and swallow what it is given.
-  const swallowing = lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > policy.dropletLostMs / 3;
+  const swallowing = lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(policy);
   const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, policy);
   // What somebody edited into no number is not known.
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;

@@ -1,6 +1,7 @@
 /** What the controller's queries ask of one droplet (contract: replies of the reporter). Pure. */
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
+import { isLiveState } from '../model/instance-states.ts';
 import { type EffectiveState, effectiveState, exitsByInstance } from '../policy/liveness.ts';
 import { isWanted } from '../policy/wanted.ts';
 
@@ -49,7 +50,7 @@ export function flappingIndices(view: ObservedDroplet, version: string): Flappin
   if (droplet.slots.size === 0) return [];
   const live = new Set<number>();
   for (const [instance, counts] of effectiveStatesOf(view)) {
-    if (instance.version === version && (counts === 'RUNNING' || counts === 'STARTING')) {
+    if (instance.version === version && isLiveState(counts)) {
       live.add(instance.index);
     }
   }

@@ -2,6 +2,7 @@
 
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
+import { isLiveState } from '../model/instance-states.ts';
 import { crashesOf } from '../policy/crashes.ts';
 import { isGivenUp } from '../policy/flapping.ts';
 import { type EffectiveState, lastHeartbeatMs } from '../policy/liveness.ts';
@@ -65,7 +66,7 @@ function missingIndices(
   const wanted = wantedIndices(droplet);
   const live = new Set<number>();
   for (const [{ index, version }, counts] of effectiveStates) {
-    if (version === droplet.desired?.version && isLive(counts)) live.add(index);
+    if (version === droplet.desired?.version && isLiveState(counts)) live.add(index);
   }
   return Array.from({ length: wanted }, (_, index) => index).filter((index) => !live.has(index));
 }
@@ -99,7 +100,7 @@ function instanceJson(
     dea,
     first_heard: seconds(firstListedMs),
     last_heard: seconds(lastHeartbeatMs(instance, deas)),
-    live: isLive(counts),
+    live: isLiveState(counts),
   };
 }
 
@@ -150,10 +151,6 @@ function stopJson(
   const outcome = droplet.outcomes.get(id);
   const sent = outcome?.outcome === 'sent' ? { sent: seconds(outcome.atMs) } : {};
   return { reason, decided: seconds(decidedMs), ...sent };
-}
-
-function isLive(counts: EffectiveState): boolean {
-  return counts === 'RUNNING' || counts === 'STARTING';
 }
 
 function sorted(slots: Slot[]): Slot[] {

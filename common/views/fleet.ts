@@ -2,6 +2,7 @@
 import type { Queue } from 'bullmq';
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
 import type { PolicySettings } from '../policy/settings.ts';
+import { lateAfterMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import { type CounterName, readCounters } from '../redis/counters.ts';
@@ -90,10 +91,10 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
 async function readDeaCounts(
   { client, keys }: RedisConnections,
   nowMs: number,
-  { dropletLostMs }: PolicySettings,
+  policy: PolicySettings,
 ): Promise<Fleet['deas']> {
-  const lateBefore = nowMs - (dropletLostMs * 2) / 3;
-  const lostBefore = nowMs - dropletLostMs;
+  const lateBefore = nowMs - lateAfterMs(policy);
+  const lostBefore = nowMs - policy.dropletLostMs;
   const [alive, late, lost] = await Promise.all([
     client.zcount(keys.deasLastHeartbeat, lateBefore, '+inf'),
     client.zcount(keys.deasLastHeartbeat, lostBefore, `(${lateBefore}`),

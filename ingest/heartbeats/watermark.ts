@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { ingestorSubject, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
+import { watermarkGapMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
@@ -65,7 +66,7 @@ export class IngestWatermark {
 
   /** A longer time without a watermark is a gap (ms). */
   get #gapMs(): number {
-    return this.#options.dropletLostMs / 3;
+    return watermarkGapMs(this.#options);
   }
 
   /** Publishes the first watermark, then one every 250 ms until the process stops. */

@@ -1,5 +1,6 @@
 /** The DEAs as the map shows them. */
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { DeaCell, DeaState } from './types.ts';
 
@@ -42,11 +43,11 @@ export function stateOf(
   lastHeartbeatMs: number,
   leaving: boolean,
   nowMs: number,
-  { dropletLostMs }: PolicySettings,
+  policy: PolicySettings,
 ): DeaState {
   const silentMs = nowMs - lastHeartbeatMs;
-  if (silentMs > dropletLostMs) return 'lost';
-  if (silentMs > (dropletLostMs * 2) / 3) return 'late';
+  if (silentMs > policy.dropletLostMs) return 'lost';
+  if (silentMs > lateAfterMs(policy)) return 'late';
   return leaving ? 'leaving' : 'alive';
 }
 

@@ -4,6 +4,7 @@ import { absentOf } from '../../common/explain/present.ts';
 import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
+import { silenceSettledMs } from '../../common/policy/thresholds.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
@@ -62,7 +63,7 @@ export class SilentDeas {
     const unread = Math.max(0, listed.length - MAX_DROPLETS);
     const silent: SilentDea = { dea: dea.dea, state, lastHeartbeatMs, instances, missing, unread };
     const isHealed = state === 'lost' && Object.values(missing).every((count) => count === 0);
-    if (isHealed && found.nowMs - lastHeartbeatMs > 2 * policy.dropletLostMs)
+    if (isHealed && found.nowMs - lastHeartbeatMs > silenceSettledMs(policy))
       this.#healed.set(dea.dea, silent);
     return silent;
   }
@@ -73,7 +74,7 @@ const NONE: SilentDea['missing'] = {
   dropped: 0,
   sent: 0,
   restart: 0,
-  waits: 0,
+  queued: 0,
   held: 0,
   grace: 0,
   soon: 0,

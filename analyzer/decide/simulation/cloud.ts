@@ -14,6 +14,7 @@ import {
   type StopMessage,
 } from '../../../common/policy/recheck.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { deaExpiryMs } from '../../../common/policy/thresholds.ts';
 import { type Decision, decide } from '../decide.ts';
 import type { StartDecision, StopDecision } from '../decision.ts';
 import { isStartAccepted, isStopAccepted } from './controller.ts';
@@ -29,8 +30,6 @@ interface Job {
 
 const SECOND = 1000;
 const HEARTBEAT = 10 * SECOND;
-/** DEAs unheard for so many times `droplet_lost` are forgotten. */
-const DEA_FORGOTTEN = 10;
 
 export class Cloud {
   nowMs: number;
@@ -142,7 +141,7 @@ export class Cloud {
       const beats = dea.alive && (this.#around?.asked || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
       if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
       const heard = this.heard.get(dea.name)?.lastHeartbeatMs ?? Number.NEGATIVE_INFINITY;
-      if (this.nowMs - heard > DEA_FORGOTTEN * this.settings.dropletLostMs) this.heard.delete(dea.name);
+      if (this.nowMs - heard > deaExpiryMs(this.settings)) this.heard.delete(dea.name);
       if (this.nowMs - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
       else if (!this.#lost.has(dea.name)) {
         this.#lost.add(dea.name);

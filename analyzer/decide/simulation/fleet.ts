@@ -7,18 +7,17 @@ import {
   extendStreak,
   isActualNotFresh,
   isDesiredUnavailable,
-  listeningGapMs,
   type Streak,
 } from '../../../common/policy/freshness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../../common/policy/mass-delete.ts';
 import {
   type DeaFacts,
-  evaluationGapMs,
   type MassLoss,
   NO_MASS_LOSS,
   nextMassLoss,
 } from '../../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { evaluationGapMs, lateAfterMs, watermarkGapMs } from '../../../common/policy/thresholds.ts';
 import { desired, droplet } from '../../../common/testing/builders.ts';
 import { Cloud } from './cloud.ts';
 import { makeDeas, type Process, type Surroundings, type TrueDea, turn } from './truth.ts';
@@ -84,7 +83,7 @@ export class Fleet {
       for (const app of this.apps) app.restart(process);
     }
     if (!away.has('ingest')) {
-      this.#listening = extendStreak(this.#listening, this.nowMs, listeningGapMs(this.#options.settings));
+      this.#listening = extendStreak(this.#listening, this.nowMs, watermarkGapMs(this.#options.settings));
     }
     const passes = !away.has('sync') && this.nowMs >= this.#nextPassMs;
     this.#judge(passes);
@@ -135,7 +134,7 @@ export class Fleet {
 
   #isAnyLate(): boolean {
     const heard = this.apps[0]?.heard.values() ?? [];
-    const lateMs = this.nowMs - (this.#options.settings.dropletLostMs * 2) / 3;
+    const lateMs = this.nowMs - lateAfterMs(this.#options.settings);
     return [...heard].some(({ lastHeartbeatMs }) => lastHeartbeatMs < lateMs);
   }
 

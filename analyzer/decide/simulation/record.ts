@@ -1,7 +1,7 @@
 /** For tests: what heartbeats and exits make of a record. */
 import type { Droplet, Exit, Instance } from '../../../common/model/droplet.ts';
-import { exitStandsForMs } from '../../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { exitInForceMs } from '../../../common/policy/thresholds.ts';
 import type { TrueInstance } from './truth.ts';
 
 /**
@@ -46,7 +46,7 @@ export function afterExit(
   settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): Exit[] | undefined {
   const known = exits.find(({ instance }) => instance === exit.instance);
-  const stands = known !== undefined && exit.atMs - known.atMs <= exitStandsForMs(settings);
+  const stands = known !== undefined && exit.atMs - known.atMs <= exitInForceMs(settings);
   if (stands && (known.reason !== 'DEA_EVACUATION' || exit.reason === 'DEA_EVACUATION')) return undefined;
   return [...exits.filter((e) => e !== known), exit];
 }
