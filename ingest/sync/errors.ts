@@ -1,4 +1,4 @@
-/** Why a request to the bulk API failed; few fixed words, so that they can be a metric's label. */
+/** Why a request to the bulk API failed. A fixed set, because it is a metric label. */
 export type BulkApiFailure =
   | 'connection'
   | 'timeout'
@@ -8,7 +8,7 @@ export type BulkApiFailure =
   | 'page'
   | 'too_large';
 
-/** A request to the bulk API that failed. Its message names no credentials. */
+/** A failed request to the bulk API. Its message contains no credentials. */
 export class BulkApiError extends Error {
   readonly reason: BulkApiFailure;
 
@@ -18,7 +18,7 @@ export class BulkApiError extends Error {
     this.reason = reason;
   }
 
-  /** A body beyond all bounds is not asked for ten times. */
+  /** An oversized body would be as large at the next try. */
   get retryable(): boolean {
     return this.reason !== 'too_large';
   }
@@ -26,7 +26,7 @@ export class BulkApiError extends Error {
 
 /** The pass cannot be completed; the next one begins after `postpone_update`. */
 export class PassFailedError extends Error {
-  readonly reason: BulkApiFailure | 'token' | 'redis';
+  readonly reason: BulkApiFailure | 'token';
 
   constructor(reason: PassFailedError['reason'], message: string, options?: ErrorOptions) {
     super(message, options);
@@ -35,10 +35,10 @@ export class PassFailedError extends Error {
   }
 }
 
-/** Another pass has begun since, or Redis has lost its data: this one must not write any more. */
+/** Another pass has begun, or Redis has lost its data: this pass must not write any more. */
 export class SupersededError extends Error {
   constructor() {
-    super('another pass has begun since');
+    super('another pass has begun');
     this.name = 'SupersededError';
   }
 }

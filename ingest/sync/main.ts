@@ -4,19 +4,21 @@ import type { ProcessContext, ProcessDefinition } from '../../common/process.ts'
 import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import { requestDueSync } from '../../common/queues/sync-request.ts';
 import { createRateLimit } from '../../common/runtime/log.ts';
+import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
+import { withTimeout } from '../../common/runtime/with-timeout.ts';
 import { BulkApi } from './api/bulk-api.ts';
 import { Credentials } from './api/credentials.ts';
 import { syncMetrics } from './metrics.ts';
 import { type PassOutcome, runPass } from './pass/pass.ts';
 import { nextPassMs, readRelease, readSyncState } from './sync-state.ts';
 
-/** What tests do with a running sync process. */
+/** A running sync process, for tests. */
 export interface Sync {
-  /** Asks for a pass if one is due by the clock; done once a second besides. */
+  /** Requests a pass if one is due; also done once a second. */
   check(): Promise<void>;
 }
 
-/** Desired state in: the controller's bulk API to Redis. */
+/** Copies the desired state from the controller's bulk API to Redis. */
 export const sync: ProcessDefinition = {
   name: 'sync',
   start: async (context) => {
@@ -26,19 +28,19 @@ export const sync: ProcessDefinition = {
 
 /** For tests. */
 export interface SyncOptions {
-  /** Of requests to the bulk API. */
+  /** Time-out of a request to the bulk API (ms). */
   pageTimeoutMs?: number;
   firstDelayMs?: number;
-  /** Hears of the end of each pass that this process runs. */
+  /** Called at the end of each pass that this process runs. */
   onPass?: (outcome: PassOutcome) => void;
 }
 
-/** How often it is looked whether a pass is due. BullMQ makes it quick; this makes it sure. */
+/** How often to check whether a pass is due. A BullMQ job starts a pass sooner; this check finds a lost job. */
 const CHECK_EVERY_MS = 1000;
-/** A pass that is broken off has this long to say so. */
+/** An aborted pass may take this long to report it. */
 const ABORT_WITHIN_MS = 1000;
 
-/** Starts the sync process on what `context` gives. */
+/** Starts the sync process with the connections and settings of `context`. */
 export async function startSync(context: ProcessContext, options: SyncOptions = {}): Promise<Sync> {
   const { settings, log, clock, lifecycle, redis } = context;
   const limited = createRateLimit(log);
@@ -73,52 +75,31 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
     ...(options.firstDelayMs === undefined ? {} : { firstDelayMs: options.firstDelayMs }),
   };
 
-  const onePass = async () => {
-    const outcome = await abandoned(runPass(deps, lifecycle.signal), lifecycle.signal);
+  const runOnePass = async () => {
+    // An aborted pass cannot end while Redis is disconnected. The process leaves it then, and the next pass continues.
+    const outcome = await withTimeout<PassOutcome, PassOutcome>(runPass(deps, lifecycle.signal), {
+      timeoutMs: ABORT_WITHIN_MS,
+      countFrom: lifecycle.signal,
+      onTimeout: () => 'aborted',
+    });
     options.onPass?.(outcome);
   };
   const check = async () => {
     const [state, release] = await Promise.all([readSyncState(redis), readRelease(redis)]);
     if (!release && nextPassMs(state, settings) > clock.nowMs()) return;
-    // One pass at a time in the whole deployment. Said again each time: it is in Redis, and may be lost with it.
+    // One pass at a time in the whole deployment. Set each time, because Redis may lose the setting with its data.
     await queue.setGlobalConcurrency(1);
     await requestDueSync(queue);
   };
   const checkUnlessStopping = () =>
     check().catch((error: unknown) => {
-      if (!lifecycle.stopping)
-        limited.warn('sync check', { err: error }, 'whether a bulk sync is due is not known');
+      if (!lifecycle.stopping) limited.warn('sync check', { err: error }, 'bulk sync check failed');
     });
 
   await queue.setGlobalConcurrency(1);
-  openWorker(redis, lifecycle, log, 'sync', onePass, { concurrency: 1 });
+  openWorker(redis, lifecycle, log, 'sync', runOnePass, { concurrency: 1 });
   await checkUnlessStopping();
-  let checking = false;
-  const timer = setInterval(() => {
-    if (checking) return; // Redis is away: one that waits is enough
-    checking = true;
-    void checkUnlessStopping().finally(() => {
-      checking = false;
-    });
-  }, CHECK_EVERY_MS);
-  lifecycle.onStop('sync check', () => clearInterval(timer));
+  const checks = new PeriodicTask(CHECK_EVERY_MS, checkUnlessStopping);
+  lifecycle.onStop('sync check', () => checks.cancel());
   return { check };
-}
-
-/** A pass whose process stops ends by itself, unless Redis is away: then it is left where it is, and the next goes on. */
-async function abandoned(pass: Promise<PassOutcome>, signal: AbortSignal): Promise<PassOutcome> {
-  let timer: NodeJS.Timeout | undefined;
-  let stop = () => {};
-  const late = new Promise<PassOutcome>((resolve) => {
-    stop = () => {
-      timer = setTimeout(() => resolve('aborted'), ABORT_WITHIN_MS);
-    };
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([pass, late]);
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', stop);
-  }
 }

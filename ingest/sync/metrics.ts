@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-/** What the sync process counts. */
+/** The metrics of the sync process. */
 export interface SyncMetrics {
   duration: Histogram;
   passes: Counter<'outcome'>;
@@ -19,19 +19,19 @@ export function syncMetrics(registry: Registry): SyncMetrics {
   return {
     duration: new Histogram({
       name: 'hm_sync_pass_seconds',
-      help: 'How long complete passes of the bulk sync took',
+      help: 'Duration of complete passes of the bulk sync',
       buckets: [0.01, 0.1, 0.5, 1, 2, 5, 10, 30, 60, 120],
       registers,
     }),
     passes: new Counter({
       name: 'hm_sync_passes_total',
-      help: 'Passes of the bulk sync: complete, failed, aborted, superseded',
+      help: 'Passes of the bulk sync, by outcome: complete, failed, aborted or superseded',
       labelNames: ['outcome'],
       registers,
     }),
     pages: new Counter({
       name: 'hm_sync_pages_total',
-      help: 'Bulk pages read: equal to the last ones or changed',
+      help: 'Bulk pages read, by kind: equal to the stored page, or changed',
       labelNames: ['kind'],
       registers,
     }),
@@ -42,29 +42,29 @@ export function syncMetrics(registry: Registry): SyncMetrics {
     }),
     gone: new Counter({
       name: 'hm_sync_droplets_gone_total',
-      help: 'Droplets that a complete pass no longer listed',
+      help: 'Droplets marked as gone because a complete pass did not list them',
       registers,
     }),
     listed: new Gauge({
       name: 'hm_sync_droplets_listed',
-      help: 'Droplets that the latest complete pass of this process listed',
+      help: 'Droplets listed by the latest complete pass of this process',
       registers,
     }),
     rejected: new Counter({
       name: 'hm_sync_entries_rejected_total',
-      help: 'Entries of changed bulk pages that did not fit',
+      help: 'Invalid entries of changed bulk pages',
       labelNames: ['reason'],
       registers,
     }),
     failures: new Counter({
       name: 'hm_sync_request_failures_total',
-      help: 'Requests to the bulk API that failed',
+      help: 'Failed requests to the bulk API',
       labelNames: ['reason'],
       registers,
     }),
     holdUnreadable: new Counter({
       name: 'hm_mass_delete_unreadable_total',
-      help: 'Passes that found the state of the hold mass_delete unreadable',
+      help: 'Passes that found the hold mass_delete unreadable in Redis',
       registers,
     }),
   };

@@ -2,21 +2,21 @@ import type { Settings } from '../../common/config/settings.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { RELEASE_FIELD } from '../../common/redis/holds.ts';
 
-/** What Redis remembers of the passes; times in ms on Redis's clock. Absent: never was. */
+/** The state of the bulk sync in Redis; times in ms on Redis's clock, absent if it never happened. */
 export interface SyncState {
-  /** Begin of the latest pass. */
+  /** When the latest pass began. */
   begunMs?: number;
-  /** Ends of the latest pass that completed, failed, was broken off because its process was stopped. */
+  /** When a pass last completed, failed, or was aborted because its process stopped. */
   succeededMs?: number;
   failedMs?: number;
   abortedMs?: number;
-  /** When somebody last asked for a pass. */
+  /** When a pass was last requested. */
   wantedMs?: number;
-  /** When a page was last read. */
+  /** When a page was last received. */
   lastReplyMs?: number;
-  /** Some of what was written is lost: a pass must write everything anew, and look for what it does not list. */
+  /** Writes of earlier passes are lost: the next pass must write every entry and search for every droplet. */
   rewrite: boolean;
-  /** So often data may have been lost in a cluster, and the latest pass that wrote everything knew of so many. */
+  /** The current data epoch of a cluster, and that of the latest pass that wrote every entry; null outside a cluster. */
   dataEpoch: string | null;
   rewrittenAtEpoch: string | null;
 }
@@ -39,14 +39,14 @@ export async function readSyncState({ client, keys }: RedisConnections): Promise
   return state;
 }
 
-/** Whether an operator has released the hold `mass_delete`; the next complete pass does it. */
+/** Whether an operator has released the hold `mass_delete`; the next complete pass applies it. */
 export async function readRelease({ client, keys }: RedisConnections): Promise<boolean> {
   return (await client.hexists(keys.holds, RELEASE_FIELD.mass_delete)) === 1;
 }
 
 /**
- * When the next pass should begin (epoch ms): at once if one is wanted or was broken off; `postpone_update`
- * after one that failed; else `desired_state_update` after the last began, whether that one ended or died.
+ * When the next pass should begin (epoch ms): at once if one is requested or was aborted; `postpone_update` after a failed
+ * one; otherwise `desired_state_update` after the latest began, even if its process died.
  */
 export function nextPassMs(
   state: SyncState,
@@ -54,7 +54,7 @@ export function nextPassMs(
 ): number {
   const { begunMs, wantedMs = 0, succeededMs = 0, failedMs = 0, abortedMs = 0 } = state;
   if (begunMs === undefined) return 0;
-  // A pass lifts the hold of an update only if it began after it.
+  // Only a pass that began after an update ends the hold of that update.
   if (wantedMs >= begunMs) return wantedMs;
   const endedMs = Math.max(succeededMs, failedMs, abortedMs);
   if (endedMs >= begunMs && abortedMs === endedMs) return abortedMs;

@@ -1,31 +1,31 @@
 import { type Dispatcher, Pool } from 'undici';
 import { parseUserCount } from '../../../common/messages/incoming.ts';
-import type { Credentials } from './credentials.ts';
 import { BulkApiError } from '../errors.ts';
+import type { Credentials } from './credentials.ts';
 
-/** Contract: bulk API. */
+/** Contract, bulk API. */
 export const PAGE_TIMEOUT_MS = 10_000;
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
-/** The count of users is only shown: not worth a long wait. */
+/** The user count is only shown, so it is not worth a long wait. */
 const USERS_TIMEOUT_MS = 2_000;
 
 export interface BulkApiOptions {
-  /** `bulk_api.host`, with its scheme. */
+  /** `bulk_api.host`, with scheme. */
   host: string;
   batchSize: number;
   credentials: Credentials;
-  /** For a whole page, from the request to the end of the body. */
+  /** From the request to the end of the body (ms). */
   pageTimeoutMs?: number;
   maxBodyBytes?: number;
-  /** Of the connection; for tests with certificates of their own. */
+  /** TLS options of the connection; for tests with their own certificates. */
   connect?: Pool.Options['connect'];
 }
 
-/** The controller's bulk API (contract: bulk API). One request at a time; connections are kept. */
+/** Client for the controller's bulk API (contract: bulk API). Connections are reused. */
 export class BulkApi {
   readonly #pool: Pool;
   readonly #path: string;
-  /** Where it is, without login: for messages. */
+  /** Host and port, without login; for error messages. */
   readonly #name: string;
   readonly #batchSize: number;
   readonly #credentials: Credentials;
@@ -49,9 +49,9 @@ export class BulkApi {
   }
 
   /**
-   * One page of droplets, as it came.
+   * Requests one page of droplets and returns its raw body.
    *
-   * @param token the token of the page before, as JSON; `{}` for the first
+   * @param token the token of the previous page, as JSON; `{}` for the first page
    * @throws BulkApiError; the signal's reason when it is aborted
    */
   page(token: string, signal: AbortSignal): Promise<Buffer> {
@@ -60,7 +60,7 @@ export class BulkApi {
   }
 
   /**
-   * How many users the cloud has.
+   * Requests the number of users.
    *
    * @throws BulkApiError; the signal's reason when it is aborted
    */
@@ -68,7 +68,7 @@ export class BulkApi {
     const timeoutMs = Math.min(USERS_TIMEOUT_MS, this.#pageTimeoutMs);
     const parsed = parseUserCount(await this.#get(`${this.#path}/bulk/counts?model=user`, timeoutMs, signal));
     if ('ok' in parsed) return parsed.ok;
-    throw new BulkApiError('page', `${this.#name}: the reply is not usable: ${parsed.reject}`);
+    throw new BulkApiError('page', `${this.#name}: invalid user count: ${parsed.reject}`);
   }
 
   async close(): Promise<void> {
@@ -82,7 +82,7 @@ export class BulkApi {
     const stop = () => abort.abort(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
     const timer = setTimeout(() => {
-      abort.abort(new BulkApiError('timeout', `${this.#name}: no whole reply within ${timeoutMs} ms`));
+      abort.abort(new BulkApiError('timeout', `${this.#name}: no complete reply within ${timeoutMs} ms`));
     }, timeoutMs);
     try {
       const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
@@ -91,7 +91,7 @@ export class BulkApi {
       return await this.#read(response);
     } catch (error) {
       signal.throwIfAborted();
-      throw error instanceof BulkApiError ? error : this.#explained(error);
+      throw error instanceof BulkApiError ? error : this.#asBulkApiError(error);
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', stop);
@@ -100,11 +100,11 @@ export class BulkApi {
 
   async #read({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Buffer> {
     if (statusCode !== 200) {
-      // Leaving without reading it would keep the connection busy. What is long is cut off with its connection.
+      // An unread body would keep the connection busy; a long one is cut off with its connection.
       await body.dump({ limit: 65_536 }).catch(() => undefined);
       if (statusCode === 401) {
-        this.#credentials.refused();
-        throw new BulkApiError('unauthorized', `${this.#name}: status 401: the credentials are not accepted`);
+        this.#credentials.discard();
+        throw new BulkApiError('unauthorized', `${this.#name}: status 401: credentials refused`);
       }
       throw new BulkApiError('status', `${this.#name}: status ${statusCode}`);
     }
@@ -119,14 +119,14 @@ export class BulkApi {
       }
     }
     if (size > this.#maxBodyBytes) {
-      body.on('error', () => undefined); // it is we who cut it off
+      body.on('error', () => undefined); // caused by the `destroy` below
       body.destroy();
-      throw new BulkApiError('too_large', `${this.#name}: a page of more than ${this.#maxBodyBytes} bytes`);
+      throw new BulkApiError('too_large', `${this.#name}: body larger than ${this.#maxBodyBytes} bytes`);
     }
     return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
   }
 
-  #explained(error: unknown): BulkApiError {
+  #asBulkApiError(error: unknown): BulkApiError {
     const { code, message } = error as NodeJS.ErrnoException;
     const timeout = code?.includes('TIMEOUT') === true;
     const why = code === undefined ? message : `${code} ${message}`;

@@ -1,43 +1,46 @@
 import { parseBulkCredentials } from '../../../common/messages/incoming.ts';
 import { BulkApiError } from '../errors.ts';
 
-/** Login of the controller's bulk API. */
+/** Login for the controller's bulk API. */
 export interface Login {
   user: string;
   password: string;
 }
 
-/** The controller tells its login over NATS; it is asked once, and again after `refused`. */
+/** Caches the login that the controller gives over NATS. It is requested once, and again after `discard`. */
 export class Credentials {
-  readonly #ask: () => Promise<Uint8Array>;
-  #known: Promise<Login> | undefined;
+  readonly #request: () => Promise<Uint8Array>;
+  #login: Promise<Login> | undefined;
 
-  /** @param ask the request to the controller; gives the reply's payload */
-  constructor(ask: () => Promise<Uint8Array>) {
-    this.#ask = ask;
+  /** @param request sends the request to the controller and returns the payload of its reply */
+  constructor(request: () => Promise<Uint8Array>) {
+    this.#request = request;
   }
 
-  /** @throws BulkApiError `credentials` when nobody answers, or nothing that can be understood */
+  /** @throws BulkApiError `credentials` if the controller does not answer or its reply is invalid */
   get(): Promise<Login> {
-    this.#known ??= this.#request();
-    return this.#known;
+    this.#login ??= this.#fetch();
+    return this.#login;
   }
 
-  /** The controller did not accept them. */
-  refused(): void {
-    this.#known = undefined;
+  /** Discards the login, because the controller refused it. */
+  discard(): void {
+    this.#login = undefined;
   }
 
-  async #request(): Promise<Login> {
+  async #fetch(): Promise<Login> {
     try {
-      const parsed = parseBulkCredentials(await this.#ask());
+      const parsed = parseBulkCredentials(await this.#request());
       if ('ok' in parsed) return parsed.ok;
-      throw new BulkApiError('credentials', `the controller's reply has no usable ${parsed.reject}`);
+      throw new BulkApiError(
+        'credentials',
+        `bulk API credentials: the controller's reply has no valid ${parsed.reject}`,
+      );
     } catch (error) {
-      this.#known = undefined;
+      this.#login = undefined;
       if (error instanceof BulkApiError) throw error;
       const why = error instanceof Error ? error.message : String(error);
-      throw new BulkApiError('credentials', `the controller was asked for them and did not answer: ${why}`);
+      throw new BulkApiError('credentials', `bulk API credentials: the controller did not answer: ${why}`);
     }
   }
 }

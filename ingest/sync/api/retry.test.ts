@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { MAX_BODY_BYTES, PAGE_TIMEOUT_MS } from './bulk-api.ts';
 import { BulkApiError, PassFailedError } from '../errors.ts';
+import { MAX_BODY_BYTES, PAGE_TIMEOUT_MS } from './bulk-api.ts';
 import { withRetry } from './retry.ts';
 
 let waits: number[] = [];
@@ -12,16 +12,16 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const options = (delayAtMostMs: number) => ({
+const options = (maxDelayMs: number) => ({
   signal: new AbortController().signal,
-  delayAtMostMs,
-  failed: () => undefined,
+  maxDelayMs,
+  onFailure: () => undefined,
   wait: async (ms: number) => {
     waits.push(ms);
   },
 });
 
-test('ten tries, with waits that double up to postpone_update', async () => {
+test('a request is tried ten times, with waits that double up to postpone_update', async () => {
   let tries = 0;
   const request = () => {
     tries++;
@@ -32,7 +32,7 @@ test('ten tries, with waits that double up to postpone_update', async () => {
   expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
 });
 
-test('after a 401 it is tried again at once, with new credentials', async () => {
+test('the first 401 is followed by a try without a wait', async () => {
   let tries = 0;
   const request = async () => {
     if (++tries < 3) throw new BulkApiError('unauthorized', 'status 401');
@@ -42,6 +42,6 @@ test('after a 401 it is tried again at once, with new credentials', async () => 
   expect(waits).toEqual([500]);
 });
 
-test('the bounds of a page are those of the contract', () => {
+test('the limits of a page are those of the contract', () => {
   expect([PAGE_TIMEOUT_MS, MAX_BODY_BYTES]).toEqual([10_000, 67_108_864]);
 });

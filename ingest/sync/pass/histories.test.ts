@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Droplet } from '../../../common/model/droplet.ts';
-import { readDroplets } from '../../../common/redis/readers.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
 import type { Scripts } from '../../../common/redis/scripts/scripts.ts';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
@@ -20,7 +20,7 @@ beforeAll(async () => {
   cc = await SimulatedController.start();
   context = await testContext({ redis: server, settings: { slices: 3 } });
   sync = testSync(context, cc);
-  sync.deps.pagesTogether = 2; // so that a process may die between two batches
+  sync.deps.pagesPerBatch = 2; // so that a process may die between two batches
   writes = dying(context.redis.scripts);
 });
 afterAll(async () => {

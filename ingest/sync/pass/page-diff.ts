@@ -1,9 +1,9 @@
 import { type BulkPage, parseBulkEntry } from '../../../common/messages/incoming.ts';
 import { encodeDesired } from '../../../common/redis/record-codec.ts';
-import { entryDigest, type PageEntries, UNREADABLE } from './page-store.ts';
+import { entryDigest, INVALID, type PageEntries } from './page-store.ts';
 import type { ChangedPage } from './page-writer.ts';
 
-/** A body that differs from the stored page of its number. */
+/** A page whose body differs from the stored one of the same number. */
 export interface NewPage {
   number: number;
   sha1: string;
@@ -12,36 +12,36 @@ export interface NewPage {
 }
 
 /**
- * What changed on a page.
+ * Compares a page with the stored one.
  *
- * @param old the page as stored
- * @param everything takes all entries as changed
- * @param rejected hears of each entry that does not fit; it counts as listed, and its last good record stays
+ * @param old the stored entries
+ * @param fullRewrite counts every entry as changed
+ * @param rejected called for each invalid entry; its droplet counts as listed, and its last valid record stays
  */
 export function diffPage(
   { number, sha1, token, page }: NewPage,
   old: PageEntries,
-  everything: boolean,
+  fullRewrite: boolean,
   rejected: (reason: string, id: string) => void,
 ): ChangedPage {
   const entries: PageEntries = new Map();
-  const words = new Map<string, string>();
-  let unreadable = 0;
+  const encoded = new Map<string, string>();
+  let invalid = 0;
   for (const id of page.ids) {
     const parsed = parseBulkEntry(id, page.results[id]);
-    let text = '';
-    let digest = UNREADABLE;
+    let desired = '';
+    let digest = INVALID;
     if ('ok' in parsed) {
-      text = encodeDesired(parsed.ok);
-      digest = entryDigest(text);
+      desired = encodeDesired(parsed.ok);
+      digest = entryDigest(desired);
     } else {
       rejected(parsed.reject, id);
-      unreadable++;
-      // No droplet can have such an id, so nothing is listed.
+      invalid++;
+      // No droplet can have such an id, so this entry lists none.
       if (parsed.reject === 'id') continue;
     }
     entries.set(id, digest);
-    if (everything || old.get(id) !== digest) words.set(id, text);
+    if (fullRewrite || old.get(id) !== digest) encoded.set(id, desired);
   }
-  return { number, head: { sha1, token, count: entries.size, rejected: unreadable }, entries, old, words };
+  return { number, head: { sha1, token, count: entries.size, rejected: invalid }, entries, old, encoded };
 }

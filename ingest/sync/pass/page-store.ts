@@ -2,44 +2,44 @@ import { hash } from 'node:crypto';
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { RedisConnections } from '../../../common/redis/connections.ts';
 
-/** What is remembered of a bulk page besides its entries. */
+/** The stored form of a bulk page, without its entries. */
 export interface PageHead {
-  /** Of the body as it came. */
+  /** SHA-1 of the body as received. */
   sha1: string;
-  /** For the next page, as JSON. */
+  /** The token that requests the next page, as JSON. */
   token: string;
-  /** Droplets listed, unreadable ones included. */
+  /** Droplets listed, including those with an invalid entry. */
   count: number;
-  /** Entries that could not be read. */
+  /** Invalid entries. */
   rejected: number;
 }
 
-/** Droplet id -> digest of what the page says of it. */
+/** Digest of each entry, by droplet id. */
 export type PageEntries = Map<string, string>;
 
-/** The digest of an entry that could not be read: it is looked at again whenever the page changes. */
-export const UNREADABLE = '-';
+/** Stands for the digest of an invalid entry. It equals no digest, so the entry is parsed again when the page changes. */
+export const INVALID = '-';
 
 /**
- * 32 bits: a change is overlooked once in four billion changes, and seen at the next one. (A longer digest costs
- * a tenth of a first sync.)
+ * The digest of an encoded desired state. With 32 bits one change in four billion is missed, until the entry changes
+ * again. (A longer digest costs a tenth of a first sync.)
  */
-export function entryDigest(words: string): string {
-  return crc32(words).toString(36);
+export function entryDigest(encoded: string): string {
+  return crc32(encoded).toString(36);
 }
 
 export function pageDigest(body: Buffer): string {
   return hash('sha1', body, 'hex');
 }
 
-/** A line an entry: digest and id, compressed. (Ids have no line breaks.) */
+/** One line an entry (digest, id), compressed. Ids have no line breaks. */
 export function encodeEntries(entries: PageEntries): Buffer {
   let text = '';
   for (const [id, digest] of entries) text += `${digest} ${id}\n`;
   return deflateRawSync(text, { level: 1 });
 }
 
-/** @returns undefined if nobody of ours wrote this */
+/** @returns undefined if this is not in the format of `encodeEntries` */
 export function decodeEntries(blob: Buffer): PageEntries | undefined {
   const entries: PageEntries = new Map();
   let text: string;
@@ -65,7 +65,7 @@ export async function readHead(redis: RedisConnections, number: number): Promise
   return { sha1, token, count: Number(count), rejected: Number(rejected) };
 }
 
-/** The stored entries of page `number`; undefined if there is no such page, `unreadable` if it is not ours. */
+/** The stored entries of page `number`; undefined if there is no such page, `unreadable` if it is in another format. */
 export async function readEntries(
   redis: RedisConnections,
   number: number,

@@ -1,65 +1,66 @@
+import { storePages } from '../../../common/redis/scripts/sync/store-pages.ts';
 import { SupersededError } from '../errors.ts';
 import type { FencedWriter } from './fenced-writer.ts';
 import type { PageEntries, PageHead } from './page-store.ts';
 import { encodeEntries } from './page-store.ts';
 
-/** A page that is not as it was. */
+/** A page that differs from the stored one. */
 export interface ChangedPage {
   number: number;
   head: PageHead;
-  /** As it is now. */
+  /** The entries as the pass read them. */
   entries: PageEntries;
-  /** As it was at the last pass that read it; empty if there was no such page. */
+  /** The entries as stored by an earlier pass; empty if there was no such page. */
   old: PageEntries;
-  /** What changed: droplet id -> desired state in words. */
-  words: Map<string, string>;
+  /** Encoded desired state of the changed entries, by droplet id. */
+  encoded: Map<string, string>;
 }
 
-/** So much is written together: enough that a call holds many droplets, little enough to be kept in memory. */
-const CHANGES_TOGETHER = 8000;
-const PAGES_TOGETHER = 16;
-/** Missing droplets that are kept in mind to be found again on a later page; beyond, the end of the pass finds them. */
-const KEPT_IN_MIND = 100_000;
+/** Limits of one batch: enough changes to fill the script calls, few enough to be kept in memory. */
+const MAX_BATCH_CHANGES = 8000;
+const MAX_BATCH_PAGES = 16;
+/** Missing droplets remembered to be found on a later page; the end of the pass finds the others. */
+const MAX_REMEMBERED_MISSING = 100_000;
 
 /**
- * Writes changed pages: first the droplets, then, all at once, the pages and which droplets are on none of them
- * any more. So at any moment each droplet that is in the desired state is on a stored page or in the set of
- * the missing, and each droplet on a stored page is stored as that page says.
+ * Writes changed pages in batches: first the droplets; then, in one step, the pages and the droplets that left them. So the
+ * two invariants of a pass hold at every moment (see pass.ts).
  */
 export class PageWriter {
-  readonly #run: FencedWriter;
-  readonly #pagesTogether: number;
-  #pages: ChangedPage[] = [];
-  #changes = 0;
-  /** The last page that was stored: what moved from one page to the next is not missing. */
+  readonly #writer: FencedWriter;
+  readonly #pagesPerBatch: number;
+  #batch: ChangedPage[] = [];
+  #batchChanges = 0;
+  /** The last page of the previous batch: a droplet that moved from one page to the next is not missing. */
   #last: PageEntries = new Map();
   readonly #missing = new Set<string>();
   #writing: Promise<void> = Promise.resolve();
   /** Droplets whose record changed. */
   changed = 0;
 
-  constructor(run: FencedWriter, pagesTogether = PAGES_TOGETHER) {
-    this.#run = run;
-    this.#pagesTogether = pagesTogether;
+  constructor(writer: FencedWriter, pagesPerBatch = MAX_BATCH_PAGES) {
+    this.#writer = writer;
+    this.#pagesPerBatch = pagesPerBatch;
   }
 
   /**
-   * Takes a page; waits while an earlier batch is being written, so that at most two are in memory.
+   * Adds a page to the batch. Waits while an earlier batch is being written, so that at most two are in memory.
    *
-   * @throws SupersededError, or what went wrong with an earlier page
+   * @throws SupersededError, or the error of an earlier page
    */
   async add(page: ChangedPage): Promise<void> {
-    this.#pages.push(page);
-    this.#changes += page.words.size;
-    if (this.#changes >= CHANGES_TOGETHER || this.#pages.length >= this.#pagesTogether) await this.#flush();
+    this.#batch.push(page);
+    this.#batchChanges += page.encoded.size;
+    if (this.#batchChanges >= MAX_BATCH_CHANGES || this.#batch.length >= this.#pagesPerBatch)
+      await this.#flush();
   }
 
-  /** Writes what is there, in the background: the next page is late. */
-  hurry(): void {
-    this.#flush().catch(() => undefined); // what went wrong is told to who waits for it
+  /** Writes the batch in the background; used while the next page is late. */
+  startWriting(): void {
+    this.#flush().catch(() => undefined); // the next `add` or `finish` rejects with the error
   }
 
-  /** Writes what is left, and waits until all is written. */
+  /** Resolves when every page is written. @throws SupersededError, or the error of a page */
   async finish(): Promise<void> {
     await this.#flush();
     await this.#writing;
@@ -67,57 +68,54 @@ export class PageWriter {
 
   async #flush(): Promise<void> {
     await this.#writing;
-    const pages = this.#pages;
+    const pages = this.#batch;
     if (pages.length === 0) return;
-    this.#pages = [];
-    this.#changes = 0;
+    this.#batch = [];
+    this.#batchChanges = 0;
     this.#writing = this.#write(pages);
-    // It is waited for by the next flush; until then its failure is nobody's.
+    // The next flush awaits it; until then a rejection must not count as unhandled.
     this.#writing.catch(() => undefined);
   }
 
   async #write(pages: ChangedPage[]): Promise<void> {
-    const { redis, number } = this.#run;
-    const words = new Map<string, string>();
-    for (const page of pages) for (const [id, text] of page.words) words.set(id, text);
-    this.changed += await this.#run.desired(words);
+    const { redis, number } = this.#writer;
+    const encoded = new Map<string, string>();
+    for (const page of pages) for (const [id, desired] of page.encoded) encoded.set(id, desired);
+    this.changed += await this.#writer.storeDesired(encoded);
 
-    const missing = this.#leftTheirPage(pages);
-    const found = this.#cameBack(pages);
-    const records = pages.flatMap(({ head, entries }) => [
-      head.sha1,
-      head.token,
-      head.count,
-      head.rejected,
-      encodeEntries(entries),
-    ]);
-    const stored = await redis.scripts.storePages(
-      [redis.keys.syncPass, redis.keys.syncMissing, ...pages.map((page) => redis.keys.syncPage(page.number))],
-      [number, ...records, missing.length, ...missing, ...found],
-    );
-    if (stored === -1) throw new SupersededError();
-    for (const id of missing) if (this.#missing.size < KEPT_IN_MIND) this.#missing.add(id);
+    const missing = this.#missingAfter(pages);
+    const found = this.#foundOn(pages);
+    const stored = await storePages(redis, {
+      pass: number,
+      pages: pages.map((page) => ({ number: page.number, ...page.head, entries: encodeEntries(page.entries) })),
+      missing,
+      found,
+    });
+    if (stored === 'superseded') throw new SupersededError();
+    for (const id of missing) if (this.#missing.size < MAX_REMEMBERED_MISSING) this.#missing.add(id);
     for (const id of found) this.#missing.delete(id);
     this.#last = pages.at(-1)?.entries ?? this.#last;
   }
 
-  #leftTheirPage(pages: ChangedPage[]): string[] {
-    const left: string[] = [];
+  /** Droplets that were on one of these pages, and are on none of them and not on the page before. */
+  #missingAfter(pages: ChangedPage[]): string[] {
+    const missing: string[] = [];
     for (const { old, entries } of pages) {
       for (const id of old.keys()) {
         if (entries.has(id) || this.#last.has(id) || pages.some((page) => page.entries.has(id))) continue;
-        left.push(id);
+        missing.push(id);
       }
     }
-    return left;
+    return missing;
   }
 
-  #cameBack(pages: ChangedPage[]): string[] {
+  /** Missing droplets that one of these pages lists. */
+  #foundOn(pages: ChangedPage[]): string[] {
     if (this.#missing.size === 0) return [];
-    const back: string[] = [];
+    const found: string[] = [];
     for (const { entries } of pages) {
-      for (const id of entries.keys()) if (this.#missing.has(id)) back.push(id);
+      for (const id of entries.keys()) if (this.#missing.has(id)) found.push(id);
     }
-    return back;
+    return found;
   }
 }

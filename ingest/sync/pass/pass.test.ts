@@ -1,14 +1,15 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Droplet } from '../../../common/model/droplet.ts';
 import { readHolds } from '../../../common/redis/holds.ts';
-import { readDroplets, readFleetFacts } from '../../../common/redis/readers.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
+import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { metricValue, recordOf, type TestContext, testContext } from '../../../common/testing/context.ts';
 import { startTestRedis, type TestRedis } from '../../../common/testing/redis.ts';
 import { type TestSync, testSync } from '../../../deploy/verify/fixtures/sync.ts';
 import { SimulatedController } from '../../../deploy/verify/sim/controller.ts';
 import { SupersededError } from '../errors.ts';
-import { FencedWriter } from './fenced-writer.ts';
 import { nextPassMs, readSyncState } from '../sync-state.ts';
+import { FencedWriter } from './fenced-writer.ts';
 
 let server: TestRedis;
 let cc: SimulatedController;
@@ -263,7 +264,7 @@ describe('when the bulk API', () => {
     });
     sync = testSync(hurried, cc, { pageTimeoutMs: 20 });
     expect(await sync.pass()).toBe('failed');
-    expect((await state()).error).toMatch(/no whole reply within 20 ms/);
+    expect((await state()).error).toMatch(/no complete reply within 20 ms/);
     // By who asks: one that gives up so soon may be gone before it is served.
     const tries = await metricValue(hurried.metrics, 'hm_sync_request_failures_total', { reason: 'timeout' });
     expect(tries).toBe(10);
@@ -346,7 +347,7 @@ describe('when the bulk API', () => {
     cc.faults.padding = 30_000;
     const before = cc.pageRequests;
     expect(await small.pass()).toBe('failed');
-    expect((await state()).error).toMatch(/a page of more than 20000 bytes/);
+    expect((await state()).error).toMatch(/body larger than 20000 bytes/);
     expect(cc.pageRequests - before).toBe(1);
     expect(await goneIds(ids(10))).toEqual([]);
     await heals();
@@ -566,8 +567,8 @@ describe('two passes', () => {
     await older.fence(async () => undefined);
     await sync.pass();
     const before = await recordOf(context.redis, 'app-1');
-    await expect(older.desired(new Map([['app-1', 'x']]))).rejects.toThrow(SupersededError);
-    await expect(older.gone(['app-1'], 1)).rejects.toThrow(SupersededError);
+    await expect(older.storeDesired(new Map([['app-1', 'x']]))).rejects.toThrow(SupersededError);
+    await expect(older.markGone(['app-1'], 1)).rejects.toThrow(SupersededError);
     await expect(older.report({ completed: 1 })).rejects.toThrow(SupersededError);
     await expect(older.fence(async () => undefined)).rejects.toThrow(SupersededError);
     expect(await recordOf(context.redis, 'app-1')).toEqual(before);

@@ -1,0 +1,49 @@
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connections.ts';
+import type { Logger, RateLimitedLog } from '../../../common/runtime/log.ts';
+import type { BulkApi } from '../api/bulk-api.ts';
+import type { SyncMetrics } from '../metrics.ts';
+import type { FencedWriter } from './fenced-writer.ts';
+import type { PageWriter } from './page-writer.ts';
+
+/** What every pass of a process is run with. */
+export interface PassDeps {
+  redis: RedisConnections;
+  clock: Clock;
+  api: BulkApi;
+  policy: PolicySettings;
+  postponeUpdateMs: number;
+  log: Logger;
+  limited: RateLimitedLog;
+  metrics: SyncMetrics;
+  /** Host and pid of this process, shown to operators. */
+  owner: string;
+  /** Wait after the first failed request; for tests. */
+  firstDelayMs?: number;
+  /** Changed pages in one batch of writes; for tests. */
+  pagesPerBatch?: number;
+}
+
+/** One running pass, shared by its steps. */
+export interface PassContext {
+  deps: PassDeps;
+  writer: FencedWriter;
+  pages: PageWriter;
+  /** Every entry of every page is written, and every droplet is searched for, because Redis may have lost some writes. */
+  fullRewrite: boolean;
+  /** The data epoch at the begin of the pass; null outside a cluster. */
+  dataEpoch: string | null;
+  progress: Progress;
+  /** Aborts the pass. */
+  signal: AbortSignal;
+}
+
+export interface Progress {
+  pages: number;
+  listed: number;
+  rejected: number;
+  changedPages: number;
+  /** When the latest page was received (ms). */
+  lastReplyMs?: number;
+}

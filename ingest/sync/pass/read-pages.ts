@@ -1,0 +1,125 @@
+import { parseBulkPage } from '../../../common/messages/incoming.ts';
+import { withRetry } from '../api/retry.ts';
+import { BulkApiError, PassFailedError } from '../errors.ts';
+import { diffPage, type NewPage } from './page-diff.ts';
+import { type PageHead, pageDigest, readEntries, readHead } from './page-store.ts';
+import type { ChangedPage } from './page-writer.ts';
+import type { PassContext, PassDeps } from './pass-context.ts';
+
+/** A long pass reports its progress this often; a report also finds out whether another pass has begun. */
+const PROGRESS_EVERY_MS = 1000;
+
+/**
+ * Reads all pages, and hands the changed ones to the page writer.
+ *
+ * @throws PassFailedError, SupersededError; the signal's reason when it is aborted
+ */
+export async function readPages(pass: PassContext): Promise<void> {
+  const { deps, writer, pages, progress } = pass;
+  const { clock, metrics } = deps;
+  const tokens = new Set<string>();
+  let reportedMs = clock.nowMs();
+  for (let token = '{}'; ; progress.pages++) {
+    tokens.add(token);
+    const number = progress.pages;
+    const page = await readPageWithRetry(pass, number, token);
+    const receivedMs = clock.nowMs();
+    progress.lastReplyMs = receivedMs;
+    if (page === 'end') return;
+    let head: PageHead;
+    if ('page' in page) {
+      progress.changedPages++;
+      const changed = await diffStoredPage(pass, page);
+      head = changed.head;
+      await pages.add(changed);
+    } else {
+      head = page;
+    }
+    progress.listed += head.count;
+    progress.rejected += head.rejected;
+    metrics.pages.inc({ kind: 'page' in page ? 'changed' : 'equal' });
+    if (tokens.has(page.token)) {
+      throw new PassFailedError(
+        'token',
+        `page ${number}: the token does not advance: ${page.token.slice(0, 100)}`,
+      );
+    }
+    token = page.token;
+    if (receivedMs - reportedMs >= PROGRESS_EVERY_MS) {
+      reportedMs = receivedMs;
+      await writer.report({ last_reply: receivedMs });
+    }
+  }
+}
+
+async function readPageWithRetry(
+  pass: PassContext,
+  number: number,
+  token: string,
+): Promise<PageHead | NewPage | 'end'> {
+  const { deps, pages, signal } = pass;
+  const stored = readHead(deps.redis, number);
+  stored.catch(() => undefined); // awaited after the page has arrived
+  return withRetry(() => readPage(pass, number, token, stored), {
+    signal,
+    maxDelayMs: deps.postponeUpdateMs,
+    ...(deps.firstDelayMs === undefined ? {} : { firstDelayMs: deps.firstDelayMs }),
+    onFailure: (error, tries) => {
+      reportFailedRequest(deps, error, number, tries);
+      pages.startWriting();
+    },
+  });
+}
+
+/** @returns the head of the stored page if the page is unchanged; otherwise the new page; `end` if it has no results */
+async function readPage(
+  { deps, fullRewrite, signal }: PassContext,
+  number: number,
+  token: string,
+  storedHead: Promise<PageHead | undefined>,
+): Promise<PageHead | NewPage | 'end'> {
+  const body = await deps.api.page(token, signal);
+  const stored = await storedHead;
+  const sha1 = pageDigest(body);
+  if (stored?.sha1 === sha1 && !fullRewrite) return stored;
+  const parsed = parseBulkPage(body);
+  if (!('ok' in parsed)) throw new BulkApiError('page', `page ${number}: invalid: ${parsed.reject}`);
+  const page = parsed.ok;
+  if (page.ids.length === 0) return 'end';
+  return { number, sha1, token: JSON.stringify(page.token), page };
+}
+
+async function diffStoredPage(
+  { deps, writer, fullRewrite }: PassContext,
+  page: NewPage,
+): Promise<ChangedPage> {
+  const { redis, limited, metrics } = deps;
+  let stored = await readEntries(redis, page.number);
+  if (stored === 'unreadable') {
+    // The droplets that were on it are unknown, so a complete pass must search for every droplet, even if this pass fails.
+    await writer.report({ rewrite: 1 });
+    stored = undefined;
+  }
+  return diffPage(page, stored ?? new Map(), fullRewrite, (reason, id) => {
+    metrics.rejected.inc({ reason });
+    limited.warn(
+      `bulk entry ${reason}`,
+      { event: 'bulk_entry_rejected', page: page.number, droplet: id.slice(0, 256) },
+      'bulk entry rejected; the last valid record of the droplet stays',
+    );
+  });
+}
+
+function reportFailedRequest(
+  { limited, metrics }: PassDeps,
+  error: BulkApiError,
+  page: number,
+  tries: number,
+): void {
+  metrics.failures.inc({ reason: error.reason });
+  limited.warn(
+    `bulk api ${error.reason}`,
+    { event: 'bulk_api_failed', page, tries, problem: error.message },
+    'bulk API request failed',
+  );
+}
