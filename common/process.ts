@@ -1,9 +1,4 @@
-/**
- * The way of every process: configuration -> dependencies -> start -> serve -> stop -> exit.
- *
- * Exit codes (contract: programs): 0 stopped as asked, 1 failed, 69 a port is not to be had,
- * 78 wrong configuration.
- */
+/** The states of every process: configuration -> dependencies -> start -> serve -> stop -> exit. */
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Registry } from 'prom-client';
@@ -18,13 +13,14 @@ import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http.ts';
 import { Lifecycle } from './runtime/lifecycle.ts';
 import { createLogger, type Logger, logReady, withoutLogins } from './runtime/log.ts';
-import { busMetrics, createRegistry, vitalMetrics } from './runtime/metrics.ts';
+import { busMetrics, createRegistry, selfMetrics } from './runtime/metrics.ts';
 import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
+import { withTimeout } from './runtime/with-timeout.ts';
 import { startTracing } from './tracing/tracing.ts';
 
 export interface ProcessDefinition {
   name: 'ingest' | 'sync' | 'analyzer' | 'nudger' | 'reporter';
-  /** It has an HTTP server of its own, at `httpPort` if that is given. */
+  /** The process starts its own HTTP server, at `httpPort` if that is given. */
   ownHttp?: true;
   /** Resolves when the process serves. */
   start(context: ProcessContext): Promise<void>;
@@ -36,7 +32,10 @@ export interface ProcessContext {
   clock: Clock;
   lifecycle: Lifecycle;
   redis: RedisConnections;
-  /** Waits while NATS is away. Every call gives the same connection: the usual one, or the dedicated one of that name. */
+  /**
+   * Waits while NATS is not reachable. Every call returns the same connection: the main one, or the dedicated one of that
+   * name.
+   */
   connectBus(dedicated?: DedicatedConnection): Promise<Bus>;
   metrics: Registry;
   health: Health;
@@ -52,16 +51,16 @@ export interface RunOptions {
   httpPort?: number | undefined;
 }
 
-/** An orderly stop has 10 s; this is less by the time that it takes to go. */
-const STOP_WITHIN_MS = 9_000;
+/** A process has 10 s to stop; the rest is for the exit itself. */
+const STOP_TIMEOUT_MS = 9_000;
 
-/** The exit code that tells of an error. */
+/** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof ConfigError || error instanceof LayoutError) return EXIT.config;
   return error instanceof PortTakenError ? EXIT.unavailable : EXIT.failed;
 }
 
-/** Writes our pid; removed when this process exits, unless another one has written its own since. */
+/** Writes the pid. The file is removed when this process exits, unless another process has written its own pid since. */
 export function writePidFile(file: string): void {
   try {
     writeFileSync(file, `${process.pid}\n`);
@@ -73,12 +72,12 @@ export function writePidFile(file: string): void {
     try {
       if (readFileSync(file, 'utf8').trim() === String(process.pid)) unlinkSync(file);
     } catch {
-      // Someone removed it before us: that is all that was to be done.
+      // Already removed.
     }
   });
 }
 
-/** @throws ConfigError also when no Redis is named: only the launcher can start one */
+/** @throws ConfigError also when no Redis is configured, because only the launcher can start one */
 function configure({ configFile }: RunOptions): LoadedConfig {
   const loaded = loadConfig({ file: configFile, env: process.env, cwd: process.cwd() });
   if (loaded.settings.redis === undefined) {
@@ -89,7 +88,7 @@ function configure({ configFile }: RunOptions): LoadedConfig {
   return loaded;
 }
 
-/** Runs a process to its end. Never returns: it exits. */
+/** Runs a process until it stops. Never returns: the process exits. */
 export async function runProcess(options: RunOptions): Promise<never> {
   const { definition } = options;
   let loaded: LoadedConfig;
@@ -97,7 +96,7 @@ export async function runProcess(options: RunOptions): Promise<never> {
   try {
     loaded = configure(options);
     log = createLogger(definition.name, loaded.settings.logging);
-    // Beside others, the launcher's own pid is the one to know.
+    // Under the launcher the pid file has the launcher's pid.
     if (loaded.settings.pidFile !== undefined && process.send === undefined)
       writePidFile(loaded.settings.pidFile);
   } catch (error) {
@@ -112,7 +111,7 @@ export async function runProcess(options: RunOptions): Promise<never> {
   try {
     await start(options, loaded.settings, log, lifecycle);
   } catch (error) {
-    // What cannot connect because it is to stop has not failed.
+    // A connection attempt that the stop has ended is no failure.
     if (!lifecycle.stopping) await fail(error, lifecycle, log);
   }
   return stopped;
@@ -127,16 +126,16 @@ async function start(
   const health = new Health();
   const metrics = createRegistry(definition.name);
   health.set('process', 'starting');
-  // Before anything connects, and so released last: what is in hand makes spans to its end.
+  // Before anything connects, and so released last: work in progress makes spans until it ends.
   await startTracing({ name: definition.name, env: process.env, log, lifecycle });
-  // First, so that `/readyz` tells what the start waits for.
+  // First, so that `/readyz` shows what the start waits for.
   if (httpPort !== undefined && definition.ownHttp === undefined) {
     await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);
   }
-  const vitals = vitalMetrics(metrics);
-  measureEventLoop(vitals.eventLoop, lifecycle);
+  const self = selfMetrics(metrics);
+  measureEventLoop(self.eventLoop, lifecycle);
   const redis = await connectRedis({ settings, log, health, lifecycle });
-  measureRoundTrips(vitals.redis, () => redis.client.ping(), lifecycle);
+  measureRoundTrips(self.redis, () => redis.client.ping(), lifecycle);
   const clock = await startClock(redis, lifecycle);
   const buses = new Map<string | undefined, Promise<Bus>>();
   const name = `hm ${definition.name}`;
@@ -161,9 +160,9 @@ async function start(
 async function fail(error: unknown, lifecycle: Lifecycle, log: Logger): Promise<never> {
   const known =
     error instanceof LayoutError || error instanceof PortTakenError || error instanceof ConfigError;
-  // For our own words no stack is needed.
+  // These messages are complete without a stack.
   if (known) log.fatal({ event: 'start_failed' }, error.message);
-  else log.fatal({ event: 'start_failed', err: error }, 'the process could not start');
+  else log.fatal({ event: 'start_failed', err: error }, 'process not started');
   if (known) process.stderr.write(`${error.message}\n`);
   await stopInTime(lifecycle, log);
   process.exit(exitCodeOf(error));
@@ -171,51 +170,45 @@ async function fail(error: unknown, lifecycle: Lifecycle, log: Logger): Promise<
 
 /** Never resolves: the process exits when it has stopped. */
 function stopOnSignals(lifecycle: Lifecycle, log: Logger): Promise<never> {
-  const onSignal = (why: string): void => {
+  const stop = (cause: string): void => {
     if (lifecycle.stopping) {
-      log.warn({ event: 'stop_forced' }, `${why} again: not waiting any longer`);
+      log.warn({ event: 'stop_forced' }, `stop forced: ${cause} again`);
       process.exit(EXIT.failed);
     }
-    log.info({ event: 'stopping' }, `${why}: stopping`);
+    log.info({ event: 'stopping' }, `stopping: ${cause}`);
     void stopInTime(lifecycle, log).then(() => {
       log.info({ event: 'stopped' }, 'stopped');
       process.exit(EXIT.done);
     });
   };
-  process.on('SIGTERM', () => onSignal('SIGTERM'));
-  process.on('SIGINT', () => onSignal('SIGINT'));
-  // Whoever started us with a channel is gone: nobody would stop us.
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  // A parent that started this process with a channel has exited: nothing else would stop it.
   if (process.send !== undefined) {
     process.on('disconnect', () => {
-      if (!lifecycle.stopping) onSignal('the parent process is gone');
+      if (!lifecycle.stopping) stop('the parent process is gone');
     });
   }
   return new Promise(() => {});
 }
 
-/** What could not be finished is not lost: it is in Redis, and other processes take it up. */
+/** Work that is not finished in time is not lost: it is in Redis, and other processes take it over. */
 async function stopInTime(lifecycle: Lifecycle, log: Logger): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), STOP_WITHIN_MS);
-  });
+  const onTimeout = () =>
+    log.error({ event: 'stop_timed_out' }, `not stopped within ${STOP_TIMEOUT_MS} ms, exiting`);
   try {
-    const end = await Promise.race([lifecycle.stop(), late]);
-    if (end === 'late')
-      log.error({ event: 'stop_timed_out' }, `not stopped within ${STOP_WITHIN_MS} ms; going anyway`);
+    await withTimeout(lifecycle.stop(), { timeoutMs: STOP_TIMEOUT_MS, onTimeout });
   } catch (error) {
-    log.error({ event: 'stop_failed', err: error }, 'something did not stop cleanly');
-  } finally {
-    clearTimeout(timer);
+    log.error({ event: 'stop_failed', err: error }, 'not stopped cleanly');
   }
 }
 
-/** A state that nobody thought of: better started anew. */
+/** After an unexpected error the state of the process is unknown, so it exits and is restarted. */
 function exitOnUncaught(log: Logger): void {
-  const die = (error: unknown): never => {
+  const exit = (error: unknown): never => {
     log.fatal({ event: 'uncaught_error', err: error }, 'unexpected error');
     process.exit(EXIT.failed);
   };
-  process.on('uncaughtException', die);
-  process.on('unhandledRejection', die);
+  process.on('uncaughtException', exit);
+  process.on('unhandledRejection', exit);
 }

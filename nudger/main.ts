@@ -2,7 +2,7 @@ import { DelayedError, type Job, type Processor, UnrecoverableError, WaitingErro
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import {
   JobDataError,
-  keeperForPeople,
+  createDoneJobKeeper,
   openWorker,
   readStartJob,
   readStopJob,
@@ -51,7 +51,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   };
 
   const processor = (read: (job: Job) => Delivery): Processor => {
-    const keepForPeople = keeperForPeople();
+    const keepDoneJob = createDoneJobKeeper();
     return async (job, token) => {
       const delivery = readJob(read, job);
       const result = await traced(SPANS.deliver, spanAttributes(delivery), () => deliver(delivery, options));
@@ -64,7 +64,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
         await job.moveToDelayed(Date.now() + result.waitMs, token);
         throw new DelayedError();
       }
-      if (result.settled) keepForPeople(job);
+      if (result.settled) keepDoneJob(job);
       return result.outcome;
     };
   };

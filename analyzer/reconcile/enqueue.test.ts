@@ -1,6 +1,6 @@
 import type { Job, Queue } from 'bullmq';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { keeperForPeople, openQueue, openWorker } from '../../common/queues/queues.ts';
+import { createDoneJobKeeper, openQueue, openWorker } from '../../common/queues/queues.ts';
 import { useRedis } from '../../common/testing/context.ts';
 import type { Decision } from '../decide/decide.ts';
 import type { StartDecision, StopDecision } from '../decide/decision.ts';
@@ -192,7 +192,7 @@ describe('what has waited for long is made sure of', () => {
       const done: string[] = [];
       const worker = openWorker(redis, lifecycle, log, name, async (job) => {
         done.push(job.id as string);
-        keeperForPeople()(job);
+        createDoneJobKeeper()(job);
       });
       await expect.poll(() => queue.getJobCounts('completed')).toEqual({ completed: 1 });
       await enqueue([], [decision]);

@@ -5,12 +5,12 @@ import { connectRedis } from '../redis/connections.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { type ClusterNode, startTestRedisCluster } from '../testing/redis-cluster.ts';
-import { keeperForPeople, openQueue, openWorker } from './queues.ts';
+import { createDoneJobKeeper, openQueue, openWorker } from './queues.ts';
 
-/** A worker waits for jobs so long (s); a second later BullMQ gives the waiting up and connects anew. */
-const WAITS_FOR_S = 2;
+/** How long a worker waits for jobs (s); a second later BullMQ ends the wait and reconnects. */
+const DRAIN_DELAY_S = 2;
 
-test('a worker that connects anew while its cluster is down works again when the cluster does', async () => {
+test('a worker that reconnects while its cluster is down works again when the cluster does', async () => {
   const cluster = await startTestRedisCluster();
   const lifecycle = new Lifecycle();
   const log = pino({ level: 'silent' });
@@ -24,13 +24,13 @@ test('a worker that connects anew while its cluster is down works again when the
     const queue = openQueue(redis, lifecycle, log, 'stops');
     const done: string[] = [];
     openWorker(redis, lifecycle, log, 'stops', async (job) => done.push(job.name), {
-      drainDelay: WAITS_FOR_S,
+      drainDelay: DRAIN_DELAY_S,
     });
     await queue.add('before', {});
     await expect.poll(() => done, { timeout: 10_000 }).toEqual(['before']);
 
     const down = await takeDown(cluster.masters);
-    await delay(WAITS_FOR_S * 1000 + 3_000);
+    await delay(DRAIN_DELAY_S * 1000 + 3_000);
     await down.end();
 
     await queue.add('after', {});
@@ -41,7 +41,7 @@ test('a worker that connects anew while its cluster is down works again when the
   }
 }, 60_000);
 
-/** A slot without a node: until it has one again, no node of the cluster takes commands (`CLUSTERDOWN`). */
+/** Takes a slot from its node: until it has a node again, the whole cluster refuses commands (`CLUSTERDOWN`). */
 async function takeDown(masters: readonly ClusterNode[]): Promise<{ end(): Promise<void> }> {
   const slot = 0;
   const all = (state: string) =>
@@ -64,9 +64,9 @@ async function stateOf({ admin }: ClusterNode): Promise<string | undefined> {
   return /cluster_state:(\w+)/.exec((await admin.cluster('INFO')) as string)?.[1];
 }
 
-test('a hundred jobs that are done at once are kept for people to see, of more some', () => {
+test('a hundred jobs that are done at once are kept, and a sample of more', () => {
   let nowMs = 5;
-  const keep = keeperForPeople(() => nowMs);
+  const keep = createDoneJobKeeper(() => nowMs);
   const kept = (count: number) =>
     Array.from({ length: count }, () => {
       const job = { opts: {} as { removeOnComplete?: unknown } };

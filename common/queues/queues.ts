@@ -2,23 +2,24 @@ import { type ConnectionOptions, type Job, type Processor, Queue, Worker, type W
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { START_REASONS, STOP_REASONS } from '../model/reasons.ts';
+import { problemLevel } from '../redis/connection-error.ts';
 import type { RedisConnections } from '../redis/connections.ts';
-import { IN_HAND_MS, type Lifecycle } from '../runtime/lifecycle.ts';
-import type { Logger } from '../runtime/log.ts';
+import { DRAIN_TIMEOUT_MS, type Lifecycle } from '../runtime/lifecycle.ts';
+import { createRateLimit, type Logger } from '../runtime/log.ts';
 import { jobTelemetry } from '../tracing/tracing.ts';
 
 /**
- * The BullMQ queues, the names and the data of their jobs.
+ * The BullMQ queues, and the data of their jobs.
  *
  * - `starts`: prioritized, rate-limited over the whole deployment; a job is one slot to start
- * - `restarts`: flapping restarts, delayed until they are due, past the rate limit
+ * - `restarts`: restarts of flapping slots, delayed until they are due, not rate-limited
  * - `stops`: a job is one instance to stop
  * - `cron`: the analyzer's tick, by a job scheduler
- * - `slices`: a job is some slices to look through
+ * - `slices`: a job is some slices, of which the due droplets or all droplets are reconciled
  * - `sync`: a job is one pass over the bulk API
  *
- * Delays and schedules are stamped by the wall clock of whoever adds a job. So they only make things quick:
- * what must happen is in the droplets' records and in the due lists, which go by Redis's clock.
+ * Delays and schedules go by the wall clock of the process that adds a job, which may be wrong. So jobs only make things
+ * quick. What must happen is in the droplets' records and in the due lists, which go by Redis's clock.
  */
 export type QueueName = 'starts' | 'restarts' | 'stops' | 'cron' | 'slices' | 'sync';
 
@@ -39,11 +40,11 @@ export const StopJobSchema = Type.Object({
 
 export const SlicesJobSchema = Type.Object({
   slices: Type.Array(Type.Integer({ minimum: 0 })),
-  /** Look at all droplets of the slices, not only at those that are due. */
+  /** Reconcile all droplets of the slices, not only those that are due. */
   audit: Type.Boolean(),
 });
 
-/** Data of a job of `starts` and `restarts`: names a slot; all else is read anew when it leaves. */
+/** Data of a job of `starts` and `restarts`: names a slot; everything else is read again before the start is sent. */
 export type StartJob = Type.Static<typeof StartJobSchema>;
 /** Data of a job of `stops`. */
 export type StopJob = Type.Static<typeof StopJobSchema>;
@@ -54,7 +55,7 @@ const startJob = Compile(StartJobSchema);
 const stopJob = Compile(StopJobSchema);
 const slicesJob = Compile(SlicesJobSchema);
 
-/** A job whose data nobody of ours has written so: somebody edited it by hand. It is dropped. */
+/** The data of a job is not in the format this program writes: the job was edited by hand. It is dropped. */
 export class JobDataError extends Error {
   constructor(job: Pick<Job, 'id' | 'queueName' | 'data'>, problem: string) {
     super(
@@ -82,18 +83,18 @@ export const readSlicesJob = (job: Job): SlicesJob => read(job, slicesJob);
 
 const EVENTS_KEPT = 100;
 
-/** Of the jobs of a queue that did what they were for, so many can be looked at in Bull Board. */
+/** Completed jobs of a queue that Bull Board can show. */
 const DONE_KEPT = 100;
-/** Where more than that are done at once a worker keeps one in this time: it costs Redis half as much again as to end it. */
+/** Above that number a worker keeps one job in this time: keeping a job costs Redis half as much again as removing it. */
 const KEEP_ONE_IN_MS = 250;
 
 /**
- * Makes jobs that are done stay for a while, for people to see: all, or of very many some. Only for those that nobody will
- * ask for again: a job's id cannot be used while it is there.
+ * Keeps completed jobs for Bull Board: all of them, or a sample when there are very many. Only for jobs whose id is not used
+ * again, because a job that exists blocks its id.
  *
- * @param nowMs a clock that only goes forward
+ * @param nowMs a monotonic clock (ms)
  */
-export function keeperForPeople(nowMs = () => performance.now()): (job: Pick<Job, 'opts'>) => void {
+export function createDoneJobKeeper(nowMs = () => performance.now()): (job: Pick<Job, 'opts'>) => void {
   let room = DONE_KEPT;
   let sinceMs = nowMs();
   return (job) => {
@@ -106,7 +107,7 @@ export function keeperForPeople(nowMs = () => performance.now()): (job: Pick<Job
   };
 }
 
-/** A queue to put jobs into. Finished jobs leave at once, so that their ids can be used again; see `keeperForPeople`. */
+/** Opens a queue for adding jobs. Finished jobs are removed, so that their ids can be used again; see `createDoneJobKeeper`. */
 export function openQueue(
   redis: RedisConnections,
   lifecycle: Lifecycle,
@@ -117,21 +118,21 @@ export function openQueue(
     connection: redis.dedicated(`queue ${name}`) as unknown as ConnectionOptions,
     prefix: redis.keys.queuePrefix,
     defaultJobOptions: { removeOnComplete: true, removeOnFail: true },
-    // Nobody reads BullMQ's event streams; they are kept short, as nothing in Redis may grow without bound.
+    // Nothing reads BullMQ's event streams, and nothing in Redis may grow without bound.
     streams: { events: { maxLen: EVENTS_KEPT } },
   });
-  queue.on('error', (error) => log.debug({ queue: name, err: error }, 'queue connection'));
+  logErrors(queue, log, name);
   return lifecycle.own(`queue ${name}`, queue, (q) => q.close());
 }
 
-/** Queues whose jobs belong to a decision, and carry its trace. */
+/** Queues whose jobs belong to a decision and carry its trace. */
 const TRACED: ReadonlySet<QueueName> = new Set(['starts', 'restarts', 'stops']);
 
 /**
- * A worker on a queue. A job that fails is logged and gone: what it was for is still in the record, and the
- * next look asks for it again.
+ * Opens a worker of a queue. A job that fails is logged and removed: the decision is still in the record, and the next
+ * reconcile enqueues it again.
  *
- * The lock is short and checked often, so that the work of a process that died is taken up within seconds.
+ * The lock is short and checked often, so that another process takes over the jobs of a dead one within seconds.
  */
 export function openWorker(
   redis: RedisConnections,
@@ -150,7 +151,23 @@ export function openWorker(
     ...(TRACED.has(name) ? jobTelemetry() : undefined),
     ...options,
   });
-  worker.on('error', (error) => log.debug({ queue: name, err: error }, 'worker connection'));
-  worker.on('failed', (job, error) => log.error({ queue: name, job: job?.id, err: error }, 'job failed'));
-  return lifecycle.own(`worker ${name}`, worker, (w) => w.close(), IN_HAND_MS);
+  logErrors(worker, log, name);
+  worker.on('failed', (job, error) =>
+    log.error({ event: 'job_failed', queue: name, job: job?.id, err: error }, 'job failed'),
+  );
+  return lifecycle.own(`worker ${name}`, worker, (w) => w.close(), DRAIN_TIMEOUT_MS);
+}
+
+type ErrorSource = { on(event: 'error', listener: (error: Error) => void): unknown };
+
+/** A queue or a worker repeats its error for as long as the cause lasts. */
+function logErrors(source: ErrorSource, log: Logger, name: QueueName): void {
+  const limited = createRateLimit(log);
+  source.on('error', (error: Error) =>
+    limited[problemLevel(error)](
+      `queue ${name}`,
+      { event: 'queue_error', queue: name, err: error },
+      'queue reported an error',
+    ),
+  );
 }

@@ -2,14 +2,14 @@ import type { Queue } from 'bullmq';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 
-/** All passes of the bulk sync are one to BullMQ: at most one waits, beside at most one that runs. */
+/** BullMQ deduplicates all sync jobs by this id: at most one waits, beside at most one that runs. */
 const PASS = { id: 'pass' };
 
 /**
- * Asks for a bulk sync at once (policy: `droplet.updated`). Many requests together ask for one; one that comes
- * while a pass runs is followed by exactly one more.
+ * Requests a bulk sync at once (policy: `droplet.updated`). Many requests together start one pass; a request during a pass is
+ * followed by exactly one more pass.
  *
- * That a pass is wanted is also kept in Redis, so that it is noticed when the job is lost.
+ * The request is also kept in Redis, so that it survives a lost job.
  *
  * @param queue the queue `sync`
  */
@@ -18,16 +18,16 @@ export async function requestSync(
   { client, keys }: RedisConnections,
   clock: Clock,
 ): Promise<void> {
-  // Before the job: a pass that begins on it begins after this time, and so is the one that was wanted.
+  // Before the job, so that the pass which the job starts begins after this time and counts as the requested one.
   await client.hset(keys.syncState, 'wanted', clock.nowMs());
   await queue.add(
-    'bulk sync: asked for by droplet.updated',
+    'bulk sync: requested by droplet.updated',
     {},
     { deduplication: { ...PASS, keepLastIfActive: true } },
   );
 }
 
-/** Asks for a pass because it is time for one: does nothing if one waits or runs. */
+/** Requests a pass because one is due: does nothing if one waits or runs. */
 export async function requestDueSync(queue: Queue): Promise<void> {
-  await queue.add('bulk sync: it is time for one', {}, { deduplication: PASS });
+  await queue.add('bulk sync: due', {}, { deduplication: PASS });
 }

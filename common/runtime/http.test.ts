@@ -224,7 +224,7 @@ describe('a port', () => {
     const port = await listen(create(), HOST, 0);
     expect(port).toBeGreaterThan(0);
     const second = listen(create(), HOST, port);
-    await expect(second).rejects.toThrow(`port ${port} on 127.0.0.1 is not to be had: it is taken`);
+    await expect(second).rejects.toThrow(`port ${port} on 127.0.0.1 is not available: it is in use`);
     await expect(second).rejects.toBeInstanceOf(PortTakenError);
   });
 

@@ -1,4 +1,4 @@
-/** The HTTP server of a process: `/healthz`, `/readyz`, `/metrics`, and what its owner adds. */
+/** The HTTP server of a process: `/healthz`, `/readyz`, `/metrics`, and the routes of its owner. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import basicAuth from '@fastify/basic-auth';
 import {
@@ -14,12 +14,12 @@ import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import { LoginThrottle } from './login-throttle.ts';
 
-/** The port is in use or not allowed to us (exit code 69). */
+/** The port cannot be listened on (exit code 69). */
 export class PortTakenError extends Error {
   readonly port: number;
 
   constructor(host: string, port: number, reason: string, options?: ErrorOptions) {
-    super(`port ${port} on ${host} is not to be had: ${reason}`, options);
+    super(`port ${port} on ${host} is not available: ${reason}`, options);
     this.name = 'PortTakenError';
     this.port = port;
   }
@@ -30,26 +30,26 @@ export interface HttpOptions {
   log: Logger;
   health: Health;
   metrics: Registry;
-  /** Basic auth on everything but `/healthz` and `/readyz`, unknown paths too. */
+  /** Basic auth on everything but `/healthz` and `/readyz`, including unknown paths. */
   auth?: { user: string; password: string };
-  /** Milliseconds of a clock that never steps back, for the limit on failed logins; for tests. */
+  /** A monotonic clock (ms) for the limit on failed logins; for tests. */
   nowMs?: () => number;
 }
 
-/** Open to everybody: whoever watches the process needs no password. */
+/** Need no login: probes have no password. */
 const OPEN: ReadonlySet<string | undefined> = new Set(['/healthz', '/readyz']);
 
-/** Not listening yet: routes can be added. Closed when the lifecycle stops. */
+/** Creates a server that does not listen yet, so that routes can be added. The lifecycle closes it. */
 export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: HttpOptions): FastifyInstance {
-  // A page that someone holds open must not hold up the stop.
+  // An open page must not delay the stop.
   const app = fastify({ forceCloseConnections: true });
   if (auth !== undefined) protect(app, auth, new LoginThrottle(nowMs));
-  app.addHook('onRequest', refuseForeignWrites);
+  app.addHook('onRequest', refuseCrossSiteWrites);
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
     if (status >= 500) log.error({ err: error, path: request.routeOptions.url }, 'an HTTP request failed');
-    // What is our fault is for the log, not for whoever asked.
+    // The client gets no details of an internal error; the log has them.
     return reply
       .code(status)
       .type('text/plain')
@@ -70,26 +70,26 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
 function protect(
   app: FastifyInstance,
   auth: { user: string; password: string },
-  failed: LoginThrottle,
+  throttle: LoginThrottle,
 ): void {
   const user = digest(auth.user);
   const password = digest(auth.password);
   app.register(basicAuth, {
     authenticate: { realm: 'health manager' },
     validate: async (givenUser: string, givenPassword: string, { ip }: FastifyRequest) => {
-      // Both are always compared, and digests, so that the time tells nothing.
+      // Both are always compared, and as digests, so that the time reveals nothing.
       const rightUser = timingSafeEqual(digest(givenUser), user);
       const rightPassword = timingSafeEqual(digest(givenPassword), password);
       if (rightUser && rightPassword) return;
-      failed.add(ip);
+      throttle.add(ip);
       throw Object.assign(new Error('unauthorized'), { statusCode: 401 });
     },
   });
   // By the matched route, not by the raw path, which can be written in many ways.
   app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
     if (OPEN.has(request.routeOptions.url)) return done();
-    // Also the right login has to wait: otherwise guessing could go on unhindered.
-    const waitS = failed.waitS(request.ip);
+    // The right login must wait, too: otherwise guessing could continue without delay.
+    const waitS = throttle.waitS(request.ip);
     if (waitS === 0) return app.basicAuth(request, reply, done);
     reply.header('retry-after', String(waitS));
     done(Object.assign(new Error('too many failed logins'), { statusCode: 429 }));
@@ -97,21 +97,21 @@ function protect(
 }
 
 /** Methods that change nothing. */
-export const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+export const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * A browser sends its stored login with whatever page asks for it: what changes something must come from our own
- * pages. Programs, which say neither header, are not concerned.
+ * Refuses a change that another site's page requests: a browser adds its stored login to that request, too. Programs
+ * send neither header, and are accepted.
  */
-async function refuseForeignWrites({ method, headers }: FastifyRequest): Promise<void> {
-  if (READS.has(method)) return;
+async function refuseCrossSiteWrites({ method, headers }: FastifyRequest): Promise<void> {
+  if (SAFE_METHODS.has(method)) return;
   const site = headers['sec-fetch-site'];
   const { origin, host } = headers;
-  const own =
+  const isSameSite =
     site !== undefined
       ? site === 'same-origin' || site === 'none'
       : origin === undefined || (URL.canParse(origin) && new URL(origin).host === host);
-  if (!own) throw Object.assign(new Error('only from the same origin'), { statusCode: 403 });
+  if (!isSameSite) throw Object.assign(new Error('only from the same origin'), { statusCode: 403 });
 }
 
 function digest(text: string): Buffer {
@@ -119,10 +119,10 @@ function digest(text: string): Buffer {
 }
 
 /**
- * Listens.
+ * Starts to listen.
  *
- * @param port 0: any free one
- * @returns the port
+ * @param port 0: any free port
+ * @returns the port that was bound
  * @throws PortTakenError
  */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
@@ -130,9 +130,10 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
     await app.listen({ host, port });
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'EADDRINUSE') throw new PortTakenError(host, port, 'it is taken', { cause });
-    if (code === 'EACCES') throw new PortTakenError(host, port, 'it is not allowed', { cause });
-    if (code === 'EADDRNOTAVAIL') throw new PortTakenError(host, port, 'no such address here', { cause });
+    if (code === 'EADDRINUSE') throw new PortTakenError(host, port, 'it is in use', { cause });
+    if (code === 'EACCES') throw new PortTakenError(host, port, 'permission denied', { cause });
+    if (code === 'EADDRNOTAVAIL')
+      throw new PortTakenError(host, port, 'this host has no such address', { cause });
     throw cause;
   }
   const address = app.server.address();

@@ -1,28 +1,29 @@
 /**
- * Who owns what is released by whom: the resources of a process, released last-in first-out when it stops.
+ * The resources of a process, released in reverse order when it stops.
  *
- * States: running -> stopping (`signal` is aborted, releases run one by one) -> stopped.
+ * States: running -> stopping (`signal` is aborted, the releases run one by one) -> stopped.
  */
+import { withTimeout } from './with-timeout.ts';
 
 type Release = () => void | Promise<void>;
 
 export interface LifecycleOptions {
-  /** The most that a release may take that says nothing else; after it the next one's turn comes. */
+  /** Default time limit of a release; after it the next release begins. */
   stepMs?: number;
 }
 
 const DEFAULT_STEP_MS = 3_000;
 
 /**
- * What is in hand may take so long to finish instead, as when Redis is slow and each step of the work waits for it; of the
- * 10 s that a process has to stop, a little is left for closing its connections.
+ * Time limit for finishing work in progress, which may wait for a slow Redis at each step. A process has 10 s to stop, so
+ * this leaves some time for closing its connections.
  */
-export const IN_HAND_MS = 6_000;
+export const DRAIN_TIMEOUT_MS = 6_000;
 
 interface Step {
   name: string;
   release: Release;
-  atMostMs: number;
+  timeoutMs: number;
 }
 
 export class Lifecycle {
@@ -35,7 +36,7 @@ export class Lifecycle {
     this.#stepMs = stepMs;
   }
 
-  /** Aborted at the beginning of the stop: for loops and waits to end. */
+  /** Aborted when the stop begins: ends loops and waits. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -45,37 +46,36 @@ export class Lifecycle {
   }
 
   /**
-   * The resource is the process's from here on, and is released when it stops; at once if it is stopping
-   * already (a connection that came up too late).
+   * Takes over a resource and releases it when the process stops. A process that is already stopping releases it at once:
+   * for example a connection that came up too late.
    */
   own<T>(
     name: string,
     resource: T,
     release: (resource: T) => void | Promise<void>,
-    atMostMs = this.#stepMs,
+    timeoutMs = this.#stepMs,
   ): T {
-    this.onStop(name, () => release(resource), atMostMs);
+    this.onStop(name, () => release(resource), timeoutMs);
     return resource;
   }
 
-  /** The latest one given runs first. It may take `atMostMs`. */
-  onStop(name: string, release: Release, atMostMs = this.#stepMs): void {
-    this.#steps.push({ name, release, atMostMs });
+  /** The release that was registered last runs first. */
+  onStop(name: string, release: Release, timeoutMs = this.#stepMs): void {
+    this.#steps.push({ name, release, timeoutMs });
     if (this.#stopping === undefined) return;
     this.#stopping = chain(this.#stopping, () => this.#releaseAll());
-    // Not lost: `stop()` gives it. But nobody has to call that again, and then it is nobody's rejection.
+    // `stop()` returns this promise. But if nobody calls it again, its rejection would be unhandled.
     this.#stopping.catch(() => {});
   }
 
   /**
-   * Releases everything; a step that fails or takes too long does not keep the others from running.
+   * Releases everything. A release that fails or takes too long does not keep the others from running.
    *
-   * @throws the first error of a step, as the cause of an error that names the step. Every call gives the
-   *   same end.
+   * @throws Error that names the first failed step, with its error as the cause; every call gives the same result
    */
   stop(): Promise<void> {
     if (this.#stopping === undefined) {
-      // Deferred, so that what listens to the signal runs before the first release.
+      // Deferred, so that listeners of the signal run before the first release.
       this.#stopping = Promise.resolve().then(() => this.#releaseAll());
       this.#abort.abort();
     }
@@ -85,29 +85,21 @@ export class Lifecycle {
   async #releaseAll(): Promise<void> {
     let first: Error | undefined;
     for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      const { name, release, timeoutMs } = step;
+      const onTimeout = () => {
+        throw new Error(`took more than ${timeoutMs} ms`);
+      };
       try {
-        await bounded(step);
+        await withTimeout(release(), { timeoutMs, onTimeout });
       } catch (cause) {
-        first ??= new Error(`${step.name} did not stop cleanly`, { cause });
+        first ??= new Error(`${name} did not stop cleanly`, { cause });
       }
     }
     if (first !== undefined) throw first;
   }
 }
 
-async function bounded({ release, atMostMs }: Step): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`took more than ${atMostMs} ms`)), atMostMs);
-  });
-  try {
-    await Promise.race([release(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Runs `next` after `before`, whatever became of it, and keeps the first error. */
+/** Runs `next` after `before` has ended in any way, and keeps the first error. */
 async function chain(before: Promise<void>, next: () => Promise<void>): Promise<void> {
   const [first] = await Promise.allSettled([before]);
   await next();

@@ -8,12 +8,12 @@ import type { LoggingSettings } from '../config/settings.ts';
 
 export type { Logger } from 'pino';
 
-/** Fields that hold secrets wherever they occur; `command.args` is what Redis errors carry, an AUTH's too. */
+/** Fields that hold secrets wherever they occur. Redis errors carry `command.args`, which for AUTH is a password. */
 const SECRET_FIELDS = ['password', 'pass', 'token', 'credentials', 'authorization', 'command.args'];
 
 const URL_LOGIN = /(:\/\/)(?:\\.|[^\s"\\/])*@/g;
 
-/** Takes user and password out of every URL in a text. */
+/** Replaces user and password in every URL of a text. */
 export function withoutLogins(text: string): string {
   return text.includes('@') ? text.replace(URL_LOGIN, '$1***@') : text;
 }
@@ -29,15 +29,15 @@ function options(level: LoggingSettings['level'], name: string): LoggerOptions {
   };
 }
 
-/** Lines leave at once (sync), so that the last words of a process that dies are not lost. */
+/** Writes are synchronous, so that the last lines of a dying process are not lost. */
 function stdout(): DestinationStream {
   if (process.stdout.isTTY)
     return PinoPretty({ sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
-  return survivingReader(destination({ fd: 1, sync: true }));
+  return ignoreBrokenPipe(destination({ fd: 1, sync: true }));
 }
 
-/** Whoever read our stdout may go first: no reason to go down. */
-function survivingReader<
+/** The reader of stdout may exit first (EPIPE); this process must survive that. */
+function ignoreBrokenPipe<
   S extends { on(event: 'error', fn: (error: NodeJS.ErrnoException) => void): unknown },
 >(stream: S): S {
   stream.on('error', (error) => {
@@ -68,7 +68,7 @@ export function createLogger(name: string, logging: LoggingSettings, stream?: De
   );
 }
 
-/** Says that the process serves: the line that others wait for, so it is on stdout whatever is set. */
+/** Logs that the process serves. The launcher waits for this line, so it goes to stdout whatever the settings are. */
 export function logReady(log: Logger, name: string, logging: LoggingSettings): void {
   const fields = { event: 'ready', process: name };
   const onStdout = logging.file === undefined && log.isLevelEnabled('info');
@@ -79,8 +79,8 @@ export function logReady(log: Logger, name: string, logging: LoggingSettings): v
 type RateLimitedLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /**
- * At most one line a second for each reason; the lines between are counted, and the count is logged.
- * Reasons must be few and fixed: each is remembered.
+ * At most one line a second for each reason. Suppressed lines are counted; the next line of that reason has the count.
+ * Reasons must be few and fixed, because each is kept in memory.
  */
 export interface RateLimitedLog {
   debug(reason: string, fields: object, message: string): void;
@@ -92,28 +92,28 @@ export interface RateLimitedLog {
 const PERIOD_MS = 1_000;
 
 export function createRateLimit(log: Logger): RateLimitedLog {
-  /** Reasons that had their line in the current second; with what was kept back since. */
-  const quiet = new Map<string, { suppressed: number; last: () => void }>();
+  /** Reasons that have logged a line within the last second, with the lines that were suppressed since. */
+  const recent = new Map<string, { suppressed: number; writeLast: () => void }>();
 
   const write = (level: RateLimitedLevel, reason: string, fields: object, message: string): void => {
-    const now = quiet.get(reason);
-    if (now !== undefined) {
-      now.suppressed++;
-      now.last = () => log[level]({ reason, ...fields, suppressed: now.suppressed - 1 }, message);
+    const entry = recent.get(reason);
+    if (entry !== undefined) {
+      entry.suppressed++;
+      entry.writeLast = () => log[level]({ reason, ...fields, suppressed: entry.suppressed - 1 }, message);
       return;
     }
     log[level]({ reason, ...fields }, message);
-    hush(reason);
+    suppress(reason);
   };
 
-  const hush = (reason: string): void => {
-    quiet.set(reason, { suppressed: 0, last: () => {} });
+  const suppress = (reason: string): void => {
+    recent.set(reason, { suppressed: 0, writeLast: () => {} });
     setTimeout(() => {
-      const { suppressed, last } = quiet.get(reason) ?? { suppressed: 0, last: () => {} };
-      quiet.delete(reason);
+      const { suppressed, writeLast } = recent.get(reason) ?? { suppressed: 0, writeLast: () => {} };
+      recent.delete(reason);
       if (suppressed === 0) return;
-      last();
-      hush(reason);
+      writeLast();
+      suppress(reason);
     }, PERIOD_MS).unref();
   };
 

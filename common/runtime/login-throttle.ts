@@ -1,22 +1,22 @@
-/** How often logins failed, by the address that they came from: who fails too often has to wait. */
+/** Counts failed logins for each address; an address with too many must wait. */
 import { isIPv6 } from 'node:net';
 
-/** More than a person mistypes; 10 a minute would take ages to guess any password that is worth the name. */
-export const TRIES = 10;
-export const WITHIN_MS = 60_000;
-/** Addresses that are remembered, so that many of them do not fill the memory; the oldest is forgotten first. */
-const ADDRESSES = 10_000;
+/** More than a person mistypes, and far too few to guess a good password. */
+export const MAX_FAILURES = 10;
+export const WINDOW_MS = 60_000;
+/** Limits the memory: beyond this many addresses the oldest is dropped. */
+const MAX_ADDRESSES = 10_000;
 
 export class LoginThrottle {
   readonly #nowMs: () => number;
-  readonly #tries = new Map<string, { count: number; sinceMs: number }>();
+  readonly #failures = new Map<string, { count: number; sinceMs: number }>();
 
-  /** @param nowMs a clock that never steps back */
+  /** @param nowMs a monotonic clock (ms) */
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
   }
 
-  /** A login from this address failed. */
+  /** Counts a failed login from this address. */
   add(address: string): void {
     const network = networkOf(address);
     const known = this.#known(network);
@@ -24,27 +24,27 @@ export class LoginThrottle {
       known.count++;
       return;
     }
-    const [oldest] = this.#tries.keys();
-    if (this.#tries.size >= ADDRESSES && oldest !== undefined) this.#tries.delete(oldest);
-    this.#tries.set(network, { count: 1, sinceMs: this.#nowMs() });
+    const [oldest] = this.#failures.keys();
+    if (this.#failures.size >= MAX_ADDRESSES && oldest !== undefined) this.#failures.delete(oldest);
+    this.#failures.set(network, { count: 1, sinceMs: this.#nowMs() });
   }
 
-  /** For how many seconds no login from there is looked at; 0: it is. */
+  /** Seconds for which every login from this address is refused; 0: it is not. */
   waitS(address: string): number {
     const known = this.#known(networkOf(address));
-    if (known === undefined || known.count < TRIES) return 0;
-    return Math.max(1, Math.ceil((known.sinceMs + WITHIN_MS - this.#nowMs()) / 1000));
+    if (known === undefined || known.count < MAX_FAILURES) return 0;
+    return Math.max(1, Math.ceil((known.sinceMs + WINDOW_MS - this.#nowMs()) / 1000));
   }
 
   #known(network: string): { count: number; sinceMs: number } | undefined {
-    const known = this.#tries.get(network);
-    if (known === undefined || this.#nowMs() - known.sinceMs < WITHIN_MS) return known;
-    this.#tries.delete(network);
+    const known = this.#failures.get(network);
+    if (known === undefined || this.#nowMs() - known.sinceMs < WINDOW_MS) return known;
+    this.#failures.delete(network);
     return undefined;
   }
 }
 
-/** A host has a whole /64 of IPv6 addresses to try from. */
+/** IPv6 addresses count by their /64, because one host can use all addresses of it. */
 function networkOf(address: string): string {
   if (!isIPv6(address) || address.includes('.')) return address;
   const [head = '', tail] = address.split('::');

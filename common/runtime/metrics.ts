@@ -2,8 +2,8 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 /**
- * What prom-client's own default metrics have of use. Not those: they watch the event loop and the garbage
- * collector all the time, which costs more than a steady fleet does.
+ * The useful part of prom-client's default metrics. The full set watches the event loop and the garbage collector all the
+ * time, which costs more CPU than a steady fleet.
  */
 function processMetrics(registers: Registry[]): void {
   new Counter({
@@ -26,7 +26,7 @@ function processMetrics(registers: Registry[]): void {
   });
   new Gauge({
     name: 'process_start_time_seconds',
-    help: 'When this process started, by its host',
+    help: "When this process started, by its host's clock",
     registers,
   }).set(Math.round(Date.now() / 1000 - process.uptime()));
 }
@@ -41,26 +41,26 @@ export function createRegistry(name: string): Registry {
 
 const ROUND_TRIP_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 
-/** What every process measures of itself and of its Redis (see `vitals.ts`). */
-export function vitalMetrics(registry: Registry): { eventLoop: Histogram; redis: Histogram } {
+/** The metrics that `self-metrics.ts` measures. */
+export function selfMetrics(registry: Registry): { eventLoop: Histogram; redis: Histogram } {
   const registers = [registry];
   return {
     eventLoop: new Histogram({
       name: 'hm_event_loop_delay_seconds',
-      help: 'By how much a timer of this process was late, looked at twice a second',
+      help: 'How late a timer of this process was, measured twice a second',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
       registers,
     }),
     redis: new Histogram({
       name: 'hm_redis_round_trip_seconds',
-      help: 'A PING to Redis and back, every 5 s, behind the commands of this process that were under way',
+      help: 'Round trip of a PING to Redis, every 5 s, behind the commands that this process had sent',
       buckets: ROUND_TRIP_BUCKETS,
       registers,
     }),
   };
 }
 
-/** What the bus counts. */
+/** The metrics of the NATS connections. */
 export interface BusMetrics {
   connected: Gauge;
   losses: Counter;
@@ -70,7 +70,7 @@ export interface BusMetrics {
   roundTrip: Histogram;
 }
 
-/** Registers the metrics of the bus; those of a second connection of a process are the same ones. */
+/** Registers the metrics of the bus. All NATS connections of a process share them. */
 export function busMetrics(registry: Registry): BusMetrics {
   const registers = [registry];
   const known = <M>(name: string, create: () => M): M =>
@@ -79,7 +79,7 @@ export function busMetrics(registry: Registry): BusMetrics {
     connected: known('hm_nats_connected', () => {
       return new Gauge({
         name: 'hm_nats_connected',
-        help: '1 while connected to NATS; ingest has a connection of its own for heartbeats',
+        help: '1 while connected to NATS; ingest has a dedicated connection for heartbeats',
         labelNames: ['connection'],
         registers,
       });
@@ -106,7 +106,7 @@ export function busMetrics(registry: Registry): BusMetrics {
     roundTrip: known('hm_nats_round_trip_seconds', () => {
       return new Histogram({
         name: 'hm_nats_round_trip_seconds',
-        help: 'A PING to NATS and back, every 5 s, behind the messages of this process that were under way',
+        help: 'Round trip of a PING to NATS, every 5 s, behind the messages that this process had sent',
         buckets: ROUND_TRIP_BUCKETS,
         registers,
       });

@@ -7,6 +7,7 @@ export const packageRoot = findRoot(import.meta.dirname);
 function findRoot(from: string): string {
   if (existsSync(join(from, 'package.json'))) return from;
   const parent = dirname(from);
-  if (parent === from) throw new Error(`package.json: expected above ${import.meta.dirname}, found nowhere`);
+  if (parent === from)
+    throw new Error(`package.json: expected in a folder above ${import.meta.dirname}, found none`);
   return findRoot(parent);
 }

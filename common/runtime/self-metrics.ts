@@ -1,20 +1,21 @@
-/** How quickly a process and what it depends on answer: for its metrics. */
+/** How quickly this process and its servers answer. */
 import type { Histogram } from 'prom-client';
 import type { Lifecycle } from './lifecycle.ts';
+import { PeriodicTask } from './periodic-task.ts';
 
-/** Often enough to see what lasts for a scrape or two, seldom enough to cost nothing. */
+/** Often enough to show what lasts for a scrape or two, and cheap. */
 const ROUND_TRIP_EVERY_MS = 5_000;
 /**
- * Two looks a second find what blocks the event loop for long or often. Node's own `monitorEventLoopDelay` wakes the
- * process a hundred times as often, which a steady fleet would pay for.
+ * Twice a second is enough to find what blocks the event loop for long or often. Node's own `monitorEventLoopDelay` wakes the
+ * process a hundred times as often, which costs a noticeable share of the CPU time of a steady fleet.
  */
 const LOOP_EVERY_MS = 500;
 
 /**
- * Measures a round trip again and again until the process stops, one at a time: while the other side is away none is
- * counted, and the one under way tells how long that lasted.
+ * Measures round trips until the process stops, one at a time. During an outage none is counted; the one in progress shows
+ * how long the outage lasted.
  *
- * @param trip rejects when it cannot be made; whose connection that is reports why
+ * @param trip rejects when the round trip fails; its connection logs why
  */
 export function measureRoundTrips(
   seconds: Histogram,
@@ -22,32 +23,26 @@ export function measureRoundTrips(
   lifecycle: Lifecycle,
   everyMs = ROUND_TRIP_EVERY_MS,
 ): void {
-  let underWay = false;
   const measure = async () => {
     const beginMs = performance.now();
     try {
       await trip();
       seconds.observe((performance.now() - beginMs) / 1000);
     } catch {
-      // Said by the connection itself, once.
+      // The connection has logged that it is lost.
     }
   };
-  const timer = setInterval(async () => {
-    if (underWay) return;
-    underWay = true;
-    await measure();
-    underWay = false;
-  }, everyMs);
-  lifecycle.onStop('round trips', () => clearInterval(timer));
+  const task = new PeriodicTask(everyMs, measure);
+  lifecycle.onStop('round trips', () => task.cancel());
 }
 
-/** Measures by how much a timer is late: for so long whatever comes waits until this process takes it up. */
+/** Measures how late a timer is: everything that this process receives waits that long. */
 export function measureEventLoop(seconds: Histogram, lifecycle: Lifecycle): void {
   let dueMs = performance.now() + LOOP_EVERY_MS;
-  const timer = setInterval(() => {
+  const task = new PeriodicTask(LOOP_EVERY_MS, () => {
     const nowMs = performance.now();
     seconds.observe(Math.max(0, nowMs - dueMs) / 1000);
     dueMs = nowMs + LOOP_EVERY_MS;
-  }, LOOP_EVERY_MS);
-  lifecycle.onStop('event loop', () => clearInterval(timer));
+  });
+  lifecycle.onStop('event loop', () => task.cancel());
 }

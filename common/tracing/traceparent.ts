@@ -1,12 +1,12 @@
-/** The place of a trace in words (W3C `traceparent`), as it goes from one process to the next. */
+/** The text form of a span context (W3C `traceparent`), by which a trace continues in the next process. */
 import { isSpanContextValid, type SpanContext } from '@opentelemetry/api';
 
-/** Where a trace is written in a stream's entry and in a message's header. */
+/** The field of a stream entry, and the header of a message. */
 export const TRACEPARENT = 'traceparent';
 
 const TRACEPARENT_FORM = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 
-/** Where a trace was when `text` was written; undefined for anything that we would not have written. */
+/** @returns undefined for a text that `writeTraceparent` does not write */
 export function readTraceparent(text: unknown): SpanContext | undefined {
   const [, traceId, spanId, flags] = (typeof text === 'string' && TRACEPARENT_FORM.exec(text)) || [];
   if (traceId === undefined || spanId === undefined || flags === undefined) return undefined;

@@ -1,6 +1,5 @@
-/** The SDK of OpenTelemetry, its exporter and BullMQ's part: loaded only while tracing is on (`tracing.ts`). */
+/** The OpenTelemetry SDK, its exporter and BullMQ's telemetry: loaded only while tracing is on (`tracing.ts`). */
 import { hostname } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   context,
   DiagLogLevel,
@@ -27,35 +26,33 @@ import {
 import { SpanKind, type Telemetry } from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
 import type { Logger } from '../runtime/log.ts';
+import { withTimeout } from '../runtime/with-timeout.ts';
 import { readTraceparent, TRACEPARENT } from './traceparent.ts';
 
-/** What is there while tracing is on. */
+/** Exists while tracing is on. */
 export interface Tracing {
   tracer: Tracer;
-  /** Makes a worker of BullMQ go on with the trace of a job. */
+  /** By it a BullMQ worker continues the trace of a job. */
   jobs: Telemetry;
 }
 
-/** A stop waits so long for the last spans to leave: a collector that is away must not keep a process. */
-const FLUSH_WITHIN_MS = 1_000;
+/** A stop waits no longer for the last spans: a collector that does not answer must not delay it. */
+const FLUSH_TIMEOUT_MS = 1_000;
 
-/** @param service the service's name unless the environment says another */
+/** @param service service name, unless the environment sets another */
 export function startSdk(service: string, log: Logger): Tracing & { stop(): Promise<void> } {
   let starting = true;
-  // What is wrong with the environment is said while we start. After that the exporter's end is what counts: see below.
-  const say = (problem: string) =>
+  // A warning while the SDK starts is about a setting. Later ones repeat what `LoggingExporter` logs.
+  const report = (problem: string) =>
     starting
-      ? log.warn(
-          { event: 'tracing_setting_rejected', problem },
-          'a setting of OpenTelemetry is not as it expects',
-        )
-      : log.debug({ event: 'tracing_error', problem }, 'OpenTelemetry');
-  const quiet = () => undefined;
+      ? log.warn({ event: 'tracing_setting_rejected', problem }, 'OpenTelemetry setting rejected')
+      : log.debug({ event: 'tracing_error', problem }, 'OpenTelemetry reported an error');
+  const ignore = () => undefined;
   diag.setLogger(
-    { error: say, warn: say, info: quiet, debug: quiet, verbose: quiet },
+    { error: report, warn: report, info: ignore, debug: ignore, verbose: ignore },
     { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
-  const exporter = new WatchedExporter(new OTLPTraceExporter(), log);
+  const exporter = new LoggingExporter(new OTLPTraceExporter(), log);
   const provider = new NodeTracerProvider({
     resource: resourceOf(service),
     spanProcessors: [new BatchSpanProcessor(exporter)],
@@ -66,8 +63,8 @@ export function startSdk(service: string, log: Logger): Tracing & { stop(): Prom
     tracer: trace.getTracer('health-manager'),
     jobs: jobTelemetry(),
     stop: async () => {
-      const flushed = provider.shutdown().catch((error) => say(String(error)));
-      await Promise.race([flushed, delay(FLUSH_WITHIN_MS, undefined, { ref: false })]);
+      const flushed = provider.shutdown().catch((error) => report(String(error)));
+      await withTimeout(flushed, { timeoutMs: FLUSH_TIMEOUT_MS, onTimeout: () => undefined });
       trace.disable();
       context.disable();
       propagation.disable();
@@ -77,16 +74,16 @@ export function startSdk(service: string, log: Logger): Tracing & { stop(): Prom
 }
 
 function resourceOf(service: string): Resource {
-  const ours = { 'service.name': service, 'host.name': hostname(), 'process.pid': process.pid };
+  const attributes = { 'service.name': service, 'host.name': hostname(), 'process.pid': process.pid };
   return defaultResource()
-    .merge(resourceFromAttributes(ours))
+    .merge(resourceFromAttributes(attributes))
     .merge(detectResources({ detectors: [envDetector] }));
 }
 
 type Exported = Parameters<SpanExporter['export']>[1];
 
-/** Says once that spans do not get through, and once that they do again. */
-class WatchedExporter implements SpanExporter {
+/** Logs the first export that fails, and the first that succeeds after it. */
+class LoggingExporter implements SpanExporter {
   readonly #inner: SpanExporter;
   readonly #log: Logger;
   #lost = 0;
@@ -100,7 +97,7 @@ class WatchedExporter implements SpanExporter {
     this.#inner.export(spans, (result) => {
       if (result.error !== undefined || result.code !== 0) this.#failed(spans.length, result.error);
       else if (this.#lost > 0) {
-        this.#log.info({ event: 'traces_exported_again', lost: this.#lost }, 'traces get through again');
+        this.#log.info({ event: 'traces_exported_again', lost: this.#lost }, 'traces exported again');
         this.#lost = 0;
       }
       done(result);
@@ -111,7 +108,7 @@ class WatchedExporter implements SpanExporter {
     if (this.#lost === 0) {
       this.#log.warn(
         { event: 'traces_not_exported', problem: String(error ?? 'refused') },
-        'traces do not reach their collector: they are thrown away until it is back',
+        'traces not exported: dropped until the collector accepts them',
       );
     }
     this.#lost += spans;
@@ -128,19 +125,19 @@ class WatchedExporter implements SpanExporter {
 
 type BullSpan = ReturnType<Telemetry['tracer']['startSpan']>;
 
-const nothing = () => undefined;
+const noop = () => undefined;
 const NO_SPAN: BullSpan = {
   setSpanOnContext: (on) => on,
-  setAttribute: nothing,
-  setAttributes: nothing,
-  addEvent: nothing,
-  recordException: nothing,
-  end: nothing,
+  setAttribute: noop,
+  setAttributes: noop,
+  addEvent: noop,
+  recordException: noop,
+  end: noop,
 };
 
 /**
- * bullmq-otel, of which only the spans of jobs in hand are wanted: a worker has others for each look into an empty queue
- * and each renewal of its locks, and they would be nearly all.
+ * bullmq-otel, reduced to the spans of running jobs. A worker also makes one for each poll of an empty queue and each renewal
+ * of its locks, and those would be nearly all.
  */
 function jobTelemetry(): Telemetry {
   const { tracer, contextManager } = new BullMQOtel({ tracerName: 'bullmq' }) as Telemetry;
@@ -154,7 +151,7 @@ function jobTelemetry(): Telemetry {
       active: () => contextManager.active(),
       root: () => ROOT_CONTEXT,
       getMetadata: (of) => contextManager.getMetadata(of),
-      // The worker would stumble over what it cannot read, and over the same job again and again.
+      // Unreadable metadata would make the worker fail on the same job over and over.
       fromMetadata: (on, metadata) =>
         isReadable(metadata) ? contextManager.fromMetadata(on, metadata) : ROOT_CONTEXT,
     },

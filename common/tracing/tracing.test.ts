@@ -4,14 +4,14 @@ import { captureLog } from '../testing/context.ts';
 import { readTraceparent, writeTraceparent } from './traceparent.ts';
 import {
   isTracing,
+  isTracingEnabled,
   jobTelemetry,
-  noteOnSpan,
   SPANS,
+  setSpanAttributes,
   startTracing,
   traced,
   traceFields,
   traceHeaders,
-  tracingWanted,
 } from './tracing.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -32,7 +32,7 @@ describe('tracing is wanted', () => {
     [true, { ...at, OTEL_TRACES_EXPORTER: 'otlp' }],
     [false, { OTEL_SERVICE_NAME: 'hm', OTEL_TRACES_SAMPLER: 'always_on' }],
   ])('%s: %j', (wanted, env) => {
-    expect(tracingWanted(env)).toBe(wanted);
+    expect(isTracingEnabled(env)).toBe(wanted);
   });
 });
 
@@ -67,7 +67,7 @@ test('while it is off, work is done as it is and nothing is written anywhere', a
   expect(isTracing()).toBe(false);
   const done = Promise.resolve('done');
   const inside = traced(SPANS.exit, {}, () => {
-    noteOnSpan({ nobody: 'hears it' });
+    setSpanAttributes({ nobody: 'hears it' });
     expect([traceFields(), traceHeaders(), jobTelemetry()]).toEqual([[], undefined, undefined]);
     return done;
   });

@@ -1,12 +1,12 @@
 /**
- * Tracing (OpenTelemetry), from what is heard to what is sent: the names of spans and attributes, and how a trace goes on
- * from one process to the next.
+ * Tracing (OpenTelemetry), from a received message to a sent one: the names of spans and attributes, and how a trace
+ * continues in the next process.
  *
- * It is off unless a standard variable of OpenTelemetry names a collector (`tracingWanted`). Off, no span is made and
- * nothing that leaves a process is any different; the SDK is not even loaded (`tracing-sdk.ts`).
+ * Off unless a standard variable of OpenTelemetry names a collector (`isTracingEnabled`). While off, no span is made, nothing
+ * is added to stored or sent data, and the SDK is not loaded (`tracing-sdk.ts`).
  *
- * A trace goes on by a W3C `traceparent`: a field of an event's entry in its stream, or of the record that a heartbeat
- * changed; the telemetry of a job; a header of what is published.
+ * A W3C `traceparent` carries the trace: in a field of an event's stream entry or of a record that a heartbeat changed, in
+ * the telemetry of a job, in a header of a published message.
  */
 import {
   type Attributes,
@@ -23,9 +23,9 @@ import { type Logger, withoutLogins } from '../runtime/log.ts';
 import { TRACEPARENT, writeTraceparent } from './traceparent.ts';
 import type { Tracing } from './tracing-sdk.ts';
 
-/** The spans that we make; BullMQ's are beside them (`process <queue>`: a job in hand, with its wait before it). */
+/** The spans of this program. BullMQ adds its own (`process <queue>`: a running job, with the time it waited). */
 export const SPANS = {
-  /** ingest: a heartbeat that differs from the last one of its DEA is stored. Equal ones have none: they are nearly all. */
+  /** ingest: a heartbeat that differs from the last one of its DEA is stored. Equal ones, nearly all, have no span. */
   heartbeat: { name: 'hm.heartbeat', kind: SpanKind.CONSUMER, root: true },
   /** ingest: a `droplet.exited` is stored. */
   exit: { name: 'hm.exit', kind: SpanKind.CONSUMER, root: true },
@@ -46,16 +46,16 @@ export const ATTRIBUTES = {
   instance: 'hm.instance',
   /** Of a heartbeat: how many records it changed. */
   droplets: 'hm.droplets',
-  /** Of a heartbeat: a newer one was there already. */
+  /** Of a heartbeat: a newer one is already stored. */
   stale: 'hm.stale',
   /** Of an exit: CRASHED, STOPPED, ... */
   exit: 'hm.exit',
-  /** Of an exit: false if it was known already. */
-  news: 'hm.is_new',
-  /** Of a look: kind and id of each decision, at most DECISIONS_TOLD, and how many there were. */
+  /** Of an exit: false if it was already stored. */
+  isNew: 'hm.is_new',
+  /** Of a reconcile: kind and id of the first decisions, and the number of all. */
   decisions: 'hm.decisions',
   decided: 'hm.decided',
-  /** Of a look: the reasons of its decisions, and the holds that kept some back. */
+  /** Of a reconcile: the reasons of its decisions, and the holds that kept some back. */
   reasons: 'hm.reasons',
   holds: 'hm.holds',
   /** Of a delivery: `start` or `stop`, its reason and its id, as in the headers of the message. */
@@ -69,18 +69,18 @@ export const ATTRIBUTES = {
 
 let tracing: Tracing | undefined;
 
-/** Whether the environment switches tracing on: the standard variables of OpenTelemetry. */
-export function tracingWanted(env: NodeJS.ProcessEnv): boolean {
+/** Reads the standard variables of OpenTelemetry. */
+export function isTracingEnabled(env: NodeJS.ProcessEnv): boolean {
   if (env.OTEL_SDK_DISABLED?.trim().toLowerCase() === 'true') return false;
   if (env.OTEL_TRACES_EXPORTER?.trim().toLowerCase() === 'none') return false;
   return [env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, env.OTEL_EXPORTER_OTLP_ENDPOINT].some((url) => url?.trim());
 }
 
 /**
- * Starts tracing if it is wanted; it ends with the lifecycle, after what is released before has made its last spans.
- * What goes wrong with it is logged and does no other harm.
+ * Starts tracing if the environment enables it. It ends with the lifecycle, so call this before anything that makes spans is
+ * registered there. A failure is logged; the process goes on without tracing.
  *
- * @param name the process: `hm-<name>` is the service's name unless OTEL_SERVICE_NAME says another
+ * @param name the process; the service name is OTEL_SERVICE_NAME, or else `hm-<name>`
  */
 export async function startTracing(options: {
   name: string;
@@ -89,7 +89,7 @@ export async function startTracing(options: {
   lifecycle: Lifecycle;
 }): Promise<void> {
   const { name, env, log, lifecycle } = options;
-  if (!tracingWanted(env)) return;
+  if (!isTracingEnabled(env)) return;
   try {
     const { startSdk } = await import('./tracing-sdk.ts');
     const sdk = startSdk(`hm-${name}`, log);
@@ -99,16 +99,16 @@ export async function startTracing(options: {
       tracing = undefined;
     });
   } catch (error) {
-    log.warn({ event: 'tracing_not_started', err: error }, 'tracing could not be started; going on without');
+    log.warn({ event: 'tracing_not_started', err: error }, 'tracing not started');
   }
 }
 
-/** Whether spans are made. */
+/** True while spans are made. */
 export function isTracing(): boolean {
   return tracing !== undefined;
 }
 
-/** Does some work within a span of its own; while it is off, just the work. */
+/** Runs work within a new span; without one while tracing is off. */
 export function traced<T>(span: SpanOf, attributes: Attributes, work: () => Promise<T>): Promise<T> {
   if (tracing === undefined) return work();
   const { name, kind, root } = span;
@@ -124,8 +124,8 @@ export function traced<T>(span: SpanOf, attributes: Attributes, work: () => Prom
   });
 }
 
-/** Says more of the span that is active, if there is one. */
-export function noteOnSpan(attributes: Attributes): void {
+/** Adds attributes to the active span, if there is one. */
+export function setSpanAttributes(attributes: Attributes): void {
   if (tracing !== undefined) trace.getActiveSpan()?.setAttributes(attributes);
 }
 
@@ -134,10 +134,10 @@ export function failed(span: Span, error: unknown): void {
 }
 
 /**
- * A span that goes on from where its causes were, or is a trace's first. It goes on from the first cause and is linked to
- * the others.
+ * Starts a span that continues the trace of its first cause and is linked to the other causes. Without a cause it is the
+ * root of a new trace.
  *
- * @param beganMs its begin, by this process's wall clock
+ * @param beganMs start time, by this process's wall clock
  */
 export function startSpan(
   { name, kind }: SpanOf,
@@ -150,7 +150,7 @@ export function startSpan(
   return tracing?.tracer.startSpan(name, { kind, attributes, links, startTime: new Date(beganMs) }, from);
 }
 
-/** Where the active span's trace is, in words; undefined while there is none. */
+/** The `traceparent` of the active span; undefined while there is none. */
 export function traceparent(): string | undefined {
   if (tracing === undefined) return undefined;
   const span = trace.getActiveSpan();
@@ -159,19 +159,19 @@ export function traceparent(): string | undefined {
 
 const NO_FIELDS: readonly string[] = [];
 
-/** What a stream's entry says of the trace that it belongs to: `[]`, or a field and its value. */
+/** The trace field of a stream entry and its value, or `[]`. */
 export function traceFields(): readonly string[] {
-  const text = traceparent();
-  return text === undefined ? NO_FIELDS : [TRACEPARENT, text];
+  const encoded = traceparent();
+  return encoded === undefined ? NO_FIELDS : [TRACEPARENT, encoded];
 }
 
-/** The same for the headers of a message. */
+/** The trace header of a message, or undefined. */
 export function traceHeaders(): Readonly<Record<string, string>> | undefined {
-  const text = traceparent();
-  return text === undefined ? undefined : { [TRACEPARENT]: text };
+  const encoded = traceparent();
+  return encoded === undefined ? undefined : { [TRACEPARENT]: encoded };
 }
 
-/** Options of a job by which its worker goes on with the trace: as bullmq-otel writes them. */
+/** Job options by which the worker continues the trace, in bullmq-otel's format. */
 export interface JobTrace {
   telemetry: { metadata: string };
 }
@@ -180,7 +180,7 @@ export function jobTrace(span: Span): JobTrace {
   return { telemetry: { metadata: JSON.stringify({ [TRACEPARENT]: writeTraceparent(span.spanContext()) }) } };
 }
 
-/** Options of a worker whose jobs carry a trace. */
+/** Worker options for jobs that carry a trace. */
 export function jobTelemetry(): { telemetry: Telemetry } | undefined {
   return tracing && { telemetry: tracing.jobs };
 }

@@ -8,7 +8,7 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { QueueName } from '../../common/queues/queues.ts';
 import type { Health } from '../../common/runtime/health.ts';
-import { READS } from '../../common/runtime/http.ts';
+import { SAFE_METHODS } from '../../common/runtime/http.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 
 export const BOARD_PATH = '/queues';
@@ -117,7 +117,7 @@ export function addBoard({ app, log, health, queues, writable }: Options): void 
 
 /** @throws RefusedError */
 function check({ method, url, query }: FastifyRequest, health: Health, writable: boolean): void {
-  if (!writable && !READS.has(method)) {
+  if (!writable && !SAFE_METHODS.has(method)) {
     throw new RefusedError(403, 'the queues are read-only: see status.queues_writable');
   }
   if (!url.startsWith(`${BOARD_PATH}/api/`)) return;
