@@ -1,7 +1,12 @@
 import type { Desired } from '../model/droplet.ts';
 import { decodeDesired } from '../redis/record-codec.ts';
+import { countText } from './wording.ts';
 
-/** What changed from one desired state to the next, both in words as in the droplet's record. */
+/**
+ * Describes the change from one desired state to the next.
+ *
+ * @param was as encoded in the droplet's record  @param is the same
+ */
 export function desiredSentence(was: string | undefined, is: string | undefined): string {
   const [before, after] = [readDesired(was), readDesired(is)];
   if (after === undefined) return 'the desired state changed';
@@ -15,21 +20,20 @@ export function desiredSentence(was: string | undefined, is: string | undefined)
     changes.push(`version ${after.version} in place of ${before.version}`);
   if (before.packageState !== after.packageState) changes.push(`package ${after.packageState}`);
   if (before.memoryMb !== after.memoryMb) changes.push(`memory ${before.memoryMb} to ${after.memoryMb} MB`);
-  return `by the controller: ${changes.join(', ') || 'changed'}`;
+  return `the controller changed the desired state${changes.length === 0 ? '' : `: ${changes.join(', ')}`}`;
 }
 
 /** `STARTED, 3 instances of version v1, package STAGED, 256 MB` */
 export function desiredText({ state, instances, version, packageState, memoryMb }: Desired): string {
-  const many = instances === 1 ? '1 instance' : `${instances} instances`;
-  return `${state}, ${many} of version ${version}, package ${packageState}, ${memoryMb} MB`;
+  return `${state}, ${countText(instances, 'instance')} of version ${version}, package ${packageState}, ${memoryMb} MB`;
 }
 
-/** Undefined: none, or not as this release writes it. */
+/** Undefined: there is none, or it is not in the format this release writes. */
 export function readDesired(text: string | undefined): Desired | undefined {
   if (text === undefined) return undefined;
   try {
     return decodeDesired(text);
   } catch {
-    return undefined; // then it is told without the difference
+    return undefined; // the sentence then leaves out what changed
   }
 }

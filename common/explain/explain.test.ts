@@ -21,24 +21,24 @@ const timed = (facts: readonly Fact[]) =>
 const desired = (state: string, instances: number, version: string, staged = 'STAGED') =>
   `${state} ${instances}x ${staged} version ${version} 256M updated 1398000000`;
 
-describe('each thing that can happen has its sentence', () => {
-  const said: Record<FactKind, [Partial<Fact>, string][]> = {
+describe('each kind of fact has its sentence', () => {
+  const sentences: Record<FactKind, [Partial<Fact>, string][]> = {
     start: [
       [{ reason: 'missing' }, 'index 2 is missing (no instance is known): start decided'],
       [
         { reason: 'missing', dea: 'dea-7', state: 'RUNNING', lastHeartbeatMs: NOW - 31 * S },
-        'index 2 is missing (last heard on dea-7 at 15:14:25, 31 s before): start decided',
+        'index 2 is missing (last listed by dea-7 at 15:14:25, 31 s before): start decided',
       ],
       [
         { reason: 'missing', dea: 'dea-7', state: 'CRASHED', lastHeartbeatMs: NOW - 31 * S },
-        'index 2 is missing (last heard as CRASHED on dea-7 at 15:14:25, 31 s before): start decided',
+        'index 2 is missing (last listed as CRASHED by dea-7 at 15:14:25, 31 s before): start decided',
       ],
-      [{ reason: 'crashed' }, 'index 2: start decided, as it crashed'],
+      [{ reason: 'crashed' }, 'index 2: start decided because it crashed'],
       [
         { reason: 'evacuated', dea: 'dea-7', state: 'EVACUATING' },
-        'index 2: start decided, as dea-7 (where it is EVACUATING) is leaving',
+        'index 2: start decided because its instance on dea-7 (EVACUATING) is being evacuated',
       ],
-      [{ reason: 'evacuated' }, 'index 2: start decided, as what ran there is leaving'],
+      [{ reason: 'evacuated' }, 'index 2: start decided because its instance is being evacuated'],
       [
         { reason: 'flapping', crashes: 3, dueMs: NOW + 118 * S },
         'index 2 is flapping after 3 crashes in a row: restart in 118 s',
@@ -51,7 +51,7 @@ describe('each thing that can happen has its sentence', () => {
       ],
       [
         { reason: 'wrong_version', version: 'old', liveVersion: 'v', instance: 'i' },
-        'stop of index 2 of version old (instance i) decided: it is of version old, and the live one, v, runs (wrong_version)',
+        'stop of index 2 of version old (instance i) decided: it is of version old, and the live version, v, runs (wrong_version)',
       ],
       [
         { reason: 'duplicate', instance: 'i' },
@@ -61,17 +61,17 @@ describe('each thing that can happen has its sentence', () => {
     raise: [
       [
         { reason: 'evacuated', dea: 'dea-7', state: 'EVACUATING' },
-        'index 2: its waiting start goes first now: dea-7 (where it is EVACUATING) is leaving',
+        'index 2: queued start raised to high priority because its instance on dea-7 (EVACUATING) is being evacuated',
       ],
     ],
     cancel: [
       [
         { what: 'start', why: 'not_wanted' },
-        'index 2: start taken back before it was sent: it is not wanted any more',
+        'index 2: start cancelled before it was sent: it is no longer wanted',
       ],
       [
         { what: 'stop', why: 'gone', instance: 'i' },
-        'stop of index 2 (instance i) taken back before it was sent: the instance does not run any more',
+        'stop of index 2 (instance i) cancelled before it was sent: the instance no longer runs',
       ],
     ],
     held: [
@@ -84,15 +84,15 @@ describe('each thing that can happen has its sentence', () => {
           state: 'RUNNING',
           lastHeartbeatMs: NOW - S,
         },
-        'index 2 is missing (last heard on d at 15:14:55, 1 s before), but is not started: hold mass_loss (so many DEAs fell silent at once that a cut-off network is more likely, or it is not judged yet whether they did)',
+        'index 2 is missing (last listed by d at 15:14:55, 1 s before); not started: hold mass_loss (too many DEAs went silent at once, or this is still being evaluated; a network failure is more likely than dead hosts)',
       ],
       [
         { what: 'start', reason: 'crashed', hold: 'update_required' },
-        'index 2 is to be started (crashed), but is not started: hold update_required (the controller changed the app, and the bulk pass that says how has not come yet)',
+        'index 2 should be started (crashed); not started: hold update_required (the controller changed the app, and no bulk pass has read the change yet)',
       ],
       [
         { what: 'stop', reason: 'extra_app', hold: 'mass_delete', instance: 'i' },
-        'index 2 (instance i) is to be stopped, the controller does not list the app any more (extra_app), but is not: hold mass_delete (so many droplets left the desired state at once that a broken database is more likely)',
+        "index 2 (instance i) should be stopped: the controller no longer lists the app (extra_app); not stopped: hold mass_delete (too many apps left the desired state at once; a failure of the controller's database is more likely than deleted apps)",
       ],
     ],
     giveup: [
@@ -111,39 +111,39 @@ describe('each thing that can happen has its sentence', () => {
       ],
     ],
     dropped: [
-      [
-        { id: 'a', reason: 'missing', why: 'live' },
-        'index 2: start not sent after all: the index has a live instance',
-      ],
+      [{ id: 'a', reason: 'missing', why: 'live' }, 'index 2: start dropped: the index has a live instance'],
       [
         { id: 'a', reason: 'duplicate', why: 'held:actual_not_fresh', instance: 'i' },
-        'stop of index 2 (instance i) not sent after all: hold actual_not_fresh',
+        'stop of index 2 (instance i) dropped: hold actual_not_fresh',
       ],
-      [{ id: 'a', why: 'of a newer release' }, 'index 2: start not sent after all: of a newer release'],
+      [{ id: 'a', why: 'of a newer release' }, 'index 2: start dropped: of a newer release'],
     ],
     exit: [
       [{ exit: 'CRASHED', crashes: 1, dea: 'dea-7' }, 'index 2 crashed on dea-7'],
       [{ exit: 'CRASHED', crashes: 12 }, 'index 2 crashed (12th time in a row)'],
       [{ exit: 'STOPPED', dea: 'dea-7' }, 'index 2 was stopped on dea-7'],
-      [{ exit: 'DEA_SHUTDOWN', dea: 'dea-7' }, 'index 2 ended as dea-7 shuts down'],
+      [{ exit: 'DEA_SHUTDOWN', dea: 'dea-7' }, 'index 2 ended because dea-7 is shutting down'],
       [{ exit: 'DEA_EVACUATION' }, 'index 2 is being evacuated from its DEA'],
       [{ exit: 'CRASHED', version: 'old' }, 'index 2 of version old crashed'],
     ],
     up: [
       [{ state: 'RUNNING', dea: 'dea-7' }, 'index 2 RUNNING on dea-7'],
       [{ state: 'STARTING', now: 'RUNNING', dea: 'dea-7' }, 'index 2 STARTING on dea-7 (RUNNING now)'],
-      [{ state: 'RUNNING', dea: 'dea-7', again: true }, 'index 2 is heard again: RUNNING on dea-7'],
+      [{ state: 'RUNNING', dea: 'dea-7', again: true }, 'index 2 is listed again: RUNNING on dea-7'],
     ],
     updated: [[{}, 'droplet.updated: the controller changed the app']],
     desired: [
       [
         { was: desired('STARTED', 4, 'v'), is: desired('STARTED', 2, 'v') },
-        'by the controller: scaled from 4 to 2',
+        'the controller changed the desired state: scaled from 4 to 2',
       ],
-      [{ was: desired('STARTED', 4, 'v'), is: desired('STOPPED', 4, 'v') }, 'by the controller: stopped'],
+      [
+        { was: desired('STARTED', 4, 'v'), is: desired('STOPPED', 4, 'v') },
+        'the controller changed the desired state: stopped',
+      ],
       [
         { was: desired('STOPPED', 4, 'v', 'PENDING'), is: desired('STARTED', 4, 'v2') },
-        'by the controller: started, version v2 in place of v, package STAGED',
+        'the controller changed the desired state: started, version v2 in place of v, package STAGED',
       ],
       [
         { is: desired('STARTED', 1, 'v') },
@@ -152,46 +152,46 @@ describe('each thing that can happen has its sentence', () => {
       [{ was: 'x', is: 'of a newer release' }, 'the desired state changed'],
     ],
     gone: [
-      [{ listedMs: NOW - 60 * S }, 'the controller does not list the app any more (last listed at 15:13:56)'],
-      [{}, 'the controller does not list the app any more'],
+      [{ listedMs: NOW - 60 * S }, 'the controller no longer lists the app (last listed at 15:13:56)'],
+      [{}, 'the controller no longer lists the app'],
     ],
     listed: [[{}, 'the controller lists the app again']],
-    removed: [[{}, 'its record was removed: not desired any more, and nothing of it runs']],
-    seen: [[{}, 'first heard of']],
-    heard: [
+    removed: [[{}, 'its record was removed because it is not desired and no instance runs']],
+    first_seen: [[{}, 'first seen']],
+    first_listed: [
       [
         { indices: [0, 1, 2, 5], dea: 'dea-7', now: 'RUNNING' },
-        'indices 0 to 2 and 5 first heard on dea-7 (RUNNING now)',
+        'indices 0 to 2 and 5 first listed by dea-7 (RUNNING now)',
       ],
       [{ indices: [2], dea: 'dea-7', state: 'CRASHED' }, 'dea-7 first listed index 2 as CRASHED'],
     ],
     unlisted: [
       [
         { indices: [2], dea: 'dea-7', state: 'RUNNING' },
-        'dea-7 listed index 2 (RUNNING) for the last time; its next list lacked it',
+        'dea-7 listed index 2 (RUNNING) for the last time; its next heartbeat did not list it',
       ],
     ],
     silent: [
       [
         { indices: [0, 2], dea: 'dea-7', state: 'RUNNING' },
-        'dea-7 was heard for the last time; indices 0 and 2 ran there',
+        'last heartbeat of dea-7; indices 0 and 2 ran there',
       ],
     ],
   };
-  for (const [kind, cases] of Object.entries(said)) {
+  for (const [kind, cases] of Object.entries(sentences)) {
     test.each(cases)(`${kind} %j`, (more, text) => {
       expect(story([{ ...entry('start'), kind: kind as FactKind, ...more }])).toEqual([text]);
     });
   }
 
-  test('also what a newer release writes', () => {
+  test('a kind that only a newer release writes is rendered as JSON', () => {
     const [line] = story([entry('moved' as LogKind, { index: 2 })]);
     expect(line).toMatch(/^moved: \{.*"index":2/);
   });
 });
 
 describe('a story', () => {
-  test('of a slot that flaps is told as a person tells it', () => {
+  test('of a flapping slot puts each decision on the line of its crash', () => {
     const restart = entry('start', { reason: 'flapping', id: 'a', crashes: 3, dueMs: NOW + 118 * S });
     expect(
       timed([
@@ -210,7 +210,7 @@ describe('a story', () => {
     ]);
   });
 
-  test('counts from the first crash after an update', () => {
+  test('counts crashes from the first one after an update', () => {
     expect(
       story([
         entry('exit', { exit: 'CRASHED', crashes: 1 }, 400),
@@ -231,27 +231,27 @@ describe('a story', () => {
       'a hold',
       { exit: 'CRASHED' },
       entry('held', { what: 'start', reason: 'crashed', hold: 'update_required' }),
-      'index 2 crashed: not started yet, hold update_required (the controller changed the app, and the bulk pass that says how has not come yet)',
+      'index 2 crashed: not started yet: hold update_required (the controller changed the app, and no bulk pass has read the change yet)',
     ],
     [
       'an evacuation',
       { exit: 'DEA_SHUTDOWN', dea: 'dea-7' },
       entry('start', { reason: 'evacuated' }),
-      'index 2 ended as dea-7 shuts down: start decided',
+      'index 2 ended because dea-7 is shutting down: start decided',
     ],
-  ])('tells %s with the exit that it follows from', (_, exit, follows, text) => {
-    expect(story([entry('exit', exit), follows])).toEqual([text]);
+  ])('puts %s on the line of the exit that caused it', (_, exit, consequence, text) => {
+    expect(story([entry('exit', exit), consequence])).toEqual([text]);
   });
 
   test.each<[string, LogEntry]>([
     ['of another slot', entry('start', { reason: 'crashed', index: 3 })],
     ['much later', entry('start', { reason: 'crashed' }, -2)],
     ['for another reason', entry('start', { reason: 'missing' })],
-  ])('does not tell with an exit what is %s', (_, other) => {
+  ])('does not put on the line of an exit a decision that is %s', (_, other) => {
     expect(story([entry('exit', { exit: 'CRASHED' }), other])).toHaveLength(2);
   });
 
-  test('says once what happens to many indices at one moment', () => {
+  test('has one line for what happens to many indices at one moment', () => {
     const all = (kind: LogKind, agoS: number) =>
       [3, 0, 1].map((index) => entry(kind, { reason: 'missing', id: `s${index}`, index }, agoS));
     const up = entry('up', { index: 1, state: 'RUNNING', dea: 'dea-7' }, 0);
@@ -262,15 +262,15 @@ describe('a story', () => {
     ]);
   });
 
-  test('knows from the decision what an outcome is about', () => {
+  test('takes the index of an outcome from its decision', () => {
     const decided = entry('stop', { id: 'a', reason: 'duplicate', instance: 'i', dea: 'dea-7' });
     const { index: _, version: __, ...bare } = entry('dropped', { id: 'a', why: 'not_surplus' });
     expect(story([decided, bare])[1]).toBe(
-      'stop of index 2 on dea-7 (instance i) not sent after all: the instance is not surplus any more',
+      'stop of index 2 on dea-7 (instance i) dropped: the instance is no longer surplus',
     );
   });
 
-  test('tells of each time what was the live version then', () => {
+  test('names versions other than the live version of that time', () => {
     const lines = storyOf(
       [
         entry('exit', { exit: 'CRASHED', version: 'v1' }, 9),
@@ -283,7 +283,7 @@ describe('a story', () => {
     );
     expect(lines.map(({ text }) => text)).toEqual([
       'index 2 crashed',
-      'by the controller: version v2 in place of v1',
+      'the controller changed the desired state: version v2 in place of v1',
       'index 2 of version v1 was stopped',
       'index 2 crashed',
     ]);

@@ -1,4 +1,4 @@
-/** What the record still knows of a droplet's past: the part of its story that the decision log has not. Pure. */
+/** The facts of a droplet's past: from the decision log, and from its record where the log has no entry. Pure. */
 import type { LogEntry, LogKind } from '../model/decision-log.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
 import { exitsByInstance, lastHeartbeatMs } from '../policy/liveness.ts';
@@ -7,30 +7,30 @@ import type { ObservedDroplet } from './observed-droplet.ts';
 
 export type FactKind =
   | LogKind
-  /** The droplet was first heard of. */
-  | 'seen'
-  /** Instances were first heard. */
-  | 'heard'
-  /** The last heartbeat that listed instances: the DEA's next list lacked them. */
+  /** The droplet was first seen, in a message or in a bulk pass. */
+  | 'first_seen'
+  /** Instances were first listed by a heartbeat. */
+  | 'first_listed'
+  /** The last heartbeat that listed instances: the DEA's next heartbeat did not. */
   | 'unlisted'
   /** The last heartbeat of a DEA that is silent now. */
   | 'silent';
 
-/** One thing that happened: an entry of the log, or what the record tells. */
+/** One thing that happened: an entry of the log, or derived from the record. */
 export interface Fact extends Omit<LogEntry, 'kind'> {
   kind: FactKind;
-  /** With `heard`, `unlisted` and `silent`. */
+  /** With `first_listed`, `unlisted` and `silent`. */
   indices?: number[];
-  /** With `up` and `heard`: the state as it is listed now. */
+  /** With `up` and `first_listed`: the state in the latest heartbeat. */
   now?: string;
   /** Absent: it is from the log. */
   source?: 'record';
 }
 
 /**
- * All that is known of the droplet's past, oldest first.
+ * All known facts of the droplet's past, oldest first.
  *
- * @param view undefined: there is no record (any more)
+ * @param view undefined: there is no record
  */
 export function factsOf(log: readonly LogEntry[], view: ObservedDroplet | undefined): Fact[] {
   const facts: Fact[] = log.map((entry) => ({ ...entry }));
@@ -39,9 +39,9 @@ export function factsOf(log: readonly LogEntry[], view: ObservedDroplet | undefi
     for (const fact of facts) if (fact.kind === 'up') addNow(fact, byGuid.get(fact.instance ?? ''));
     facts.push(...dropletFacts(view, log), ...exitFacts(view, log), ...instanceFacts(view, log));
   }
-  // Stable: what happened at one moment stays in the order in which it was written, the record's before all.
-  const early = (fact: Fact) => (fact.source === 'record' ? 0 : 1);
-  return facts.sort((a, b) => a.atMs - b.atMs || early(a) - early(b));
+  // The sort is stable: facts of one moment keep the order of the log, after those of the record.
+  const rank = (fact: Fact) => (fact.source === 'record' ? 0 : 1);
+  return facts.sort((a, b) => a.atMs - b.atMs || rank(a) - rank(b));
 }
 
 function addNow(fact: Fact, instance: Instance | undefined): void {
@@ -50,15 +50,15 @@ function addNow(fact: Fact, instance: Instance | undefined): void {
 
 function dropletFacts({ droplet }: ObservedDroplet, log: readonly LogEntry[]): Fact[] {
   const { id, firstSeenMs, updatedMs, goneMs } = droplet;
-  const of = { droplet: id, source: 'record' } as const;
-  const facts: Fact[] = [{ ...of, kind: 'seen', atMs: firstSeenMs }];
+  const common = { droplet: id, source: 'record' } as const;
+  const facts: Fact[] = [{ ...common, kind: 'first_seen', atMs: firstSeenMs }];
   const isLogged = (kind: LogKind, fromMs: number) =>
     log.some((entry) => entry.kind === kind && entry.atMs >= fromMs);
   if (updatedMs !== undefined && !isLogged('updated', updatedMs)) {
-    facts.push({ ...of, kind: 'updated', atMs: updatedMs });
+    facts.push({ ...common, kind: 'updated', atMs: updatedMs });
   }
   if (goneMs !== undefined && !isLogged('gone', goneMs)) {
-    facts.push({ ...of, kind: 'gone', atMs: goneMs, listedMs: goneMs });
+    facts.push({ ...common, kind: 'gone', atMs: goneMs, listedMs: goneMs });
   }
   return facts;
 }
@@ -87,7 +87,7 @@ function exitFacts({ droplet }: ObservedDroplet, log: readonly LogEntry[]): Fact
     });
 }
 
-/** Instances of one version on one DEA to which the same happened at one moment are one fact. */
+/** One fact for all instances of one version on one DEA that have it in common at one moment. */
 function instanceFacts(
   { droplet, deas, nowMs, settings }: ObservedDroplet,
   log: readonly LogEntry[],
@@ -110,18 +110,18 @@ function instanceFacts(
       });
   };
   const exits = exitsByInstance(droplet.exits);
-  // Redis gives the fields of a hash in any order.
+  // Redis returns the fields of a hash in any order.
   for (const instance of [...droplet.instances].sort((a, b) => a.index - b.index)) {
     const { guid, dea, state, firstListedMs, lastListedMs } = instance;
-    // Its DEA goes on to list what crashed, under a new guid: no news where the crash itself was heard.
+    // Some DEAs list a crashed instance under a new guid: no fact of its own if the crash itself is known.
     if (state === 'CRASHED' && isCrashKnown(instance, droplet, log, settings)) continue;
     const isLogged = log.some(({ kind, instance: of, again }) => kind === 'up' && of === guid && !again);
     const now = lastListedMs === undefined ? { now: state } : {};
-    if (!isLogged) add('heard', firstListedMs, instance, { ...now, state });
+    if (!isLogged) add('first_listed', firstListedMs, instance, { ...now, state });
     const ended = exits.get(guid);
     if (ended !== undefined && ended.reason !== 'DEA_EVACUATION') continue;
     if (lastListedMs !== undefined) add('unlisted', lastListedMs, instance, { state });
-    // Of a DEA that is forgotten nobody knows any more when it was heard.
+    // Of an expired DEA the last heartbeat is not known any more.
     else if (deas.has(dea) && nowMs - lastHeartbeatMs(instance, deas) > settings.dropletLostMs) {
       add('silent', lastHeartbeatMs(instance, deas), instance, { state });
     }

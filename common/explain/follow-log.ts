@@ -3,23 +3,24 @@ import type { LogEntry } from '../model/decision-log.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import { parseEntry } from './log.ts';
 
-/** Entries of a slice read at once; what is left comes with the next read. */
-const AT_ONCE = 500;
+/** Entries of one slice in one read; the next read continues from there. */
+const PAGE_SIZE = 500;
+/** Before the first entry of any stream. */
 const BEFORE_ALL = '0-0';
 
 type Redis = Pick<RedisConnections, 'client' | 'keys' | 'isCluster'>;
 
-/** Follows the logs of all slices by reading on from where it last was: one command, in a cluster one a slice. */
+/** Reads new entries of the logs of all slices: one command, in a cluster one for each slice. */
 export class LogFollower {
-  /** Entries that nobody of ours has written so. */
+  /** Entries that are not in the format this program writes. */
   unreadable = 0;
   /** Stream -> id of the entry read last. */
   readonly #last = new Map<string, string>();
 
   /**
-   * Begins at the end of the log.
+   * Sets the position to the end of the logs.
    *
-   * @param count the latest so many entries, returned oldest first
+   * @returns the latest `count` entries, oldest first
    */
   async begin({ client, keys }: Redis, count = 0): Promise<LogEntry[]> {
     const streams = Array.from({ length: keys.slices }, (_, slice) => keys.decisions(slice));
@@ -32,14 +33,18 @@ export class LogFollower {
     return count === 0 ? [] : this.#entries(pages.flat().map(([, fields]) => fields)).slice(-count);
   }
 
-  /** What has been written since, by time. Redis may have changed hands meanwhile. */
+  /**
+   * Reads the entries since the last read, oldest first.
+   *
+   * @param redis may be another connection than the one before
+   */
   async read(redis: Redis): Promise<LogEntry[]> {
     const streams = [...this.#last.keys()];
     const groups = redis.isCluster ? streams.map((stream) => [stream]) : [streams];
     const replies = await Promise.all(
       groups.map((group) => {
         const ids = group.map((stream) => this.#last.get(stream) ?? BEFORE_ALL);
-        return redis.client.xread('COUNT', AT_ONCE, 'STREAMS', ...group, ...ids);
+        return redis.client.xread('COUNT', PAGE_SIZE, 'STREAMS', ...group, ...ids);
       }),
     );
     const fields: string[][] = [];

@@ -3,7 +3,7 @@ import type { Holds } from '../model/droplet.ts';
 import { type Hash, instance, NOW, S, times, view } from '../testing/explain.ts';
 import { presentOf } from './present.ts';
 
-describe('the present', () => {
+describe('the present state', () => {
   const NONE: Holds = {
     desiredUnavailable: false,
     actualNotFresh: false,
@@ -22,38 +22,38 @@ describe('the present', () => {
     decidedMs: NOW - 9 * S,
     ...more,
   });
-  const slotOf = (hash: Hash, heard: Record<string, number> = {}) => {
-    const [{ state, text } = { state: '', text: '' }] = presentOf(view(hash, heard), NONE, times).slots;
+  const slotOf = (hash: Hash, deas: Record<string, number> = {}) => {
+    const [{ state, text } = { state: '', text: '' }] = presentOf(view(hash, deas), NONE, times).slots;
     return [state, text];
   };
   const sent = JSON.stringify({ id: 's', outcome: 'sent', atMs: NOW - 4 * S });
   const dropped = JSON.stringify({ id: 's', outcome: 'dropped', atMs: NOW, why: 'refused' });
 
   test.each<[string, Hash, string, string]>([
-    ['nothing done yet', {}, 'MISSING', 'about to be looked at'],
+    ['no start decided yet', {}, 'MISSING', 'about to be reconciled'],
     [
       'new',
       { seen: String(NOW - 10 * S) },
       'MISSING',
-      'started in 20 s, at 15:15:16 if nothing is heard of it',
+      'in its grace period; started in 20 s, at 15:15:16, if no heartbeat lists it',
     ],
     [
-      'waiting',
+      'queued',
       { 'slot:0': slot(0, { start: start({}) }) },
       'MISSING',
-      'start (missing) has waited for its turn for 9 s, priority normal',
+      'start (missing) queued for 9 s, priority normal',
     ],
     [
       'sent',
       { 'slot:0': slot(0, { start: start({}) }), 'outcome:s': sent },
       'MISSING',
-      'start (missing) sent 4 s ago, asked for again in 26 s, at 15:15:22 if nothing is heard',
+      'start (missing) sent 4 s ago; sent again in 26 s, at 15:15:22, if no heartbeat lists it',
     ],
     [
       'dropped',
       { 'slot:0': slot(0, { start: start({}) }), 'outcome:s': dropped },
       'MISSING',
-      'start was not sent: the controller would refuse it as things are; looked at again at once',
+      'start dropped: the controller would refuse it now; reconciled again at once',
     ],
     [
       'flapping',
@@ -72,20 +72,20 @@ describe('the present', () => {
       'given up',
       { 'slot:0': slot(0, { crashes: 5, flapping: true, lastCrashMs: NOW - 100 * S }) },
       'GIVEN UP',
-      '5 crashes in a row, the last 100 s ago; unless the app is changed, no start before 15:21:36 (in 400 s)',
+      '5 crashes in a row, the last 100 s ago; next try in 400 s, at 15:21:36, or when the app is changed',
     ],
     [
       'crashed once, started again',
       { 'slot:0': slot(0, { crashes: 1, lastCrashMs: NOW - 9 * S, start: start({ reason: 'crashed' }) }) },
       'MISSING',
-      'crashed once, 9 s ago; start (crashed) has waited for its turn for 9 s, priority normal',
+      'crashed once, 9 s ago; start (crashed) queued for 9 s, priority normal',
     ],
     ['held', { 'slot:0': slot(0, { held: 'mass_loss' }) }, 'MISSING', 'not started: hold mass_loss'],
-  ])('of a slot without an instance: %s', (_, hash, state, text) => {
+  ])('of a slot without a live instance: %s', (_, hash, state, text) => {
     expect(slotOf(hash)).toEqual([state, text]);
   });
 
-  test('of a slot that runs', () => {
+  test('of a slot with live instances', () => {
     expect(slotOf({ 'instance:a': instance(0, {}) }, { 'dea-1': 1 })).toEqual(['RUNNING', '']);
     expect(slotOf({ 'instance:a': instance(0, { state: 'STARTING' }) }, { 'dea-1': 1 })).toEqual([
       'STARTING',
@@ -103,21 +103,26 @@ describe('the present', () => {
     [
       'crash record',
       { 'instance:x': instance(0, { state: 'CRASHED' }) },
-      'the record of a crash; its DEA still lists it',
+      'crash record; its DEA still lists it',
       'plain',
     ],
-    ['lost, and missed', { 'instance:x': instance(0, { dea: 'dea-2' }) }, 'its DEA is silent', 'trouble'],
+    [
+      'lost, and not replaced',
+      { 'instance:x': instance(0, { dea: 'dea-2' }) },
+      'its DEA is silent',
+      'trouble',
+    ],
     [
       'lost, and replaced',
       { 'instance:x': instance(0, { dea: 'dea-2' }), 'instance:y': instance(0, {}) },
       'its DEA is silent',
       'plain',
     ],
-    ['not listed', { 'instance:x': instance(0, { last: 40 }) }, 'its DEA lists it no more', 'trouble'],
+    ['not listed', { 'instance:x': instance(0, { last: 40 }) }, 'its DEA no longer lists it', 'trouble'],
     [
       'evacuated, announced by its exit',
       { 'instance:x': instance(0, {}), 'exit:x': `0 DEA_EVACUATION version v at ${NOW - S} crashed - n 1` },
-      'leaves when its place is filled',
+      'evacuating; stopped when another instance runs at its index',
       'action',
     ],
     [
@@ -126,7 +131,7 @@ describe('the present', () => {
       'ended 3 s ago (CRASHED)',
       'plain',
     ],
-    ['surplus', { 'instance:x': instance(7, {}) }, 'surplus, not to be stopped yet', 'action'],
+    ['surplus', { 'instance:x': instance(7, {}) }, 'surplus, not stopped yet', 'action'],
     [
       'stop held',
       {
@@ -139,7 +144,7 @@ describe('the present', () => {
           held: 'update_required',
         }),
       },
-      'to be stopped (extra_index: the app wants fewer instances), but hold update_required',
+      'should be stopped (extra_index: the app wants fewer instances); not stopped: hold update_required',
       'action',
     ],
   ])('of another instance: %s', (_, hash, text, tone) => {
@@ -147,9 +152,9 @@ describe('the present', () => {
     expect(others.map((other) => [other.instance.guid, other.text, other.tone])).toEqual([['x', text, tone]]);
   });
 
-  test('names the holds that concern this droplet', () => {
-    const names = (hash: Hash, holds: Partial<Holds>, heard: Record<string, number> = {}) =>
-      presentOf(view(hash, heard), { ...NONE, ...holds }, times).holds.map(({ name }) => name);
+  test('names the holds that prevent decisions about this droplet', () => {
+    const names = (hash: Hash, holds: Partial<Holds>, deas: Record<string, number> = {}) =>
+      presentOf(view(hash, deas), { ...NONE, ...holds }, times).holds.map(({ name }) => name);
     const on = { 'instance:a': instance(0, { dea: 'dea-2' }) };
     expect(names(on, {})).toEqual([]);
     expect(names(on, { desiredUnavailable: true, actualNotFresh: true })).toEqual([

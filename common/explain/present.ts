@@ -1,4 +1,4 @@
-/** How a droplet is now, slot by slot, in words. Pure. */
+/** The present state of a droplet, slot by slot, as text. Pure. */
 import type { Droplet, Holds, Instance, PendingStart, PendingStop } from '../model/droplet.ts';
 import type { HoldName } from '../model/reasons.ts';
 import { isGivenUp } from '../policy/flapping.ts';
@@ -7,17 +7,18 @@ import { lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import { graceEndsMs, notDesiredSinceMs, wantedIndices } from '../policy/wanted.ts';
+import type { Tone } from './line.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
-import type { Tone } from './sentences.ts';
 import { type Absent, absentText, crashesText, type Step } from './step.ts';
 import { dropText, formatDuration, HOLD_TEXT, STOP_TEXT, type Times } from './wording.ts';
 
 export interface Present {
-  /** How many indices are wanted, and how many of these have a live RUNNING instance. */
+  /** Number of wanted indices. */
   wanted: number;
+  /** Wanted indices with a live RUNNING instance. */
   running: number;
   slots: SlotPresent[];
-  /** Instances that are not live at a wanted slot, with what is done about them. */
+  /** Instances that are not live at a wanted slot, and what happens to them. */
   others: { instance: Instance; text: string; tone: Tone }[];
   holds: { name: HoldName; text: string }[];
 }
@@ -25,17 +26,17 @@ export interface Present {
 /** A wanted slot. */
 export interface SlotPresent {
   index: number;
-  /** RUNNING, STARTING, or why it is not: FLAPPING, GIVEN UP, MISSING. */
+  /** RUNNING, STARTING; without a live instance FLAPPING, GIVEN UP or MISSING. */
   state: string;
   tone: Tone;
   instances: Instance[];
-  /** What else is to be said of it; what happens next. */
+  /** Notes; without a live instance the next step. */
   text: string;
-  /** The same as data, if nothing is live there. */
+  /** Its crashes and its next step as data; only without a live instance. */
   absent?: Absent;
 }
 
-/** @param view what the droplet is like  @param holds those that are on */
+/** @param holds those that are on for the whole deployment */
 export function presentOf(view: ObservedDroplet, holds: Holds, times: Times): Present {
   const snapshot = takeSnapshot(view.droplet, view.deas, holds, view.nowMs, view.settings);
   const wanted = wantedIndices(view.droplet);
@@ -53,19 +54,19 @@ export function presentOf(view: ObservedDroplet, holds: Holds, times: Times): Pr
   };
 }
 
-/** The holds that keep something from being decided for this droplet. */
+/** The holds that prevent decisions about this droplet. */
 function holdsOf(snapshot: Snapshot): HoldName[] {
   const { droplet, holds } = snapshot;
-  const unheard = droplet.instances.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance));
-  const late = droplet.instances.some((instance) => mayBeMassLoss(snapshot, instance));
+  const mayBeStale = droplet.instances.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance));
+  const mayBeInMassLoss = droplet.instances.some((instance) => mayBeMassLoss(snapshot, instance));
   const on: [HoldName, boolean][] = [
     ['update_required', updateRequired(droplet, holds)],
     ['desired_unavailable', holds.desiredUnavailable],
-    ['actual_not_fresh', holds.actualNotFresh || unheard],
-    ['mass_loss', late],
+    ['actual_not_fresh', holds.actualNotFresh || mayBeStale],
+    ['mass_loss', mayBeInMassLoss],
     ['mass_delete', holds.massDelete && notDesiredSinceMs(droplet) !== undefined],
   ];
-  return on.filter(([, is]) => is).map(([name]) => name);
+  return on.filter(([, isOn]) => isOn).map(([name]) => name);
 }
 
 function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPresent {
@@ -83,8 +84,8 @@ function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPrese
         ? [crashesText(slot.crashes, slot.lastCrashMs, snapshot.nowMs)]
         : []),
     ];
-    const well = state === 'RUNNING' && live.length === 1;
-    return { index, state, tone: well ? 'good' : 'action', instances, text: notes.join('; ') };
+    const isGood = state === 'RUNNING' && live.length === 1;
+    return { index, state, tone: isGood ? 'good' : 'action', instances, text: notes.join('; ') };
   }
   const absent = absentOf(snapshot, index);
   const { state } = absent;
@@ -98,7 +99,7 @@ function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPrese
   };
 }
 
-/** A wanted slot without a live instance: what is done about it, and when. */
+/** The crashes and the next step of a wanted slot without a live instance. */
 export function absentOf({ droplet, nowMs, settings }: Snapshot, index: number): Absent {
   const slot = droplet.slots.get(index);
   const crashes = slot?.crashes ?? 0;
@@ -125,10 +126,10 @@ function stepOf(start: PendingStart, { outcomes }: Droplet, { dropletLostMs }: P
     return { kind: 'dropped', ...(outcome.why === undefined ? {} : { why: outcome.why }) };
   }
   if (outcome !== undefined) {
-    return { kind: 'sent', reason, atMs: outcome.atMs, againMs: outcome.atMs + dropletLostMs };
+    return { kind: 'sent', reason, atMs: outcome.atMs, retryAtMs: outcome.atMs + dropletLostMs };
   }
   if (dueMs !== undefined) return { kind: 'restart', dueMs };
-  return { kind: 'waits', reason, priority, sinceMs: decidedMs };
+  return { kind: 'queued', reason, priority, sinceMs: decidedMs };
 }
 
 /** An instance that is not live at a wanted slot. */
@@ -136,33 +137,34 @@ function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; t
   const { droplet, deas, nowMs, settings } = snapshot;
   const stop = droplet.stops.get(instance.guid);
   if (stop !== undefined) return { text: stopText(snapshot, stop), tone: 'action' };
-  // An exit says nothing of an instance that is heard long after it, or that only announced that it leaves.
+  // First what it counts as: an exit does not end an instance that is reported long after it, nor one that is evacuating.
   const counts = snapshot.effectiveStates.get(instance);
-  if (counts === 'EVACUATING') return { text: 'leaves when its place is filled', tone: 'action' };
-  if (counts !== undefined) return { text: 'surplus, not to be stopped yet', tone: 'action' };
+  if (counts === 'EVACUATING')
+    return { text: 'evacuating; stopped when another instance runs at its index', tone: 'action' };
+  if (counts !== undefined) return { text: 'surplus, not stopped yet', tone: 'action' };
   const exit = snapshot.exits.get(instance.guid);
   if (exit !== undefined) {
     return { text: `ended ${formatDuration(nowMs - exit.atMs)} ago (${exit.reason})`, tone: 'plain' };
   }
   const { state, index, lastListedMs } = instance;
   if (state === 'CRASHED') {
-    const lists = lastListedMs === undefined ? 'its DEA still lists it' : 'its DEA lists it no more';
-    return { text: `the record of a crash; ${lists}`, tone: 'plain' };
+    const lists = lastListedMs === undefined ? 'its DEA still lists it' : 'its DEA no longer lists it';
+    return { text: `crash record; ${lists}`, tone: 'plain' };
   }
-  // Whose place is filled, or not wanted, is missed by nobody.
+  // It matters only while its slot is wanted and empty.
   const isMissed = index < wantedIndices(droplet) && !snapshot.live.has(index);
   const tone = isMissed ? 'trouble' : 'plain';
-  if (lastListedMs !== undefined) return { text: 'its DEA lists it no more', tone };
+  if (lastListedMs !== undefined) return { text: 'its DEA no longer lists it', tone };
   if (nowMs - lastHeartbeatMs(instance, deas) > settings.dropletLostMs)
     return { text: 'its DEA is silent', tone };
-  return { text: 'counts as not running', tone };
+  return { text: 'does not count as running', tone };
 }
 
 function stopText({ droplet, nowMs }: Snapshot, stop: PendingStop): string {
   const why = `${stop.reason}: ${STOP_TEXT[stop.reason]}`;
-  if (stop.held !== undefined) return `to be stopped (${why}), but hold ${stop.held}`;
+  if (stop.held !== undefined) return `should be stopped (${why}); not stopped: hold ${stop.held}`;
   const outcome = droplet.outcomes.get(stop.id);
-  if (outcome?.outcome === 'dropped') return `its stop was not sent: ${dropText(outcome.why)}`;
+  if (outcome?.outcome === 'dropped') return `stop dropped: ${dropText(outcome.why)}`;
   const when = outcome === undefined ? 'decided' : 'sent';
   return `stop ${when} ${formatDuration(nowMs - (outcome?.atMs ?? stop.decidedMs))} ago (${why})`;
 }

@@ -1,24 +1,24 @@
-/** What is done about a wanted slot that has no live instance: as data, and in words. Pure, also for browsers. */
+/** The next step for a wanted slot without a live instance, as data and as text. Pure; the dashboard uses it too. */
 import type { HoldName, Priority, StartReason } from '../model/reasons.ts';
 import { dropText, formatDuration, type Times } from './wording.ts';
 
-/** What is done about it, and when. Times are epoch ms. */
+/** What the health manager does next about the slot, and when. Times are epoch ms. */
 export type Step =
-  /** It crashed too often: nothing before then, unless the app is changed. */
+  /** It crashed too often: no start before `untilMs`, unless the app is changed. */
   | { kind: 'given_up'; untilMs: number }
-  /** Its start was no longer right when it was to leave; it is looked at again. */
+  /** Its start was dropped by the recheck; the droplet is reconciled again. */
   | { kind: 'dropped'; why?: string }
-  /** Its start was sent, and is asked for again then if nothing is heard. */
-  | { kind: 'sent'; reason: StartReason; atMs: number; againMs: number }
-  /** A flapping restart is due then. */
+  /** Its start was sent; it is sent again at `retryAtMs` if no heartbeat lists an instance. */
+  | { kind: 'sent'; reason: StartReason; atMs: number; retryAtMs: number }
+  /** A flapping restart is due. */
   | { kind: 'restart'; dueMs: number }
-  /** Its start waits in the queue. */
-  | { kind: 'waits'; reason: StartReason; priority: Priority; sinceMs: number }
-  /** A hold keeps it from being started. */
+  /** Its start is queued. */
+  | { kind: 'queued'; reason: StartReason; priority: Priority; sinceMs: number }
+  /** A hold prevents its start. */
   | { kind: 'held'; hold: HoldName }
-  /** It has time until then to show. */
+  /** It is in its grace period. */
   | { kind: 'grace'; untilMs: number }
-  /** It is about to be looked at. */
+  /** It is reconciled within seconds. */
   | { kind: 'soon' };
 
 /** A wanted slot without a live instance. */
@@ -30,7 +30,7 @@ export interface Absent {
   step: Step;
 }
 
-/** All that is to be said of it, in one line. */
+/** Its crashes and its next step, in one line. */
 export function absentText({ crashes, lastCrashMs, step }: Absent, nowMs: number, times: Times): string {
   const crashed = crashesText(crashes, lastCrashMs, nowMs);
   return crashed === '' ? stepText(step, nowMs, times) : `${crashed}; ${stepText(step, nowMs, times)}`;
@@ -47,23 +47,23 @@ export function crashesText(crashes: number, lastCrashMs: number | undefined, no
 function stepText(step: Step, nowMs: number, times: Times): string {
   switch (step.kind) {
     case 'given_up':
-      return `unless the app is changed, no start before ${times.at(step.untilMs)} (in ${formatDuration(step.untilMs - nowMs)})`;
+      return `next try ${at(step.untilMs, nowMs, times)}, or when the app is changed`;
     case 'dropped':
-      return `start was not sent: ${dropText(step.why)}; looked at again at once`;
+      return `start dropped: ${dropText(step.why)}; reconciled again at once`;
     case 'sent':
-      return `start (${step.reason}) sent ${formatDuration(nowMs - step.atMs)} ago, asked for again ${at(step.againMs, nowMs, times)} if nothing is heard`;
+      return `start (${step.reason}) sent ${formatDuration(nowMs - step.atMs)} ago; sent again ${at(step.retryAtMs, nowMs, times)}, if no heartbeat lists it`;
     case 'restart':
       return step.dueMs > nowMs
         ? `restart due ${at(step.dueMs, nowMs, times)}`
         : `restart was due ${formatDuration(nowMs - step.dueMs)} ago`;
-    case 'waits':
-      return `start (${step.reason}) has waited for its turn for ${formatDuration(nowMs - step.sinceMs)}, priority ${step.priority}`;
+    case 'queued':
+      return `start (${step.reason}) queued for ${formatDuration(nowMs - step.sinceMs)}, priority ${step.priority}`;
     case 'held':
       return `not started: hold ${step.hold}`;
     case 'grace':
-      return `started ${at(step.untilMs, nowMs, times)} if nothing is heard of it`;
+      return `in its grace period; started ${at(step.untilMs, nowMs, times)}, if no heartbeat lists it`;
     case 'soon':
-      return 'about to be looked at';
+      return 'about to be reconciled';
   }
 }
 

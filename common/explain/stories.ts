@@ -1,7 +1,9 @@
 import type { LogEntry } from '../model/decision-log.ts';
-import { continueStory, newStory, type StoryOptions, type StoryState, type Tone } from './explain.ts';
+import { continueStory } from './explain.ts';
+import type { StoryOptions, Tone } from './line.ts';
+import { newStory, type StoryState } from './story-state.ts';
 
-/** A line of the log of the whole deployment. */
+/** A line of the decision log of the whole deployment, as text. */
 export interface LiveStoryLine {
   atMs: number;
   droplet: string;
@@ -9,15 +11,16 @@ export interface LiveStoryLine {
   text: string;
 }
 
-/** Droplets whose earlier story is remembered, so that later lines can go back to it; and decisions of one. */
-const STORIES = 1_000;
-const DECISIONS = 1_000;
+/** Droplets whose state is kept for their later lines. */
+const MAX_DROPLETS = 1_000;
+/** Decisions kept of one droplet. */
+const MAX_DECISIONS = 1_000;
 
-/** Tells the stories of many droplets at once, as they go on. */
+/** Renders the decision log of many droplets, entry by entry as it grows. */
 export class Stories {
-  readonly #told = new Map<string, StoryState>();
+  readonly #states = new Map<string, StoryState>();
 
-  /** @param entries what happened since, by time */
+  /** @param entries the new ones, oldest first */
   append(entries: readonly LogEntry[], options: StoryOptions): LiveStoryLine[] {
     const byDroplet = new Map<string, LogEntry[]>();
     for (const entry of entries) {
@@ -27,20 +30,20 @@ export class Stories {
     }
     const lines: LiveStoryLine[] = [];
     for (const [droplet, facts] of byDroplet) {
-      const told = this.#toldOf(droplet);
-      lines.push(...continueStory(told, facts, options).map((line) => ({ ...line, droplet })));
+      const state = this.#stateOf(droplet);
+      lines.push(...continueStory(state, facts, options).map((line) => ({ ...line, droplet })));
     }
     return lines.sort((a, b) => a.atMs - b.atMs);
   }
 
-  #toldOf(droplet: string): StoryState {
-    const known = this.#told.get(droplet);
-    const told = known === undefined || known.decisions.size > DECISIONS ? newStory() : known;
-    // The latest used stand last; the first one is the one to forget.
-    this.#told.delete(droplet);
-    this.#told.set(droplet, told);
-    const [first] = this.#told.keys();
-    if (this.#told.size > STORIES && first !== undefined) this.#told.delete(first);
-    return told;
+  #stateOf(droplet: string): StoryState {
+    const known = this.#states.get(droplet);
+    const state = known === undefined || known.decisions.size > MAX_DECISIONS ? newStory() : known;
+    // The map is in order of use: the first entry is the least recently used.
+    this.#states.delete(droplet);
+    this.#states.set(droplet, state);
+    const [first] = this.#states.keys();
+    if (this.#states.size > MAX_DROPLETS && first !== undefined) this.#states.delete(first);
+    return state;
   }
 }

@@ -12,8 +12,8 @@ test.each([
   [7_500_000, '2 h 5 min'],
   [7_200_000, '2 h'],
   [273_600_000, '3 d 4 h'],
-])('%d ms in words: %s', (ms, words) => {
-  expect(formatDuration(ms)).toBe(words);
+])('%d ms is formatted as %s', (ms, text) => {
+  expect(formatDuration(ms)).toBe(text);
 });
 
 test.each([
@@ -26,11 +26,11 @@ test.each([
   [13, '13th'],
   [21, '21st'],
   [112, '112th'],
-])('%d: %s', (n, words) => {
-  expect(ordinal(n)).toBe(words);
+])('the ordinal of %d is %s', (n, text) => {
+  expect(ordinal(n)).toBe(text);
 });
 
-test('a time of another day has its date', () => {
+test('a time on another day has its date', () => {
   expect(times.at(NOW - 86_400_000)).toBe('2024-05-05 15:14:56');
   expect(times.at(NOW)).toBe('15:14:56');
 });

@@ -1,19 +1,19 @@
-/** Words for a person: times, durations, counts, reasons. Pure. */
+/** Text for people: times, durations, counts, reasons. Pure. */
 import type { DropReason, HoldName, StopReason } from '../model/reasons.ts';
 
-/** How long, as one says it: `0.4 s`, `118 s`, `12 min`, `2 h 5 min`, `3 d 4 h`. */
+/** A duration: `0.4 s`, `118 s`, `12 min`, `2 h 5 min`, `3 d 4 h`. */
 export function formatDuration(ms: number): string {
   const s = Math.max(0, ms) / 1000;
   if (s < 10) return `${Math.round(s * 10) / 10} s`;
   if (s < 600) return `${Math.round(s)} s`;
   const minutes = Math.round(s / 60);
   if (minutes < 60) return `${minutes} min`;
-  if (minutes < 24 * 60) return both(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
+  if (minutes < 24 * 60) return twoUnits(Math.floor(minutes / 60), 'h', minutes % 60, 'min');
   const hours = Math.round(minutes / 60);
-  return both(Math.floor(hours / 24), 'd', hours % 24, 'h');
+  return twoUnits(Math.floor(hours / 24), 'd', hours % 24, 'h');
 }
 
-function both(large: number, unit: string, small: number, smallUnit: string): string {
+function twoUnits(large: number, unit: string, small: number, smallUnit: string): string {
   return small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${smallUnit}`;
 }
 
@@ -35,19 +35,19 @@ export function indicesText(indices: readonly number[]): string {
     if (run !== undefined && run[1] === index - 1) run[1] = index;
     else runs.push([index, index]);
   }
-  const words = runs.flatMap(([first, last]) =>
+  const parts = runs.flatMap(([first, last]) =>
     last - first > 1 ? [`${first} to ${last}`] : first === last ? [`${first}`] : [`${first}`, `${last}`],
   );
-  return words.length === 1 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+  return parts.length === 1 ? parts.join() : `${parts.slice(0, -1).join(', ')} and ${parts.at(-1)}`;
 }
 
-/** Says times as the reader has them. */
+/** Formats times of day in the reader's time zone. */
 export interface Times {
-  /** `15:14:56`, with the date where it is not today. */
+  /** `15:14:56`; on another day with its date. */
   at(ms: number): string;
 }
 
-/** @param utc else in the time zone of this process */
+/** @param utc false: in the time zone of this process */
 export function timesOf(nowMs: number, utc: boolean): Times {
   const parts = (ms: number): [date: string, time: string] => {
     const date = new Date(ms);
@@ -64,40 +64,47 @@ export function timesOf(nowMs: number, utc: boolean): Times {
   };
 }
 
-/** What each hold means for a droplet that it covers. */
+/** Why each hold is on. */
 export const HOLD_TEXT: Readonly<Record<HoldName, string>> = {
-  desired_unavailable: 'no complete bulk pass for too long, so it is not known what should run',
-  update_required: 'the controller changed the app, and the bulk pass that says how has not come yet',
-  actual_not_fresh: 'nobody has listened to heartbeats for long enough to know what runs',
+  desired_unavailable: 'no bulk pass has completed for too long, so the desired state is not known',
+  update_required: 'the controller changed the app, and no bulk pass has read the change yet',
+  actual_not_fresh: 'no ingestor has been subscribed for long enough to know what runs',
   mass_loss:
-    'so many DEAs fell silent at once that a cut-off network is more likely, or it is not judged yet whether they did',
-  mass_delete: 'so many droplets left the desired state at once that a broken database is more likely',
+    'too many DEAs went silent at once, or this is still being evaluated; a network failure is more likely than dead hosts',
+  mass_delete:
+    "too many apps left the desired state at once; a failure of the controller's database is more likely than deleted apps",
 };
+
+/** As `HOLD_TEXT`, with numbers where they are known. */
+export function holdText(hold: HoldName, deas: { silent: number | undefined; all: number }): string {
+  if (hold !== 'mass_loss' || deas.silent === undefined) return HOLD_TEXT[hold];
+  return `${deas.silent} of ${countText(deas.all, 'DEA')} went silent at once; a network failure is more likely than dead hosts`;
+}
 
 export const STOP_TEXT: Readonly<Record<StopReason, string>> = {
   stopped: 'the app is stopped',
   extra_index: 'the app wants fewer instances',
   wrong_version: 'it is not of the live version',
   duplicate: 'the index runs more than once',
-  evacuation_complete: 'it is evacuated, and its place is filled or not wanted any more',
-  extra_app: 'the controller does not list the app any more',
+  evacuation_complete: 'it is evacuated, and its slot is filled or no longer wanted',
+  extra_app: 'the controller no longer lists the app',
 };
 
 const DROP_TEXT: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, string>> = {
-  superseded: 'another decision took its place',
-  done: 'it was done already',
+  superseded: 'another decision replaced it',
+  done: 'it was already done',
   live: 'the index has a live instance',
-  not_wanted: 'it is not wanted any more',
+  not_wanted: 'it is no longer wanted',
   given_up: 'it crashed too often',
   updated: 'the controller changed the app',
-  in_grace_period: 'the index was given new time',
-  gone: 'the instance does not run any more',
-  not_surplus: 'the instance is not surplus any more',
-  refused: 'the controller would refuse it as things are',
-  late: 'its process stood still just before sending it',
+  in_grace_period: 'the index is in a new grace period',
+  gone: 'the instance no longer runs',
+  not_surplus: 'the instance is no longer surplus',
+  refused: 'the controller would refuse it now',
+  late: 'the nudger was suspended just before sending it',
 };
 
-/** Why a decision was taken back or not sent. */
+/** Why a decision was cancelled or dropped. */
 export function dropText(why: string | undefined): string {
   if (why === undefined) return 'no reason is known';
   if (why.startsWith('held:')) return `hold ${why.slice(5)}`;

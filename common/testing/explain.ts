@@ -1,4 +1,4 @@
-/** A droplet at one moment, for the tests of how it is told. */
+/** A droplet at one moment, for the tests of its story and its present state. */
 
 import { defaultSettings } from '../config/settings.ts';
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
@@ -22,30 +22,30 @@ const BASE: Hash = {
 };
 
 /**
- * The droplet `app`, first heard of 900 s before NOW, of which three instances of version `v` are wanted.
+ * The droplet `app`, first seen 900 s before NOW, which wants three instances of version `v`.
  *
- * @param hash fields of its record besides these, or in their place
- * @param heard how long before NOW (s) each DEA was heard
+ * @param hash further fields of its record, or replacements
+ * @param heartbeats how long before NOW (s) the last heartbeat of each DEA was
  */
-export function view(hash: Hash, heard: Record<string, number> = {}): ObservedDroplet {
+export function view(hash: Hash, heartbeats: Record<string, number> = {}): ObservedDroplet {
   const droplet = decodeDroplet('app', Object.entries({ ...BASE, ...hash }).flat());
   if (droplet === undefined) throw new Error('no record');
-  const deas = Object.entries(heard).map(
+  const deas = Object.entries(heartbeats).map(
     ([dea, agoS]) => [dea, { lastHeartbeatMs: NOW - agoS * S }] as const,
   );
   return { droplet, deas: new Map(deas), nowMs: NOW, settings };
 }
 
-/** An instance in words, as its field has it; `first` and `last` in seconds before NOW. */
+/** An instance as encoded in its field; `first` and `last` in seconds before NOW. */
 export function instance(
   index: number,
-  { state = 'RUNNING', dea = 'dea-1', first = 600, last }: Partial<Words> = {},
+  { state = 'RUNNING', dea = 'dea-1', first = 600, last }: Partial<InstanceFields> = {},
 ): string {
-  const words = `${index} ${state} on ${dea} version v since 1 first ${NOW - first * S}`;
-  return last === undefined ? words : `${words} last ${NOW - last * S}`;
+  const encoded = `${index} ${state} on ${dea} version v since 1 first ${NOW - first * S}`;
+  return last === undefined ? encoded : `${encoded} last ${NOW - last * S}`;
 }
 
-interface Words {
+interface InstanceFields {
   state: string;
   dea: string;
   first: number;

@@ -47,7 +47,7 @@ describe('what is wrong with a droplet', () => {
           count: 3,
           state: 'MISSING',
           lastInstance: { dea: 'dea-2', cause: 'silent', lastHeartbeatMs: NOW - 41 * SECOND },
-          step: { kind: 'waits', reason: 'missing' },
+          step: { kind: 'queued', reason: 'missing' },
         },
       ],
     });

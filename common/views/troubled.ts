@@ -116,7 +116,7 @@ function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
 /** When what happens next happens; infinite where nobody knows. */
 function nextStepMs({ step }: Pick<SlotGroup, 'step'>): number {
   if ('untilMs' in step) return step.untilMs;
-  if ('againMs' in step) return step.againMs;
+  if ('retryAtMs' in step) return step.retryAtMs;
   return 'dueMs' in step ? step.dueMs : Number.POSITIVE_INFINITY;
 }
 

@@ -5,7 +5,7 @@
  * that each reader sees it in the own time zone.
  */
 
-import type { Tone } from '../../common/explain/explain.ts';
+import type { Tone } from '../../common/explain/line.ts';
 import type { Absent } from '../../common/explain/step.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import type { TotalName } from '../../common/redis/summary.ts';

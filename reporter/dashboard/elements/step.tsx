@@ -59,10 +59,10 @@ export function Next({ step }: { step: Step }) {
     case 'sent':
       return (
         <>
-          start sent <Since ms={step.atMs} /> ago, again <Until ms={step.againMs} />
+          start sent <Since ms={step.atMs} /> ago, again <Until ms={step.retryAtMs} />
         </>
       );
-    case 'waits':
+    case 'queued':
       return (
         <>
           start waits for its turn, <Since ms={step.sinceMs} /> so far

@@ -112,7 +112,7 @@ async function errorOf(reply: Response): Promise<string> {
 /** In the order in which they are told. */
 const PARTS: [kinds: (keyof SilentDea['missing'])[], words: string][] = [
   [['sent'], 'starting'],
-  [['waits', 'dropped', 'soon', 'grace'], 'waiting for their start'],
+  [['queued', 'dropped', 'soon', 'grace'], 'waiting for their start'],
   [['held'], 'held back'],
   [['restart'], 'waiting for a flapping restart'],
   [['given_up'], 'given up'],
