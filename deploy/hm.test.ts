@@ -16,7 +16,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { packageRoot } from '../common/runtime/package-root.ts';
 import { hmProgram } from './run/hm-program.ts';
 import { PROCESS_NAMES } from './run/launcher/child.ts';
-import { isAlive } from './run/launcher/testing.ts';
+import { isAlive } from './run/launcher/process-table.ts';
 
 const HM = join(packageRoot, 'deploy', 'hm');
 const ENV = { PATH: process.env.PATH, HOME: process.env.HOME };

@@ -1,47 +1,47 @@
-/** A child process of the supervisor: one agent or the controller. argv[2] says which, as JSON (`Role`). */
+/** The program of the cloud's child processes: a DEA or the controller. argv[2] is its `Role` as JSON. */
 import { connect } from 'nats';
 import { pino } from 'pino';
 import { startController } from './controller/controller.ts';
-import { Agent } from './dea/dea.ts';
-import type { AgentNews, ControllerNews, Role } from './protocol.ts';
+import { Dea } from './dea/dea.ts';
+import type { ControllerEvent, DeaEvent, Role } from './protocol.ts';
 
 const log = pino({ name: 'cloud' });
 
-function tell(news: AgentNews | ControllerNews): void {
-  // Fails when the supervisor is gone; `disconnect` below then ends this process.
-  if (process.connected) process.send?.(news, undefined, undefined, () => {});
+function emit(event: DeaEvent | ControllerEvent): void {
+  // An error means that the supervisor is gone; 'disconnect' below then ends this process.
+  if (process.connected) process.send?.(event, undefined, undefined, () => {});
 }
 
-async function runAgent(options: Extract<Role, { role: 'agent' }>): Promise<void> {
-  const agent = new Agent({
+async function runDea(options: Extract<Role, { role: 'dea' }>): Promise<void> {
+  const dea = new Dea({
     ...options,
-    nats: await connectNats(options.nats, 'cloud-agent'),
+    nats: await connectNats(options.nats, 'cloud-dea'),
     log,
-    onInstances: (instances) => tell({ type: 'instances', instances }),
-    onEvacuating: () => tell({ type: 'evacuating' }),
+    onInstances: (instances) => emit({ type: 'instances', instances }),
+    onEvacuating: () => emit({ type: 'evacuating' }),
   });
   const leave = () => {
-    void agent.shutdown().then(() => process.exit(0));
+    void dea.shutdown().then(() => process.exit(0));
   };
   process.on('SIGTERM', leave);
   process.on('SIGUSR2', () => {
-    agent.evacuate();
-    void agent.evacuated().then(leave);
+    dea.evacuate();
+    void dea.evacuated().then(leave);
   });
-  await agent.start();
-  tell({ type: 'ready', id: agent.id });
+  await dea.start();
+  emit({ type: 'ready', id: dea.id });
 }
 
 async function runController(options: Extract<Role, { role: 'controller' }>): Promise<void> {
   const nats = await connectNats(options.nats, 'cloud-controller');
-  const controller = await startController({ ...options, nats, log, onNews: tell });
+  const controller = await startController({ ...options, nats, log, onEvent: emit });
   process.on('SIGTERM', () => {
     void controller.close().then(() => process.exit(0));
   });
-  tell({ type: 'ready', port: controller.port });
+  emit({ type: 'ready', port: controller.port });
 }
 
-/** Waits for a server that is away, for ever: clouds do. */
+/** Waits without limit while the server is away. */
 function connectNats(servers: string, name: string) {
   return connect({
     servers,
@@ -52,15 +52,15 @@ function connectNats(servers: string, name: string) {
   });
 }
 
-// Ctrl-C reaches the whole group; the supervisor tells its children when their turn has come.
+// A Ctrl-C reaches the whole process group. The supervisor stops its children in order, with SIGTERM.
 process.on('SIGINT', () => {});
-// The supervisor is gone, maybe by kill -9. Instances end with their agent.
+// The supervisor is gone, perhaps killed. The instances end with their DEA.
 process.on('disconnect', () => process.exit(1));
 
 const role: Role = JSON.parse(process.argv[2] ?? '{}');
-const run = role.role === 'agent' ? runAgent(role) : runController(role);
+const run = role.role === 'dea' ? runDea(role) : runController(role);
 run.catch((error: unknown) => {
-  log.fatal({ err: error }, 'cannot run');
+  log.fatal({ err: error }, 'cloud process failed');
   process.exitCode = 1;
   process.disconnect?.();
 });

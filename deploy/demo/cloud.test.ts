@@ -6,20 +6,21 @@ import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 import { startNats, type TestNats } from '../../common/testing/nats.ts';
-import { type AgentView, type Cloud, startCloud } from './cloud.ts';
-import { instancesOf, isAlive } from './fleet.ts';
+import { isAlive } from '../run/launcher/process-table.ts';
+import { type Cloud, type DeaView, startCloud } from './cloud.ts';
+import { instancesOf } from './fleet.ts';
 import { eventually, listen } from './testing/bus.ts';
 
 let server: TestNats;
 let bus: NatsConnection;
 let dir: string;
 let cloud: Cloud;
-/** Of every process of the cloud. */
+/** Pids of all processes of the cloud. */
 let pids: Set<number>;
 
-// One cloud for all tests: each leaves it with all agents up.
+// One cloud for all tests: each test leaves all DEAs up.
 beforeAll(async () => {
-  // The processes of the cloud are those of dist/.
+  // The cloud's processes run from dist/.
   execFileSync(join(packageRoot, 'deploy/setup.sh'));
   server = await startNats();
   dir = mkdtempSync(join(tmpdir(), 'hm-cloud-'));
@@ -27,13 +28,13 @@ beforeAll(async () => {
   ({ nats: bus } = await listen(server.url));
   cloud = await startCloud({
     ...{ nats: server.url, partition: 'default', appsFile: join(dir, 'apps.yml'), logDir: dir },
-    ...{ agents: 3, heartbeatMs: 1_000, replaceAfterMs: 100 },
+    ...{ deas: 3, heartbeatMs: 1_000, replaceAfterMs: 100 },
     childFile: join(packageRoot, 'dist/deploy/demo/child.js'),
   });
   pids = new Set();
   cloud.events.on('event', (event) => {
-    if (event.type !== 'instances' && event.type !== 'agent') return;
-    for (const { pid } of [event.agent, ...event.agent.instances]) if (pid !== undefined) pids.add(pid);
+    if (event.type !== 'instances' && event.type !== 'dea') return;
+    for (const { pid } of [event.dea, ...event.dea.instances]) if (pid !== undefined) pids.add(pid);
   });
 }, 120_000);
 afterAll(async () => {
@@ -44,7 +45,7 @@ afterAll(async () => {
   rmSync(dir, { recursive: true });
 });
 
-/** Asks for one instance of every app that has none. */
+/** Requests one instance of every app that has none. */
 async function startAll(): Promise<void> {
   for (const { name, version } of cloud.apps()) {
     if (running().some(({ droplet }) => droplet === name)) continue;
@@ -53,46 +54,46 @@ async function startAll(): Promise<void> {
   }
   await eventually('all run', () => running().length === 5);
 }
-const running = () => instancesOf(cloud.agents()).filter(({ state }) => state === 'RUNNING');
-const agentAt = (place: number) => cloud.agents()[place] as AgentView;
+const running = () => instancesOf(cloud.deas()).filter(({ state }) => state === 'RUNNING');
+const deaAt = (place: number) => cloud.deas()[place] as DeaView;
 
-test('all agents are up, and what is started is spread over them', async () => {
-  expect(cloud.agents().map(({ state }) => state)).toEqual(['up', 'up', 'up']);
+test('all DEAs are up, and instances are spread over them', async () => {
+  expect(cloud.deas().map(({ state }) => state)).toEqual(['up', 'up', 'up']);
   await startAll();
   expect(
     cloud
-      .agents()
+      .deas()
       .map(({ instances }) => instances.length)
       .sort(),
   ).toEqual([1, 2, 2]);
   expect(running().every(({ pid }) => isAlive(pid))).toBe(true);
 });
 
-test('with a killed agent its instances die, and a fresh one takes its place', async () => {
+test('the instances of a killed DEA die, and the DEA is replaced', async () => {
   await startAll();
-  const { id, pid, instances } = structuredClone(agentAt(0));
-  const others = running().filter(({ agent }) => agent !== agentAt(0));
+  const { id, pid, instances } = structuredClone(deaAt(0));
+  const others = running().filter(({ dea }) => dea !== deaAt(0));
   process.kill(pid ?? 0, 'SIGKILL');
-  await eventually('it is gone', () => agentAt(0).state === 'gone');
-  expect(agentAt(0).instances).toEqual([]);
+  await eventually('it is gone', () => deaAt(0).state === 'gone');
+  expect(deaAt(0).instances).toEqual([]);
   await eventually('its instances are dead', () => !instances.some((instance) => isAlive(instance.pid)));
-  await eventually('a fresh one is up', () => agentAt(0).state === 'up');
-  expect(agentAt(0).id).not.toBe(id);
+  await eventually('its replacement is up', () => deaAt(0).state === 'up');
+  expect(deaAt(0).id).not.toBe(id);
   expect(others.every((other) => isAlive(other.pid))).toBe(true);
 });
 
-test('an agent that is told to evacuate leaves when the last instance was stopped', async () => {
+test('an evacuating DEA ends when its last instance was stopped, and is replaced', async () => {
   await startAll();
-  const { pid, instances } = agentAt(1);
+  const { pid, instances } = deaAt(1);
   process.kill(pid ?? 0, 'SIGUSR2');
-  await eventually('it evacuates', () => agentAt(1).state === 'evacuating');
+  await eventually('it evacuates', () => deaAt(1).state === 'evacuating');
   expect(instances.every((instance) => isAlive(instance.pid))).toBe(true);
-  bus.publish('cloud.agents.stop', JSON.stringify({ instances: instances.map(({ guid }) => guid) }));
-  await eventually('it is gone', () => agentAt(1).state === 'gone');
-  await eventually('a fresh one is up', () => agentAt(1).state === 'up');
+  bus.publish('cloud.deas.stop', JSON.stringify({ instances: instances.map(({ guid }) => guid) }));
+  await eventually('it is gone', () => deaAt(1).state === 'gone');
+  await eventually('its replacement is up', () => deaAt(1).state === 'up');
 });
 
-test('a killed controller comes back on its port', async () => {
+test('a killed controller is restarted on the same port', async () => {
   await startAll();
   const port = cloud.bulkPort;
   const children = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');

@@ -3,48 +3,48 @@ import { EventEmitter } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { App } from './controller/apps.ts';
-import type { AgentNews, ControllerNews, InstanceView, Role } from './protocol.ts';
+import type { ControllerEvent, DeaEvent, InstanceView, Role } from './protocol.ts';
 
 export interface CloudOptions {
   /** NATS URL. */
   nats: string;
   partition: string;
   appsFile: string;
-  /** Logs of the cloud and the output of its instances. */
+  /** For the log of the cloud and the output of its instances. */
   logDir: string;
-  agents: number;
+  deas: number;
   heartbeatMs: number;
-  /** From the end of an agent to the fresh one in its place. */
+  /** The time from the end of a DEA to the start of its replacement. */
   replaceAfterMs: number;
-  /** The program of the child processes (default: `child.js` beside this file). */
+  /** The program of the child processes; default: `child.js` beside this file. */
   childFile?: string;
 }
 
-/** One host of the cloud, as the supervisor knows it. */
-export interface AgentView {
-  /** Of the place, kept by the agent that takes it next: `dea-1`. */
+/** One host of the cloud. */
+export interface DeaView {
+  /** The host's name, `dea-1`; a replacement keeps it. */
   name: string;
-  /** The agent's guid; it is another after a replacement. */
+  /** The DEA's guid; a replacement has a new one. */
   id?: string;
   state: 'starting' | 'up' | 'evacuating' | 'gone';
   pid?: number;
-  /** Only when gone: when the next one starts, on the clock of `performance.now()`. */
+  /** Only when gone: when the replacement starts, on the clock of `performance.now()`. */
   backAtMs?: number;
   instances: InstanceView[];
 }
 
 export type CloudEvent =
-  | ControllerNews
-  | { type: 'agent'; agent: AgentView; killed?: boolean }
-  | { type: 'instances'; agent: AgentView; before: InstanceView[] };
+  | ControllerEvent
+  | { type: 'dea'; dea: DeaView; killed?: boolean }
+  | { type: 'instances'; dea: DeaView; before: InstanceView[] };
 
 export interface Cloud {
   events: EventEmitter<{ event: [CloudEvent] }>;
   bulkPort: number;
-  agents(): readonly AgentView[];
-  /** What is wanted, as the controller last said. */
+  deas(): readonly DeaView[];
+  /** The desired state, as the controller last reported it. */
   apps(): readonly App[];
-  /** Ends all of it; nothing is left when it returns. */
+  /** Ends all processes of the cloud. None is left when it returns. */
   stop(): Promise<void>;
 }
 
@@ -53,10 +53,10 @@ const KILL_AFTER_MS = 3_000;
 const CONTROLLER_RESTART_MS = 1_000;
 
 /**
- * Runs the demo cloud: a controller and some agents, each a process of its own. An agent that ends is
- * replaced by a fresh one after a while, as a host would be. Its instances end with it (see `instance.ts`).
+ * Runs the demo cloud: a controller and some DEAs, each in a process of its own. A DEA that ends is replaced after
+ * `replaceAfterMs`, like a host. Its instances end with it (see `dea/instance.ts`).
  *
- * @throws Error when a process does not get ready at first
+ * @throws Error when a process does not become ready
  */
 export async function startCloud(options: CloudOptions): Promise<Cloud> {
   const supervisor = new Supervisor(options);
@@ -75,7 +75,7 @@ class Supervisor implements Cloud {
   readonly #options: CloudOptions;
   readonly #children = new Set<ChildProcess>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #agents: AgentView[] = [];
+  readonly #deas: DeaView[] = [];
   #apps: readonly App[] = [];
   #stopping = false;
 
@@ -83,8 +83,8 @@ class Supervisor implements Cloud {
     this.#options = options;
   }
 
-  agents(): readonly AgentView[] {
-    return this.#agents;
+  deas(): readonly DeaView[] {
+    return this.#deas;
   }
 
   apps(): readonly App[] {
@@ -92,9 +92,9 @@ class Supervisor implements Cloud {
   }
 
   async start(): Promise<void> {
-    const names = Array.from({ length: this.#options.agents }, (_, at) => `dea-${at + 1}`);
-    this.#agents.push(...names.map((name): AgentView => ({ name, state: 'starting', instances: [] })));
-    await Promise.all([this.#startController(), ...this.#agents.map((agent) => this.#startAgent(agent))]);
+    const names = Array.from({ length: this.#options.deas }, (_, at) => `dea-${at + 1}`);
+    this.#deas.push(...names.map((name): DeaView => ({ name, state: 'starting', instances: [] })));
+    await Promise.all([this.#startController(), ...this.#deas.map((dea) => this.#startDea(dea))]);
   }
 
   async stop(): Promise<void> {
@@ -108,44 +108,44 @@ class Supervisor implements Cloud {
     const port = this.bulkPort === 0 ? {} : { port: this.bulkPort };
     const child = this.#fork({ role: 'controller', nats, partition, appsFile, heartbeatMs, ...port });
     child.once('exit', () => this.#later(CONTROLLER_RESTART_MS, () => this.#startController()));
-    return ready(child, (news: ControllerNews) => {
-      if (news.type === 'ready') this.bulkPort = news.port;
-      if (news.type === 'apps') this.#apps = news.apps;
-      this.events.emit('event', news);
+    return ready(child, (event: ControllerEvent) => {
+      if (event.type === 'ready') this.bulkPort = event.port;
+      if (event.type === 'apps') this.#apps = event.apps;
+      this.events.emit('event', event);
     });
   }
 
-  #startAgent(agent: AgentView): Promise<void> {
+  #startDea(dea: DeaView): Promise<void> {
     const { nats, partition, heartbeatMs, logDir } = this.#options;
-    const child = this.#fork({ role: 'agent', nats, partition, heartbeatMs, logDir });
-    delete agent.backAtMs;
-    agent.state = 'starting';
-    if (child.pid !== undefined) agent.pid = child.pid;
+    const child = this.#fork({ role: 'dea', nats, partition, heartbeatMs, logDir });
+    delete dea.backAtMs;
+    dea.state = 'starting';
+    if (child.pid !== undefined) dea.pid = child.pid;
     child.once('exit', (_, signal) => {
-      const before = agent.instances;
-      agent.state = 'gone';
-      agent.instances = [];
-      agent.backAtMs = performance.now() + this.#options.replaceAfterMs;
-      this.events.emit('event', { type: 'agent', agent, killed: signal === 'SIGKILL' });
-      this.events.emit('event', { type: 'instances', agent, before });
-      delete agent.pid;
-      this.#later(this.#options.replaceAfterMs, () => this.#startAgent(agent));
+      const before = dea.instances;
+      dea.state = 'gone';
+      dea.instances = [];
+      dea.backAtMs = performance.now() + this.#options.replaceAfterMs;
+      this.events.emit('event', { type: 'dea', dea, killed: signal === 'SIGKILL' });
+      this.events.emit('event', { type: 'instances', dea, before });
+      delete dea.pid;
+      this.#later(this.#options.replaceAfterMs, () => this.#startDea(dea));
     });
-    return ready(child, (news: AgentNews) => this.#hear(agent, news));
+    return ready(child, (event: DeaEvent) => this.#onDeaEvent(dea, event));
   }
 
-  #hear(agent: AgentView, news: AgentNews): void {
-    // The last words of an agent that has ended may come after its end.
-    if (agent.state === 'gone') return;
-    if (news.type === 'instances') {
-      const before = agent.instances;
-      agent.instances = news.instances;
-      this.events.emit('event', { type: 'instances', agent, before });
+  #onDeaEvent(dea: DeaView, event: DeaEvent): void {
+    // An event that the DEA sent before it ended may arrive after its end.
+    if (dea.state === 'gone') return;
+    if (event.type === 'instances') {
+      const before = dea.instances;
+      dea.instances = event.instances;
+      this.events.emit('event', { type: 'instances', dea, before });
       return;
     }
-    if (news.type === 'ready') agent.id = news.id;
-    agent.state = news.type === 'ready' ? 'up' : 'evacuating';
-    this.events.emit('event', { type: 'agent', agent });
+    if (event.type === 'ready') dea.id = event.id;
+    dea.state = event.type === 'ready' ? 'up' : 'evacuating';
+    this.events.emit('event', { type: 'dea', dea });
   }
 
   #fork(role: Role): ChildProcess {
@@ -154,13 +154,13 @@ class Supervisor implements Cloud {
     const child = fork(file, [JSON.stringify(role)], { stdio: ['ignore', log, log, 'ipc'], execArgv: [] });
     closeSync(log);
     this.#children.add(child);
-    // That it cannot be told or killed any more: `exit` follows.
+    // The child has ended and can no longer be killed or written to: 'exit' follows.
     child.on('error', () => {});
     child.once('exit', () => this.#children.delete(child));
     return child;
   }
 
-  /** Tries again for ever: what could not be started this time ends, and `exit` comes here once more. */
+  /** Starts a process again after a while. A failed start ends with 'exit' and comes here once more. */
   #later(ms: number, start: () => Promise<void>): void {
     if (this.#stopping) return;
     const timer = setTimeout(() => {
@@ -171,33 +171,35 @@ class Supervisor implements Cloud {
   }
 }
 
-/** Passes on all that the child says. Resolves when it is ready. */
-function ready<News extends { type: string }>(
+/** Passes the child's events on. Resolves when the child is ready. */
+function ready<Event extends { type: string }>(
   child: ChildProcess,
-  hear: (news: News) => void,
+  onEvent: (event: Event) => void,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = setTimeout(() => {
       child.kill('SIGKILL');
-      reject(new Error('a process of the cloud does not get ready (cloud.log says more)'));
+      reject(new Error(`cloud process: not ready within ${READY_WITHIN_MS} ms; see cloud.log`));
     }, READY_WITHIN_MS);
-    child.on('message', (news: News) => {
-      if (news.type === 'ready') {
+    child.on('message', (event: Event) => {
+      if (event.type === 'ready') {
         clearTimeout(late);
         resolve();
       }
-      hear(news);
+      onEvent(event);
     });
     child.once('exit', (code, signal) => {
       clearTimeout(late);
       reject(
-        new Error(`a process of the cloud ended with ${signal ?? `exit code ${code}`} (cloud.log says more)`),
+        new Error(
+          `cloud process: ended with ${signal ?? `exit code ${code}`} before it was ready; see cloud.log`,
+        ),
       );
     });
   });
 }
 
-/** SIGTERM, and SIGKILL when that does not help. */
+/** SIGTERM, then SIGKILL after KILL_AFTER_MS. */
 async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));

@@ -1,14 +1,14 @@
 import { stringify } from 'yaml';
 
 /**
- * The demo's numbers: so short that everything can be watched, and in the proportions of the defaults, so
- * that it is the same policy (one lost agent of three is no mass loss, heartbeats come several times within
- * `droplet_lost`, and so on). In seconds.
+ * The demo's settings, in seconds. They are short enough to watch, and in the proportions of the defaults, so that
+ * the policy is the same: one lost DEA of three is no mass loss, several heartbeats come within `droplet_lost`, and
+ * so on.
  */
 export const DEMO = {
   heartbeat: 1,
-  replaceAgent: 15,
-  agents: 3,
+  replaceDea: 15,
+  deas: 3,
   partition: 'default',
   intervals: {
     desired_state_update: 5,
@@ -30,7 +30,7 @@ export const DEMO = {
   mass_delete: { fraction: 0.5, minimum_droplets: 10, hold: 60 },
 } as const;
 
-/** The login of the demo's reporter; it listens on the loopback only. */
+/** The login of the demo's reporter, which listens on the loopback only. */
 export const DEMO_LOGIN = { user: 'demo', password: 'demo' } as const;
 
 /** The text of the health manager's configuration file for a demo with these servers. */

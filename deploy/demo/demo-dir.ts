@@ -1,5 +1,5 @@
 import { join } from 'node:path';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 
-/** The demo's folder; there is one a machine and installation. */
+/** The demo's folder: one for each installation. */
 export const demoDir = join(packageRoot, '.hm', 'demo');

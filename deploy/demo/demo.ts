@@ -1,72 +1,71 @@
 import { rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
+import { EXIT } from '../../common/runtime/exit-codes.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { packageRoot } from '../../common/runtime/package-root.ts';
+import { onStopSignals } from '../run/stop-signals.ts';
 import { runCheck } from './check/check.ts';
 import { DEMO_LOGIN } from './config.ts';
 import { demoDir } from './demo-dir.ts';
 import { differences } from './fleet.ts';
 import { hintsOf, openDemoScreen } from './screen.ts';
 import { type Stage, setStage, tailOf } from './stage.ts';
-import { type Line, tellStory } from './story.ts';
+import { followStory, type Line } from './story.ts';
 
 const HELP = `Usage: hm demo [--plain]
        hm demo --check [--json FILE]
 
-A small cloud on this machine, with the health manager that keeps it as it should be: Redis, NATS, a
-controller and three agents that run real processes. Kill them, edit the apps, and watch.
-Everything that it writes is in .hm/demo/, apps.yml too, fresh at every start. Ctrl-C ends all of it.
+Runs a small cloud on this machine, and the health manager that keeps it in its desired state: Redis, NATS, a
+controller and three DEAs that run apps as real processes. Kill processes, edit the apps, and watch.
+All files are in .hm/demo/, the apps file apps.yml too, new at every start. Ctrl-C ends everything.
 
-  --plain      lines instead of a screen (as when the output is no terminal)
-  --check      breaks things by itself, says how long each took to heal; exit code 0 only if all was
-               healed and nothing healthy was touched
-  --json FILE  with --check: the results as JSON, too
+  --plain      lines instead of a screen (the default when the output is no terminal)
+  --check      injects faults one by one and shows how long each took to heal; exit code 0 only if all were
+               healed and no healthy instance was affected
+  --json FILE  with --check: writes the results to a file as JSON, too
   -h, --help   print this help
 `;
 
-/** Enough time for the health manager to end within its own 10 s. */
+/** Longer than the 10 s of the health manager's orderly stop. */
 const STEP_MS = 12_000;
 const STORY_LINES = 500;
-const OK = 0;
-const FAILED = 1;
-const USAGE = 64;
 
 /**
- * The demo's command line.
+ * `hm demo`
  *
  * @returns the exit code
- * @throws UnavailableError when a program or a port is not to be had, or the folder is in use
+ * @throws UnavailableError when a program or port is not available, or another demo uses the folder
  */
 export async function runDemo(argv: string[]): Promise<number> {
   const options = parse(argv);
   if (typeof options === 'string') {
     process.stderr.write(`hm demo: ${options}\n${HELP}`);
-    return USAGE;
+    return EXIT.usage;
   }
   if (options.help) {
     process.stdout.write(HELP);
-    return OK;
+    return EXIT.done;
   }
   const lifecycle = new Lifecycle({ stepMs: STEP_MS });
-  const giveBackSignals = stopOnSignals(lifecycle);
-  // A check has a folder of its own: it must not be in the way of the demo, nor of another check.
+  const releaseSignals = stopOnSignals(lifecycle);
+  // A check has a folder of its own, so that it can run beside the demo and other checks.
   const dir = options.check ? join(packageRoot, '.hm', `check-${process.pid}`) : demoDir;
-  let code = FAILED;
+  let code: number = EXIT.failed;
   try {
     const stage = await setStage(dir, lifecycle);
     code = options.check
       ? await runCheck(stage, lifecycle, options.json)
-      : await perform(stage, lifecycle, options.plain);
+      : await showDemo(stage, lifecycle, options.plain);
   } catch (error) {
-    // A Ctrl-C while it is being set up ends the set-up with an error that says nothing more.
+    // A Ctrl-C during the start makes the start fail, which is no error.
     if (!lifecycle.signal.aborted) throw error;
-    code = options.check ? FAILED : OK;
+    code = options.check ? EXIT.failed : EXIT.done;
   } finally {
     await lifecycle.stop();
-    giveBackSignals();
+    releaseSignals();
     rmSync(join(dir, 'redis', String(process.pid)), { recursive: true, force: true });
-    if (options.check && code === OK) rmSync(dir, { recursive: true, force: true });
+    if (options.check && code === EXIT.done) rmSync(dir, { recursive: true, force: true });
   }
   return code;
 }
@@ -88,25 +87,25 @@ function parse(argv: string[]) {
   }
 }
 
-/** Runs until Ctrl-C, or until the health manager cannot run. */
-async function perform(stage: Stage, lifecycle: Lifecycle, plain: boolean): Promise<number> {
+/** Runs until Ctrl-C, or until the health manager ends. */
+async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Promise<number> {
   const story: Line[] = [];
   const places = placesOf(stage);
   const screen = process.stdout.isTTY && !plain;
-  tellStory(stage.cloud, stage.nats, (line) => {
+  followStory(stage.cloud, stage.nats, (line) => {
     story.push(line);
     if (story.length > STORY_LINES) story.shift();
-    if (!screen) process.stdout.write(`${line.at.toISOString()} ${line.who}: ${line.text}\n`);
+    if (!screen) process.stdout.write(`${line.at.toISOString()} ${line.source}: ${line.text}\n`);
   });
   if (screen) {
     const { cloud, appsFile } = stage;
     const close = openDemoScreen(process.stdout, () => ({
-      ...{ apps: cloud.apps(), agents: cloud.agents(), story, appsFile, places, nowMs: performance.now() },
+      ...{ apps: cloud.apps(), deas: cloud.deas(), story, appsFile, places, nowMs: performance.now() },
     }));
     lifecycle.onStop('screen', close);
   } else {
     process.stdout.write(`${places.join('\n')}\n`);
-    sayWhenWhole(stage);
+    reportConvergence(stage);
   }
   const manager = await stage.startHealthManager();
   const stopped = new Promise<'stopped'>((resolve) => {
@@ -114,27 +113,26 @@ async function perform(stage: Stage, lifecycle: Lifecycle, plain: boolean): Prom
     if (lifecycle.signal.aborted) resolve('stopped');
   });
   const end = await Promise.race([manager.exited, stopped]);
-  if (end === 'stopped' || lifecycle.signal.aborted) return OK;
+  if (end === 'stopped' || lifecycle.signal.aborted) return EXIT.done;
   await lifecycle.stop();
   const log = join(stage.logDir, 'health_manager.log');
   process.stderr.write(`hm demo: the health manager ended with exit code ${end} (${log}):\n${tailOf(log)}\n`);
-  return FAILED;
+  return EXIT.failed;
 }
 
-/** A line whenever the cloud has become as it should be; the first time also what there is to try. */
-function sayWhenWhole({ cloud, appsFile }: Stage): void {
-  let whole = false;
+/** Writes a line whenever the actual state has become the desired state; the first time also the hints. */
+function reportConvergence({ cloud, appsFile }: Stage): void {
+  let converged = false;
   let hinted = false;
   cloud.events.on('event', () => {
-    const now = differences(cloud.apps(), cloud.agents()).length === 0;
-    if (now && !whole) process.stdout.write(`${new Date().toISOString()} cloud: is as it should be\n`);
+    const now = differences(cloud.apps(), cloud.deas()).length === 0;
+    if (now && !converged)
+      process.stdout.write(`${new Date().toISOString()} cloud: is in its desired state\n`);
     if (now && !hinted) {
       hinted = true;
-      process.stdout.write(
-        `${hintsOf({ apps: cloud.apps(), agents: cloud.agents(), appsFile }).join('\n')}\n`,
-      );
+      process.stdout.write(`${hintsOf({ apps: cloud.apps(), deas: cloud.deas(), appsFile }).join('\n')}\n`);
     }
-    whole = now;
+    converged = now;
   });
 }
 
@@ -146,24 +144,13 @@ function placesOf(stage: Stage): string[] {
   ];
 }
 
-/** One Ctrl-C may arrive twice: from the terminal, and passed on by npm. Only a later one means "at once". */
-const SAME_CTRL_C_MS = 500;
 const FORCED = 130;
 
 function stopOnSignals(lifecycle: Lifecycle): () => void {
-  let askedMs: number | undefined;
-  const ask = () => {
-    // What is still there ends with this process: the guards see to it.
-    if (askedMs !== undefined && performance.now() - askedMs > SAME_CTRL_C_MS) process.exit(FORCED);
-    askedMs ??= performance.now();
-    // Whoever waits for the stop, below, reports its failure.
-    lifecycle.stop().catch(() => {});
-  };
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, ask);
-  // Nobody reads our output any more (`hm demo | head`): as good as a Ctrl-C.
-  process.stdout.on('error', ask);
-  return () => {
-    for (const signal of signals) process.off(signal, ask);
-  };
+  return onStopSignals({
+    // An error of the stop is reported by `runDemo`, which waits for it.
+    stop: () => void lifecycle.stop().catch(() => {}),
+    // The guards end the child processes when this process exits.
+    force: () => process.exit(FORCED),
+  });
 }

@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import type { AgentView } from './cloud.ts';
+import type { DeaView } from './cloud.ts';
 import type { App } from './controller/apps.ts';
-import { differences, isAlive } from './fleet.ts';
+import { differences } from './fleet.ts';
 import type { InstanceView } from './protocol.ts';
 
 const app = (changes: Partial<App> = {}): App => ({
   ...{ name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v2', memoryMb: 64 },
   ...changes,
 });
-const on = (...instances: Partial<InstanceView>[]): AgentView[] => [
+const on = (...instances: Partial<InstanceView>[]): DeaView[] => [
   {
     name: 'dea-1',
     state: 'up',
@@ -19,22 +19,22 @@ const on = (...instances: Partial<InstanceView>[]): AgentView[] => [
   },
 ];
 
-describe('the cloud is as it should be', () => {
-  test.each<[string, App, AgentView[]]>([
-    ['with one running at each index', app(), on({}, {})],
-    ['with a crashed one beside', app(), on({}, {}, { state: 'CRASHED', index: 0 })],
-    ['with nothing of a stopped app', app({ state: 'STOPPED' }), on()],
-  ])('%s', (_, wanted, agents) => {
-    expect(differences([wanted], agents)).toEqual([]);
+describe('no differences', () => {
+  test.each<[string, App, DeaView[]]>([
+    ['with one running instance at each index', app(), on({}, {})],
+    ['with an additional crashed instance', app(), on({}, {}, { state: 'CRASHED', index: 0 })],
+    ['with no instance of a stopped app', app({ state: 'STOPPED' }), on()],
+  ])('%s', (_, wanted, deas) => {
+    expect(differences([wanted], deas)).toEqual([]);
   });
 });
 
-describe('the cloud is not as it should be', () => {
-  test.each<[string, App[], AgentView[], string[]]>([
-    ['without one', [app()], on({ index: 1 }), ['web/0 is missing']],
-    ['with one that only starts', [app()], on({}, { state: 'STARTING' }), ['web/1 is missing']],
-    ['with two at one index', [app()], on({}, {}, { index: 1 }), ['web/1 runs 2 times']],
-    ['with an index too many', [app()], on({}, {}, {}), ['web/2 of v2 is still RUNNING']],
+describe('differences', () => {
+  test.each<[string, App[], DeaView[], string[]]>([
+    ['with a missing instance', [app()], on({ index: 1 }), ['web/0 is missing']],
+    ['with an instance that is STARTING', [app()], on({}, { state: 'STARTING' }), ['web/1 is missing']],
+    ['with two instances at one index', [app()], on({}, {}, { index: 1 }), ['web/1 runs 2 times']],
+    ['with an index out of range', [app()], on({}, {}, {}), ['web/2 of v2 is still RUNNING']],
     [
       'with an old version',
       [app()],
@@ -42,20 +42,14 @@ describe('the cloud is not as it should be', () => {
       ['web/0 of v1 is still RUNNING'],
     ],
     [
-      'with one that is being stopped',
+      'with an instance that is STOPPING',
       [app()],
       on({}, {}, { state: 'STOPPING' }),
       ['web/2 of v2 is still STOPPING'],
     ],
     ['with a stopped app', [app({ state: 'STOPPED' })], on({}), ['web/0 of v2 is still RUNNING']],
     ['with an unknown app', [], on({}), ['web/0 of v2 is still RUNNING']],
-  ])('%s', (_, apps, agents, expected) => {
-    expect(differences(apps, agents)).toEqual(expected);
+  ])('%s', (_, apps, deas, expected) => {
+    expect(differences(apps, deas)).toEqual(expected);
   });
-});
-
-test('a process is alive or not', () => {
-  expect(isAlive(process.pid)).toBe(true);
-  expect(isAlive(undefined)).toBe(false);
-  expect(isAlive(2 ** 30)).toBe(false);
 });

@@ -1,28 +1,27 @@
-/** Questions about what runs in the cloud, in truth: asked of the agents themselves, not of any health manager. */
-import { processStart } from '../run/launcher/process-table.ts';
-import type { AgentView } from './cloud.ts';
+/** The actual state of the cloud, read from the DEAs themselves and not from the health manager. */
+import type { DeaView } from './cloud.ts';
 import type { App } from './controller/apps.ts';
 import type { InstanceView } from './protocol.ts';
 
 export interface Located extends InstanceView {
-  agent: AgentView;
+  dea: DeaView;
 }
 
-type Agents = readonly AgentView[];
+type Deas = readonly DeaView[];
 
-/** All that is on agents that are there. */
-export function instancesOf(agents: Agents): Located[] {
-  return agents.flatMap((agent) => agent.instances.map((instance) => ({ ...instance, agent })));
+/** All instances, each with its DEA. */
+export function instancesOf(deas: Deas): Located[] {
+  return deas.flatMap((dea) => dea.instances.map((instance) => ({ ...instance, dea })));
 }
 
-/** The instances that are up, in order of index. */
-export function runningOf(agents: Agents, droplet: string): Located[] {
-  return instancesOf(agents)
+/** The RUNNING instances of an app, by index. */
+export function runningOf(deas: Deas, droplet: string): Located[] {
+  return instancesOf(deas)
     .filter((instance) => instance.droplet === droplet && instance.state === 'RUNNING')
     .sort((a, b) => a.index - b.index || a.version.localeCompare(b.version));
 }
 
-/** A wanted slot: started, the current version, an index in range. */
+/** Whether a slot is wanted: the app is started, the version is current and the index in range. */
 export function isWanted(
   app: App | undefined,
   { version, index }: { version: string; index: number },
@@ -30,16 +29,11 @@ export function isWanted(
   return app?.state === 'STARTED' && version === app.version && index < app.instances;
 }
 
-/** Whether there really is such a process (a zombie is none). */
-export function isAlive(pid: number | undefined): boolean {
-  return pid !== undefined && processStart(pid) !== undefined;
-}
-
-/** What is wanted and not so, or there and not wanted; empty: the cloud is as it should be. */
-export function differences(apps: readonly App[], agents: Agents): string[] {
+/** The differences between desired and actual state, as text; empty when there is none. */
+export function differences(apps: readonly App[], deas: Deas): string[] {
   return [
-    ...apps.flatMap((app) => missingOf(app, runningOf(agents, app.name))),
-    ...instancesOf(agents)
+    ...apps.flatMap((app) => missingOf(app, runningOf(deas, app.name))),
+    ...instancesOf(deas)
       .filter(
         ({ state }) =>
           state === 'STARTING' || state === 'RUNNING' || state === 'EVACUATING' || state === 'STOPPING',
@@ -58,10 +52,10 @@ export function differences(apps: readonly App[], agents: Agents): string[] {
 function missingOf(app: App, running: Located[]): string[] {
   if (app.state !== 'STARTED') return [];
   return Array.from({ length: app.instances }, (_, index) => {
-    const there = running.filter((instance) => instance.index === index && instance.version === app.version);
-    if (there.length === 1) return [];
-    return there.length === 0
+    const found = running.filter((instance) => instance.index === index && instance.version === app.version);
+    if (found.length === 1) return [];
+    return found.length === 0
       ? [`${app.name}/${index} is missing`]
-      : [`${app.name}/${index} runs ${there.length} times`];
+      : [`${app.name}/${index} runs ${found.length} times`];
   }).flat();
 }

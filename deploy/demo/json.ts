@@ -1,4 +1,4 @@
-/** The value that a text from the bus stands for; undefined when it is no JSON, which no schema lets pass. */
+/** Parses a message; undefined when it is no JSON, which every schema rejects. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

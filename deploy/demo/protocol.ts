@@ -1,19 +1,19 @@
 /**
- * What the parts of the demo cloud say to each other. The health manager knows nothing of it: with that,
- * the cloud speaks only the contract.
+ * The messages between the parts of the demo cloud. The health manager does not use them: with it the cloud
+ * exchanges only the messages of the contract.
  */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { App } from './controller/apps.ts';
 
-/** NATS, controller -> one agent (request): start an instance. Reply: `PlaceReply`. */
-export function placeSubject(agent: string): string {
-  return `cloud.agent.${agent}.start`;
+/** NATS, controller -> one DEA (request): start an instance. Reply: `PlaceReply`. */
+export function placeSubject(dea: string): string {
+  return `cloud.dea.${dea}.start`;
 }
-/** NATS, controller -> all agents: each stops what it has of these instances. */
-export const STOP_SUBJECT = 'cloud.agents.stop';
-/** NATS, a controller that begins -> all agents: a heartbeat, so that it knows them at once. */
-export const LOCATE_SUBJECT = 'cloud.agents.locate';
+/** NATS, controller -> all DEAs: each stops those of the instances that it runs. */
+export const STOP_SUBJECT = 'cloud.deas.stop';
+/** NATS, controller -> all DEAs, when it starts: each sends a heartbeat at once. */
+export const LOCATE_SUBJECT = 'cloud.deas.locate';
 
 const PlaceRequest = Type.Object({
   droplet: Type.String(),
@@ -23,7 +23,7 @@ const PlaceRequest = Type.Object({
 });
 const PlaceReply = Type.Union([
   Type.Object({ instance: Type.String() }),
-  /** The agent takes none any more. */
+  /** The DEA accepts no more instances. */
   Type.Object({ refused: Type.String() }),
 ]);
 const StopInstances = Type.Object({ instances: Type.Array(Type.String()) });
@@ -34,7 +34,7 @@ export const placeRequest = Compile(PlaceRequest);
 export const placeReply = Compile(PlaceReply);
 export const stopInstances = Compile(StopInstances);
 
-/** One instance as its agent knows it. */
+/** One instance as its DEA reports it to the supervisor. */
 export interface InstanceView {
   guid: string;
   droplet: string;
@@ -42,35 +42,35 @@ export interface InstanceView {
   index: number;
   /** STARTING, RUNNING, EVACUATING, STOPPING, CRASHED. */
   state: string;
-  /** Of the real process; absent when it has none (CRASHED). */
+  /** Of the process; absent when there is none (CRASHED). */
   pid?: number;
 }
 
-/** IPC, an agent process -> supervisor. Sent before the same news goes out on NATS. */
-export type AgentNews =
+/** IPC, a DEA process -> supervisor. Sent before the same change is published on NATS. */
+export type DeaEvent =
   | { type: 'ready'; id: string }
   | { type: 'instances'; instances: InstanceView[] }
   | { type: 'evacuating' };
 
 /** IPC, the controller process -> supervisor. */
-export type ControllerNews =
+export type ControllerEvent =
   | { type: 'ready'; port: number }
   | { type: 'apps'; apps: App[]; changed: string[] }
-  /** The apps file does not fit; the last good one stands. */
+  /** The apps file is invalid; the last valid one stays in force. */
   | { type: 'file'; problem: string }
   | { type: 'start'; droplet: string; version: string; index: number; flapping: boolean; refused?: string }
-  | { type: 'placed'; droplet: string; index: number; agent: string; instance: string }
-  /** An accepted start found no agent; it has to be asked for again. */
+  | { type: 'placed'; droplet: string; index: number; dea: string; instance: string }
+  /** No DEA took an accepted start; it must be requested again. */
   | { type: 'unplaced'; droplet: string; index: number; why: string }
-  /** `app` as the controller had it at that moment; absent when it had none. */
+  /** `app` as the controller had it at that moment; absent when unknown. */
   | { type: 'stop'; droplet: string; instances: string[]; app?: App; refused?: string }
-  /** A message that is none. */
+  /** A message that violates the contract. */
   | { type: 'malformed'; subject: string; why: string };
 
 /** argv[2] of a child process of the supervisor, as JSON. */
 export type Role =
   | {
-      role: 'agent';
+      role: 'dea';
       nats: string;
       partition: string;
       heartbeatMs: number;

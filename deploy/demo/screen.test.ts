@@ -1,10 +1,10 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { render, type Scene } from './screen.ts';
+import { type DemoView, render } from './screen.ts';
 
-const draft: Scene = {
+const view: DemoView = {
   apps: [{ name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v1', memoryMb: 64 }],
-  agents: [
+  deas: [
     {
       ...{ name: 'dea-1', id: 'guid', state: 'up', pid: 100 },
       instances: [
@@ -16,20 +16,25 @@ const draft: Scene = {
     { name: 'dea-2', state: 'gone', backAtMs: 8_500, instances: [] },
   ],
   story: Array.from({ length: 100 }, (_, at) => ({
-    ...{ at: new Date(), who: 'health manager', kind: 'decision', text: `start web/${at} (missing)\x1b[2J` },
+    ...{
+      at: new Date(),
+      source: 'health manager',
+      kind: 'decision',
+      text: `start web/${at} (missing)\x1b[2J`,
+    },
   })),
   appsFile: '/somewhere/apps.yml',
   places: ['Redis redis://127.0.0.1:1'],
   nowMs: 1_000,
 };
-const shown = (size: { columns: number; rows: number }) => render(draft, size).map(stripVTControlCharacters);
+const shown = (size: { columns: number; rows: number }) => render(view, size).map(stripVTControlCharacters);
 
-test('shows apps with what is wanted and runs, agents, the latest decisions, and what to try', () => {
+test('shows apps with desired and running instances, DEAs, the latest decisions and hints', () => {
   const lines = shown({ columns: 120, rows: 30 });
   expect(lines).toHaveLength(30);
   expect(lines.find((line) => line.startsWith('web'))).toMatch(/STARTED +v1 +2 +2 +0:101@1 1:102@1/);
   expect(lines.find((line) => line.startsWith('dea-1'))).toMatch(/up +100 +2/);
-  expect(lines.find((line) => line.startsWith('dea-2'))).toMatch(/gone, next in 8 s +- +0/);
+  expect(lines.find((line) => line.startsWith('dea-2'))).toMatch(/gone, replaced in 8 s +- +0/);
   const text = lines.join('\n');
   expect(text).toContain('start web/99 (missing)');
   expect(text).not.toContain('start web/1 (missing)');
@@ -38,7 +43,7 @@ test('shows apps with what is wanted and runs, agents, the latest decisions, and
   expect(text).toContain('/somewhere/apps.yml');
 });
 
-test('never more than the terminal has room for', () => {
+test('never exceeds the size of the terminal', () => {
   for (const size of [
     { columns: 40, rows: 12 },
     { columns: 10, rows: 3 },
@@ -49,6 +54,6 @@ test('never more than the terminal has room for', () => {
   }
 });
 
-test('control characters of others do not reach the terminal', () => {
-  expect(render(draft, { columns: 120, rows: 30 }).join('')).not.toContain('\x1b[2J');
+test('control characters in events do not reach the terminal', () => {
+  expect(render(view, { columns: 120, rows: 30 }).join('')).not.toContain('\x1b[2J');
 });

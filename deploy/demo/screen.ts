@@ -1,28 +1,28 @@
 import type { WriteStream } from 'node:tty';
 import {
   BOLD,
-  blank,
+  blankLines,
   CYAN,
-  columnsOf,
   DIM,
-  fitted,
+  fitLines,
   GREEN,
   openScreen,
   type Piece,
+  padCells,
   paint,
   RED,
   type Size,
   YELLOW,
 } from '../run/terminal/screen.ts';
-import type { AgentView } from './cloud.ts';
+import type { DeaView } from './cloud.ts';
 import type { App } from './controller/apps.ts';
 import { runningOf } from './fleet.ts';
 import type { Line } from './story.ts';
 
-/** All that the screen shows. */
-export interface Scene {
+/** What the screen shows. */
+export interface DemoView {
   apps: readonly App[];
-  agents: readonly AgentView[];
+  deas: readonly DeaView[];
   story: readonly Line[];
   appsFile: string;
   /** Further lines for the head: where the servers are. */
@@ -32,80 +32,80 @@ export interface Scene {
 
 const COLOURS = { decision: CYAN, trouble: RED, effect: GREEN } as const;
 
-/** The screen's lines for a terminal of this size: never longer, never more. */
-export function render(draft: Scene, { columns, rows }: Size): string[] {
+/** The lines of the screen, fitted to the terminal's size. */
+export function render(view: DemoView, { columns, rows }: Size): string[] {
   const top: Piece[][] = [
-    [paint(BOLD, 'The health manager keeps a small cloud as it should be.'), '  Ctrl-C ends it all.'],
-    ...draft.places.map((place) => [paint(DIM, place)]),
+    [paint(BOLD, 'The health manager keeps a small cloud in its desired state.'), '  Ctrl-C ends the demo.'],
+    ...view.places.map((place) => [paint(DIM, place)]),
     [],
     [
       paint(
         BOLD,
-        columnsOf(
+        padCells(
           ['APP', 10],
           ['STATE', 9],
           ['VERSION', 9],
           ['WANTED', 7],
           ['RUNNING', 8],
-          ['PIDS (index:pid@agent)', 0],
+          ['PIDS (index:pid@DEA)', 0],
         ),
       ),
     ],
-    ...draft.apps.map((app) => appLine(app, draft.agents)),
+    ...view.apps.map((app) => appLine(app, view.deas)),
     [],
-    [paint(BOLD, columnsOf(['AGENT', 10], ['STATE', 26], ['PID', 9], ['RUNS', 0]))],
-    ...draft.agents.map((agent) => agentLine(agent, draft.nowMs)),
+    [paint(BOLD, padCells(['DEA', 10], ['STATE', 26], ['PID', 9], ['RUNS', 0]))],
+    ...view.deas.map((dea) => deaLine(dea, view.nowMs)),
     [],
   ];
-  const hints = hintLines(draft);
+  const hints = hintLines(view);
   const room = Math.max(1, rows - top.length - hints.length - 1);
-  const story = draft.story.slice(-room).map(storyLine);
-  const lines = [...top, [paint(BOLD, 'WHAT HAPPENS')], ...story, ...blank(room - story.length), ...hints];
-  return fitted(lines, { columns, rows });
+  const story = view.story.slice(-room).map(storyLine);
+  const lines = [...top, [paint(BOLD, 'EVENTS')], ...story, ...blankLines(room - story.length), ...hints];
+  return fitLines(lines, { columns, rows });
 }
 
-function appLine(app: App, agents: readonly AgentView[]): Piece[] {
-  const running = runningOf(agents, app.name);
+function appLine(app: App, deas: readonly DeaView[]): Piece[] {
+  const running = runningOf(deas, app.name);
   const wanted = app.state === 'STARTED' ? app.instances : 0;
-  const pids = running.map(({ index, pid, agent }) => `${index}:${pid}@${agent.name.replace('dea-', '')}`);
+  const pids = running.map(({ index, pid, dea }) => `${index}:${pid}@${dea.name.replace('dea-', '')}`);
   return [
-    columnsOf([app.name, 10], [app.state, 9], [app.version, 9], [wanted, 7]),
+    padCells([app.name, 10], [app.state, 9], [app.version, 9], [wanted, 7]),
     paint(running.length === wanted ? GREEN : YELLOW, String(running.length).padEnd(9)),
     pids.join(' '),
   ];
 }
 
-function agentLine(agent: AgentView, nowMs: number): Piece[] {
+function deaLine(dea: DeaView, nowMs: number): Piece[] {
   const back =
-    agent.backAtMs === undefined
+    dea.backAtMs === undefined
       ? ''
-      : `, next in ${Math.max(0, Math.ceil((agent.backAtMs - nowMs) / 1000))} s`;
-  const runs = agent.instances.filter(({ state }) => state === 'RUNNING' || state === 'EVACUATING').length;
+      : `, replaced in ${Math.max(0, Math.ceil((dea.backAtMs - nowMs) / 1000))} s`;
+  const runs = dea.instances.filter(({ state }) => state === 'RUNNING' || state === 'EVACUATING').length;
   return [
-    columnsOf([agent.name, 10]),
-    paint(agent.state === 'up' ? GREEN : RED, `${agent.state}${back}`.padEnd(27)),
-    columnsOf([agent.pid ?? '-', 9], [runs, 0]),
+    padCells([dea.name, 10]),
+    paint(dea.state === 'up' ? GREEN : RED, `${dea.state}${back}`.padEnd(27)),
+    padCells([dea.pid ?? '-', 9], [runs, 0]),
   ];
 }
 
-function storyLine({ at, who, kind, text }: Line): Piece[] {
-  return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], who.padEnd(14)), ' ', text];
+function storyLine({ at, source, kind, text }: Line): Piece[] {
+  return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], source.padEnd(14)), ' ', text];
 }
 
-const hintLines = (draft: Scene): Piece[][] => {
-  const [title = '', ...hints] = hintsOf(draft);
+const hintLines = (view: DemoView): Piece[][] => {
+  const [title = '', ...hints] = hintsOf(view);
   return [[], [paint(BOLD, title)], ...hints.map((hint) => [hint])];
 };
 
-/** What there is to try, with the pids of now, as lines of text. */
-export function hintsOf({ apps, agents, appsFile }: Pick<Scene, 'apps' | 'agents' | 'appsFile'>): string[] {
-  const instance = apps.flatMap((app) => runningOf(agents, app.name)).find(({ pid }) => pid !== undefined);
-  const agent = agents.find(({ state, pid }) => state === 'up' && pid !== undefined);
+/** Suggestions for the user, with current pids, as lines of text. */
+export function hintsOf({ apps, deas, appsFile }: Pick<DemoView, 'apps' | 'deas' | 'appsFile'>): string[] {
+  const instance = apps.flatMap((app) => runningOf(deas, app.name)).find(({ pid }) => pid !== undefined);
+  const dea = deas.find(({ state, pid }) => state === 'up' && pid !== undefined);
   const kill = (pid: number | undefined) => `  kill -9 ${pid ?? 'PID'}`.padEnd(22);
   return [
     'TRY, in another terminal',
-    `${kill(instance?.pid)}an instance: back at once`,
-    `${kill(agent?.pid)}a whole agent: its instances come up elsewhere within seconds`,
+    `${kill(instance?.pid)}an instance: it is restarted at once`,
+    `${kill(dea?.pid)}a whole DEA: its instances start elsewhere within seconds`,
     `  edit, to scale, stop, start, push, create, delete:  ${appsFile}`,
   ];
 }
@@ -113,10 +113,10 @@ export function hintsOf({ apps, agents, appsFile }: Pick<Scene, 'apps' | 'agents
 const REDRAW_MS = 500;
 
 /**
- * Shows the draft in place until it is closed.
+ * Shows the demo on the terminal until it is closed.
  *
- * @returns gives the terminal back as it was
+ * @returns closes the screen and restores the terminal
  */
-export function openDemoScreen(terminal: WriteStream, draft: () => Scene): () => void {
-  return openScreen(terminal, (size) => render(draft(), size), REDRAW_MS).close;
+export function openDemoScreen(terminal: WriteStream, view: () => DemoView): () => void {
+  return openScreen(terminal, (size) => render(view(), size), REDRAW_MS).close;
 }

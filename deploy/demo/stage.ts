@@ -4,48 +4,48 @@ import { connect, type NatsConnection } from 'nats';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 import { hmProgram } from '../run/hm-program.ts';
-import { claimFolder } from '../run/launcher/folder-lock.ts';
-import { type Guarded, spawnGuarded } from '../run/launcher/kill-with-parent.ts';
+import { lockFolder } from '../run/launcher/folder-lock.ts';
+import { type BoundChild, spawnBoundToParent } from '../run/launcher/kill-with-parent.ts';
 import { freePort, startNatsServer, startRedisServer } from '../run/launcher/servers.ts';
 import { type Cloud, startCloud } from './cloud.ts';
 import { DEMO, demoConfig } from './config.ts';
 
-/** Everything that the demo runs. */
+/** The servers, the cloud and the files of a demo. */
 export interface Stage {
   cloud: Cloud;
-  /** For looking on. */
+  /** A connection for observers. */
   nats: NatsConnection;
   redisUrl: string;
   natsUrl: string;
   statusPort: number;
-  /** The user's to edit. */
+  /** Edited by the user. */
   appsFile: string;
   configFile: string;
   logDir: string;
-  /** Starts the health manager, which then runs till the end of the stage. */
-  startHealthManager(): Promise<Guarded>;
+  /** Starts the health manager, which ends with the lifecycle. */
+  startHealthManager(): Promise<BoundChild>;
 }
 
-/** Variables that would win over the generated configuration file. */
-const OVERRULING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
-/** The health manager finishes what is in hand, within 10 s (contract: programs). */
+/** Environment variables that would override the generated configuration file. */
+const OVERRIDING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
+/** The health manager has 10 s for an orderly stop (contract: programs). */
 const HM_KILL_AFTER_MS = 11_000;
 
 /**
- * Sets the stage in a folder of its own: servers, cloud, configuration. All of it ends with the lifecycle,
- * in the opposite order, so that the health manager goes before it could take the cloud's end for a failure.
+ * Starts servers and cloud in a folder of its own and writes the configuration. All of it ends with the lifecycle,
+ * in reverse order: the health manager ends first, so that it does not take the cloud's end for a failure.
  *
- * @throws UnavailableError when a program or a port is not to be had, or another demo has the folder
+ * @throws UnavailableError when a program or port is not available, or another demo uses the folder
  */
 export async function setStage(dir: string, lifecycle: Lifecycle): Promise<Stage> {
   const { signal } = lifecycle;
   const logDir = join(dir, 'logs');
   mkdirSync(logDir, { recursive: true });
-  lifecycle.onStop('folder', claimFolder(dir));
+  lifecycle.onStop('folder', lockFolder(dir));
   const appsFile = join(dir, 'apps.yml');
   copyFileSync(join(packageRoot, 'deploy', 'demo', 'apps.yml'), appsFile);
 
-  // Empty at every start: the demo shows how a cloud comes up.
+  // A new folder at every start: the demo shows how a cloud comes up from nothing.
   const redisDir = join(dir, 'redis', String(process.pid));
   const [redis, nats] = await Promise.all([
     startRedisServer({ dir: redisDir, signal }).then((server) => own(lifecycle, 'redis-server', server)),
@@ -61,9 +61,9 @@ export async function setStage(dir: string, lifecycle: Lifecycle): Promise<Stage
     partition: DEMO.partition,
     appsFile,
     logDir,
-    agents: DEMO.agents,
+    deas: DEMO.deas,
     heartbeatMs: DEMO.heartbeat * 1000,
-    replaceAfterMs: DEMO.replaceAgent * 1000,
+    replaceAfterMs: DEMO.replaceDea * 1000,
   });
   own(lifecycle, 'cloud', cloud);
 
@@ -83,13 +83,12 @@ export async function setStage(dir: string, lifecycle: Lifecycle): Promise<Stage
   };
 }
 
-/** `deploy/hm start`, without its set-up: the demo was started through that itself. */
-async function startHealthManager(configFile: string, logFile: string): Promise<Guarded> {
+/** Runs `hm start` without deploy/hm's set-up, which has run for the demo already. */
+async function startHealthManager(configFile: string, logFile: string): Promise<BoundChild> {
   const env = { ...process.env };
-  for (const name of OVERRULING) delete env[name];
-  const program = hmProgram;
+  for (const name of OVERRIDING) delete env[name];
   const log = openSync(logFile, 'w');
-  const manager = await spawnGuarded(process.execPath, [program, 'start', '--config', configFile], {
+  const manager = await spawnBoundToParent(process.execPath, [hmProgram, 'start', '--config', configFile], {
     ...{ env, stdout: log, stderr: log },
   });
   closeSync(log);
@@ -100,7 +99,7 @@ function own<T extends { stop(): Promise<void> }>(lifecycle: Lifecycle, name: st
   return lifecycle.own(name, resource, (running) => running.stop());
 }
 
-/** The end of a log, to show why something failed. */
+/** The last lines of a log file. */
 export function tailOf(file: string, lines = 10): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
 }

@@ -1,6 +1,6 @@
 /**
- * What happens, as lines for people: the decisions of the health manager as anyone on the bus can see them,
- * and their causes and effects in the cloud.
+ * The events of the demo as lines of text: the health manager's decisions, read from NATS, and their causes and
+ * effects in the cloud.
  */
 import type { NatsConnection } from 'nats';
 import Type from 'typebox';
@@ -12,14 +12,14 @@ import { parseJson } from './json.ts';
 
 export interface Line {
   at: Date;
-  /** Who: the health manager, the controller, an agent, or the apps file. */
-  who: string;
+  /** The health manager, the controller, a DEA, or the apps file. */
+  source: string;
   text: string;
-  /** For colours only. */
+  /** Selects the colour. */
   kind: 'decision' | 'trouble' | 'effect';
 }
 
-const health = Compile(
+const healthRequest = Compile(
   Type.Object({
     droplet: Type.String(),
     indices: Type.Optional(Type.Array(Type.Integer())),
@@ -36,19 +36,20 @@ const exited = Compile(
   }),
 );
 
-/** Tells every line from now on. */
-export function tellStory(
-  cloud: Pick<Cloud, 'agents' | 'apps' | 'events'>,
+/** Calls `onLine` for every event from now on. */
+export function followStory(
+  cloud: Pick<Cloud, 'deas' | 'apps' | 'events'>,
   nats: Pick<NatsConnection, 'subscribe'>,
-  tell: (line: Line) => void,
+  onLine: (line: Line) => void,
 ): void {
-  const say = (who: string, kind: Line['kind'], text: string) => tell({ at: new Date(), who, kind, text });
+  const add = (source: string, kind: Line['kind'], text: string) =>
+    onLine({ at: new Date(), source, kind, text });
   let apps = cloud.apps();
-  /** Where an instance of a stop is, in words. */
+  /** The app, index and DEA of an instance; its guid when it is unknown. */
   const nameOf = (guid: string) => {
-    for (const agent of cloud.agents()) {
-      const found = agent.instances.find((instance) => instance.guid === guid);
-      if (found) return `${found.droplet}/${found.index} on ${agent.name}`;
+    for (const dea of cloud.deas()) {
+      const found = dea.instances.find((instance) => instance.guid === guid);
+      if (found) return `${found.droplet}/${found.index} on ${dea.name}`;
     }
     return guid;
   };
@@ -60,11 +61,11 @@ export function tellStory(
     nats.subscribe(subject, {
       callback: (error, message) => {
         const request = error === null ? parseJson(message.string()) : undefined;
-        if (!health.Check(request)) return;
+        if (!healthRequest.Check(request)) return;
         const what = request.indices?.map((index) => `${request.droplet}/${index}`) ?? [];
         what.push(...Object.keys(request.instances ?? {}).map(nameOf));
         const reason = message.headers?.get(HEADERS.reason) || 'no reason given';
-        say('health manager', 'decision', `${verb} ${what.join(', ')} (${reason})`);
+        add('health manager', 'decision', `${verb} ${what.join(', ')} (${reason})`);
       },
     });
   }
@@ -75,27 +76,27 @@ export function tellStory(
       const how =
         exit.exit_description || (exit.exit_status === null ? '' : `exit status ${exit.exit_status}`);
       const kind = exit.reason === 'CRASHED' ? 'trouble' : 'effect';
-      say('agent', kind, `${exit.droplet}/${exit.index} exited: ${exit.reason}${how && ` (${how})`}`);
+      add('DEA', kind, `${exit.droplet}/${exit.index} exited: ${exit.reason}${how && ` (${how})`}`);
     },
   });
   cloud.events.on('event', (event) => {
     if (event.type === 'apps') {
-      for (const text of changes(apps, event.apps)) say('apps file', 'effect', text);
+      for (const text of changes(apps, event.apps)) add('apps file', 'effect', text);
       apps = event.apps;
       return;
     }
     const line = describe(event);
-    if (line) say(...line);
+    if (line) add(...line);
   });
 }
 
-function describe(event: CloudEvent): [who: string, kind: Line['kind'], text: string] | undefined {
+function describe(event: CloudEvent): [source: string, kind: Line['kind'], text: string] | undefined {
   switch (event.type) {
     case 'file':
       return [
         'apps file',
         'trouble',
-        `does not fit, the last good one stands: ${event.problem.replaceAll('\n', '; ')}`,
+        `is invalid, the last valid one stays in force: ${event.problem.replaceAll('\n', '; ')}`,
       ];
     case 'start':
       if (event.refused === undefined) return undefined;
@@ -111,31 +112,36 @@ function describe(event: CloudEvent): [who: string, kind: Line['kind'], text: st
       return ['controller', 'trouble', `cannot place ${event.droplet}/${event.index}: ${event.why}`];
     case 'malformed':
       return ['controller', 'trouble', `cannot read a ${event.subject}: ${event.why}`];
-    case 'agent':
-      return [event.agent.name, event.agent.state === 'up' ? 'effect' : 'trouble', `is ${agentState(event)}`];
+    case 'dea':
+      return [event.dea.name, event.dea.state === 'up' ? 'effect' : 'trouble', `is ${deaState(event)}`];
     case 'instances':
-      return cameUp(event);
+      return newlyRunning(event);
     default:
       return undefined;
   }
 }
 
-function agentState({ agent, killed }: Extract<CloudEvent, { type: 'agent' }>): string {
-  if (agent.state === 'gone') return killed === true ? 'gone: it was killed' : 'gone';
-  return agent.state === 'up' ? `up: pid ${agent.pid}` : agent.state;
+function deaState({ dea, killed }: Extract<CloudEvent, { type: 'dea' }>): string {
+  if (dea.state === 'gone') return killed === true ? 'gone: it was killed' : 'gone';
+  return dea.state === 'up' ? `up: pid ${dea.pid}` : dea.state;
 }
 
-function cameUp({ agent, before }: Extract<CloudEvent, { type: 'instances' }>): ReturnType<typeof describe> {
+function newlyRunning({
+  dea,
+  before,
+}: Extract<CloudEvent, { type: 'instances' }>): ReturnType<typeof describe> {
   const was = new Map(before.map(({ guid, state }) => [guid, state]));
-  const up = agent.instances.filter(({ guid, state }) => state === 'RUNNING' && was.get(guid) !== 'RUNNING');
-  if (up.length === 0) return undefined;
-  const names = up.map(
+  const running = dea.instances.filter(
+    ({ guid, state }) => state === 'RUNNING' && was.get(guid) !== 'RUNNING',
+  );
+  if (running.length === 0) return undefined;
+  const names = running.map(
     ({ droplet, index, version, pid }) => `${droplet}/${index} ${version} runs: pid ${pid}`,
   );
-  return [agent.name, 'effect', names.join(', ')];
+  return [dea.name, 'effect', names.join(', ')];
 }
 
-/** The user's wishes since the file was last read. */
+/** The user's changes since the file was last read. */
 function changes(before: readonly App[], after: readonly App[]): string[] {
   const lines = after.flatMap((app) => {
     const old = before.find(({ name }) => name === app.name);
@@ -145,6 +151,6 @@ function changes(before: readonly App[], after: readonly App[]): string[] {
     if (changed.length === 0) return [];
     return [`${app.name}: ${changed.map((key) => `${key} ${old[key]} -> ${app[key]}`).join(', ')}`];
   });
-  const gone = before.filter(({ name }) => !after.some((app) => app.name === name));
-  return [...lines, ...gone.map(({ name }) => `${name} is deleted`)];
+  const deleted = before.filter(({ name }) => !after.some((app) => app.name === name));
+  return [...lines, ...deleted.map(({ name }) => `${name} is deleted`)];
 }

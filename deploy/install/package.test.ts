@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 import { createProgram } from '../run/cli/program.ts';
-import { isAlive } from '../run/launcher/testing.ts';
+import { isAlive } from '../run/launcher/process-table.ts';
 
 const run = promisify(execFile);
 const ENV = { PATH: process.env.PATH, HOME: process.env.HOME };

@@ -1,48 +1,49 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
+import { isAlive } from '../../run/launcher/process-table.ts';
 import { DEMO } from '../config.ts';
 import { type App, parseApps } from '../controller/apps.ts';
-import { differences, instancesOf, isAlive, runningOf } from '../fleet.ts';
+import { differences, instancesOf, runningOf } from '../fleet.ts';
 import type { Stage } from '../stage.ts';
 import { CrashWatch } from './crash-watch.ts';
 import type { Referee } from './referee.ts';
 
-/** One fault and its healing. */
+/** A fault and the condition of its healing. */
 export interface Step {
   name: string;
   limitMs: number;
-  /** Does what has to be healed; the time runs from when it returns. */
+  /** Injects the fault. The time is measured from its return. */
   fault(): void | Promise<void>;
-  /** What is not healed yet; empty: healed. */
-  lacking(): string[];
-  /** Looks at the healed cloud once more. @returns what is wrong with it */
+  /** What is not healed yet; empty when all is. */
+  pending(): string[];
+  /** Checks the healed cloud further. @returns what is wrong */
   verify?(): string | undefined;
-  /** What is said of a healed one instead of how long it took. */
+  /** Text that replaces the healing time in the report. */
   result?(): string;
 }
 
 const CRASHER = 'crasher';
 const LOST_MS = DEMO.intervals.droplet_lost * 1000;
-/** To come up, five processes start on a machine that may be slow; then a new slot has to have its time. */
+/** Five processes start, perhaps on a slow machine; then the grace period of the new slots must end. */
 const UP_MS = LOST_MS + 30_000;
-/** A stop goes out as soon as the bulk pass that a change asks for is done. */
+/** A stop is sent after the bulk pass that a change triggers. */
 const STOP_MS = 3_000;
 
-/** The steps in their order; the app that always crashes does so beside the later ones. */
+/** The steps in their order. The app that always crashes runs beside the later steps. */
 export function checkSteps(stage: Stage, referee: Referee, startHealthManager: () => Promise<void>): Step[] {
   const { cloud } = stage;
-  const wish = new Wish(stage.appsFile);
+  const desired = new DesiredApps(stage.appsFile);
   let crashes: CrashWatch | undefined;
 
-  const lacking = () =>
-    differences(wish.apps, cloud.agents()).filter((difference) => !difference.startsWith(`${CRASHER}/`));
+  const pending = () =>
+    differences(desired.apps, cloud.deas()).filter((difference) => !difference.startsWith(`${CRASHER}/`));
   const kill = (pid: number) => {
     referee.mayEnd(pid);
     process.kill(pid, 'SIGKILL');
   };
   /** Pids of the app's instances up to this index. */
   const pidsBelow = (droplet: string, instances: number) =>
-    runningOf(cloud.agents(), droplet)
+    runningOf(cloud.deas(), droplet)
       .filter(({ index }) => index < instances)
       .map(({ pid }) => pid)
       .join(' ');
@@ -51,7 +52,7 @@ export function checkSteps(stage: Stage, referee: Referee, startHealthManager: (
     name: 'cloud started from empty',
     limitMs: UP_MS,
     fault: startHealthManager,
-    lacking,
+    pending,
   };
 
   let victim: { guid: string; pid: number } | undefined;
@@ -59,34 +60,34 @@ export function checkSteps(stage: Stage, referee: Referee, startHealthManager: (
     name: 'instance killed',
     limitMs: 2_000,
     fault() {
-      const [first] = runningOf(cloud.agents(), 'web');
+      const [first] = runningOf(cloud.deas(), 'web');
       if (first?.pid === undefined) throw new Error('web has no instance to kill');
       victim = { guid: first.guid, pid: first.pid };
       kill(first.pid);
     },
-    lacking() {
-      const there = instancesOf(cloud.agents()).some(({ guid }) => guid === victim?.guid);
-      return there ? ['the killed instance has not ended'] : lacking();
+    pending() {
+      const isListed = instancesOf(cloud.deas()).some(({ guid }) => guid === victim?.guid);
+      return isListed ? ['the killed instance has not ended'] : pending();
     },
   };
 
   let dead: { id: string | undefined; pids: (number | undefined)[] } | undefined;
-  const agentKilled: Step = {
-    name: 'agent killed',
+  const deaKilled: Step = {
+    name: 'DEA killed',
     limitMs: LOST_MS + 2_000,
     fault() {
-      const [agent] = [...cloud.agents()].sort((a, b) => b.instances.length - a.instances.length);
-      if (agent?.pid === undefined) throw new Error('there is no agent to kill');
-      dead = { id: agent.id, pids: agent.instances.map(({ pid }) => pid) };
-      kill(agent.pid);
+      const [dea] = [...cloud.deas()].sort((a, b) => b.instances.length - a.instances.length);
+      if (dea?.pid === undefined) throw new Error('there is no DEA to kill');
+      dead = { id: dea.id, pids: dea.instances.map(({ pid }) => pid) };
+      kill(dea.pid);
     },
-    lacking() {
-      const there = cloud.agents().some(({ id, state }) => id === dead?.id && state !== 'gone');
-      return there ? ['the killed agent has not ended'] : lacking();
+    pending() {
+      const isThere = cloud.deas().some(({ id, state }) => id === dead?.id && state !== 'gone');
+      return isThere ? ['the killed DEA has not ended'] : pending();
     },
     verify() {
       const left = dead?.pids.filter(isAlive) ?? [];
-      return left.length === 0 ? undefined : `instances outlived their agent: pids ${left.join(', ')}`;
+      return left.length === 0 ? undefined : `instances outlived their DEA: pids ${left.join(', ')}`;
     },
   };
 
@@ -96,10 +97,10 @@ export function checkSteps(stage: Stage, referee: Referee, startHealthManager: (
     fault() {
       crashes = new CrashWatch(CRASHER, stage.nats);
       referee.mayCrash(CRASHER);
-      wish.add({ name: CRASHER, command: 'sleep 0.3; exit 1' });
-      wish.change('api', { instances: 5 });
+      desired.add({ name: CRASHER, command: 'sleep 0.3; exit 1' });
+      desired.change('api', { instances: 5 });
     },
-    lacking,
+    pending,
   };
 
   let kept = '';
@@ -108,45 +109,48 @@ export function checkSteps(stage: Stage, referee: Referee, startHealthManager: (
     limitMs: STOP_MS,
     fault() {
       kept = pidsBelow('web', 2);
-      wish.change('web', { instances: 2 });
+      desired.change('web', { instances: 2 });
     },
-    lacking,
-    verify: () => (pidsBelow('web', 2) === kept ? undefined : 'others than the highest indices went'),
+    pending,
+    verify: () =>
+      pidsBelow('web', 2) === kept
+        ? undefined
+        : 'other instances than those of the highest indices were stopped',
   };
 
   const stopped: Step = {
     name: 'app stopped',
     limitMs: STOP_MS,
-    fault: () => wish.change('worker', { state: 'STOPPED' }),
-    lacking,
+    fault: () => desired.change('worker', { state: 'STOPPED' }),
+    pending,
   };
   const startedAgain: Step = {
     name: 'app started again',
     limitMs: LOST_MS + 2_000,
-    fault: () => wish.change('worker', { state: 'STARTED' }),
-    lacking,
+    fault: () => desired.change('worker', { state: 'STARTED' }),
+    pending,
   };
   const pushed: Step = {
     name: 'new version pushed',
     limitMs: LOST_MS + 2_000 + STOP_MS,
-    fault: () => wish.change('mailer', { version: 'v2', command: 'exec sleep 86399' }),
-    lacking,
+    fault: () => desired.change('mailer', { version: 'v2', command: 'exec sleep 86399' }),
+    pending,
   };
 
   const crashing: Step = {
     name: 'app that always crashes',
     limitMs: 60_000,
     fault() {},
-    lacking: () => (crashes?.done ? [] : ['it is not given up yet']),
+    pending: () => (crashes?.done ? [] : ['it is not given up yet']),
     verify: () => crashes?.problem,
     result: () =>
       `restarted after ${crashes?.restarts.map((gapS) => gapS.toFixed(1)).join(', ')} s, then given up`,
   };
-  return [up, instanceKilled, agentKilled, scaledUp, scaledDown, stopped, startedAgain, pushed, crashing];
+  return [up, instanceKilled, deaKilled, scaledUp, scaledDown, stopped, startedAgain, pushed, crashing];
 }
 
-/** What is wanted of the cloud, kept in the apps file as a user would. */
-class Wish {
+/** The desired apps, changed through the apps file as a user does. */
+class DesiredApps {
   apps: App[];
   readonly #file: string;
 

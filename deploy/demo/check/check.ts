@@ -2,38 +2,39 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Lifecycle } from '../../../common/runtime/lifecycle.ts';
-import { instancesOf, isAlive } from '../fleet.ts';
+import { isAlive } from '../../run/launcher/process-table.ts';
+import { instancesOf } from '../fleet.ts';
 import { type Stage, tailOf } from '../stage.ts';
-import { type Line, tellStory } from '../story.ts';
+import { followStory, type Line } from '../story.ts';
 import { checkSteps, type Step } from './check-steps.ts';
 import { type Verdict, watchFairness } from './referee.ts';
 
-/** One line of the check's outcome; `--json` writes them all. */
+/** The result of one step; `--json` writes all of them. */
 export interface Result {
   name: string;
   ok: boolean;
-  /** From the fault to its healing; only of a step that was healed. */
+  /** The time from the fault to its healing; absent when it was not healed. */
   ms?: number;
   limitMs?: number;
-  /** What else is to be said; of a failure: why. */
+  /** Further facts; of a failure: the reason. */
   detail?: string;
 }
 
 const POLL_MS = 10;
-/** Lines of what happened that go with a failure. */
+/** The number of latest events that are shown with a failure. */
 const STORY_LINES = 25;
 
 /**
- * Breaks things one by one and waits until each is healed, under the eyes of a referee. Prints one line per
+ * Injects faults one by one and waits until each is healed, while a referee watches. Prints one line for each
  * result, `ok   ...` or `FAIL ...`.
  *
- * @returns the exit code: 0 only if all was healed in time and nothing healthy was touched
+ * @returns the exit code: 0 only if all faults were healed in time and no healthy instance was affected
  */
 export async function runCheck(stage: Stage, lifecycle: Lifecycle, jsonFile?: string): Promise<number> {
   const beganMs = performance.now();
   const results: Result[] = [];
   const story: Line[] = [];
-  tellStory(stage.cloud, stage.nats, (line) => story.push(line));
+  followStory(stage.cloud, stage.nats, (line) => story.push(line));
   const referee = watchFairness(stage.cloud, stage.nats);
   let ended: string | undefined;
   const startHealthManager = async () => {
@@ -42,40 +43,41 @@ export async function runCheck(stage: Stage, lifecycle: Lifecycle, jsonFile?: st
       ended = `the health manager ended with exit code ${code}`;
     });
   };
-  const give = (result: Result) => {
+  const report = (result: Result) => {
     results.push(result);
     process.stdout.write(`${lineOf(result)}\n`);
     if (!result.ok)
-      for (const line of story.slice(-STORY_LINES)) process.stdout.write(`       ${tellLine(line)}\n`);
+      for (const line of story.slice(-STORY_LINES)) process.stdout.write(`       ${textOf(line)}\n`);
   };
 
   for (const step of checkSteps(stage, referee, startHealthManager)) {
     const result = await run(step, () => (lifecycle.signal.aborted ? 'interrupted' : ended));
-    give(result);
-    // What a later step begins with is what the earlier ones left healed.
+    report(result);
+    // A step begins with the healed cloud of the steps before it.
     if (!result.ok) break;
   }
-  // Before everything is ended: that is no fault of anybody.
+  // Before everything is stopped, because the referee would count those stops.
   const verdict = referee.finish();
-  give(judgement(verdict));
+  report(resultOf(verdict));
   if (results.some(({ ok }) => !ok)) {
     const log = join(stage.logDir, 'health_manager.log');
     process.stdout.write(`health manager's log (${log}) ends with:\n${tailOf(log)}\n`);
   }
-  give(await leaving(stage, lifecycle));
+  report(await endAll(stage, lifecycle));
 
   const seconds = (performance.now() - beganMs) / 1000;
   const failed = results.filter(({ ok }) => !ok).length;
   const ok = failed === 0;
   process.stdout.write(`check: ${results.length - failed} ok, ${failed} failed, ${seconds.toFixed(1)} s\n`);
   if (jsonFile !== undefined) {
-    const report = { ok, seconds, results, ...verdict };
-    writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
+    const json = { ok, seconds, results, ...verdict };
+    writeFileSync(jsonFile, `${JSON.stringify(json, null, 2)}\n`);
   }
   return ok ? 0 : 1;
 }
 
-async function run(step: Step, hopeless: () => string | undefined): Promise<Result> {
+/** @param failure the reason to give up at once, if there is one */
+async function run(step: Step, failure: () => string | undefined): Promise<Result> {
   const { name, limitMs } = step;
   try {
     await step.fault();
@@ -84,11 +86,11 @@ async function run(step: Step, hopeless: () => string | undefined): Promise<Resu
   }
   const faultMs = performance.now();
   for (;;) {
-    const lacking = step.lacking();
+    const pending = step.pending();
     const ms = Math.round(performance.now() - faultMs);
-    if (lacking.length === 0) return healed(step, ms);
-    const why = hopeless() ?? (ms > limitMs ? `not healed within ${limitMs} ms` : undefined);
-    if (why !== undefined) return { name, ok: false, limitMs, detail: `${why}: ${lacking.join(', ')}` };
+    if (pending.length === 0) return healed(step, ms);
+    const why = failure() ?? (ms > limitMs ? `not healed within ${limitMs} ms` : undefined);
+    if (why !== undefined) return { name, ok: false, limitMs, detail: `${why}: ${pending.join(', ')}` };
     await delay(POLL_MS);
   }
 }
@@ -101,15 +103,15 @@ function healed(step: Step, ms: number): Result {
   return { name, ok: true, ms, limitMs, ...(detail !== undefined && { detail }) };
 }
 
-function judgement({ violations, starts, stops }: Verdict): Result {
-  const clean = `of ${starts} starts and ${stops} stops asked for none was refused or touched anything healthy`;
+function resultOf({ violations, starts, stops }: Verdict): Result {
+  const clean = `${starts} starts and ${stops} stops were requested; none was refused or affected a healthy instance`;
   const ok = violations.length === 0;
   return { name: 'referee', ok, detail: ok ? clean : violations.join('; ') };
 }
 
-/** Ends everything and looks whether it is gone. */
-async function leaving({ cloud }: Stage, lifecycle: Lifecycle): Promise<Result> {
-  const pids = [...cloud.agents(), ...instancesOf(cloud.agents())].map(({ pid }) => pid);
+/** Ends all processes and verifies that none is left. */
+async function endAll({ cloud }: Stage, lifecycle: Lifecycle): Promise<Result> {
+  const pids = [...cloud.deas(), ...instancesOf(cloud.deas())].map(({ pid }) => pid);
   const name = 'end';
   try {
     await lifecycle.stop();
@@ -121,8 +123,8 @@ async function leaving({ cloud }: Stage, lifecycle: Lifecycle): Promise<Result> 
     };
   }
   const left = pids.filter(isAlive);
-  if (left.length > 0) return { name, ok: false, detail: `still there: pids ${left.join(', ')}` };
-  return { name, ok: true, detail: 'no process was left behind' };
+  if (left.length > 0) return { name, ok: false, detail: `processes left: pids ${left.join(', ')}` };
+  return { name, ok: true, detail: 'no process is left' };
 }
 
 function lineOf({ name, ok, ms, limitMs, detail }: Result): string {
@@ -130,6 +132,6 @@ function lineOf({ name, ok, ms, limitMs, detail }: Result): string {
   return `${ok ? 'ok  ' : 'FAIL'} ${name}: ${detail ?? healing}`;
 }
 
-function tellLine({ at, who, text }: Line): string {
-  return `${at.toISOString().slice(11, 23)} ${who}: ${text}`;
+function textOf({ at, source, text }: Line): string {
+  return `${at.toISOString().slice(11, 23)} ${source}: ${text}`;
 }

@@ -5,23 +5,23 @@ import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { DEMO } from '../config.ts';
 import { parseJson } from '../json.ts';
 
-/** How fast a restart must follow when it is due, beside the noise. */
+/** A restart must follow within this time after it is due, beside the noise. */
 const PROMPT_S = 1;
-/** Events of one process and of another are seen here with this much of a difference. */
+/** Messages of two processes may arrive this much apart. */
 const EARLY_S = 0.1;
 
-/** What is to come after a crash: its latest delay in seconds and how much it may differ. */
+/** The delay of the restart after a crash, and the tolerance in both directions. */
 interface Expected {
   delayS: number;
   noiseS: number;
 }
 
 /**
- * Watches an app of one instance that always crashes: that each restart has its delay, longer every time,
- * and that it is given up at last.
+ * Watches an app of one instance that always crashes. Verifies that each restart has its growing delay, and that
+ * the app is given up in the end.
  */
 export class CrashWatch {
-  /** From each crash to the start that followed, in seconds. */
+  /** For each crash the time until the start that followed, in seconds. */
   readonly restarts: number[] = [];
   readonly #expected = expectedDelays();
   #crashes = 0;
@@ -45,12 +45,12 @@ export class CrashWatch {
     });
   }
 
-  /** What went wrong so far. */
+  /** The first violation so far. */
   get problem(): string | undefined {
     return this.#problem;
   }
 
-  /** Not done before a further restart would have come by now. */
+  /** True when the app has been given up: another restart would have come by now. Also after a violation. */
   get done(): boolean {
     if (this.#problem !== undefined) return true;
     if (this.#crashes <= this.#expected.length || this.#crashedMs === undefined) return false;
@@ -59,12 +59,12 @@ export class CrashWatch {
   }
 
   #started(): void {
-    if (this.#crashedMs === undefined) return; // the first start of all
+    if (this.#crashedMs === undefined) return; // the initial start
     const gapS = (performance.now() - this.#crashedMs) / 1000;
     const expected = this.#expected[this.restarts.length];
     this.restarts.push(gapS);
     if (expected === undefined) {
-      this.#problem ??= `was started again after ${this.#crashes} crashes`;
+      this.#problem ??= `started again after ${this.#crashes} crashes`;
     } else if (
       gapS < expected.delayS - expected.noiseS - EARLY_S ||
       gapS > expected.delayS + expected.noiseS + PROMPT_S
@@ -75,7 +75,7 @@ export class CrashWatch {
   }
 }
 
-/** By the policy: at once, then doubling up to the most, and after `giveup_crash_number` crashes no more. */
+/** As the policy defines: at once, then doubling up to the maximum, and none after `giveup_crash_number` crashes. */
 function expectedDelays(): Expected[] {
   const { flapping_death, giveup_crash_number, min_restart_delay, max_restart_delay, delay_time_noise } =
     DEMO.intervals;

@@ -1,35 +1,35 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { AgentView, CloudEvent } from '../cloud.ts';
+import type { CloudEvent, DeaView } from '../cloud.ts';
 import type { App } from '../controller/apps.ts';
 import type { InstanceView } from '../protocol.ts';
 import { fakeBus } from '../testing/bus.ts';
 import { type Referee, watchFairness } from './referee.ts';
 
 const web: App = { name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v2', memoryMb: 64 };
-/** A process that is there, and one that is not. */
+/** Pids: one of a running process, one of none. */
 const ALIVE = process.pid;
 const DEAD = 2 ** 30;
 
-let agent: AgentView;
+let dea: DeaView;
 let events: EventEmitter<{ event: [CloudEvent] }>;
 let bus: ReturnType<typeof fakeBus>;
 let referee: Referee;
 beforeEach(() => {
-  agent = { name: 'dea-1', state: 'up', pid: 1, instances: [] };
+  dea = { name: 'dea-1', state: 'up', pid: 1, instances: [] };
   events = new EventEmitter();
   bus = fakeBus();
-  referee = watchFairness({ agents: () => [agent], apps: () => [web], events }, bus);
+  referee = watchFairness({ deas: () => [dea], apps: () => [web], events }, bus);
 });
 
 const instance = (guid: string, changes: Partial<InstanceView> = {}): InstanceView => ({
   ...{ guid, droplet: 'web', version: 'v2', index: 0, state: 'RUNNING', pid: ALIVE },
   ...changes,
 });
-function now(...instances: InstanceView[]): void {
-  const before = agent.instances;
-  agent.instances = instances;
-  events.emit('event', { type: 'instances', agent, before });
+function report(...instances: InstanceView[]): void {
+  const before = dea.instances;
+  dea.instances = instances;
+  events.emit('event', { type: 'instances', dea, before });
 }
 const start = (changes: object = {}) =>
   bus.publish('health.start', {
@@ -50,7 +50,7 @@ describe('starts', () => {
     ['beside another index', [instance('a', { index: 1 })], 0],
     ['beside an old version', [instance('a', { version: 'v1' })], 0],
   ])('%s', (_, instances, count) => {
-    agent.instances = instances;
+    dea.instances = instances;
     start();
     const { starts, violations: seen } = referee.finish();
     expect(starts).toBe(1);
@@ -60,61 +60,66 @@ describe('starts', () => {
 
 describe('stops', () => {
   test.each<[string, App | undefined, InstanceView[], number]>([
-    ['of a wanted one', web, [instance('a')], 1],
-    ['of a wanted one that starts', web, [instance('a', { state: 'STARTING' })], 1],
-    ['of a wanted one whose agent was faster', web, [instance('a', { state: 'STOPPING' })], 1],
+    ['of a wanted instance', web, [instance('a')], 1],
+    ['of a wanted instance that is STARTING', web, [instance('a', { state: 'STARTING' })], 1],
+    [
+      'of a wanted instance whose DEA reported the stop first',
+      web,
+      [instance('a', { state: 'STOPPING' })],
+      1,
+    ],
     ['of one of two duplicates', web, [instance('a'), instance('b')], 0],
-    ['of one beside a dead duplicate', web, [instance('a'), instance('b', { pid: DEAD })], 1],
-    ['of an index too many', web, [instance('a', { index: 2 })], 0],
-    ['of one that evacuates', web, [instance('a', { state: 'EVACUATING' })], 0],
+    ['of one instance beside a dead duplicate', web, [instance('a'), instance('b', { pid: DEAD })], 1],
+    ['of an index out of range', web, [instance('a', { index: 2 })], 0],
+    ['of an instance that evacuates', web, [instance('a', { state: 'EVACUATING' })], 0],
     ['of a stopped app', { ...web, state: 'STOPPED' }, [instance('a')], 0],
     ['of an unknown app', undefined, [instance('a')], 0],
     ['of an old version after the new one runs', web, [instance('a', { version: 'v1' }), instance('b')], 0],
     ['of an old version before the new one runs', web, [instance('a', { version: 'v1' })], 1],
   ])('%s', (_, app, instances, count) => {
-    agent.instances = instances;
+    dea.instances = instances;
     stop(app, 'a');
     expect(violations()).toHaveLength(count);
   });
 });
 
 describe('ends', () => {
-  test('that nobody asked for', () => {
-    now(instance('a'));
-    now();
-    expect(violations()).toEqual([`web/0 of v2, pid ${ALIVE}, ended though nobody asked for it`]);
+  test('without a stop are violations', () => {
+    report(instance('a'));
+    report();
+    expect(violations()).toEqual([`web/0 of v2, pid ${ALIVE}, ended without an accepted stop`]);
   });
 
-  test('after a stop, even if that is told later', () => {
-    now(instance('a', { index: 5 }));
-    now();
+  test('after a stop are allowed, even if the stop is reported later', () => {
+    report(instance('a', { index: 5 }));
+    report();
     stop(web, 'a');
     expect(violations()).toEqual([]);
   });
 
-  test('of one that we kill, with an agent that we kill, and of an app that crashes', () => {
+  test('of killed instances, killed DEAs and crashing apps are allowed', () => {
     referee.mayEnd(DEAD);
-    now(instance('a', { pid: DEAD }));
-    now();
+    report(instance('a', { pid: DEAD }));
+    report();
     referee.mayCrash('crasher');
-    now(instance('b', { droplet: 'crasher' }));
-    now(instance('c', { droplet: 'crasher', state: 'CRASHED' }));
-    now(instance('d'));
+    report(instance('b', { droplet: 'crasher' }));
+    report(instance('c', { droplet: 'crasher', state: 'CRASHED' }));
+    report(instance('d'));
     referee.mayEnd(1);
-    agent.state = 'gone';
-    now();
+    dea.state = 'gone';
+    report();
     expect(violations()).toEqual([]);
   });
 
-  test('with an agent that dies by itself', () => {
-    now(instance('a'));
-    agent.state = 'gone';
-    now();
+  test('with a DEA that dies on its own are violations', () => {
+    report(instance('a'));
+    dea.state = 'gone';
+    report();
     expect(violations()).toHaveLength(1);
   });
 });
 
-test('what the controller refuses or cannot read', () => {
+test('refused and malformed requests are violations', () => {
   const start = { type: 'start', droplet: 'web', version: 'v2', index: 0, flapping: false } as const;
   events.emit('event', start);
   events.emit('event', { ...start, refused: 'index out of range' });
@@ -127,10 +132,10 @@ test('what the controller refuses or cannot read', () => {
   ]);
 });
 
-test('after the end nothing is looked at', () => {
-  now(instance('a'));
+test('events after finish are ignored', () => {
+  report(instance('a'));
   expect(referee.finish().violations).toEqual([]);
   start();
-  now();
+  report();
   expect(referee.finish()).toEqual({ violations: [], starts: 0, stops: 0 });
 });

@@ -1,47 +1,48 @@
 import type { NatsConnection } from 'nats';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
+import { isAlive } from '../../run/launcher/process-table.ts';
 import type { Cloud, CloudEvent } from '../cloud.ts';
 import { parseStart } from '../controller/admission.ts';
-import { instancesOf, isAlive, isWanted } from '../fleet.ts';
+import { instancesOf, isWanted } from '../fleet.ts';
 import type { InstanceView } from '../protocol.ts';
 
 export interface Verdict {
-  /** What was done that must not be, each with its time. */
+  /** Violations of the rules, each with its time. */
   violations: string[];
-  /** How many starts and stops were asked for. */
+  /** The number of requested starts and stops. */
   starts: number;
   stops: number;
 }
 
 export interface Referee {
-  /** From now on this instance or this agent (by pid) may end: we kill it ourselves. */
+  /** The check is about to kill this instance or DEA, by pid. */
   mayEnd(pid: number): void;
-  /** Instances of this app end by themselves. */
+  /** Instances of this app crash on purpose. */
   mayCrash(droplet: string): void;
-  /** What was seen until now; nothing is looked at any more. */
+  /** Ends the watch and returns its result. */
   finish(): Verdict;
 }
 
 /**
- * Watches that nothing healthy is touched, by the truth: what the agents say of their processes, and the
+ * Verifies that no healthy instance is affected. It compares with the actual state: the DEAs' reports and the
  * processes themselves.
  *
- * - No start is asked for a slot whose instance is alive.
- * - No stop is accepted for an instance that is wanted and up, unless another runs at its slot; and none
- *   for an old version's before the new one runs.
- * - The controller refuses nothing and can read everything.
- * - No instance ends but for a stop that was accepted, or because of ourselves.
+ * - No start is requested for a slot whose instance is alive.
+ * - No stop is accepted for a wanted instance that is up, unless another runs at its slot, and none for an
+ *   instance of an old version before the new version runs.
+ * - The controller refuses no request and can parse all of them.
+ * - No instance ends except after an accepted stop, or because the check killed it.
  */
 export function watchFairness(
-  cloud: Pick<Cloud, 'agents' | 'apps' | 'events'>,
+  cloud: Pick<Cloud, 'deas' | 'apps' | 'events'>,
   nats: Pick<NatsConnection, 'subscribe'>,
 ): Referee {
-  const ours = new Set<number>();
-  const crashing = new Set<string>();
-  /** Guids that an accepted stop named. */
+  const killedPids = new Set<number>();
+  const crashingApps = new Set<string>();
+  /** Guids of accepted stops. */
   const stopped = new Set<string>();
   const verdict: Verdict = { violations: [], starts: 0, stops: 0 };
-  const blame = (what: string) => verdict.violations.push(`${now()} ${what}`);
+  const addViolation = (what: string) => verdict.violations.push(`${now()} ${what}`);
   const name = ({ droplet, index, version, pid }: InstanceView) =>
     `${droplet}/${index} of ${version}, pid ${pid},`;
 
@@ -49,8 +50,8 @@ export function watchFairness(
     callback: (error, message) => {
       verdict.starts++;
       const start = error === null ? parsed(message.string()) : undefined;
-      if (start === undefined) return; // the controller tells of it
-      const alive = instancesOf(cloud.agents()).find(
+      if (start === undefined) return; // the controller reports it as malformed
+      const alive = instancesOf(cloud.deas()).find(
         ({ droplet, version, index, state, pid }) =>
           droplet === start.droplet &&
           version === start.version &&
@@ -58,68 +59,69 @@ export function watchFairness(
           (state === 'STARTING' || state === 'RUNNING') &&
           isAlive(pid),
       );
-      if (alive) blame(`a start was asked for beside ${name(alive)} which is ${alive.state}`);
+      if (alive) addViolation(`a start was requested beside ${name(alive)} which is ${alive.state}`);
     },
   });
 
-  function judgeStop({ droplet, instances, app }: Extract<CloudEvent, { type: 'stop' }>): void {
-    const all = instancesOf(cloud.agents()).filter((instance) => instance.droplet === droplet);
+  function checkStop({ droplet, instances, app }: Extract<CloudEvent, { type: 'stop' }>): void {
+    const all = instancesOf(cloud.deas()).filter((instance) => instance.droplet === droplet);
     const running = all.filter(({ state, pid }) => state === 'RUNNING' && isAlive(pid));
     for (const guid of instances) {
       stopped.add(guid);
-      // Its agent may have told of the stop before the controller.
+      // The DEA's report of the stop may arrive before the controller's.
       const named = all.find((instance) => instance.guid === guid && UP.has(instance.state));
       if (named === undefined) continue;
       const other = running.some(({ guid: another, version, index }) => {
         return another !== guid && version === named.version && index === named.index;
       });
-      if (isWanted(app, named) && !other) blame(`${name(named)} is wanted, and was stopped`);
+      if (isWanted(app, named) && !other) addViolation(`${name(named)} is wanted, and was stopped`);
       const replaced = running.some(({ version }) => version === app?.version);
       if (app?.state === 'STARTED' && named.version !== app.version && !replaced) {
-        blame(`${name(named)} was stopped before ${app.version} runs`);
+        addViolation(`${name(named)} was stopped before ${app.version} runs`);
       }
     }
   }
 
-  /** Judged at the end: the controller may tell later of the stop than the agent of its effect. */
+  /** Checked at the end, because the controller's report of a stop may arrive after the DEA's report of its effect. */
   const ends: { at: string; instance: InstanceView }[] = [];
-  function noteEnds({ agent, before }: Extract<CloudEvent, { type: 'instances' }>): void {
-    if (agent.pid !== undefined && agent.state === 'gone' && ours.has(agent.pid)) return;
-    const there = new Set(agent.instances.map(({ guid }) => guid));
+  function recordEnds({ dea, before }: Extract<CloudEvent, { type: 'instances' }>): void {
+    if (dea.pid !== undefined && dea.state === 'gone' && killedPids.has(dea.pid)) return;
+    const listed = new Set(dea.instances.map(({ guid }) => guid));
     for (const instance of before) {
-      if (instance.state !== 'CRASHED' && !there.has(instance.guid)) ends.push({ at: now(), instance });
+      if (instance.state !== 'CRASHED' && !listed.has(instance.guid)) ends.push({ at: now(), instance });
     }
   }
-  function judgeEnds(): void {
+  function checkEnds(): void {
     for (const { at, instance } of ends) {
       const { guid, droplet, pid } = instance;
-      const excused = stopped.has(guid) || crashing.has(droplet) || (pid !== undefined && ours.has(pid));
-      if (!excused) verdict.violations.push(`${at} ${name(instance)} ended though nobody asked for it`);
+      const excused =
+        stopped.has(guid) || crashingApps.has(droplet) || (pid !== undefined && killedPids.has(pid));
+      if (!excused) verdict.violations.push(`${at} ${name(instance)} ended without an accepted stop`);
     }
   }
 
-  const judge = (event: CloudEvent) => {
+  const onEvent = (event: CloudEvent) => {
     if (event.type === 'stop') {
       verdict.stops++;
-      if (event.refused === undefined) judgeStop(event);
-      else blame(`the controller refused a stop of ${event.droplet}: ${event.refused}`);
+      if (event.refused === undefined) checkStop(event);
+      else addViolation(`the controller refused a stop of ${event.droplet}: ${event.refused}`);
     } else if (event.type === 'start' && event.refused !== undefined) {
-      blame(`the controller refused a start of ${event.droplet}/${event.index}: ${event.refused}`);
+      addViolation(`the controller refused a start of ${event.droplet}/${event.index}: ${event.refused}`);
     } else if (event.type === 'malformed') {
-      blame(`the controller cannot read a ${event.subject}: ${event.why}`);
+      addViolation(`the controller cannot read a ${event.subject}: ${event.why}`);
     } else if (event.type === 'instances') {
-      noteEnds(event);
+      recordEnds(event);
     }
   };
-  cloud.events.on('event', judge);
+  cloud.events.on('event', onEvent);
 
   return {
-    mayEnd: (pid) => void ours.add(pid),
-    mayCrash: (droplet) => void crashing.add(droplet),
+    mayEnd: (pid) => void killedPids.add(pid),
+    mayCrash: (droplet) => void crashingApps.add(droplet),
     finish() {
-      judgeEnds();
+      checkEnds();
       starts.unsubscribe();
-      cloud.events.off('event', judge);
+      cloud.events.off('event', onEvent);
       return verdict;
     },
   };
@@ -133,6 +135,6 @@ function parsed(text: string) {
   try {
     return parseStart(text);
   } catch {
-    return undefined; // malformed: the controller tells of it
+    return undefined; // malformed: the controller reports it
   }
 }

@@ -37,7 +37,7 @@ describe('a start', () => {
     ['of a stopped app', stoppedWeb, start(), 'the app is not started'],
     ['of an old version', web, start({ version: 'v1' }), 'not the current version'],
     ['of an index out of range', web, start({ indices: [3] }), 'index out of range'],
-    ['where enough run', web, start({ running: { v2: 3 } }), 'enough instances are running'],
+    ['where enough instances run', web, start({ running: { v2: 3 } }), 'enough instances are running'],
   ])('%s', (_, app, request, why) => {
     expect(refuseStart(app, request)).toBe(why);
   });
@@ -49,8 +49,8 @@ describe('a stop', () => {
   test.each<[string, App | undefined, StopRequest, string | undefined]>([
     ['of a surplus instance', web, stop(), undefined],
     ['that would leave too few', web, stop({ running: { v2: 3 } }), tooFew],
-    ['of two where one is surplus', web, stop({ instances: { a: 'v2', b: 'v2' } }), tooFew],
-    ['that says of none that it runs', web, stop({ running: {} }), tooFew],
+    ['of two instances where one is surplus', web, stop({ instances: { a: 'v2', b: 'v2' } }), tooFew],
+    ['with an empty list of running instances', web, stop({ running: {} }), tooFew],
     [
       'of an old version beside the new one',
       web,
@@ -75,23 +75,23 @@ describe('a stop', () => {
   });
 });
 
-describe('what is no request', () => {
-  test('as the contract writes them they are', () => {
+describe('malformed requests', () => {
+  test('requests of the contract are accepted', () => {
     expect(parseStart(JSON.stringify(start()))).toEqual(start());
     expect(parseStop(JSON.stringify(stop()))).toEqual(stop());
   });
 
   test.each([
-    ['no JSON', '{'],
+    ['text that is no JSON', '{'],
     ['two indices', JSON.stringify(start({ indices: [0, 1] }))],
-    ['no index', JSON.stringify(start({ indices: [] }))],
-    ['a running version with none', JSON.stringify(start({ running: { v2: 0 } }))],
+    ['without an index', JSON.stringify(start({ indices: [] }))],
+    ['a running version with 0 instances', JSON.stringify(start({ running: { v2: 0 } }))],
     ['a version that is null', JSON.stringify({ ...start(), version: null })],
-  ])('start: %s', (_, text) => {
+  ])('start: %s is rejected', (_, text) => {
     expect(() => parseStart(text)).toThrow();
   });
 
-  test('stop: of no instance at all', () => {
+  test('stop: an empty list of instances is rejected', () => {
     expect(() => parseStop(JSON.stringify(stop({ instances: {} })))).toThrow('instances');
   });
 });

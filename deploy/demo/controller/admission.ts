@@ -1,6 +1,6 @@
 /**
- * What a controller checks before it does what a health manager asks for (contract: messages out). It knows
- * only its own apps and what the message says; that is why `running` in the message must be right.
+ * A controller's checks of the health manager's requests (contract: messages out). A controller knows only its apps
+ * and the fields of the request, therefore `running` in the request must be right.
  */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -11,7 +11,7 @@ const StartRequest = Type.Object({
   droplet: Type.String({ minLength: 1 }),
   last_updated: Type.Union([Type.Integer(), Type.Null()]),
   version: Type.String({ minLength: 1 }),
-  // Newer controllers refuse more than one.
+  // Newer controllers accept exactly one index.
   indices: Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: 1 }),
   running: Running,
   flapping: Type.Boolean(),
@@ -29,14 +29,14 @@ export type StopRequest = Static<typeof StopRequest>;
 const startRequest = Compile(StartRequest);
 const stopRequest = Compile(StopRequest);
 
-/** @throws Error that says what does not fit */
+/** @throws Error that names the first field that is wrong */
 export function parseStart(text: string): StartRequest {
   const value: unknown = JSON.parse(text);
   if (startRequest.Check(value)) return value;
   throw new Error(firstProblem(startRequest.Errors(value)));
 }
 
-/** @throws Error that says what does not fit */
+/** @throws Error that names the first field that is wrong */
 export function parseStop(text: string): StopRequest {
   const value: unknown = JSON.parse(text);
   if (stopRequest.Check(value)) return value;
@@ -45,10 +45,10 @@ export function parseStop(text: string): StopRequest {
 
 function firstProblem(errors: { instancePath: string; message: string }[]): string {
   const [error] = errors;
-  return error ? `${error.instancePath || 'payload'} ${error.message}` : 'does not fit';
+  return error ? `${error.instancePath || 'payload'} ${error.message}` : 'is invalid';
 }
 
-/** @returns why the start is refused; undefined: it is right */
+/** @returns why the start is refused; undefined when it is accepted */
 export function refuseStart(app: App | undefined, request: StartRequest): string | undefined {
   if (app === undefined) return 'no such app';
   if (app.state !== 'STARTED') return 'the app is not started';
@@ -58,7 +58,7 @@ export function refuseStart(app: App | undefined, request: StartRequest): string
   return undefined;
 }
 
-/** @returns why the stop is refused; undefined: it is right */
+/** @returns why the stop is refused; undefined when it is accepted */
 export function refuseStop(app: App | undefined, request: StopRequest): string | undefined {
   if (app === undefined || app.state !== 'STARTED') return undefined;
   for (const [version, stopped] of countByVersion(request.instances)) {

@@ -6,34 +6,38 @@ import { eventually } from '../testing/bus.ts';
 import { type App, AppsFileError, changedApps, parseApps, watchApps } from './apps.ts';
 
 describe('parseApps', () => {
-  test('an app needs a name and a command only', () => {
+  test('an app needs only a name and a command', () => {
     expect(parseApps('apps: [{name: web, command: sleep 1}]')).toEqual([
       { name: 'web', command: 'sleep 1', instances: 1, state: 'STARTED', version: '1', memoryMb: 64 },
     ]);
   });
 
-  test('a version may look like a number', () => {
+  test('a version may be a number', () => {
     expect(parseApps('apps: [{name: web, command: x, version: 2}]')[0]?.version).toBe('2');
   });
 
-  test('no apps at all is a wish, too', () => {
+  test('an empty list of apps is valid', () => {
     expect(parseApps('apps: []')).toEqual([]);
   });
 
   test.each([
     ['an empty file', '', 'the file: must be object'],
-    ['no YAML', 'apps: [', 'end with a ] at line 1'],
-    ['another state', 'apps: [{name: a, command: x, state: RUNNING}]', 'apps.0.state'],
+    ['text that is no YAML', 'apps: [', 'end with a ] at line 1'],
+    ['an unknown state', 'apps: [{name: a, command: x, state: RUNNING}]', 'apps.0.state'],
     [
-      'half an instance',
+      'a fraction of an instance',
       'apps: [{name: a, command: x, instances: 1.5}]',
       'apps.0.instances: must be integer',
     ],
-    ['less than none', 'apps: [{name: a, command: x, instances: -1}]', 'apps.0.instances'],
-    ['a name that a subject could not hold', 'apps: [{name: "a b", command: x}]', 'apps.0.name'],
-    ['a key misspelt', 'apps: [{name: a, command: x, instance: 2}]', 'apps.0.instance: is no known key'],
-    ['no command', 'apps: [{name: a}]', 'command'],
-    ['one name twice', 'apps: [{name: a, command: x}, {name: a, command: y}]', 'two have the name "a"'],
+    ['a negative number of instances', 'apps: [{name: a, command: x, instances: -1}]', 'apps.0.instances'],
+    ['a name that cannot be part of a subject', 'apps: [{name: "a b", command: x}]', 'apps.0.name'],
+    ['a misspelt key', 'apps: [{name: a, command: x, instance: 2}]', 'apps.0.instance: unknown key'],
+    ['an app without a command', 'apps: [{name: a}]', 'command'],
+    [
+      'a name used twice',
+      'apps: [{name: a, command: x}, {name: a, command: y}]',
+      'two apps have the name "a"',
+    ],
   ])('%s is refused', (_, text, reason) => {
     expect(() => parseApps(text)).toThrow(AppsFileError);
     expect(() => parseApps(text)).toThrow(reason);
@@ -46,7 +50,7 @@ describe('parseApps', () => {
   });
 });
 
-test('changed are the new, the different and the deleted', () => {
+test('changedApps returns new, changed and deleted apps', () => {
   const app = (name: string, instances = 1): App => ({
     ...{ name, instances, command: 'x', state: 'STARTED', version: '1', memoryMb: 1 },
   });
@@ -58,27 +62,28 @@ test('changed are the new, the different and the deleted', () => {
 describe('watchApps', () => {
   let dir: string;
   let file: string;
-  let seen: string[];
+  let received: string[];
   let end: () => void;
 
   beforeEach(() => {
     dir = mkdtempSync(join(tmpdir(), 'hm-apps-'));
     file = join(dir, 'apps.yml');
     writeFileSync(file, 'apps: [{name: first, command: x}]');
-    seen = [];
+    received = [];
     end = watchApps({
       file,
-      onApps: (apps) => seen.push(apps.map(({ name }) => name).join()),
-      onProblem: (problem) => seen.push(`problem: ${problem}`),
+      onApps: (apps) => received.push(apps.map(({ name }) => name).join()),
+      onProblem: (problem) => received.push(`problem: ${problem}`),
     });
   });
   afterEach(() => {
     end();
     rmSync(dir, { recursive: true });
   });
-  const next = (count: number) => eventually(`${count} changes`, () => seen.length === count && seen.at(-1));
+  const next = (count: number) =>
+    eventually(`${count} changes`, () => received.length === count && received.at(-1));
 
-  test('a file that is written over, and one that is put in its place', async () => {
+  test('a file that is overwritten and a file that is replaced are read again', async () => {
     writeFileSync(file, 'apps: [{name: second, command: x}]');
     expect(await next(1)).toBe('second');
     writeFileSync(`${file}.new`, 'apps: [{name: third, command: x}]');
@@ -86,13 +91,13 @@ describe('watchApps', () => {
     expect(await next(2)).toBe('third');
   });
 
-  test('a broken file is a problem, told once, and the next good one counts', async () => {
+  test('an invalid file is reported once, and the next valid one is read', async () => {
     writeFileSync(file, 'apps: [');
     expect(await next(1)).toContain('problem:');
     rmSync(file);
     expect(await next(2)).toContain('ENOENT');
     writeFileSync(file, 'apps: []');
     await next(3);
-    expect(seen[2]).toBe('');
+    expect(received[2]).toBe('');
   });
 });

@@ -4,9 +4,9 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { parse } from 'yaml';
 
-/** What the demo's user wants of one app. */
+/** One app of the apps file. */
 export interface App {
-  /** Also its droplet id. */
+  /** The health manager's droplet id, too. */
   name: string;
   command: string;
   instances: number;
@@ -15,18 +15,18 @@ export interface App {
   memoryMb: number;
 }
 
-/** The apps file says something that no app is. The message has one line for each problem. */
+/** The apps file is invalid. The message has one line for each problem. */
 export class AppsFileError extends Error {}
 
 const MEMORY_MB = 64;
-/** The largest that an index may be is 65535 (contract: bounds); far more than a demo can run. */
-const INSTANCES_AT_MOST = 1000;
+/** More than a demo can run; the contract allows indices up to 65535. */
+const MAX_INSTANCES = 1000;
 
 const AppEntry = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 64, pattern: '^[A-Za-z0-9_.-]+$' }),
     command: Type.String({ minLength: 1 }),
-    instances: Type.Optional(Type.Integer({ minimum: 0, maximum: INSTANCES_AT_MOST })),
+    instances: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_INSTANCES })),
     state: Type.Optional(Type.Union([Type.Literal('STARTED'), Type.Literal('STOPPED')])),
     version: Type.Optional(Type.Union([Type.String({ minLength: 1, maxLength: 64 }), Type.Number()])),
     memory: Type.Optional(Type.Integer({ minimum: 1 })),
@@ -36,9 +36,9 @@ const AppEntry = Type.Object(
 const appsFile = Compile(Type.Object({ apps: Type.Array(AppEntry) }, { additionalProperties: false }));
 
 /**
- * Reads the text of an apps file.
+ * Parses the text of an apps file.
  *
- * @throws AppsFileError when it is no YAML, an app does not fit, or two have the same name
+ * @throws AppsFileError when the text is no YAML, an app is invalid, or two apps have the same name
  */
 export function parseApps(text: string): App[] {
   const value = parseYaml(text);
@@ -55,7 +55,7 @@ export function parseApps(text: string): App[] {
   );
   const names = apps.map((app) => app.name);
   const twice = names.find((name, at) => names.indexOf(name) !== at);
-  if (twice !== undefined) throw new AppsFileError(`apps: two have the name "${twice}"`);
+  if (twice !== undefined) throw new AppsFileError(`apps: two apps have the name "${twice}"`);
   return apps;
 }
 
@@ -63,7 +63,7 @@ function parseYaml(text: string): unknown {
   try {
     return parse(text);
   } catch (cause) {
-    // Its further lines show the place in the text.
+    // The further lines of the message quote the text.
     const [reason] = (cause instanceof Error ? cause.message : String(cause)).split('\n');
     throw new AppsFileError(reason, { cause });
   }
@@ -72,12 +72,12 @@ function parseYaml(text: string): unknown {
 function problems(value: unknown): string[] {
   const lines = appsFile.Errors(value).map((error) => {
     const where = error.instancePath.slice(1).replaceAll('/', '.') || 'the file';
-    return `${where}: ${error.keyword === 'boolean' ? 'is no known key' : error.message}`;
+    return `${where}: ${error.keyword === 'boolean' ? 'unknown key' : error.message}`;
   });
   return [...new Set(lines)];
 }
 
-/** Names of the apps that are new, different or gone. */
+/** Names of the apps that are new, changed or deleted. */
 export function changedApps(before: readonly App[], after: readonly App[]): string[] {
   const text = (apps: readonly App[]) => new Map(apps.map((app) => [app.name, JSON.stringify(app)]));
   const [old, now] = [text(before), text(after)];
@@ -87,29 +87,29 @@ export function changedApps(before: readonly App[], after: readonly App[]): stri
 
 export interface WatchOptions {
   file: string;
-  /** The file as it reads now; called only when its text has changed. */
+  /** Called with the new apps when the text has changed. */
   onApps(apps: App[]): void;
-  /** Its latest text is no apps file; the good one before it stands. */
+  /** Called when the latest text is invalid; the last valid apps stay in force. */
   onProblem(problem: string): void;
 }
 
-/** An editor writes in several steps: look when it has been quiet for this long. */
-const QUIET_MS = 60;
-/** Not every file system tells of changes. */
+/** An editor writes in several steps: the file is read when it has not changed for this long. */
+const DEBOUNCE_MS = 60;
+/** Not every file system reports changes. */
 const POLL_MS = 1_000;
 
 /**
- * Watches the file from now on; its present text counts as known. The folder is watched, not the file:
- * editors put a new file in the old one's place.
+ * Watches the file for changes of its present text. It watches the folder, because editors replace a file
+ * with a new one instead of writing it.
  *
  * @returns ends the watching
  */
 export function watchApps({ file, onApps, onProblem }: WatchOptions): () => void {
-  let known: string | Error = readOr(file, (reason) => reason);
-  let quiet: NodeJS.Timeout | undefined;
+  let known: string | Error = readText(file);
+  let debounce: NodeJS.Timeout | undefined;
 
-  const look = () => {
-    const text = readOr(file, (reason) => reason);
+  const read = () => {
+    const text = readText(file);
     if (text === known || (text instanceof Error && known instanceof Error)) return;
     known = text;
     try {
@@ -119,25 +119,25 @@ export function watchApps({ file, onApps, onProblem }: WatchOptions): () => void
       onProblem(error instanceof Error ? error.message : String(error));
     }
   };
-  const soon = () => {
-    clearTimeout(quiet);
-    quiet = setTimeout(look, QUIET_MS);
+  const readSoon = () => {
+    clearTimeout(debounce);
+    debounce = setTimeout(read, DEBOUNCE_MS);
   };
   const watcher = watch(dirname(file), (_, name) => {
-    if (name === null || name === basename(file)) soon();
+    if (name === null || name === basename(file)) readSoon();
   });
-  // The folder was removed: the poll tells that the file cannot be read.
+  // The folder was removed: the poll reports that the file cannot be read.
   watcher.on('error', () => watcher.close());
   let mtimeMs = modified(file);
   const poll = setInterval(() => {
     if (modified(file) === mtimeMs) return;
     mtimeMs = modified(file);
-    soon();
+    readSoon();
   }, POLL_MS);
   return () => {
     watcher.close();
     clearInterval(poll);
-    clearTimeout(quiet);
+    clearTimeout(debounce);
   };
 }
 
@@ -145,10 +145,10 @@ function modified(file: string): number | undefined {
   return statSync(file, { throwIfNoEntry: false })?.mtimeMs;
 }
 
-function readOr<T>(file: string, otherwise: (reason: Error) => T): string | T {
+function readText(file: string): string | Error {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    return otherwise(error as Error);
+    return error as Error;
   }
 }

@@ -29,7 +29,7 @@ async function get(path: string, { user, password } = credentials) {
 const appsAfter = (token: unknown, size: number) =>
   get(`/bulk/apps?batch_size=${size}&bulk_token=${encodeURIComponent(JSON.stringify(token))}`);
 
-test('the pages hold each app once, the last one is empty and its token stays', async () => {
+test('the pages list each app once; the last page is empty and returns its token', async () => {
   const pages: string[][] = [];
   let token: unknown = {};
   for (;;) {
@@ -44,7 +44,7 @@ test('the pages hold each app once, the last one is empty and its token stays', 
   expect(pages).toEqual([['a', 'b'], ['c', 'd'], ['e'], []]);
 });
 
-test('an entry is as the contract says', async () => {
+test('an entry has the fields of the contract', async () => {
   const { body } = await appsAfter({ id: 9 }, 500);
   expect(body.results).toEqual({
     e: {

@@ -6,10 +6,10 @@ import { Compile } from 'typebox/compile';
 import { parseJson } from '../json.ts';
 import type { App } from './apps.ts';
 
-/** An app with what the controller adds to it. */
+/** An app with its place in the bulk API. */
 export interface Listed {
   app: App;
-  /** Place in the order of the pages: never reused, never changed. */
+  /** The order of the pages: never reused, never changed. */
   id: number;
   updatedAt: Date;
 }
@@ -26,15 +26,15 @@ export interface BulkApi {
 
 interface Options {
   credentials: Credentials;
-  /** All apps, in any order. */
+  /** All apps, in any order. Called for every page. */
   apps(): Iterable<Listed>;
-  /** Any free one when left out. */
+  /** Default: any free port. */
   port?: number;
 }
 
 const USERS = 3;
-const BATCH_SIZE = 500;
-const BATCH_AT_MOST = 10_000;
+const DEFAULT_BATCH_SIZE = 500;
+const MAX_BATCH_SIZE = 10_000;
 
 const bulkToken = Compile(Type.Object({ id: Type.Optional(Type.Integer({ minimum: 0 })) }));
 
@@ -43,9 +43,9 @@ export function newCredentials(): Credentials {
 }
 
 /**
- * Serves the controller's bulk API on the loopback (contract: the bulk API).
+ * Serves the bulk API on the loopback (contract: bulk API).
  *
- * @throws Error when the port cannot be listened on
+ * @throws Error when the port is not available
  */
 export async function serveBulkApi({ credentials, apps, port = 0 }: Options): Promise<BulkApi> {
   const server = fastify();
@@ -60,24 +60,24 @@ export async function serveBulkApi({ credentials, apps, port = 0 }: Options): Pr
 
   server.get<{ Querystring: Record<string, string> }>('/bulk/apps', async (request, reply) => {
     const after = parseToken(request.query.bulk_token ?? '{}');
-    const size = request.query.batch_size === undefined ? BATCH_SIZE : Number(request.query.batch_size);
-    if (after === undefined) return reply.code(400).send({ error: 'bulk_token does not fit' });
-    if (!Number.isInteger(size) || size < 1)
-      return reply.code(400).send({ error: 'batch_size does not fit' });
-    return page(apps(), after, Math.min(size, BATCH_AT_MOST));
+    const size =
+      request.query.batch_size === undefined ? DEFAULT_BATCH_SIZE : Number(request.query.batch_size);
+    if (after === undefined) return reply.code(400).send({ error: 'invalid bulk_token' });
+    if (!Number.isInteger(size) || size < 1) return reply.code(400).send({ error: 'invalid batch_size' });
+    return page(apps(), after, Math.min(size, MAX_BATCH_SIZE));
   });
   server.get<{ Querystring: Record<string, string> }>('/bulk/counts', async (request, reply) => {
-    if (request.query.model !== 'user') return reply.code(400).send({ error: 'model is not known' });
+    if (request.query.model !== 'user') return reply.code(400).send({ error: 'unknown model' });
     return { counts: { user: USERS } };
   });
 
   await server.listen({ host: '127.0.0.1', port });
   const address = server.server.address();
-  if (address === null || typeof address === 'string') throw new Error('bulk API: has no port');
+  if (address === null || typeof address === 'string') throw new Error('bulk API: no port');
   return { port: address.port, close: () => server.close() };
 }
 
-/** The page after the app with id `after`. An empty one is the last, and returns the token it was asked with. */
+/** The page after the app with id `after`. The last page is empty and returns the token of its request. */
 export function page(apps: Iterable<Listed>, after: number, size: number) {
   const rest = [...apps].filter((listed) => listed.id > after).sort((a, b) => a.id - b.id);
   const chosen = rest.slice(0, size);

@@ -5,8 +5,8 @@ import type { NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startNats, type TestNats } from '../../../common/testing/nats.ts';
-import { type ControllerNews, LOCATE_SUBJECT, placeSubject, STOP_SUBJECT } from '../protocol.ts';
-import { eventually, type Heard, listen } from '../testing/bus.ts';
+import { type ControllerEvent, LOCATE_SUBJECT, placeSubject, STOP_SUBJECT } from '../protocol.ts';
+import { eventually, listen, type Received } from '../testing/bus.ts';
 import { type Controller, startController } from './controller.ts';
 
 const APPS = 'apps: [{name: web, command: run web, instances: 2, version: v1}]';
@@ -14,12 +14,12 @@ const APPS = 'apps: [{name: web, command: run web, instances: 2, version: v1}]';
 let server: TestNats;
 let dir: string;
 let appsFile: string;
-/** The test plays health manager and agents. */
+/** The connection of the test, in the roles of the health manager and the DEAs. */
 let bus: NatsConnection;
-let heard: Heard[];
+let received: Received[];
 let own: NatsConnection;
 let controller: Controller;
-let news: ControllerNews[];
+let events: ControllerEvent[];
 
 beforeAll(async () => {
   server = await startNats();
@@ -29,12 +29,12 @@ beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'hm-controller-'));
   appsFile = join(dir, 'apps.yml');
   writeFileSync(appsFile, APPS);
-  ({ nats: bus, heard } = await listen(server.url, 'droplet.updated', STOP_SUBJECT, LOCATE_SUBJECT));
+  ({ nats: bus, received } = await listen(server.url, 'droplet.updated', STOP_SUBJECT, LOCATE_SUBJECT));
   ({ nats: own } = await listen(server.url));
-  news = [];
+  events = [];
   controller = await startController({
     ...{ nats: own, partition: 'default', appsFile, heartbeatMs: 60_000, log: pino({ level: 'silent' }) },
-    onNews: (item) => news.push(item),
+    onEvent: (event) => events.push(event),
   });
 });
 afterEach(async () => {
@@ -43,24 +43,26 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
-const told = <T extends ControllerNews['type']>(type: T, count = 1) =>
+const emitted = <T extends ControllerEvent['type']>(type: T, count = 1) =>
   eventually(`${count} of ${type}`, () => {
-    const found = news.filter((item): item is Extract<ControllerNews, { type: T }> => item.type === type);
+    const found = events.filter(
+      (event): event is Extract<ControllerEvent, { type: T }> => event.type === type,
+    );
     return found.length >= count && found.at(-1);
   });
-/** An agent that takes everything, and remembers what it took. */
-async function agent(id: string, answer: object = { instance: `made by ${id}` }): Promise<unknown[]> {
-  const taken: unknown[] = [];
+/** A DEA that answers every start. @returns the requests that it received */
+async function dea(id: string, answer: object = { instance: `made by ${id}` }): Promise<unknown[]> {
+  const requests: unknown[] = [];
   bus.subscribe(placeSubject(id), {
     callback: (_, message) => {
-      taken.push(message.json());
+      requests.push(message.json());
       message.respond(JSON.stringify(answer));
     },
   });
   bus.publish('dea.heartbeat', JSON.stringify({ droplets: [], dea: id }));
   await bus.flush();
   await own.flush();
-  return taken;
+  return requests;
 }
 const start = (changes: object = {}) =>
   bus.publish(
@@ -78,68 +80,68 @@ const start = (changes: object = {}) =>
     }),
   );
 
-test('an accepted start is placed on an agent, with the command', async () => {
-  const taken = await agent('a');
+test('an accepted start goes to a DEA with the command', async () => {
+  const requests = await dea('a');
   start();
-  await told('placed');
-  expect(taken).toEqual([{ droplet: 'web', version: 'v1', index: 1, command: 'run web' }]);
+  await emitted('placed');
+  expect(requests).toEqual([{ droplet: 'web', version: 'v1', index: 1, command: 'run web' }]);
   expect(controller.refusals.size).toBe(0);
 });
 
-test('starts that come together are spread', async () => {
-  const [a, b] = [await agent('a'), await agent('b')];
+test('simultaneous starts are spread over the DEAs', async () => {
+  const [a, b] = [await dea('a'), await dea('b')];
   start({ indices: [0], running: {} });
   start({ indices: [1], running: {} });
-  await told('placed', 2);
+  await emitted('placed', 2);
   expect([a.length, b.length]).toEqual([1, 1]);
 });
 
-test('an agent that is gone or takes none is passed over', async () => {
-  await agent('a', { refused: 'leaving' });
+test('a DEA that refuses or does not answer is skipped', async () => {
+  await dea('a', { refused: 'leaving' });
   bus.publish('dea.heartbeat', JSON.stringify({ droplets: [], dea: 'b' }));
-  const c = await agent('c');
+  const c = await dea('c');
   start();
-  expect(await told('placed')).toMatchObject({ agent: 'c' });
+  expect(await emitted('placed')).toMatchObject({ dea: 'c' });
   expect(c).toHaveLength(1);
 });
 
-test('without an agent the start comes to nothing, and that is told', async () => {
+test('a start without a live DEA is reported as unplaced', async () => {
   start();
-  expect(await told('unplaced')).toMatchObject({ droplet: 'web', index: 1 });
+  expect(await emitted('unplaced')).toMatchObject({ droplet: 'web', index: 1 });
 });
 
-test('refusals are counted with their reasons, and nothing is done', async () => {
-  const taken = await agent('a');
+test('refused requests are counted by reason and not carried out', async () => {
+  const requests = await dea('a');
   start({ version: 'v0' });
   start({ version: 'v0' });
   start({ indices: [2] });
   const stop = { droplet: 'web', last_updated: 1, instances: { a: 'v1' }, running: { v1: 2 }, version: 'v1' };
   bus.publish('health.stop', JSON.stringify(stop));
-  await told('stop');
+  await emitted('stop');
   expect(Object.fromEntries(controller.refusals)).toEqual({
     'not the current version': 2,
     'index out of range': 1,
     'too few instances of the current version would be left': 1,
   });
-  expect(taken).toEqual([]);
-  expect(heard.map(({ subject }) => subject)).not.toContain(STOP_SUBJECT);
+  expect(requests).toEqual([]);
+  expect(received.map(({ subject }) => subject)).not.toContain(STOP_SUBJECT);
 });
 
-test('an accepted stop goes to the agents', async () => {
+test('an accepted stop goes to the DEAs', async () => {
   const stop = { droplet: 'web', last_updated: 1, instances: { b: 'v1' }, running: { v1: 3 }, version: 'v1' };
   bus.publish('health.stop', JSON.stringify(stop));
-  const sent = await eventually('the stop', () => heard.find(({ subject }) => subject === STOP_SUBJECT));
+  const sent = await eventually('the stop', () => received.find(({ subject }) => subject === STOP_SUBJECT));
   expect(sent.value).toEqual({ instances: ['b'] });
 });
 
-test('what cannot be read is told, and changes nothing', async () => {
+test('malformed requests are reported and change nothing', async () => {
   bus.publish('health.start', '{');
-  expect(await told('malformed')).toMatchObject({ subject: 'health.start' });
+  expect(await emitted('malformed')).toMatchObject({ subject: 'health.start' });
   start({ indices: [0, 1] });
-  expect(await told('malformed', 2)).toMatchObject({ why: expect.stringContaining('indices') });
+  expect(await emitted('malformed', 2)).toMatchObject({ why: expect.stringContaining('indices') });
 });
 
-test('whoever asks for the credentials can read the bulk API with them', async () => {
+test('the credentials sent over NATS open the bulk API', async () => {
   const reply = await bus.request('cloudcontroller.bulk.credentials.default', '');
   const { user, password } = reply.json() as { user: string; password: string };
   const response = await fetch(`http://127.0.0.1:${controller.port}/bulk/apps`, {
@@ -150,11 +152,11 @@ test('whoever asks for the credentials can read the bulk API with them', async (
 
 test('a change of the file is told once for each app that it changes', async () => {
   writeFileSync(appsFile, `${APPS.slice(0, -1)}, {name: api, command: x}]`);
-  await told('apps', 2);
+  await emitted('apps', 2);
   writeFileSync(appsFile, 'apps: [{name: api, command: x}]');
-  expect(await told('apps', 3)).toMatchObject({ changed: ['web'] });
+  expect(await emitted('apps', 3)).toMatchObject({ changed: ['web'] });
   const updates = await eventually('two updates', () => {
-    const found = heard.filter(({ subject }) => subject === 'droplet.updated');
+    const found = received.filter(({ subject }) => subject === 'droplet.updated');
     return found.length === 2 && found;
   });
   expect(updates.map(({ text }) => text)).toEqual([
@@ -163,16 +165,16 @@ test('a change of the file is told once for each app that it changes', async () 
   ]);
 });
 
-test('a broken file is told, and the last good one stands', async () => {
-  const taken = await agent('a');
+test('an invalid apps file is reported, and the last valid one stays in force', async () => {
+  const requests = await dea('a');
   writeFileSync(appsFile, 'apps: nonsense');
-  await told('file');
+  await emitted('file');
   start();
-  await told('placed');
-  expect(taken).toHaveLength(1);
-  expect(heard.map(({ subject }) => subject)).not.toContain('droplet.updated');
+  await emitted('placed');
+  expect(requests).toHaveLength(1);
+  expect(received.map(({ subject }) => subject)).not.toContain('droplet.updated');
 });
 
-test('a controller that begins asks who is there', async () => {
-  await eventually('that', () => heard.some(({ subject }) => subject === LOCATE_SUBJECT));
+test('a controller that starts asks all DEAs for a heartbeat', async () => {
+  await eventually('the request', () => received.some(({ subject }) => subject === LOCATE_SUBJECT));
 });

@@ -3,7 +3,7 @@ import type { Msg, NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import {
-  type ControllerNews,
+  type ControllerEvent,
   LOCATE_SUBJECT,
   type PlaceRequest,
   placeReply,
@@ -19,34 +19,34 @@ export interface ControllerOptions {
   nats: NatsConnection;
   partition: string;
   appsFile: string;
-  /** How often agents send heartbeats. */
+  /** The interval of the DEAs' heartbeats. */
   heartbeatMs: number;
-  /** Of the bulk API; any free one when left out. */
+  /** Of the bulk API (default: any free port). */
   port?: number;
   log: Logger;
-  onNews(news: ControllerNews): void;
+  onEvent(news: ControllerEvent): void;
 }
 
 export interface Controller {
   port: number;
-  /** Why starts and stops were refused, and how often. */
+  /** Refused starts and stops: counts by reason. */
   refusals: ReadonlyMap<string, number>;
   close(): Promise<void>;
 }
 
-/** An agent that answers at all answers at once; one that was killed is known to NATS as gone. */
+/** A live DEA answers at once; for a killed one NATS replies that there is no subscriber. */
 const PLACE_TIMEOUT_MS = 1_000;
-/** An agent that missed this many heartbeats gets no starts. */
+/** A DEA gets no starts when its last heartbeat is this many intervals old. */
 const MISSED_HEARTBEATS = 2.5;
 
 /**
- * A small cloud controller (CC): it knows what is wanted, tells whoever asks, and does what a health manager
- * asks for after checking it. Healing is not its work: when an app changes it only says so.
+ * A small cloud controller (CC). It serves the desired state, and carries out the starts and stops of the health
+ * manager after checking them. It starts nothing on its own: when an app changes it publishes `droplet.updated`.
  *
- * @throws Error when the apps file cannot be read at first, or the port not be listened on
+ * @throws Error when the apps file cannot be read, or the port is not available
  */
 export async function startController(options: ControllerOptions): Promise<Controller> {
-  const { nats, partition, log, onNews } = options;
+  const { nats, partition, log, onEvent } = options;
   const catalogue = new Catalogue(parseApps(readFileSync(options.appsFile, 'utf8')));
   const placement = new Placement(MISSED_HEARTBEATS * options.heartbeatMs);
   const refusals = new Map<string, number>();
@@ -57,7 +57,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     ...(options.port !== undefined && { port: options.port }),
   });
 
-  /** Runs the handler for each message; what it throws is that message's problem, not the controller's. */
+  /** Runs the handler for each message. An error rejects that message and is reported. */
   const on = (subject: string, handle: (message: Msg) => void | Promise<void>) => {
     nats.subscribe(subject, {
       callback: (error, message) => {
@@ -66,52 +66,49 @@ export async function startController(options: ControllerOptions): Promise<Contr
           .catch((reason: unknown) => {
             const why = reason instanceof Error ? reason.message : String(reason);
             log.warn({ subject, why }, 'message rejected');
-            onNews({ type: 'malformed', subject, why });
+            onEvent({ type: 'malformed', subject, why });
           });
       },
     });
   };
-  const refused = (what: string, why: string) => {
+  const countRefusal = (what: string, why: string) => {
     refusals.set(why, (refusals.get(why) ?? 0) + 1);
     log.warn({ what, why, refusals: Object.fromEntries(refusals) }, 'refused');
   };
 
   async function place(request: PlaceRequest): Promise<void> {
     const { droplet, index } = request;
-    for (const agent of placement.candidates(droplet)) {
+    for (const dea of placement.candidates(droplet)) {
       const token = `${droplet}/${index}`;
-      placement.place(agent, token);
-      const instance = await ask(agent, request);
-      placement.placed(agent, token, instance);
+      placement.reserve(dea, token);
+      const instance = await requestStart(dea, request);
+      placement.confirm(dea, token, instance);
       if (instance === undefined) continue;
-      onNews({ type: 'placed', droplet, index, agent, instance });
+      onEvent({ type: 'placed', droplet, index, dea, instance });
       return;
     }
-    log.warn({ droplet, index }, 'no agent takes the instance');
-    onNews({ type: 'unplaced', droplet, index, why: 'no living agent' });
+    log.warn({ droplet, index }, 'instance not placed');
+    onEvent({ type: 'unplaced', droplet, index, why: 'no live DEA' });
   }
 
-  /** @returns the new instance's guid; undefined: not taken */
-  async function ask(agent: string, request: PlaceRequest): Promise<string | undefined> {
+  /** @returns the new instance's guid; undefined when the DEA refused or did not answer */
+  async function requestStart(dea: string, request: PlaceRequest): Promise<string | undefined> {
     try {
-      const reply = await nats.request(placeSubject(agent), JSON.stringify(request), {
+      const reply = await nats.request(placeSubject(dea), JSON.stringify(request), {
         timeout: PLACE_TIMEOUT_MS,
       });
       const answer = reply.json();
       if (placeReply.Check(answer) && 'instance' in answer) return answer.instance;
-      placement.refuses(agent);
-      log.info({ agent, answer }, 'agent takes no instance');
+      placement.markFull(dea);
+      log.info({ dea, answer }, 'start refused by DEA');
     } catch (error) {
-      log.warn(
-        { agent, why: error instanceof Error ? error.message : String(error) },
-        'agent does not answer',
-      );
+      log.warn({ dea, why: error instanceof Error ? error.message : String(error) }, 'no answer from DEA');
     }
     return undefined;
   }
 
-  on(SUBJECTS.heartbeat, (message) => placement.heard(message.string()));
-  on(SUBJECTS.shutdown, (message) => placement.left(message.string()));
+  on(SUBJECTS.heartbeat, (message) => placement.onHeartbeat(message.string()));
+  on(SUBJECTS.shutdown, (message) => placement.onShutdown(message.string()));
   on(bulkCredentialsSubject(partition), (message) => void message.respond(JSON.stringify(credentials)));
   on(SUBJECTS.start, (message) => {
     const request = parseStart(message.string());
@@ -119,7 +116,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     const app = catalogue.get(droplet);
     const why = refuseStart(app, request);
     for (const index of request.indices) {
-      onNews({
+      onEvent({
         type: 'start',
         droplet,
         version,
@@ -127,7 +124,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
         flapping,
         ...(why !== undefined && { refused: why }),
       });
-      if (why !== undefined) refused(`start of ${droplet}/${index}`, why);
+      if (why !== undefined) countRefusal(`start of ${droplet}/${index}`, why);
     }
     if (why !== undefined || app === undefined) return;
     const starts = request.indices.map((index) => place({ droplet, version, index, command: app.command }));
@@ -139,32 +136,32 @@ export async function startController(options: ControllerOptions): Promise<Contr
     const app = catalogue.get(droplet);
     const instances = Object.keys(request.instances);
     const why = refuseStop(app, request);
-    onNews({
+    onEvent({
       type: 'stop',
       droplet,
       instances,
       ...(app && { app }),
       ...(why !== undefined && { refused: why }),
     });
-    if (why !== undefined) refused(`stop of ${instances.length} of ${droplet}`, why);
+    if (why !== undefined) countRefusal(`stop of ${instances.length} of ${droplet}`, why);
     else nats.publish(STOP_SUBJECT, JSON.stringify({ instances }));
   });
   nats.publish(LOCATE_SUBJECT);
   await nats.flush();
 
-  onNews({ type: 'apps', apps: catalogue.apps(), changed: [] });
+  onEvent({ type: 'apps', apps: catalogue.apps(), changed: [] });
   const unwatch = watchApps({
     file: options.appsFile,
     onApps(apps) {
       const changed = catalogue.replace(apps);
-      onNews({ type: 'apps', apps, changed });
+      onEvent({ type: 'apps', apps, changed });
       for (const droplet of changed) {
         nats.publish(SUBJECTS.updated, JSON.stringify({ droplet, cc_partition: partition }));
       }
     },
     onProblem(problem) {
-      log.error({ file: options.appsFile, problem }, 'apps file does not fit; the last good one stands');
-      onNews({ type: 'file', problem });
+      log.error({ file: options.appsFile, problem }, 'apps file invalid; the last valid one stays in force');
+      onEvent({ type: 'file', problem });
     },
   });
   return {
@@ -177,7 +174,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
   };
 }
 
-/** The apps with what the controller keeps of each. */
+/** The apps with their ids and times of change. */
 class Catalogue {
   readonly #listed = new Map<string, Listed>();
   #lastId = 0;
@@ -186,7 +183,7 @@ class Catalogue {
     this.replace(apps);
   }
 
-  /** @returns names of what changed */
+  /** @returns the names of the apps that changed */
   replace(apps: App[]): string[] {
     const changed = changedApps(this.apps(), apps);
     for (const name of changed) {

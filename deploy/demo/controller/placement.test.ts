@@ -10,10 +10,10 @@ beforeEach(() => {
 
 function heartbeat(dea: string, ...droplets: string[]): void {
   const entries = droplets.map((droplet, at) => ({ droplet, instance: `${dea}-${at}`, state: 'RUNNING' }));
-  placement.heard(JSON.stringify({ droplets: entries, dea }));
+  placement.onHeartbeat(JSON.stringify({ droplets: entries, dea }));
 }
 
-test('the least loaded first, then who runs least of the same app, then by id', () => {
+test('candidates are ordered by load, then by instances of the same app, then by id', () => {
   heartbeat('c', 'web', 'web');
   heartbeat('b', 'web');
   heartbeat('a', 'api');
@@ -22,29 +22,29 @@ test('the least loaded first, then who runs least of the same app, then by id', 
   expect(placement.candidates('web')).toEqual(['d', 'a', 'b', 'c']);
 });
 
-test('what is placed counts until it is listed, and not if it was not taken', () => {
+test('a placed instance counts until it is listed; a refused one does not count', () => {
   heartbeat('a');
   heartbeat('b');
-  placement.place('a', 'web/0');
+  placement.reserve('a', 'web/0');
   expect(placement.candidates('web')).toEqual(['b', 'a']);
-  placement.placed('a', 'web/0', 'a-0');
+  placement.confirm('a', 'web/0', 'a-0');
   expect(placement.candidates('web')).toEqual(['b', 'a']);
   heartbeat('b', 'api');
   heartbeat('a', 'web');
-  expect(placement.candidates('api')).toEqual(['a', 'b']); // one each, and not one and two
-  placement.place('a', 'web/1');
-  placement.placed('a', 'web/1', undefined);
+  expect(placement.candidates('api')).toEqual(['a', 'b']); // one instance each: the placed one is not counted twice
+  placement.reserve('a', 'web/1');
+  placement.confirm('a', 'web/1', undefined);
   expect(placement.candidates('api')).toEqual(['a', 'b']);
 });
 
-test('who is silent, has said farewell, or takes none gets none', () => {
+test('DEAs that are silent, shut down or full are no candidates', () => {
   heartbeat('silent');
   nowMs = 60;
   heartbeat('gone');
   heartbeat('full');
   heartbeat('alive');
-  placement.left(JSON.stringify({ id: 'gone' }));
-  placement.refuses('full');
+  placement.onShutdown(JSON.stringify({ id: 'gone' }));
+  placement.markFull('full');
   expect(placement.candidates('web')).toEqual(['alive', 'silent']);
   nowMs = 101;
   expect(placement.candidates('web')).toEqual(['alive']);
@@ -52,9 +52,9 @@ test('who is silent, has said farewell, or takes none gets none', () => {
   expect(placement.candidates('web')).toContain('silent');
 });
 
-test('what is no heartbeat names no agent', () => {
-  placement.heard('{');
-  placement.heard('{"dea":"a"}');
-  placement.left('[]');
+test('other messages add no DEA', () => {
+  placement.onHeartbeat('{');
+  placement.onHeartbeat('{"dea":"a"}');
+  placement.onShutdown('[]');
   expect(placement.candidates('web')).toEqual([]);
 });

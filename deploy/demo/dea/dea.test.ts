@@ -2,20 +2,20 @@ import type { NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startNats, type TestNats } from '../../../common/testing/nats.ts';
-import { isAlive } from '../fleet.ts';
+import { isAlive } from '../../run/launcher/process-table.ts';
 import { type InstanceView, placeSubject, STOP_SUBJECT } from '../protocol.ts';
-import { eventually, type Heard, listen } from '../testing/bus.ts';
-import { Agent, type AgentOptions } from './dea.ts';
+import { eventually, listen, type Received } from '../testing/bus.ts';
+import { Dea, type DeaOptions } from './dea.ts';
 
 const LOOP = 'while :; do sleep 1; done';
 
 let server: TestNats;
 let bus: NatsConnection;
-let heard: Heard[];
+let received: Received[];
 let own: NatsConnection;
-let agent: Agent;
+let dea: Dea;
 let instances: InstanceView[];
-/** Of every process that ever ran here. */
+/** Pids of all processes that the DEA started. */
 let pids: Set<number>;
 
 beforeAll(async () => {
@@ -23,19 +23,19 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 beforeEach(async () => {
-  ({ nats: bus, heard } = await listen(server.url, 'dea.*', 'droplet.exited'));
+  ({ nats: bus, received } = await listen(server.url, 'dea.*', 'droplet.exited'));
   ({ nats: own } = await listen(server.url));
   instances = [];
   pids = new Set();
 });
 afterEach(async () => {
-  await agent.shutdown();
+  await dea.shutdown();
   await eventually('no process is left', () => ![...pids].some(isAlive));
   await Promise.all([own.close(), bus.close()]);
 });
 
-async function run(changes: Partial<AgentOptions> = {}): Promise<void> {
-  agent = new Agent({
+async function run(changes: Partial<DeaOptions> = {}): Promise<void> {
+  dea = new Dea({
     ...{ nats: own, partition: 'default', heartbeatMs: 25, startingMs: 30, log: pino({ level: 'silent' }) },
     onInstances(now) {
       instances = now;
@@ -44,20 +44,20 @@ async function run(changes: Partial<AgentOptions> = {}): Promise<void> {
     onEvacuating: () => {},
     ...changes,
   });
-  await agent.start();
+  await dea.start();
 }
 
 /** @returns the instance's guid */
 async function place(command = LOOP, index = 0): Promise<string> {
   const request = { droplet: 'web', version: 'v1', index, command };
-  const reply = await bus.request(placeSubject(agent.id), JSON.stringify(request));
+  const reply = await bus.request(placeSubject(dea.id), JSON.stringify(request));
   return (reply.json() as { instance: string }).instance;
 }
-const entries = (heartbeat: Heard) => heartbeat.value.droplets as Record<string, unknown>[];
-const heartbeats = () => heard.filter(({ subject }) => subject === 'dea.heartbeat');
-const exits = () => heard.filter(({ subject }) => subject === 'droplet.exited').map(({ value }) => value);
+const entries = (heartbeat: Received) => heartbeat.value.droplets as Record<string, unknown>[];
+const heartbeats = () => received.filter(({ subject }) => subject === 'dea.heartbeat');
+const exits = () => received.filter(({ subject }) => subject === 'droplet.exited').map(({ value }) => value);
 const listed = (guid: string, state: string) =>
-  eventually(`${guid} is heard as ${state}`, () =>
+  eventually(`${guid} is listed as ${state}`, () =>
     heartbeats().find((heartbeat) =>
       entries(heartbeat).some((entry) => entry.instance === guid && entry.state === state),
     ),
@@ -67,13 +67,13 @@ const exit = (guid: string) =>
 const stop = (...guids: string[]) => bus.publish(STOP_SUBJECT, JSON.stringify({ instances: guids }));
 const pidOf = (guid: string) => instances.find((instance) => instance.guid === guid)?.pid ?? 0;
 
-test('an empty agent says that it lives', async () => {
+test('a DEA without instances sends heartbeats', async () => {
   await run();
   const [first] = await eventually('a heartbeat', () => heartbeats().length > 0 && heartbeats());
-  expect(first?.text).toBe(`{"droplets":[],"dea":"${agent.id}"}`);
+  expect(first?.text).toBe(`{"droplets":[],"dea":"${dea.id}"}`);
 });
 
-test('an instance is STARTING, then RUNNING, in heartbeats just as the contract writes them', async () => {
+test('heartbeats have the format of the contract and list an instance as STARTING, then RUNNING', async () => {
   await run();
   const guid = await place();
   await listed(guid, 'STARTING');
@@ -81,31 +81,31 @@ test('an instance is STARTING, then RUNNING, in heartbeats just as the contract 
   const [entry] = value.droplets as { state_timestamp: number }[];
   expect(text).toBe(
     `{"droplets":[{"cc_partition":"default","droplet":"web","version":"v1","instance":"${guid}","index":0,` +
-      `"state":"RUNNING","state_timestamp":${entry?.state_timestamp}}],"dea":"${agent.id}"}`,
+      `"state":"RUNNING","state_timestamp":${entry?.state_timestamp}}],"dea":"${dea.id}"}`,
   );
   expect(isAlive(pidOf(guid))).toBe(true);
 });
 
-test('without news two heartbeats are the same byte for byte', async () => {
+test('heartbeats of an unchanged DEA are equal byte for byte', async () => {
   await run();
   const guids = await Promise.all([place(LOOP, 0), place(LOOP, 1), place(LOOP, 2)]);
   for (const guid of guids) await listed(guid, 'RUNNING');
-  const seen = heartbeats().length;
+  const before = heartbeats().length;
   const later = await eventually(
     'two more',
-    () => heartbeats().length > seen + 2 && heartbeats().slice(seen),
+    () => heartbeats().length > before + 2 && heartbeats().slice(before),
   );
   expect(new Set(later.map(({ text }) => text)).size).toBe(1);
 });
 
-test('asked for, a heartbeat comes at once', async () => {
+test('healthmanager.start triggers a heartbeat at once', async () => {
   await run({ heartbeatMs: 3_600_000 });
   await eventually('the first', () => heartbeats().length === 1);
   bus.publish('healthmanager.start', '{}');
   await eventually('the second', () => heartbeats().length === 2);
 });
 
-test('kill -9 is a crash, and the dead one stays in heartbeats for a while under a new guid', async () => {
+test('kill -9 is a crash, and heartbeats list the crashed instance under a new guid for a while', async () => {
   await run({ crashedForMs: 100 });
   const guid = await place(LOOP, 4);
   await listed(guid, 'RUNNING');
@@ -127,13 +127,10 @@ test('kill -9 is a crash, and the dead one stays in heartbeats for a while under
   });
   expect(crashed).toMatchObject({ droplet: 'web', index: 4, state: 'CRASHED' });
   expect(crashed?.instance).not.toBe(guid);
-  await eventually(
-    'it is forgotten',
-    () => heartbeats().at(-1)?.text === `{"droplets":[],"dea":"${agent.id}"}`,
-  );
+  await eventually('its removal', () => heartbeats().at(-1)?.text === `{"droplets":[],"dea":"${dea.id}"}`);
 });
 
-test('an app that ends by itself has crashed, before it was RUNNING too', async () => {
+test('an app that exits has crashed, even before it was RUNNING', async () => {
   await run({ startingMs: 3_600_000 });
   expect(await exit(await place('exit 3'))).toMatchObject({
     reason: 'CRASHED',
@@ -142,7 +139,7 @@ test('an app that ends by itself has crashed, before it was RUNNING too', async 
   });
 });
 
-test('told to stop it has STOPPED, and is not heard of again', async () => {
+test('a stopped instance exits with STOPPED and is not listed again', async () => {
   await run();
   const [stopped, other] = [await place(LOOP, 0), await place(LOOP, 1)];
   await listed(stopped, 'RUNNING');
@@ -151,68 +148,68 @@ test('told to stop it has STOPPED, and is not heard of again', async () => {
   expect(message).toMatchObject({ reason: 'STOPPED' });
   expect(message).not.toHaveProperty('crash_timestamp');
   await listed(other, 'RUNNING');
-  agent.heartbeat();
+  dea.heartbeat();
   await own.flush();
   await bus.flush();
-  expect(entries(heartbeats().at(-1) as Heard).map(({ instance }) => instance)).toEqual([other]);
+  expect(entries(heartbeats().at(-1) as Received).map(({ instance }) => instance)).toEqual([other]);
 });
 
-test('evacuating, it says so of all, takes no more, and ends when the last one was stopped', async () => {
+test('an evacuating DEA reports all instances, refuses starts, and ends when the last one was stopped', async () => {
   await run();
   const guid = await place();
   await listed(guid, 'RUNNING');
-  agent.evacuate();
+  dea.evacuate();
   expect(await exit(guid)).toMatchObject({ reason: 'DEA_EVACUATION' });
   await listed(guid, 'EVACUATING');
   expect(isAlive(pidOf(guid))).toBe(true);
   expect(await place()).toBeUndefined();
-  const evacuated = agent.evacuated();
+  const evacuated = dea.evacuated();
   stop(guid);
   await evacuated;
   await eventually('both exits', () => exits().length === 2);
   expect(exits().map(({ reason }) => reason)).toEqual(['DEA_EVACUATION', 'STOPPED']);
 });
 
-test('what nobody took over is stopped in the end', async () => {
+test('an evacuation stops the instances that are left at its end', async () => {
   await run({ evacuationMs: 50 });
   const guid = await place();
   await listed(guid, 'RUNNING');
-  agent.evacuate();
-  await agent.evacuated();
-  await agent.shutdown();
+  dea.evacuate();
+  await dea.evacuated();
+  await dea.shutdown();
   await eventually('both exits', () => exits().length === 2);
   expect(exits().map(({ reason }) => reason)).toEqual(['DEA_EVACUATION', 'DEA_SHUTDOWN']);
 });
 
-test('before it leaves it says farewell, and why its instances end', async () => {
+test('a shutdown publishes dea.shutdown, then the exits of its instances', async () => {
   await run({ crashedForMs: 3_600_000 });
   const guids = [await place(LOOP, 0), await place(LOOP, 1)];
   const crashed = await place('exit 1', 2);
   await exit(crashed);
   for (const guid of guids) await listed(guid, 'RUNNING');
-  await agent.shutdown();
+  await dea.shutdown();
   await eventually('three exits', () => exits().length === 3);
-  const farewell = heard.findIndex(({ subject }) => subject === 'dea.shutdown');
-  expect(heard[farewell]?.value).toMatchObject({ id: agent.id, app_id_to_count: { web: 2 } });
-  const later = heard.slice(farewell + 1);
+  const shutdown = received.findIndex(({ subject }) => subject === 'dea.shutdown');
+  expect(received[shutdown]?.value).toMatchObject({ id: dea.id, app_id_to_count: { web: 2 } });
+  const later = received.slice(shutdown + 1);
   expect(later.map(({ subject }) => subject)).toEqual(['droplet.exited', 'droplet.exited']);
   expect(later.map(({ value }) => value.instance).sort()).toEqual([...guids].sort());
   expect(later.every(({ value }) => value.reason === 'DEA_SHUTDOWN')).toBe(true);
 });
 
-test('what is no request changes nothing', async () => {
+test('malformed requests change nothing', async () => {
   await run();
-  const reply = await bus.request(placeSubject(agent.id), '{"droplet":');
+  const reply = await bus.request(placeSubject(dea.id), '{"droplet":');
   expect(reply.json()).toEqual({ refused: 'malformed' });
   bus.publish(STOP_SUBJECT, 'nonsense');
   const guid = await place();
   await listed(guid, 'RUNNING');
 });
 
-test('what cannot be started is refused, and changes nothing', async () => {
+test('a start that fails is refused and changes nothing', async () => {
   await run({ logDir: '/there/is/no/such/folder' });
   const request = { droplet: 'web', version: 'v1', index: 0, command: LOOP };
-  const reply = await bus.request(placeSubject(agent.id), JSON.stringify(request));
+  const reply = await bus.request(placeSubject(dea.id), JSON.stringify(request));
   expect(reply.json()).toEqual({ refused: expect.stringContaining('ENOENT') });
   expect(instances).toEqual([]);
 });

@@ -23,24 +23,24 @@ export interface DeaOptions {
   partition: string;
   heartbeatMs: number;
   log: Logger;
-  /** Called at every change, before it is told on NATS. */
+  /** Called at every change, before the change is published on NATS. */
   onInstances(instances: InstanceView[]): void;
   onEvacuating(): void;
   logDir?: string;
-  /** A process that lives this long is RUNNING. */
+  /** An instance is STARTING for this long, then RUNNING (default 200 ms). */
   startingMs?: number;
-  /** How long a crashed instance goes on in heartbeats. */
+  /** Heartbeats list a crashed instance for this long (default 10 s). */
   crashedForMs?: number;
-  /** From SIGTERM to SIGKILL for an instance that is told to stop. */
+  /** The time from SIGTERM to SIGKILL for an instance that is stopped (default 1 s). */
   graceMs?: number;
-  /** What has not been told to stop this long after an evacuation began is stopped. */
+  /** An evacuation ends after this time; the DEA then stops what still runs (default 30 s). */
   evacuationMs?: number;
 }
 
 /**
- * One instance: STARTING -> RUNNING (-> EVACUATING) -> STOPPING -> gone, told as `droplet.exited`. One that
- * dies by itself is told with CRASHED, and an entry without a process goes on in its place under a new guid.
- * STOPPING ones are in no heartbeat.
+ * One instance: STARTING -> RUNNING (-> EVACUATING) -> STOPPING -> ended, published as `droplet.exited`. An instance
+ * that dies is published as CRASHED, and heartbeats list it without a process, under a new guid, for a while.
+ * No heartbeat lists a STOPPING instance.
  */
 interface Entry extends Reported {
   state: 'STARTING' | 'RUNNING' | 'EVACUATING' | 'STOPPING' | 'CRASHED';
@@ -49,16 +49,16 @@ interface Entry extends Reported {
   stopping?: ExitReason;
 }
 
-/** A host DEA (DEA) of the demo: runs instances as real processes and tells of them (contract: messages in). */
+/** A DEA of the demo: runs instances as real processes and publishes their states (contract: messages in). */
 export class Dea {
   readonly id = randomUUID();
   readonly #options: DeaOptions;
-  /** In order of arrival, so that heartbeats without news are equal byte for byte. */
+  /** In order of their start, so that heartbeats of an unchanged DEA are equal byte for byte. */
   readonly #entries = new Map<string, Entry>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #evacuating = false;
   #leaving = false;
-  #empty: (() => void) | undefined;
+  #onEmpty: (() => void) | undefined;
 
   constructor(options: DeaOptions) {
     this.#options = options;
@@ -90,7 +90,7 @@ export class Dea {
     this.#publish(SUBJECTS.heartbeat, heartbeatText(this.id, this.#options.partition, listed));
   }
 
-  /** Says of all instances that they are leaving; they run on until somebody else runs them too. */
+  /** Marks all instances as EVACUATING. They run on until their replacements run and the health manager stops them. */
   evacuate(): void {
     if (this.#evacuating || this.#leaving) return;
     this.#evacuating = true;
@@ -103,12 +103,12 @@ export class Dea {
     this.heartbeat();
   }
 
-  /** Resolves when an evacuation that was begun has nothing left to do. */
+  /** Resolves when the evacuation has no instance left, or after `evacuationMs`. */
   async evacuated(): Promise<void> {
     await this.#emptyWithin(this.#options.evacuationMs ?? 30_000);
   }
 
-  /** Stops everything and says farewell. Nothing of its instances is left when it returns. */
+  /** Publishes `dea.shutdown` and stops all instances. No process of theirs is left when it returns. */
   async shutdown(): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
@@ -127,7 +127,7 @@ export class Dea {
       return { instance: this.#place(request) };
     } catch (error) {
       const refused = error instanceof Error ? error.message : String(error);
-      this.#options.log.error({ request, refused }, 'cannot start an instance');
+      this.#options.log.error({ request, refused }, 'instance not started');
       return { refused };
     }
   }
@@ -137,7 +137,7 @@ export class Dea {
     const entry: Entry = { guid: randomUUID(), droplet, version, index, state: 'STARTING', sinceS: nowS() };
     entry.process = this.#run(entry, request);
     this.#entries.set(entry.guid, entry);
-    this.#news();
+    this.#notify();
     void entry.process.ended.then((ended) => this.#ended(entry, ended));
     this.#after(this.#options.startingMs ?? 200, () => {
       if (entry.state !== 'STARTING' || !this.#entries.has(entry.guid)) return;
@@ -181,7 +181,7 @@ export class Dea {
     const crashed: Entry = { ...entry, guid: randomUUID(), state: 'CRASHED', sinceS: nowS() };
     delete crashed.process;
     this.#entries.set(crashed.guid, crashed);
-    this.#news();
+    this.#notify();
     this.#exited(entry, 'CRASHED', ended);
     this.#after(this.#options.crashedForMs ?? 10_000, () => this.#remove(crashed));
   }
@@ -197,16 +197,16 @@ export class Dea {
   #change(entry: Entry, state: Entry['state']): void {
     entry.state = state;
     entry.sinceS = nowS();
-    this.#news();
+    this.#notify();
   }
 
   #remove(entry: Entry): void {
     this.#entries.delete(entry.guid);
-    this.#news();
-    if (!this.#all().some((left) => left.process)) this.#empty?.();
+    this.#notify();
+    if (!this.#all().some((left) => left.process)) this.#onEmpty?.();
   }
 
-  #news(): void {
+  #notify(): void {
     const view = ({ guid, droplet, version, index, state, process }: Entry): InstanceView => ({
       ...{ guid, droplet, version, index, state },
       ...(process?.pid !== undefined && { pid: process.pid }),
@@ -214,12 +214,12 @@ export class Dea {
     this.#options.onInstances(this.#all().map(view));
   }
 
-  /** Waits until no process is left; after `limitMs` no longer. */
+  /** Waits until no process is left, at most `limitMs`. */
   async #emptyWithin(limitMs: number): Promise<void> {
     if (!this.#all().some((entry) => entry.process)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, limitMs);
-      this.#empty = () => {
+      this.#onEmpty = () => {
         clearTimeout(timer);
         resolve();
       };
@@ -232,7 +232,7 @@ export class Dea {
 
   #publish(subject: string, text: string): void {
     const { nats, log } = this.#options;
-    if (nats.isClosed()) log.warn({ subject }, 'not sent: the connection is closed');
+    if (nats.isClosed()) log.warn({ subject }, 'message not sent: connection closed');
     else nats.publish(subject, text);
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { isAlive } from '../fleet.ts';
+import { isAlive } from '../../run/launcher/process-table.ts';
 import { eventually } from '../testing/bus.ts';
 import { GUARD, InstanceProcess } from './instance.ts';
 
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(dir, { recursive: true }));
 
-/** Runs a script that first prints the pid of a child it leaves behind. */
+/** Runs a script with a background child, whose pid it prints first. */
 async function withChild(script: string) {
   const instance = new InstanceProcess(`sleep 1000 & echo $!; ${script}`, process.env, log);
   const child = await eventually(
@@ -26,40 +26,41 @@ async function withChild(script: string) {
   );
   return { instance, child, pids: [instance.pid, child] };
 }
-const gone = (pids: (number | undefined)[]) => eventually('all gone', () => !pids.some(isAlive));
+const allEnded = (pids: (number | undefined)[]) =>
+  eventually('the end of all processes', () => !pids.some(isAlive));
 
-test('ends with the exit code of its command, with the environment it was given', async () => {
+test('runs the command with its environment and reports its exit code', async () => {
   const instance = new InstanceProcess('echo $WHO; exit 7', { ...process.env, WHO: 'me' }, log);
   expect(await instance.ended).toEqual({ code: 7, signal: null });
   expect(readFileSync(log, 'utf8')).toBe('me\n');
 });
 
-test('kill -9 of its pid ends it all, what it started too', async () => {
+test('kill -9 of its pid ends its children, too', async () => {
   const { instance, pids } = await withChild('while :; do sleep 1; done');
   expect(pids.every(isAlive)).toBe(true);
   process.kill(instance.pid ?? 0, 'SIGKILL');
   expect(await instance.ended).toEqual({ code: null, signal: 'SIGKILL' });
-  await gone(pids);
+  await allEnded(pids);
 });
 
-test('told to stop it ends at once when it does as it is told', async () => {
+test('stop ends a command that handles SIGTERM at once', async () => {
   const { instance, pids } = await withChild('while :; do sleep 1; done');
   instance.stop(60_000);
   expect(await instance.ended).toEqual({ code: null, signal: 'SIGTERM' });
-  await gone(pids);
+  await allEnded(pids);
 });
 
-test('one that does not care is killed after the grace', async () => {
+test('stop kills a command that ignores SIGTERM after the grace time', async () => {
   const { instance, pids } = await withChild("trap '' TERM; echo deaf; while :; do sleep 1; done");
   await eventually('deaf', () => readFileSync(log, 'utf8').includes('deaf'));
   instance.stop(50);
   expect(await instance.ended).toEqual({ code: null, signal: 'SIGKILL' });
-  await gone(pids);
+  await allEnded(pids);
 });
 
-describe('when its agent is killed', () => {
-  /** An agent in a process of its own that prints the pid of its one instance. */
-  const AGENT = `
+describe('when the DEA is killed', () => {
+  /** A DEA with one instance, as a child process that prints the instance's pid. */
+  const DEA = `
     const { spawn } = require('node:child_process');
     const [guard, command] = process.argv.slice(1);
     const child = spawn('/bin/sh', ['-c', guard, 'instance', command], { detached: true, stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
@@ -69,17 +70,17 @@ describe('when its agent is killed', () => {
 
   test.each([
     ['a loop', 'while :; do sleep 1; done'],
-    ['one that ignores signals', "trap '' TERM INT HUP; while :; do sleep 1; done"],
-    ['a program in place of the shell', 'exec sleep 1000'],
-  ])('the instance dies with it: %s', async (_, command) => {
-    const agent = spawn(process.execPath, ['-e', AGENT, GUARD, command], {
+    ['a command that ignores signals', "trap '' TERM INT HUP; while :; do sleep 1; done"],
+    ['a program that replaces the shell', 'exec sleep 1000'],
+  ])('its instance dies: %s', async (_, command) => {
+    const dea = spawn(process.execPath, ['-e', DEA, GUARD, command], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const [line] = await once(createInterface(agent.stdout), 'line');
+    const [line] = await once(createInterface(dea.stdout), 'line');
     const pid = Number(line);
     expect(isAlive(pid)).toBe(true);
-    agent.kill('SIGKILL');
-    await once(agent, 'close');
-    await gone([pid]);
+    dea.kill('SIGKILL');
+    await once(dea, 'close');
+    await allEnded([pid]);
   });
 });

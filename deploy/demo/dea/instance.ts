@@ -1,20 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 
-/** How a real process ended. */
+/** How a process ended. */
 export interface Ended {
   code: number | null;
   signal: NodeJS.Signals | null;
-  /** Why it could not be started at all. */
+  /** The reason why it could not be started. */
   problem?: string;
 }
 
 /**
- * An instance's host is its agent: when the agent is gone, however it went, nothing of the instance may go
- * on. So a second small shell in the instance's process group reads from a pipe that only the agent holds
- * open. The pipe breaks with the agent, and then the shell kills the whole group. (That needs no one who
- * survives, and works alike on Linux and macOS.) The same ends what an instance leaves behind when its main
- * process dies: the agent then closes the pipe.
+ * When a DEA ends, even by SIGKILL, its instances must end, as they would with a host. Therefore a second small shell
+ * in the instance's process group reads a pipe that only the DEA holds open. When the pipe closes, that shell kills
+ * the whole group. This needs no surviving process, and works on Linux and macOS. When the main process of an instance
+ * ends, the DEA closes the pipe, which kills the processes that the instance left behind.
  */
 export const GUARD = `
 trap '' HUP INT TERM
@@ -24,14 +23,14 @@ exec 3<&-
 exec sh -c "$1"
 `;
 
-/** A command run as a process group of its own; `pid` is the process that `sh -c` runs it in. */
+/** A command in a process group of its own; `pid` is that of its shell. */
 export class InstanceProcess {
   readonly pid: number | undefined;
-  /** Resolves when the main process has ended. Never rejects: what could not be started ended at once. */
+  /** Resolves when the main process has ended, or could not be started. Never rejects. */
   readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
 
-  /** @param logFile gets its output; without it the output is dropped */
+  /** @param logFile gets the output; default: the output is dropped */
   constructor(command: string, env: NodeJS.ProcessEnv, logFile?: string) {
     const output = logFile === undefined ? 'ignore' : openSync(logFile, 'a');
     this.#child = spawn('/bin/sh', ['-c', GUARD, 'instance', command], {
@@ -40,7 +39,7 @@ export class InstanceProcess {
       env,
     });
     if (typeof output === 'number') closeSync(output);
-    // The pipe is only ever closed; that the other end is gone first is no error.
+    // The pipe is only ever closed. An error means that the other end was closed first.
     this.#child.stdio[3]?.on('error', () => {});
     this.pid = this.#child.pid;
     this.ended = new Promise((resolve) => {
@@ -52,7 +51,7 @@ export class InstanceProcess {
     });
   }
 
-  /** Asks the whole group to end, and ends it `graceMs` later if it has not. */
+  /** Sends SIGTERM to the process group, and SIGKILL `graceMs` later. */
   stop(graceMs: number): void {
     const timer = setTimeout(() => this.kill(), graceMs);
     void this.ended.then(() => clearTimeout(timer));
@@ -60,11 +59,11 @@ export class InstanceProcess {
     try {
       process.kill(-this.pid, 'SIGTERM');
     } catch {
-      // It ended by itself just now.
+      // It has ended since the check above.
     }
   }
 
-  /** Ends the whole group now. */
+  /** Kills the process group: closing the pipe makes the guard do it. */
   kill(): void {
     this.#child.stdio[3]?.destroy();
   }

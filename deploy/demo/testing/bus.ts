@@ -1,49 +1,49 @@
-/** What the cloud's tests share. */
+/** NATS helpers of the demo's tests. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, type Msg, type NatsConnection, type Subscription, type SubscriptionOptions } from 'nats';
 import { parseJson } from '../json.ts';
 
-/** Waits until `look` gives something, and gives that. @throws Error that says what it waited for in vain */
+/** Polls until `find` returns a value, and returns it. @throws Error that names what was not found in time */
 export async function eventually<T>(
   what: string,
-  look: () => T | undefined | false,
+  find: () => T | undefined | false,
   withinMs = 20_000,
 ): Promise<T> {
   const giveUpMs = performance.now() + withinMs;
   for (;;) {
-    const seen = look();
-    if (seen !== undefined && seen !== false) return seen;
-    if (performance.now() > giveUpMs) throw new Error(`waited in vain: ${what}`);
+    const found = find();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > giveUpMs) throw new Error(`not within ${withinMs} ms: ${what}`);
     await delay(5);
   }
 }
 
-export interface Heard {
+export interface Received {
   subject: string;
   text: string;
   value: Record<string, unknown>;
 }
 
-/** Connects, and remembers all that is published on these subjects. */
+/** Connects, and records all messages on these subjects. */
 export async function listen(
   url: string,
   ...subjects: string[]
-): Promise<{ nats: NatsConnection; heard: Heard[] }> {
+): Promise<{ nats: NatsConnection; received: Received[] }> {
   const nats = await connect({ servers: url });
-  const heard: Heard[] = [];
+  const received: Received[] = [];
   for (const subject of subjects) {
     nats.subscribe(subject, {
       callback: (_, message) => {
         const value = parseJson(message.string()) as Record<string, unknown>;
-        heard.push({ subject: message.subject, text: message.string(), value });
+        received.push({ subject: message.subject, text: message.string(), value });
       },
     });
   }
   await nats.flush();
-  return { nats, heard };
+  return { nats, received };
 }
 
-/** A bus of the test's own that delivers at once. */
+/** A bus without a server. It delivers synchronously. */
 export function fakeBus() {
   const callbacks = new Map<string, SubscriptionOptions['callback']>();
   const subscribe = (subject: string, options?: SubscriptionOptions) => {

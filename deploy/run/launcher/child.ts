@@ -1,5 +1,5 @@
 import type { Writable } from 'node:stream';
-import { spawnGuarded } from './kill-with-parent.ts';
+import { spawnBoundToParent } from './kill-with-parent.ts';
 import { passLines } from './pass-lines.ts';
 import type { Running } from './supervise.ts';
 
@@ -9,7 +9,7 @@ export type ProcessName = (typeof PROCESS_NAMES)[number];
 export interface Output {
   stdout: Writable;
   stderr: Writable;
-  /** How a line of a child's stdout is shown. */
+  /** Formats a line of a child's stdout. */
   format(line: string): string;
 }
 
@@ -23,20 +23,25 @@ interface Options {
   onLine(line: string): void;
 }
 
-/** Starts one process with its output passed on line by line. */
+/** Starts one process and passes its output on line by line. */
 export async function startChild(options: Options): Promise<Running> {
   const { program, args, env, output, onLine } = options;
-  const child = await spawnGuarded(program, args, { env, stdout: 'pipe', stderr: 'pipe', channel: true });
+  const child = await spawnBoundToParent(program, args, {
+    env,
+    stdout: 'pipe',
+    stderr: 'pipe',
+    channel: true,
+  });
   const passed: Promise<void>[] = [];
   if (child.stdout) {
-    const seen = (line: string) => {
+    const format = (line: string) => {
       onLine(line);
       return output.format(line);
     };
-    passed.push(passLines(child.stdout, output.stdout, seen));
+    passed.push(passLines(child.stdout, output.stdout, format));
   }
   if (child.stderr) passed.push(passLines(child.stderr, output.stderr, (line) => line));
-  // Ended means: and all that it said is passed on.
+  // Only when all of its output is passed on, so that the last lines stand before the report of its end.
   const exited = Promise.all([child.exited, ...passed]).then(([code]) => code);
   return {
     pid: child.pid,

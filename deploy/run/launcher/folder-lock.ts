@@ -3,45 +3,56 @@ import { join } from 'node:path';
 import { processStart } from './process-table.ts';
 import { UnavailableError } from './unavailable-error.ts';
 
+const LOCK_FILE = 'launcher.json';
+
 /**
- * Makes this process the only launcher with this folder. A claim whose owner is gone (kill -9, power cut) is
- * taken over; the pid alone would not do for that, as another program may have it by now.
+ * Makes this process the only launcher with this folder. The lock of a process that is gone (kill -9, power cut)
+ * is taken over. The owner is identified by pid and start time, because another program may have its pid by now.
  *
- * @returns gives the folder back
+ * @returns releases the folder
  * @throws UnavailableError while another launcher has it
  */
-export function claimFolder(dir: string): () => void {
+export function lockFolder(dir: string): () => void {
   mkdirSync(dir, { recursive: true });
-  const claim = join(dir, 'launcher.json');
-  const mine = join(dir, `launcher.${process.pid}`);
-  const text = JSON.stringify({ pid: process.pid, started: processStart(process.pid) });
-  writeFileSync(mine, text);
+  const lock = join(dir, LOCK_FILE);
+  const own = join(dir, `launcher.${process.pid}`);
+  const content = JSON.stringify({ pid: process.pid, started: processStart(process.pid) });
+  writeFileSync(own, content);
   try {
-    while (!link(mine, claim)) {
-      const found = read(claim);
-      if (found === undefined) continue; // given back at this moment
+    while (!link(own, lock)) {
+      const found = read(lock);
+      if (found === undefined) continue; // released since the link failed
       const owner = parse(found);
-      if (owner && processStart(owner.pid) === owner.started) {
+      if (owner && isRunning(owner)) {
         throw new UnavailableError(`${dir}: in use by another deploy/hm, pid ${owner.pid}`);
       }
-      removeIf(claim, found);
+      removeStale(lock, found);
     }
   } finally {
-    rmSync(mine, { force: true });
+    rmSync(own, { force: true });
   }
   return () => {
-    if (read(claim) === text) rmSync(claim, { force: true });
+    if (read(lock) === content) rmSync(lock, { force: true });
   };
 }
 
-/** The pid of the launcher that has this folder now, if one has. */
-export function claimantOf(dir: string): number | undefined {
-  const found = read(join(dir, 'launcher.json'));
+/** The pid of the launcher that has this folder; undefined when none has. */
+export function lockOwner(dir: string): number | undefined {
+  const found = read(join(dir, LOCK_FILE));
   const owner = found === undefined ? undefined : parse(found);
-  return owner && processStart(owner.pid) === owner.started ? owner.pid : undefined;
+  return owner && isRunning(owner) ? owner.pid : undefined;
 }
 
-/** True when the name was free and is ours now: a hard link is made whole or not at all. */
+interface Owner {
+  pid: number;
+  started: unknown;
+}
+
+function isRunning({ pid, started }: Owner): boolean {
+  return processStart(pid) === started;
+}
+
+/** True when the name was free. A hard link is atomic: the lock file is never seen half written. */
 function link(from: string, to: string): boolean {
   try {
     linkSync(from, to);
@@ -52,15 +63,15 @@ function link(from: string, to: string): boolean {
   }
 }
 
-/** Removes the claim that was looked at, and not one that somebody else put in its place since. */
-function removeIf(claim: string, looked: string): void {
-  const aside = `${claim}.${process.pid}`;
+/** Removes the lock with this content; a lock that another launcher has written since is put back. */
+function removeStale(lock: string, content: string): void {
+  const aside = `${lock}.${process.pid}`;
   try {
-    renameSync(claim, aside);
+    renameSync(lock, aside);
   } catch {
-    return; // somebody else removed it
+    return; // another launcher has removed it
   }
-  if (read(aside) !== looked) link(aside, claim);
+  if (read(aside) !== content) link(aside, lock);
   rmSync(aside, { force: true });
 }
 
@@ -72,13 +83,13 @@ function read(file: string): string | undefined {
   }
 }
 
-function parse(text: string): { pid: number; started: unknown } | undefined {
+function parse(text: string): Owner | undefined {
   try {
     const owner: unknown = JSON.parse(text);
     if (typeof owner !== 'object' || owner === null || !('pid' in owner) || !('started' in owner))
       return undefined;
     return typeof owner.pid === 'number' ? { pid: owner.pid, started: owner.started } : undefined;
   } catch {
-    return undefined; // a file cut off by a power failure names nobody
+    return undefined; // a file cut off by a power failure has no owner
   }
 }

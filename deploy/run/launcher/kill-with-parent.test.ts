@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
-import { spawnGuarded } from './kill-with-parent.ts';
-import { isAlive } from './testing.ts';
+import { spawnBoundToParent } from './kill-with-parent.ts';
+import { isAlive } from './process-table.ts';
 
 const SILENT = { stdout: 'ignore', stderr: 'ignore' } as const;
 
-test('the pid, the output and the exit code are those of the program', async () => {
-  const child = await spawnGuarded('/bin/sh', ['-c', 'echo $$; exit 7'], {
+test('pid, output and exit code are those of the program, not of the shell', async () => {
+  const child = await spawnBoundToParent('/bin/sh', ['-c', 'echo $$; exit 7'], {
     stdout: 'pipe',
     stderr: 'ignore',
   });
@@ -16,9 +16,9 @@ test('the pid, the output and the exit code are those of the program', async () 
   expect(await child.exited).toBe(7);
 });
 
-test('arguments arrive as they are', async () => {
+test('arguments reach the program unchanged', async () => {
   const args = ['a b', '$HOME', '"', "'", ''];
-  const child = await spawnGuarded('/bin/sh', ['-c', 'printf "%s|" "$@"', 'name', ...args], {
+  const child = await spawnBoundToParent('/bin/sh', ['-c', 'printf "%s|" "$@"', 'name', ...args], {
     stdout: 'pipe',
     stderr: 'ignore',
   });
@@ -27,15 +27,15 @@ test('arguments arrive as they are', async () => {
   await child.exited;
 });
 
-test('an environment is given on', async () => {
+test('the environment is passed to the program', async () => {
   const env = { PATH: process.env.PATH, COLOUR: 'green' };
-  const child = await spawnGuarded('/bin/sh', ['-c', 'test "$COLOUR" = green'], { ...SILENT, env });
+  const child = await spawnBoundToParent('/bin/sh', ['-c', 'test "$COLOUR" = green'], { ...SILENT, env });
   expect(await child.exited).toBe(0);
 });
 
-test('stop asks, and does not wait longer than it must', async () => {
+test('stop sends SIGTERM and returns when the program has ended', async () => {
   const script = 'trap "exit 3" TERM; echo up; while :; do sleep 0.01; done';
-  const child = await spawnGuarded('/bin/sh', ['-c', script], { stdout: 'pipe', stderr: 'ignore' });
+  const child = await spawnBoundToParent('/bin/sh', ['-c', script], { stdout: 'pipe', stderr: 'ignore' });
   if (!child.stdout) throw new Error('no stdout');
   await once(child.stdout, 'data');
   await child.stop();
@@ -43,9 +43,9 @@ test('stop asks, and does not wait longer than it must', async () => {
   expect(isAlive(child.pid)).toBe(false);
 });
 
-test('stop forces what does not listen', async () => {
+test('stop kills a program that ignores SIGTERM', async () => {
   const script = 'trap "" TERM; echo up; while :; do sleep 0.01; done';
-  const child = await spawnGuarded('/bin/sh', ['-c', script], { stdout: 'pipe', stderr: 'ignore' });
+  const child = await spawnBoundToParent('/bin/sh', ['-c', script], { stdout: 'pipe', stderr: 'ignore' });
   if (!child.stdout) throw new Error('no stdout');
   await once(child.stdout, 'data');
   await child.stop(50);
@@ -53,11 +53,11 @@ test('stop forces what does not listen', async () => {
   expect(isAlive(child.pid)).toBe(false);
 });
 
-test('stop is asked once however often it is called', async () => {
-  // Ends with the number of SIGTERMs that it got within a moment.
+test('stop called twice sends one SIGTERM', async () => {
+  // The exit code is the number of SIGTERMs received within 0.2 s after the first.
   const script =
     'n=0; trap "n=\\$((n+1))" TERM; echo up; while [ $n = 0 ]; do sleep 0.01; done; sleep 0.2; exit $n';
-  const child = await spawnGuarded('/bin/sh', ['-c', script], { stdout: 'pipe', stderr: 'ignore' });
+  const child = await spawnBoundToParent('/bin/sh', ['-c', script], { stdout: 'pipe', stderr: 'ignore' });
   if (!child.stdout) throw new Error('no stdout');
   await once(child.stdout, 'data');
   await Promise.all([child.stop(), child.stop()]);

@@ -3,45 +3,46 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** A child process that ends when this process does, however this process ends. */
-export interface Guarded {
+/** A child process that ends when this process does, even when this process is killed. */
+export interface BoundChild {
   pid: number;
-  /** Present when it was asked for as 'pipe'. */
+  /** Null unless the option is 'pipe'. */
   stdout: Readable | null;
   stderr: Readable | null;
-  /** Resolves when nothing of it is left: its exit code, or null when a signal ended it. Never rejects. */
+  /** Resolves when the process and its guard have ended: its exit code, or null after a signal. Never rejects. */
   exited: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
-  /** SIGTERM, and SIGKILL when it has not ended `killAfterMs` later (10 s). Returns when it is gone. */
+  /** SIGTERM, then SIGKILL after `killAfterMs` (default 10 s). Returns when the process has ended. */
   stop(killAfterMs?: number): Promise<void>;
 }
 
 interface Options {
   env?: NodeJS.ProcessEnv;
   cwd?: string;
-  /** Where its output goes: to this process through a pipe, nowhere, or to an open file. */
+  /** Where the output goes: to this process through a pipe, nowhere, or to an open file descriptor. */
   stdout: 'pipe' | 'ignore' | number;
   stderr: 'pipe' | 'ignore' | number;
   /**
-   * Opens Node's channel to it, for a Node program that stops by itself when the channel breaks: that is
-   * its sign then that we are gone, and the guard only ends it when it has not stopped in time.
+   * Opens Node's IPC channel, for a Node program that stops when the channel disconnects. The guard then sends no
+   * SIGTERM, and kills the program only when it has not stopped in time.
    */
   channel?: true;
 }
 
-/** A process that was told to stop gets this long, as the contract says for ours. */
+/** The time of an orderly stop (contract: programs). */
 const KILL_AFTER_MS = 10_000;
 
 /**
- * The shell becomes the program (`exec`: same pid), after it left a guard beside it that reads a pipe from
- * us. Nothing ever comes through that pipe but a farewell: it breaks when we die, even by SIGKILL, and then
- * the guard stops the program. (The kernel's own way, PR_SET_PDEATHSIG, is Linux only and not open to Node.)
+ * The shell starts a guard in the background, then becomes the program with `exec`, under the same pid. The guard
+ * reads a pipe from this process. One line comes through it when the program has ended. The pipe breaks when this
+ * process dies, even by SIGKILL, and the guard stops the program. (PR_SET_PDEATHSIG of the kernel would do, but it
+ * is Linux only and Node does not offer it.)
  */
 const GUARD = `
-tell=$1; shift
+on_break=$1; shift
 (
-  if read farewell <&3; then exit; fi
-  if [ $tell = tell ]; then kill -TERM $$; fi
+  if read ended <&3; then exit; fi
+  if [ $on_break = term ]; then kill -TERM $$; fi
   left=20
   while [ $left -gt 0 ] && kill -0 $$; do sleep 0.5 || sleep 1; left=$((left - 1)); done
   kill -KILL $$
@@ -50,15 +51,19 @@ exec "$@" 3<&-
 `;
 
 /**
- * Starts `command` (an absolute path). It is a process group of its own, so that a Ctrl-C in the terminal
- * reaches only us: we stop what we started in the right order.
+ * Starts `command` (an absolute path) as a process group of its own. A Ctrl-C in the terminal therefore reaches only
+ * this process, which stops its children in the right order.
  *
- * @throws Error when no process could be started at all
+ * @throws Error when the process could not be started
  */
-export async function spawnGuarded(command: string, args: string[], options: Options): Promise<Guarded> {
+export async function spawnBoundToParent(
+  command: string,
+  args: string[],
+  options: Options,
+): Promise<BoundChild> {
   const child = spawn(
     '/bin/sh',
-    ['-c', GUARD, 'guard', options.channel ? 'leave' : 'tell', command, ...args],
+    ['-c', GUARD, 'guard', options.channel ? 'wait' : 'term', command, ...args],
     {
       stdio: [
         'ignore',
@@ -72,10 +77,10 @@ export async function spawnGuarded(command: string, args: string[], options: Opt
       ...(options.cwd && { cwd: options.cwd }),
     },
   );
-  const exited = watch(child);
-  const pid = child.pid ?? (await started(child));
+  const exited = exitOf(child);
+  const pid = child.pid ?? (await spawnFailure(child));
   const kill = (signal: NodeJS.Signals) => void child.kill(signal);
-  const end = async (killAfterMs: number) => {
+  const terminate = async (killAfterMs: number) => {
     kill('SIGTERM');
     const timer = new AbortController();
     const late = delay(killAfterMs, 'late' as const, { signal: timer.signal }).catch(() => undefined);
@@ -83,28 +88,28 @@ export async function spawnGuarded(command: string, args: string[], options: Opt
     timer.abort();
     await exited;
   };
-  let ended: Promise<void> | undefined;
-  // One SIGTERM however often it is called: a second one means "at once" to our processes.
-  const stop = (killAfterMs = KILL_AFTER_MS) => (ended ??= end(killAfterMs));
+  let stopped: Promise<void> | undefined;
+  // One SIGTERM however often `stop` is called: a second one makes our processes exit at once.
+  const stop = (killAfterMs = KILL_AFTER_MS) => (stopped ??= terminate(killAfterMs));
   return { pid, stdout: child.stdout, stderr: child.stderr, exited, kill, stop };
 }
 
-function watch(child: ChildProcess): Promise<number | null> {
+function exitOf(child: ChildProcess): Promise<number | null> {
   const pipe = child.stdio[3] as Socket | undefined;
   if (!pipe) return Promise.resolve(null);
-  // A guard that someone killed leaves a broken pipe; its program runs on, and is stopped as ever.
+  // A guard that somebody killed leaves a broken pipe. Its program runs on and can still be stopped.
   pipe.on('error', () => undefined);
   pipe.resume();
-  const guardGone = new Promise<void>((resolve) => pipe.once('close', () => resolve()));
+  const guardEnded = new Promise<void>((resolve) => pipe.once('close', () => resolve()));
   return new Promise((resolve) => {
     child.once('exit', (code) => {
-      pipe.end('farewell\n');
-      void guardGone.then(() => resolve(code));
+      pipe.end('ended\n');
+      void guardEnded.then(() => resolve(code));
     });
   });
 }
 
-/** Node leaves out the pid when it could not start the process, and says why a moment later. */
-function started(child: ChildProcess): Promise<never> {
+/** When a process could not be started, Node leaves out its pid and emits the reason a moment later. */
+function spawnFailure(child: ChildProcess): Promise<never> {
   return new Promise((_, reject) => child.once('error', reject));
 }

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { isAlive } from './testing.ts';
+import { isAlive } from './process-table.ts';
 
-/** A launcher in a process of its own, from dist/, with stand-ins for the processes that name the folder. */
+/** A launcher from dist/ as a child process. Its stand-ins have the folder in their command lines. */
 const LAUNCHER = `
   import { pino } from 'pino';
   import { launch } from ${JSON.stringify(join(packageRoot, 'dist/deploy/run/launcher/launcher.js'))};
@@ -25,8 +25,8 @@ const LAUNCHER = `
 `;
 
 const READY = `console.log('"event":"ready"'); setInterval(() => {}, 1000);`;
-/** As common/process.ts: ends when the channel to its parent breaks. */
-const POLITE = `${READY} process.on('SIGTERM', () => process.exit()); process.on('disconnect', () => process.exit());`;
+/** Ends when the channel to its parent disconnects, as common/process.ts does. */
+const COOPERATIVE = `${READY} process.on('SIGTERM', () => process.exit()); process.on('disconnect', () => process.exit());`;
 const STUBBORN = `${READY} process.on('SIGTERM', () => {}); process.on('disconnect', () => {});`;
 
 let dir: string;
@@ -41,7 +41,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-/** Everything whose command line names the folder: servers, stand-ins and guards. */
+/** Pids of the processes with the folder in their command lines: servers, stand-ins and guards. */
 function processesOf(folder: string): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -53,11 +53,11 @@ function commandLine(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
-    return ''; // gone
+    return ''; // ended
   }
 }
 
-/** Starts a launcher and waits until all of it is there. */
+/** Starts a launcher and waits until all of its processes are ready. */
 async function startLauncher(stub: string) {
   const args = ['--input-type=module', '-e', LAUNCHER, '--', dir, stub];
   const child = spawn(process.execPath, args, { cwd: packageRoot, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -73,34 +73,30 @@ async function startLauncher(stub: string) {
   return { stop };
 }
 
-describe.runIf(process.platform === 'linux')(
-  'a launcher that was killed with SIGKILL',
-  { timeout: 60_000 },
-  () => {
-    test('leaves nothing running, and the next one starts in the same folder', async () => {
-      const first = await startLauncher(POLITE);
-      // The launcher, five stand-ins and two servers, and their seven guards (nats-server does not name the folder).
-      expect(processesOf(dir).length).toBeGreaterThanOrEqual(12);
-      await first.stop('SIGKILL');
-      await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+describe.runIf(process.platform === 'linux')('a launcher killed with SIGKILL', { timeout: 60_000 }, () => {
+  test('leaves no process running, and the next one starts in the same folder', async () => {
+    const first = await startLauncher(COOPERATIVE);
+    // The launcher, five stand-ins, two servers and seven guards; nats-server does not have the folder in its command line.
+    expect(processesOf(dir).length).toBeGreaterThanOrEqual(12);
+    await first.stop('SIGKILL');
+    await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
 
-      const second = await startLauncher(POLITE);
-      await second.stop('SIGTERM');
-      expect(processesOf(dir)).toEqual([]);
-    });
+    const second = await startLauncher(COOPERATIVE);
+    await second.stop('SIGTERM');
+    expect(processesOf(dir)).toEqual([]);
+  });
 
-    test('leaves not even what does not listen', async () => {
-      const launcher = await startLauncher(STUBBORN);
-      await launcher.stop('SIGKILL');
-      await expect.poll(() => processesOf(dir), { timeout: 40_000, interval: 100 }).toEqual([]);
-    });
+  test('leaves no process that ignores SIGTERM', async () => {
+    const launcher = await startLauncher(STUBBORN);
+    await launcher.stop('SIGKILL');
+    await expect.poll(() => processesOf(dir), { timeout: 40_000, interval: 100 }).toEqual([]);
+  });
 
-    test('may be followed at once: the next one waits for its Redis to end', async () => {
-      const first = await startLauncher(POLITE);
-      await first.stop('SIGKILL');
-      const second = await startLauncher(POLITE);
-      await second.stop('SIGTERM');
-      await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
-    });
-  },
-);
+  test('can be followed at once by another, which waits for the old Redis to end', async () => {
+    const first = await startLauncher(COOPERATIVE);
+    await first.stop('SIGKILL');
+    const second = await startLauncher(COOPERATIVE);
+    await second.stop('SIGTERM');
+    await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+  });
+});

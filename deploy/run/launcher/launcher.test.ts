@@ -7,10 +7,10 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ProcessName } from './child.ts';
 import { type Launcher, type LauncherOptions, launch } from './launcher.ts';
-import { isAlive } from './testing.ts';
+import { isAlive } from './process-table.ts';
 import { UnavailableError } from './unavailable-error.ts';
 
-/** A stand-in for a process: says what it is and what it was given, and runs until it is told to stop. */
+/** A stand-in for a process: writes its name and the servers' URLs, and runs until SIGTERM. */
 const STUB = `
   console.log(JSON.stringify({ name: process.argv[1], pid: process.pid, redis: process.env.REDIS_URL, nats: process.env.MBUS_URI }));
   console.log(JSON.stringify({ event: 'ready', process: process.argv[1] }).replaceAll(' ', ''));
@@ -51,9 +51,9 @@ function setUp(
   script: string | ((name: ProcessName) => string) = STUB,
 ) {
   const stdout = new PassThrough();
-  const said = lines(stdout);
+  const written = lines(stdout);
   const logStream = new PassThrough();
-  const logged = lines(logStream);
+  const logLines = lines(logStream);
   const launcher = launch({
     settings,
     log: pino(logStream),
@@ -64,12 +64,12 @@ function setUp(
     }),
     env: { PATH: process.env.PATH },
     output: { stdout, stderr: new PassThrough().resume(), format: (line) => line },
-    backoff: { firstMs: 10, mostMs: 100, ranWellMs: 60_000 },
+    backoff: { firstMs: 10, maxMs: 100, resetAfterMs: 60_000 },
   });
   launchers.push(launcher);
-  const event = (name: string) => logged.filter((line) => line.event === name);
+  const event = (name: string) => logLines.filter((line) => line.event === name);
   const ready = () => expect.poll(() => event('ready').length, { timeout: 20_000 }).toBe(1);
-  return { launcher, said, event, ready };
+  return { launcher, written, event, ready };
 }
 
 function pidOf(line: Line | undefined): number {
@@ -77,8 +77,8 @@ function pidOf(line: Line | undefined): number {
   return line.pid;
 }
 
-test('private servers and all processes are started; stopped, nothing is left', async () => {
-  const { launcher, said, event, ready } = setUp(NONE);
+test('private servers and all processes are started, and stop leaves none running', async () => {
+  const { launcher, written, event, ready } = setUp(NONE);
   await ready();
   expect(event('child_started').map(({ child }) => child)).toEqual([
     'redis-server',
@@ -90,7 +90,7 @@ test('private servers and all processes are started; stopped, nothing is left', 
     'reporter',
   ]);
   const [redis, nats] = event('server_started').map(({ url }) => url);
-  const stubs = said.filter((line) => 'pid' in line);
+  const stubs = written.filter((line) => 'pid' in line);
   expect(stubs.map(({ name }) => name).sort()).toEqual(['analyzer', 'ingest', 'nudger', 'reporter', 'sync']);
   for (const stub of stubs) expect(stub).toMatchObject({ redis, nats });
 
@@ -102,11 +102,11 @@ test('private servers and all processes are started; stopped, nothing is left', 
   expect(event('child_ended')).toEqual([]);
 });
 
-test('servers that are configured are not started', async () => {
-  const { launcher, said, event, ready } = setUp(ALL);
+test('no private server is started when both servers are configured', async () => {
+  const { launcher, written, event, ready } = setUp(ALL);
   await ready();
   expect(event('server_started')).toEqual([]);
-  for (const stub of said) expect(stub).not.toHaveProperty('redis');
+  for (const stub of written) expect(stub).not.toHaveProperty('redis');
   launcher.stop();
   expect(await launcher.done).toBe(0);
 });
@@ -118,30 +118,27 @@ test.each([
     { redis: undefined, nats: expect.stringMatching(/^nats:/) },
   ],
   ['NATS', { mbusGiven: true }, { redis: expect.stringMatching(/^redis:/), nats: undefined }],
-] as const)(
-  'of two servers only the one is started that is not configured: not %s',
-  async (_, settings, given) => {
-    const { launcher, said, ready } = setUp(settings);
-    await ready();
-    expect(said.find(({ name }) => name === 'ingest')).toEqual({
-      name: 'ingest',
-      pid: expect.any(Number),
-      ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-    });
-    launcher.stop();
-    expect(await launcher.done).toBe(0);
-  },
-);
+] as const)('only the server that is not configured is started: not %s', async (_, settings, given) => {
+  const { launcher, written, ready } = setUp(settings);
+  await ready();
+  expect(written.find(({ name }) => name === 'ingest')).toEqual({
+    name: 'ingest',
+    pid: expect.any(Number),
+    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  });
+  launcher.stop();
+  expect(await launcher.done).toBe(0);
+});
 
-test('a process that dies is started again, the others are left alone', async () => {
-  const { said, event, ready } = setUp(ALL);
+test('a process that dies is restarted, and the others run on', async () => {
+  const { written, event, ready } = setUp(ALL);
   await ready();
   const before = event('child_started');
   const victim = before.find(({ child }) => child === 'nudger');
   process.kill(pidOf(victim), 'SIGKILL');
   await expect.poll(() => event('child_started').length).toBe(6);
   expect(event('child_ended')).toMatchObject([{ child: 'nudger', restart_in_s: 0.01 }]);
-  await expect.poll(() => said.filter(({ name }) => name === 'nudger').length).toBe(2);
+  await expect.poll(() => written.filter(({ name }) => name === 'nudger').length).toBe(2);
   expect(
     before
       .filter((line) => line !== victim)
@@ -150,12 +147,12 @@ test('a process that dies is started again, the others are left alone', async ()
   ).toBe(true);
 });
 
-test('a private server that dies is started again on the same port, with its data', async () => {
+test('a private server that dies is restarted on the same port with its data', async () => {
   const { event, ready } = setUp({ mbusGiven: true });
   await ready();
   const url = String(event('server_started')[0]?.url);
   const client = new Redis(url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
-  client.on('error', () => undefined); // it is away for a moment, as it is to be
+  client.on('error', () => undefined); // expected while Redis restarts
   try {
     await client.set('colour', 'green');
     process.kill(pidOf(event('server_started')[0]), 'SIGTERM');
@@ -168,7 +165,7 @@ test('a private server that dies is started again on the same port, with its dat
   }
 });
 
-test('a second launcher on the same folder is refused, and the first does not mind', async () => {
+test('a second launcher in the same folder is refused, and the first runs on', async () => {
   const { event, ready } = setUp(NONE);
   await ready();
   const second = setUp(NONE);
@@ -177,18 +174,18 @@ test('a second launcher on the same folder is refused, and the first does not mi
   expect(event('child_started').map(pidOf).every(isAlive)).toBe(true);
 });
 
-test('a process with a wrong configuration ends everything, with its exit code', async () => {
+test('a process that exits with 78 ends the launcher with 78', async () => {
   const { launcher, event } = setUp(NONE, (name) => (name === 'sync' ? 'process.exit(78)' : STUB));
   expect(await launcher.done).toBe(78);
   expect(event('child_given_up')).toMatchObject([{ child: 'sync', code: 78 }]);
   expect(event('child_started').map(pidOf).filter(isAlive)).toEqual([]);
 });
 
-test('a port that is not to be had ends everything at the start, and is tried again later', async () => {
+test('exit code 69 ends the launcher during the start, and leads to a restart later', async () => {
   const atStart = setUp(ALL, (name) => (name === 'reporter' ? 'process.exit(69)' : STUB));
   expect(await atStart.launcher.done).toBe(69);
 
-  // Ends with 69, but after it was ready: a passing collision.
+  // Exits with 69 after it was ready: a passing collision.
   const later = setUp(ALL, (name) => (name === 'reporter' ? STUB.replace('exit(0)', 'exit(69)') : STUB));
   await later.ready();
   process.kill(pidOf(later.event('child_started').find(({ child }) => child === 'reporter')), 'SIGTERM');
@@ -197,7 +194,7 @@ test('a port that is not to be had ends everything at the start, and is tried ag
   expect(await later.launcher.done).toBe(0);
 });
 
-test('forced, it does not wait for a process that does not stop', async () => {
+test('force kills a process that does not stop', async () => {
   const { launcher, event, ready } = setUp(NONE, STUB.replace('process.exit(0)', '0'));
   await ready();
   launcher.stop();
@@ -207,7 +204,7 @@ test('forced, it does not wait for a process that does not stop', async () => {
   expect(event('child_started').map(pidOf).filter(isAlive)).toEqual([]);
 });
 
-test('told to stop while the servers are being started, it stops without a word of failure', async () => {
+test('a stop during the start of the servers ends with exit code 0', async () => {
   const { launcher, event } = setUp(NONE);
   launcher.stop();
   expect(await launcher.done).toBe(0);

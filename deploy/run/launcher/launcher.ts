@@ -1,16 +1,15 @@
 import { join } from 'node:path';
 import type { Settings } from '../../../common/config/settings.ts';
+import { EXIT } from '../../../common/runtime/exit-codes.ts';
 import type { Logger } from '../../../common/runtime/log.ts';
 import { type Output, PROCESS_NAMES, type ProcessName, startChild } from './child.ts';
-import { claimFolder } from './folder-lock.ts';
+import { lockFolder } from './folder-lock.ts';
 import { writePrivateServers } from './private-servers.ts';
 import { type Server, startNatsServer, startRedisServer } from './servers.ts';
-import { type Backoff, type Keeper, keep } from './supervise.ts';
+import { type Backoff, type Supervisor, supervise } from './supervise.ts';
 
-/** Exit codes that a restart does not mend (contract: programs): wrong usage, wrong configuration. */
-const FATAL_EXITS = new Set([64, 78]);
-/** A port or program that is not to be had. Fatal only at the start: later it may be a passing collision. */
-const UNAVAILABLE = 69;
+/** Exit codes that a restart does not fix. */
+const FATAL_EXITS = new Set<number>([EXIT.usage, EXIT.config]);
 
 export interface LauncherOptions {
   settings: Pick<Settings, 'redis' | 'mbusGiven'>;
@@ -36,19 +35,19 @@ export interface Launcher {
 
 /**
  * Runs all processes on this machine, with private servers where none is configured, each restarted with
- * backoff when it ends. `done` rejects with an UnavailableError when a server is not to be had.
+ * backoff when it ends. `done` rejects with an UnavailableError when a server cannot be started.
  */
 export function launch(options: LauncherOptions): Launcher {
   const stopping = new AbortController();
-  const keepers: Keeper[] = [];
-  let exitCode = 0;
+  const supervisors: Supervisor[] = [];
+  let exitCode: number = EXIT.done;
   let forced = false;
 
   const stop = () => stopping.abort();
   const force = () => {
     forced = true;
     stop();
-    for (const keeper of keepers) keeper.kill();
+    for (const supervisor of supervisors) supervisor.kill();
   };
   const stopWith = (code: number) => {
     exitCode = code;
@@ -57,25 +56,25 @@ export function launch(options: LauncherOptions): Launcher {
 
   async function run(): Promise<number> {
     const servers = new Servers(options, stopping.signal);
-    const children: Keeper[] = [];
+    const children: Supervisor[] = [];
     try {
       const env = { ...options.env, ...(await servers.start()) };
-      keepers.push(...servers.keepers);
+      supervisors.push(...servers.supervisors);
       if (!stopping.signal.aborted) {
         children.push(...startChildren(options, env, stopWith));
-        keepers.push(...children);
+        supervisors.push(...children);
         await aborted(stopping.signal);
       }
       options.log.info({ event: 'stopping' }, 'stopping');
     } catch (error) {
-      // Told to stop while a server was being started: that it did not start is no failure then.
+      // A stop during the start of a server makes that start fail, which is no error.
       if (!stopping.signal.aborted) throw error;
     } finally {
       await Promise.all(children.map((child) => child.stop()));
       await servers.stop();
     }
     options.log.info({ event: 'stopped' }, 'stopped');
-    return forced ? 1 : exitCode;
+    return forced ? EXIT.failed : exitCode;
   }
 
   return { done: run(), stop, force };
@@ -85,7 +84,7 @@ function startChildren(
   options: LauncherOptions,
   env: NodeJS.ProcessEnv,
   stopWith: (code: number) => void,
-): Keeper[] {
+): Supervisor[] {
   const { log, output, backoff } = options;
   const notReady = new Set<ProcessName>(PROCESS_NAMES);
   const onLine = (name: ProcessName, line: string) => {
@@ -93,20 +92,21 @@ function startChildren(
     notReady.delete(name);
     if (notReady.size === 0) log.info({ event: 'ready', process: 'start' }, 'all processes are ready');
   };
+  /** A port that is not available is fatal at the start only: later it may be a passing collision. */
+  const isFatal = (name: ProcessName, code: number) =>
+    FATAL_EXITS.has(code) || (code === EXIT.unavailable && notReady.has(name));
   return PROCESS_NAMES.map((name) =>
-    keep({
+    supervise({
       name,
       log,
       ...(backoff && { backoff }),
       start: () =>
         startChild({ ...options.command(name), env, output, onLine: (line) => onLine(name, line) }),
-      final(code) {
-        const fatal =
-          code !== null && (FATAL_EXITS.has(code) || (code === UNAVAILABLE && notReady.has(name)));
-        if (!fatal) return false;
+      isFinal(code) {
+        if (code === null || !isFatal(name, code)) return false;
         log.error(
-          { event: 'child_given_up', child: name, code },
-          `${name} cannot run (exit code ${code}, reason above)`,
+          { event: 'gave_up', child: name, code },
+          `${name} cannot run: exit code ${code}, reason above`,
         );
         stopWith(code);
         return true;
@@ -119,33 +119,33 @@ function isReadyLine(line: string): boolean {
   return line.includes('"event":"ready"');
 }
 
-/** The private servers, as far as they are needed. */
+/** The private servers: a Redis and a NATS, each only when none is configured. */
 class Servers {
-  readonly keepers: Keeper[] = [];
+  readonly supervisors: Supervisor[] = [];
   readonly #options: LauncherOptions;
   readonly #signal: AbortSignal;
-  #giveBack: () => void = () => undefined;
+  #releaseFolder: () => void = () => undefined;
 
   constructor(options: LauncherOptions, signal: AbortSignal) {
     this.#options = options;
     this.#signal = signal;
   }
 
-  /** @returns what tells the children where they are */
+  /** @returns the environment variables with the servers' URLs */
   async start(): Promise<NodeJS.ProcessEnv> {
     const { settings, dataDir } = this.#options;
     const env: NodeJS.ProcessEnv = {};
     if (settings.redis !== undefined && settings.mbusGiven) return env;
-    this.#giveBack = claimFolder(dataDir);
+    this.#releaseFolder = lockFolder(dataDir);
     if (settings.redis === undefined) {
       const dir = join(dataDir, 'redis');
-      env.REDIS_URL = await this.#keep('redis-server', (port, signal) =>
+      env.REDIS_URL = await this.#startAndSupervise('redis-server', (port, signal) =>
         startRedisServer({ dir, signal, ...(port && { port }) }),
       );
     }
     if (!settings.mbusGiven) {
       const dir = join(dataDir, 'nats');
-      env.MBUS_URI = await this.#keep('nats-server', (port, signal) =>
+      env.MBUS_URI = await this.#startAndSupervise('nats-server', (port, signal) =>
         startNatsServer({ dir, signal, ...(port && { port }) }),
       );
     }
@@ -157,23 +157,23 @@ class Servers {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.keepers.map((keeper) => keeper.stop()));
-    this.#giveBack();
+    await Promise.all(this.supervisors.map((supervisor) => supervisor.stop()));
+    this.#releaseFolder();
   }
 
-  /** The first start has to succeed; from then on it is restarted on the same port, where its clients look. */
-  async #keep(
+  /** The first start must succeed. Restarts use the same port, because the clients reconnect to it. */
+  async #startAndSupervise(
     name: string,
     start: (port: number | undefined, signal: AbortSignal) => Promise<Server>,
   ): Promise<string> {
     const { log, backoff } = this.#options;
     const first = await start(undefined, this.#signal);
     log.info(
-      { event: 'server_started', server: name, url: first.url, pid: first.pid },
+      { event: 'server', server: name, url: first.url, pid: first.pid },
       `${name} answers on ${first.url}`,
     );
-    const again = (signal: AbortSignal) => start(first.port, signal);
-    this.keepers.push(keep({ name, log, first, start: again, ...(backoff && { backoff }) }));
+    const restart = (signal: AbortSignal) => start(first.port, signal);
+    this.supervisors.push(supervise({ name, log, first, start: restart, ...(backoff && { backoff }) }));
     return first.url;
   }
 }

@@ -15,7 +15,7 @@ function collect(highWaterMark?: number) {
   return { chunks, to };
 }
 
-test('only whole lines are written, whatever pieces they come in', async () => {
+test('only whole lines are written, however the input is split', async () => {
   const { chunks, to } = collect();
   const from = new PassThrough();
   const passed = passLines(from, to, (line) => line);
@@ -28,7 +28,7 @@ test('only whole lines are written, whatever pieces they come in', async () => {
   expect(chunks.join('')).toBe('first\nzweite Zeile: ä€\nthird\n');
 });
 
-test('nothing is lost, and little kept, when the reader is slow', async () => {
+test('a slow reader loses no line and pauses the source', async () => {
   const { chunks, to } = collect(10);
   const from = new PassThrough();
   const passed = passLines(from, to, (line) => line.toUpperCase());
@@ -41,7 +41,7 @@ test('nothing is lost, and little kept, when the reader is slow', async () => {
   expect(to.listenerCount('drain')).toBe(0);
 });
 
-test('a line without end is passed on in pieces', async () => {
+test('an endless line is passed on in pieces', async () => {
   const { chunks, to } = collect();
   const from = new PassThrough();
   const passed = passLines(from, to, (line) => line);

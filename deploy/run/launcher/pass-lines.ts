@@ -1,22 +1,22 @@
 import type { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-/** A line longer than this is passed on in pieces rather than kept. */
-const LINE_AT_MOST = 1 << 20;
+/** A longer line is passed on in pieces, which bounds the memory. */
+const MAX_LINE_LENGTH = 1 << 20;
 
 /**
- * Passes a child's output on whole line by whole line, so that the lines of several children do not mix.
- * Waits when `to` is slow.
+ * Passes a child's output on in whole lines, so that the lines of several children do not mix.
+ * Pauses `from` while `to` is slow.
  *
- * @param line what becomes of a line (without its end) before it is written
- * @returns when `from` has ended and its last line, whole or not, is passed on
+ * @param format gets a line without its end and returns what is written
+ * @returns when `from` has closed and its last line, complete or not, is passed on
  */
-export function passLines(from: Readable, to: Writable, line: (text: string) => string): Promise<void> {
+export function passLines(from: Readable, to: Writable, format: (line: string) => string): Promise<void> {
   const decoder = new StringDecoder('utf8');
   let rest = '';
   const write = (lines: string[]) => {
     if (lines.length === 0 || !to.writable) return;
-    const text = `${lines.map(line).join('\n')}\n`;
+    const text = `${lines.map(format).join('\n')}\n`;
     if (to.write(text)) return;
     const resume = () => {
       to.off('drain', resume).off('close', resume);
@@ -28,7 +28,7 @@ export function passLines(from: Readable, to: Writable, line: (text: string) => 
   from.on('data', (chunk: Buffer) => {
     const lines = (rest + decoder.write(chunk)).split('\n');
     rest = lines.pop() ?? '';
-    if (rest.length > LINE_AT_MOST) {
+    if (rest.length > MAX_LINE_LENGTH) {
       lines.push(rest);
       rest = '';
     }

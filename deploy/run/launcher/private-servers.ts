@@ -2,9 +2,9 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import { claimantOf } from './folder-lock.ts';
+import { lockOwner } from './folder-lock.ts';
 
-/** Where the private servers of a launcher answer. */
+/** The URLs of a launcher's private servers. */
 export interface PrivateServers {
   /** `redis://127.0.0.1:<port>` */
   redis?: string;
@@ -22,22 +22,22 @@ const Servers = Compile(
   }),
 );
 
-/** Leaves word in the launcher's folder of where its servers are, for commands that are run beside it. */
+/** Writes the URLs into the launcher's folder, where other `hm` commands find them. */
 export function writePrivateServers(dir: string, servers: PrivateServers): void {
   const file = join(dir, FILE);
   writeFileSync(`${file}.new`, `${JSON.stringify({ ...servers, launcher: process.pid })}\n`);
   renameSync(`${file}.new`, file);
 }
 
-/** The servers of the launcher that has this folder now; undefined if none has: what a former one left is of no use. */
+/** The servers of the launcher that has this folder now. Undefined when none has: an earlier one's file is stale. */
 export function readPrivateServers(dir: string): PrivateServers | undefined {
-  const launcher = claimantOf(dir);
+  const launcher = lockOwner(dir);
   if (launcher === undefined) return undefined;
   let text: string;
   try {
     text = readFileSync(join(dir, FILE), 'utf8');
   } catch {
-    return undefined; // it is only just starting them
+    return undefined; // the launcher is still starting them
   }
   const value: unknown = JSON.parse(text);
   return Servers.Check(value) && value.launcher === launcher ? value : undefined;

@@ -3,23 +3,24 @@ import { connect } from 'node:net';
 /** A server on the loopback answers at once or not at all. */
 const ANSWER_MS = 1000;
 
-export type Answer = 'ready' | 'busy' | 'silent';
+/** Busy: it answers, but does not serve yet. Silent: no answer, or the answer of another server. */
+export type ServerStatus = 'ready' | 'busy' | 'silent';
 
-/** Whether the Redis with this pid answers on the port; busy while it loads its data. */
-export async function askRedis(port: number, pid: number): Promise<Answer> {
-  const reply = await ask(port, 'INFO\r\nPING\r\n', /^(\+PONG|-LOADING)/m);
+/** Probes the port for the Redis with this pid; busy while it loads its data. */
+export async function probeRedis(port: number, pid: number): Promise<ServerStatus> {
+  const reply = await exchange(port, 'INFO\r\nPING\r\n', /^(\+PONG|-LOADING)/m);
   if (!reply?.includes(`process_id:${pid}\r\n`)) return 'silent';
   return reply.includes('+PONG') ? 'ready' : 'busy';
 }
 
-/** Whether the NATS server of this name answers on the port. */
-export async function askNats(port: number, serverName: string): Promise<Answer> {
-  const reply = await ask(port, '', /\r\n/);
+/** Probes the port for the NATS server of this name. */
+export async function probeNats(port: number, serverName: string): Promise<ServerStatus> {
+  const reply = await exchange(port, '', /\r\n/);
   return reply?.includes(`"server_name":"${serverName}"`) ? 'ready' : 'silent';
 }
 
-/** Sends and collects what comes back until it matches; undefined when it never does. */
-function ask(port: number, request: string, enough: RegExp): Promise<string | undefined> {
+/** Sends the request and collects the reply until it matches; undefined when it never does. */
+function exchange(port: number, request: string, complete: RegExp): Promise<string | undefined> {
   return new Promise((resolve) => {
     let reply = '';
     let matched = false;
@@ -28,11 +29,11 @@ function ask(port: number, request: string, enough: RegExp): Promise<string | un
     socket.on('connect', () => request !== '' && socket.write(request));
     socket.on('data', (text: string) => {
       reply += text;
-      matched = enough.test(reply);
+      matched = complete.test(reply);
       if (matched) socket.destroy();
     });
     socket.on('timeout', () => socket.destroy());
-    // Not listening yet, or not any more: 'close' follows and says that there is no answer.
+    // No server listens on the port (yet). 'close' follows and resolves with undefined.
     socket.on('error', () => undefined);
     socket.on('close', () => resolve(matched ? reply : undefined));
   });

@@ -8,8 +8,9 @@ import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Exit, Instance, Outcome, PendingStop, Slot } from '../../../common/model/droplet.ts';
 import { encodeExit, encodeInstance } from '../../../common/redis/record-codec.ts';
+import { findProgram, requireProgram } from './find-program.ts';
+import { isAlive } from './process-table.ts';
 import { freePort, type Server, startNatsServer, startRedisServer } from './servers.ts';
-import { isAlive } from './testing.ts';
 import { UnavailableError } from './unavailable-error.ts';
 
 let dir: string;
@@ -38,7 +39,7 @@ async function withRedis<T>(url: string, use: (client: Redis) => Promise<T>): Pr
   }
 }
 
-test('redis-server is ready, has our configuration, and what it stores survives', async () => {
+test('redis-server is ready, uses our configuration, and keeps its data over a restart', async () => {
   const first = await running(startRedisServer({ dir }));
   await withRedis(first.url, async (client) => {
     expect(await client.config('GET', 'appendonly')).toEqual(['appendonly', 'yes']);
@@ -54,7 +55,7 @@ test('redis-server is ready, has our configuration, and what it stores survives'
   await withRedis(second.url, async (client) => expect(await client.get('colour')).toBe('green'));
 });
 
-test('a record is kept compactly by redis-server, whatever waits for its droplet', async () => {
+test('redis-server keeps the largest usual record as a listpack', async () => {
   const guid = (n: number) => `0d5e6a41-7c1c-4c1e-9d0a-${String(n).padStart(12, '0')}`;
   const [droplet, version, instance, dea, nowMs] = [
     guid(1),
@@ -103,7 +104,7 @@ test('a record is kept compactly by redis-server, whatever waits for its droplet
     why: 'update_required',
     by: 'mwsfyro8',
   };
-  const heard: Instance = {
+  const listed: Instance = {
     guid: instance,
     index: 0,
     version,
@@ -120,7 +121,7 @@ test('a record is kept compactly by redis-server, whatever waits for its droplet
       [`stop:${instance}`]: JSON.stringify(stop),
       [`outcome:${stop.id}`]: JSON.stringify(outcome),
       [`exit:${instance}`]: encodeExit(exit),
-      [`instance:${instance}`]: encodeInstance(heard),
+      [`instance:${instance}`]: encodeInstance(listed),
     });
     expect(await client.object('ENCODING', 'record')).toBe('listpack');
   });
@@ -136,19 +137,19 @@ test('nats-server is ready', async () => {
   expect(readFileSync(join(dir, 'nats-server.log'), 'utf8')).toContain('Server is ready');
 });
 
-test('exited tells when a server dies', async () => {
+test('exited resolves when a server dies', async () => {
   const server = await running(startNatsServer());
   process.kill(server.pid, 'SIGKILL');
   expect(await server.exited).toBe(null);
 });
 
-test('two servers at once get a port each', async () => {
+test('servers started together get different ports', async () => {
   const servers = await Promise.all([startNatsServer(), startNatsServer(), startNatsServer()]);
   started.push(...servers);
   expect(new Set(servers.map(({ port }) => port)).size).toBe(3);
 });
 
-test('a port that is taken is said to be, and nothing is left running', async () => {
+test('a taken port is named in the error', async () => {
   const port = await freePort();
   const other = createServer((socket) => socket.destroy()).listen(port, '127.0.0.1');
   await once(other, 'listening');
@@ -162,28 +163,27 @@ test('a port that is taken is said to be, and nothing is left running', async ()
   }
 });
 
-test('a server of another on the port is not taken for ours', async () => {
+test('another server on the port does not count as ours', async () => {
   const other = await running(startRedisServer({ dir: join(dir, 'a') }));
   await expect(startRedisServer({ dir: join(dir, 'b'), port: other.port })).rejects.toThrow('is taken');
   const nats = await running(startNatsServer());
   await expect(startNatsServer({ port: nats.port })).rejects.toThrow('is taken');
 });
 
-test('why a server does not start is told in its own words', async () => {
+test('the error shows the last lines of the log of a server that does not start', async () => {
   await expect(startRedisServer({ dir, configFile: '/does/not/exist.conf' })).rejects.toThrow(
     /exit code 1.*exist\.conf/,
   );
 });
 
-test('a program that is not there is named, with what to do', async () => {
-  const { requireProgram, findProgram } = await import('./find-program.ts');
+test('programs are found on the PATH and in the usual folders', async () => {
   expect(findProgram('no-such-program-anywhere')).toBe(undefined);
   expect(findProgram('sh', '')).toBe(undefined);
   expect(findProgram('sh', '/nowhere:/bin')).toBe('/bin/sh');
   expect(requireProgram('redis-server')).toMatch(/^\/.*redis-server$/);
 });
 
-test('waiting for a server can be given up', async () => {
-  const giveUp = AbortSignal.abort(new Error('given up'));
-  await expect(startRedisServer({ dir, signal: giveUp })).rejects.toThrow('given up');
+test('an aborted signal ends the start of a server', async () => {
+  const aborted = AbortSignal.abort(new Error('aborted'));
+  await expect(startRedisServer({ dir, signal: aborted })).rejects.toThrow('aborted');
 });

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { requireProgram } from './find-program.ts';
-import { type Guarded, spawnGuarded } from './kill-with-parent.ts';
-import { askNats, askRedis } from './probe-server.ts';
+import { type BoundChild, spawnBoundToParent } from './kill-with-parent.ts';
+import { probeNats, probeRedis, type ServerStatus } from './probe-server.ts';
 import { processName } from './process-table.ts';
 import { UnavailableError } from './unavailable-error.ts';
 
@@ -16,62 +16,62 @@ export interface Server {
   url: string;
   port: number;
   pid: number;
-  /** Its exit code when it ends, null when a signal ended it. */
+  /** Resolves with its exit code, or null after a signal. */
   exited: Promise<number | null>;
-  /** Ends it (Redis: after its data is on disk). Safe to call again. */
+  /** Ends it; a Redis writes its data to disk first. Safe to call again. */
   stop(): Promise<void>;
 }
 
 interface Common {
-  /** Any free one when left out. */
+  /** Default: any free port. */
   port?: number;
-  /** Gives up waiting for the server to be ready; what was started is stopped, and the reason is thrown. */
+  /** Aborts the start: the server is stopped, and the signal's reason is thrown. */
   signal?: AbortSignal;
 }
 
 export interface RedisOptions extends Common {
-  /** Data (append-only file), log and pid file. One Redis a folder. */
+  /** For data (append-only file), log and pid file. One folder for each Redis. */
   dir: string;
-  /** `deploy/install/redis.conf` when left out. */
+  /** Default: `deploy/install/redis.conf`. */
   configFile?: string;
 }
 
 export interface NatsOptions extends Common {
-  /** For its log. Without it the log is not kept. */
+  /** For its log. Default: the log is dropped. */
   dir?: string;
 }
 
-/** A port that was free may be taken by another program before our server has it: then another one. */
-const TRIES = 5;
+/** Another program may take a free port before the server binds it. Then the next try uses another port. */
+const MAX_TRIES = 5;
 const POLL_MS = 20;
-/** A server that answers nothing at all for this long has failed. (Redis answers while it loads its data.) */
-const SILENT_AT_MOST_MS = 30_000;
-/** A Redis whose launcher was killed ends by itself within the guard's time; then its folder is free. */
-const PREDECESSOR_MS = 15_000;
-const LOG_AT_MOST_BYTES = 1 << 20;
+/** A server that is silent for this long has failed. (Redis answers while it loads its data.) */
+const MAX_SILENCE_MS = 30_000;
+/** The guard of a killed launcher ends its Redis within 10 s; then the folder is free. */
+const FOLDER_FREE_WITHIN_MS = 15_000;
+const MAX_LOG_BYTES = 1 << 20;
 
 /**
  * Starts redis-server and waits until it answers, with its data loaded.
  *
- * @throws UnavailableError when the program, the port or the folder is not to be had, or it does not start
+ * @throws UnavailableError when the program, the port or the folder is not available, or the server does not start
  */
 export async function startRedisServer(options: RedisOptions): Promise<Server> {
   const program = requireProgram('redis-server');
   const config = options.configFile ?? join(packageRoot, 'deploy', 'install', 'redis.conf');
   mkdirSync(options.dir, { recursive: true });
   const pidFile = join(options.dir, 'redis.pid');
-  await predecessorGone(pidFile, options.dir);
+  await waitUntilFolderIsFree(pidFile, options.dir);
   return start('redis-server', options, {
     command: (port) => [program, [config, '--port', `${port}`, '--dir', options.dir, '--pidfile', pidFile]],
     url: (port) => `redis://127.0.0.1:${port}`,
-    probe: (port, pid) => askRedis(port, pid),
+    probe: (port, pid) => probeRedis(port, pid),
   });
 }
 
 /**
  * Starts nats-server and waits until it answers.
  *
- * @throws UnavailableError when the program or the port is not to be had, or it does not start
+ * @throws UnavailableError when the program or the port is not available, or the server does not start
  */
 export async function startNatsServer(options: NatsOptions = {}): Promise<Server> {
   const program = requireProgram('nats-server');
@@ -80,40 +80,41 @@ export async function startNatsServer(options: NatsOptions = {}): Promise<Server
   return start('nats-server', options, {
     command: (port) => [program, ['--addr', '127.0.0.1', '--port', `${port}`, '--server_name', name]],
     url: (port) => `nats://127.0.0.1:${port}`,
-    probe: (port) => askNats(port, name),
+    probe: (port) => probeNats(port, name),
   });
 }
 
-interface Kind {
+interface ServerKind {
   command(port: number): [program: string, args: string[]];
   url(port: number): string;
-  /** Whether it is this very server that answers on the port, and if it serves already. */
-  probe(port: number, pid: number): Promise<'ready' | 'busy' | 'silent'>;
+  /** The status of this server, told apart from another one on the same port. */
+  probe(port: number, pid: number): Promise<ServerStatus>;
 }
 
-async function start(name: string, options: Common & { dir?: string }, kind: Kind): Promise<Server> {
+async function start(name: string, options: Common & { dir?: string }, kind: ServerKind): Promise<Server> {
   for (let tries = 1; ; tries++) {
     const port = options.port ?? (await freePort());
     const [program, args] = kind.command(port);
     const log = openLog(name, options.dir);
-    const server = await spawnGuarded(program, args, { stdout: log.fd, stderr: log.fd }).finally(log.close);
-    const failure = await ready(server, () => kind.probe(port, server.pid), options.signal);
+    const output = { stdout: log.fd, stderr: log.fd };
+    const server = await spawnBoundToParent(program, args, output).finally(log.close);
+    const failure = await waitUntilReady(server, () => kind.probe(port, server.pid), options.signal);
     if (failure === undefined) {
       return { url: kind.url(port), port, pid: server.pid, exited: server.exited, stop: () => server.stop() };
     }
     await server.stop();
     options.signal?.throwIfAborted();
     const taken = await isTaken(port);
-    if (taken && options.port === undefined && tries < TRIES) continue;
+    if (taken && options.port === undefined && tries < MAX_TRIES) continue;
     const reason = taken ? `port ${port} is taken` : `${failure}${log.tail()}`;
     throw new UnavailableError(`${name}: did not start: ${reason}`);
   }
 }
 
-/** Waits until it serves; otherwise says why it will not. */
-async function ready(
-  server: Guarded,
-  probe: () => Promise<'ready' | 'busy' | 'silent'>,
+/** @returns undefined when the server is ready, else the reason why it is not */
+async function waitUntilReady(
+  server: BoundChild,
+  probe: () => Promise<ServerStatus>,
   signal: AbortSignal | undefined,
 ): Promise<string | undefined> {
   let exit: string | undefined;
@@ -122,18 +123,18 @@ async function ready(
   });
   let silentSinceMs = performance.now();
   while (exit === undefined) {
-    if (signal?.aborted) return 'no longer wanted';
-    // A probe of somebody else's port may take its time; our server's end does not wait for it.
-    const answer = await Promise.race([probe(), server.exited]);
-    if (answer === 'ready') return undefined;
-    if (answer === 'busy') silentSinceMs = performance.now();
-    if (performance.now() - silentSinceMs > SILENT_AT_MOST_MS) return 'does not answer';
+    if (signal?.aborted) return 'the start was aborted';
+    // Another program on the port may delay the probe; the end of our server ends the wait at once.
+    const status = await Promise.race([probe(), server.exited]);
+    if (status === 'ready') return undefined;
+    if (status === 'busy') silentSinceMs = performance.now();
+    if (performance.now() - silentSinceMs > MAX_SILENCE_MS) return 'does not answer';
     await delay(POLL_MS);
   }
   return exit;
 }
 
-/** A loopback port that nobody listens on at this moment. */
+/** A loopback port that no program listens on now. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   const port = await new Promise<number>((resolve, reject) => {
@@ -158,9 +159,9 @@ async function isTaken(port: number): Promise<boolean> {
   return taken;
 }
 
-/** Two Redis on one folder would write one append-only file. */
-async function predecessorGone(pidFile: string, dir: string): Promise<void> {
-  const giveUpMs = performance.now() + PREDECESSOR_MS;
+/** Two Redis servers in one folder would write the same append-only file. */
+async function waitUntilFolderIsFree(pidFile: string, dir: string): Promise<void> {
+  const giveUpMs = performance.now() + FOLDER_FREE_WITHIN_MS;
   for (;;) {
     const pid = readPid(pidFile);
     if (pid === undefined || !/redis|valkey/.test(processName(pid) ?? '')) return;
@@ -175,16 +176,16 @@ function readPid(file: string): number | undefined {
   try {
     return Number(readFileSync(file, 'utf8')) || undefined;
   } catch {
-    return undefined; // no pid file: nobody is there
+    return undefined; // no pid file: no Redis uses the folder
   }
 }
 
-/** Appends to `<dir>/<name>.log`, begun anew when it got long. */
+/** Opens `<dir>/<name>.log` for appending; a log above the limit is truncated first. */
 function openLog(name: string, dir: string | undefined) {
   if (dir === undefined) return { fd: 'ignore' as const, close: () => undefined, tail: () => '' };
   const file = join(dir, `${name}.log`);
-  const long = (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > LOG_AT_MOST_BYTES;
-  const fd = openSync(file, long ? 'w' : 'a');
+  const isLong = (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES;
+  const fd = openSync(file, isLong ? 'w' : 'a');
   return {
     fd,
     close: () => closeSync(fd),

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { keep, type Running, type Time } from './supervise.ts';
+import { type Running, supervise, type Time } from './supervise.ts';
 
 const log = pino({ level: 'silent' });
-const backoff = { firstMs: 100, mostMs: 450, ranWellMs: 10_000 };
+const backoff = { firstMs: 100, maxMs: 450, resetAfterMs: 10_000 };
 
-/** Something that runs until the test ends it. */
+/** A process that runs until the test ends it. */
 class Fake implements Running {
   pid = 0;
   stops = 0;
@@ -24,7 +24,7 @@ class Fake implements Running {
   }
 }
 
-/** Time that stands still, but for sleeps, which are recorded and end at once. */
+/** A clock that only sleeps advance. Sleeps are recorded and end at once. */
 class FakeTime implements Time {
   slept: number[] = [];
   ms = 0;
@@ -46,7 +46,7 @@ function started(fakes: Fake[], count: number): Promise<Fake> {
     .then(() => fakes[count - 1] as Fake);
 }
 
-function setUp(options: { final?: (code: number | null) => boolean } = {}) {
+function setUp(options: { isFinal?: (code: number | null) => boolean } = {}) {
   const fakes: Fake[] = [];
   const time = new FakeTime();
   const start = async () => {
@@ -54,48 +54,48 @@ function setUp(options: { final?: (code: number | null) => boolean } = {}) {
     fakes.push(fake);
     return fake;
   };
-  const keeper = keep({ name: 'x', log, start, backoff, time, ...options });
-  return { fakes, time, keeper };
+  const supervisor = supervise({ name: 'x', log, start, backoff, time, ...options });
+  return { fakes, time, supervisor };
 }
 
-test('what ends is started again, each time after twice the wait, up to a limit', async () => {
-  const { fakes, time, keeper } = setUp();
+test('a process that ends is restarted, each time after twice the wait, up to a limit', async () => {
+  const { fakes, time, supervisor } = setUp();
   for (let n = 1; n <= 5; n++) (await started(fakes, n)).end(1);
   await started(fakes, 6);
   expect(time.slept).toEqual([100, 200, 400, 450, 450]);
-  await keeper.stop();
+  await supervisor.stop();
 });
 
-test('what ran well waits shortly again', async () => {
-  const { fakes, time, keeper } = setUp();
+test('a long run resets the wait', async () => {
+  const { fakes, time, supervisor } = setUp();
   for (let n = 1; n <= 3; n++) (await started(fakes, n)).end(1);
   const fourth = await started(fakes, 4);
-  time.ms += backoff.ranWellMs;
+  time.ms += backoff.resetAfterMs;
   fourth.end(null);
   await started(fakes, 5);
   expect(time.slept).toEqual([100, 200, 400, 100]);
-  await keeper.stop();
+  await supervisor.stop();
 });
 
-test('stopped, it is not started again', async () => {
-  const { fakes, time, keeper } = setUp();
+test('a stopped process is not restarted', async () => {
+  const { fakes, time, supervisor } = setUp();
   const first = await started(fakes, 1);
-  await keeper.stop();
+  await supervisor.stop();
   expect(first.stops).toBe(1);
   expect(time.slept).toEqual([]);
   expect(fakes.length).toBe(1);
 });
 
-test('a final exit is not followed by a start', async () => {
-  const { fakes, time, keeper } = setUp({ final: (code) => code === 78 });
+test('a final exit code ends the restarts', async () => {
+  const { fakes, time, supervisor } = setUp({ isFinal: (code) => code === 78 });
   (await started(fakes, 1)).end(1);
   (await started(fakes, 2)).end(78);
-  await keeper.stop();
+  await supervisor.stop();
   expect(time.slept).toEqual([100]);
   expect(fakes.length).toBe(2);
 });
 
-test('a start that fails is tried again', async () => {
+test('a failed start is tried again', async () => {
   const time = new FakeTime();
   let tries = 0;
   const fake = new Fake();
@@ -104,19 +104,19 @@ test('a start that fails is tried again', async () => {
     if (tries < 3) throw new Error('no');
     return fake;
   };
-  const keeper = keep({ name: 'x', log, start, backoff, time });
+  const supervisor = supervise({ name: 'x', log, start, backoff, time });
   await expect.poll(() => tries).toBe(3);
   expect(time.slept).toEqual([100, 200]);
-  await keeper.stop();
+  await supervisor.stop();
   expect(fake.stops).toBe(1);
 });
 
-test('what comes up after it was told to stop is stopped', async () => {
+test('a process whose start completes after stop was called is stopped', async () => {
   const fake = new Fake();
   let up: () => void = () => undefined;
   const start = () => new Promise<Running>((resolve) => (up = () => resolve(fake)));
-  const keeper = keep({ name: 'x', log, start, backoff, time: new FakeTime() });
-  const stopped = keeper.stop();
+  const supervisor = supervise({ name: 'x', log, start, backoff, time: new FakeTime() });
+  const stopped = supervisor.stop();
   up();
   await stopped;
   expect(fake.stops).toBe(1);

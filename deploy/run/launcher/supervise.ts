@@ -1,25 +1,25 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../../common/runtime/log.ts';
 
-/** Something that runs until it ends by itself or is stopped. */
+/** A process that runs until it ends or is stopped. */
 export interface Running {
   pid: number;
-  /** Its exit code when it ends, null when a signal ended it. */
+  /** Resolves with its exit code, or null after a signal. */
   exited: Promise<number | null>;
   stop(): Promise<void>;
 }
 
 export interface Backoff {
-  /** Wait before the first restart; each further one waits twice as long. */
+  /** The wait before the first restart; each further wait is twice as long. */
   firstMs: number;
-  mostMs: number;
-  /** Who ran this long ran well: its next restart waits `firstMs` again. */
-  ranWellMs: number;
+  maxMs: number;
+  /** After a run of at least this length the next wait is `firstMs` again. */
+  resetAfterMs: number;
 }
 
-export const BACKOFF: Backoff = { firstMs: 200, mostMs: 15_000, ranWellMs: 20_000 };
+export const BACKOFF: Backoff = { firstMs: 200, maxMs: 15_000, resetAfterMs: 20_000 };
 
-/** The time that backoff goes by. */
+/** The clock of the backoff. */
 export interface Time {
   nowMs(): number;
   /** Rejects when the signal aborts. */
@@ -33,43 +33,42 @@ const systemTime: Time = {
 
 interface Options {
   name: string;
-  /** Starts it. A rejection counts as an end and is tried again. */
+  /** Starts the process. A rejection counts as an end, and the start is tried again. */
   start(signal: AbortSignal): Promise<Running>;
   log: Logger;
-  /** Already running: kept from here on. */
+  /** A process that runs already; it is supervised from here on. */
   first?: Running;
-  /** Called when it ended by itself; true: do not start it again. */
-  final?(code: number | null): boolean;
+  /** Called when the process ended without `stop`. Returns true when it must not be started again. */
+  isFinal?(code: number | null): boolean;
   backoff?: Backoff;
   time?: Time;
 }
 
-export interface Keeper {
+export interface Supervisor {
   name: string;
-  /** Undefined while it is not running. */
+  /** Undefined while the process does not run. */
   pid(): number | undefined;
-  /** Ends it for good. Returns when it is gone. */
+  /** Ends the process and its supervision. Returns when the process has ended. */
   stop(): Promise<void>;
-  /** SIGKILL, without waiting; `stop` was or must be called as well. */
+  /** SIGKILL, without waiting. `stop` must be called as well. */
   kill(): void;
 }
 
-/** Keeps something running: starts it again, with growing waits, whenever it ends. */
-export function keep(options: Options): Keeper {
+/** Keeps a process running: starts it again, after growing waits, whenever it ends. */
+export function supervise(options: Options): Supervisor {
   const { name, log, backoff = BACKOFF, time = systemTime } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   let current: Running | undefined = options.first;
 
-  /** Runs it once; says how it ended. */
-  async function once(): Promise<{ code?: number | null; problem?: string }> {
+  async function runOnce(): Promise<{ code?: number | null; problem?: string }> {
     try {
       current ??= await options.start(signal);
-      log.info({ event: 'child_started', child: name, pid: current.pid }, `${name} started`);
+      log.info({ event: 'started', child: name, pid: current.pid }, `${name} started`);
     } catch (error) {
       return { problem: error instanceof Error ? error.message : String(error) };
     }
-    if (signal.aborted) await current.stop(); // told to stop while it was being started
+    if (signal.aborted) await current.stop(); // `stop` was called during the start
     const code = await current.exited;
     current = undefined;
     return { code };
@@ -78,17 +77,17 @@ export function keep(options: Options): Keeper {
   async function loop(): Promise<void> {
     let waitMs = backoff.firstMs;
     while (!signal.aborted) {
-      const beganMs = time.nowMs();
-      const { code, problem } = await once();
+      const startedMs = time.nowMs();
+      const { code, problem } = await runOnce();
       if (signal.aborted) return;
-      if (code !== undefined && options.final?.(code)) return;
-      if (time.nowMs() - beganMs >= backoff.ranWellMs) waitMs = backoff.firstMs;
+      if (code !== undefined && options.isFinal?.(code)) return;
+      if (time.nowMs() - startedMs >= backoff.resetAfterMs) waitMs = backoff.firstMs;
       log.warn(
-        { event: 'child_ended', child: name, code, problem, restart_in_s: waitMs / 1000 },
-        `${name} ended; restarting it in ${waitMs / 1000} s`,
+        { event: 'ended', child: name, code, problem, restart_in_s: waitMs / 1000 },
+        `${name} ended; restart in ${waitMs / 1000} s`,
       );
-      await time.sleep(waitMs, signal).catch(() => undefined); // aborted: the loop's condition sees it
-      waitMs = Math.min(2 * waitMs, backoff.mostMs);
+      await time.sleep(waitMs, signal).catch(() => undefined); // aborted: the loop ends
+      waitMs = Math.min(2 * waitMs, backoff.maxMs);
     }
   }
 
@@ -106,7 +105,7 @@ export function keep(options: Options): Keeper {
       try {
         if (current) process.kill(current.pid, 'SIGKILL');
       } catch {
-        // It ended at this very moment, as it was to.
+        // The process has ended since `current` was read.
       }
     },
   };

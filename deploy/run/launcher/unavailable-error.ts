@@ -1,4 +1,4 @@
-/** A program or a port is not to be had: exit code 69. The message says which and what to do. */
+/** A port or program is not available (exit code 69). The message names it and what to do. */
 export class UnavailableError extends Error {
   constructor(message: string) {
     super(message);

@@ -1,4 +1,4 @@
-/** A live screen in a terminal: lines in pieces with colours, drawn in place on the alternate screen. */
+/** A live screen: lines of coloured pieces, redrawn in place on the terminal's alternate screen. */
 import type { WriteStream } from 'node:tty';
 
 export const BOLD = '1';
@@ -8,7 +8,7 @@ export const GREEN = '32';
 export const YELLOW = '33';
 export const CYAN = '36';
 
-/** A line in pieces: its visible text is measured without the colours. */
+/** A part of a line. The colour is kept apart from the text, so that the text can be cut to a width. */
 export type Piece = string | { text: string; colour: string };
 
 export interface Size {
@@ -18,28 +18,28 @@ export interface Size {
 
 export const paint = (colour: string, text: string): Piece => ({ text, colour });
 
-/** Each value padded to its width and one blank. */
-export function columnsOf(...cells: [value: string | number, width: number][]): string {
+/** Each value padded to its width, followed by one blank; a width of 0 means neither. */
+export function padCells(...cells: [value: string | number, width: number][]): string {
   return cells
     .map(([value, width]) => (width === 0 ? String(value) : `${String(value).padEnd(width)} `))
     .join('');
 }
 
-export function blank(count: number): Piece[][] {
+export function blankLines(count: number): Piece[][] {
   return Array.from({ length: Math.max(0, count) }, () => []);
 }
 
-/** As many of the lines as the terminal has rows, none wider than it. */
-export function fitted(lines: readonly Piece[][], { columns, rows }: Size, colours = true): string[] {
-  return lines.slice(0, rows).map((pieces) => fittedLine(pieces, columns - 1, colours)); // the last column would wrap
+/** Cuts the lines to the terminal's rows and columns. */
+export function fitLines(lines: readonly Piece[][], { columns, rows }: Size, colours = true): string[] {
+  return lines.slice(0, rows).map((pieces) => fitLine(pieces, columns - 1, colours)); // the last column would wrap
 }
 
-function fittedLine(pieces: readonly Piece[], columns: number, colours: boolean): string {
+function fitLine(pieces: readonly Piece[], columns: number, colours: boolean): string {
   let left = columns;
   let line = '';
   for (const piece of pieces) {
     const { text, colour } = typeof piece === 'string' ? { text: piece, colour: '' } : piece;
-    // Control characters of a name must not reach the terminal.
+    // Control characters in a name must not reach the terminal.
     const shown = text.replace(/\p{Cc}/gu, ' ').slice(0, left);
     left -= shown.length;
     line += colour === '' || !colours ? shown : `\x1b[${colour}m${shown}\x1b[0m`;
@@ -52,14 +52,14 @@ const LEAVE = '\x1b[?25h\x1b[?1049l';
 
 export interface Screen {
   draw(): void;
-  /** Gives the terminal back as it was. */
+  /** Restores the terminal. */
   close(): void;
 }
 
 /**
- * Shows lines in place until it is closed, on the terminal's alternate screen.
+ * Shows lines on the terminal's alternate screen until it is closed.
  *
- * @param everyMs how often it is drawn by itself; not given: only by `draw()`, and when the size changes
+ * @param everyMs the interval of redraws; default: drawn only by `draw()` and when the size changes
  */
 export function openScreen(
   terminal: WriteStream,
@@ -79,7 +79,7 @@ export function openScreen(
   terminal.write(ENTER);
   const timer = everyMs === undefined ? undefined : setInterval(draw, everyMs);
   terminal.on('resize', draw);
-  // Also after an error that nobody caught: the terminal must stay usable.
+  // Restores the terminal after an uncaught error, too.
   process.on('exit', close);
   draw();
   return { draw, close };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { hmProgram } from '../../run/hm-program.ts';
 import { type ProcessName, startChild } from '../../run/launcher/child.ts';
-import { type Keeper, keep } from '../../run/launcher/supervise.ts';
+import { type Supervisor, supervise } from '../../run/launcher/supervise.ts';
 import type { TcpProxy } from './proxy.ts';
 
 /** One copy of a process of the health manager, with its own way to each server. */
@@ -44,13 +44,13 @@ interface Options extends Pick<Copy, 'name' | 'process' | 'redis' | 'nats' | 'cl
 }
 
 /** A process that died is started again as by any supervisor, only sooner. */
-const BACKOFF = { firstMs: 200, mostMs: 1_000, ranWellMs: 2_000 };
+const BACKOFF = { firstMs: 200, maxMs: 1_000, resetAfterMs: 2_000 };
 /** Variables that would win over the generated configuration. */
 const OVERRULING = ['LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
 
 /** One that is kept running. */
 interface Kept {
-  keeper: Keeper;
+  keeper: Supervisor;
   serves(): Promise<void>;
   /** Of the one that ran last; undefined while it runs. */
   exitCode(): number | null | undefined;
@@ -116,7 +116,7 @@ function keepOne(
   };
   const main = hmProgram;
   const clock = join(import.meta.dirname, 'shifted-clock.js');
-  const keeper = keep({
+  const keeper = supervise({
     name,
     log: pino({ level: 'silent' }),
     backoff: BACKOFF,

@@ -7,7 +7,7 @@ import { createKeys, LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
 import { defineScripts } from '../../../../common/redis/scripts/scripts.ts';
 import { withoutLogins } from '../../../../common/runtime/log.ts';
 import { demoDir } from '../../../demo/demo-dir.ts';
-import { claimantOf } from '../../launcher/folder-lock.ts';
+import { lockOwner } from '../../launcher/folder-lock.ts';
 import { readPrivateServers } from '../../launcher/private-servers.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
@@ -126,7 +126,7 @@ function isMissing(error: unknown): boolean {
 
 /** A demo that runs on this machine, from this installation. */
 function ofDemo(): Found | undefined {
-  if (claimantOf(demoDir) === undefined) return undefined;
+  if (lockOwner(demoDir) === undefined) return undefined;
   // As for the demo's own processes nothing but its file counts.
   const { settings } = loadConfig({ file: join(demoDir, 'health_manager.yml'), env: {}, cwd: process.cwd() });
   return settings.redis === undefined ? undefined : { settings, where: settings.redis };

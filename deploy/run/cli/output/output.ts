@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { Tone } from '../../../../common/explain/sentences.ts';
+import type { Tone } from '../../../../common/explain/line.ts';
 
 /** The one that writes now; a process has one standard output. */
 let current: Output | undefined;

@@ -32,7 +32,7 @@ test('shows what should run, what runs where, and what else is known', async () 
     '  index 0  RUNNING   on dea-1 for T, heard T ago (instance a)',
     '  index 1  MISSING   not started: hold mass_loss',
     'besides',
-    '  index 7  RUNNING  on dea-1, first heard T ago, last T ago (instance x): surplus, not to be stopped yet',
+    '  index 7  RUNNING  on dea-1, first heard T ago, last T ago (instance x): surplus, not stopped yet',
   ]);
   expect(await of.everything()).toEqual(before);
 });

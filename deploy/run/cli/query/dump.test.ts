@@ -25,9 +25,9 @@ test('a line a droplet; creates nothing', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toHaveLength(COUNT + 2);
   expect(stdout).toContain('app-1: STARTED, 1 of 1 run');
-  expect(stdout).toContain('app-0: STARTED, 1 of 2 run; index 1 MISSING, about to be looked at');
+  expect(stdout).toContain('app-0: STARTED, 1 of 2 run; index 1 MISSING, about to be reconciled');
   expect(stdout).toContain('idle: STOPPED');
-  expect(stdout).toContain('stray: never listed; index 0 on dea-1 besides, surplus, not to be stopped yet');
+  expect(stdout).toContain('stray: never listed; index 0 on dea-1 besides, surplus, not stopped yet');
   expect(await of.everything()).toEqual(before);
 });
 

@@ -44,9 +44,9 @@ test('tells the story, and what is to come; creates nothing', async () => {
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const lines = undated(stdout);
   expect(lines.slice(0, 7)).toEqual([
-    `${time(600)}  first heard of`,
-    `${time(590)}  indices 0 and 1 first heard on dea-1 (RUNNING now)`,
-    `${time(590)}  index 2 first heard on dea-1`,
+    `${time(600)}  first seen`,
+    `${time(590)}  indices 0 and 1 first listed by dea-1 (RUNNING now)`,
+    `${time(590)}  index 2 first listed by dea-1`,
     `${time(505)}  index 2 crashed: start decided`,
     `${time(504)}  index 2: start sent (crashed)`,
     `${time(500)}  index 2 RUNNING on dea-7, 4 s after its start was sent`,

@@ -1,6 +1,6 @@
 import { storyOf } from '../../../../common/explain/explain.ts';
 import { type Fact, factsOf } from '../../../../common/explain/facts.ts';
-import { type LogOfDroplet, readLog } from '../../../../common/explain/log.ts';
+import { type DropletLog, readLog } from '../../../../common/explain/log.ts';
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
@@ -73,7 +73,7 @@ async function asText({ id, query, view, facts, nowMs }: Subject, options: Expla
 
 /** A story that lacks its beginning says so. */
 function sayWhatIsMissing(
-  log: LogOfDroplet,
+  log: DropletLog,
   view: ObservedDroplet | undefined,
   facts: number,
   { limit, utc, json }: ExplainOptions,

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatDuration } from '../../../../common/explain/wording.ts';
 import { askRelease, isOn, type ReleasableHold } from '../../../../common/redis/holds.ts';
-import { readFleetFacts } from '../../../../common/redis/readers.ts';
+import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { type Query, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';

@@ -35,7 +35,7 @@ test('decisions of all droplets as they fall, with what was told before; Ctrl-C 
   expect(await child.ended).toBe(0);
   const lines = child.said.stdout.trimEnd().split('\n');
   expect(lines).toHaveLength(4);
-  expect(lines[0]).toMatch(/ {2}web {2}index 2: start decided, as it crashed$/);
+  expect(lines[0]).toMatch(/ {2}web {2}index 2: start decided because it crashed$/);
   expect(child.said.stderr).toBe('');
   // No terminal, no colours.
   expect(child.said.stdout).not.toContain('\x1b');

@@ -5,7 +5,7 @@ import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { CounterName } from '../../../../common/redis/counters.ts';
 import { holdsFrom } from '../../../../common/redis/holds.ts';
-import { readFleetFacts } from '../../../../common/redis/readers.ts';
+import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { type Fleet, type FleetSources, readFleet } from '../../../../common/views/fleet.ts';
 import type { Query } from '../connection/with-redis.ts';
 import { readWorst, type Worst } from './worst-droplets.ts';

@@ -1,7 +1,7 @@
-import type { Tone } from '../../../../common/explain/explain.ts';
-import { countText, HOLD_TEXT, formatDuration, type Times } from '../../../../common/explain/wording.ts';
+import type { Tone } from '../../../../common/explain/line.ts';
+import { countText, formatDuration, HOLD_TEXT, type Times } from '../../../../common/explain/wording.ts';
 import type { CounterName } from '../../../../common/redis/counters.ts';
-import { BOLD, CYAN, columnsOf, DIM, GREEN, type Piece, paint, RED, YELLOW } from '../../terminal/screen.ts';
+import { BOLD, CYAN, DIM, GREEN, type Piece, padCells, paint, RED, YELLOW } from '../../terminal/screen.ts';
 import { DRY_RUN } from '../query/droplet-text.ts';
 import type { Figures } from './figures.ts';
 
@@ -87,7 +87,7 @@ function fleetLines({ fleet }: Figures): Piece[][] {
   const wanted = totals.running + totals.missing;
   return [
     [
-      columnsOf(['fleet', 15]),
+      padCells(['fleet', 15]),
       `${countText(totals.apps, 'app')}, ${totals.started_apps} started; `,
       paint(totals.missing === 0 ? GREEN : YELLOW, `${totals.running} of ${wanted} instances run`),
       ', ',
@@ -97,22 +97,22 @@ function fleetLines({ fleet }: Figures): Piece[][] {
       `, ${countText(totals.crashed, 'crash record')} (counted by the audit, which took ${formatDuration(auditMs)})`,
     ],
     [
-      columnsOf(['DEAs', 15]),
+      padCells(['DEAs', 15]),
       paint(GREEN, `${deas.alive} alive`),
       ', ',
       deas.late > 0 ? paint(YELLOW, `${deas.late} late`) : '0 late',
       ', ',
       bad(deas.lost, 'lost'),
     ],
-    [columnsOf(['desired state', 15]), synced],
+    [padCells(['desired state', 15]), synced],
   ];
 }
 
 function holdLines({ fleet }: Figures, times: Times): Piece[][] {
   const on = fleet.holds.filter((hold) => hold.on);
-  if (on.length === 0) return [[columnsOf(['holds', 15]), 'none']];
+  if (on.length === 0) return [[padCells(['holds', 15]), 'none']];
   return on.map(({ hold, sinceMs, droplets }, at): Piece[] => [
-    columnsOf([at === 0 ? 'holds' : '', 15]),
+    padCells([at === 0 ? 'holds' : '', 15]),
     paint(RED, hold),
     `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${HOLD_TEXT[hold]}`,
   ]);
@@ -120,7 +120,7 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
 
 function queuesAndRates({ fleet, rates }: Figures): Piece[][] {
   const queues = Object.entries(fleet.queues).map(([name, { waiting, delayed }]): Piece[] => [
-    columnsOf([name, 12], [waiting, 8], [delayed, 8]),
+    padCells([name, 12], [waiting, 8], [delayed, 8]),
   ]);
   const names = Object.entries(RATE_NAMES) as [CounterName, string][];
   const shown = (name: CounterName) => (rates === undefined ? '-' : rates[name].toFixed(1));
@@ -128,16 +128,13 @@ function queuesAndRates({ fleet, rates }: Figures): Piece[][] {
   const rateLines = Array.from({ length: Math.ceil(names.length / 2) }, (_, line): Piece[] => [
     names
       .slice(line * 2, line * 2 + 2)
-      .map(([name, words]) => columnsOf([words, 16], [shown(name), 10]))
+      .map(([name, words]) => padCells([words, 16], [shown(name), 10]))
       .join(''),
   ]);
-  const left: Piece[][] = [
-    [paint(BOLD, columnsOf(['QUEUE', 12], ['WAITING', 8], ['DELAYED', 8]))],
-    ...queues,
-  ];
+  const left: Piece[][] = [[paint(BOLD, padCells(['QUEUE', 12], ['WAITING', 8], ['DELAYED', 8]))], ...queues];
   const right: Piece[][] = [[paint(BOLD, 'MESSAGES A SECOND')], ...rateLines];
   return Array.from({ length: Math.max(left.length, right.length) }, (_, line) => [
-    ...(left[line] ?? [columnsOf(['', 30])]),
+    ...(left[line] ?? [padCells(['', 30])]),
     '   ',
     ...(right[line] ?? []),
   ]);

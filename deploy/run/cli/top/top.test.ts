@@ -50,7 +50,7 @@ test('once, as text: totals, holds, queues, the worst first, the latest decision
   const at = lines.findIndex((line) => line.startsWith('NOT AS THEY SHOULD BE'));
   expect(lines[at]).toContain('2, worst first');
   expect(lines[at + 1]).toMatch(/^empty {2}0 of 3 {2}index 0 MISSING, .*; index 2 MISSING/);
-  expect(lines[at + 2]).toMatch(/^half {2}1 of 2 {2}index 1 MISSING, about to be looked at$/);
+  expect(lines[at + 2]).toMatch(/^half {2}1 of 2 {2}index 1 MISSING, about to be reconciled$/);
   expect(lines.at(-2)).toMatch(/^\d\d:\d\d:\d\d {2}half {2}index 1 is missing .*: start decided$/);
   expect(text).not.toContain('\x1b');
   expect(await of.everything()).toEqual(before);

@@ -1,6 +1,6 @@
 import type { ReadStream } from 'node:tty';
 import { timesOf } from '../../../../common/explain/wording.ts';
-import { fitted, openScreen } from '../../terminal/screen.ts';
+import { fitLines, openScreen } from '../../terminal/screen.ts';
 import { pause, stay, untilToldToEnd } from '../connection/refresh-loop.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
@@ -37,7 +37,7 @@ function once(options: TopOptions): Promise<number> {
     }
     const size = { columns: Number.POSITIVE_INFINITY, rows: Number.POSITIVE_INFINITY };
     const lines = topLines(figures, timesOf(figures.fleet.nowMs, options.utc === true));
-    await output.write(`${fitted(lines, size, usesColours()).join('\n')}\n`);
+    await output.write(`${fitLines(lines, size, usesColours()).join('\n')}\n`);
     return 0;
   });
 }
@@ -51,7 +51,7 @@ async function live(options: TopOptions): Promise<number> {
   const screen = openScreen(process.stdout, (size) => {
     if (figures === undefined) return ['reading ...'];
     const times = timesOf(figures.fleet.nowMs, options.utc === true);
-    return fitted(topLines(figures, times, size.rows, problem), size, usesColours());
+    return fitLines(topLines(figures, times, size.rows, problem), size, usesColours());
   });
   const giveBackKeys = endOnKey(process.stdin, end);
   // The terminal is gone.

@@ -1,7 +1,8 @@
 import { presentOf } from '../../../../common/explain/present.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
-import { readDeas, readDroplets } from '../../../../common/redis/readers.ts';
+import { readDeas } from '../../../../common/redis/readers.ts';
+import { readDroplets } from '../../../../common/redis/scripts/droplets/read-droplets.ts';
 import { readWorstIds } from '../../../../common/views/troubled.ts';
 import type { Query } from '../connection/with-redis.ts';
 import { type Painter, troubleOf } from '../query/trouble.ts';
@@ -35,7 +36,7 @@ export async function readWorst(query: Query, holds: Holds, times: Times): Promi
   const nowMs = await query.now();
   const deas = await readDeas(redis, droplets);
   const troubled = droplets.flatMap((droplet): Troubled[] => {
-    const present = presentOf({ droplet, deas, nowMs, policy: settings.policy }, holds, times);
+    const present = presentOf({ droplet, deas, nowMs, settings: settings.policy }, holds, times);
     const trouble = troubleOf(present, plain);
     // Well by now: the index follows with the next look at it.
     if (trouble.length === 0) return [];
