@@ -7,9 +7,9 @@ import { acceptsStop } from '../../common/policy/admission.ts';
 import { holdOnStop } from '../../common/policy/holds.ts';
 import { countRunning } from '../../common/policy/running-counts.ts';
 import {
-  doOthersLeave,
   duplicatesWait,
   extraAppDueMs,
+  isOtherVersionStopping,
   isStopPending,
   pendingStops,
   type Surplus,
@@ -31,19 +31,19 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
   cancelGone(draft, next);
 
   let staysRunning = countRunning(snapshot, pending);
-  let othersLeave = doOthersLeave(snapshot, pending);
+  let otherVersionStopping = isOtherVersionStopping(snapshot, pending);
   for (const found of surplus(snapshot, pending)) {
-    const { instance, standing } = found;
+    const { instance, state } = found;
     const isCurrent = instance.version === snapshot.droplet.desired?.version;
-    const stays = standing === 'RUNNING' && isCurrent ? staysRunning - 1 : staysRunning;
-    if (!acceptsStop(snapshot.droplet, instance, stays, othersLeave)) continue;
+    const stays = state === 'RUNNING' && isCurrent ? staysRunning - 1 : staysRunning;
+    if (!acceptsStop(snapshot.droplet, instance, stays, otherVersionStopping)) continue;
     const hold = holdOnStop(snapshot, found.reason);
     if (hold !== undefined) {
       recordHeld(draft, found, hold, next);
       continue;
     }
     staysRunning = stays;
-    othersLeave ||= !isCurrent;
+    otherVersionStopping ||= !isCurrent;
     next.set(instance.guid, recordStop(draft, found));
     draft.requeueAt(snapshot.nowMs + snapshot.settings.dropletLostMs);
   }

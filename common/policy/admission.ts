@@ -1,9 +1,9 @@
-/** The check that a controller makes of what it is asked (contract: messages out), so that it is asked nothing it refuses. */
+/** The controller's own check of starts and stops (contract: messages out), made here first: none is sent that it would refuse. */
 import type { Droplet, Instance } from '../model/droplet.ts';
 import type { Running } from './running-counts.ts';
 import { isDesired } from './wanted.ts';
 
-/** Whether the controller would start `index` of `version`, given the message's `running`. */
+/** @param running the counts that the message would have */
 export function acceptsStart(droplet: Droplet, version: string, index: number, running: Running): boolean {
   const { desired } = droplet;
   if (desired === undefined || desired.state !== 'STARTED' || desired.version !== version) return false;
@@ -11,20 +11,20 @@ export function acceptsStart(droplet: Droplet, version: string, index: number, r
 }
 
 /**
- * Whether the controller would stop `instance`. Of a started app it keeps at least `instances` RUNNING ones of the
- * live version, and touches another version only while the live one runs.
+ * The controller keeps at least `instances` RUNNING ones of a started app's live version, and stops another version only while
+ * the live one runs.
  *
  * @param staysRunning RUNNING instances of the live version that stay after this stop
- * @param othersLeave another version is being stopped, for which one of the live version must stay RUNNING
+ * @param otherVersionStopping a stop of another version is pending, which requires a RUNNING instance of the live version
  */
 export function acceptsStop(
   droplet: Droplet,
   instance: Instance,
   staysRunning: number,
-  othersLeave = false,
+  otherVersionStopping = false,
 ): boolean {
   const { desired } = droplet;
   if (desired === undefined || !isDesired(droplet) || desired.state !== 'STARTED') return true;
   if (instance.version !== desired.version) return staysRunning > 0;
-  return staysRunning >= Math.max(desired.instances, othersLeave ? 1 : 0);
+  return staysRunning >= Math.max(desired.instances, otherVersionStopping ? 1 : 0);
 }

@@ -4,7 +4,7 @@ import type { PolicySettings } from './settings.ts';
 
 /** A crash as a status query shows it. */
 export interface Crash {
-  /** Guid of the instance that crashed, or of the one as which its DEA goes on to list it. */
+  /** Guid of the crashed instance, or the new guid under which some DEAs list it after the crash. */
   instance: string;
   index: number;
   version: string;
@@ -13,8 +13,8 @@ export interface Crash {
 }
 
 /**
- * The crash records of a droplet (policy: flapping): exits with CRASHED, and instances that are listed as CRASHED,
- * both until `flapping_timeout` after they were last heard of.
+ * The crash records of a droplet (policy: flapping): exits with CRASHED until `flapping_timeout` after their receipt, and
+ * instances listed as CRASHED until `flapping_timeout` after their last heartbeat.
  */
 export function crashesOf(
   droplet: Droplet,

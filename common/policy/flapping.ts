@@ -1,27 +1,27 @@
 /**
- * A slot that crashes again and again. States of a slot, by its count of crashes:
+ * States of a slot, by its crash count:
  *
- *     count <= flapping_death                     restarted at once
- *     flapping_death < count <= giveup            FLAPPING: restarted after a delay that doubles
- *     giveup < count (unless giveup <= 0)         given up, until flapping_timeout passes without a crash
+ *     count <= flapping_death                             restarted at once
+ *     flapping_death < count <= giveup_crash_number       FLAPPING: restarted after a delay that doubles
+ *     giveup_crash_number < count (if that is above 0)    given up, until flapping_timeout passes without a crash
  *
- * A `droplet.updated` or a new version starts the count again.
+ * A `droplet.updated` or a new version resets the count.
  */
 import { crc32 } from 'node:zlib';
 import type { Exit, Slot } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
-/** Counts a crash in `slot` (changes it). */
+/** Counts a crash; changes `slot`. */
 export function countCrash(slot: Slot, exit: Exit, settings: PolicySettings): void {
-  slot.crashes = continues(slot, exit, settings) ? slot.crashes + 1 : 1;
+  slot.crashes = isInARow(slot, exit, settings) ? slot.crashes + 1 : 1;
   if (exit.crashTimestampS === undefined) delete slot.lastCrashS;
   else slot.lastCrashS = exit.crashTimestampS;
   slot.lastCrashMs = exit.atMs;
   slot.flapping = slot.crashes > settings.flappingDeath;
 }
 
-/** By `crash_timestamp`; by when they were heard only where one of the two has none. */
-function continues(slot: Slot, exit: Exit, settings: PolicySettings): boolean {
+/** Compares `crash_timestamp`s, or the times of receipt where one of the two crashes has none. */
+function isInARow(slot: Slot, exit: Exit, settings: PolicySettings): boolean {
   if (slot.crashes === 0) return false;
   const gapMs =
     slot.lastCrashS !== undefined && exit.crashTimestampS !== undefined
@@ -30,15 +30,15 @@ function continues(slot: Slot, exit: Exit, settings: PolicySettings): boolean {
   return gapMs <= settings.flappingTimeoutMs;
 }
 
-/** Whether the slot is given up: it crashed too often, the last time not longer than `flapping_timeout` ago. */
+/** Whether the slot is given up: it crashed too often, and the last time at most `flapping_timeout` ago. */
 export function isGivenUp(slot: Slot, nowMs: number, settings: PolicySettings): boolean {
   if (settings.giveupCrashNumber <= 0 || slot.crashes <= settings.giveupCrashNumber) return false;
   return nowMs - (slot.lastCrashMs ?? nowMs) <= settings.flappingTimeoutMs;
 }
 
 /**
- * When a FLAPPING slot may be restarted (epoch ms): a delay after its last crash was heard that doubles with each
- * crash, and a noise that spreads restarts. The noise is drawn from the crash itself, so every look finds the same.
+ * When a FLAPPING slot is restarted (epoch ms): after its last crash was received, plus a delay that doubles with each crash,
+ * plus noise that spreads restarts. The noise is a hash of the crash, so every reconcile computes the same time.
  */
 export function restartDueMs(dropletId: string, slot: Slot, settings: PolicySettings): number {
   const doublings = Math.max(0, slot.crashes - settings.flappingDeath - 1);

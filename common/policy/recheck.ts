@@ -1,8 +1,7 @@
 /**
- * The second look: whether a decided start or stop is still right at the moment it leaves, and the message to send.
- * Built from the same functions as the decision.
+ * The recheck: whether a decided start or stop is still right just before it is sent, and the message to send. Built from the
+ * same functions as the decision.
  */
-
 import type { StartMessage, StopMessage } from '../messages/outgoing.ts';
 import type { Droplet, Holds } from '../model/droplet.ts';
 import type { DropReason, StartReason, StopReason } from '../model/reasons.ts';
@@ -13,23 +12,23 @@ import type { Deas } from './liveness.ts';
 import { countRunning, runningForStart, runningForStop } from './running-counts.ts';
 import type { PolicySettings } from './settings.ts';
 import { takeSnapshot } from './snapshot.ts';
-import { doOthersLeave, pendingStops, surplus } from './surplus.ts';
+import { isOtherVersionStopping, pendingStops, surplus } from './surplus.ts';
 import { graceEndsMs, isDesired, isWanted, isWantedIgnoringMassDelete } from './wanted.ts';
 
 export type { StartMessage, StopMessage } from '../messages/outgoing.ts';
 
-/** What a second look finds. `reason` may be another than at the decision: an evacuation lifts a waiting start. */
+/** Result of a recheck. `reason` may differ from the decision's: an evacuation raises a waiting start. */
 export type StartCheck =
   | { send: StartMessage; reason: StartReason }
   | { drop: DropReason }
-  /** Not yet: look again at this time (epoch ms). */
+  /** Not yet: recheck at this time (epoch ms). */
   | { wait: number };
 export type StopCheck = { send: StopMessage; reason: StopReason } | { drop: DropReason };
 
-/** A crash or an evacuation that must wait for the pass after a `droplet.updated` is looked at again after this. */
-const UPDATE_WAIT_MS = 1000;
+/** Recheck period of a start after a crash or an evacuation that waits for the pass after a `droplet.updated`. */
+const UPDATE_POLL_MS = 1000;
 
-/** @param droplet undefined: there is no such record any more */
+/** @param droplet undefined if its record was removed */
 export function checkStart(
   droplet: Droplet | undefined,
   job: { id: string; index: number; version: string },
@@ -58,8 +57,8 @@ export function checkStart(
   if (start.dueMs !== undefined && nowMs < start.dueMs) return { wait: start.dueMs };
   const hold = holdOnStart(snapshot, start.reason, job.index);
   if (hold !== undefined) {
-    const passes = hold === 'update_required' && start.reason !== 'missing';
-    return passes ? { wait: nowMs + UPDATE_WAIT_MS } : { drop: `held:${hold}` };
+    const waits = hold === 'update_required' && start.reason !== 'missing';
+    return waits ? { wait: nowMs + UPDATE_POLL_MS } : { drop: `held:${hold}` };
   }
   if (start.reason === 'missing' && nowMs < graceEndsMs(droplet, job.index, settings)) {
     return { drop: 'in_grace_period' };
@@ -77,7 +76,7 @@ export function checkStart(
   return { send, reason: start.reason };
 }
 
-/** @param droplet undefined: there is no such record any more */
+/** @param droplet undefined if its record was removed */
 export function checkStop(
   droplet: Droplet | undefined,
   job: { id: string; instance: string },
@@ -92,14 +91,14 @@ export function checkStop(
   const snapshot = takeSnapshot(droplet, deas, holds, nowMs, settings);
   if (![...snapshot.effectiveStates.keys()].some(({ guid }) => guid === job.instance))
     return { drop: 'gone' };
-  const others = pendingStops(snapshot, job.instance);
-  const found = surplus(snapshot, others).find(({ instance }) => instance.guid === job.instance);
+  const pending = pendingStops(snapshot, job.instance);
+  const found = surplus(snapshot, pending).find(({ instance }) => instance.guid === job.instance);
   if (found === undefined) return { drop: 'not_surplus' };
   const { instance, reason } = found;
   const hold = holdOnStop(snapshot, reason);
   if (hold !== undefined) return { drop: `held:${hold}` };
-  const staysRunning = countRunning(snapshot, new Set([...others, instance.guid]));
-  if (!acceptsStop(droplet, instance, staysRunning, doOthersLeave(snapshot, others)))
+  const staysRunning = countRunning(snapshot, new Set([...pending, instance.guid]));
+  if (!acceptsStop(droplet, instance, staysRunning, isOtherVersionStopping(snapshot, pending)))
     return { drop: 'refused' };
   const desired = isDesired(droplet) ? droplet.desired : undefined;
   const send: StopMessage = {

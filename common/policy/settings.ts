@@ -1,19 +1,19 @@
-/** The numbers of the policy, in milliseconds where they are times. Filled from the configuration. */
+/** The settings that decisions depend on; times in milliseconds. Filled from the configuration. */
 export interface PolicySettings {
-  /** An instance unheard for longer is missing. */
+  /** An instance without a heartbeat for longer is missing. See `thresholds.ts` for all that follows from it. */
   dropletLostMs: number;
-  /** Without a successful pass for longer the desired state is not known well enough to act on. */
+  /** Without a successful pass for longer, the desired state is too old to act on. */
   desiredStateLostMs: number;
-  /** Crashes of a slot above this count, within `flappingTimeoutMs`, are flapping. */
+  /** A slot with more crashes, each within `flappingTimeoutMs` of the one before, is flapping. */
   flappingDeath: number;
   flappingTimeoutMs: number;
   minRestartDelayMs: number;
   maxRestartDelayMs: number;
-  /** The most that chance adds to or takes from a restart delay. */
+  /** Restart delays differ at random by at most this. */
   delayTimeNoiseMs: number;
-  /** Above this count a slot is given up; 0 or negative: never. */
+  /** A slot with more crashes is given up; 0 or negative: never. */
   giveupCrashNumber: number;
-  /** Every droplet is looked at least this often. */
+  /** Every droplet is reconciled at least this often. */
   dropletsAnalysisMs: number;
   dropletGcMs: number;
   dropletGcGraceMs: number;

@@ -1,14 +1,13 @@
-/** All that a decision about a droplet rests on: its record, the liveness of its DEAs, the holds and the time. */
 import type { Droplet, Exit, Holds, Instance } from '../model/droplet.ts';
 import { type Deas, type EffectiveState, effectiveState, exitsByInstance } from './liveness.ts';
 import type { PolicySettings } from './settings.ts';
 
-/** A droplet as it is seen at one moment. */
+/** Everything that the decisions about one droplet depend on, at one moment. */
 export interface Snapshot {
   droplet: Droplet;
   deas: Deas;
   holds: Holds;
-  /** Epoch ms on Redis's clock. */
+  /** Epoch ms by Redis's clock. */
   nowMs: number;
   settings: PolicySettings;
   /** Every instance that runs (STARTING, RUNNING or EVACUATING), with what it counts as. */
@@ -17,11 +16,10 @@ export interface Snapshot {
   live: ReadonlyMap<number, readonly Instance[]>;
   /** EVACUATING instances of the live version, by index. */
   evacuating: ReadonlyMap<number, readonly Instance[]>;
-  /** The exit that speaks for an instance, by its guid. */
+  /** The exit that counts for an instance, by its guid. */
   exits: ReadonlyMap<string, Exit>;
 }
 
-/** Looks at all instances of a droplet. */
 export function takeSnapshot(
   droplet: Droplet,
   deas: Deas,
@@ -34,11 +32,11 @@ export function takeSnapshot(
   const live = new Map<number, Instance[]>();
   const evacuating = new Map<number, Instance[]>();
   for (const instance of droplet.instances) {
-    const counts = effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings);
-    if (counts === 'NONE') continue;
-    effectiveStates.set(instance, counts);
+    const state = effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings);
+    if (state === 'NONE') continue;
+    effectiveStates.set(instance, state);
     if (instance.version !== droplet.desired?.version) continue;
-    const slots = counts === 'EVACUATING' ? evacuating : live;
+    const slots = state === 'EVACUATING' ? evacuating : live;
     const others = slots.get(instance.index);
     if (others === undefined) slots.set(instance.index, [instance]);
     else others.push(instance);

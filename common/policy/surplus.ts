@@ -1,21 +1,18 @@
-/** What is surplus: which running instances should be stopped, and why. */
+/** Surplus: which running instances should be stopped, and why. */
 import type { Instance, PendingStop } from '../model/droplet.ts';
 import type { StopReason } from '../model/reasons.ts';
 import type { Deas, EffectiveState } from './liveness.ts';
 import type { Snapshot } from './snapshot.ts';
 import { isDesired, isWanted, missedByPass, notDesiredSinceMs } from './wanted.ts';
 
-/** An instance that runs and should not. Whether a hold or the controller forbids its stop is asked separately. */
+/** An instance that runs and should not. A hold or the controller's own check may still forbid its stop. */
 export interface Surplus {
   instance: Instance;
-  standing: EffectiveState;
+  state: EffectiveState;
   reason: StopReason;
 }
 
-/**
- * Whether a decided stop of a running instance is on its way: while it waits, and for `droplet_lost` after it was
- * sent. (One for an instance that runs no more is over.)
- */
+/** Whether a decided stop of a running instance is pending: while it waits, and for `droplet_lost` after it was sent. */
 export function isStopPending({ droplet, nowMs, settings }: Snapshot, stop: PendingStop): boolean {
   if (stop.held !== undefined) return false;
   const outcome = droplet.outcomes.get(stop.id);
@@ -23,7 +20,7 @@ export function isStopPending({ droplet, nowMs, settings }: Snapshot, stop: Pend
   return outcome.outcome === 'sent' && nowMs - outcome.atMs <= settings.dropletLostMs;
 }
 
-/** Guids of the running instances whose stop is on its way, without `except` (one that is itself being checked). */
+/** @returns guids of the running instances whose stop is pending, without `except` (the one that is rechecked) */
 export function pendingStops(snapshot: Snapshot, except?: string): Set<string> {
   const guids = new Set<string>();
   if (snapshot.droplet.stops.size === 0) return guids;
@@ -35,43 +32,44 @@ export function pendingStops(snapshot: Snapshot, except?: string): Set<string> {
 }
 
 /**
- * All surplus instances whose stop is not on its way yet, in the order in which they should go: other versions first,
- * then what is not RUNNING, because the controller counts RUNNING ones; then from the highest index down.
+ * All surplus instances without a pending stop, in the order in which they are stopped. Other versions come first, then
+ * instances that are not RUNNING, because the controller counts RUNNING ones; then the highest index.
+ *
+ * @param pending guids of the instances whose stop is pending
  */
-export function surplus(snapshot: Snapshot, onTheirWay: ReadonlySet<string>): Surplus[] {
+export function surplus(snapshot: Snapshot, pending: ReadonlySet<string>): Surplus[] {
   const found: Surplus[] = [];
-  for (const [instance, standing] of snapshot.effectiveStates) {
-    if (onTheirWay.has(instance.guid)) continue;
-    const reason = surplusReason(snapshot, instance, standing, onTheirWay);
-    if (reason !== undefined) found.push({ instance, standing, reason });
+  for (const [instance, state] of snapshot.effectiveStates) {
+    if (pending.has(instance.guid)) continue;
+    const reason = surplusReason(snapshot, instance, state, pending);
+    if (reason !== undefined) found.push({ instance, state, reason });
   }
-  for (const [index, live] of snapshot.live) {
-    if (live.length < 2 || !isWanted(snapshot.droplet, index) || !knownLongEnough(live, snapshot.deas))
+  for (const [index, copies] of snapshot.live) {
+    if (copies.length < 2 || !isWanted(snapshot.droplet, index) || !knownLongEnough(copies, snapshot.deas))
       continue;
-    const victim = duplicateToStop(snapshot, live, onTheirWay);
-    if (victim === undefined) continue;
-    found.push({
-      instance: victim,
-      standing: snapshot.effectiveStates.get(victim) ?? 'NONE',
-      reason: 'duplicate',
-    });
+    const instance = duplicateToStop(snapshot, copies, pending);
+    if (instance === undefined) continue;
+    const state = snapshot.effectiveStates.get(instance) ?? 'NONE';
+    found.push({ instance, state, reason: 'duplicate' });
   }
-  return found.length > 1 ? found.sort((a, b) => inOrder(a, b, snapshot.droplet.desired?.version)) : found;
+  return found.length > 1
+    ? found.sort((a, b) => byStopOrder(a, b, snapshot.droplet.desired?.version))
+    : found;
 }
 
-/** Whether the stop of an instance of another than the live version is on its way. */
-export function doOthersLeave(
+/** Whether an instance of another than the live version has a pending stop. */
+export function isOtherVersionStopping(
   { droplet, effectiveStates }: Snapshot,
-  onTheirWay: ReadonlySet<string>,
+  pending: ReadonlySet<string>,
 ): boolean {
-  if (onTheirWay.size === 0) return false;
+  if (pending.size === 0) return false;
   for (const { guid, version } of effectiveStates.keys()) {
-    if (version !== droplet.desired?.version && onTheirWay.has(guid)) return true;
+    if (version !== droplet.desired?.version && pending.has(guid)) return true;
   }
   return false;
 }
 
-/** Whether a wanted slot has copies that must be listed more often before one of them may be stopped. */
+/** Whether a wanted slot has copies that must be listed in more heartbeats before one of them may be stopped. */
 export function duplicatesWait({ droplet, live, deas }: Snapshot): boolean {
   for (const [index, copies] of live) {
     if (copies.length > 1 && isWanted(droplet, index) && !knownLongEnough(copies, deas)) return true;
@@ -82,49 +80,50 @@ export function duplicatesWait({ droplet, live, deas }: Snapshot): boolean {
 function surplusReason(
   snapshot: Snapshot,
   instance: Instance,
-  standing: EffectiveState,
-  onTheirWay: ReadonlySet<string>,
+  state: EffectiveState,
+  pending: ReadonlySet<string>,
 ): StopReason | undefined {
   const { droplet, holds, nowMs } = snapshot;
   const { desired } = droplet;
   if (desired === undefined || !isDesired(droplet)) {
-    const due = extraAppDueMs(snapshot);
-    return due !== undefined && nowMs >= due && missedByPass(droplet, holds) ? 'extra_app' : undefined;
+    const dueMs = extraAppDueMs(snapshot);
+    return dueMs !== undefined && nowMs >= dueMs && missedByPass(droplet, holds) ? 'extra_app' : undefined;
   }
   if (desired.state === 'STOPPED') return 'stopped';
-  const current = instance.version === desired.version;
-  if (standing === 'EVACUATING') {
-    const over = !current || !isWanted(droplet, instance.index) || isReplaced(snapshot, instance, onTheirWay);
-    return over ? 'evacuation_complete' : undefined;
+  const isCurrent = instance.version === desired.version;
+  if (state === 'EVACUATING') {
+    const isOver =
+      !isCurrent || !isWanted(droplet, instance.index) || isReplaced(snapshot, instance, pending);
+    return isOver ? 'evacuation_complete' : undefined;
   }
-  if (!current) return 'wrong_version';
+  if (!isCurrent) return 'wrong_version';
   return instance.index >= desired.instances ? 'extra_index' : undefined;
 }
 
-/** From when what runs of a droplet is an extra app (epoch ms); undefined if the droplet is in the desired state. */
+/** When the instances of a droplet become an extra app (epoch ms); undefined if the droplet is in the desired state. */
 export function extraAppDueMs({ droplet, settings }: Snapshot): number | undefined {
-  const since = notDesiredSinceMs(droplet);
-  return since === undefined ? undefined : since + settings.desiredStateLostMs + 1;
+  const sinceMs = notDesiredSinceMs(droplet);
+  return sinceMs === undefined ? undefined : sinceMs + settings.desiredStateLostMs + 1;
 }
 
-/** Whether the slot of an EVACUATING instance of the live version has a RUNNING one that stays. */
+/** Whether the slot of an EVACUATING instance of the live version has a RUNNING instance without a pending stop. */
 function isReplaced(
   { live, effectiveStates }: Snapshot,
-  old: Instance,
-  onTheirWay: ReadonlySet<string>,
+  evacuating: Instance,
+  pending: ReadonlySet<string>,
 ): boolean {
-  return (live.get(old.index) ?? []).some(
-    (other) => effectiveStates.get(other) === 'RUNNING' && !onTheirWay.has(other.guid),
+  return (live.get(evacuating.index) ?? []).some(
+    (copy) => effectiveStates.get(copy) === 'RUNNING' && !pending.has(copy.guid),
   );
 }
 
-/** One at a time: none while another copy is on its way out. Never the one to keep, so never the last RUNNING one. */
+/** One copy at a time: none while the stop of another copy is pending. Never the last RUNNING one. */
 function duplicateToStop(
   snapshot: Snapshot,
   copies: readonly Instance[],
-  onTheirWay: ReadonlySet<string>,
+  pending: ReadonlySet<string>,
 ): Instance | undefined {
-  if (copies.some((copy) => onTheirWay.has(copy.guid))) return undefined;
+  if (copies.some((copy) => pending.has(copy.guid))) return undefined;
   return [...copies].sort((a, b) => byRightToStay(snapshot, a, b)).at(-1);
 }
 
@@ -137,8 +136,8 @@ function byRightToStay({ effectiveStates }: Snapshot, a: Instance, b: Instance):
 }
 
 /**
- * Whether each copy is listed in at least two heartbeats since the youngest was first heard: an instance that was
- * just replaced, or whose host just died, stays live for a while and must not win.
+ * Whether each copy is listed in at least two heartbeats since the youngest copy was first listed. A copy that was just
+ * replaced, or whose host just died, stays live for a while and must not be the one that is kept.
  */
 function knownLongEnough(copies: readonly Instance[], deas: Deas): boolean {
   let youngestMs = 0;
@@ -149,11 +148,11 @@ function knownLongEnough(copies: readonly Instance[], deas: Deas): boolean {
   });
 }
 
-function inOrder(a: Surplus, b: Surplus, liveVersion: string | undefined): number {
+function byStopOrder(a: Surplus, b: Surplus, liveVersion: string | undefined): number {
   const aOther = a.instance.version !== liveVersion;
   if (aOther !== (b.instance.version !== liveVersion)) return aOther ? -1 : 1;
-  const aRuns = a.standing === 'RUNNING';
-  if (aRuns !== (b.standing === 'RUNNING')) return aRuns ? 1 : -1;
+  const aRuns = a.state === 'RUNNING';
+  if (aRuns !== (b.state === 'RUNNING')) return aRuns ? 1 : -1;
   if (a.instance.index !== b.instance.index) return b.instance.index - a.instance.index;
   return a.instance.guid < b.instance.guid ? -1 : 1;
 }

@@ -1,11 +1,11 @@
-/** What the controller wants: which slots should have an instance, and when they should have had it. */
+/** Which slots the controller wants an instance in, and since when it should be there. */
 import type { Droplet, Holds } from '../model/droplet.ts';
 import type { PolicySettings } from './settings.ts';
 
-/** Indices are 0..65535 on the wire, so no slot beyond can ever be filled. */
-const MOST_INDICES = 65_536;
+/** The wire has indices 0..65535, so no slot beyond can ever be filled. */
+const MAX_INDICES = 65_536;
 
-/** Whether the controller wants anything of the droplet: it was listed, and no complete pass has missed it since. */
+/** Whether the droplet is in the desired state: it was listed, and no complete pass has missed it since. */
 export function isDesired(droplet: Droplet): boolean {
   return droplet.desired !== undefined && droplet.goneMs === undefined;
 }
@@ -21,8 +21,8 @@ export function isWanted(droplet: Droplet, index: number): boolean {
 }
 
 /**
- * Whether the slot is wanted by the desired state last known. A crash or an evacuation is acted on under every
- * hold: while `mass_delete` doubts that the droplet is gone, it counts as wanted for them as it was.
+ * Whether the slot is wanted by the last known desired state. A crash or an evacuation is acted on under every hold, so while
+ * `mass_delete` is on a droplet that is gone counts as wanted as before.
  */
 export function isWantedIgnoringMassDelete(droplet: Droplet, index: number, holds: Holds): boolean {
   if (droplet.goneMs !== undefined && !holds.massDelete) return false;
@@ -31,26 +31,26 @@ export function isWantedIgnoringMassDelete(droplet: Droplet, index: number, hold
 
 function indicesOf({ desired }: Droplet): number {
   if (desired === undefined || desired.state !== 'STARTED' || desired.packageState !== 'STAGED') return 0;
-  return Math.min(desired.instances, MOST_INDICES);
+  return Math.min(desired.instances, MAX_INDICES);
 }
 
 /**
- * When a slot of the live version will have had, or had, its time (epoch ms): `droplet_lost` after the droplet
- * was first seen, after its last update, and after the last exit with STOPPED of an instance at this slot.
+ * When the grace period of a slot of the live version ends or ended (epoch ms). It is `droplet_lost` after the latest of: the
+ * droplet was first seen, its last update, the last STOPPED exit at this slot.
  */
 export function graceEndsMs(droplet: Droplet, index: number, settings: PolicySettings): number {
-  let since = Math.max(droplet.firstSeenMs, droplet.updatedMs ?? 0);
+  let sinceMs = Math.max(droplet.firstSeenMs, droplet.updatedMs ?? 0);
   for (const exit of droplet.exits) {
     if (exit.reason !== 'STOPPED' || exit.index !== index || exit.version !== droplet.desired?.version)
       continue;
-    if (exit.atMs > since) since = exit.atMs;
+    if (exit.atMs > sinceMs) sinceMs = exit.atMs;
   }
-  return since + settings.dropletLostMs;
+  return sinceMs + settings.dropletLostMs;
 }
 
 /**
- * Since when the droplet is out of the desired state (epoch ms), or undefined if it is in it: when it was last
- * listed, or when it was first heard of if it never was. An entry that is listed but cannot be read counts as listed.
+ * Since when the droplet has not been in the desired state (epoch ms), or undefined if it is in it: when it was last listed, or
+ * first seen if it never was. An entry that is listed but cannot be parsed counts as listed.
  */
 export function notDesiredSinceMs(droplet: Droplet): number | undefined {
   if (droplet.goneMs !== undefined) return droplet.goneMs;
