@@ -1,16 +1,16 @@
-/** What the controller's queries ask of one droplet (contract: replies of the reporter). Pure. */
+/** The answers about one droplet to the controller's queries (contract: replies of the reporter). Pure. */
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
 import { isLiveState } from '../model/instance-states.ts';
 import { type EffectiveState, effectiveState, exitsByInstance } from '../policy/liveness.ts';
 import { isWanted } from '../policy/wanted.ts';
 
-/** Only a droplet that is desired, or of which an instance was heard, is known to those who ask. */
+/** Queries are answered only for a droplet that is desired or has an instance. */
 export function isKnown({ desired, instances }: Droplet): boolean {
   return desired !== undefined || instances.length > 0;
 }
 
-/** What each instance counts as now, by the same rule as for every decision. */
+/** The effective state of each instance now, by the same rule as in decisions. */
 export function effectiveStatesOf({
   droplet,
   deas,
@@ -26,13 +26,13 @@ export function effectiveStatesOf({
   );
 }
 
-/** How many of the indices 0..instances-1 have a live RUNNING instance of that version; 0 if not desired at all. */
+/** Number of wanted indices with a live RUNNING instance of that version; 0 for a droplet that is not desired. */
 export function healthyCount(view: ObservedDroplet, version: string): number {
   const { desired, instances } = view.droplet;
   if (desired === undefined || instances.length === 0) return 0;
   const indices = new Set<number>();
-  for (const [instance, counts] of effectiveStatesOf(view)) {
-    if (counts !== 'RUNNING' || instance.version !== version) continue;
+  for (const [instance, state] of effectiveStatesOf(view)) {
+    if (state !== 'RUNNING' || instance.version !== version) continue;
     if (instance.index < desired.instances) indices.add(instance.index);
   }
   return indices.size;
@@ -44,13 +44,13 @@ export interface FlappingIndex {
   since: number;
 }
 
-/** The wanted slots of that version that crashed so often that they are not restarted at once. */
+/** The wanted slots of that version that are flapping and have no live instance. */
 export function flappingIndices(view: ObservedDroplet, version: string): FlappingIndex[] {
   const { droplet } = view;
   if (droplet.slots.size === 0) return [];
   const live = new Set<number>();
-  for (const [instance, counts] of effectiveStatesOf(view)) {
-    if (instance.version === version && isLiveState(counts)) {
+  for (const [instance, state] of effectiveStatesOf(view)) {
+    if (instance.version === version && isLiveState(state)) {
       live.add(instance.index);
     }
   }

@@ -1,4 +1,4 @@
-/** The whole record of a droplet, for those outside who ask for it: clear words, epoch seconds. */
+/** The whole record of a droplet as the public API shows it: full names, epoch seconds. */
 
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
@@ -10,8 +10,8 @@ import { wantedIndices } from '../policy/wanted.ts';
 import { effectiveStatesOf } from './droplet-answers.ts';
 
 /**
- * Ids are keys of objects here, and may be `__proto__`: so objects are made by `Object.fromEntries`, which makes
- * an ordinary key of it.
+ * Ids are keys of these objects and may be `__proto__`. `Object.fromEntries` creates an ordinary key for it; an
+ * assignment would not.
  */
 export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
   const { droplet, deas, nowMs, settings } = view;
@@ -65,8 +65,8 @@ function missingIndices(
 ): number[] {
   const wanted = wantedIndices(droplet);
   const live = new Set<number>();
-  for (const [{ index, version }, counts] of effectiveStates) {
-    if (version === droplet.desired?.version && isLiveState(counts)) live.add(index);
+  for (const [{ index, version }, effective] of effectiveStates) {
+    if (version === droplet.desired?.version && isLiveState(effective)) live.add(index);
   }
   return Array.from({ length: wanted }, (_, index) => index).filter((index) => !live.has(index));
 }
@@ -76,8 +76,8 @@ function versionsOf(
   effectiveStates: ReadonlyMap<Instance, EffectiveState>,
 ): Record<string, unknown> {
   const versions = new Map<string, [string, unknown][]>();
-  for (const [instance, counts] of effectiveStates) {
-    const entry: [string, unknown] = [instance.guid, instanceJson(view, instance, counts)];
+  for (const [instance, effective] of effectiveStates) {
+    const entry: [string, unknown] = [instance.guid, instanceJson(view, instance, effective)];
     const known = versions.get(instance.version);
     if (known === undefined) versions.set(instance.version, [entry]);
     else known.push(entry);
@@ -90,7 +90,7 @@ function versionsOf(
 function instanceJson(
   { deas }: ObservedDroplet,
   instance: Instance,
-  counts: EffectiveState,
+  effective: EffectiveState,
 ): Record<string, unknown> {
   const { index, state, stateTimestampS, dea, firstListedMs } = instance;
   return {
@@ -100,7 +100,7 @@ function instanceJson(
     dea,
     first_heard: seconds(firstListedMs),
     last_heard: seconds(lastHeartbeatMs(instance, deas)),
-    live: isLiveState(counts),
+    live: isLiveState(effective),
   };
 }
 

@@ -1,4 +1,4 @@
-/** The deployment and its fleet as a whole, as Redis has it now. */
+/** The state of the whole deployment, read from Redis. */
 import type { Queue } from 'bullmq';
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
 import type { PolicySettings } from '../policy/settings.ts';
@@ -7,7 +7,7 @@ import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import { type CounterName, readCounters } from '../redis/counters.ts';
 import { holdsFrom, readMassDelete, readMassLoss } from '../redis/holds.ts';
-import { type FleetFacts, readFleetFacts } from '../redis/readers.ts';
+import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
 import {
   AUDIT_DURATION,
   heldField,
@@ -20,33 +20,36 @@ import {
 export interface HoldState {
   hold: HoldName;
   on: boolean;
-  /** While it is on, as far as is known: since when (epoch ms). */
+  /** Since when it is on (epoch ms); absent: it is off, or the time is not known. */
   sinceMs?: number;
-  /** Droplets that it kept from being started or stopped when they were last audited. */
+  /** Droplets with a start or stop that it prevented when they were last audited. */
   droplets: number;
+  /** With `mass_loss` while it is on: the DEAs whose instances are not started elsewhere. */
+  silentDeas?: number;
 }
 
-/** Jobs of a queue by what they wait for. */
+/** Jobs in a queue. */
 export interface QueueLength {
-  /** For a worker, or for the rate limit. */
+  /** Waiting for a worker or for the rate limit. */
   waiting: number;
-  /** Until they are due. */
+  /** Waiting until they are due. */
   delayed: number;
 }
 
 export interface Fleet {
   nowMs: number;
-  /** As counted at the latest audits. */
+  /** Counted by the latest audits. */
   totals: Record<TotalName, number>;
-  /** How long the latest audits of all slices took together. */
+  /** Duration of the latest audits, summed over all slices. */
   auditMs: number;
   holds: HoldState[];
   /** `late`: silent for more than two thirds of `droplet_lost`; `lost`: for longer than it. */
   deas: { alive: number; late: number; lost: number };
   queues: Record<'starts' | 'restarts' | 'stops', QueueLength>;
   sync: {
-    /** End and length of the latest complete pass; absent before the first. */
+    /** End of the latest complete pass (epoch ms); absent before the first. */
     succeededMs?: number;
+    /** Duration of the latest complete pass. */
     durationMs?: number;
     listed?: number;
     rejected?: number;
@@ -62,7 +65,7 @@ export interface FleetSources {
   queues: Record<'starts' | 'restarts' | 'stops', Queue>;
 }
 
-/** Reads it all; a command a slice, in one pipeline. */
+/** Reads the state of the deployment: one command for each slice, in one pipeline. */
 export async function readFleet({ redis, clock, policy, queues }: FleetSources): Promise<Fleet> {
   const nowMs = clock.nowMs();
   const [summary, facts, deas, starts, restarts, stops, sync, counters] = await Promise.all([
@@ -145,11 +148,17 @@ function holdStates(
   };
   return HOLD_NAMES.map((hold) => {
     const sinceMs = on[hold] ? sinceOf(hold, facts, nowMs, policy) : undefined;
-    return { hold, on: on[hold], ...(sinceMs === undefined ? {} : { sinceMs }), droplets: held(hold) };
+    return {
+      hold,
+      on: on[hold],
+      ...(sinceMs === undefined ? {} : { sinceMs }),
+      droplets: held(hold),
+      ...(hold === 'mass_loss' && on.mass_loss && { silentDeas: holds.massLossDeas.size }),
+    };
   });
 }
 
-/** Since when a hold that is on has been so. Unknown: since before anything was heard, or it is each droplet's own. */
+/** Since when a hold is on (epoch ms). Undefined: nothing was received before it, or it is on for single droplets. */
 function sinceOf(
   hold: HoldName,
   facts: FleetFacts,
@@ -170,14 +179,13 @@ function sinceOf(
   }
 }
 
-/** From the last word of an ingestor, or where they listen again, from when they began to. */
+/** From the lowest watermark; when ingestors have subscribed again, from their subscription. */
 function notFreshSince(
   { listening, lowestWatermarkMs }: FleetFacts,
   policy: PolicySettings,
 ): number | undefined {
   if (listening === undefined) return undefined;
   const { sinceMs, untilMs } = listening;
-  const listened = untilMs - sinceMs >= policy.dropletLostMs;
-  if (!listened) return sinceMs;
+  if (untilMs - sinceMs < policy.dropletLostMs) return sinceMs;
   return Math.min(untilMs, lowestWatermarkMs ?? untilMs);
 }

@@ -1,21 +1,23 @@
-/** What is wrong with a droplet, as plain data: the reporter, the command line and the browser share it. */
+/** The problems of a droplet, as plain data. The reporter and the dashboard share these types. */
 import type { Absent } from '../explain/step.ts';
 import type { HoldName, StopReason } from '../model/reasons.ts';
 
-/** Slots of a droplet for which the same is to be said. */
+/** Slots of a droplet that have the same problem. */
 export interface SlotGroup extends Absent {
   /** `2`, `0 to 3 and 7` */
   indices: string;
   count: number;
-  /** The instance last heard there. */
+  /** The instance that was listed there last. */
   lastInstance?: LastInstance;
 }
 
 export interface LastInstance {
   dea: string;
+  /** The last heartbeat that listed it, or its exit (epoch ms). */
   lastHeartbeatMs: number;
+  /** Why it is not live: its DEA is silent, its DEA no longer lists it, or it exited. */
   cause: 'silent' | 'unlisted' | 'ended';
-  /** With `ended`. */
+  /** The reason of its exit; with `ended`. */
   exit?: string;
 }
 
@@ -25,7 +27,7 @@ export interface TroubledDroplet {
   live: number;
   /** Wanted slots without a live instance. */
   missing: number;
-  /** The largest of them. */
+  /** The largest groups of missing slots. */
   groups: SlotGroup[];
   stops: { reason: StopReason; count: number; held?: HoldName }[];
 }
@@ -33,6 +35,6 @@ export interface TroubledDroplet {
 export interface TroubledUpdate {
   /** Worst first. */
   droplets: TroubledDroplet[];
-  /** All, also those that are not among these. */
+  /** Number of troubled droplets, including those left out here. */
   count: number;
 }

@@ -16,20 +16,20 @@ const DEAS = new Map([
   ['dea-1', { lastHeartbeatMs: NOW - SECOND }],
   ['dea-2', { lastHeartbeatMs: NOW - 41 * SECOND }],
 ]);
-const look = (of: Parameters<typeof droplet>[0]) =>
-  troubleOf(takeSnapshot(droplet(of), DEAS, HOLDS, NOW, SETTINGS));
+const troubleIn = (fields: Parameters<typeof droplet>[0]) =>
+  troubleOf(takeSnapshot(droplet(fields), DEAS, HOLDS, NOW, SETTINGS));
 const start = (more: object) => ({
   ...{ id: 's', reason: 'missing' as const, priority: 'normal' as const, decidedMs: NOW - 2 * SECOND },
   ...more,
 });
 
-describe('what is wrong with a droplet', () => {
-  test('nothing', () => {
-    expect(look({ instances: [instance('i1')] })).toBeUndefined();
+describe('the problems of a droplet', () => {
+  test('none when all wanted slots are live', () => {
+    expect(troubleIn({ instances: [instance('i1')] })).toBeUndefined();
   });
 
-  test('slots that were lost together are told together, with where they were last heard', () => {
-    const trouble = look({
+  test('slots lost with one DEA are one group, with the DEA and its last heartbeat', () => {
+    const trouble = troubleIn({
       desired: desired({ instances: 4 }),
       instances: [
         instance('i0'),
@@ -53,7 +53,7 @@ describe('what is wrong with a droplet', () => {
     });
   });
 
-  test('of many groups the largest are told, and how many slots there are in all', () => {
+  test('of many groups only the largest are returned, with the number of all missing slots', () => {
     const instances = Array.from({ length: 12 }, (_, index) =>
       instance(`i${index}`, {
         index,
@@ -61,24 +61,27 @@ describe('what is wrong with a droplet', () => {
         firstListedMs: NOW - 99 * SECOND,
       }),
     );
-    const trouble = look({ desired: desired({ instances: 12 }), instances });
+    const trouble = troubleIn({ desired: desired({ instances: 12 }), instances });
     expect([trouble?.missing, trouble?.groups.map(({ count }) => count)]).toEqual([12, [4, 1, 1]]);
   });
 
-  test('of flapping slots the next restart is told', () => {
+  test('a group of flapping slots has the restart that comes first', () => {
     const flapping = (index: number, dueS: number) =>
       slot({
         ...{ index, crashes: 2, flapping: true, lastCrashMs: NOW - 5 * SECOND },
         start: start({ id: `s${index}`, reason: 'flapping', dueMs: NOW + dueS * SECOND }),
       });
-    const trouble = look({ desired: desired({ instances: 2 }), slots: [flapping(0, 50), flapping(1, 43)] });
+    const trouble = troubleIn({
+      desired: desired({ instances: 2 }),
+      slots: [flapping(0, 50), flapping(1, 43)],
+    });
     expect(trouble?.groups).toMatchObject([
       { indices: '0 and 1', state: 'FLAPPING', step: { kind: 'restart', dueMs: NOW + 43 * SECOND } },
     ]);
   });
 
-  test('one that ended tells how', () => {
-    const trouble = look({
+  test('a slot whose instance exited has the reason of the exit', () => {
+    const trouble = troubleIn({
       instances: [instance('i1')],
       exits: [exit('i1', { reason: 'DEA_SHUTDOWN', atMs: NOW - 3 * SECOND })],
     });
@@ -94,12 +97,12 @@ describe('what is wrong with a droplet', () => {
     ]);
   });
 
-  test('surplus instances, and the hold that keeps them', () => {
+  test('surplus instances, with the hold that keeps them', () => {
     const stop = (guid: string) => ({
       ...{ instance: guid, id: guid, reason: 'extra_app' as const, decidedMs: NOW },
       held: 'mass_delete' as const,
     });
-    const trouble = look({ instances: [instance('i1')], stops: [stop('i2'), stop('i3')] });
+    const trouble = troubleIn({ instances: [instance('i1')], stops: [stop('i2'), stop('i3')] });
     expect(trouble).toMatchObject({
       groups: [],
       stops: [{ reason: 'extra_app', count: 2, held: 'mass_delete' }],

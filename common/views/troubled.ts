@@ -1,5 +1,4 @@
-/** The droplets that are not as they should be, worst first. */
-
+/** The droplets that need attention, worst first. */
 import { absentOf } from '../explain/present.ts';
 import { indicesText } from '../explain/wording.ts';
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
@@ -11,30 +10,30 @@ import type { RedisConnections } from '../redis/connections.ts';
 import type { DropletReads } from '../redis/readers.ts';
 import type { LastInstance, SlotGroup, TroubledDroplet, TroubledUpdate } from './troubled-types.ts';
 
-/** Droplets that are told of: a screen has room for fewer. */
-const SHOWN = 50;
-/** Groups of a droplet that are told of. */
-const GROUPS = 3;
+/** More than fit on a screen. */
+const MAX_DROPLETS = 50;
+/** Groups of one droplet. */
+const MAX_GROUPS = 3;
 
-/** Reads the index of the troubled droplets, and the records of the worst of them: never all droplets. */
+/** Reads the index of the troubled droplets and the records of the worst of them, never those of all droplets. */
 export async function readTroubled(
   redis: RedisConnections,
-  records: { read(ids: readonly string[]): Promise<DropletReads> },
+  reader: { read(ids: readonly string[]): Promise<DropletReads> },
   holds: Holds,
   policy: PolicySettings,
 ): Promise<TroubledUpdate> {
   const { ids, count } = await readWorstIds(redis);
   if (ids.length === 0) return { droplets: [], count: 0 };
-  const { droplets, deas, nowMs } = await records.read(ids);
-  const told = droplets.flatMap((droplet) => {
+  const { droplets, deas, nowMs } = await reader.read(ids);
+  const troubled = droplets.flatMap((droplet) => {
     if (droplet === undefined || droplet instanceof Error) return [];
     return troubleOf(takeSnapshot(droplet, deas, holds, nowMs, policy)) ?? [];
   });
-  // Of those that were read some may be well by now: the index follows with the next look at them.
-  return { droplets: told, count: count - (ids.length - told.length) };
+  // A droplet may have recovered since it was indexed; its next reconcile updates the index.
+  return { droplets: troubled, count: count - (ids.length - troubled.length) };
 }
 
-/** The ids of the worst of them, worst first, and how many there are. Most slices have none, and are only asked how many. */
+/** Reads the ids of the worst droplets, worst first, and the number of all. Most slices have none and cost one ZCARD. */
 export async function readWorstIds({
   client,
   keys,
@@ -44,7 +43,7 @@ export async function readWorstIds({
   const lists = await Promise.all(
     slices
       .filter((slice) => (counts[slice] as number) > 0)
-      .map((slice) => client.zrevrange(keys.troubled(slice), 0, SHOWN - 1, 'WITHSCORES')),
+      .map((slice) => client.zrevrange(keys.troubled(slice), 0, MAX_DROPLETS - 1, 'WITHSCORES')),
   );
   const scored: [id: string, score: number][] = [];
   for (const list of lists) {
@@ -52,25 +51,25 @@ export async function readWorstIds({
   }
   scored.sort(([a, scoreA], [b, scoreB]) => scoreB - scoreA || (a < b ? -1 : 1));
   return {
-    ids: scored.slice(0, SHOWN).map(([id]) => id),
+    ids: scored.slice(0, MAX_DROPLETS).map(([id]) => id),
     count: counts.reduce((sum, count) => sum + count, 0),
   };
 }
 
-/** Pure: what is wrong with a droplet; undefined if it is as it should be. */
+/** The problems of a droplet; undefined: it has none. Pure. */
 export function troubleOf(snapshot: Snapshot): TroubledDroplet | undefined {
   const { droplet, live } = snapshot;
   const wanted = wantedIndices(droplet);
   const groups = groupsOf(snapshot, wanted);
   const stops = stopsOf(droplet);
   if (groups.length === 0 && stops.length === 0) return undefined;
-  const there = [...live.keys()].filter((index) => index < wanted).length;
+  const liveIndices = [...live.keys()].filter((index) => index < wanted).length;
   return {
     droplet: droplet.id,
     wanted,
-    live: there,
-    missing: wanted - there,
-    groups: groups.slice(0, GROUPS),
+    live: liveIndices,
+    missing: wanted - liveIndices,
+    groups: groups.slice(0, MAX_GROUPS),
     stops,
   };
 }
@@ -105,7 +104,7 @@ function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
       continue;
     }
     known.indices.push(index);
-    // The earliest speaks for all.
+    // The group shows the step that comes first.
     if (nextStepMs(absent) < nextStepMs(known.group)) Object.assign(known.group, absent);
   }
   return [...groups.values()]
@@ -113,14 +112,14 @@ function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
     .map(({ group, indices }) => ({ ...group, indices: indicesText(indices), count: indices.length }));
 }
 
-/** When what happens next happens; infinite where nobody knows. */
+/** When the next step happens (epoch ms); infinite if it has no time. */
 function nextStepMs({ step }: Pick<SlotGroup, 'step'>): number {
   if ('untilMs' in step) return step.untilMs;
   if ('retryAtMs' in step) return step.retryAtMs;
   return 'dueMs' in step ? step.dueMs : Number.POSITIVE_INFINITY;
 }
 
-/** The instance last heard at the slot; records of crashes tell nothing of it. */
+/** The instance that was listed last at the slot, apart from crash records. */
 function lastInstanceAt({ droplet, deas, exits }: Snapshot, index: number): LastInstance | undefined {
   let last: Instance | undefined;
   for (const instance of droplet.instances) {
