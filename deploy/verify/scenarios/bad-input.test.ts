@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.stop());
 
-const entry = (droplet: string, over: Record<string, unknown> = {}) => ({
+const entry = (droplet: string, overrides: Record<string, unknown> = {}) => ({
   cc_partition: 'default',
   droplet,
   version: `${droplet}-v1`,
@@ -18,7 +18,7 @@ const entry = (droplet: string, over: Record<string, unknown> = {}) => ({
   index: 0,
   state: 'RUNNING',
   state_timestamp: 1_700_000_000,
-  ...over,
+  ...overrides,
 });
 
 async function rejected(subject: string): Promise<number> {
@@ -26,7 +26,7 @@ async function rejected(subject: string): Promise<number> {
   return metricValue(ingest!.context.metrics, 'hm_messages_rejected_total', { subject });
 }
 
-describe('a message that does not fit changes nothing and is counted', () => {
+describe('an invalid message changes nothing and is counted', () => {
   test.each([
     [SUBJECTS.heartbeat, 'no JSON {'],
     [SUBJECTS.heartbeat, '[]'],
@@ -59,19 +59,20 @@ describe('a message that does not fit changes nothing and is counted', () => {
     expect(deployment.takeSent()).toEqual([]);
   });
 
-  test('and is said at most once a second for each reason', async () => {
-    // One that no test before has just made it say.
-    const said = () => deployment.logged('message_rejected').filter(({ reason }) => reason === 'json').length;
-    const before = said();
+  test('is logged at most once a second for each reason', async () => {
+    // A reason that no earlier test has just caused to be logged.
+    const logged = () =>
+      deployment.logged('message_rejected').filter(({ reason }) => reason === 'json').length;
+    const before = logged();
     for (let n = 0; n < 50; n++) deployment.publish(SUBJECTS.updated, '{');
     await deployment.settle();
-    expect(said() - before).toBeGreaterThan(0);
-    expect(said() - before).toBeLessThanOrEqual(2);
+    expect(logged() - before).toBeGreaterThan(0);
+    expect(logged() - before).toBeLessThanOrEqual(2);
   });
 });
 
-describe('a heartbeat with bad entries', () => {
-  test('brings its good ones', async () => {
+describe('a heartbeat with invalid entries', () => {
+  test('is stored with its valid entries', async () => {
     await deployment.desire('good', {});
     const droplets = [
       entry('bad', { index: 'x' }),
@@ -90,7 +91,7 @@ describe('a heartbeat with bad entries', () => {
     await deployment.desire('good', { state: 'STOPPED' });
   });
 
-  test('and entries of another partition are not ours', async () => {
+  test('is stored without the entries of another partition', async () => {
     await deployment.desire('shared', { instances: 2 });
     const droplets = [
       entry('shared', { cc_partition: 'theirs' }),
@@ -112,11 +113,11 @@ describe('a heartbeat with bad entries', () => {
     expect(deployment.takeSent('shared')).toEqual([]);
     await deployment.desire('shared', { state: 'STOPPED' });
     deployment.takeSentMessages();
-    deployment.takeViolations(); // of the hosts that were made up here the referee knows nothing
+    deployment.takeViolations(); // the referee does not know the DEAs that exist only in these messages
   });
 });
 
-describe('odd ids are ids', () => {
+describe('unusual ids are valid', () => {
   test.each(['__proto__', 'constructor', 'a b:c{d}/é', '0', 'x'.repeat(256)])('%s', async (id) => {
     await deployment.desire(id, { version: '__proto__' });
     const guid = deployment.dea('dea-1').run(id, 0, '__proto__');
@@ -131,7 +132,7 @@ describe('odd ids are ids', () => {
     await endInstance(deployment, again, 'STOPPED');
   });
 
-  test('a number is the same as its digits', async () => {
+  test('a numeric id equals the string of its digits', async () => {
     await deployment.desire('4711', {});
     deployment.publish(SUBJECTS.heartbeat, { droplets: [entry('4711', { droplet: 4711 })], dea: 'old' });
     await deployment.settle();

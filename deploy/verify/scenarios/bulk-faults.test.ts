@@ -3,7 +3,7 @@ import type { BulkApiFaults } from '../sim/bulk-api.ts';
 import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
-/** Whatever the bulk API does: no wanted instance is stopped, and a pass after the fault heals. */
+/** Under every fault of the bulk API no wanted instance is stopped, and the first pass after the fault recovers. */
 
 let deployment: Deployment;
 let rounds = 0;
@@ -25,15 +25,18 @@ beforeEach(() => {
   rounds++;
 });
 
-/** As long as it takes to lose the desired state, and an extra app its time, with the fault; then without. */
-async function through(fault: () => void | Promise<void>, heal: () => void | Promise<void>): Promise<void> {
+/** Applies a fault for longer than desired_state_lost, then removes it and expects a recovery. */
+async function withFault(
+  fault: () => void | Promise<void>,
+  remove: () => void | Promise<void>,
+): Promise<void> {
   await fault();
   await deployment.advance(50);
   expect(deployment.takeSent()).toEqual([]);
-  await heal();
+  await remove();
   await deployment.advance(11);
   const app = `scaled-${rounds}`;
-  await healthyApp(deployment, app, 1); // what the controller wants now is known
+  await healthyApp(deployment, app, 1); // the desired state is current again
   await endInstance(deployment, deployment.dea('dea-1').guidsOf(app)[0], 'CRASHED');
   expect(deployment.takeSent()).toEqual([`start ${app}/0 (crashed)`]);
   await deployment.desire(app, { state: 'STOPPED' });
@@ -46,11 +49,11 @@ describe('a bulk API that', () => {
     ['answers with 500 on one page only', { status: { code: 500, page: 1 } }],
     ['redirects', { status: { code: 302 } }],
     ['never accepts the credentials', { unauthorized: Number.POSITIVE_INFINITY }],
-    ['sends cut-off JSON', { cutOff: true }],
-    ['breaks off in the middle of a reply', { breakOff: true }],
-    ['gives a token that stands still', { repeatFirstToken: true }],
+    ['sends truncated JSON', { cutOff: true }],
+    ['closes the connection in the middle of a reply', { breakOff: true }],
+    ['repeats the same token', { repeatFirstToken: true }],
   ])('%s', async (_, faults) => {
-    await through(
+    await withFault(
       () => void Object.assign(deployment.controller.faults, faults),
       () => {
         for (const name of Object.keys(faults) as (keyof BulkApiFaults)[])
@@ -61,21 +64,21 @@ describe('a bulk API that', () => {
   });
 
   test('refuses connections', async () => {
-    await through(
+    await withFault(
       () => deployment.controller.stop(),
       () => deployment.controller.listen(),
     );
   });
 
-  test('is asked with old credentials once', async () => {
+  test('rejects the old credentials once is asked again with new ones', async () => {
     deployment.controller.faults.unauthorized = 1;
     await deployment.advance(20);
     expect(deployment.controller.faults.unauthorized).toBe(0);
     expect(deployment.takeSent()).toEqual([]);
   });
 
-  test('lists nothing all of a sudden', async () => {
-    await through(
+  test('suddenly lists no app', async () => {
+    await withFault(
       () => deployment.controller.clear(),
       async () => {
         for (const app of APPS) await deployment.desire(app, {}, { announce: false });
@@ -96,7 +99,7 @@ describe('a bulk API that', () => {
     expect(deployment.takeSent()).toEqual([]);
   });
 
-  test('sends one bad entry: the others count', async () => {
+  test('sends one invalid entry still has its other entries applied', async () => {
     await deployment.desire(APPS[0] as string, { instances: null }, { announce: false });
     await deployment.desire(APPS[1] as string, { instances: 2 });
     await deployment.advance(41);

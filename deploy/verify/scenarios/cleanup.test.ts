@@ -5,7 +5,7 @@ import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
 let deployment: Deployment;
 beforeAll(async () => {
-  // A third of what is usual, so that it takes a third of the time.
+  // A third of the default times, so that the tests take a third of the time.
   const policy = {
     desiredStateLostMs: 60_000,
     dropletGcGraceMs: 80_000,
@@ -16,11 +16,11 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.stop());
 
-const known = async (droplet: string) =>
+const isStored = async (droplet: string) =>
   (await deployment.observer.client.exists(deployment.observer.keys.droplet(droplet))) === 1;
 
 describe('extra_app', () => {
-  test('what runs of an app that is gone is stopped desired_state_lost after it was last listed', async () => {
+  test('instances of a deleted app are stopped desired_state_lost after the app was last listed', async () => {
     const [guid] = await healthyApp(deployment, 'deleted', 1);
     deployment.dea('dea-2').run('deleted', 0, undefined, 'EVACUATING');
     deployment.dea('dea-3').run('deleted', 1, undefined, 'STARTING');
@@ -40,7 +40,7 @@ describe('extra_app', () => {
     });
   });
 
-  test('what was never listed is stopped that long after it was first heard; a crash of it is not answered', async () => {
+  test('instances of an app that was never listed are stopped desired_state_lost after their first heartbeat, and their crashes cause no start', async () => {
     const guid = deployment.dea('dea-1').run('unknown', 0);
     await deployment.heartbeat();
     await deployment.advance(59);
@@ -53,51 +53,52 @@ describe('extra_app', () => {
     expect(deployment.takeSent('unknown')).toEqual([`stop ${guid} of unknown (extra_app)`]);
   });
 
-  test('goes on being stopped while it runs: clean-up does not forget it, and its time does not begin anew', async () => {
+  test('stops are repeated while the instance runs: clean-up keeps the droplet, and the delay does not start again', async () => {
     deployment.dea('dea-1').run('stubborn', 0);
     await deployment.advance(70);
     expect(deployment.takeSentMessages('stubborn')).toHaveLength(1);
     await deployment.advance(160);
-    // Every droplet_lost, as long as it is there; never with an empty list.
+    // One every droplet_lost while the instance is listed; never one with an empty list.
     expect(deployment.takeSentMessages('stubborn').length).toBeGreaterThanOrEqual(4);
   });
 
-  test('an entry that is listed but cannot be read counts as listed', async () => {
+  test('a listed entry that cannot be parsed counts as listed', async () => {
     const guids = await healthyApp(deployment, 'garbled', 2);
     await deployment.desire('garbled', { instances: 'many' }, { announce: false });
     await deployment.desire('never read', { state: 7 }, { announce: false });
     deployment.dea('dea-1').run('never read', 0);
     await deployment.advance(150);
     expect([...deployment.takeSent('garbled'), ...deployment.takeSent('never read')]).toEqual([]);
-    // Its last good record stays: what is missing of it is started.
+    // Its last valid desired state stays in force, so its missing instance is started.
     await endInstance(deployment, guids[0], 'CRASHED');
     expect(deployment.takeSentMessages('garbled')).toMatchObject([{ reason: 'crashed', index: 0 }]);
-    deployment.takeViolations(); // the referee cannot count to 'many'
+    deployment.takeViolations(); // the referee cannot evaluate `instances: 'many'`
     await deployment.deleteApp('garbled');
     await deployment.deleteApp('never read');
   });
 });
 
 describe('clean-up', () => {
-  test('removes what is neither desired nor running, with all that belongs to it', async () => {
+  test('removes a droplet that is neither desired nor running, with all its keys', async () => {
     const [guid] = await healthyApp(deployment, 'over', 1);
     await endInstance(deployment, guid, 'CRASHED');
     await deployment.deleteApp('over', { announce: false });
-    deployment.publish(SUBJECTS.updated, { droplet: 'only heard of' });
+    deployment.publish(SUBJECTS.updated, { droplet: 'only updated' });
     await deployment.settle();
-    expect(await known('only heard of')).toBe(true);
-    for (const dea of deployment.deas.values()) for (const it of dea.instances.values()) dea.forget(it.guid);
+    expect(await isStored('only updated')).toBe(true);
+    for (const dea of deployment.deas.values())
+      for (const { guid: running } of dea.instances.values()) dea.forget(running);
     await deployment.advance(70);
-    expect(await known('over')).toBe(true);
+    expect(await isStored('over')).toBe(true);
     await deployment.advance(200);
-    expect(await known('over')).toBe(false);
-    expect(await known('only heard of')).toBe(false);
+    expect(await isStored('over')).toBe(false);
+    expect(await isStored('only updated')).toBe(false);
     const { client, keys } = deployment.observer;
     expect(await client.hexists(keys.indexOf('over'), 'over')).toBe(0);
     expect(await client.zscore(keys.due(keys.sliceOf('over')), 'over')).toBeNull();
   });
 
-  test('forgets a DEA that has not been heard for ten times droplet_lost', async () => {
+  test('removes a DEA ten times droplet_lost after its last heartbeat', async () => {
     const { client, keys } = deployment.observer;
     deployment.dea('brief').run('somewhere', 0);
     await deployment.heartbeat();
@@ -108,7 +109,7 @@ describe('clean-up', () => {
     expect(await client.exists(keys.deaList('brief'))).toBe(0);
   });
 
-  test('leaves nothing that grows', async () => {
+  test('leaves no droplet and no job behind', async () => {
     for (const droplet of ['over', 'garbled', 'never read', 'deleted', 'unknown', 'stubborn', 'somewhere']) {
       await deployment.deleteApp(droplet, { announce: false });
     }

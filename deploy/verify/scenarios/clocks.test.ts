@@ -8,7 +8,7 @@ const HOUR_MS = 3_600_000;
 let deployment: Deployment;
 afterEach(() => deployment.stop());
 
-/** Two crashes: the second one's restart is due after the shortest delay. */
+/** Two crashes; the restart after the second one is due after the shortest delay. */
 async function crashTwice(droplet: string): Promise<void> {
   await deployment.desire(droplet, {});
   for (const guid of ['first', 'second']) {
@@ -20,14 +20,14 @@ async function crashTwice(droplet: string): Promise<void> {
   }
 }
 
-describe('hosts whose wall clocks are hours apart', () => {
+describe('processes whose wall clocks are hours apart', () => {
   test.each<[string, Partial<Record<ProcessName, number>>]>([
     ['the analyzer’s is an hour ahead', { analyzer: HOUR_MS }],
     ['the analyzer’s is an hour behind', { analyzer: -HOUR_MS }],
     ['the nudger’s is an hour ahead', { nudger: HOUR_MS }],
     ['the nudger’s is an hour behind', { nudger: -HOUR_MS }],
     ['the ingestor’s is ahead, the sync’s behind', { ingest: 5 * HOUR_MS, sync: -7 * HOUR_MS }],
-  ])('start, restart and stop what they should, when they should: %s', async (_, wallClockOffsetsMs) => {
+  ])('start, restart and stop at the right times: %s', async (_, wallClockOffsetsMs) => {
     deployment = await startCloud({
       wallClockOffsetsMs,
       queueTimersFail: true,
@@ -44,7 +44,7 @@ describe('hosts whose wall clocks are hours apart', () => {
     expect(deployment.takeSent()).toEqual(['start flappy/0 (crashed)']);
     const [job] = await deployment.quiescence.queue('restarts').getDelayed();
     if (wallClockOffsetsMs.nudger === undefined && (wallClockOffsetsMs.analyzer ?? 0) >= 0) {
-      // So it is true that the clocks differ: the job bears the time of who added it.
+      // Proof that the clocks differ: the job has the time of the analyzer that added it.
       const aheadMs = (job?.timestamp as number) - Date.now();
       expect(Math.abs(aheadMs - (wallClockOffsetsMs.analyzer ?? 0))).toBeLessThan(HOUR_MS / 2);
     }
@@ -54,14 +54,14 @@ describe('hosts whose wall clocks are hours apart', () => {
     await deployment.advance(2);
     expect(deployment.takeSent()).toEqual(['start missing/0 (missing)']);
     await deployment.desire('missing', { state: 'STOPPED' });
-    // Whatever BullMQ's timer makes of the delay: by Redis's clock it leaves a second after it was due, never before.
+    // Whatever BullMQ's timer does with the delay, the restart leaves within a second after its due time on Redis's clock.
     await deployment.advance(28);
     expect(deployment.takeSent()).toEqual([]);
     await deployment.advance(3);
     expect(deployment.takeSent()).toEqual(['start flappy/0 (flapping)']);
   });
 
-  test('two analyzers and two nudgers, each with another clock, ask for nothing twice', async () => {
+  test('two analyzers and two nudgers with different clocks send no request twice', async () => {
     deployment = await Deployment.start({ processes: ['ingest', 'sync'], executesRequests: true });
     for (const [analyzer, nudger] of [
       [0, 3 * HOUR_MS],
@@ -84,17 +84,17 @@ describe('hosts whose wall clocks are hours apart', () => {
 });
 
 describe('the cron', () => {
-  test('that a clock far ahead has set an hour into the future is set anew by whoever notices', async () => {
+  test('that a clock far ahead has moved an hour into the future is reset by the next analyzer', async () => {
     deployment = await startCloud({ processes: ['ingest', 'sync', 'nudger'] });
     deployment.processes.wallClockOffsetsMs = { analyzer: HOUR_MS };
     await deployment.processes.start('analyzer');
     await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(deployment.clock.nowMs());
-    await deployment.processes.stop('analyzer'); // its next tick is an hour away now
+    await deployment.processes.stop('analyzer'); // the next tick is an hour away now
     deployment.processes.wallClockOffsetsMs = {};
     await deployment.processes.start('analyzer');
     const standsAtMs = deployment.clock.advance(10_000);
     await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(standsAtMs);
-    // And it goes on by itself, not only by its guard.
+    // Later ticks come from the cron, not only from the check that reset it.
     deployment.clock.advance(500);
     await expect.poll(() => lastTickMs(), { timeout: 10_000 }).toBe(standsAtMs + 500);
   });

@@ -5,10 +5,10 @@ import { metricValue } from '../../../common/testing/context.ts';
 import { type Dashboard, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
 import { Deployment } from './deployment.ts';
 
-// On a busy machine a browser takes its time.
+// A browser is slow on a busy machine.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
-/** One for all tests. */
+/** Shared by all tests. */
 let browser: Browser;
 let deployment: Deployment;
 let dashboard: Dashboard;
@@ -35,7 +35,7 @@ const text = (page: Page, selector: string) => page.locator(selector).first().in
 const waitText = (page: Page, selector: string, of: string | RegExp) =>
   page.locator(selector).filter({ hasText: of }).first().waitFor();
 
-/** The page follows within a second or two, longer on a busy machine. */
+/** The page follows within two seconds, or later on a busy machine. */
 const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 20_000 });
 
 test('a healthy fleet', async () => {
@@ -49,7 +49,7 @@ test('a healthy fleet', async () => {
   await waitText(page, '.panel', /(Nothing was missing|At worst \d)/);
 });
 
-test('a lost DEA is told in words at the top, and so is what becomes of its instances', async () => {
+test('a lost DEA and the progress of its instances are shown at the top', async () => {
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open('', { viewport: { width: 1280, height: 720 } });
   const dea = deployment.dea('dea-01');
@@ -61,7 +61,7 @@ test('a lost DEA is told in words at the top, and so is what becomes of its inst
   await deployment.advance(10);
   await headline(page, '3 of 8 wanted instances do not run.');
   await waitText(page, '[data-dea=dea-01]', /3 instances are lost; 0 replaced, 3 waiting for their start/);
-  // Without scrolling.
+  // Visible without scrolling.
   const box = await page.locator('[data-dea=dea-01]').boundingBox();
   expect(box?.y).toBeLessThan(250);
   await waitText(page, '[data-droplet=web]', /MISSING index 1: dea-01 not heard for \d+ s/);
@@ -72,25 +72,25 @@ test('a lost DEA is told in words at the top, and so is what becomes of its inst
     /web index 1 is missing \(last heard on dea-01 at \d\d:\d\d:\d\d, .*start decided/,
   );
   await deployment.processes.start('nudger');
-  // Until what was started is heard, too.
+  // Until the new instances are in heartbeats.
   await deployment.advance(20);
   await headline(page, 'A DEA is lost; everything that ran there runs elsewhere.');
   await waitText(page, '[data-dea=dea-01]', 'its 3 instances run elsewhere');
 });
 
-test('the queues have pages of their own, which tell what was started for a lost DEA, and what came of it', async () => {
+test('the queue pages list the starts for a lost DEA, with their outcomes', async () => {
   await startFleet(deployment, 3, APPS);
   deployment.dea('dea-01').connected = false;
   await deployment.advance(45);
   const page = await dashboard.open();
   await page.goto(new URL('/queues/queue/starts?status=completed', page.url()).href);
   await waitText(page, 'body', /Instances to start, most urgent first/);
-  for (const of of ['api/0', 'web/1', 'mail/0']) await waitText(page, 'body', `missing: start ${of}`);
+  for (const slot of ['api/0', 'web/1', 'mail/0']) await waitText(page, 'body', `missing: start ${slot}`);
   await waitText(page, 'body', /droplet:\s*"web",\s*index:\s*1,/);
   await waitText(page, 'body', /returnValue:\s*"sent"/);
 });
 
-test('a DEA has a page, reached by keyboard from the map; what was lost there is told', async () => {
+test('the page of a DEA is reached by keyboard from the map and lists its lost instances', async () => {
   await startFleet(deployment, 3, APPS);
   deployment.dea('dea-01').connected = false;
   await deployment.processes.stop('nudger');
@@ -112,7 +112,7 @@ test('a DEA has a page, reached by keyboard from the map; what was lost there is
   await waitText(page, '.page-head', /app/);
 });
 
-test('every part of the overview is reached with the tab key', async () => {
+test('the tab key reaches every part of the overview', async () => {
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   await headline(page, 'All 8');
@@ -124,11 +124,11 @@ test('every part of the overview is reached with the tab key', async () => {
   expect(reached).toEqual(expect.arrayContaining(['A', 'INPUT', 'CANVAS', 'SUMMARY']));
 });
 
-test('an app that flaps: how often it crashed, and when it is restarted, by the second', async () => {
+test('a flapping app is shown with its crash count and a countdown to its restart', async () => {
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   const crash = async () => {
-    const dea = [...deployment.deas.values()].find((of) => of.guidsOf('mail').length > 0);
+    const dea = [...deployment.deas.values()].find((one) => one.guidsOf('mail').length > 0);
     const [guid] = dea?.guidsOf('mail') ?? [];
     dea?.end(guid as string, 'CRASHED', { crashTimestampS: Math.floor(deployment.nowMs() / 1000) });
     await deployment.settle();
@@ -149,7 +149,7 @@ test('an app that flaps: how often it crashed, and when it is restarted, by the 
   await waitText(page, '.story.long', /flapping, restart in/);
 });
 
-test('a hold: since when and for how many; its release is asked once more, logged, and obeyed', async () => {
+test('a hold is shown with its age and its apps; its release needs a confirmation, is logged, and takes effect', async () => {
   await startFleet(deployment, 4, APPS);
   const page = await dashboard.open();
   for (const name of ['dea-00', 'dea-01', 'dea-02']) deployment.dea(name).connected = false;
@@ -176,7 +176,7 @@ test('a hold: since when and for how many; its release is asked once more, logge
   expect(deployment.takeSent().length).toBe(6);
 });
 
-test('search: an app, a DEA, and what is neither', async () => {
+test('the search finds apps and DEAs, and reports an unknown name', async () => {
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   const search = page.locator('input[type=search]');
@@ -192,8 +192,8 @@ test('search: an app, a DEA, and what is neither', async () => {
   expect(dashboard.errors.splice(0)).toEqual([expect.stringContaining('404')]);
 });
 
-describe('looks', () => {
-  test('on a phone nothing is wider than the screen', async () => {
+describe('appearance', () => {
+  test('on a phone no page is wider than the screen', async () => {
     await startFleet(deployment, 3, { ...APPS, 'a3c1f0de-8b1e-4f29-9a55-0c2a7f4f8d11': 3 });
     deployment.dea('dea-01').connected = false;
     await deployment.processes.stop('nudger');
@@ -210,13 +210,13 @@ describe('looks', () => {
   test.each([
     ['dark', 'rgb(17, 21, 24)'],
     ['light', 'rgb(244, 245, 246)'],
-  ] as const)('%s, as the system has it', async (colorScheme, background) => {
+  ] as const)('is %s if the system is', async (colorScheme, background) => {
     const page = await dashboard.open('', { colorScheme });
     expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe(background);
   });
 });
 
-test('10,000 DEAs are one canvas and as few elements as three', async () => {
+test('a map of 10,000 DEAs is one canvas and adds no elements', async () => {
   const { client, keys } = deployment.observer;
   const deas = Array.from({ length: 10_000 }, (_, n) => `dea-${String(n).padStart(5, '0')}`);
   await client.zadd(keys.deasLastHeartbeat, ...deas.flatMap((dea) => [deployment.nowMs(), dea]));
@@ -230,38 +230,38 @@ test('10,000 DEAs are one canvas and as few elements as three', async () => {
   expect(await size()).toBeLessThan(700);
   await page.locator('.filter input').fill('dea-0777');
   await eventually(() => page.locator('details tbody tr').count()).toBe(10);
-  // What changes is told alone: not ten thousand cells again.
+  // A change sends only the changed DEA, not ten thousand cells.
   await client.hset(keys.deasCount, 'dea-07777', 1234);
   await waitText(page, 'details tbody tr', /dea-07777\s*alive\s*1,234/);
 });
 
-test('all who watch are told from one reading; without them nothing is read', async () => {
+test('all viewers share one read of Redis, and without a viewer nothing is read', async () => {
   await startFleet(deployment, 3, APPS);
   const { client, keys } = deployment.observer;
-  // Once a turn (in a cluster once for each slice), and nobody else does it.
-  const aTurn = 'nodes' in client ? keys.slices : 1;
-  const readings = async () => {
+  // XREAD calls of one poll: one, or one for each slice in a cluster. No other code calls it.
+  const readsAPoll = 'nodes' in client ? keys.slices : 1;
+  const reads = async () => {
     const nodes = 'nodes' in client ? client.nodes('master') : [client];
     const stats = await Promise.all(nodes.map((node) => node.info('commandstats')));
-    return stats.reduce((sum, of) => sum + Number(/cmdstat_xread:calls=(\d+)/.exec(of)?.[1] ?? 0), 0);
+    return stats.reduce((sum, info) => sum + Number(/cmdstat_xread:calls=(\d+)/.exec(info)?.[1] ?? 0), 0);
   };
-  const over = async (ms: number) => {
-    const before = await readings();
+  const readsWithin = async (ms: number) => {
+    const before = await reads();
     await delay(ms);
-    return (await readings()) - before;
+    return (await reads()) - before;
   };
   const pages = [await dashboard.open(), await dashboard.open(), await dashboard.open()];
   expect(await metricValue(dashboard.context.metrics, 'hm_dashboard_viewers')).toBe(3);
-  const watched = await over(3_000);
-  expect(watched).toBeGreaterThanOrEqual(1);
-  expect(watched).toBeLessThanOrEqual(4 * aTurn);
+  const withViewers = await readsWithin(3_000);
+  expect(withViewers).toBeGreaterThanOrEqual(1);
+  expect(withViewers).toBeLessThanOrEqual(4 * readsAPoll);
   for (const page of pages) await page.close();
   await eventually(() => metricValue(dashboard.context.metrics, 'hm_dashboard_viewers')).toBe(0);
   await delay(200);
-  expect(await over(1_500)).toBe(0);
+  expect(await readsWithin(1_500)).toBe(0);
 });
 
-test('what is seen is said to be old when the reporter is gone', async () => {
+test('the page reports a lost connection when the reporter is gone', async () => {
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   await headline(page, 'All 8');

@@ -7,7 +7,7 @@ let deployment: Deployment;
 afterEach(() => deployment.stop());
 
 describe('the decision log', () => {
-  test('has each message under the id of its header: decided, then sent', async () => {
+  test('has two entries for the id in the header of each message: decided, then sent', async () => {
     deployment = await startCloud();
     const [first, second] = await healthyApp(deployment, 'app', 2);
     await endInstance(deployment, first, 'CRASHED');
@@ -24,7 +24,7 @@ describe('the decision log', () => {
     expect(log.find(({ kind }) => kind === 'stop')).toMatchObject({ instance: second });
   });
 
-  test('says when a hold keeps something back, once', async () => {
+  test('records once that a hold delays a decision', async () => {
     deployment = await startCloud();
     await deployment.desire('late', {});
     await deployment.processes.stop('sync');
@@ -38,7 +38,7 @@ describe('the decision log', () => {
   });
 });
 
-test('dry_run: everything is decided and logged, and nothing is said', async () => {
+test('dry_run: everything is decided and logged, and nothing is sent', async () => {
   deployment = await startCloud({ settings: { dryRun: true } });
   const [first] = await healthyApp(deployment, 'app', 2);
   await endInstance(deployment, first, 'CRASHED');

@@ -12,7 +12,7 @@ import type { StartJob, StopJob } from '../../../common/queues/queues.ts';
 import type { RedisClient, RedisConnections } from '../../../common/redis/connections.ts';
 import type { FleetCounters } from '../../../common/redis/counters.ts';
 import { createKeys } from '../../../common/redis/keys.ts';
-import { readDroplets } from '../../../common/redis/readers.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
 import { SETTINGS } from '../../../common/testing/builders.ts';
 import { ManualClock, useRedis } from '../../../common/testing/context.ts';
 import { everyWay, Steps } from '../../../common/testing/interleavings.ts';
@@ -26,19 +26,19 @@ import { nudgerMetrics } from '../../../nudger/metrics.ts';
 import { NatsGate } from '../../../nudger/nats-gate.ts';
 
 /*
- * Ingestors, two analyzers and two nudgers have to do with one droplet at once. An analyzer reads and commits, a
- * nudger reads and settles, an ingestor writes; between any two of these steps any other may come. A job may be in
- * the hands of two nudgers, when one was taken for dead.
+ * Ingestors, two analyzers and two nudgers work on one droplet at the same time. An analyzer reads and commits, a nudger
+ * reads and settles, an ingestor writes; any other step may come between two of these. Two nudgers may hold the same job
+ * if one of them was taken for dead.
  *
  * Why each order ends right:
  *
- * - Whoever stores a decision, or what became of one, names the revision that it read; every change of what a decision
- *   rests on makes a new one. So of two who decided on one record one is told no, reads again, and finds the other's
- *   decision there: there is one decision for each crash, and `settle` lets one nudger send.
- * - A job is made after its decision is stored. A nudger that finds the record without that decision, because it was
- *   taken back or replaced meanwhile, sends nothing. A job that is added after it was taken back ends the same way.
- * - A look that read before an exit or update was stored conflicts; one that did not, saw it. What came in between
- *   two looks left the droplet due, and a commit does not take away what became due after its own time.
+ * - Every write of a decision or of its outcome names the revision that was read, and every change of the facts behind a
+ *   decision makes a new revision. So of two processes that decided on one record, one is refused, reads again, and finds
+ *   the other's decision. There is one decision for each crash, and only one nudger settles it and sends.
+ * - A job is added after its decision is stored. A nudger that does not find that decision in the record, because it was
+ *   cancelled or replaced meanwhile, sends nothing. A job that is added after the cancellation ends the same way.
+ * - A reconcile that read before an exit or update was stored conflicts; a later one has read it. A change between two
+ *   reconciles leaves the droplet due, and a commit does not remove a due time after its own time.
  */
 
 const DROPLET = 'app';
@@ -50,15 +50,15 @@ let runs = 0;
 type Choose = (of: number) => number;
 type Job = { of: 'starts' | 'restarts'; data: StartJob } | { of: 'stops'; data: StopJob };
 
-/** A droplet that wants one instance and has it, with all that has to do with it. */
-class Scene {
+/** A droplet with one wanted and running instance, its queues, and the processes that work on it. */
+class DropletFixture {
   readonly redis: RedisConnections;
   readonly steps: Steps;
   readonly clock = new ManualClock();
-  /** By id: jobs of the queues that have not left. */
+  /** The jobs in the queues, by id. */
   readonly jobs = new Map<string, Job>();
   readonly #nudgers: number;
-  /** What was published: the job's id, and the index of a start. */
+  /** The published requests: the job's id, and the index of a start. */
   readonly published: { id: string; indices?: number[] }[] = [];
   readonly decided = new Set<string>();
   readonly taken: string[] = [];
@@ -66,12 +66,12 @@ class Scene {
   #tasks = 0;
 
   constructor(nudgers: number) {
-    this.redis = { ...redisOf.context.redis, keys: createKeys(`draft${runs++}`, 1) };
+    this.redis = { ...redisOf.context.redis, keys: createKeys(`run${runs++}`, 1) };
     this.steps = new Steps(this.redis);
     this.#nudgers = nudgers;
   }
 
-  /** Nothing is held, and nothing is due. */
+  /** Stores the droplet so that no hold is on and nothing is due. */
   async begin(): Promise<void> {
     const { client, keys } = this.redis;
     const nowMs = this.clock.nowMs();
@@ -86,8 +86,8 @@ class Scene {
       }),
       client.hset(keys.indexOf(DROPLET), DROPLET, ''),
     ]);
-    await this.#hear(this.redis);
-    await this.#looker(this.redis).reconcile([DROPLET]);
+    await this.#storeHeartbeat(this.redis);
+    await this.#reconciler(this.redis).reconcile([DROPLET]);
     expect(await this.dueNow()).toBe(false);
   }
 
@@ -107,18 +107,18 @@ class Scene {
     this.#task('update', (redis) => storeUpdate(redis, this.clock, DROPLET));
   }
 
-  /** The DEA says that these run. */
-  hear(instances: Record<string, string>): void {
+  /** The DEA sends a heartbeat with these instances. */
+  heartbeat(instances: Record<string, string>): void {
     this.#instances = new Map(Object.entries(instances));
-    this.#task('heartbeat', (redis) => this.#hear(redis));
+    this.#task('heartbeat', (redis) => this.#storeHeartbeat(redis));
   }
 
-  look(): void {
-    this.#task('look', (redis) => this.#looker(redis).reconcile([DROPLET]));
+  reconcile(): void {
+    this.#task('reconcile', (redis) => this.#reconciler(redis).reconcile([DROPLET]));
   }
 
-  /** Takes steps, in the order that `choose` gives, until there are none. */
-  async takeAll(choose: Choose): Promise<void> {
+  /** Runs all steps in the order that `choose` gives. */
+  async runAll(choose: Choose): Promise<void> {
     for (let ready = await this.steps.ready(); ready.length > 0; ready = await this.steps.ready()) {
       const step = ready[ready.length === 1 ? 0 : choose(ready.length)];
       if (step === undefined) throw new Error('no such step');
@@ -150,7 +150,7 @@ class Scene {
     void this.steps.task(`${name} (${++this.#tasks})`, work);
   }
 
-  async #hear(redis: RedisConnections): Promise<void> {
+  async #storeHeartbeat(redis: RedisConnections): Promise<void> {
     const entries = [...this.#instances].map(([instance, state]) => ({
       droplet: DROPLET,
       version: 'v',
@@ -163,7 +163,7 @@ class Scene {
     await storeChangedHeartbeat(redis, 30_000, { dea: DEA, entries, rejected: [] }, raw);
   }
 
-  #looker(redis: RedisConnections): Reconciler {
+  #reconciler(redis: RedisConnections): Reconciler {
     const { log, settings } = redisOf.context;
     return new Reconciler({
       redis,
@@ -186,7 +186,7 @@ class Scene {
     });
   }
 
-  /** As much of a queue as is needed: whoever adds a job wakes the nudgers. */
+  /** A minimal queue, in which adding a job starts a delivery by each nudger. */
   #queue(of: Job['of']): Queue {
     const queue = {
       add: async (_name: string, data: StartJob & StopJob) => this.#add({ of, data }),
@@ -208,7 +208,7 @@ class Scene {
     expect(others, `a start beside ${id}`).toEqual([]);
     this.jobs.set(id, job);
     this.decided.add(id);
-    // One that is delayed leaves later than this test goes.
+    // A delayed job is due after the end of the test.
     if (job.of === 'restarts') return;
     for (let n = 1; n <= this.#nudgers; n++) this.#task(`nudger ${n}`, (redis) => this.#deliver(redis, job));
   }
@@ -242,130 +242,132 @@ class Scene {
   }
 }
 
-async function inScene(nudgers: number, work: (draft: Scene) => Promise<void>): Promise<void> {
-  const draft = new Scene(nudgers);
+async function withDroplet(nudgers: number, work: (fixture: DropletFixture) => Promise<void>): Promise<void> {
+  const fixture = new DropletFixture(nudgers);
   try {
-    await draft.begin();
-    await work(draft);
+    await fixture.begin();
+    await work(fixture);
   } catch (cause) {
-    throw new Error(`${draft.taken.join('\n')}\n${cause}`, { cause });
+    throw new Error(`${fixture.taken.join('\n')}\n${cause}`, { cause });
   }
 }
 
-/** The tick finds what is due, until nothing is. */
-async function ticks(draft: Scene, choose: Choose): Promise<void> {
-  draft.clock.advance(2);
-  for (let tick = 0; await draft.dueNow(); tick++) {
-    expect(tick, 'ticks until all is quiet').toBeLessThan(10);
-    draft.look();
-    await draft.takeAll(choose);
-    draft.clock.advance(2);
+/** Ticks until nothing is due. */
+async function tickUntilIdle(fixture: DropletFixture, choose: Choose): Promise<void> {
+  fixture.clock.advance(2);
+  for (let tick = 0; await fixture.dueNow(); tick++) {
+    expect(tick, 'ticks until nothing is due').toBeLessThan(10);
+    fixture.reconcile();
+    await fixture.runAll(choose);
+    fixture.clock.advance(2);
   }
 }
 
 test.each([
   ['two analyzers and a nudger', 2, 1],
   ['an analyzer and two nudgers', 1, 2],
-])('one crash, %s in every order: one decision, sent once', async (_, analyzers, nudgers) => {
+])('one crash, %s, in every order: one decision that is sent once', async (_, analyzers, nudgers) => {
   const ways = await everyWay((choose) =>
-    inScene(nudgers, async (draft) => {
-      draft.exit('i0', 'CRASHED');
-      for (let n = 0; n < analyzers; n++) draft.look();
-      await draft.takeAll(choose);
-      await ticks(draft, () => 0);
-      expect(draft.published).toMatchObject([{ indices: [0] }]);
-      expect(await draft.log('start')).toMatchObject([{ reason: 'crashed', index: 0 }]);
-      expect(await draft.log('sent')).toHaveLength(1);
-      const { slots, handledExits, outcomes } = await draft.droplet();
-      expect(slots.get(0)).toMatchObject({ crashes: 1, start: { id: draft.published[0]?.id } });
+    withDroplet(nudgers, async (fixture) => {
+      fixture.exit('i0', 'CRASHED');
+      for (let n = 0; n < analyzers; n++) fixture.reconcile();
+      await fixture.runAll(choose);
+      await tickUntilIdle(fixture, () => 0);
+      expect(fixture.published).toMatchObject([{ indices: [0] }]);
+      expect(await fixture.log('start')).toMatchObject([{ reason: 'crashed', index: 0 }]);
+      expect(await fixture.log('sent')).toHaveLength(1);
+      const { slots, handledExits, outcomes } = await fixture.droplet();
+      expect(slots.get(0)).toMatchObject({ crashes: 1, start: { id: fixture.published[0]?.id } });
       expect(handledExits).toBe(1);
-      expect([...outcomes.keys()]).toEqual([draft.published[0]?.id]);
+      expect([...outcomes.keys()]).toEqual([fixture.published[0]?.id]);
     }),
   );
   expect(ways).toBeGreaterThan(10);
 });
 
-test('a start and an instance that comes up by itself in every order: sent at most once, taken back otherwise', async () => {
+test('a start and an instance that starts without a request, in every order: sent once or cancelled', async () => {
   await everyWay((choose) =>
-    inScene(1, async (draft) => {
-      draft.exit('i0', 'DEA_SHUTDOWN');
-      await draft.takeAll(choose);
-      draft.clock.advance(10);
-      draft.look();
-      draft.hear({ i1: 'RUNNING' });
-      await draft.takeAll(choose);
-      await ticks(draft, () => 0);
-      expect(draft.published.length).toBeLessThanOrEqual(1);
-      expect((await draft.log('start')).length).toBeLessThanOrEqual(1);
+    withDroplet(1, async (fixture) => {
+      fixture.exit('i0', 'DEA_SHUTDOWN');
+      await fixture.runAll(choose);
+      fixture.clock.advance(10);
+      fixture.reconcile();
+      fixture.heartbeat({ i1: 'RUNNING' });
+      await fixture.runAll(choose);
+      await tickUntilIdle(fixture, () => 0);
+      expect(fixture.published.length).toBeLessThanOrEqual(1);
+      expect((await fixture.log('start')).length).toBeLessThanOrEqual(1);
       const ends = [
-        ...(await draft.log('sent')),
-        ...(await draft.log('dropped')),
-        ...(await draft.log('cancel')),
+        ...(await fixture.log('sent')),
+        ...(await fixture.log('dropped')),
+        ...(await fixture.log('cancel')),
       ];
-      expect(ends).toHaveLength((await draft.log('start')).length);
-      expect([...draft.jobs.keys()]).toEqual([]);
-      expect((await draft.droplet()).slots.get(0)?.start).toBeUndefined();
+      expect(ends).toHaveLength((await fixture.log('start')).length);
+      expect([...fixture.jobs.keys()]).toEqual([]);
+      expect((await fixture.droplet()).slots.get(0)?.start).toBeUndefined();
     }),
   );
 });
 
-type Happening =
+type Action =
   | { what: 'exit'; instance: string; reason: ExitReason }
-  | { what: 'hear'; instances: Record<string, string> }
+  | { what: 'heartbeat'; instances: Record<string, string> }
   | { what: 'update' }
-  | { what: 'look' };
+  | { what: 'reconcile' };
 
-const happening: fc.Arbitrary<Happening> = fc.oneof(
+const action: fc.Arbitrary<Action> = fc.oneof(
   fc.record({
     what: fc.constant('exit' as const),
     instance: fc.constantFrom('i0', 'i0', 'i1', 'i2'),
     reason: fc.constantFrom('CRASHED', 'CRASHED', 'DEA_EVACUATION', 'DEA_SHUTDOWN', 'STOPPED'),
   }),
   fc.record({
-    what: fc.constant('hear' as const),
+    what: fc.constant('heartbeat' as const),
     instances: fc.dictionary(
       fc.constantFrom('i0', 'i1'),
       fc.constantFrom('RUNNING', 'STARTING', 'EVACUATING'),
     ),
   }),
   fc.constant({ what: 'update' as const }),
-  fc.constant({ what: 'look' as const }),
-  fc.constant({ what: 'look' as const }),
+  fc.constant({ what: 'reconcile' as const }),
+  fc.constant({ what: 'reconcile' as const }),
 );
 
-test('whatever happens in whatever order: one start on its way at most, each sent at most once, none forgotten', async () => {
+test('after any events in any order: at most one start on its way, each sent at most once, none lost', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.array(happening, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 }),
+      fc.array(fc.array(action, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 4 }),
       fc.array(fc.nat(), { minLength: 60, maxLength: 60 }),
       (rounds, order) =>
-        inScene(2, async (draft) => {
+        withDroplet(2, async (fixture) => {
           let at = 0;
           const choose: Choose = (of) => (order[at++ % order.length] as number) % of;
           for (const round of rounds) {
             for (const one of round) {
-              draft.taken.push(JSON.stringify(one));
-              if (one.what === 'exit') draft.exit(one.instance, one.reason);
-              else if (one.what === 'hear') draft.hear(one.instances);
-              else if (one.what === 'update') draft.update();
-              else draft.look();
+              fixture.taken.push(JSON.stringify(one));
+              if (one.what === 'exit') fixture.exit(one.instance, one.reason);
+              else if (one.what === 'heartbeat') fixture.heartbeat(one.instances);
+              else if (one.what === 'update') fixture.update();
+              else fixture.reconcile();
             }
-            await draft.takeAll(choose);
-            draft.clock.advance(100);
+            await fixture.runAll(choose);
+            fixture.clock.advance(100);
           }
-          await ticks(draft, choose);
+          await tickUntilIdle(fixture, choose);
 
-          const ids = draft.published.map(({ id }) => id);
+          const ids = fixture.published.map(({ id }) => id);
           expect(new Set(ids).size, 'each decision is sent once').toBe(ids.length);
-          expect((await draft.log('sent')).map(({ id }) => id).sort()).toEqual([...ids].sort());
-          const decided = [...(await draft.log('start')), ...(await draft.log('stop'))].map(({ id }) => id);
-          expect([...draft.decided].sort()).toEqual(decided.sort());
-          // What waits is in a queue, and nothing else is.
-          const { slots, stops, outcomes } = await draft.droplet();
+          expect((await fixture.log('sent')).map(({ id }) => id).sort()).toEqual([...ids].sort());
+          const decided = [...(await fixture.log('start')), ...(await fixture.log('stop'))].map(
+            ({ id }) => id,
+          );
+          expect([...fixture.decided].sort()).toEqual(decided.sort());
+          // The queues hold exactly the decisions without an outcome.
+          const { slots, stops, outcomes } = await fixture.droplet();
           const start = slots.get(0)?.start;
           const waiting = [...stops.values()].filter(({ held }) => held === undefined).map(({ id }) => id);
           if (start !== undefined) waiting.push(start.id);
-          expect([...draft.jobs.keys()].sort()).toEqual(waiting.filter((id) => !outcomes.has(id)).sort());
+          expect([...fixture.jobs.keys()].sort()).toEqual(waiting.filter((id) => !outcomes.has(id)).sort());
         }),
     ),
     inputs(200),

@@ -9,12 +9,12 @@ describe('of two copies of an index', () => {
   });
   afterAll(() => deployment.stop());
 
-  test('the younger goes, when each was listed twice since it was first heard', async () => {
+  test('the younger is stopped once both were listed twice since its first heartbeat', async () => {
     const [old] = await healthyApp(deployment, 'pair', 1);
     await deployment.advance(12);
-    const host = deployment.dea('dea-2');
-    const heartbeats = vi.spyOn(host, 'sendHeartbeat');
-    const young = host.run('pair', 0);
+    const dea = deployment.dea('dea-2');
+    const heartbeats = vi.spyOn(dea, 'sendHeartbeat');
+    const young = dea.run('pair', 0);
     await deployment.heartbeat();
     expect(deployment.takeSent('pair')).toEqual([]);
     let sent = deployment.takeSentMessages('pair');
@@ -32,7 +32,7 @@ describe('of two copies of an index', () => {
     expect(deployment.dea('dea-1').guidsOf('pair')).toEqual([old]);
   });
 
-  test('a RUNNING one stays and a STARTING one goes, though that is older', async () => {
+  test('the STARTING one is stopped and the RUNNING one stays, though it is younger', async () => {
     await deployment.desire('slow', {});
     const starting = deployment.dea('dea-1').run('slow', 0, undefined, 'STARTING');
     await deployment.advance(5);
@@ -42,7 +42,7 @@ describe('of two copies of an index', () => {
     await endInstance(deployment, starting, 'STOPPED');
   });
 
-  test('of equal age the one with the smallest guid stays', async () => {
+  test('the one with the smallest guid stays if both are equally old', async () => {
     await deployment.desire('twins', {});
     const guids = ['dea-1', 'dea-2'].map((dea) => deployment.dea(dea).run('twins', 0)).sort();
     await deployment.advance(31);
@@ -50,19 +50,19 @@ describe('of two copies of an index', () => {
     await endInstance(deployment, guids[1], 'STOPPED');
   });
 
-  test('an instance whose host has just died must not win over the one that replaced it', async () => {
+  test('the one on a DEA that has just died does not win over its replacement', async () => {
     await deployment.desire('replaced', {});
-    const host = deployment.dea('host');
-    host.run('replaced', 0);
+    const dea = deployment.dea('dying');
+    dea.run('replaced', 0);
     await deployment.advance(20);
-    deployment.dea('dea-1').run('replaced', 0); // started by someone else, while the host dies
-    host.die();
+    deployment.dea('dea-1').run('replaced', 0); // started by another party while the DEA dies
+    dea.die();
     await deployment.advance(60);
     expect(deployment.takeSent('replaced')).toEqual([]);
-    deployment.deas.delete('host');
+    deployment.deas.delete('dying');
   });
 
-  test('three copies: one other at a time, and the last RUNNING one never', async () => {
+  test('of three copies one is stopped at a time, and never the last RUNNING one', async () => {
     await deployment.desire('trio', {});
     const [keep, second, third] = ['dea-1', 'dea-2', 'dea-3'].map((dea) =>
       deployment.dea(dea).run('trio', 0),
@@ -75,7 +75,7 @@ describe('of two copies of an index', () => {
     expect(first).toHaveLength(1);
     expect([second, third]).toContain(first[0]?.instance);
     await deployment.advance(15);
-    expect(deployment.takeSent('trio')).toEqual([]); // that one is on its way
+    expect(deployment.takeSent('trio')).toEqual([]); // the first stop is on its way
     await endInstance(deployment, first[0]?.instance, 'STOPPED');
     await deployment.advance(20);
     const then = deployment.takeSentMessages('trio');

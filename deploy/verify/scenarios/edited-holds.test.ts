@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.stop());
 
-test('mass_delete edited into nonsense keeps surplus apps until an operator releases it', async () => {
+test('an unreadable mass_delete keeps surplus apps until an operator releases it', async () => {
   await healthyApp(deployment, 'web', 1);
   const { client, keys } = deployment.observer;
   await client.hset(keys.holds, 'mass_delete', 'by hand');
@@ -22,7 +22,7 @@ test('mass_delete edited into nonsense keeps surplus apps until an operator rele
   expect(new Set(deployment.takeSentMessages().map(({ reason }) => reason))).toEqual(new Set(['extra_app']));
 });
 
-test('mass_loss edited into nonsense stops no start', async () => {
+test('an unreadable mass_loss holds no start', async () => {
   const { client, keys } = deployment.observer;
   await client.hset(keys.holds, 'mass_loss', '{"lateDeas":');
   await deployment.desire('new', { instances: 1 });

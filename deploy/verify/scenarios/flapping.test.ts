@@ -3,13 +3,17 @@ import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
 let deployment: Deployment;
-/** As configured by default, but for the noise, so that times are exact, and the bulk syncs. */
+/** The defaults, but without noise, so that times are exact, and with more frequent syncs. */
 beforeAll(async () => {
   deployment = await startCloud({ policy: { delayTimeNoiseMs: 0 }, settings: { syncPeriodMs: 25_000 } });
 });
 afterAll(() => deployment.stop());
 
-/** A new instance of the index comes up and crashes. @returns when (s) */
+/**
+ * A new instance of the index starts and crashes.
+ *
+ * @returns when it crashed (s)
+ */
 async function crash(droplet: string, index = 0): Promise<number> {
   const guid = deployment.dea('dea-1').run(droplet, index);
   await deployment.heartbeat();
@@ -20,8 +24,8 @@ async function crash(droplet: string, index = 0): Promise<number> {
 
 const restarts = () => deployment.quiescence.queue('restarts').getDelayedCount();
 
-describe('an app that crashes again and again', () => {
-  test('is restarted at once, after 60 s, after 120 s, after 240 s, and then given up', async () => {
+describe('an app that crashes repeatedly', () => {
+  test('is restarted at once, then after 60, 120 and 240 s, and then given up', async () => {
     await deployment.desire('doomed', {});
     await crash('doomed');
     expect(deployment.takeSentMessages('doomed')).toMatchObject([
@@ -31,7 +35,7 @@ describe('an app that crashes again and again', () => {
       const at = await crash('doomed');
       expect(deployment.takeSent('doomed')).toEqual([]);
       await deployment.advance(delay - 1);
-      expect(deployment.takeSent('doomed')).toEqual([]); // neither flapping nor missing: it is pending
+      expect(deployment.takeSent('doomed')).toEqual([]); // neither flapping nor missing: the restart is pending
       await deployment.advance(2);
       const sent = deployment.takeSentMessages('doomed');
       expect(sent).toMatchObject([
@@ -45,12 +49,12 @@ describe('an app that crashes again and again', () => {
     );
     deployment.dea('dea-1').end(deployment.dea('dea-1').run('doomed', 0), 'DEA_SHUTDOWN');
     await deployment.advance(499 - (deployment.clock.nowMs() - deployment.startedMs) / 1000 + at);
-    expect(deployment.takeSent('doomed')).toEqual([]); // no start of any reason
+    expect(deployment.takeSent('doomed')).toEqual([]); // no start for any reason
     await deployment.advance(3);
     expect(deployment.takeSent('doomed')).toEqual(['start doomed/0 (missing)']);
   });
 
-  test('is not given up for ever: an update, or a new version, begins anew', async () => {
+  test('is started again after an update or with a new version, though it was given up', async () => {
     await deployment.desire('forgiven', {});
     for (let n = 0; n < 5; n++) await crash('forgiven');
     deployment.takeSentMessages('forgiven');
@@ -60,7 +64,7 @@ describe('an app that crashes again and again', () => {
     await deployment.advance(31);
     expect(deployment.takeSent('forgiven')).toEqual(['start forgiven/0 (missing)']);
     await crash('forgiven');
-    expect(deployment.takeSent('forgiven')).toEqual(['start forgiven/0 (crashed)']); // the first of a new count
+    expect(deployment.takeSent('forgiven')).toEqual(['start forgiven/0 (crashed)']); // the first crash of a new count
     for (let n = 0; n < 5; n++) await crash('forgiven');
     deployment.takeSentMessages('forgiven');
     await deployment.desire('forgiven', { version: 'v2' }, { announce: false });
@@ -68,17 +72,17 @@ describe('an app that crashes again and again', () => {
     expect(deployment.takeSent('forgiven')).toContain('start forgiven/0 (missing)');
   });
 
-  test('counts each instance once, however often its exit is told', async () => {
-    const [first] = await healthyApp(deployment, 'told', 1);
-    const told = { droplet: 'told', version: 'told-v1', guid: first as string, index: 0 };
+  test('is charged one crash for each instance, however often the exit is sent', async () => {
+    const [first] = await healthyApp(deployment, 'repeated', 1);
+    const exited = { droplet: 'repeated', version: 'repeated-v1', guid: first as string, index: 0 };
     await endInstance(deployment, first, 'CRASHED');
-    for (let n = 0; n < 5; n++) deployment.dea('dea-1').sendExited(told, 'CRASHED');
+    for (let n = 0; n < 5; n++) deployment.dea('dea-1').sendExited(exited, 'CRASHED');
     await deployment.settle();
-    expect(deployment.takeSent('told')).toEqual(['start told/0 (crashed)']);
+    expect(deployment.takeSent('repeated')).toEqual(['start repeated/0 (crashed)']);
     expect(await restarts()).toBe(0);
   });
 
-  test('counts each index for itself', async () => {
+  test('has a crash count for each index', async () => {
     await deployment.desire('indices', { instances: 2 });
     deployment.takeSentMessages('indices');
     await crash('indices', 0);
@@ -89,7 +93,7 @@ describe('an app that crashes again and again', () => {
     ]);
   });
 
-  test('counts on though an instance ran for a while, and from one again after flapping_timeout', async () => {
+  test('keeps its count though an instance ran for a while, and loses it after flapping_timeout', async () => {
     await deployment.desire('rare', {});
     await crash('rare');
     deployment.dea('dea-2').run('rare', 0);
@@ -100,7 +104,7 @@ describe('an app that crashes again and again', () => {
     expect(await restarts()).toBe(1);
     const guid = deployment.dea('dea-2').run('rare', 0);
     await deployment.heartbeat();
-    expect(await restarts()).toBe(0); // it came up by itself: nothing is pending any more
+    expect(await restarts()).toBe(0); // the instance started without a request, so no restart is pending
     const later = Math.floor(deployment.clock.nowMs() / 1000) + 501;
     deployment.dea('dea-2').end(guid, 'CRASHED', { crashTimestampS: later });
     await deployment.settle();
@@ -109,8 +113,8 @@ describe('an app that crashes again and again', () => {
 });
 
 describe('a pending restart', () => {
-  /** Crashed twice just now: a restart is due in 60 s. */
-  async function pending(droplet: string): Promise<void> {
+  /** Two crashes just now, so that a restart is due in 60 s. */
+  async function crashTwice(droplet: string): Promise<void> {
     await deployment.desire(droplet, { instances: 2 });
     deployment.dea('dea-2').run(droplet, 0);
     await crash(droplet, 1);
@@ -119,8 +123,8 @@ describe('a pending restart', () => {
     expect(await restarts()).toBe(1);
   }
 
-  test('is a delayed job, due when the delay is over', async () => {
-    await pending('delayed');
+  test('is a delayed job with the restart delay', async () => {
+    await crashTwice('delayed');
     const [job] = await deployment.quiescence.queue('restarts').getDelayed();
     expect(job?.delay).toBe(60_000);
     expect(job?.data).toMatchObject({ droplet: 'delayed', index: 1, reason: 'flapping' });
@@ -131,8 +135,8 @@ describe('a pending restart', () => {
     ['scaled down', { instances: 1 }],
     ['stopped', { state: 'STOPPED' }],
     ['pushed', { version: 'v2' }],
-  ])('is dropped when the app is %s, even if nobody says that it was updated', async (how, app) => {
-    await pending(how);
+  ])('is dropped when the app is %s, even without droplet.updated', async (how, app) => {
+    await crashTwice(how);
     await deployment.desire(how, app, { announce: false });
     await deployment.advance(60);
     expect(await restarts()).toBe(0);
@@ -143,8 +147,8 @@ describe('a pending restart', () => {
     deployment.takeSentMessages(how);
   });
 
-  test('is dropped at an update, and the slot is then missing after its time', async () => {
-    await pending('updated');
+  test('is dropped at an update, and the slot is missing after the grace period', async () => {
+    await crashTwice('updated');
     await deployment.announceUpdate('updated');
     expect(await restarts()).toBe(0);
     await deployment.advance(29);
@@ -153,8 +157,8 @@ describe('a pending restart', () => {
     expect(deployment.takeSent('updated')).toEqual(['start updated/1 (missing)']);
   });
 
-  test('survives the restart of every process, and so does the count', async () => {
-    await pending('durable');
+  test('survives a restart of every process, and so does the crash count', async () => {
+    await crashTwice('durable');
     await deployment.processes.restart();
     await deployment.advance(55);
     expect(deployment.takeSent('durable')).toEqual([]);

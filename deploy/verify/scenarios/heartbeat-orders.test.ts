@@ -16,34 +16,34 @@ import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.
 import { storeExit } from '../../../ingest/store-events.ts';
 
 /*
- * Several ingestors store heartbeats of one DEA at once, each in steps: begin, a write for each slice (in any
- * order), finish. Any of them may end at any point, or stand still there and go on when all others are done. An
- * exit of an instance, and an analyzer that reads and commits, come in between.
+ * Several ingestors store heartbeats of one DEA at the same time. Each works in steps: begin, one write for each slice in
+ * any order, finish. An ingestor may die at any step, or stop there and continue after all others are done. An exit of an
+ * instance, and an analyzer that reads and commits, may come between any two steps.
  *
- * Say A is received before B. The orders that are possible, and why each ends right:
+ * Let A be received before B. These are the possible orders, and why each one ends with the right records:
  *
- * - B begins before A does: A is stale and does nothing.
- * - A finishes before B begins: one after the other, B by its difference to A.
- * - A begins, B begins, and A goes on or never does: A's finish finds another time and does nothing, so the digest
- *   is B's or none. B was told what A lists and writes all droplets of A, of itself and of the list before them,
- *   each with a fence; a write of A that comes after B's at the same droplet finds the fence, one that comes before
- *   is overwritten. No other droplet is ever written by A. It is the same if A lists nothing at all.
- * - A and B begin and both end before their finish: the digest stays away, so the next heartbeat, though it be
- *   equal to A, B or the one before them, is stored, and knows of both by `writing`.
- * - A ended unfinished, B finishes (and forgets `writing`), C comes by its difference, and only then A's writes:
- *   they find the fence that B left, for B wrote every droplet that A could.
- * - An exit is a field of its own, which no heartbeat writes; it ends the instance whenever it comes.
- * - A commit of an analyzer stores only on the revision that was read, and never an instance that is listed.
+ * - B begins before A does: A is stale and writes nothing.
+ * - A finishes before B begins: B writes its difference to A.
+ * - A begins, B begins, and A continues or never does. A's finish finds another time and writes nothing, so the digest is
+ *   B's or absent. B's begin returned A's list, so B writes all droplets of A, of B and of the list before them, each with
+ *   a fence. A write of A after B's at the same droplet finds the fence; one before is overwritten. A writes no other
+ *   droplet. The same holds if A lists nothing.
+ * - A and B begin, and both die before they finish: the digest stays absent. So the next heartbeat is stored even if it
+ *   equals A, B or the one before them, and `writing` names both lists.
+ * - A dies unfinished, B finishes and clears `writing`, C writes its difference, and only then A's writes arrive: they find
+ *   the fence that B left, because B wrote every droplet that A could write.
+ * - An exit has a field of its own that no heartbeat writes. It ends the instance whenever it arrives.
+ * - A commit of an analyzer applies only to the revision that was read, and never stores an instance that is listed.
  */
 
 const DEA = 'dea-1';
 const OTHER_DEA = 'dea-2';
 const redisOf = useRedis();
 
-/** What a heartbeat lists: instance -> state. */
+/** The instances of a heartbeat, with their states. */
 type List = Readonly<Record<string, string>>;
 
-/** Instances of the test live on these droplets: `x0` and `x1` on `x`. */
+/** The droplets of the test. An instance is named after its droplet: `x0` and `x1` are instances of `x`. */
 const DROPLETS = ['x', 'y', 'z'];
 const dropletOf = (instance: string) => instance.slice(0, 1);
 
@@ -65,13 +65,13 @@ const store = (redis: RedisConnections, list: List, receivedMs: number, dea = DE
   storeChangedHeartbeat(redis, LOST, heartbeat(list, dea), { digest: digestOf(list), receivedMs });
 
 let runs = 0;
-/** Redis as it is for one run: with keys of its own, and each slice written by itself, as in a cluster. */
+/** Connections for one run: keys of its own, and one write for each slice, as in a cluster. */
 function freshRedis(slices: number): RedisConnections {
   return { ...redisOf.context.redis, keys: createKeys(`run${runs++}`, slices), isCluster: true };
 }
 
-/** The records say of the DEA exactly what the heartbeat lists. */
-async function expectExact(redis: RedisConnections, list: List): Promise<void> {
+/** The records of the DEA's instances match the heartbeat exactly. */
+async function expectExactRecords(redis: RedisConnections, list: List): Promise<void> {
   const { client, keys } = redis;
   const hashes = await Promise.all(
     DROPLETS.map((id) => client.call('HGETALL', keys.droplet(id)) as Promise<string[]>),
@@ -82,60 +82,61 @@ async function expectExact(redis: RedisConnections, list: List): Promise<void> {
   DROPLETS.forEach((id, at) => {
     const droplet = decodeDroplet(id, hashes[at] as string[]);
     if (droplet === undefined) return;
-    expect(droplet.rev > 0 && droplet.firstSeenMs > 0 && indexed[at] === 1, `${id} is whole`).toBe(true);
+    expect(droplet.rev > 0 && droplet.firstSeenMs > 0 && indexed[at] === 1, `${id} is complete`).toBe(true);
     for (const instance of droplet.instances) {
       if (instance.dea !== DEA) continue;
-      if (instance.lastListedMs === undefined) listed[instance.guid] = encodeHeartbeatEntry(instance);
+      if (instance.lastListedMs === undefined)
+        listed[instance.guid] = encodeHeartbeatEntry(instance, instance.dea);
       else gone.push(instance.guid);
     }
   });
   const expected = Object.fromEntries(
-    heartbeat(list).entries.map((entry) => [entry.instance, encodeHeartbeatEntry({ ...entry, dea: DEA })]),
+    heartbeat(list).entries.map((entry) => [entry.instance, encodeHeartbeatEntry(entry, DEA)]),
   );
   expect(listed).toEqual(expected);
   expect(gone.filter((guid) => guid in list)).toEqual([]);
 }
 
-/** Whoever finds the digest may rely on the records. */
-async function expectDigestTells(redis: RedisConnections, lists: List[]): Promise<void> {
+/** If a digest is stored, the records match the list that it stands for. */
+async function expectDigestMatches(redis: RedisConnections, lists: List[]): Promise<void> {
   const digest = await redis.client.hget(redis.keys.deasDigest, DEA);
   if (digest === null) return;
   const list = lists.find((one) => digestOf(one) === digest);
   expect(list).toBeDefined();
-  await expectExact(redis, list as List);
+  await expectExactRecords(redis, list as List);
 }
 
 interface Plan {
   slices: number;
-  /** Stored whole before all else. */
+  /** Stored before all else, without interruption. */
   base: List;
-  /** Of the one DEA, in the order in which they were received. */
+  /** Heartbeats of the DEA under test, in the order in which they were received. */
   inFlight: { list: List; stopsAfter: number }[];
   /** Received and stored last. */
   newest: List;
-  /** Instance that exits meanwhile. */
+  /** The instance that exits meanwhile. */
   exits?: string;
-  /** A droplet that is looked at meanwhile. */
-  looks?: string;
-  /** What another DEA says meanwhile. */
+  /** The droplet that is reconciled meanwhile. */
+  reconciles?: string;
+  /** The heartbeat of another DEA meanwhile. */
   other?: List;
-  /** Steps that come after the newest heartbeat. */
+  /** The order of the steps after the newest heartbeat. */
   late: 'in order' | 'in any order';
 }
 
 type Choose = (of: number) => number;
 
-/** One run: tasks in the order that `choose` gives, then the newest heartbeat, then what comes late. */
+/** One run: the tasks in the order that `choose` gives, then the newest heartbeat, then the late steps. */
 async function run(plan: Plan, choose: Choose): Promise<void> {
   const taken: string[] = [];
   try {
-    await runThrough(plan, choose, taken);
+    await runSteps(plan, choose, taken);
   } catch (cause) {
     throw new Error(`${JSON.stringify(plan)}\n${taken.join('\n')}\n${cause}`, { cause });
   }
 }
 
-async function runThrough(plan: Plan, choose: Choose, taken: string[]): Promise<void> {
+async function runSteps(plan: Plan, choose: Choose, taken: string[]): Promise<void> {
   const redis = freshRedis(plan.slices);
   await store(redis, plan.base, 1000);
 
@@ -157,11 +158,11 @@ async function runThrough(plan: Plan, choose: Choose, taken: string[]): Promise<
     } as const;
     void steps.task('exit', (gated) => storeExit(gated, { nowMs: () => nowMs }, exited, SETTINGS));
   }
-  const { looks, other } = plan;
-  if (looks !== undefined) void steps.task('look', (gated) => lookAt(gated, looks, nowMs));
+  const { reconciles, other } = plan;
+  if (reconciles !== undefined) void steps.task('reconcile', (gated) => reconcile(gated, reconciles, nowMs));
   if (other !== undefined) void steps.task('other', (gated) => store(gated, other, 12_000, OTHER_DEA));
 
-  const takeAll = async (next: Choose, may: (task: string) => boolean) => {
+  const runAll = async (next: Choose, may: (task: string) => boolean) => {
     for (;;) {
       const ready = (await steps.ready()).filter((step) => may(step.task));
       if (ready.length === 0) return;
@@ -173,24 +174,24 @@ async function runThrough(plan: Plan, choose: Choose, taken: string[]): Promise<
     }
   };
   const lists = [plan.base, ...plan.inFlight.map(({ list }) => list), plan.newest];
-  await takeAll(choose, (task) => left.get(task) !== 0);
-  await expectDigestTells(redis, lists);
+  await runAll(choose, (task) => left.get(task) !== 0);
+  await expectDigestMatches(redis, lists);
   taken.push('the newest heartbeat');
   await store(redis, plan.newest, nowMs);
-  await expectExact(redis, plan.newest);
-  await takeAll(plan.late === 'in any order' ? choose : () => 0, () => true);
+  await expectExactRecords(redis, plan.newest);
+  await runAll(plan.late === 'in any order' ? choose : () => 0, () => true);
   await steps.results();
-  await expectExact(redis, plan.newest);
-  await expectDigestTells(redis, lists);
+  await expectExactRecords(redis, plan.newest);
+  await expectDigestMatches(redis, lists);
   expect(await redis.client.hget(redis.keys.deasDigest, DEA)).toBe(digestOf(plan.newest));
-  if (plan.looks === undefined) await expectAllDue(redis);
+  if (plan.reconciles === undefined) await expectAllDue(redis);
   if (plan.exits !== undefined) {
     const exits = await redis.client.hkeys(redis.keys.droplet(dropletOf(plan.exits)));
     expect(exits).toContain(`exit:${plan.exits}`);
   }
 }
 
-/** Nobody has looked yet, so every record that was written waits for it. */
+/** Nothing was reconciled yet, so every record that was written is due. */
 async function expectAllDue({ client, keys }: RedisConnections): Promise<void> {
   const [records, due] = await Promise.all([
     Promise.all(DROPLETS.map((id) => client.exists(keys.droplet(id)))),
@@ -199,10 +200,10 @@ async function expectAllDue({ client, keys }: RedisConnections): Promise<void> {
   DROPLETS.forEach((_, at) => void expect(due[at] !== null).toBe(records[at] === 1));
 }
 
-/** What an analyzer does: read, decide, commit; and again if the record changed meanwhile. */
-async function lookAt(redis: RedisConnections, id: string, nowMs: number): Promise<void> {
+/** The work of an analyzer: read, decide and commit, and repeat if the record changed meanwhile. */
+async function reconcile(redis: RedisConnections, id: string, nowMs: number): Promise<void> {
   const { log, settings } = redisOf.context;
-  const looker = new Reconciler({
+  const reconciler = new Reconciler({
     redis,
     clock: { nowMs: () => nowMs },
     log,
@@ -210,7 +211,7 @@ async function lookAt(redis: RedisConnections, id: string, nowMs: number): Promi
     policy: settings.policy,
     enqueuer: { enqueue: async () => undefined } as unknown as Enqueuer,
   });
-  await looker.reconcile([id]);
+  await reconciler.reconcile([id]);
 }
 
 const EMPTY: List = {};
@@ -221,46 +222,49 @@ const Y: List = { y0: 'RUNNING' };
 const XY: List = { x0: 'RUNNING', y0: 'RUNNING' };
 
 test.each<[name: string, plan: Omit<Plan, 'inFlight' | 'late'> & { older: List; newer: List }]>([
-  ['an empty one that equals none', { slices: 1, base: X, older: EMPTY, newer: X, newest: X }],
-  ['two empty ones', { slices: 1, base: XY, older: EMPTY, newer: EMPTY, newest: XY }],
-  ['one goes, one comes', { slices: 1, base: XY, older: X, newer: Y, newest: XY }],
-  ['a droplet that nobody else lists', { slices: 1, base: EMPTY, older: Y, newer: X, newest: X }],
+  ['an empty list before an equal one', { slices: 1, base: X, older: EMPTY, newer: X, newest: X }],
+  ['two empty lists', { slices: 1, base: XY, older: EMPTY, newer: EMPTY, newest: XY }],
+  ['one droplet replaces another', { slices: 1, base: XY, older: X, newer: Y, newest: XY }],
+  ['a droplet that only the older one lists', { slices: 1, base: EMPTY, older: Y, newer: X, newest: X }],
   ['an instance that changes', { slices: 1, base: X, older: X_STARTING, newer: X_TWICE, newest: X_STARTING }],
   ['an exit', { slices: 1, base: X, older: X_TWICE, newer: X, newest: X_TWICE, exits: 'x0' }],
   [
-    'an exit before the instance is heard',
+    'an exit before the first heartbeat',
     { slices: 1, base: EMPTY, older: X, newer: EMPTY, newest: X, exits: 'x0' },
   ],
   ['writes in two slices', { slices: 2, base: XY, older: EMPTY, newer: X, newest: XY }],
-])('two heartbeats in every order, each ending anywhere: %s', async (_, { older, newer, ...rest }) => {
-  const plan = { ...rest, late: 'in order' } as const;
-  // Begin, a write for each slice, finish; and the ends in between. Side by side, for speed.
-  const ends = Array.from({ length: plan.slices + 3 }, (_, steps) => steps);
-  const ways = await Promise.all(
-    ends.flatMap((first) =>
-      ends.map((second) => {
-        const inFlight = [
-          { list: older, stopsAfter: first },
-          { list: newer, stopsAfter: second },
-        ];
-        return everyWay((choose) => run({ ...plan, inFlight }, choose));
-      }),
-    ),
-  );
-  expect(ways.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(50);
-});
+])(
+  'two heartbeats in every order, each of which may stop at any step: %s',
+  async (_, { older, newer, ...rest }) => {
+    const plan = { ...rest, late: 'in order' } as const;
+    // Each heartbeat may stop before or after each of its steps. The combinations run in parallel, for speed.
+    const stops = Array.from({ length: plan.slices + 3 }, (_, steps) => steps);
+    const ways = await Promise.all(
+      stops.flatMap((first) =>
+        stops.map((second) => {
+          const inFlight = [
+            { list: older, stopsAfter: first },
+            { list: newer, stopsAfter: second },
+          ];
+          return everyWay((choose) => run({ ...plan, inFlight }, choose));
+        }),
+      ),
+    );
+    expect(ways.reduce((sum, count) => sum + count)).toBeGreaterThanOrEqual(50);
+  },
+);
 
-test('a heartbeat, an exit and a look in every order', async () => {
+test('a heartbeat, an exit and a reconcile in every order', async () => {
   await everyWay(async (choose) => {
     const inFlight = [{ list: X, stopsAfter: 4 }];
     await run(
-      { slices: 1, base: X_TWICE, inFlight, newest: X_TWICE, exits: 'x1', looks: 'x', late: 'in order' },
+      { slices: 1, base: X_TWICE, inFlight, newest: X_TWICE, exits: 'x1', reconciles: 'x', late: 'in order' },
       choose,
     );
   });
 });
 
-test('three heartbeats, another DEA, an exit and a look in any order', async () => {
+test('three heartbeats, another DEA, an exit and a reconcile in any order', async () => {
   const list: fc.Arbitrary<List> = fc
     .uniqueArray(fc.tuple(fc.constantFrom('x0', 'x1', 'y0', 'z0'), fc.constantFrom('RUNNING', 'CRASHED')), {
       selector: ([instance]) => instance,
@@ -272,7 +276,7 @@ test('three heartbeats, another DEA, an exit and a look in any order', async () 
     inFlight: fc.array(fc.record({ list, stopsAfter: fc.nat(6) }), { minLength: 3, maxLength: 3 }),
     newest: list,
     exits: fc.constantFrom('x0', 'y0'),
-    looks: fc.constantFrom('x', 'y', 'z'),
+    reconciles: fc.constantFrom('x', 'y', 'z'),
     other: list,
     late: fc.constant('in any order' as const),
   });

@@ -8,7 +8,7 @@ let deployment: Deployment;
 afterEach(() => deployment.stop());
 
 describe('actual_not_fresh', () => {
-  test('after a first start nothing is missing and no copy is surplus until all were listened to for long enough', async () => {
+  test('after a first start, no start and no duplicate stop is sent before every DEA had droplet_lost to send a heartbeat', async () => {
     deployment = await Deployment.start();
     await deployment.desire('first', { instances: 2 });
     deployment.dea('dea-1').run('first', 0);
@@ -23,14 +23,14 @@ describe('actual_not_fresh', () => {
     ]);
   });
 
-  test('listening counts, not hearing: an empty cloud is silent and is started', async () => {
+  test('it ends without any heartbeat: the apps of an empty cloud are started', async () => {
     deployment = await Deployment.start();
     await deployment.desire('only', {});
     await deployment.advance(35);
     expect(deployment.takeSent()).toEqual(['start only/0 (missing)']);
   });
 
-  test('after a NATS outage nothing is taken as missing', async () => {
+  test('after a NATS outage nothing is missing before droplet_lost has passed again', async () => {
     deployment = await startCloud();
     await healthyApp(deployment, 'safe', 3);
     await deployment.advance(40);
@@ -39,7 +39,7 @@ describe('actual_not_fresh', () => {
     await deployment.restartNats();
     await deployment.tick();
     expect(deployment.takeSent()).toEqual([]);
-    // All instances but one are heard again; that one is started, but not before it had the time to be heard.
+    // All instances but one are reported again. That one is started, but not before droplet_lost has passed.
     deployment.dea('dea-3').die();
     await deployment.advance(29);
     expect(deployment.takeSent()).toEqual([]);
@@ -47,52 +47,52 @@ describe('actual_not_fresh', () => {
     expect(deployment.takeSent()).toEqual(['start safe/2 (missing)']);
   });
 
-  test('nor is what took the place of an instance that is still evacuated, and whose host is heard again first', async () => {
+  test('after a NATS outage the replacement of an EVACUATING instance is not missing, though its DEA reports later', async () => {
     deployment = await startCloud();
     const [leaving] = await healthyApp(deployment, 'moved', 1);
     await deployment.advance(40);
     await endInstance(deployment, leaving, 'DEA_EVACUATION');
     expect(deployment.takeSent()).toEqual(['start moved/0 (evacuated)']);
-    const host = deployment.dea('dea-2');
-    host.run('moved', 0);
-    await deployment.quiescence.pause('stops'); // one that is slow to go
+    const dea = deployment.dea('dea-2');
+    dea.run('moved', 0);
+    await deployment.quiescence.pause('stops'); // the evacuated instance stops slowly
     await deployment.advance(20);
     await deployment.killNats();
     await deployment.advance(40);
-    host.connected = false;
+    dea.connected = false;
     await deployment.restartNats();
-    await deployment.heartbeat(); // an ingestor that is back before a DEA has asked it in vain
+    await deployment.heartbeat(); // the ingestor is back before the DEA, whose answer to its request is missing
     expect(deployment.takeSent()).toEqual([]);
     expect(await deployment.decisions('moved')).toContainEqual(
       expect.objectContaining({ kind: 'held', reason: 'evacuated', hold: 'actual_not_fresh' }),
     );
-    host.die();
+    dea.die();
     await deployment.advance(36);
     expect(deployment.takeSent()).toEqual(['start moved/0 (evacuated)']);
   });
 
-  test('an outage of all ingestors raises it; a short restart does not', async () => {
+  test('an outage of all ingestors raises it, but a short restart does not', async () => {
     deployment = await startCloud();
-    await healthyApp(deployment, 'calm', 3);
-    const host = deployment.dea('dea-3');
-    host.die();
+    await healthyApp(deployment, 'steady', 3);
+    const dea = deployment.dea('dea-3');
+    dea.die();
     await deployment.processes.stop('ingest');
     await deployment.advance(5);
     await deployment.processes.start('ingest');
-    await deployment.advance(31); // a heartbeat of it may have been lost with the one that went
-    expect(deployment.takeSent()).toEqual(['start calm/2 (missing)']);
+    await deployment.advance(31); // the stopped ingestor may have lost a heartbeat of this DEA
+    expect(deployment.takeSent()).toEqual(['start steady/2 (missing)']);
 
     await deployment.processes.stop('ingest');
     await deployment.advance(60);
     await deployment.processes.start('ingest');
     await deployment.heartbeat();
     await deployment.advance(28);
-    expect(deployment.takeSent()).toEqual([]); // not even the start that did not help is asked for again
+    expect(deployment.takeSent()).toEqual([]); // not even a repeated start
     await deployment.advance(10);
-    expect(deployment.takeSent()).toEqual(['start calm/2 (missing)']);
+    expect(deployment.takeSent()).toEqual(['start steady/2 (missing)']);
   });
 
-  test('a stall raises it: nobody listened while time went by', async () => {
+  test('a stall of every ingestor raises it', async () => {
     deployment = await startCloud();
     await healthyApp(deployment, 'stalled', 2);
     deployment.clock.advance(35_000);
@@ -104,38 +104,38 @@ describe('actual_not_fresh', () => {
     expect(deployment.takeSent()).toEqual(['start stalled/1 (missing)']);
   });
 
-  test('while an ingestor that stands still may have a heartbeat in hand, its host is not taken for dead', async () => {
+  test('a DEA is not lost while a stalled ingestor may hold its heartbeat', async () => {
     deployment = await startCloud();
     const { client, keys } = deployment.observer;
     await healthyApp(deployment, 'late', 3);
-    // One of several, each of which NATS gives a share: what it was given since it stands still nobody knows.
-    deployment.bus.subscribe(ingestorSubject('still'), {}, (message) => message.respond());
-    const says = () => client.zadd(keys.ingestors, deployment.clock.nowMs(), 'still');
-    await says();
+    // NATS delivers a share of the heartbeats to each ingestor; what the stalled one has received is unknown.
+    deployment.bus.subscribe(ingestorSubject('stalled'), {}, (message) => message.respond());
+    const publishWatermark = () => client.zadd(keys.watermarks, deployment.clock.nowMs(), 'stalled');
+    await publishWatermark();
     deployment.dea('dea-3').connected = false;
     for (let seconds = 0; seconds < 25; seconds += 5) {
       await deployment.advance(5);
-      await says();
+      await publishWatermark();
     }
     await deployment.advance(9);
     expect(deployment.takeSent()).toEqual([]);
     deployment.dea('dea-3').connected = true;
     await deployment.heartbeat();
-    await says();
+    await publishWatermark();
     await deployment.advance(30);
     expect(deployment.takeSent()).toEqual([]);
   });
 
-  test('a host that is cut off just after its heartbeat was lost is given the time from then on', async () => {
+  test('a DEA that is cut off just after its heartbeat was lost is lost droplet_lost after that heartbeat', async () => {
     deployment = await startCloud();
     await healthyApp(deployment, 'late', 3);
     await deployment.advance(40);
-    const host = deployment.dea('dea-3');
+    const dea = deployment.dea('dea-3');
     await deployment.heartbeat();
     await deployment.advance(6);
     await deployment.processes.stop('ingest');
-    host.sendHeartbeat();
-    host.connected = false;
+    dea.sendHeartbeat();
+    dea.connected = false;
     await deployment.processes.start('ingest');
     await deployment.advance(29);
     expect(deployment.takeSent()).toEqual([]);
@@ -143,7 +143,7 @@ describe('actual_not_fresh', () => {
     expect(deployment.takeSent()).toEqual(['start late/2 (missing)']);
   });
 
-  test('when Redis has lost all its data nothing is hurt, and everything is known again', async () => {
+  test('after Redis lost all its data no healthy instance is harmed, and the state is rebuilt', async () => {
     deployment = await startCloud();
     await healthyApp(deployment, 'kept', 3);
     await deployment.advance(20);
@@ -161,17 +161,17 @@ describe('actual_not_fresh', () => {
     ]);
   });
 
-  test('a crash or an evacuation is acted on all the same', async () => {
+  test('a crash or an evacuation causes a start in spite of it', async () => {
     deployment = await Deployment.start();
-    const [first, second] = await healthyApp(deployment, 'acted', 2);
+    const [first, second] = await healthyApp(deployment, 'urgent', 2);
     await endInstance(deployment, first, 'CRASHED');
     await endInstance(deployment, second, 'DEA_SHUTDOWN');
-    expect(deployment.takeSent()).toEqual(['start acted/0 (crashed)', 'start acted/1 (evacuated)']);
+    expect(deployment.takeSent()).toEqual(['start urgent/0 (crashed)', 'start urgent/1 (evacuated)']);
   });
 });
 
 describe('desired_unavailable', () => {
-  test('covers missing starts and all stops but duplicates, from desired_state_lost after the last pass on', async () => {
+  test('holds missing starts and all stops but duplicates, from desired_state_lost after the last pass on', async () => {
     deployment = await startCloud({ policy: { giveupCrashNumber: 0 } });
     const guids = await healthyApp(deployment, 'known', 3);
     await healthyApp(deployment, 'others', 3);
@@ -195,12 +195,12 @@ describe('desired_unavailable', () => {
 
     delete deployment.controller.faults.status;
     await deployment.advance(36);
-    const asked = deployment.takeSent('known');
-    expect(asked).toContain('start known/0 (missing)');
-    expect(asked).toContain('start known/2 (missing)');
+    const sent = deployment.takeSent('known');
+    expect(sent).toContain('start known/0 (missing)');
+    expect(sent).toContain('start known/2 (missing)');
   });
 
-  test('before the first complete pass nothing is known to be surplus or missing', async () => {
+  test('before the first complete pass nothing is surplus or missing', async () => {
     deployment = await Deployment.start({ processes: ['ingest', 'analyzer', 'nudger'] });
     deployment.dea('dea-1').run('early', 0);
     await deployment.advance(240);
@@ -211,19 +211,19 @@ describe('desired_unavailable', () => {
 describe('update_required', () => {
   test('missing starts and stops of that droplet wait for a pass that began after the update', async () => {
     deployment = await startCloud();
-    await healthyApp(deployment, 'asked', 2);
+    await healthyApp(deployment, 'updated', 2);
     await healthyApp(deployment, 'other', 2);
     deployment.controller.faults.status = { code: 500 };
-    for (const app of ['asked', 'other']) deployment.dea('dea-1').run(app, 5);
-    await deployment.desire('asked', { instances: 3 });
+    for (const app of ['updated', 'other']) deployment.dea('dea-1').run(app, 5);
+    await deployment.desire('updated', { instances: 3 });
     await deployment.heartbeat();
     expect(deployment.takeSent()).toEqual([expect.stringMatching(/^stop .* of other \(extra_index\)/)]);
     await deployment.advance(40);
-    expect(deployment.takeSent('asked')).toEqual([]);
+    expect(deployment.takeSent('updated')).toEqual([]);
     delete deployment.controller.faults.status;
     await deployment.advance(31);
-    const asked = deployment.takeSent('asked');
-    expect(asked).toContain('start asked/2 (missing)');
+    const sent = deployment.takeSent('updated');
+    expect(sent).toContain('start updated/2 (missing)');
   });
 
   test('a crash waits for that pass, and is then decided by what it brought', async () => {
@@ -245,7 +245,7 @@ describe('update_required', () => {
     expect(deployment.takeSent()).toEqual(['start left/0 (evacuated)', 'start stays/0 (crashed)']);
   });
 
-  test('an update asks for a pass at once, many together for one, and one during a pass for exactly one more', async () => {
+  test('an update requests a pass at once, many updates share one pass, and one during a pass causes one more', async () => {
     deployment = await startCloud();
     await deployment.quiescence.pause('sync');
     for (let n = 0; n < 20; n++) deployment.publish(SUBJECTS.updated, { droplet: `app-${n}` });
@@ -263,7 +263,7 @@ describe('update_required', () => {
       during = false;
       deployment.clock.advance(1);
       for (let n = 0; n < 20; n++) deployment.publish(SUBJECTS.updated, { droplet: `late-${n}` });
-      // What NATS has taken may still be on its way to ingest.
+      // NATS may not have delivered all updates to ingest yet.
       const { client, keys } = deployment.observer;
       await expect
         .poll(() => client.hget(keys.droplet('late-19'), FIELD.updated), { timeout: 10_000 })
@@ -277,8 +277,8 @@ describe('update_required', () => {
 });
 
 describe('mass_loss', () => {
-  /** Six hosts, each with one instance of an app of six; four of them are cut off and heard no more. */
-  async function cutOff(policy = {}): Promise<void> {
+  /** Six DEAs with one instance of one app each; four of them are disconnected together. */
+  async function disconnectFour(policy = {}): Promise<void> {
     deployment = await startCloud({ deas: 6, policy });
     await deployment.desire('wide', { instances: 6 });
     for (let index = 0; index < 6; index++) deployment.dea(`dea-${index + 1}`).run('wide', index);
@@ -291,40 +291,40 @@ describe('mass_loss', () => {
     );
   }
 
-  test('so many hosts silent at once are not started elsewhere, and are believed when they are back', async () => {
-    await cutOff();
+  test('instances of DEAs that went silent together are not started elsewhere, and count again when the DEAs are back', async () => {
+    await disconnectFour();
     await endInstance(deployment, deployment.dea('dea-5').guidsOf('wide')[0], 'CRASHED');
     expect(deployment.takeSent()).toEqual(['start wide/4 (crashed)']);
     deployment.dea('dea-6').forget(deployment.dea('dea-6').guidsOf('wide')[0] as string);
     await deployment.advance(41);
-    // What is missing on a host that is heard is started.
+    // An instance that is missing on a live DEA is started.
     expect(deployment.takeSent()).toEqual(expect.arrayContaining(['start wide/5 (missing)']));
     for (const dea of deployment.deas.values()) dea.connected = true;
     await deployment.advance(21);
-    expect(deployment.takeSent().filter((asked) => !/wide.[45]/.test(asked))).toEqual([]);
+    expect(deployment.takeSent().filter((request) => !/wide.[45]/.test(request))).toEqual([]);
     expect(deployment.logged('hold_off')).toContainEqual(expect.objectContaining({ hold: 'mass_loss' }));
-    deployment.dea('dea-1').die(); // one dead host is a dead host again
+    deployment.dea('dea-1').die(); // a single dead DEA is lost again
     await deployment.advance(41);
     expect(deployment.takeSent()).toContain('start wide/0 (missing)');
   });
 
-  test('it is raised in time also when a heartbeat was missed just before, because nobody listened', async () => {
+  test('it is raised in time even if a heartbeat was lost just before, in a restart of ingest', async () => {
     deployment = await startCloud({ deas: 6 });
     await deployment.desire('wide', { instances: 6 });
     for (let index = 0; index < 6; index++) deployment.dea(`dea-${index + 1}`).run('wide', index);
     await deployment.advance(40);
     const others = [...deployment.deas.values()].slice(1);
-    const beat = () => {
+    const sendHeartbeats = () => {
       for (const dea of others) dea.sendHeartbeat();
     };
     await deployment.advance(6);
-    beat();
+    sendHeartbeats();
     await deployment.advance(3);
     await deployment.processes.stop('ingest');
-    await deployment.advance(1.5); // the first one's heartbeat is lost, and the next one will be
+    await deployment.advance(1.5); // the heartbeat of dea-1 is lost, and so will be the next one
     await deployment.processes.start('ingest');
     await deployment.advance(5);
-    beat();
+    sendHeartbeats();
     await deployment.tick();
     for (const dea of deployment.deas.values()) dea.connected = false;
     await deployment.advance(90);
@@ -332,7 +332,7 @@ describe('mass_loss', () => {
     expect(deployment.takeSent()).toEqual([]);
   });
 
-  test('while no tick comes nobody takes what is silent for missing, at whatever it is looked', async () => {
+  test('without a tick nothing on a silent DEA is missing, whatever causes a reconcile', async () => {
     deployment = await startCloud({ deas: 6 });
     await deployment.desire('wide', { instances: 6 });
     for (let index = 0; index < 6; index++) deployment.dea(`dea-${index + 1}`).run('wide', index);
@@ -351,16 +351,16 @@ describe('mass_loss', () => {
     );
   });
 
-  test('an operator releases it', async () => {
-    await cutOff();
+  test('it ends when an operator releases it', async () => {
+    await disconnectFour();
     for (const n of [1, 2, 3, 4]) deployment.dea(`dea-${n}`).die();
     await deployment.observer.client.hset(deployment.observer.keys.holds, 'release_mass_loss', '1');
     await deployment.advance(10);
     expect(deployment.takeSent()).toEqual([0, 1, 2, 3].map((index) => `start wide/${index} (missing)`));
   });
 
-  test('it ends after its time', async () => {
-    await cutOff({ massLoss: { fraction: 0.55, minimumDeas: 3, holdMs: 120_000 } });
+  test('it ends when its hold time is over', async () => {
+    await disconnectFour({ massLoss: { fraction: 0.55, minimumDeas: 3, holdMs: 120_000 } });
     for (const n of [1, 2, 3, 4]) deployment.dea(`dea-${n}`).die();
     await deployment.advance(30);
     expect(deployment.takeSent()).toEqual([]);
@@ -368,7 +368,7 @@ describe('mass_loss', () => {
     expect(deployment.takeSent()).toEqual([0, 1, 2, 3].map((index) => `start wide/${index} (missing)`));
   });
 
-  test('hosts that said that they leave, or whose instances all exited, or that run nothing, do not raise it', async () => {
+  test('DEAs that sent dea.shutdown, whose instances all exited, or that run nothing, do not raise it', async () => {
     deployment = await startCloud({ deas: 8 });
     await deployment.desire('wide', { instances: 8 });
     const guids = [1, 2, 3, 4, 5].map((n) => deployment.dea(`dea-${n}`).run('wide', n - 1));
@@ -388,7 +388,7 @@ describe('mass_loss', () => {
 });
 
 describe('mass_delete', () => {
-  test('half of all apps gone at once are not stopped, until an operator says that it is right', async () => {
+  test('if half of all apps are deleted at once, they are not stopped until an operator releases the hold', async () => {
     deployment = await startCloud();
     for (let n = 0; n < 20; n++) await deployment.desire(`app-${n}`, {}, { announce: false });
     const guids = Array.from({ length: 20 }, (_, n) =>
@@ -399,8 +399,8 @@ describe('mass_delete', () => {
     for (let n = 0; n < 15; n++) await deployment.deleteApp(`app-${n}`, { announce: false });
     await deployment.advance(300);
     expect(deployment.takeSent()).toEqual([]);
-    await endInstance(deployment, guids[0], 'CRASHED'); // acted on under every hold, with the desired state last known
-    expect(deployment.takeViolations().join()).toContain('app-0'); // the controller knows better
+    await endInstance(deployment, guids[0], 'CRASHED'); // a crash causes a start under every hold, by the last known desired state
+    expect(deployment.takeViolations().join()).toContain('app-0'); // the controller has deleted the app
     expect(deployment.takeSent()).toEqual(['start app-0/0 (crashed)']);
     await deployment.observer.client.hset(deployment.observer.keys.holds, 'release_mass_delete', '1');
     await deployment.advance(65);

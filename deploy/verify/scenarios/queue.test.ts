@@ -5,8 +5,11 @@ import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 let deployment: Deployment;
 afterEach(() => deployment.stop());
 
-/** Starts leave one by one, so that their order is seen; none leaves before a nudger is there. */
-async function withoutNudger(settings: { startsPerPeriod: number; startsPeriodMs: number }): Promise<void> {
+/** Starts a cloud without a nudger, so that starts wait until the test starts one. */
+async function startWithoutNudger(settings: {
+  startsPerPeriod: number;
+  startsPeriodMs: number;
+}): Promise<void> {
   deployment = await startCloud({
     processes: ['ingest', 'analyzer', 'sync'],
     settings,
@@ -14,18 +17,18 @@ async function withoutNudger(settings: { startsPerPeriod: number; startsPeriodMs
   });
 }
 
-const order = () =>
+const takeOrder = () =>
   deployment.takeSentMessages().map(({ droplet, index, reason }) => `${droplet}/${index} ${reason}`);
-const left = (count: number) =>
+const messagesSent = (count: number) =>
   expect.poll(() => deployment.sent.length, { interval: 5, timeout: 10_000 }).toBe(count);
 
-test('higher priority leaves first, and within a priority the droplet that is worst off', async () => {
-  await withoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
+test('starts leave by priority, and within a priority the droplet with the largest missing share first', async () => {
+  await startWithoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
   const [crashed] = await healthyApp(deployment, 'crashed', 4);
   const [, evacuated] = await healthyApp(deployment, 'evacuated', 4);
   const [quarter] = await healthyApp(deployment, 'quarter', 4);
   const [half] = await healthyApp(deployment, 'half', 2);
-  await deployment.desire('whole', {});
+  await deployment.desire('entire', {});
   await endInstance(deployment, crashed, 'CRASHED');
   await deployment.advance(31);
   for (const guid of [quarter, half]) for (const dea of deployment.deas.values()) dea.forget(guid as string);
@@ -34,10 +37,10 @@ test('higher priority leaves first, and within a priority the droplet that is wo
   expect(deployment.sent).toEqual([]);
 
   await deployment.processes.start('nudger');
-  await left(5);
-  expect(order()).toEqual([
+  await messagesSent(5);
+  expect(takeOrder()).toEqual([
     'evacuated/1 evacuated',
-    'whole/0 missing',
+    'entire/0 missing',
     'half/0 missing',
     'quarter/0 missing',
     'crashed/0 crashed',
@@ -45,7 +48,7 @@ test('higher priority leaves first, and within a priority the droplet that is wo
 });
 
 test('an evacuation raises the priority of a waiting start, and nothing else changes it', async () => {
-  await withoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
+  await startWithoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
   await deployment.desire('first', {});
   await deployment.desire('second', { instances: 4 });
   for (const index of [0, 1, 2]) deployment.dea('dea-1').run('second', index);
@@ -62,26 +65,26 @@ test('an evacuation raises the priority of a waiting start, and nothing else cha
   expect(await deployment.decisions('second')).toContainEqual(expect.objectContaining({ kind: 'raise', id }));
 
   await deployment.processes.start('nudger');
-  await left(2);
+  await messagesSent(2);
   expect(deployment.sent[0]?.id).toBe(id);
-  expect(order()).toEqual(['second/3 evacuated', 'first/0 missing']);
+  expect(takeOrder()).toEqual(['second/3 evacuated', 'first/0 missing']);
 });
 
-test('starts that wait are checked when they leave: live or unwanted ones are dropped, and that is logged', async () => {
-  await withoutNudger({ startsPerPeriod: 100, startsPeriodMs: 1000 });
+test('waiting starts are rechecked when they leave; those of live or unwanted slots are dropped and logged', async () => {
+  await startWithoutNudger({ startsPerPeriod: 100, startsPeriodMs: 1000 });
   for (const app of ['came', 'unwanted', 'changed', 'right']) await deployment.desire(app, {});
   await deployment.advance(32);
   expect(await deployment.quiescence.queue('starts').getPrioritizedCount()).toBe(4);
-  // No analyzer sees what happens now: the nudger is alone with its own look.
+  // Without an analyzer, only the nudger's recheck can see the changes from here on.
   await deployment.processes.stop('analyzer');
   deployment.dea('dea-1').run('came', 0);
   await deployment.heartbeat();
   await deployment.desire('unwanted', { state: 'STOPPED' });
   await deployment.desire('changed', { version: 'v2' });
   await deployment.processes.start('nudger');
-  await left(1);
+  await messagesSent(1);
   await deployment.settle();
-  expect(order()).toEqual(['right/0 missing']);
+  expect(takeOrder()).toEqual(['right/0 missing']);
   const dropped = async (app: string) =>
     (await deployment.decisions(app)).filter(({ kind }) => kind === 'dropped');
   expect(await dropped('came')).toMatchObject([{ why: 'live', index: 0 }]);
@@ -89,8 +92,8 @@ test('starts that wait are checked when they leave: live or unwanted ones are dr
   expect(await dropped('changed')).toMatchObject([{ why: 'not_wanted' }]);
 });
 
-test('at most so many starts in a period over all nudgers together; stops and restarts pass them by', async () => {
-  await withoutNudger({ startsPerPeriod: 3, startsPeriodMs: 700 });
+test('the rate limit holds over all nudgers together, and stops and restarts do not wait for it', async () => {
+  await startWithoutNudger({ startsPerPeriod: 3, startsPeriodMs: 700 });
   const [, surplus] = await healthyApp(deployment, 'surplus', 2);
   const [first] = await healthyApp(deployment, 'crashing', 1);
   await deployment.desire('flappy', {});
@@ -102,7 +105,7 @@ test('at most so many starts in a period over all nudgers together; stops and re
       .sendExited({ droplet: 'flappy', version: 'flappy-v1', guid, index: 0 }, 'CRASHED');
     await deployment.settle();
   }
-  expect(order()).toEqual(['flappy/0 crashed']);
+  expect(takeOrder()).toEqual(['flappy/0 crashed']);
   await deployment.processes.stop('nudger');
   await endInstance(deployment, first, 'CRASHED');
   await deployment.desire('many', { instances: 8 });
@@ -110,22 +113,22 @@ test('at most so many starts in a period over all nudgers together; stops and re
   await deployment.desire('surplus', { instances: 1 });
   await deployment.processes.start('nudger', 'nudger');
   await deployment.quiescence.promoteDueJobs();
-  await left(8 + 1 + 1 + 1); // missing, crashed, flapping, and the stop
+  await messagesSent(8 + 1 + 1 + 1); // missing, crashed, flapping and the stop
   const [starts, others] = [true, false].map((limited) =>
     deployment.sent.filter(({ reason }) => ['missing', 'crashed'].includes(reason) === limited),
   );
   expect(others?.map(({ reason }) => reason).sort()).toEqual(['extra_index', 'flapping']);
   expect(others?.find(({ kind }) => kind === 'stop')?.instance).toBe(surplus);
   const times = starts?.map(({ realMs }) => realMs) ?? [];
-  // None of the others waited for the second period.
+  // Neither the restart nor the stop waited for the second period.
   for (const { realMs } of others ?? []) expect(realMs).toBeLessThan(times[3] as number);
-  // Nine of three a period: the last leave two periods after the first, seen a little earlier or later.
+  // Nine starts at three a period: the last ones leave two periods after the first ones, give or take the delivery.
   expect((times[8] as number) - (times[0] as number)).toBeGreaterThan(900);
 });
 
-test('flapping restarts that are due together are not limited', async () => {
+test('flapping restarts that are due together are not rate-limited', async () => {
   const periodMs = 2_000;
-  await withoutNudger({ startsPerPeriod: 2, startsPeriodMs: periodMs });
+  await startWithoutNudger({ startsPerPeriod: 2, startsPeriodMs: periodMs });
   await deployment.processes.start('nudger');
   const crash = async (name: string) => {
     for (const index of [0, 1]) {
@@ -156,7 +159,7 @@ test('flapping restarts that are due together are not limited', async () => {
   expect(Math.max(...times) - Math.min(...times)).toBeLessThan(periodMs);
 });
 
-test('jobs that are done can still be looked at: what for, and what became of them', async () => {
+test('completed jobs keep a readable name and their outcome', async () => {
   deployment = await startCloud();
   const [crashed] = await healthyApp(deployment, 'web', 2);
   await endInstance(deployment, crashed, 'CRASHED');

@@ -10,7 +10,7 @@ const RUNS = inputs(3).numRuns;
 const APPS = Array.from({ length: 10 }, (_, n) => `app-${n}`);
 const DEAS = ['dea-1', 'dea-2', 'dea-3', 'dea-4'];
 
-/** Shorter than usual: what must happen in bounded time happens in a few minutes. */
+/** Shorter than the defaults, so that every bounded time is over within a few minutes. */
 const POLICY = {
   desiredStateLostMs: 60_000,
   minRestartDelayMs: 5_000,
@@ -20,11 +20,11 @@ const POLICY = {
   massDelete: { fraction: 0.5, minimumDroplets: 10, holdMs: 60_000 },
 };
 const SETTINGS = { syncPeriodMs: 20_000, postponeUpdateMs: 10_000 };
-/** Holds, lost DEAs, extra apps and their stops, one after the other. */
-const QUIET_S = 400;
+/** Enough for holds, lost DEAs, extra apps and their stops, one after the other. */
+const RECOVERY_S = 400;
 
 const app = fc.constantFrom(...APPS);
-const dea = fc.constantFrom(...DEAS);
+const deaId = fc.constantFrom(...DEAS);
 const which = fc.nat(30);
 const event = fc.oneof(
   {
@@ -42,17 +42,20 @@ const event = fc.oneof(
       why: fc.constantFrom('CRASHED', 'CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION'),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('drops out' as const), which }) },
-  { weight: 1, arbitrary: fc.record({ what: fc.constant('comes back' as const), which }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('copy' as const), app, index: fc.nat(3), dea }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('is unlisted' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant('is listed again' as const), which }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constant('copy' as const), app, index: fc.nat(3), dea: deaId }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
-      what: fc.constantFrom('falls silent' as const, 'dies' as const, 'evacuates' as const),
-      dea,
+      what: fc.constantFrom('disconnects' as const, 'dies' as const, 'evacuates' as const),
+      dea: deaId,
     }),
   },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('is back' as const), dea }) },
+  { weight: 2, arbitrary: fc.record({ what: fc.constant('reconnects' as const), dea: deaId }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -89,10 +92,10 @@ const event = fc.oneof(
 );
 type Event = typeof event extends fc.Arbitrary<infer T> ? T : never;
 
-/** What truly runs, and of that what may be told. */
+/** The instances that truly run. */
 function running(deployment: Deployment): TrueInstance[] {
   return [...deployment.deas.values()]
-    .flatMap((host) => [...host.instances.values()])
+    .flatMap((dea) => [...dea.instances.values()])
     .filter(({ isListed, state }) => isListed && state !== 'CRASHED');
 }
 
@@ -100,8 +103,8 @@ function pick<T>(from: T[], which: number): T | undefined {
   return from[which % Math.max(1, from.length)];
 }
 
-async function happen(deployment: Deployment, e: Event): Promise<void> {
-  const host = (id: string) => deployment.dea(id);
+async function apply(deployment: Deployment, e: Event): Promise<void> {
+  const deaOf = (id: string) => deployment.dea(id);
   switch (e.what) {
     case 'time passes':
       return deployment.advance(e.seconds);
@@ -110,36 +113,36 @@ async function happen(deployment: Deployment, e: Event): Promise<void> {
       victim?.dea.end(victim.guid, e.why);
       return deployment.settle();
     }
-    case 'drops out': {
+    case 'is unlisted': {
       const victim = pick(running(deployment), e.which);
       victim?.dea.forget(victim.guid);
       return;
     }
-    case 'comes back': {
+    case 'is listed again': {
       const ended = [...deployment.deas.values()]
-        .flatMap((d) => [...d.instances.values()])
+        .flatMap(({ instances }) => [...instances.values()])
         .filter(({ isListed }) => !isListed);
-      const it = pick(ended, e.which);
-      it?.dea.resume(it.guid);
+      const instance = pick(ended, e.which);
+      instance?.dea.resume(instance.guid);
       return;
     }
     case 'copy':
-      host(e.dea).run(e.app, e.index, deployment.app(e.app)?.version as string | undefined);
+      deaOf(e.dea).run(e.app, e.index, deployment.app(e.app)?.version as string | undefined);
       return;
-    case 'falls silent':
-      host(e.dea).connected = false;
+    case 'disconnects':
+      deaOf(e.dea).connected = false;
       return;
     case 'dies':
-      host(e.dea).die();
+      deaOf(e.dea).die();
       return;
     case 'evacuates':
       for (const { guid } of running(deployment).filter((instance) => instance.dea.id === e.dea)) {
-        host(e.dea).end(guid, 'DEA_EVACUATION');
+        deaOf(e.dea).end(guid, 'DEA_EVACUATION');
       }
       return deployment.settle();
-    case 'is back':
-      host(e.dea).connected = true;
-      return deployment.heartbeat(host(e.dea));
+    case 'reconnects':
+      deaOf(e.dea).connected = true;
+      return deployment.heartbeat(deaOf(e.dea));
     case 'scale':
       return deployment.desire(e.app, { instances: e.instances });
     case 'push':
@@ -153,19 +156,19 @@ async function happen(deployment: Deployment, e: Event): Promise<void> {
     case 'restart':
       await deployment.processes.stop(...e.processes);
       await deployment.advance(e.seconds);
-      await happen(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await apply(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
       await deployment.processes.start(...e.processes);
       return deployment.settle();
     case 'nats':
       await deployment.killNats();
       await deployment.advance(e.seconds);
-      await happen(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await apply(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
       await deployment.restartNats();
       return deployment.tick();
     case 'bulk api':
       deployment.controller.faults.status = { code: 500 };
       await deployment.advance(e.seconds);
-      await happen(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
+      await apply(deployment, { what: 'ends', which: e.which, why: 'CRASHED' });
       delete deployment.controller.faults.status;
       return;
     case 'redis':
@@ -174,13 +177,13 @@ async function happen(deployment: Deployment, e: Event): Promise<void> {
   }
 }
 
-/** What is not as the controller wants it. */
-function wrong(deployment: Deployment): string[] {
-  const runs = new Map<string, number>();
-  for (const { droplet, version, index, state, dea: host } of running(deployment)) {
+/** The differences between the fleet and the controller's desired state. */
+function differences(deployment: Deployment): string[] {
+  const counts = new Map<string, number>();
+  for (const { droplet, version, index, state, dea } of running(deployment)) {
     const slot = `${droplet} ${version} ${index}`;
-    if (state === 'RUNNING' && host.connected) runs.set(slot, (runs.get(slot) ?? 0) + 1);
-    else runs.set(`${slot} ${state}`, 1);
+    if (state === 'RUNNING' && dea.connected) counts.set(slot, (counts.get(slot) ?? 0) + 1);
+    else counts.set(`${slot} ${state}`, 1);
   }
   const wanted = new Set<string>();
   for (const droplet of APPS) {
@@ -190,15 +193,15 @@ function wrong(deployment: Deployment): string[] {
       wanted.add(`${droplet} ${desired.version} ${index}`);
   }
   return [
-    ...[...wanted].filter((slot) => !runs.has(slot)).map((slot) => `missing: ${slot}`),
-    ...[...runs]
+    ...[...wanted].filter((slot) => !counts.has(slot)).map((slot) => `missing: ${slot}`),
+    ...[...counts]
       .filter(([slot, count]) => !wanted.has(slot) || count > 1)
       .map(([slot, count]) => `surplus: ${count} ${slot}`),
   ];
 }
 
 test(
-  'whatever happens to a startFleet, in the end it is as the controller wants it, and nothing healthy was hurt',
+  'after any history the fleet matches the desired state, and no healthy instance was harmed',
   async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(event, { minLength: 8, maxLength: 25 }), async (events) => {
@@ -212,11 +215,11 @@ test(
           for (const [n, droplet] of APPS.entries())
             await deployment.desire(droplet, { instances: (n % 3) + 1 }, { announce: false });
           await deployment.advance(35);
-          for (const one of events) await happen(deployment, one);
-          for (const host of deployment.deas.values()) host.connected = true;
-          for (let waited = 0; waited < QUIET_S && wrong(deployment).length > 0; waited += 20)
+          for (const one of events) await apply(deployment, one);
+          for (const dea of deployment.deas.values()) dea.connected = true;
+          for (let waitedS = 0; waitedS < RECOVERY_S && differences(deployment).length > 0; waitedS += 20)
             await deployment.advance(20);
-          expect(wrong(deployment)).toEqual([]);
+          expect(differences(deployment)).toEqual([]);
           deployment.takeSentMessages();
           await deployment.advance(40);
           expect(deployment.takeSent()).toEqual([]);

@@ -10,9 +10,9 @@ import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 import { ALL_PROCESSES } from './processes.ts';
 
-/** The processes as the Redis user of deploy/install/redis-acl.conf. */
+/** The processes log in as the Redis user of deploy/install/redis-acl.conf. */
 let deployment: Deployment;
-/** Of every server. */
+/** Connections of the default user, one to each server. */
 let admins: Redis[];
 
 const rules = () => {
@@ -40,7 +40,7 @@ afterAll(async () => {
   await deployment.stop();
 });
 
-/** What the pages of the queues ask for. */
+/** Requests of the queue pages. */
 const BOARD = ['starts', 'restarts', 'stops', 'slices', 'sync', 'cron'].flatMap((queue) => [
   `/queues/api/queues?activeQueue=${queue}&status=latest`,
   `/queues/api/queues/${queue}/no-such-job`,
@@ -53,19 +53,19 @@ function withLogin(settings: RedisSettings): RedisSettings {
   return { ...settings, nodes: settings.nodes.map(withUser) };
 }
 
-/** What was refused, in words. */
-async function refused(): Promise<string[]> {
+/** The commands that Redis refused since the start of the test. */
+async function refusals(): Promise<string[]> {
   const logs = (await Promise.all(admins.map((admin) => admin.call('ACL', 'LOG')))) as unknown[][][];
   return logs.flat().map((entry) => JSON.stringify(entry));
 }
 
-test('what the health manager does is allowed to its user', async () => {
+test('the Redis user may do everything that the health manager does', async () => {
   const guids = await healthyApp(deployment, 'web', 3);
   await endInstance(deployment, guids[0], 'CRASHED');
   expect(deployment.takeSent()).toEqual(['start web/0 (crashed)']);
   deployment.dea('dea-1').run('web', 0, 'web-v1');
   await deployment.heartbeat();
-  // Flapping: a start that waits, and is dropped.
+  // Flapping: a start that waits and is then dropped.
   for (const guid of [guids[1], deployment.dea('dea-2').run('web', 1, 'web-v1')]) {
     await deployment.heartbeat();
     await endInstance(deployment, guid, 'CRASHED');
@@ -79,11 +79,11 @@ test('what the health manager does is allowed to its user', async () => {
   await deployment.processes.restart();
   await deployment.advance(31);
   deployment.takeSentMessages();
-  deployment.takeViolations(); // the hosts' silence is not what this is about
-  expect(await refused()).toEqual([]);
+  deployment.takeViolations(); // the silent DEAs do not matter here
+  expect(await refusals()).toEqual([]);
 });
 
-test('nor is the reporter or the operator refused', async () => {
+test('and everything that the reporter and the operator do', async () => {
   const context = await testContext({
     redis: deployment.redis,
     nats: deployment.nats,
@@ -101,7 +101,7 @@ test('nor is the reporter or the operator refused', async () => {
   } finally {
     await context.lifecycle.stop();
   }
-  expect(await refused()).toEqual([]);
+  expect(await refusals()).toEqual([]);
 });
 
 test.each([
@@ -112,7 +112,7 @@ test.each([
   ['MONITOR', (r: Redis) => r.call('MONITOR')],
   ['SHUTDOWN', (r: Redis) => r.call('SHUTDOWN')],
   ['a script about keys of others', (r: Redis) => r.eval("return redis.call('GET', 'others')", 0)],
-])('but %s is', async (_, command) => {
+])('but not %s', async (_, command) => {
   const user = new Redis(withUser(deployment.redis.urls[0] as string));
   try {
     await expect(command(user)).rejects.toThrow(/NOPERM|can't access|can't run/);

@@ -6,7 +6,7 @@ import { ALL_PROCESSES } from './processes.ts';
 let deployment: Deployment;
 afterEach(() => deployment.stop());
 
-test('a restart of everything hurts nothing and forgets nothing that waits', async () => {
+test('a restart of every process harms nothing and keeps what waits in the queues', async () => {
   deployment = await startCloud({ processes: ['ingest', 'analyzer', 'sync'] });
   const [first] = await healthyApp(deployment, 'app', 3);
   await endInstance(deployment, first, 'CRASHED');
@@ -20,7 +20,7 @@ test('a restart of everything hurts nothing and forgets nothing that waits', asy
   expect(deployment.takeSent()).toEqual([]);
 });
 
-test('what happens while no analyzer runs is acted on when one is back', async () => {
+test('events that arrive while no analyzer runs are processed when one runs again', async () => {
   deployment = await startCloud();
   const [first, second] = await healthyApp(deployment, 'app', 3);
   await deployment.processes.stop('analyzer');
@@ -33,7 +33,7 @@ test('what happens while no analyzer runs is acted on when one is back', async (
   expect(deployment.takeSent()).toEqual(['start app/0 (crashed)', 'start app/1 (evacuated)']);
 });
 
-test('each process alone can be ended and begun while the others go on', async () => {
+test('each process can be restarted alone while the others go on', async () => {
   deployment = await startCloud({ executesRequests: true });
   await healthyApp(deployment, 'app', 3);
   for (const name of ALL_PROCESSES) {
@@ -51,30 +51,30 @@ test('each process alone can be ended and begun while the others go on', async (
   const indices = [...deployment.deas.values()].flatMap((dea) =>
     dea.guidsOf('app').map((guid) => dea.instances.get(guid)?.index),
   );
-  // One end came when nobody listened, and is noticed as missing; none is lost.
+  // The exit that arrived while ingest was down is found as a missing instance; no instance is lost.
   expect(indices.sort()).toEqual([0, 1, 2]);
   expect(deployment.takeSent()).toHaveLength(4);
 });
 
-test('a start whose job is lost is made sure of at the next look, a stop after droplet_lost', async () => {
+test('a lost start job is added again at the next reconcile, a lost stop job after droplet_lost', async () => {
   deployment = await startCloud({ processes: ['ingest', 'analyzer', 'sync'] });
   const [first, second] = await healthyApp(deployment, 'app', 2);
   await endInstance(deployment, first, 'CRASHED');
   await deployment.desire('app', { instances: 1 });
-  // As if the analyzer had died between storing its decisions and enqueueing them.
+  // As if the analyzer had died after storing its decisions and before enqueueing them.
   for (const name of ['starts', 'stops'] as const)
     await deployment.quiescence.queue(name).obliterate({ force: true });
   await deployment.processes.start('nudger');
-  // The next heartbeat says that one has crashed.
+  // The next heartbeat lists the crashed instance, which causes a reconcile.
   await deployment.advance(12);
-  // The stop was right when only one ran of two: the controller would refuse it now.
+  // The controller would refuse the stop now, because only one of two instances runs.
   expect(deployment.takeSent()).toEqual(['start app/0 (crashed)']);
   deployment.dea('dea-1').run('app', 0);
   await deployment.advance(22);
   expect(deployment.takeSent()).toEqual([`stop ${second} of app (extra_index)`]);
 });
 
-test('a restart whose job is lost leaves a second after it was due', async () => {
+test('a restart whose job is lost leaves a second after its due time', async () => {
   deployment = await startCloud({ policy: { delayTimeNoiseMs: 0 } });
   await deployment.desire('app', {});
   for (let n = 0; n < 2; n++) {
@@ -90,13 +90,13 @@ test('a restart whose job is lost leaves a second after it was due', async () =>
   expect(deployment.takeSent()).toEqual(['start app/0 (flapping)']);
 });
 
-test('a message that was lost with its nudger is asked for again after droplet_lost', async () => {
+test('a message that was lost with its nudger is sent again after droplet_lost', async () => {
   deployment = await startCloud({ processes: ['ingest', 'analyzer', 'sync'] });
   await deployment.processes.start('nudger');
   const [nudger] = deployment.processes.running.filter(({ name }) => name === 'nudger');
   const bus = await nudger?.context.connectBus();
   const [first] = await healthyApp(deployment, 'app', 1);
-  if (bus !== undefined) bus.publish = () => undefined; // settled, and dead before it was published
+  if (bus !== undefined) bus.publish = () => undefined; // the nudger settles the decision and dies before it publishes
   await endInstance(deployment, first, 'CRASHED');
   await deployment.processes.stop('nudger');
   expect(deployment.takeSent()).toEqual([]);
@@ -107,7 +107,7 @@ test('a message that was lost with its nudger is asked for again after droplet_l
   expect(deployment.takeSent()).toEqual(['start app/0 (missing)']);
 });
 
-test('starts and stops that wait for NATS are checked when it is back, and sent then if they are still right', async () => {
+test('starts that wait for NATS are rechecked when it is back, and sent if they are still right', async () => {
   deployment = await startCloud();
   const [first] = await healthyApp(deployment, 'crashed', 1);
   const [second] = await healthyApp(deployment, 'gone', 1);
@@ -124,15 +124,15 @@ test('starts and stops that wait for NATS are checked when it is back, and sent 
   await deployment.desire('gone', { state: 'STOPPED' }, { announce: false });
   await deployment.advance(61); // a bulk pass needs no NATS
   await deployment.restartNats();
-  // Both leave the queue while no time goes by.
+  // Both leave the queue while the clock stands still.
   await expect
     .poll(() => deployment.quiescence.queue('starts').getJobCounts('active', 'prioritized'), {
       timeout: 10_000,
     })
     .toEqual({ active: 0, prioritized: 0 });
-  // The first one may leave before our own connection listens again; then it is asked for once more.
+  // The first start may be sent before the test has subscribed again; then it is repeated.
   await deployment.advance(40);
-  const slots = deployment.takeSent().map((asked) => asked.split(' (')[0]);
+  const slots = deployment.takeSent().map((request) => request.split(' (')[0]);
   expect(new Set(slots)).toEqual(new Set(['start crashed/0']));
   expect(deployment.logged('nats_disconnected').length).toBeGreaterThan(0);
 });

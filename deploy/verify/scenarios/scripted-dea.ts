@@ -1,7 +1,7 @@
 import type { ExitReason } from '../../../common/model/reasons.ts';
 import { type DeaOptions, SimulatedDea, type SimulatedInstance } from '../sim/dea.ts';
 
-/** What a heartbeat said about an instance, and when (ms on the deployment's clock). */
+/** The state of an instance in one heartbeat, and when it was sent (ms on the deployment's clock). */
 export interface Report {
   state: string;
   atMs: number;
@@ -25,7 +25,7 @@ interface Options extends Omit<DeaOptions, 'nowS'> {
   nowMs(): number;
 }
 
-/** A DEA that runs what the test tells it to, and sends heartbeats when the deployment asks for them. */
+/** A DEA whose instances the test controls. The deployment decides when it sends heartbeats. */
 export class ScriptedDea extends SimulatedDea<TrueInstance> {
   /** Every instance that it ever ran, by guid. */
   readonly instances = new Map<string, TrueInstance>();

@@ -18,11 +18,11 @@ beforeAll(async () => {
 });
 afterAll(() => deployment.stop());
 
-test('neither what is logged nor what is stored nor what is shown has a password', async () => {
+test('no log line, no Redis key and no page contains a password', async () => {
   const secrets = [deployment.controller.password, STATUS.password];
   const guids = await healthyApp(deployment, 'web', 2);
   await endInstance(deployment, guids[0], 'CRASHED');
-  // All that a controller can do to have its login mentioned in an error.
+  // Every controller fault whose error could mention the login.
   deployment.controller.faults.unauthorized = 2;
   await deployment.advance(65);
   deployment.controller.faults.status = { code: 500 };
@@ -49,7 +49,7 @@ test('neither what is logged nor what is stored nor what is shown has a password
   }
   const stored = (await Promise.all(deployment.redis.urls.map(dumpOf))).flat();
   const logged = JSON.stringify([
-    ...deployment.processes.running.flatMap(({ context: of }) => of.lines),
+    ...deployment.processes.running.flatMap((process) => process.context.lines),
     context.lines,
   ]);
   expect(logged).toContain('unauthorized');
@@ -62,14 +62,14 @@ test('neither what is logged nor what is stored nor what is shown has a password
   }
 });
 
-/** All values of a server. */
+/** The dump of every key of a server. */
 async function dumpOf(url: string): Promise<Buffer[]> {
   const server = new Redis(url);
   try {
-    await server.config('SET', 'rdbcompression', 'no'); // DUMP would hide what it compresses
+    await server.config('SET', 'rdbcompression', 'no'); // a compressed DUMP would hide strings
     const keys = await server.keys('*');
     const dumps: (Buffer | null)[] = await Promise.all(keys.map((key) => server.dumpBuffer(key)));
-    return dumps.filter((dump) => dump !== null); // a key's time can be over meanwhile
+    return dumps.filter((dump) => dump !== null); // a key may expire meanwhile
   } finally {
     server.disconnect();
   }

@@ -3,49 +3,53 @@ import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 import { ALL_PROCESSES } from './processes.ts';
 
-/** A bit of everything; what was asked is told step by step. */
-async function story(deployment: Deployment): Promise<string[][]> {
-  const told: string[][] = [];
-  const tell = () => told.push(deployment.takeSent());
+/**
+ * Crashes, evacuations, a lost DEA and changes of apps.
+ *
+ * @returns the requests after each step
+ */
+async function runHistory(deployment: Deployment): Promise<string[][]> {
+  const steps: string[][] = [];
+  const endStep = () => steps.push(deployment.takeSent());
   const apps = ['one', 'two', 'three'];
   const guids = new Map<string, string[]>();
   for (const app of apps) guids.set(app, await healthyApp(deployment, app, 3));
-  tell();
+  endStep();
   for (const app of apps) await endInstance(deployment, guids.get(app)?.[0], 'CRASHED');
-  tell();
+  endStep();
   await endInstance(deployment, guids.get('one')?.[1], 'DEA_EVACUATION');
   await endInstance(deployment, guids.get('two')?.[1], 'DEA_SHUTDOWN');
-  tell();
+  endStep();
   deployment.dea('dea-3').run('three', 0);
   await deployment.heartbeat();
   await endInstance(deployment, deployment.dea('dea-3').guidsOf('three')[1], 'CRASHED'); // its second crash
   deployment.dea('dea-2').connected = false;
   await deployment.advance(41);
-  tell();
+  endStep();
   deployment.dea('dea-2').connected = true;
   await deployment.desire('two', { state: 'STOPPED' });
-  tell();
+  endStep();
   for (const app of ['one', 'three']) deployment.dea('dea-1').run(app, 1);
   await deployment.advance(31);
-  tell();
+  endStep();
   await deployment.desire('three', { instances: 1 });
   await deployment.advance(5);
-  tell();
-  return told;
+  endStep();
+  return steps;
 }
 
-test('two copies of everything ask for the same as one, and nothing twice', async () => {
-  const told: string[][][] = [];
+test('two copies of every process send the same requests as one copy, and none twice', async () => {
+  const histories: string[][][] = [];
   for (const processes of [ALL_PROCESSES, [...ALL_PROCESSES, ...ALL_PROCESSES]]) {
     const deployment = await startCloud({ processes, policy: { delayTimeNoiseMs: 0 } });
-    told.push(await story(deployment));
+    histories.push(await runHistory(deployment));
     await deployment.stop();
   }
-  expect(told[1]).toEqual(told[0]);
-  expect(told[0]?.flat().length).toBeGreaterThan(8);
+  expect(histories[1]).toEqual(histories[0]);
+  expect(histories[0]?.flat().length).toBeGreaterThan(8);
 });
 
-test('one copy of each ends in the middle of the work, and the others go on with it', async () => {
+test('when one copy of each process stops in the middle of its work, the others finish it', async () => {
   const deployment = await startCloud({
     processes: [...ALL_PROCESSES, ...ALL_PROCESSES],
     executesRequests: true,
@@ -55,13 +59,13 @@ test('one copy of each ends in the middle of the work, and the others go on with
   const first = ALL_PROCESSES.map((name) =>
     deployment.processes.running.find((process) => process.name === name),
   );
-  const ends = deployment.advance(41);
+  const advanced = deployment.advance(41);
   for (const process of first) if (process !== undefined) await deployment.processes.stop(process);
-  await ends;
+  await advanced;
   await deployment.advance(41);
   const running = [...deployment.deas.values()].reduce((sum, dea) => sum + dea.listed.size, 0);
   expect(running).toBe(16);
-  const asked = deployment.takeSent();
-  expect(new Set(asked).size).toBe(asked.length);
+  const sent = deployment.takeSent();
+  expect(new Set(sent).size).toBe(sent.length);
   await deployment.stop();
 });

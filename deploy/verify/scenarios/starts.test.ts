@@ -5,7 +5,7 @@ import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
 let deployment: Deployment;
 beforeAll(async () => {
-  // Hosts die here one after the other: that is not to look like a cut-off network.
+  // DEAs die here one after the other, which must not raise mass_loss.
   deployment = await startCloud({
     policy: { massLoss: { fraction: 0.55, minimumDeas: 100, holdMs: 300_000 } },
   });
@@ -13,24 +13,24 @@ beforeAll(async () => {
 afterAll(() => deployment.stop());
 
 describe('the message health.start', () => {
-  test('says what the contract says, with the headers that say why', async () => {
-    await healthyApp(deployment, 'said', 3, { updated_at: '2014-04-20T13:20:00+00:00', version: 'v-9' });
-    await endInstance(deployment, deployment.dea('dea-2').guidsOf('said')[0], 'CRASHED');
-    const [sent] = deployment.takeSentMessages('said');
+  test('has the payload of the contract, and headers with the decision and its reason', async () => {
+    await healthyApp(deployment, 'shown', 3, { updated_at: '2014-04-20T13:20:00+00:00', version: 'v-9' });
+    await endInstance(deployment, deployment.dea('dea-2').guidsOf('shown')[0], 'CRASHED');
+    const [sent] = deployment.takeSentMessages('shown');
     expect(sent?.text).toBe(
-      '{"droplet":"said","last_updated":1398000000,"version":"v-9","indices":[1],"running":{"v-9":2},"flapping":false}',
+      '{"droplet":"shown","last_updated":1398000000,"version":"v-9","indices":[1],"running":{"v-9":2},"flapping":false}',
     );
-    expect(sent).toMatchObject({ reason: 'crashed', id: expect.stringContaining('said.start-1.') });
+    expect(sent).toMatchObject({ reason: 'crashed', id: expect.stringContaining('shown.start-1.') });
     expect(sent?.decision).toBe(sent?.id);
   });
 
-  test('counts the wanted indices of the live version, and what runs of others', async () => {
+  test('counts the wanted indices of the live version, and the instances of other versions', async () => {
     const [first] = await healthyApp(deployment, 'counted', 3);
     const [one, two] = [deployment.dea('dea-1'), deployment.dea('dea-2')];
     one.run('counted', 1, 'counted-v0');
     one.run('counted', 2, 'counted-v0');
-    two.run('counted', 1); // a copy of an index counts once
-    two.run('counted', 7); // surplus: speaks against no start
+    two.run('counted', 1); // a second copy of an index does not count
+    two.run('counted', 7); // a surplus instance does not prevent a start
     deployment.dea('dea-3').changeState(deployment.dea('dea-3').guidsOf('counted')[0] as string, 'STARTING'); // live, but not RUNNING
     await deployment.heartbeat();
     deployment.takeSentMessages('counted');
@@ -41,7 +41,7 @@ describe('the message health.start', () => {
     });
   });
 
-  test('of an app with nothing RUNNING has no counts', async () => {
+  test('of an app without a RUNNING instance has no counts', async () => {
     const [only] = await healthyApp(deployment, 'alone', 1);
     await endInstance(deployment, only, 'CRASHED');
     expect(deployment.takeSentMessages('alone')[0]?.message).toMatchObject({ running: {} });
@@ -49,7 +49,7 @@ describe('the message health.start', () => {
 });
 
 describe('missing', () => {
-  test('an app that nobody started is started, index by index, after its time', async () => {
+  test('a new app is started, index by index, after the grace period', async () => {
     await deployment.desire('new', { instances: 3 });
     await deployment.advance(29);
     expect(deployment.takeSent('new')).toEqual([]);
@@ -60,7 +60,7 @@ describe('missing', () => {
     expect(sent[0]?.message.flapping).toBe(false);
   });
 
-  test('an app that is not wanted to run is not started', async () => {
+  test('an app that must not run is not started', async () => {
     await deployment.desire('not STARTED', { state: 'STOPPED' });
     await deployment.desire('not staged yet', { package_state: 'PENDING' });
     await deployment.desire('failed to stage', { package_state: 'FAILED' });
@@ -70,21 +70,21 @@ describe('missing', () => {
     expect(apps.flatMap((app) => deployment.takeSent(app))).toEqual([]);
   });
 
-  test('a DEA that falls silent is missed after droplet_lost, and its instances only', async () => {
+  test('a silent DEA is lost after droplet_lost, and only its instances are missing', async () => {
     await healthyApp(deployment, 'silent', 2);
-    const host = deployment.dea('host');
-    host.run('silent', 2);
+    const dea = deployment.dea('dying');
+    dea.run('silent', 2);
     await deployment.desire('silent', { instances: 3 });
-    await deployment.heartbeat(host);
-    host.die();
+    await deployment.heartbeat(dea);
+    dea.die();
     await deployment.advance(30);
     expect(deployment.takeSent('silent')).toEqual([]);
     await deployment.advance(2);
     expect(deployment.takeSent('silent')).toEqual(['start silent/2 (missing)']);
-    deployment.deas.delete('host');
+    deployment.deas.delete('dying');
   });
 
-  test('an instance that drops out of its DEA’s list is missed droplet_lost after it was last listed', async () => {
+  test('an instance that its DEA no longer lists is missing droplet_lost after it was last listed', async () => {
     const [first] = await healthyApp(deployment, 'dropped', 2);
     await deployment.advance(31);
     const dea = deployment.dea('dea-1');
@@ -96,20 +96,20 @@ describe('missing', () => {
     expect(deployment.takeSent('dropped')).toEqual(['start dropped/0 (missing)']);
   });
 
-  test('a DEA that was restarted and lists nothing is missed like a silent one', async () => {
+  test('the instances of a restarted DEA that lists nothing are missing after droplet_lost', async () => {
     await healthyApp(deployment, 'rebooted', 1);
-    const host = deployment.dea('reborn');
-    const lost = host.run('rebooted', 1);
+    const dea = deployment.dea('restarted');
+    const lost = dea.run('rebooted', 1);
     await deployment.desire('rebooted', { instances: 2 });
     await deployment.advance(31);
-    host.forget(lost);
+    dea.forget(lost);
     await deployment.advance(20);
     expect(deployment.takeSent('rebooted')).toEqual([]);
     await deployment.advance(20);
     expect(deployment.takeSent('rebooted')).toEqual(['start rebooted/1 (missing)']);
   });
 
-  test('an update gives all slots new time, an exit with STOPPED its own', async () => {
+  test('an update restarts the grace period of all slots, an exit with STOPPED that of its own slot', async () => {
     const [first, second] = await healthyApp(deployment, 'timed', 2);
     await deployment.advance(31);
     for (const dea of deployment.deas.values()) dea.forget(second as string);
@@ -120,13 +120,13 @@ describe('missing', () => {
     await deployment.advance(11);
     expect(deployment.takeSent('timed')).toEqual(['start timed/0 (missing)']);
     await deployment.announceUpdate('timed');
-    await deployment.advance(29); // the start of index 1 would have been asked for again
+    await deployment.advance(29); // without the update, the start of index 1 would have been repeated
     expect(deployment.takeSent('timed')).toEqual([]);
     await deployment.advance(2);
     expect(deployment.takeSent('timed')).toEqual(['start timed/0 (missing)', 'start timed/1 (missing)']);
   });
 
-  test('a start that did not help is asked for again after droplet_lost, and not before', async () => {
+  test('a start without effect is repeated after droplet_lost, and not before', async () => {
     await deployment.desire('again', {});
     await deployment.advance(31);
     const [first] = deployment.takeSentMessages('again');
@@ -140,13 +140,13 @@ describe('missing', () => {
 });
 
 describe('crashed', () => {
-  test('is started at once', async () => {
+  test('an instance that crashes is started at once', async () => {
     const [, second] = await healthyApp(deployment, 'crash', 3);
     await endInstance(deployment, second, 'CRASHED');
     expect(deployment.takeSent('crash')).toEqual(['start crash/1 (crashed)']);
   });
 
-  test('also an instance that never showed in a heartbeat', async () => {
+  test('so is an instance that was never in a heartbeat', async () => {
     await deployment.desire('stillborn', {});
     deployment
       .dea('dea-1')
@@ -155,7 +155,7 @@ describe('crashed', () => {
     expect(deployment.takeSent('stillborn')).toEqual(['start stillborn/0 (crashed)']);
   });
 
-  test('but not beside a live instance', async () => {
+  test('it is not started beside a live instance', async () => {
     const [first] = await healthyApp(deployment, 'beside', 1);
     deployment.dea('dea-2').run('beside', 0);
     await deployment.heartbeat();
@@ -164,15 +164,15 @@ describe('crashed', () => {
     expect(deployment.takeSent('beside')).toEqual([]);
   });
 
-  test('is asked for once, however often the exit is told', async () => {
+  test('it is started once, however often its exit is sent', async () => {
     const [first] = await healthyApp(deployment, 'echo', 1);
-    const told = { droplet: 'echo', version: 'echo-v1', guid: first as string, index: 0 };
+    const exited = { droplet: 'echo', version: 'echo-v1', guid: first as string, index: 0 };
     await endInstance(deployment, first, 'CRASHED');
-    for (let n = 0; n < 3; n++) deployment.dea('dea-1').sendExited(told, 'CRASHED');
+    for (let n = 0; n < 3; n++) deployment.dea('dea-1').sendExited(exited, 'CRASHED');
     await deployment.settle();
     expect(deployment.takeSent('echo')).toEqual(['start echo/0 (crashed)']);
     await deployment.advance(10);
-    deployment.dea('dea-1').sendExited(told, 'CRASHED');
+    deployment.dea('dea-1').sendExited(exited, 'CRASHED');
     await deployment.settle();
     expect(deployment.takeSent('echo')).toEqual([]);
   });
@@ -184,7 +184,7 @@ describe('crashed', () => {
     ['of an index out of range', { instances: 2 }, { index: 2 }],
     ['with null fields', {}, { version: null, index: null }],
     ['of an unknown app', undefined, {}],
-  ])('is not answered: %s', async (name, app, fields) => {
+  ])('a crash causes no start: %s', async (name, app, fields) => {
     if (app !== undefined) await deployment.desire(name, app);
     const exit = { droplet: name, version: `${name}-v1`, instance: `${name}!`, index: 0 };
     deployment.publish(SUBJECTS.exited, {
@@ -197,7 +197,7 @@ describe('crashed', () => {
     expect(deployment.takeSent(name)).toEqual([]);
   });
 
-  test('what came up and crashed is the crash it is, though its start is not long ago', async () => {
+  test('an instance that crashes soon after its start counts as crashed', async () => {
     await deployment.desire('shortlived', {});
     await deployment.advance(31);
     expect(deployment.takeSent('shortlived')).toEqual(['start shortlived/0 (missing)']);
@@ -210,13 +210,13 @@ describe('crashed', () => {
 });
 
 describe('evacuated', () => {
-  test('when its DEA shuts down', async () => {
+  test('an instance is started elsewhere when its DEA shuts down', async () => {
     const [first] = await healthyApp(deployment, 'shut', 1);
     await endInstance(deployment, first, 'DEA_SHUTDOWN');
     expect(deployment.takeSent('shut')).toEqual(['start shut/0 (evacuated)']);
   });
 
-  test('when its DEA begins to evacuate, and it is heard on as EVACUATING: once', async () => {
+  test('an instance is started elsewhere once when its DEA evacuates, though heartbeats go on listing it', async () => {
     const [first] = await healthyApp(deployment, 'leaving', 1);
     await endInstance(deployment, first, 'DEA_EVACUATION');
     expect(deployment.takeSent('leaving')).toEqual(['start leaving/0 (evacuated)']);
@@ -224,7 +224,7 @@ describe('evacuated', () => {
     expect(deployment.takeSent('leaving')).toEqual([]);
   });
 
-  test('also an instance that no heartbeat had listed yet: its first one does not ask again', async () => {
+  test('so is an instance before its first heartbeat, which does not cause a second start', async () => {
     await deployment.desire('hasty', {});
     const guid = deployment.dea('dea-1').run('hasty', 0);
     await endInstance(deployment, guid, 'DEA_EVACUATION');
@@ -233,31 +233,31 @@ describe('evacuated', () => {
     expect(deployment.takeSent('hasty')).toEqual([]);
   });
 
-  test('when a heartbeat says EVACUATING and nobody said it before', async () => {
-    const [first, second] = await healthyApp(deployment, 'unsaid', 2);
+  test('an instance is started elsewhere when a heartbeat lists it as EVACUATING without an exit before', async () => {
+    const [first, second] = await healthyApp(deployment, 'unannounced', 2);
     deployment.dea('dea-1').changeState(first as string, 'EVACUATING');
     await deployment.heartbeat();
-    expect(deployment.takeSent('unsaid')).toEqual(['start unsaid/0 (evacuated)']);
+    expect(deployment.takeSent('unannounced')).toEqual(['start unannounced/0 (evacuated)']);
     deployment.dea('dea-2').changeState(second as string, 'EVACUATING');
-    deployment.dea('dea-3').run('unsaid', 1, undefined, 'STARTING');
+    deployment.dea('dea-3').run('unannounced', 1, undefined, 'STARTING');
     await deployment.heartbeat();
-    expect(deployment.takeSent('unsaid')).toEqual([]);
+    expect(deployment.takeSent('unannounced')).toEqual([]);
   });
 
   test.each(['DEA_SHUTDOWN', 'DEA_EVACUATION'] as const)(
-    'not if it is not wanted any more (%s)',
+    'an instance that is not wanted any more is not started elsewhere (%s)',
     async (reason) => {
       const [first] = await healthyApp(deployment, reason, 1);
       await deployment.desire(reason, { state: 'STOPPED' });
       deployment.takeSentMessages(reason);
       await endInstance(deployment, first, reason);
-      expect(deployment.takeSent(reason).filter((asked) => asked.startsWith('start'))).toEqual([]);
+      expect(deployment.takeSent(reason).filter((request) => request.startsWith('start'))).toEqual([]);
     },
   );
 });
 
-describe('late words', () => {
-  test('a heartbeat after the exit does not make the instance live again; two droplet_lost later it is believed', async () => {
+describe('late messages', () => {
+  test('a heartbeat after the exit makes the instance live again only after twice droplet_lost', async () => {
     const [first] = await healthyApp(deployment, 'ghost', 1);
     await endInstance(deployment, first, 'DEA_SHUTDOWN');
     expect(deployment.takeSent('ghost')).toEqual(['start ghost/0 (evacuated)']);
@@ -270,7 +270,7 @@ describe('late words', () => {
     expect(deployment.takeSent('ghost')).toEqual([]);
   });
 
-  test('an exit that comes when a new instance runs changes nothing', async () => {
+  test('an exit that arrives after a new instance runs changes nothing', async () => {
     const [first] = await healthyApp(deployment, 'late', 1);
     deployment.dea('dea-1').forget(first as string);
     await deployment.advance(40);
@@ -285,7 +285,7 @@ describe('late words', () => {
     expect(deployment.takeSent('late')).toEqual([]);
   });
 
-  test('an instance that only changes its state may change back', async () => {
+  test('an instance may change from RUNNING to STARTING and back', async () => {
     const [first] = await healthyApp(deployment, 'moody', 1);
     deployment.dea('dea-1').changeState(first as string, 'STARTING');
     await deployment.heartbeat();
@@ -294,7 +294,7 @@ describe('late words', () => {
     expect(deployment.takeSent('moody')).toEqual([]);
   });
 
-  test('an instance in a state of no account is not live', async () => {
+  test('an instance in any other state is not live', async () => {
     const [first] = await healthyApp(deployment, 'resuming', 1);
     await deployment.advance(31);
     deployment.dea('dea-1').changeState(first as string, 'RESUMING');
@@ -303,8 +303,8 @@ describe('late words', () => {
   });
 });
 
-describe('droplets that nobody knows', () => {
-  test('are not touched before their time', async () => {
+describe('unknown droplets', () => {
+  test('are not stopped before desired_state_lost', async () => {
     deployment.dea('dea-1').run('foundling', 0);
     await deployment.advance(60);
     expect(deployment.takeSent('foundling')).toEqual([]);

@@ -9,19 +9,19 @@ beforeAll(async () => {
 afterAll(() => deployment.stop());
 
 describe('the message health.stop', () => {
-  test('of an app that is desired says what the contract says, with the headers that say why', async () => {
+  test('of a desired app has the payload of the contract, and headers with the decision and its reason', async () => {
     const app = { updated_at: '2014-04-20 21:20:00 +0800', version: 'v-9' };
-    const [, second] = await healthyApp(deployment, 'said', 2, app);
-    await deployment.desire('said', { instances: 1 });
-    const [sent] = deployment.takeSentMessages('said');
+    const [, second] = await healthyApp(deployment, 'shown', 2, app);
+    await deployment.desire('shown', { instances: 1 });
+    const [sent] = deployment.takeSentMessages('shown');
     expect(sent?.text).toBe(
-      `{"droplet":"said","last_updated":1398000000,"instances":{"${second}":"v-9"},"running":{"v-9":2},"version":"v-9"}`,
+      `{"droplet":"shown","last_updated":1398000000,"instances":{"${second}":"v-9"},"running":{"v-9":2},"version":"v-9"}`,
     );
-    expect(sent).toMatchObject({ reason: 'extra_index', id: expect.stringContaining('said.stop-') });
+    expect(sent).toMatchObject({ reason: 'extra_index', id: expect.stringContaining('shown.stop-') });
     expect(sent?.decision).toBe(sent?.id);
   });
 
-  test('counts each version’s RUNNING instances, and the named one whatever its state', async () => {
+  test('counts the RUNNING instances of each version, and the named instance in any state', async () => {
     await healthyApp(deployment, 'counted', 2);
     const old = deployment.dea('dea-1').run('counted', 0, 'counted-v0', 'STARTING');
     deployment.dea('dea-2').run('counted', 5, 'counted-v0', 'STARTING');
@@ -34,7 +34,7 @@ describe('the message health.stop', () => {
 });
 
 describe('stopped', () => {
-  test('every STARTING, RUNNING or EVACUATING instance, never a CRASHED one', async () => {
+  test('stops every STARTING, RUNNING or EVACUATING instance, but no CRASHED one', async () => {
     const guids = await healthyApp(deployment, 'off', 3);
     deployment.dea('dea-1').changeState(guids[0] as string, 'STARTING');
     deployment.dea('dea-2').changeState(guids[1] as string, 'EVACUATING');
@@ -45,7 +45,7 @@ describe('stopped', () => {
     expect(deployment.takeSent('off')).toEqual(guids.map((guid) => `stop ${guid} of off (stopped)`).sort());
   });
 
-  test('is asked again after droplet_lost while the instance is there, and not once it is gone', async () => {
+  test('is repeated after droplet_lost while the instance is listed, and not after it ended', async () => {
     const [stays, goes] = await healthyApp(deployment, 'stubborn', 2);
     await deployment.desire('stubborn', { state: 'STOPPED' });
     const first = deployment.takeSentMessages('stubborn');
@@ -54,9 +54,9 @@ describe('stopped', () => {
     await deployment.advance(29);
     expect(deployment.takeSent('stubborn')).toEqual([]);
     await deployment.advance(3);
-    const again = deployment.takeSentMessages('stubborn');
-    expect(again.map(({ instance }) => instance)).toEqual([stays]);
-    expect(first.map(({ id }) => id)).not.toContain(again[0]?.id);
+    const repeated = deployment.takeSentMessages('stubborn');
+    expect(repeated.map(({ instance }) => instance)).toEqual([stays]);
+    expect(first.map(({ id }) => id)).not.toContain(repeated[0]?.id);
     await endInstance(deployment, stays, 'STOPPED');
     await deployment.advance(65);
     expect(deployment.takeSent('stubborn')).toEqual([]);
@@ -64,7 +64,7 @@ describe('stopped', () => {
 });
 
 describe('extra_index', () => {
-  test('is picked by index, whatever the order of arrival', async () => {
+  test('is chosen by index, whatever the order of arrival', async () => {
     await deployment.desire('order', { instances: 2 });
     const dea = deployment.dea('dea-1');
     const [three, one, two, zero] = [3, 1, 2, 0].map((index) => dea.run('order', index));
@@ -75,13 +75,13 @@ describe('extra_index', () => {
     expect([one, zero]).toEqual(dea.guidsOf('order').filter((guid) => guid !== three && guid !== two));
   });
 
-  test('waits as long as the controller would refuse it; of several those are sent that it would not refuse', async () => {
+  test('waits while the controller would refuse it; of several stops, those that it would accept are sent', async () => {
     await deployment.desire('short', { instances: 2 });
     const dea = deployment.dea('dea-1');
     dea.run('short', 1);
     const [two, three] = [dea.run('short', 2), dea.run('short', 3)];
     await deployment.heartbeat();
-    // Three run and two must stay: one may go, and the highest goes first.
+    // Three run and two must stay, so one may go; the highest index goes first.
     expect(deployment.takeSent('short')).toEqual([`stop ${three} of short (extra_index)`]);
     await endInstance(deployment, three, 'STOPPED');
     await deployment.advance(25);
@@ -93,7 +93,7 @@ describe('extra_index', () => {
 });
 
 describe('wrong_version', () => {
-  test('goes once the live version has a RUNNING instance, and not before', async () => {
+  test('is stopped once the live version has a RUNNING instance, and not before', async () => {
     const [old] = await healthyApp(deployment, 'pushed', 1, { version: 'v1' });
     await deployment.desire('pushed', { version: 'v2' });
     await deployment.advance(31);
@@ -108,7 +108,7 @@ describe('wrong_version', () => {
 });
 
 describe('evacuation_complete', () => {
-  test('when the slot has a RUNNING instance elsewhere', async () => {
+  test('stops the instance when its slot has a RUNNING instance elsewhere', async () => {
     const [leaving] = await healthyApp(deployment, 'moved', 1);
     await endInstance(deployment, leaving, 'DEA_EVACUATION');
     expect(deployment.takeSent('moved')).toEqual(['start moved/0 (evacuated)']);
@@ -120,24 +120,24 @@ describe('evacuation_complete', () => {
     expect(deployment.takeSent('moved')).toEqual([`stop ${leaving} of moved (evacuation_complete)`]);
   });
 
-  test('when the slot is not wanted any more', async () => {
+  test('stops the instance when its slot is not wanted any more', async () => {
     const [, , third] = await healthyApp(deployment, 'shrunk', 3);
     await deployment.desire('shrunk', { instances: 2 });
     deployment.takeSentMessages('shrunk');
     await endInstance(deployment, third, 'DEA_EVACUATION');
-    await deployment.advance(32); // the stop that was asked for as extra_index has had its time
+    await deployment.advance(32); // the first stop, for extra_index, has timed out
     expect(deployment.takeSent('shrunk')).toEqual([`stop ${third} of shrunk (evacuation_complete)`]);
   });
 
-  test('not of an app that nobody ever listed', async () => {
-    deployment.dea('dea-1').run('nameless', 0, undefined, 'EVACUATING');
+  test('does not stop an app that was never listed', async () => {
+    deployment.dea('dea-1').run('unlisted', 0, undefined, 'EVACUATING');
     await deployment.advance(60);
-    expect(deployment.takeSent('nameless')).toEqual([]);
+    expect(deployment.takeSent('unlisted')).toEqual([]);
   });
 });
 
-describe('a stop is checked again when it leaves', () => {
-  test('one for an app that is wanted again by then is dropped, and that is a decision too', async () => {
+describe('a stop is rechecked when it leaves', () => {
+  test('and dropped and logged if the app is wanted again by then', async () => {
     const [, second] = await healthyApp(deployment, 'undecided', 2);
     await deployment.processes.stop('nudger');
     await deployment.desire('undecided', { instances: 1 });
@@ -147,14 +147,14 @@ describe('a stop is checked again when it leaves', () => {
     await deployment.settle();
     expect(deployment.takeSent('undecided')).toEqual([]);
     expect(await deployment.quiescence.queue('stops').count()).toBe(0);
-    const story = await deployment.decisions('undecided');
-    expect(story).toContainEqual(
+    const log = await deployment.decisions('undecided');
+    expect(log).toContainEqual(
       expect.objectContaining({ kind: 'stop', instance: second, reason: 'extra_index' }),
     );
-    expect(story.at(-1)).toMatchObject({ kind: expect.stringMatching(/^(cancel|dropped)$/) });
+    expect(log.at(-1)).toMatchObject({ kind: expect.stringMatching(/^(cancel|dropped)$/) });
   });
 
-  test('one for an instance that is gone by then is not sent', async () => {
+  test('and not sent if the instance has ended by then', async () => {
     const [, second] = await healthyApp(deployment, 'gone', 2);
     await deployment.processes.stop('nudger');
     await deployment.desire('gone', { instances: 1 });

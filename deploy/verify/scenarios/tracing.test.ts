@@ -29,38 +29,43 @@ async function traceAll(env: NodeJS.ProcessEnv = {}): Promise<TestCollector> {
 }
 
 /** The next `health.start` or `health.stop`. */
-async function asked(): Promise<Msg> {
+async function nextMessage(): Promise<Msg> {
   await expect.poll(() => stage.sent.length, { timeout: 20_000 }).toBeGreaterThan(0);
   return stage.sent.shift() as Msg;
 }
 
 const header = (message: Msg, name: string) => message.headers?.get(name) ?? '';
 
-/** The way that led to a span, first one first. */
-async function wayTo(spanId: string): Promise<CollectedSpan[]> {
+/** The chain of spans that ends with this one, root first. */
+async function chainTo(spanId: string): Promise<CollectedSpan[]> {
   const find = (id: string) => collector?.spans.find((span) => span.spanId === id);
-  const way = () => {
+  const chain = () => {
     const spans: CollectedSpan[] = [];
     for (let span = find(spanId); span !== undefined; span = find(span.parentSpanId)) spans.unshift(span);
     return spans;
   };
-  await expect.poll(() => way()[0]?.parentSpanId, { timeout: 15_000 }).toBe('');
-  return way();
+  await expect.poll(() => chain()[0]?.parentSpanId, { timeout: 15_000 }).toBe('');
+  return chain();
 }
 
-/** The crash of an app, and the way to its start; of the next app where a tick was quicker than the exit's event. */
+/**
+ * Crashes an app and returns the spans that led to its start. If a tick was faster than the event of the exit, it tries the
+ * next app.
+ */
 async function crash(
   droplet: string,
   ...others: string[]
-): Promise<{ droplet: string; message: Msg; way: CollectedSpan[] }> {
+): Promise<{ droplet: string; message: Msg; chain: CollectedSpan[] }> {
   stage.dea.end(await stage.healthyApp(droplet), 'CRASHED');
-  const message = await asked();
-  const way = await wayTo(header(message, 'traceparent').split('-')[2] as string);
+  const message = await nextMessage();
+  const chain = await chainTo(header(message, 'traceparent').split('-')[2] as string);
   const [next, ...rest] = others;
-  return way[0]?.name === 'hm.exit' || next === undefined ? { droplet, message, way } : crash(next, ...rest);
+  return chain[0]?.name === 'hm.exit' || next === undefined
+    ? { droplet, message, chain }
+    : crash(next, ...rest);
 }
 
-const inShort = ({ service, name }: CollectedSpan) => `${service} ${name}`;
+const nameOf = ({ service, name }: CollectedSpan) => `${service} ${name}`;
 const errors = () => stage.lines.filter(({ level }) => level === 'error' || level === 'fatal');
 
 async function eventFields(): Promise<string[][]> {
@@ -70,25 +75,25 @@ async function eventFields(): Promise<string[][]> {
 }
 
 describe('with a collector', () => {
-  it('an exit is one trace as far as its health.start', async () => {
+  it('an exit and its health.start are one trace', async () => {
     await traceAll();
-    const { droplet, message, way } = await crash('web', 'api', 'mailer');
+    const { droplet, message, chain } = await crash('web', 'api', 'mailer');
     const [, traceId] = header(message, 'traceparent').split('-') as [string, string];
-    expect(way.map(inShort)).toEqual([
+    expect(chain.map(nameOf)).toEqual([
       'hm-ingest hm.exit',
-      'hm-analyzer hm.look',
+      'hm-analyzer hm.reconcile',
       'hm-nudger process starts',
       'hm-nudger hm.deliver',
     ]);
-    expect(new Set(way.map((span) => span.traceId))).toEqual(new Set([traceId]));
-    const [exit, look, , deliver] = way;
+    expect(new Set(chain.map((span) => span.traceId))).toEqual(new Set([traceId]));
+    const [exit, reconcile, , deliver] = chain;
     const decision = header(message, 'hm-decision');
     expect(exit?.attributes).toMatchObject({
       'hm.droplet': droplet,
       'hm.exit': 'CRASHED',
       'hm.is_new': true,
     });
-    expect(look?.attributes).toMatchObject({
+    expect(reconcile?.attributes).toMatchObject({
       'hm.droplet': droplet,
       'hm.decisions': [`start ${decision}`],
       'hm.reasons': ['crashed'],
@@ -105,28 +110,28 @@ describe('with a collector', () => {
     expect(errors()).toEqual([]);
   });
 
-  it('what a tick decides goes on from the heartbeat that tells it; equal heartbeats and idle workers have no trace', async () => {
+  it('a decision continues the trace of the heartbeat that caused it; equal heartbeats and idle workers have no trace', async () => {
     const { spans } = await traceAll({ OTEL_SERVICE_NAME: 'fleet' });
     await stage.healthyApp('web');
     for (let i = 0; i < 3; i++) {
       stage.dea.sendHeartbeat();
       await stage.bus.flush();
     }
-    // An index that nobody wants.
+    // A surplus index.
     stage.dea.run('web', 7);
     stage.dea.sendHeartbeat();
-    const message = await asked();
+    const message = await nextMessage();
     expect(message.subject).toBe(SUBJECTS.stop);
     const [, , spanId] = header(message, 'traceparent').split('-') as [string, string, string];
-    const way = await wayTo(spanId);
-    expect(way.map(inShort)).toEqual([
+    const chain = await chainTo(spanId);
+    expect(chain.map(nameOf)).toEqual([
       'fleet hm.heartbeat',
-      'fleet hm.look',
+      'fleet hm.reconcile',
       'fleet process stops',
       'fleet hm.deliver',
     ]);
 
-    await stage.stopProcesses(); // the last spans leave
+    await stage.stopProcesses(); // exports the last spans
     expect(spans.filter(({ name }) => name === 'hm.heartbeat')).toHaveLength(2);
     expect(spans.filter(({ name }) => ![...OUR_SPANS, ...BULLMQ_SPANS].includes(name))).toEqual([]);
     const idle = ({ name, attributes }: CollectedSpan) =>
@@ -137,12 +142,12 @@ describe('with a collector', () => {
   it('a sampler of the environment decides which traces are kept', async () => {
     const { spans } = await traceAll({ OTEL_TRACES_SAMPLER: 'always_off' });
     stage.dea.end(await stage.healthyApp('web'), 'CRASHED');
-    expect(header(await asked(), 'traceparent')).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+    expect(header(await nextMessage(), 'traceparent')).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
     await stage.stopProcesses();
     expect(spans).toEqual([]);
   });
 
-  it('what is not a traceparent is passed over, in an event and in a job', async () => {
+  it('an invalid traceparent in an event or a job is ignored', async () => {
     await traceAll();
     await stage.healthyApp('web');
     const { redis, lifecycle, log } = stage.context;
@@ -170,7 +175,7 @@ describe('with a collector', () => {
 });
 
 describe('without', () => {
-  it('entries, jobs and headers say nothing of traces', async () => {
+  it('a collector, entries, jobs and headers carry no trace context', async () => {
     stage = await startStage({ OTEL_SERVICE_NAME: 'is no collector' });
     const guid = await stage.healthyApp('web');
     const { redis, lifecycle, log } = stage.context;
@@ -184,7 +189,7 @@ describe('without', () => {
       ...['attempts', 'jobId', 'priority', 'removeOnComplete', 'removeOnFail'],
     ]);
     await starts.resume();
-    expect([...((await asked()).headers?.keys() ?? [])].sort()).toEqual([
+    expect([...((await nextMessage()).headers?.keys() ?? [])].sort()).toEqual([
       'Nats-Msg-Id',
       'hm-decision',
       'hm-reason',
@@ -194,28 +199,30 @@ describe('without', () => {
 });
 
 describe('a collector that', () => {
-  const away = () => stage.lines.filter(({ event }) => event === 'traces_not_exported');
+  const exportFailures = () => stage.lines.filter(({ event }) => event === 'traces_not_exported');
 
-  it('is not there keeps nobody from anything, and is said once by each process', async () => {
+  it('is not reachable delays nothing, and is logged once by each process', async () => {
     const OTEL_EXPORTER_OTLP_ENDPOINT = `http://127.0.0.1:${await freePort()}`;
     stage = await startStage({
       ...{ OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_EXPORTER_OTLP_TIMEOUT: '300' },
     });
     for (const droplet of ['web', 'api', 'mailer']) {
       stage.dea.end(await stage.healthyApp(droplet), 'CRASHED');
-      expect(JSON.parse((await asked()).string())).toMatchObject({ droplet });
+      expect(JSON.parse((await nextMessage()).string())).toMatchObject({ droplet });
     }
-    await expect.poll(() => new Set(away().map(({ name }) => name)).size, { timeout: 15_000 }).toBe(3);
-    expect(away()).toHaveLength(3);
+    await expect
+      .poll(() => new Set(exportFailures().map(({ name }) => name)).size, { timeout: 15_000 })
+      .toBe(3);
+    expect(exportFailures()).toHaveLength(3);
     expect(errors()).toEqual([]);
     expect(await stage.stopProcesses()).toBeLessThan(5_000);
   });
 
-  it('never answers keeps nobody from stopping', async () => {
+  it('never answers does not delay the stop of a process', async () => {
     const { spans } = await traceAll();
     if (collector !== undefined) collector.hang = true;
     stage.dea.end(await stage.healthyApp('web'), 'CRASHED');
-    await asked();
+    await nextMessage();
     expect(await stage.stopProcesses()).toBeLessThan(5_000);
     expect(spans).toEqual([]);
     expect(stage.lines.filter(({ event }) => event === 'stop_timed_out' || event === 'stop_failed')).toEqual(
