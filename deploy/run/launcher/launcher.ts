@@ -105,7 +105,7 @@ function startChildren(
       isFinal(code) {
         if (code === null || !isFatal(name, code)) return false;
         log.error(
-          { event: 'gave_up', child: name, code },
+          { event: 'child_given_up', child: name, code },
           `${name} cannot run: exit code ${code}, reason above`,
         );
         stopWith(code);
@@ -169,7 +169,7 @@ class Servers {
     const { log, backoff } = this.#options;
     const first = await start(undefined, this.#signal);
     log.info(
-      { event: 'server', server: name, url: first.url, pid: first.pid },
+      { event: 'server_started', server: name, url: first.url, pid: first.pid },
       `${name} answers on ${first.url}`,
     );
     const restart = (signal: AbortSignal) => start(first.port, signal);

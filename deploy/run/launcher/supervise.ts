@@ -64,7 +64,7 @@ export function supervise(options: Options): Supervisor {
   async function runOnce(): Promise<{ code?: number | null; problem?: string }> {
     try {
       current ??= await options.start(signal);
-      log.info({ event: 'started', child: name, pid: current.pid }, `${name} started`);
+      log.info({ event: 'child_started', child: name, pid: current.pid }, `${name} started`);
     } catch (error) {
       return { problem: error instanceof Error ? error.message : String(error) };
     }
@@ -83,7 +83,7 @@ export function supervise(options: Options): Supervisor {
       if (code !== undefined && options.isFinal?.(code)) return;
       if (time.nowMs() - startedMs >= backoff.resetAfterMs) waitMs = backoff.firstMs;
       log.warn(
-        { event: 'ended', child: name, code, problem, restart_in_s: waitMs / 1000 },
+        { event: 'child_ended', child: name, code, problem, restart_in_s: waitMs / 1000 },
         `${name} ended; restart in ${waitMs / 1000} s`,
       );
       await time.sleep(waitMs, signal).catch(() => undefined); // aborted: the loop ends
