@@ -5,11 +5,11 @@ import { crashesOf } from './crashes.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
 
-/** `instance sinceS` of each crash. */
+/** `<instance> <sinceS>` of each crash record. */
 const crashes = (d: Droplet, liveness = deas()) =>
   crashesOf(d, liveness, NOW, SETTINGS).map(({ instance: guid, sinceS }) => `${guid} ${sinceS}`);
 
-describe('crash records', () => {
+describe('crash records contain', () => {
   it.each<[string, Droplet, string[]]>([
     [
       'an exit with CRASHED, since its crash_timestamp',
@@ -17,28 +17,28 @@ describe('crash records', () => {
       ['a 12.5'],
     ],
     [
-      'for flapping_timeout',
+      'an exit until flapping_timeout after its receipt',
       droplet({ exits: [exit('a', { atMs: NOW - TIMEOUT, crashTimestampS: 5 })] }),
       ['a 5'],
     ],
-    ['not for longer', droplet({ exits: [exit('a', { atMs: NOW - TIMEOUT - 1 })] }), []],
+    ['no older exit', droplet({ exits: [exit('a', { atMs: NOW - TIMEOUT - 1 })] }), []],
     [
-      'no other exit',
+      'no exit with another reason',
       droplet({ exits: [exit('a', { reason: 'STOPPED' }), exit('b', { reason: 'DEA_SHUTDOWN' })] }),
       [],
     ],
     [
-      'an instance heard as CRASHED, since its state_timestamp',
+      'an instance listed as CRASHED, since its state_timestamp',
       droplet({ instances: [instance('new', { state: 'CRASHED', stateTimestampS: 7.25 })] }),
       ['new 7.25'],
     ],
     [
-      'for flapping_timeout after it was last listed',
+      'a CRASHED instance until flapping_timeout after it was last listed',
       droplet({ instances: [instance('new', { state: 'CRASHED', lastListedMs: NOW - TIMEOUT })] }),
       ['new 1000'],
     ],
     [
-      'not for longer after it was last listed',
+      'no CRASHED instance that was last listed earlier',
       droplet({ instances: [instance('new', { state: 'CRASHED', lastListedMs: NOW - TIMEOUT - 1 })] }),
       [],
     ],
@@ -48,7 +48,7 @@ describe('crash records', () => {
       [],
     ],
     [
-      'both the exit and the trace under its new guid',
+      'both an exit and the CRASHED instance that its DEA lists under a new guid',
       droplet({
         instances: [instance('new', { state: 'CRASHED', stateTimestampS: 7 })],
         exits: [exit('old', { crashTimestampS: 6 })],
@@ -59,7 +59,7 @@ describe('crash records', () => {
     expect(crashes(d)).toEqual(expected);
   });
 
-  it('a trace on a DEA that has been silent for flapping_timeout is none', () => {
+  it('no CRASHED instance on a DEA that has been silent for flapping_timeout', () => {
     const d = droplet({ instances: [instance('new', { state: 'CRASHED' })] });
     const silentFor = (ms: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - ms } });
     expect(crashes(d, silentFor(TIMEOUT))).toHaveLength(1);

@@ -30,15 +30,15 @@ const starting = (over: Parameters<typeof droplet>[0] = {}, pending: Partial<Pen
 
 const JOB = { id: 's1', index: 0, version: 'v1' };
 
-function leave(d: Droplet | undefined, on: Partial<Holds> = {}, job = JOB, liveness: Deas = deas()) {
+function recheckStart(d: Droplet | undefined, on: Partial<Holds> = {}, job = JOB, liveness: Deas = deas()) {
   const checked = checkStart(d, job, liveness, holds(on), NOW, SETTINGS);
   if (!('send' in checked)) return checked;
   const { running, ...send } = checked.send;
   return { ...checked, send: { ...send, running: Object.fromEntries(running) } };
 }
 
-describe('a start that leaves', () => {
-  it('is sent with what the contract asks for, counted now', () => {
+describe('the recheck of a start', () => {
+  it('sends it with the fields of the contract, and counts as of now', () => {
     const d = starting({
       desired: desired({ instances: 3, updatedAtS: 1_398_000_000.7 }),
       instances: [
@@ -53,7 +53,7 @@ describe('a start that leaves', () => {
         instance('r', { index: 1, version: 'v8', lastListedMs: NOW - LOST - 1 }),
       ],
     });
-    expect(leave(d)).toEqual({
+    expect(recheckStart(d)).toEqual({
       reason: 'missing',
       send: {
         droplet: 'droplet-1',
@@ -70,11 +70,11 @@ describe('a start that leaves', () => {
     });
   });
 
-  it('says flapping for a restart only, and the reason of the record: an evacuation may have lifted it', () => {
-    expect(leave(starting({}, { reason: 'flapping', dueMs: NOW }))).toMatchObject({
+  it('sets `flapping` for a restart only, and returns the reason in the record, which an evacuation may have raised', () => {
+    expect(recheckStart(starting({}, { reason: 'flapping', dueMs: NOW }))).toMatchObject({
       send: { flapping: true },
     });
-    expect(leave(starting({}, { reason: 'evacuated' }))).toMatchObject({
+    expect(recheckStart(starting({}, { reason: 'evacuated' }))).toMatchObject({
       reason: 'evacuated',
       send: { flapping: false },
     });
@@ -93,14 +93,14 @@ describe('a start that leaves', () => {
       {},
       { drop: 'done' },
     ],
-    ['RUNNING by now', starting({ instances: [instance('a')] }), {}, { drop: 'live' }],
+    ['RUNNING meanwhile', starting({ instances: [instance('a')] }), {}, { drop: 'live' }],
     [
-      'STARTING by now',
+      'STARTING meanwhile',
       starting({ instances: [instance('a', { state: 'STARTING' })] }),
       {},
       { drop: 'live' },
     ],
-    ['STOPPED by now', starting({ desired: desired({ state: 'STOPPED' }) }), {}, { drop: 'not_wanted' }],
+    ['STOPPED meanwhile', starting({ desired: desired({ state: 'STOPPED' }) }), {}, { drop: 'not_wanted' }],
     ['not staged', starting({ desired: desired({ packageState: 'FAILED' }) }), {}, { drop: 'not_wanted' }],
     ['scaled down', starting({ desired: desired({ instances: 0 }) }), {}, { drop: 'not_wanted' }],
     ['another version', starting({ desired: desired({ version: 'v2' }) }), {}, { drop: 'not_wanted' }],
@@ -185,24 +185,26 @@ describe('a start that leaves', () => {
       { wait: NOW + SECOND },
     ],
   ])('%s', (_, d, on, expected) => {
-    expect(leave(d, on)).toMatchObject(expected as object);
+    expect(recheckStart(d, on)).toMatchObject(expected as object);
   });
 
-  it('missing under mass_loss for a late DEA', () => {
+  it('holds a missing start for an instance on a late DEA', () => {
     const d = starting({ instances: [instance('a')] });
     const silent = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 1 } });
-    expect(leave(d, { massLossDeas: new Set(['dea-1']) }, JOB, silent)).toEqual({ drop: 'held:mass_loss' });
-    expect(leave(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
-    expect(leave(d, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
+    expect(recheckStart(d, { massLossDeas: new Set(['dea-1']) }, JOB, silent)).toEqual({
       drop: 'held:mass_loss',
     });
-    expect(leave(d, { heartbeatWatermarkMs: NOW - 1 }, JOB, silent)).toEqual({
+    expect(recheckStart(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
+    expect(recheckStart(d, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
+      drop: 'held:mass_loss',
+    });
+    expect(recheckStart(d, { heartbeatWatermarkMs: NOW - 1 }, JOB, silent)).toEqual({
       drop: 'held:actual_not_fresh',
     });
   });
 });
 
-describe('a start that leaves and rests on the silence of another instance at its slot', () => {
+describe('the recheck of a start whose slot has an instance on a silent DEA', () => {
   const silent = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 1 } });
   it.each<[StartReason, Partial<Holds>, object]>([
     ['crashed', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
@@ -213,11 +215,11 @@ describe('a start that leaves and rests on the silence of another instance at it
     ['crashed', { desiredUnavailable: true }, { reason: 'crashed' }],
   ])('%s under %j', (reason, on, expected) => {
     const d = starting({ instances: [instance('other')] }, { reason });
-    expect(leave(d, on, JOB, silent)).toMatchObject(expected);
+    expect(recheckStart(d, on, JOB, silent)).toMatchObject(expected);
   });
 });
 
-describe('a stop that leaves', () => {
+describe('the recheck of a stop', () => {
   const stop = (guid: string, over = {}) => ({
     instance: guid,
     id: `t-${guid}`,
@@ -229,16 +231,16 @@ describe('a stop that leaves', () => {
   const a = instance('a');
   const b = instance('b', { index: 1 });
 
-  function leaveStop(d: Droplet | undefined, on: Partial<Holds> = {}) {
+  function recheckStop(d: Droplet | undefined, on: Partial<Holds> = {}) {
     const checked = checkStop(d, job, deas(), holds(on), NOW, SETTINGS);
     if (!('send' in checked)) return checked;
     const { running, instances, ...send } = checked.send;
     return { ...checked, send: { ...send, running: Object.fromEntries(running), instances: [...instances] } };
   }
 
-  it('is sent with every RUNNING instance counted, and the named one whatever its state', () => {
+  it('sends it with the count of RUNNING instances and of the stopped one, whatever its state', () => {
     const running = (state: string) =>
-      leaveStop(
+      recheckStop(
         droplet({
           instances: [
             a,
@@ -260,9 +262,9 @@ describe('a stop that leaves', () => {
     expect(running('STARTING')).toEqual({ reason: 'extra_index', send: message });
   });
 
-  it('has neither version nor time where the droplet is not desired', () => {
+  it('sends neither a version nor a time when the droplet is not desired', () => {
     const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: [b], stops: [stop('b')] });
-    expect(leaveStop(d)).toEqual({
+    expect(recheckStop(d)).toEqual({
       reason: 'extra_app',
       send: {
         droplet: 'droplet-1',
@@ -296,10 +298,10 @@ describe('a stop that leaves', () => {
     ['gone', surplus({ instances: [a] }), {}, { drop: 'gone' }],
     ['exited', surplus({ exits: [exit('b')] }), {}, { drop: 'gone' }],
     ['CRASHED', surplus({ instances: [a, { ...b, state: 'CRASHED' }] }), {}, { drop: 'gone' }],
-    ['wanted by now', surplus({ desired: desired({ instances: 2 }) }), {}, { drop: 'not_surplus' }],
+    ['wanted meanwhile', surplus({ desired: desired({ instances: 2 }) }), {}, { drop: 'not_surplus' }],
     ['too few would stay', surplus({ instances: [{ ...a, state: 'STARTING' }, b] }), {}, { drop: 'refused' }],
     [
-      'too few would stay with the other stops on their way',
+      'too few would stay with the other pending stops',
       surplus({ desired: desired({ instances: 1 }), stops: [stop('b'), stop('a')] }),
       {},
       { drop: 'refused' },
@@ -321,7 +323,7 @@ describe('a stop that leaves', () => {
       { drop: 'refused' },
     ],
     [
-      'for another reason by now',
+      'surplus for another reason meanwhile',
       surplus({ desired: desired({ state: 'STOPPED' }) }),
       {},
       { reason: 'stopped' },
@@ -335,6 +337,6 @@ describe('a stop that leaves', () => {
     ],
     ['not held', surplus(), { actualNotFresh: true, massDelete: true }, { send: {} }],
   ])('%s', (_, d, on, expected) => {
-    expect(leaveStop(d, on)).toMatchObject(expected as object);
+    expect(recheckStop(d, on)).toMatchObject(expected as object);
   });
 });
