@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Droplet } from '../../../common/model/droplet.ts';
 import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
-import type { Scripts } from '../../../common/redis/scripts/scripts.ts';
+import type { ScriptName, Scripts } from '../../../common/redis/scripts/scripts.ts';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
 import { startTestRedis, type TestRedis } from '../../../common/testing/redis.ts';
+import { interceptScripts } from '../../../common/testing/redis-scripts.ts';
 import { type TestSync, testSync } from '../../../deploy/verify/fixtures/sync.ts';
 import { SimulatedController } from '../../../deploy/verify/sim/controller.ts';
 
@@ -21,7 +22,7 @@ beforeAll(async () => {
   context = await testContext({ redis: server, settings: { slices: 3 } });
   sync = testSync(context, cc);
   sync.deps.pagesPerBatch = 2; // so that a process may die between two batches
-  writes = dying(context.redis.scripts);
+  writes = dying(context.redis);
 });
 afterAll(async () => {
   await context.lifecycle.stop();
@@ -32,16 +33,14 @@ afterAll(async () => {
 class Died extends Error {}
 
 /** A process that dies between two of its writes: all after `left` ones never reach Redis. */
-function dying(scripts: Scripts): { left: number } {
+function dying(redis: { scripts: Scripts }): { left: number } {
   const life = { left: Number.POSITIVE_INFINITY };
-  for (const name of ['storeDesired', 'markGone', 'storePages', 'reportPass', 'fencePass'] as const) {
-    const run = scripts[name] as (keys: string[], args: (string | number | Buffer)[]) => Promise<number>;
-    scripts[name] = (keys, args) => {
-      if (life.left <= 0) return Promise.reject(new Died('died'));
-      life.left--;
-      return run(keys, args);
-    };
-  }
+  const writes: ScriptName[] = ['store_desired', 'mark_gone', 'store_pages', 'report_pass', 'fence_pass'];
+  interceptScripts(redis, writes, (run) => {
+    if (life.left <= 0) return Promise.reject(new Died('died'));
+    life.left--;
+    return run();
+  });
   return life;
 }
 

@@ -87,7 +87,11 @@ export class PageWriter {
     const found = this.#foundOn(pages);
     const stored = await storePages(redis, {
       pass: number,
-      pages: pages.map((page) => ({ number: page.number, ...page.head, entries: encodeEntries(page.entries) })),
+      pages: pages.map((page) => ({
+        number: page.number,
+        ...page.head,
+        entries: encodeEntries(page.entries),
+      })),
       missing,
       found,
     });

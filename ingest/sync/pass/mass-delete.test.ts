@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { readHolds } from '../../../common/redis/holds.ts';
+import { ids, useSync } from '../../../deploy/verify/fixtures/sync.ts';
+
+const fixture = useSync();
+
+describe('the hold mass_delete', () => {
+  const massDelete = async () =>
+    (await readHolds(fixture.context.redis, fixture.context.clock, fixture.context.settings.policy))
+      .massDelete;
+
+  test('is raised by an empty list, and ends when the droplets are listed again', async () => {
+    fixture.put(20);
+    await fixture.sync.pass();
+    fixture.cc.clear();
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect(await massDelete()).toBe(true);
+    expect(await fixture.goneIds(ids(20))).toEqual(ids(20));
+    expect(fixture.context.lines).toContainEqual(
+      expect.objectContaining({ event: 'hold_on', hold: 'mass_delete', accepted: 20 }),
+    );
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(true);
+    fixture.put(20);
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+    expect(await fixture.goneIds(ids(20))).toEqual([]);
+  });
+
+  test('is not raised by a few deleted droplets', async () => {
+    fixture.put(20);
+    await fixture.sync.pass();
+    for (const id of ids(9)) fixture.cc.delete(id);
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+  });
+
+  test('ends after its time, and the droplets listed then are accepted', async () => {
+    fixture.put(20);
+    await fixture.sync.pass();
+    for (const id of ids(15)) fixture.cc.delete(id);
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(true);
+    fixture.context.clock.advance(3_600_000);
+    expect(await massDelete()).toBe(false);
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+  });
+
+  test('ends when an operator releases it', async () => {
+    fixture.put(20);
+    await fixture.sync.pass();
+    for (const id of ids(15)) fixture.cc.delete(id);
+    await fixture.sync.pass();
+    const { client, keys } = fixture.context.redis;
+    await client.hset(keys.holds, 'release_mass_delete', fixture.context.clock.nowMs());
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+    expect(await client.hexists(keys.holds, 'release_mass_delete')).toBe(0);
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+  });
+});
