@@ -2,6 +2,7 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import { longestTickMs } from '../../common/policy/thresholds.ts';
 import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
+import { problemLevel } from '../../common/redis/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import type { Logger } from '../../common/runtime/log.ts';
@@ -48,7 +49,7 @@ export async function startCron(options: Options): Promise<void> {
       await queue.removeJobScheduler('tick');
       await schedule();
     } catch (error) {
-      log.debug({ event: 'cron_not_checked', err: error }, 'cron not checked; retrying');
+      log[problemLevel(error)]({ event: 'cron_not_checked', err: error }, 'cron not checked; retrying');
     }
   };
   const checks = new PeriodicTask(MAX_TICK_PERIOD_MS, restartIfStuck);

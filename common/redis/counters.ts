@@ -1,5 +1,8 @@
 import type { Lifecycle } from '../runtime/lifecycle.ts';
-import type { Logger } from '../runtime/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../runtime/log.ts';
+import { PeriodicTask } from '../runtime/periodic-task.ts';
+import { singleFlight } from '../runtime/single-flight.ts';
+import { problemLevel } from './connection-error.ts';
 import type { RedisConnections } from './connections.ts';
 
 /** Messages that the whole deployment has received or sent, by the names that `/varz` gives them. */
@@ -32,19 +35,16 @@ interface Options {
  */
 export class FleetCounters {
   readonly #redis: RedisConnections;
-  readonly #log: Logger;
+  readonly #limited: RateLimitedLog;
   #pending = new Map<CounterName, number>();
-  #flushing: Promise<void> | undefined;
+  readonly #store = singleFlight(() => this.#storePending());
 
   constructor({ redis, log, lifecycle }: Options) {
     this.#redis = redis;
-    this.#log = log;
-    const timer = setInterval(() => {
-      // One at a time: else they would pile up while Redis is away.
-      if (this.#flushing === undefined) void this.flush();
-    }, FLUSH_EVERY_MS);
+    this.#limited = createRateLimit(log);
+    const flushes = new PeriodicTask(FLUSH_EVERY_MS, () => this.flush());
     lifecycle.onStop('fleet counters', async () => {
-      clearInterval(timer);
+      flushes.cancel();
       await this.flush();
     });
   }
@@ -55,25 +55,23 @@ export class FleetCounters {
 
   /** Resolves when all that was counted before is stored, or could not be and waits for the next time. */
   async flush(): Promise<void> {
-    while (this.#flushing !== undefined) await this.#flushing;
-    if (this.#pending.size === 0) return;
-    this.#flushing = this.#store(this.#pending).finally(() => {
-      this.#flushing = undefined;
-    });
-    this.#pending = new Map();
-    await this.#flushing;
+    await this.#store.idle(); // a run in progress may lack the latest counts
+    await this.#store();
   }
 
-  async #store(counts: ReadonlyMap<CounterName, number>): Promise<void> {
+  async #storePending(): Promise<void> {
     const { client, keys } = this.#redis;
+    const counts = this.#pending;
+    this.#pending = new Map();
     const stored = [...counts].map(async ([name, by]) => {
       try {
         await client.hincrby(keys.counters, name, by);
       } catch (error) {
         this.increment(name, by);
-        this.#log.debug(
+        this.#limited[problemLevel(error)](
+          'not stored',
           { event: 'counters_not_stored', err: error },
-          'a counter could not be stored; tried again soon',
+          'counters not stored; retrying',
         );
       }
     });
