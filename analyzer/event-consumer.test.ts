@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { Lifecycle } from '../common/runtime/lifecycle.ts';
 import { metricValue, type TestContext, testContext, useRedis } from '../common/testing/context.ts';
 import { startTestRedis } from '../common/testing/redis.ts';
-import { readEvents } from './event-consumer.ts';
+import { consumeEvents } from './event-consumer.ts';
 import { analyzerMetrics } from './metrics.ts';
 
 const GROUP = 'analyzers';
@@ -15,42 +15,42 @@ afterEach(async () => {
   for (const lifecycle of lifecycles.splice(0)) await lifecycle.stop();
 });
 
-interface Reader {
+interface Consumer {
   context: TestContext;
-  /** What was looked at, one list for each look. */
-  looks: string[][];
+  /** The droplets that were reconciled, one list for each call. */
+  reconciled: string[][];
   stop(): Promise<void>;
 }
 
-/** An analyzer's reader of the streams, on connections of its own. */
-async function reader(
+/** An analyzer that consumes the streams, on connections of its own. */
+async function consumer(
   name: string,
-  look?: (droplets: string[]) => Promise<void>,
+  reconcile?: (droplets: string[]) => Promise<void>,
   claimAfterMs = CLAIM_AFTER_MS,
-): Promise<Reader> {
+): Promise<Consumer> {
   const lifecycle = new Lifecycle();
   lifecycles.push(lifecycle);
   const context = await testContext({ redis: of.server, lifecycle });
-  const looks: string[][] = [];
-  readEvents({
+  const reconciled: string[][] = [];
+  consumeEvents({
     redis: context.redis,
     log: context.log,
     lifecycle,
     metrics: analyzerMetrics(context.metrics),
     consumer: name,
     claimAfterMs,
-    look: async (droplets) => {
-      await look?.(droplets);
-      looks.push(droplets);
+    reconcile: async (droplets) => {
+      await reconcile?.(droplets);
+      reconciled.push(droplets);
     },
   });
-  return { context, looks, stop: () => lifecycle.stop() };
+  return { context, reconciled, stop: () => lifecycle.stop() };
 }
 
-/** As ingest tells it. */
-const tell = (kind: 'exit' | 'update', droplet: string) =>
+/** Adds an event as ingest writes it. */
+const addEvent = (kind: 'exit' | 'update', droplet: string) =>
   of.context.redis.client.xadd(stream(droplet), '*', 'kind', kind, 'droplet', droplet);
-const exit = (droplet: string) => tell('exit', droplet);
+const exit = (droplet: string) => addEvent('exit', droplet);
 const stream = (droplet = 'x') => {
   const { keys } = of.context.redis;
   return keys.events(keys.sliceOf(droplet));
@@ -64,16 +64,16 @@ const pending = async (droplet = 'x') => {
     return undefined;
   }
 };
-const seen = ({ looks }: Reader) => looks.flat().sort();
+const handled = ({ reconciled }: Consumer) => reconciled.flat().sort();
 
 describe('an event', () => {
-  test('is looked at and acknowledged, also one from before the first analyzer', async () => {
+  test('is handled and acknowledged, also one from before the first analyzer', async () => {
     await exit('x');
-    // Nothing is claimed meanwhile, on however busy a machine.
-    const one = await reader('one', undefined, 60_000);
-    await expect.poll(() => seen(one)).toEqual(['x']);
-    await tell('update', 'y');
-    await expect.poll(() => seen(one)).toEqual(['x', 'y']);
+    // A long claim time: nothing is claimed meanwhile, even on a busy machine.
+    const one = await consumer('one', undefined, 60_000);
+    await expect.poll(() => handled(one)).toEqual(['x']);
+    await addEvent('update', 'y');
+    await expect.poll(() => handled(one)).toEqual(['x', 'y']);
     await expect.poll(() => pending('x')).toBe(0);
     await expect.poll(() => pending('y')).toBe(0);
     expect(await metricValue(one.context.metrics, 'hm_events_total', { kind: 'exit' })).toBe(1);
@@ -81,9 +81,9 @@ describe('an event', () => {
   });
 
   test('goes to one of several analyzers', async () => {
-    const readers = [await reader('one', undefined, 60_000), await reader('two', undefined, 60_000)];
+    const consumers = [await consumer('one', undefined, 60_000), await consumer('two', undefined, 60_000)];
     for (let n = 0; n < 50; n++) await exit(`app-${n}`);
-    const all = () => readers.flatMap(seen).sort();
+    const all = () => consumers.flatMap(handled).sort();
     await expect.poll(() => all().length).toBe(50);
     expect(new Set(all()).size).toBe(50);
   });
@@ -93,49 +93,49 @@ describe('an event', () => {
     await exit('x');
     await client.xgroup('CREATE', stream(), GROUP, '0');
     await client.xreadgroup('GROUP', GROUP, 'dead', 'COUNT', 10, 'STREAMS', stream(), '>');
-    const other = await reader('other');
-    await expect.poll(() => seen(other)).toEqual(['x']);
+    const other = await consumer('other');
+    await expect.poll(() => handled(other)).toEqual(['x']);
     await expect.poll(() => pending()).toBe(0);
   });
 
   test('that an analyzer could not handle is claimed again', async () => {
     let failures = 1;
-    const one = await reader('one', async () => {
-      if (failures-- > 0) throw new Error('Redis said no');
+    const one = await consumer('one', async () => {
+      if (failures-- > 0) throw new Error('Redis refused');
     });
     await exit('x');
-    await expect.poll(() => seen(one)).toEqual(['x']);
+    await expect.poll(() => handled(one)).toEqual(['x']);
     await expect.poll(() => pending()).toBe(0);
     expect(one.context.lines).toContainEqual(expect.objectContaining({ event: 'events_not_handled' }));
   });
 
   test('is acknowledged only when its effect is stored', async () => {
-    let goOn: () => void = () => undefined;
+    let finish: () => void = () => undefined;
     const stored = new Promise<void>((resolve) => {
-      goOn = resolve;
+      finish = resolve;
     });
-    let looking = 0;
-    const one = await reader('one', async () => {
-      looking++;
+    let running = 0;
+    const one = await consumer('one', async () => {
+      running++;
       await stored;
     });
     await exit('x');
-    await expect.poll(() => looking).toBeGreaterThan(0);
+    await expect.poll(() => running).toBeGreaterThan(0);
     expect(await pending()).toBe(1);
-    goOn();
+    finish();
     await expect.poll(() => pending()).toBe(0);
-    expect(seen(one)).toContain('x');
+    expect(handled(one)).toContain('x');
   });
 
-  test('that nobody of ours wrote so is counted and acknowledged, and does not hurt the others', async () => {
+  test('in another format is counted and acknowledged, and the others are handled', async () => {
     const { client } = of.context.redis;
     await client.xadd(stream(), '*', 'kind', 'explosion', 'droplet', 'a');
     await client.xadd(stream(), '*', 'kind', 'exit');
     await client.xadd(stream(), '*', 'kind', 'exit', 'droplet', '');
     await client.xadd(stream(), '*', '__proto__', 'x');
     await exit('x');
-    const one = await reader('one');
-    await expect.poll(() => seen(one)).toEqual(['x']);
+    const one = await consumer('one');
+    await expect.poll(() => handled(one)).toEqual(['x']);
     await expect.poll(() => pending()).toBe(0);
     expect(await metricValue(one.context.metrics, 'hm_events_rejected_total')).toBe(4);
     expect(one.context.lines.filter(({ event }) => event === 'stream_entry_rejected')).toHaveLength(4);
@@ -143,31 +143,31 @@ describe('an event', () => {
 });
 
 describe('Redis', () => {
-  test('that lost its data gives new events', async () => {
-    const one = await reader('one');
+  test('that lost its data delivers new events', async () => {
+    const one = await consumer('one');
     await exit('x');
-    await expect.poll(() => seen(one)).toEqual(['x']);
+    await expect.poll(() => handled(one)).toEqual(['x']);
     await of.context.redis.client.flushall();
     await exit('x');
-    await expect.poll(() => seen(one), { timeout: 5000 }).toEqual(['x', 'x']);
+    await expect.poll(() => handled(one), { timeout: 5000 }).toEqual(['x', 'x']);
     await expect.poll(() => pending()).toBe(0);
-    // As at the first start: nothing that anybody needs to hear of, or to wait for.
+    // As at the first start: without a warning and without a delay.
     expect(one.context.lines.filter(({ event }) => event === 'events_not_handled')).toEqual([]);
   });
 
-  test('that comes back empty gives new events', async () => {
-    const one = await reader('one');
+  test('that restarts empty delivers new events', async () => {
+    const one = await consumer('one');
     await exit('x');
-    await expect.poll(() => seen(one)).toEqual(['x']);
+    await expect.poll(() => handled(one)).toEqual(['x']);
     const { port } = of.server;
     await of.server.stop();
     of.server = await startTestRedis(port);
     await exit('x');
-    await expect.poll(() => seen(one), { timeout: 10_000 }).toEqual(['x', 'x']);
+    await expect.poll(() => handled(one), { timeout: 10_000 }).toEqual(['x', 'x']);
   });
 });
 
-test('consumers of analyzers that are gone are forgotten, but for those that have something to claim', async () => {
+test('idle consumers of ended analyzers are deleted, but not while they have pending events', async () => {
   const { client } = of.context.redis;
   const names = async () => {
     const consumers = (await client.call('XINFO', 'CONSUMERS', stream(), GROUP)) as string[][];
@@ -177,30 +177,30 @@ test('consumers of analyzers that are gone are forgotten, but for those that hav
   await client.xgroup('CREATE', stream(), GROUP, '0');
   for (let n = 0; n < 5; n++) await client.call('XGROUP', 'CREATECONSUMER', stream(), GROUP, `gone-${n}`);
   await client.xreadgroup('GROUP', GROUP, 'died', 'COUNT', 10, 'STREAMS', stream(), '>');
-  const one = await reader('one');
-  await expect.poll(() => seen(one)).toEqual(['x']);
+  const one = await consumer('one');
+  await expect.poll(() => handled(one)).toEqual(['x']);
   await expect
     .poll(names, { timeout: 5000 })
     .not.toEqual(expect.arrayContaining([expect.stringMatching('gone|died')]));
   await exit('x');
-  await expect.poll(() => seen(one)).toEqual(['x', 'x']);
+  await expect.poll(() => handled(one)).toEqual(['x', 'x']);
   await expect.poll(() => pending()).toBe(0);
 });
 
-test('a reader stops at once, though it waits for events', async () => {
-  const one = await reader('one');
+test('a consumer stops at once while it waits for events', async () => {
+  const one = await consumer('one');
   await exit('x');
-  await expect.poll(() => seen(one)).toEqual(['x']);
+  await expect.poll(() => handled(one)).toEqual(['x']);
   const stopped = one.stop().then(() => 'stopped');
   expect(await Promise.race([stopped, delay(2000, 'still waiting')])).toBe('stopped');
 });
 
-test('a reader that stops handles what it was just given', async () => {
-  const one = await reader('one', undefined, 60_000);
+test('a consumer that stops handles events whose delivery was interrupted', async () => {
+  const one = await consumer('one', undefined, 60_000);
   const { client } = of.context.redis;
   await exit('x');
-  await expect.poll(() => seen(one)).toEqual(['x']);
-  // As when the reply is on its way while the reader breaks its connection off: given, and never come.
+  await expect.poll(() => handled(one)).toEqual(['x']);
+  // As when the consumer disconnects while the reply is on its way: delivered, but never received.
   await client.xgroup('CREATE', stream('y'), GROUP, '0', 'MKSTREAM').catch(() => undefined);
   await client
     .multi()
@@ -208,6 +208,6 @@ test('a reader that stops handles what it was just given', async () => {
     .xreadgroup('GROUP', GROUP, 'one', 'COUNT', 10, 'STREAMS', stream('y'), '>')
     .exec();
   await one.stop();
-  expect(seen(one)).toEqual(['x', 'y']);
+  expect(handled(one)).toEqual(['x', 'y']);
   expect(await pending('y')).toBe(0);
 });

@@ -2,32 +2,38 @@ import { setTimeout } from 'node:timers/promises';
 import type { SpanContext } from '@opentelemetry/api';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import { problemLevel } from '../common/redis/connection-error.ts';
 import type { RedisClient, RedisConnections } from '../common/redis/connections.ts';
-import { IN_HAND_MS, type Lifecycle } from '../common/runtime/lifecycle.ts';
+import { pairsOf } from '../common/redis/pairs.ts';
+import { DRAIN_TIMEOUT_MS, type Lifecycle } from '../common/runtime/lifecycle.ts';
 import type { Logger } from '../common/runtime/log.ts';
+import { PeriodicTask } from '../common/runtime/periodic-task.ts';
 import { readTraceparent } from '../common/tracing/traceparent.ts';
 import { isTracing } from '../common/tracing/tracing.ts';
 import type { AnalyzerMetrics } from './metrics.ts';
 import type { Causes } from './reconcile/traces.ts';
 
 const GROUP = 'analyzers';
-/** Events read at once: enough to fill a pipeline, few enough to be handled within milliseconds. */
-const READ_AT_ONCE = 200;
-/** How long a read waits for an event before it looks whether the process is to stop. */
+/** Events in one read: enough to fill a pipeline, few enough to be handled within milliseconds. */
+const EVENTS_PER_READ = 200;
+/** How long a read blocks before the loop checks whether the process is stopping. */
 const BLOCK_MS = 5_000;
-/** Events that another analyzer has read and not acknowledged for so long are taken over: it is dead or stalled. */
+/** An analyzer that has not acknowledged an event for this time is dead or stalled: another one claims the event. */
 const CLAIM_AFTER_MS = 5_000;
-/** A consumer that has not read for so many times that, and has nothing left to claim, is gone: others have its work. */
-const FORGET_CONSUMER_AFTER = 12;
-const AFTER_FAILURE_MS = 1_000;
-/** How Redis says that there is no group: to who asks, and (up to 7.0) to who waits when the stream goes. */
+/** A consumer that has been idle for this many claim periods, and has nothing left to claim, is deleted. */
+const DELETE_CONSUMER_AFTER = 12;
+const RETRY_DELAY_MS = 1_000;
+/**
+ * The errors of a missing consumer group: the answer to a new read, and (up to Redis 7.0) to a blocked read whose stream
+ * is deleted.
+ */
 const NO_GROUP = /^(NOGROUP|UNBLOCKED) /;
 
 const Entry = Compile(
   Type.Object({
     kind: Type.Enum(['exit', 'update']),
     droplet: Type.String({ minLength: 1 }),
-    /** Whatever it is: an event counts, with a trace or without. */
+    /** Not checked: an event is handled with or without a valid trace. */
     traceparent: Type.Optional(Type.Unknown()),
   }),
 );
@@ -39,52 +45,52 @@ interface Options {
   metrics: AnalyzerMetrics;
   /** This analyzer's name in the consumer group. */
   consumer: string;
-  /** Looks at these droplets; resolves when the effect is stored. */
-  look(droplets: string[], causes?: Causes): Promise<void>;
-  /** Instead of CLAIM_AFTER_MS. */
+  /** Reconciles these droplets; resolves when the result is stored. */
+  reconcile(droplets: string[], causes?: Causes): Promise<void>;
+  /** Overrides CLAIM_AFTER_MS. */
   claimAfterMs?: number;
 }
 
 /**
- * Reads the streams of exits and updates, as one of a consumer group: each event goes to one analyzer and is
- * acknowledged when its effect is stored; what a dead one had read is claimed by another.
+ * Consumes the streams of exits and updates. All analyzers form one consumer group, so each event goes to one of them.
+ * It is acknowledged when its effect is stored. Events that a dead analyzer had read are claimed by another one.
  *
- * An event is only a droplet's name. Two analyzers that look at one droplet at once are kept apart by the
- * record's revision, so the order of events does not matter.
+ * An event only names a droplet. If two analyzers reconcile a droplet at once, the record's revision lets only one of
+ * them store its result, so the order of events does not matter.
  */
-export function readEvents(options: Options): void {
-  for (const stream of options.redis.keys.eventStreams) new StreamReader(stream, options).start();
+export function consumeEvents(options: Options): void {
+  for (const stream of options.redis.keys.eventStreams) new StreamConsumer(stream, options).start();
 }
 
-class StreamReader {
+class StreamConsumer {
   readonly #stream: string;
   readonly #options: Options;
   readonly #connection: RedisClient;
   readonly #claimAfterMs: number;
   #stopped = false;
-  /** Ids of entries whose effect is stored and that are not acknowledged yet. */
+  /** Ids of entries whose effect is stored, but which are not acknowledged yet. */
   #handled: string[] = [];
   #running: Promise<void> = Promise.resolve();
 
   constructor(stream: string, options: Options) {
     this.#stream = stream;
     this.#options = options;
-    this.#connection = options.redis.dedicated(`reader of ${stream}`);
+    this.#connection = options.redis.dedicated(`consumer of ${stream}`);
     this.#claimAfterMs = options.claimAfterMs ?? CLAIM_AFTER_MS;
   }
 
   start(): void {
     this.#running = this.#run();
-    const claimer = setInterval(() => this.#claim(), this.#claimAfterMs);
+    const claimer = new PeriodicTask(this.#claimAfterMs, () => this.#claim());
     const stop = async () => {
       this.#stopped = true;
-      clearInterval(claimer);
+      claimer.cancel();
       this.#connection.disconnect(); // ends the blocking read
       await this.#running;
       await this.#acknowledge(this.#handled);
-      await this.#handleGiven();
+      await this.#handleUndelivered();
     };
-    this.#options.lifecycle.onStop(`reader of ${this.#stream}`, stop, IN_HAND_MS);
+    this.#options.lifecycle.onStop(`consumer of ${this.#stream}`, stop, DRAIN_TIMEOUT_MS);
   }
 
   async #run(): Promise<void> {
@@ -98,13 +104,13 @@ class StreamReader {
     }
   }
 
-  /** Acknowledges what has been handled and waits for more: one packet to Redis instead of two. */
+  /** Acknowledges the handled events and waits for the next ones, in one packet to Redis instead of two. */
   async #next(): Promise<StreamEntry[]> {
     const { consumer } = this.#options;
     const pipeline = this.#connection.pipeline();
     const handled = this.#handled;
     if (handled.length > 0) pipeline.xack(this.#stream, GROUP, ...handled);
-    const block = ['COUNT', READ_AT_ONCE, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, '>'] as const;
+    const block = ['COUNT', EVENTS_PER_READ, 'BLOCK', BLOCK_MS, 'STREAMS', this.#stream, '>'] as const;
     pipeline.call('XREADGROUP', 'GROUP', GROUP, consumer, ...block);
     const replies = (await pipeline.exec()) ?? [];
     for (const [error] of replies) if (error) throw error;
@@ -113,9 +119,9 @@ class StreamReader {
     return read?.flatMap(([, entries]) => entries) ?? [];
   }
 
-  /** @returns the entries' ids, to be acknowledged */
+  /** Reconciles the droplets of these entries. Returns the ids of the entries, to be acknowledged. */
   async #handle(entries: StreamEntry[]): Promise<string[]> {
-    const { look, metrics, log } = this.#options;
+    const { reconcile, metrics, log } = this.#options;
     const droplets = new Set<string>();
     const causes = isTracing() ? new Map<string, SpanContext[]>() : undefined;
     for (const [id, fields] of entries) {
@@ -129,20 +135,23 @@ class StreamReader {
         metrics.eventsRejected.inc();
         log.warn(
           { event: 'stream_entry_rejected', stream: this.#stream, id },
-          'an entry of the stream is not as ingest writes it: left out',
+          'stream entry rejected: not in the format that ingest writes',
         );
       }
     }
-    if (droplets.size > 0) await look([...droplets], causes);
+    if (droplets.size > 0) await reconcile([...droplets], causes);
     return entries.map(([id]) => id);
   }
 
-  /** What Redis gave to the read that was broken off: others would claim it only after a while. */
-  async #handleGiven(): Promise<void> {
+  /**
+   * Handles the events of a reply that was lost with the disconnected read. Otherwise they would wait until another
+   * analyzer claims them.
+   */
+  async #handleUndelivered(): Promise<void> {
     const { redis, consumer } = this.#options;
-    if (redis.client.status !== 'ready') return; // it would be waited for
-    const given = ['GROUP', GROUP, consumer, 'STREAMS', this.#stream, '0'];
-    const read = (await redis.client.call('XREADGROUP', ...given)) as [string, StreamEntry[]][] | null;
+    if (redis.client.status !== 'ready') return; // the command would wait for a connection
+    const ownPending = ['GROUP', GROUP, consumer, 'STREAMS', this.#stream, '0'];
+    const read = (await redis.client.call('XREADGROUP', ...ownPending)) as [string, StreamEntry[]][] | null;
     await this.#acknowledge(await this.#handle(read?.flatMap(([, entries]) => entries) ?? []));
   }
 
@@ -161,28 +170,28 @@ class StreamReader {
         this.#claimAfterMs,
         '0',
         'COUNT',
-        READ_AT_ONCE,
+        EVENTS_PER_READ,
       )) as [string, StreamEntry[]];
       await this.#acknowledge(await this.#handle(entries));
-      await this.#forgetConsumers();
+      await this.#deleteIdleConsumers();
     } catch (error) {
-      log.debug({ event: 'events_not_claimed', err: error }, 'could not claim events; tried again soon');
+      log[problemLevel(error)]({ event: 'events_not_claimed', err: error }, 'events not claimed; retrying');
     }
   }
 
-  /** Every analyzer that ever ran was a consumer of its own name. */
-  async #forgetConsumers(): Promise<void> {
+  /** Each analyzer process adds a consumer with a new name, so those of ended processes must be deleted. */
+  async #deleteIdleConsumers(): Promise<void> {
     const { client } = this.#options.redis;
     const consumers = (await client.call('XINFO', 'CONSUMERS', this.#stream, GROUP)) as unknown[][];
+    const minIdleMs = DELETE_CONSUMER_AFTER * this.#claimAfterMs;
     for (const fields of consumers) {
-      const { name, pending, idle } = Object.fromEntries(pairsOf(fields));
-      const goneMs = FORGET_CONSUMER_AFTER * this.#claimAfterMs;
-      if (pending !== 0 || typeof idle !== 'number' || idle < goneMs) continue;
-      await client.xgroup('DELCONSUMER', this.#stream, GROUP, String(name));
+      const { name = '', pending, idle } = Object.fromEntries(pairsOf(fields.map(String)));
+      if (pending !== '0' || !(Number(idle) >= minIdleMs)) continue;
+      await client.xgroup('DELCONSUMER', this.#stream, GROUP, name);
     }
   }
 
-  /** The group is made when it is missing: at first start, and after Redis lost its data. */
+  /** Creates the consumer group if it is missing: at the first start, and after Redis lost its data. */
   async #recover(error: unknown): Promise<void> {
     const { redis, log } = this.#options;
     try {
@@ -192,18 +201,11 @@ class StreamReader {
       if (failure instanceof Error && failure.message.startsWith('BUSYGROUP')) return;
       log.warn(
         { event: 'events_not_handled', stream: this.#stream, err: failure },
-        'events could not be handled; they are claimed again',
+        'events not handled; retrying',
       );
-      await setTimeout(AFTER_FAILURE_MS);
+      await setTimeout(RETRY_DELAY_MS);
     }
   }
 }
 
 type StreamEntry = [id: string, fields: string[] | null];
-
-/** A map as Redis writes it: `field, value, field, value, ...` */
-function pairsOf(fields: readonly unknown[]): [string, unknown][] {
-  const pairs: [string, unknown][] = [];
-  for (let at = 0; at + 1 < fields.length; at += 2) pairs.push([String(fields[at]), fields[at + 1]]);
-  return pairs;
-}

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue, openWorker, readSlicesJob } from '../common/queues/queues.ts';
-import { readEvents } from './event-consumer.ts';
+import { consumeEvents } from './event-consumer.ts';
 import { analyzerMetrics } from './metrics.ts';
 import { Enqueuer } from './reconcile/enqueue.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
@@ -9,7 +9,7 @@ import { Audit } from './tick/audit.ts';
 import { startCron } from './tick/cron.ts';
 import { Tick } from './tick/tick.ts';
 
-/** Redis in, jobs out: looks at what is due or had an event, decides, and enqueues. */
+/** Redis in, jobs out: reconciles the droplets that are due or have an event, and enqueues the decided starts and stops. */
 export const analyzer: ProcessDefinition = {
   name: 'analyzer',
   start: async (context) => {
@@ -17,15 +17,15 @@ export const analyzer: ProcessDefinition = {
   },
 };
 
-/** What tests do with a running analyzer. */
+/** What tests can do with a running analyzer. */
 export interface Analyzer {
   tick(): Promise<void>;
 }
 
-/** Slices of one job are looked through one after the other; so many jobs go side by side in one process. */
-const JOBS_AT_ONCE = 2;
+/** Jobs that one process works on at once. The slices of one job are reconciled together or audited one by one. */
+const SLICES_JOBS_AT_ONCE = 2;
 
-/** Starts the analyzer on what `context` gives. */
+/** Starts the analyzer. */
 export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> {
   const { settings, log, clock, lifecycle, redis } = context;
   const { policy, auditRate } = settings;
@@ -38,22 +38,21 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     stops: openQueue(redis, lifecycle, log, 'stops'),
   });
   const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
-  const audit = new Audit({ redis, clock, policy, reconciler, auditRate });
+  const audit = new Audit({ redis, clock, log, metrics, policy, reconciler, auditRate });
   const slicesQueue = openQueue(redis, lifecycle, log, 'slices');
-  const scanner = new Tick({ redis, clock, log, metrics, policy, reconciler, audit, slicesQueue });
-  const tick = () => scanner.run();
+  const tick = new Tick({ redis, clock, log, metrics, policy, reconciler, audit, slicesQueue });
 
-  openWorker(redis, lifecycle, log, 'slices', (job) => scanner.work(readSlicesJob(job)), {
-    concurrency: JOBS_AT_ONCE,
+  openWorker(redis, lifecycle, log, 'slices', (job) => tick.work(readSlicesJob(job)), {
+    concurrency: SLICES_JOBS_AT_ONCE,
   });
-  readEvents({
+  consumeEvents({
     redis,
     log,
     lifecycle,
     metrics,
     consumer: randomUUID(),
-    look: (droplets, causes) => reconciler.reconcile(droplets, causes),
+    reconcile: (droplets, causes) => reconciler.reconcile(droplets, causes),
   });
-  await startCron({ redis, clock, log, lifecycle, policy, tick });
-  return { tick };
+  await startCron({ redis, clock, log, lifecycle, policy, tick: () => tick.run() });
+  return { tick: () => tick.run() };
 }

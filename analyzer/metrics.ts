@@ -1,13 +1,13 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
 
-/** What the analyzer counts. */
+/** The metrics of the analyzer. */
 export interface AnalyzerMetrics {
   events: Counter<'kind'>;
   eventsRejected: Counter;
   reconciles: Counter;
   conflicts: Counter;
   decisions: Counter<'kind' | 'reason'>;
-  /** `reason`: of the start. */
+  /** `reason` is that of the start. */
   detection: Histogram<'reason'>;
   healing: Histogram<'reason'>;
   auditReconciles: Counter;
@@ -17,7 +17,7 @@ export interface AnalyzerMetrics {
   holdUnreadable: Counter;
   ticks: Counter;
   tickSeconds: Histogram;
-  scanSeconds: Histogram;
+  slicesSeconds: Histogram;
 }
 
 /** Registers the metrics of the analyzer. */
@@ -26,23 +26,29 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
   return {
     events: new Counter({
       name: 'hm_events_total',
-      help: 'Exits and updates read from the streams',
+      help: 'Exits and updates read from the event streams',
       labelNames: ['kind'],
       registers: [registry],
     }),
-    eventsRejected: counter('hm_events_rejected_total', 'Stream entries that nobody of ours wrote so'),
-    reconciles: counter('hm_reconciles_total', 'Droplets looked at because they were due or had an event'),
-    conflicts: counter('hm_reconcile_conflicts_total', 'Looks repeated because the record changed meanwhile'),
+    eventsRejected: counter(
+      'hm_events_rejected_total',
+      'Stream entries rejected because they are not in the format that ingest writes',
+    ),
+    reconciles: counter('hm_reconciles_total', 'Droplets reconciled because they were due or had an event'),
+    conflicts: counter(
+      'hm_reconcile_conflicts_total',
+      'Reconciles repeated because the record changed between reading and storing',
+    ),
     decisions: new Counter({
       name: 'hm_decisions_total',
-      help: 'Decisions',
+      help: 'Decisions made',
       labelNames: ['kind', 'reason'],
       registers: [registry],
     }),
-    // Around the time after which a silent instance counts as lost: 30 s, where nobody says otherwise.
+    // Finest around droplet_lost, after which a silent instance counts as lost (default 30 s).
     detection: new Histogram({
       name: 'hm_detection_seconds',
-      help: 'From the exit of an instance, or from when a lost one was last heard, to the decision to start its slot',
+      help: 'From the exit of an instance, or from the last heartbeat of a lost one, to the decision to start its slot',
       labelNames: ['reason'],
       buckets: [0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2, 10, 20, 30, 32, 35, 45, 60, 120, 600],
       registers: [registry],
@@ -54,30 +60,33 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       buckets: [0.1, 0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 900],
       registers: [registry],
     }),
-    auditReconciles: counter('hm_audit_reconciles_total', 'Droplets looked at by the slow audit'),
+    auditReconciles: counter('hm_audit_reconciles_total', 'Droplets evaluated by the audit'),
     auditMisses: counter(
       'hm_audit_misses_total',
-      'Droplets of which the audit found that something was to be done and that were not due: should stay 0',
+      'Droplets that needed a reconcile and were not due, found by the audit: should stay 0',
     ),
-    unreadable: counter('hm_records_unreadable_total', 'Looks at droplet records that could not be read'),
+    unreadable: counter(
+      'hm_records_unreadable_total',
+      'Reconciles and audits of droplets whose record could not be read',
+    ),
     notStored: counter(
       'hm_reconciles_not_stored_total',
-      'Looks whose decision could not be stored, as somebody made something else of a key',
+      'Reconciles whose decision was not stored because a Redis key has the wrong type',
     ),
     holdUnreadable: counter(
       'hm_mass_loss_unreadable_total',
-      'Ticks that found the state of the hold mass_loss unreadable',
+      'Ticks that could not read the state of the hold mass_loss',
     ),
-    ticks: counter('hm_ticks_total', 'Ticks of the cron'),
+    ticks: counter('hm_ticks_total', 'Ticks'),
     tickSeconds: new Histogram({
       name: 'hm_tick_seconds',
-      help: 'Time that a tick took: all slices asked what is due, and handed out; not the looking',
+      help: 'Duration of a tick: it counts the due droplets of all slices and dispatches jobs; without the jobs',
       buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2],
       registers: [registry],
     }),
-    scanSeconds: new Histogram({
+    slicesSeconds: new Histogram({
       name: 'hm_slices_seconds',
-      help: 'Time that a job of some slices took',
+      help: 'Duration of a job that reconciles or audits some slices',
       buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
       registers: [registry],
     }),

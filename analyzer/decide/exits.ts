@@ -1,4 +1,4 @@
-/** What happened since the last look: a new version, a `droplet.updated`, exits. Crashes are counted here. */
+/** Applies what happened since the last reconcile: a new version, a `droplet.updated`, exits. Counts crashes. */
 
 import { decisionId } from '../../common/model/decision-id.ts';
 import type { Droplet, Exit } from '../../common/model/droplet.ts';
@@ -9,48 +9,48 @@ import type { DecisionDraft } from './decision-draft.ts';
 import { cancelStart } from './pending.ts';
 import { addTrigger, type StartTriggers } from './start-triggers.ts';
 
-/** Takes all news into account. */
+/** Processes all events that no earlier reconcile has processed. Returns the starts that they trigger. */
 export function processEvents(draft: DecisionDraft): StartTriggers {
   const { droplet, holds } = draft.snapshot;
-  const events: StartTriggers = {
+  const triggers: StartTriggers = {
     crashed: new Set(),
     evacuated: new Set(),
-    waiting: new Set(),
+    awaitingPass: new Set(),
     handledExits: droplet.handledExits,
   };
   if (droplet.slots.size > 0) {
     dropOldVersions(draft);
-    if (droplet.updatedMs !== droplet.handledUpdateMs) startCountsAgain(draft);
+    if (droplet.updatedMs !== droplet.handledUpdateMs) resetCrashCounts(draft);
   }
-  if (droplet.exits.length === 0) return events;
-  const news = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
-  const waits = news.length > 0 && updateRequired(droplet, holds);
-  if (waits) draft.requeueSoon('update_required');
-  for (const exit of news) {
-    const concerned = exit.version === droplet.desired?.version;
-    if (concerned && isWantedIgnoringMassDelete(droplet, exit.index, holds)) {
-      if (waits) events.waiting.add(exit.index);
-      else processExit(draft, exit, events);
+  if (droplet.exits.length === 0) return triggers;
+  const newExits = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
+  const mustWait = newExits.length > 0 && updateRequired(droplet, holds);
+  if (mustWait) draft.requeueSoon('update_required');
+  for (const exit of newExits) {
+    const isCurrent = exit.version === droplet.desired?.version;
+    if (isCurrent && isWantedIgnoringMassDelete(droplet, exit.index, holds)) {
+      if (mustWait) triggers.awaitingPass.add(exit.index);
+      else processExit(draft, exit, triggers);
     }
-    if (!waits) events.handledExits = exit.n;
+    if (!mustWait) triggers.handledExits = exit.n;
   }
-  return events;
+  return triggers;
 }
 
-function processExit(draft: DecisionDraft, exit: Exit, events: StartTriggers): void {
-  if (exit.reason === 'CRASHED' && isToBeCounted(draft.snapshot.droplet, exit)) count(draft, exit);
-  addTrigger(exit, events);
+function processExit(draft: DecisionDraft, exit: Exit, triggers: StartTriggers): void {
+  if (exit.reason === 'CRASHED' && isCounted(draft.snapshot.droplet, exit)) addCrash(draft, exit);
+  addTrigger(exit, triggers);
 }
 
-/** The count began again with the latest update; and each instance counts once. */
-function isToBeCounted(droplet: Droplet, exit: Exit): boolean {
+/** Whether the crash is later than the update that reset the count, and the first one of its instance. */
+function isCounted(droplet: Droplet, exit: Exit): boolean {
   if (droplet.updatedMs !== undefined && exit.atMs < droplet.updatedMs) return false;
   return !droplet.exits.some(
     (other) => other.instance === exit.instance && other.reason === 'CRASHED' && other.n < exit.n,
   );
 }
 
-function count(draft: DecisionDraft, exit: Exit): void {
+function addCrash(draft: DecisionDraft, exit: Exit): void {
   const { droplet, nowMs, settings } = draft.snapshot;
   const before = draft.slots.get(exit.index);
   const wasGivenUp = before !== undefined && isGivenUp(before, nowMs, settings);
@@ -75,17 +75,17 @@ function dropOldVersions(draft: DecisionDraft): void {
   }
 }
 
-/** At a `droplet.updated` counts start again, and pending restarts are dropped. */
-function startCountsAgain(draft: DecisionDraft): void {
+/** A `droplet.updated` resets all crash counts and cancels pending restarts. */
+function resetCrashCounts(draft: DecisionDraft): void {
   for (const { index, version, crashes, flapping, start } of draft.slots.all()) {
-    const restart = start?.reason === 'flapping' && !draft.snapshot.droplet.outcomes.has(start.id);
-    if (crashes === 0 && !flapping && !restart) continue;
+    const hasPendingRestart = start?.reason === 'flapping' && !draft.snapshot.droplet.outcomes.has(start.id);
+    if (crashes === 0 && !flapping && !hasPendingRestart) continue;
     const slot = draft.slots.edit(index, version);
     slot.crashes = 0;
     slot.flapping = false;
     delete slot.lastCrashS;
     delete slot.lastCrashMs;
-    if (!restart) continue;
+    if (!hasPendingRestart) continue;
     cancelStart(draft, slot, 'updated');
     delete slot.start;
   }

@@ -6,8 +6,8 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { JobTrace } from '../../common/tracing/tracing.ts';
 import type { DecisionResult, StartDecision, StopDecision } from '../decide/decision.ts';
 
-/** What was decided about a droplet, and is stored. */
-interface Stored {
+/** The part of a stored evaluation that jobs are made of. */
+interface Enqueueable {
   droplet: Pick<Droplet, 'id'>;
   decided: Pick<DecisionResult, 'decisions' | 'verifyJobs'>;
 }
@@ -21,8 +21,7 @@ interface Options {
 }
 
 /**
- * Makes jobs of decisions that are stored. A job's id is its decision's, so adding it once more, to make sure
- * that it exists, does nothing where it does.
+ * Makes jobs of stored decisions. A job has the id of its decision, so adding a job that exists does nothing.
  */
 export class Enqueuer {
   readonly #options: Options;
@@ -32,21 +31,21 @@ export class Enqueuer {
   }
 
   /**
-   * Enqueues, raises and takes back what these looks decided, and makes sure of what has waited for long.
+   * Adds, raises and removes the jobs of these decisions, and adds the jobs to be verified that are lost.
    *
-   * @param traces of the looks that are traced, what their jobs carry
+   * @param traces the traces that jobs carry, by evaluation
    */
-  async enqueue<Look extends Stored>(
-    evaluations: readonly Look[],
-    traces?: ReadonlyMap<Look, JobTrace>,
+  async enqueue<E extends Enqueueable>(
+    evaluations: readonly E[],
+    traces?: ReadonlyMap<E, JobTrace>,
   ): Promise<void> {
     const { starts, restarts, stops } = this.#options;
     const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
-    const ensured = { starts: [] as BulkJob[], stops: [] as BulkJob[] };
+    const verified = { starts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];
-    for (const look of evaluations) {
-      const { droplet, decided } = look;
-      const trace = traces?.get(look);
+    for (const evaluation of evaluations) {
+      const { droplet, decided } = evaluation;
+      const trace = traces?.get(evaluation);
       for (const decision of decided.decisions) {
         if (decision.kind === 'start') {
           const queue = decision.reason === 'flapping' ? jobs.restarts : jobs.starts;
@@ -57,22 +56,22 @@ export class Enqueuer {
           others.push(raisePriority(starts, decision.id, decision.queuePriority));
         } else if (decision.kind === 'cancel') {
           const queue = decision.what === 'stop' ? stops : decision.reason === 'flapping' ? restarts : starts;
-          // One that a nudger has in hand cannot be removed; its check finds that it is taken back.
+          // A job that a nudger works on cannot be removed; the nudger's recheck drops it.
           others.push(queue.remove(decision.id));
         }
       }
       for (const decision of decided.verifyJobs) {
-        if (decision.kind === 'stop') ensured.stops.push(stopJob(droplet.id, decision));
-        else if (decision.reason === 'flapping') others.push(this.#ensureRestart(droplet.id, decision));
-        else ensured.starts.push(this.#startJob(droplet.id, decision));
+        if (decision.kind === 'stop') verified.stops.push(stopJob(droplet.id, decision));
+        else if (decision.reason === 'flapping') others.push(this.#verifyRestart(droplet.id, decision));
+        else verified.starts.push(this.#startJob(droplet.id, decision));
       }
     }
     await Promise.all([
       addAll(starts, jobs.starts),
       addAll(restarts, jobs.restarts),
       addAll(stops, jobs.stops),
-      this.#addMissing(starts, ensured.starts),
-      this.#addMissing(stops, ensured.stops),
+      this.#addMissing(starts, verified.starts),
+      this.#addMissing(stops, verified.stops),
       ...others,
     ]);
   }
@@ -87,24 +86,30 @@ export class Enqueuer {
   }
 
   /**
-   * Adding a job that is there does no harm, but costs many times as much as to see that it is; and nearly always all are. One
-   * that is done was not: Redis has lost what the record said of it since (a failover), so it is done again.
+   * Adds the jobs that are not in the queue. Checking for a job costs a fraction of adding it, and nearly always all
+   * jobs exist.
+   *
+   * A completed job of a start or stop that is still pending is added again: Redis has lost its outcome, for instance
+   * in a failover.
    */
   async #addMissing(queue: Queue, jobs: BulkJob[]): Promise<void> {
     if (jobs.length === 0) return;
     const { client } = this.#options.redis;
     const keys = jobs.map(({ opts }) => queue.toKey(opts.jobId));
-    const [there, ended] = await Promise.all([
+    const [existing, completedMs] = await Promise.all([
       client.exists(...keys),
       client.zmscore(queue.toKey('completed'), ...jobs.map(({ opts }) => opts.jobId)),
     ]);
-    const done = jobs.filter((_, at) => ended[at] != null);
-    await Promise.all(done.map(({ opts }) => queue.remove(opts.jobId)));
-    if (there < jobs.length || done.length > 0) await addAll(queue, jobs);
+    const completed = jobs.filter((_, at) => completedMs[at] != null);
+    await Promise.all(completed.map(({ opts }) => queue.remove(opts.jobId)));
+    if (existing < jobs.length || completed.length > 0) await addAll(queue, jobs);
   }
 
-  /** A restart that is due and still delayed: its delay was stamped by a wall clock that is ahead. */
-  async #ensureRestart(droplet: string, decision: StartDecision): Promise<void> {
+  /**
+   * Adds the job of a restart if it is lost or completed. Promotes it if it is due but still delayed, because the wall
+   * clock that stamped its delay is ahead.
+   */
+  async #verifyRestart(droplet: string, decision: StartDecision): Promise<void> {
     const { restarts, clock } = this.#options;
     const job = await restarts.getJob(decision.id);
     if (job?.finishedOn !== undefined) await restarts.remove(decision.id);
@@ -130,14 +135,14 @@ function stopJob(droplet: string, { id, instance, reason }: StopDecision, trace?
   };
 }
 
-/** A single job needs no transaction around it. */
+/** A single job is added without the transaction that `addBulk` needs. */
 async function addAll(queue: Queue, jobs: BulkJob[]): Promise<void> {
   const [first] = jobs;
   if (jobs.length > 1) await queue.addBulk(jobs);
   else if (first !== undefined) await queue.add(first.name, first.data, first.opts);
 }
 
-/** A job that has left meanwhile needs no new priority. */
+/** Does nothing if the job is gone already. */
 async function raisePriority(queue: Queue, id: string, priority: number): Promise<void> {
   const job = await queue.getJob(id);
   await job?.changePriority({ priority });

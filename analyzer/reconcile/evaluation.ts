@@ -2,11 +2,12 @@ import type { Droplet } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import type { DecisionResult } from '../decide/decide.ts';
 
-/** A droplet as it was read, and what follows. */
+/** A droplet as it was read, and what was decided about it. */
 export interface Evaluation {
   droplet: Droplet;
   decided: DecisionResult;
-  /** At least the DEAs of the droplet's instances. */
+  /** At least the known DEAs of the droplet's instances. */
   deas: Deas;
+  /** Time of the decision (epoch ms on Redis's clock). */
   nowMs: number;
 }

@@ -8,8 +8,8 @@ const SOON_MS = 30_000;
 const LATER_MS = 120_000;
 const IDS = Array.from({ length: 600 }, (_, n) => `app-${n}`);
 
-/** A droplet that was just looked at, and the outcome stored, by changes of its record or without. */
-async function looked(id: string, changed = true): Promise<Evaluation> {
+/** The stored evaluation of a droplet, with or without changes of its record. */
+async function evaluated(id: string, changed = true): Promise<Evaluation> {
   const { redis, clock } = of.context;
   const { client, keys } = redis;
   const nowMs = clock.nowMs();
@@ -26,10 +26,10 @@ async function looked(id: string, changed = true): Promise<Evaluation> {
   } as unknown as Evaluation;
 }
 
-/** Enough for a call of their own, `one` among them. */
+/** Enough droplets to be postponed, `one` among them. */
 const withMany = async (one: Evaluation) => [
   one,
-  ...(await Promise.all(IDS.slice(0, 20).map((id) => looked(id)))),
+  ...(await Promise.all(IDS.slice(0, 20).map((id) => evaluated(id)))),
 ];
 
 async function dueInMs(id: string): Promise<number> {
@@ -37,41 +37,41 @@ async function dueInMs(id: string): Promise<number> {
   return Number(await redis.client.zscore(redis.keys.due(redis.keys.sliceOf(id)), id)) - clock.nowMs();
 }
 
-test('whose starts all have their jobs is looked at later', async () => {
-  await postpone(await Promise.all(IDS.map((id, n) => looked(id, n % 2 === 0))), of.context.redis);
+test('droplets whose starts all have jobs are reconciled later', async () => {
+  await postpone(await Promise.all(IDS.map((id, n) => evaluated(id, n % 2 === 0))), of.context.redis);
   expect(new Set(await Promise.all(IDS.map(dueInMs)))).toEqual(new Set([LATER_MS]));
 });
 
-test('but not one that is to be looked at for something else before', async () => {
-  const look = await looked('app');
-  delete look.decided.requeueOnceEnqueuedMs;
-  await postpone(await withMany(look), of.context.redis);
+test('a droplet that is requeued for another reason is not postponed', async () => {
+  const evaluation = await evaluated('app');
+  delete evaluation.decided.requeueOnceEnqueuedMs;
+  await postpone(await withMany(evaluation), of.context.redis);
   expect(await dueInMs('app')).toBe(SOON_MS);
 });
 
-test('nor one of which something was heard since', async () => {
+test('a droplet whose record has changed since is not postponed', async () => {
   const { client, keys } = of.context.redis;
-  const look = await looked('app');
+  const evaluation = await evaluated('app');
   await client.hincrby(keys.droplet('app'), 'rev', 1);
-  await postpone(await withMany(look), of.context.redis);
+  await postpone(await withMany(evaluation), of.context.redis);
   expect(await dueInMs('app')).toBe(SOON_MS);
 });
 
-test('nor one that is wanted to be looked at since', async () => {
+test('a droplet that has become due earlier since is not postponed', async () => {
   const { redis, clock } = of.context;
-  const look = await looked('app');
+  const evaluation = await evaluated('app');
   await redis.client.zadd(redis.keys.due(redis.keys.sliceOf('app')), clock.nowMs() + 1, 'app');
-  await postpone(await withMany(look), redis);
+  await postpone(await withMany(evaluation), redis);
   expect(await dueInMs('app')).toBe(1);
 });
 
-test('nor any in a cluster, where the queue may lose what the record keeps', async () => {
+test('nothing is postponed in a cluster, where the queue may lose what the record keeps', async () => {
   const { redis } = of.context;
-  await postpone(await withMany(await looked('app')), { ...redis, isCluster: true });
+  await postpone(await withMany(await evaluated('app')), { ...redis, isCluster: true });
   expect(await dueInMs('app')).toBe(SOON_MS);
 });
 
-test('nor where there are only a few: they leave in a moment', async () => {
-  await postpone([await looked('app')], of.context.redis);
+test('a few droplets are not postponed: their starts are sent in a moment', async () => {
+  await postpone([await evaluated('app')], of.context.redis);
   expect(await dueInMs('app')).toBe(SOON_MS);
 });

@@ -11,8 +11,8 @@ const NOW = 1_700_000_000_000;
 
 type Hash = Record<string, string>;
 const read = (hash: Hash): Droplet => decodeDroplet('app', Object.entries(hash).flat()) as Droplet;
-/** What `decide` says when nothing is to be done: the same maps, the same objects. */
-const same = (droplet: Droplet): DecisionResult => ({
+/** The result of `decide` without a change: the same maps, the same objects. */
+const unchanged = (droplet: Droplet): DecisionResult => ({
   decisions: [],
   slots: droplet.slots,
   stops: droplet.stops,
@@ -25,8 +25,11 @@ const same = (droplet: Droplet): DecisionResult => ({
   remove: false,
   changed: true,
 });
-const changes = (droplet: Droplet, decided: Partial<DecisionResult>) =>
-  recordPatch({ droplet, decided: { ...same(droplet), ...decided }, deas: new Map(), nowMs: NOW }, policy);
+const patch = (droplet: Droplet, decided: Partial<DecisionResult>) =>
+  recordPatch(
+    { droplet, decided: { ...unchanged(droplet), ...decided }, deas: new Map(), nowMs: NOW },
+    policy,
+  );
 
 const slot = (index: number, crashes = 0): Slot => ({ index, version: 'v', crashes, flapping: false });
 const stop = (instance: string, id = `stop-${instance}`): PendingStop => ({
@@ -50,19 +53,19 @@ const BASE: Hash = {
   'outcome:stop-a': JSON.stringify({ id: 'stop-a', outcome: 'sent', atMs: 5 } satisfies Outcome),
 };
 
-describe('changes', () => {
-  test('of what did not change there are none', () => {
+describe('a record patch', () => {
+  test('is empty if nothing changed', () => {
     const droplet = read(BASE);
-    expect(changes(droplet, { changed: false, handledExits: 7 })).toEqual({ set: [], remove: [], log: [] });
-    expect(changes(droplet, {})).toEqual({ set: [], remove: [], log: [] });
+    expect(patch(droplet, { changed: false, handledExits: 7 })).toEqual({ set: [], remove: [], log: [] });
+    expect(patch(droplet, {})).toEqual({ set: [], remove: [], log: [] });
   });
 
-  test('are only those fields that differ', () => {
+  test('has only the fields that differ', () => {
     const droplet = read(BASE);
     const next = slot(1, 3);
     const another = stop('b');
     expect(
-      changes(droplet, {
+      patch(droplet, {
         handledUpdateMs: 11,
         slots: new Map([[1, next]]),
         stops: new Map([['b', another]]),
@@ -80,7 +83,7 @@ describe('changes', () => {
     });
   });
 
-  test('once stored, make the record as it was decided', () => {
+  test('once stored, makes the record as it was decided', () => {
     const index = fc.nat(4);
     const guid = fc.constantFrom('a', 'b', '__proto__', 'a b', 'c:d');
     const slots = fc
@@ -94,7 +97,7 @@ describe('changes', () => {
         const hash: Hash = { rev: '1', seen: '1' };
         for (const [at, one] of slots0) hash[`slot:${at}`] = JSON.stringify(one);
         for (const [instance, one] of stops0) hash[`stop:${instance}`] = JSON.stringify(one);
-        const { set, remove } = changes(read(hash), { slots: slots1, stops: stops1, handledExits });
+        const { set, remove } = patch(read(hash), { slots: slots1, stops: stops1, handledExits });
         for (const [field, value] of set) hash[field] = String(value);
         for (const field of remove) delete hash[field];
         const after = read(hash);
@@ -106,9 +109,9 @@ describe('changes', () => {
   });
 });
 
-describe('the log of a decision', () => {
+describe('the log entry of a decision', () => {
   const logOf = (decision: Decision, slots: Slot[] = []) =>
-    changes(read(BASE), { decisions: [decision], slots: new Map(slots.map((one) => [one.index, one])) }).log;
+    patch(read(BASE), { decisions: [decision], slots: new Map(slots.map((one) => [one.index, one])) }).log;
 
   test.each<[Decision, object]>([
     [
@@ -187,9 +190,9 @@ describe('the log of a decision', () => {
     expect(entry).not.toHaveProperty('queuePriority');
   });
 
-  test('tells of exits that were taken into account, and of no others', () => {
+  test('exits have entries if they were processed', () => {
     const droplet = read({ ...BASE, 'exit:i2': '1 CRASHED version v at 77 crashed 5 n 2' });
-    expect(changes(droplet, { handledExits: 2 }).log).toMatchObject([
+    expect(patch(droplet, { handledExits: 2 }).log).toMatchObject([
       { kind: 'exit', exit: 'CRASHED', atMs: 77, index: 1, instance: 'i2' },
     ]);
   });
@@ -205,7 +208,7 @@ const MISSING: Decision = {
   queuePriority: 1001,
 };
 
-test('a missing start tells of the instance that ran last, not of the report of one that crashed before it', () => {
+test('a missing start names the instance that ran last, not one still listed as CRASHED', () => {
   const droplet = read({
     rev: '3',
     seen: '1',
@@ -215,7 +218,7 @@ test('a missing start tells of the instance that ran last, not of the report of 
   });
   const deas = new Map([['dea-2', { lastHeartbeatMs: 99 }]]);
   const { log } = recordPatch(
-    { droplet, decided: { ...same(droplet), decisions: [MISSING] }, deas, nowMs: NOW },
+    { droplet, decided: { ...unchanged(droplet), decisions: [MISSING] }, deas, nowMs: NOW },
     policy,
   );
   expect(log).toContainEqual(expect.objectContaining({ kind: 'start', dea: 'dea-1', state: 'RUNNING' }));
@@ -223,8 +226,8 @@ test('a missing start tells of the instance that ran last, not of the report of 
 
 test.each([
   ['ended after it was silent', 30, false],
-  ['ended before it was heard last', 10, true],
-])('a missing start tells nothing of an instance when another of its slot %s', (_, atMs, told) => {
+  ['ended before its last heartbeat', 10, true],
+])('a missing start and an instance of whose slot another one %s', (_, atMs, isNamed) => {
   const droplet = read({
     rev: '3',
     seen: '1',
@@ -233,9 +236,9 @@ test.each([
     'instance:lost': '0 RUNNING on dea-1 version v since 1 first 5 last 20',
     'exit:other': `0 STOPPED version v at ${atMs} crashed - n 1`,
   });
-  const entry = changes(droplet, { decisions: [MISSING], handledExits: 1 }).log.find(
+  const entry = patch(droplet, { decisions: [MISSING], handledExits: 1 }).log.find(
     ({ kind }) => kind === 'start',
   );
   expect(entry).toBeDefined();
-  expect(entry?.dea).toBe(told ? 'dea-1' : undefined);
+  expect(entry?.dea).toBe(isNamed ? 'dea-1' : undefined);
 });

@@ -8,16 +8,17 @@ import type { Decision } from '../decide/decide.ts';
 import type { Evaluation } from './evaluation.ts';
 import { observedEntries } from './observations.ts';
 
-/** What a decision changes in the droplet's record, and what the log says of it. */
+/** What an evaluation changes in the droplet's record, and the entries that it adds to the decision log. */
 export interface RecordPatch {
+  /** Fields of the Redis hash. */
   set: [field: string, value: string | number][];
   remove: string[];
   log: LogEntry[];
 }
 
-/** Pure: the difference between the analyzer's fields as they were read and as they are to be. */
-export function recordPatch(looked: Evaluation, policy: PolicySettings): RecordPatch {
-  const { droplet, decided } = looked;
+/** Pure: the difference between the analyzer's fields as they were read and as they were decided. */
+export function recordPatch(evaluation: Evaluation, settings: PolicySettings): RecordPatch {
+  const { droplet, decided } = evaluation;
   const set: RecordPatch['set'] = [];
   const remove: string[] = [];
   if (!decided.changed) return { set, remove, log: [] };
@@ -41,12 +42,12 @@ export function recordPatch(looked: Evaluation, policy: PolicySettings): RecordP
   for (const id of decided.outcomesToForget) remove.push(FIELD.outcome + id);
   for (const guid of decided.instancesToForget) remove.push(FIELD.instance + guid);
   for (const guid of decided.exitsToForget) remove.push(FIELD.exit + guid);
-  const decisions = decided.decisions.map((decision) => logEntry(looked, decision));
-  return { set, remove, log: [...observedEntries(looked, policy), ...decisions] };
+  const decisions = decided.decisions.map((decision) => logEntry(evaluation, decision));
+  return { set, remove, log: [...observedEntries(evaluation, settings), ...decisions] };
 }
 
-function logEntry(looked: Evaluation, decision: Decision): LogEntry {
-  const { droplet, decided, nowMs } = looked;
+function logEntry(evaluation: Evaluation, decision: Decision): LogEntry {
+  const { droplet, decided, nowMs } = evaluation;
   const crashes = 'index' in decision ? decided.slots.get(decision.index)?.crashes : undefined;
   const { kind, id } = decision;
   return {
@@ -64,41 +65,42 @@ function logEntry(looked: Evaluation, decision: Decision): LogEntry {
     ...('hold' in decision ? { hold: decision.hold } : {}),
     ...('why' in decision ? { why: decision.why } : {}),
     ...('crashes' in decision ? { crashes: decision.crashes } : crashes ? { crashes } : {}),
-    ...seen(looked, decision),
+    ...evidenceOf(evaluation, decision),
   };
 }
 
-type Seen = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'lastHeartbeatMs' | 'wanted' | 'liveVersion'>;
+type Evidence = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'lastHeartbeatMs' | 'wanted' | 'liveVersion'>;
 
-/** What the decision rests on, as far as an exit (which has an entry of its own) does not say it. */
-function seen({ droplet, deas }: Evaluation, decision: Decision): Seen {
+/** The evidence for a decision. That of a decision about an exit is the entry of the exit itself. */
+function evidenceOf({ droplet, deas }: Evaluation, decision: Decision): Evidence {
   if ('instance' in decision) {
     const stopped = droplet.instances.find(({ guid }) => guid === decision.instance);
     const liveVersion = droplet.desired?.version;
     return {
-      ...seenOf(stopped, deas),
+      ...stateOf(stopped, deas),
       wanted: wantedIndices(droplet),
       ...(liveVersion === undefined ? {} : { liveVersion }),
     };
   }
-  const ofSlot = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'raise';
-  if (!ofSlot || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
-  // A crashed one goes on in heartbeats as CRASHED: it tells nothing of the one that ran after it.
+  const isAboutStart = decision.kind === 'start' || decision.kind === 'held' || decision.kind === 'raise';
+  if (!isAboutStart || (decision.reason !== 'missing' && decision.reason !== 'evacuated')) return {};
+  // Heartbeats list a crashed instance as CRASHED for long: it is no evidence for the one that ran after it.
   const crashed = ({ state }: Instance) => (state === 'CRASHED' ? 1 : 0);
-  const ofIts = ({ index, version }: { index: number; version: string }) =>
+  const isOfSlot = ({ index, version }: { index: number; version: string }) =>
     index === decision.index && version === decision.version;
-  // Nor does one that was silent already when another one ended.
-  const outlived = (instance: Instance) =>
+  // Nor is an instance that was already silent when another instance of the slot exited.
+  const wasReplaced = (instance: Instance) =>
     droplet.exits.some(
-      (exit) => ofIts(exit) && exit.instance !== instance.guid && exit.atMs > lastHeartbeatMs(instance, deas),
+      (exit) =>
+        isOfSlot(exit) && exit.instance !== instance.guid && exit.atMs > lastHeartbeatMs(instance, deas),
     );
-  const there = droplet.instances
-    .filter((instance) => ofIts(instance) && !outlived(instance))
+  const candidates = droplet.instances
+    .filter((instance) => isOfSlot(instance) && !wasReplaced(instance))
     .sort((a, b) => crashed(a) - crashed(b) || lastHeartbeatMs(b, deas) - lastHeartbeatMs(a, deas));
-  return seenOf(there[0], deas);
+  return stateOf(candidates[0], deas);
 }
 
-function seenOf(instance: Instance | undefined, deas: Deas): Seen {
+function stateOf(instance: Instance | undefined, deas: Deas): Evidence {
   if (instance === undefined) return {};
   const { guid, dea, state } = instance;
   return { instance: guid, dea, state, lastHeartbeatMs: lastHeartbeatMs(instance, deas) };

@@ -20,17 +20,17 @@ const running = (count: number) =>
 const app = (wanted: number, live: number, more: Parameters<typeof droplet>[0] = {}) =>
   severity(droplet({ desired: desired({ instances: wanted }), instances: running(live), ...more }));
 
-test('one that is as it should be', () => {
+test('a healthy droplet has severity 0', () => {
   expect(app(3, 3)).toBe(0);
   expect(app(40, 40)).toBe(0);
 });
 
-test('one that has not had its time', () => {
+test('a slot in its grace period is not missing', () => {
   expect(app(3, 0, { firstSeenMs: NOW - LOST + SECOND })).toBe(0);
   expect(app(3, 0, { firstSeenMs: NOW - LOST })).toBeGreaterThan(0);
 });
 
-test('worst first: by the share that is missing, then by how many, then those that have too many', () => {
+test('ordered by the missing share, then by the number missing, then droplets with surplus', () => {
   const worstFirst = [
     app(8, 0),
     app(2, 0),

@@ -1,42 +1,34 @@
 import type { Droplet, Slot } from '../../common/model/droplet.ts';
-import { type Deas, effectiveState, exitsByInstance } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { graceEndsMs, wantedIndices } from '../../common/policy/wanted.ts';
 import { isQuiet } from '../decide/decision.ts';
 import type { Evaluation } from './evaluation.ts';
+import { liveIndices } from './live-indices.ts';
 
-/** Places for droplets of which the same share is missing: the one that misses more is worse off. */
+/** The missing share counts in thousandths; among equal shares the number of missing slots decides, up to this. */
 const PLACES = 1000;
 
 /**
- * How badly off a droplet is, so that people see the worst first: 0 if it is as it should be, below 1 if it only has
- * something to be stopped, else by the share of its wanted slots that are missing and then by their number.
+ * How badly off a droplet is, so that people see the worst first:
  *
- * A slot that has not had its time yet is not missing.
+ * - 0 if nothing is missing or surplus,
+ * - below 1 if only stops are pending,
+ * - else ordered by the missing share of its wanted slots, then by their number.
+ *
+ * A slot in its grace period is not missing.
  */
-export function severityOf({ droplet, decided, deas, nowMs }: Evaluation, policy: PolicySettings): number {
+export function severityOf({ droplet, decided, deas, nowMs }: Evaluation, settings: PolicySettings): number {
   const { slots, stops } = decided;
   if (slots.size === 0 && stops.size === 0 && isQuiet(decided)) return 0;
   const wanted = wantedIndices(droplet);
-  const live = liveIndices(droplet, deas, nowMs, policy);
+  const live = liveIndices(droplet, deas, nowMs, settings);
   let missing = 0;
   for (let index = 0; index < wanted; index++) {
     if (live.has(index)) continue;
-    if (isTroubled(slots.get(index), droplet) || nowMs >= graceEndsMs(droplet, index, policy)) missing++;
+    if (isTroubled(slots.get(index), droplet) || nowMs >= graceEndsMs(droplet, index, settings)) missing++;
   }
   if (missing > 0) return Math.round((missing / wanted) * PLACES) * PLACES + Math.min(PLACES - 1, missing);
   return Math.min(PLACES - 1, stops.size) / PLACES;
-}
-
-function liveIndices(droplet: Droplet, deas: Deas, nowMs: number, policy: PolicySettings): Set<number> {
-  const exits = exitsByInstance(droplet.exits);
-  const live = new Set<number>();
-  for (const instance of droplet.instances) {
-    if (instance.version !== droplet.desired?.version) continue;
-    const counts = effectiveState(instance, exits.get(instance.guid), deas, nowMs, policy);
-    if (counts === 'RUNNING' || counts === 'STARTING') live.add(instance.index);
-  }
-  return live;
 }
 
 function isTroubled(slot: Slot | undefined, { desired }: Droplet): boolean {

@@ -12,7 +12,7 @@ const start = (id: string, reason: 'missing' | 'crashed'): Decision => ({
   ...{ kind: 'start', id, index: 0, version: 'v1', reason, priority: 'normal', queuePriority: 1 },
 });
 
-test('a span tells what was decided, and why', () => {
+test('a span has the decisions and their reasons', () => {
   const held: Decision = {
     ...{ kind: 'held', id: 'web.start-2.8-x', hold: 'mass_loss', what: 'start' },
     ...{ index: 2, version: 'v1', reason: 'missing' },
@@ -27,23 +27,23 @@ test('a span tells what was decided, and why', () => {
   });
 });
 
-test('it tells of nothing decided, and not of a thousand decisions', () => {
+test('a span without decisions has empty lists; one of a thousand lists only the first ones', () => {
   expect(attributesOf('web', { decisions: [] })).toEqual({
     ...{ 'hm.droplet': 'web', 'hm.decided': 0, 'hm.decisions': [], 'hm.reasons': [] },
   });
   const many = Array.from({ length: 1_000 }, (_, index) => start(`web.start-${index}.1-x`, 'missing'));
-  const told = attributesOf('web', { decisions: many });
-  expect(told['hm.decided']).toBe(1_000);
-  expect(told['hm.decisions']).toHaveLength(MAX_TRACED_DECISIONS);
+  const attributes = attributesOf('web', { decisions: many });
+  expect(attributes['hm.decided']).toBe(1_000);
+  expect(attributes['hm.decisions']).toHaveLength(MAX_TRACED_DECISIONS);
 });
 
-const look = (id: string, ...decisions: Decision[]): Evaluation =>
+const evaluation = (id: string, ...decisions: Decision[]): Evaluation =>
   ({ droplet: { id }, decided: { decisions }, deas: new Map(), nowMs: 0 }) as unknown as Evaluation;
-const crashed = look('crashed', start('s1', 'crashed'));
-const missing = look('missing', start('s2', 'missing'));
-const healthy = look('healthy');
-const known = look('known');
-const LOOKS = [crashed, missing, healthy, known];
+const crashed = evaluation('crashed', start('s1', 'crashed'));
+const missing = evaluation('missing', start('s2', 'missing'));
+const healthy = evaluation('healthy');
+const known = evaluation('known');
+const EVALUATIONS = [crashed, missing, healthy, known];
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const cause = (spanId: string) => readTraceparent(`00-${TRACE}-${spanId}-01`)!;
@@ -52,46 +52,50 @@ const CAUSES = new Map([
   ['known', [cause('00000000000000a3')]],
 ]);
 
-const FROM = { causes: CAUSES, heardWithinMs: 60_000, beganMs: Date.now() };
+const FROM = { causes: CAUSES, heartbeatWithinMs: 60_000, beganMs: Date.now() };
 
-/** The heartbeat that changed the record was received so long before. */
-function heard(of: Evaluation, agoMs: number, traceparent = `00-${TRACE}-00000000000000b1-01`): Evaluation {
+/** The same, its record changed by a heartbeat that was received `agoMs` before. */
+function afterHeartbeat(
+  of: Evaluation,
+  agoMs: number,
+  traceparent = `00-${TRACE}-00000000000000b1-01`,
+): Evaluation {
   return { ...of, droplet: { ...of.droplet, heardTrace: { atMs: of.nowMs - agoMs, traceparent } } };
 }
 
-test('of evaluations, those have a span that an event led to, or that decided something; jobs go on from it', async () => {
+test('a reconcile has a span if an event led to it or it decided something; its jobs continue the trace', async () => {
   const collector = await startCollector();
   vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', collector.url);
   const lifecycle = new Lifecycle();
   let jobs: JobTraces | undefined;
   try {
     await startTracing({ name: 'analyzer', env: process.env, log: captureLog().log, lifecycle });
-    await traceReconciles(LOOKS, FROM, async (traces) => {
+    await traceReconciles(EVALUATIONS, FROM, async (traces) => {
       jobs = traces;
     });
     const afterHeartbeats = [
-      heard(missing, 60_000),
-      heard(missing, 60_001),
-      heard(missing, 1, 'nonsense'),
-      heard(healthy, 1),
-      heard(crashed, 1),
+      afterHeartbeat(missing, 60_000),
+      afterHeartbeat(missing, 60_001),
+      afterHeartbeat(missing, 1, 'nonsense'),
+      afterHeartbeat(healthy, 1),
+      afterHeartbeat(crashed, 1),
     ];
     await traceReconciles(afterHeartbeats, FROM, async () => {});
     await expect(
       traceReconciles([missing], { ...FROM, causes: undefined }, () =>
-        Promise.reject(new Error('Redis is away')),
+        Promise.reject(new Error('Redis is down')),
       ),
-    ).rejects.toThrow('Redis is away');
+    ).rejects.toThrow('Redis is down');
   } finally {
     await lifecycle.stop();
     vi.unstubAllEnvs();
     await collector.stop();
   }
   expect(isTracing()).toBe(false);
-  const told = collector.spans.map(({ attributes, parentSpanId, links }) => [
+  const spans = collector.spans.map(({ attributes, parentSpanId, links }) => [
     ...[attributes['hm.droplet'], parentSpanId, links],
   ]);
-  expect(told).toEqual([
+  expect(spans).toEqual([
     ['crashed', '00000000000000a1', ['00000000000000a2']],
     ['missing', '', []],
     ['known', '00000000000000a3', []],
@@ -109,6 +113,6 @@ test('of evaluations, those have a span that an event led to, or that decided so
   expect(jobs?.has(healthy)).toBe(false);
 });
 
-test('while tracing is off there is none', async () => {
-  await traceReconciles(LOOKS, FROM, async (traces) => expect(traces).toBeUndefined());
+test('while tracing is off there are no spans', async () => {
+  await traceReconciles(EVALUATIONS, FROM, async (traces) => expect(traces).toBeUndefined());
 });

@@ -1,4 +1,4 @@
-/** The spans of reconciles: of each that an event with a trace led to, and of each other one that decided something. */
+/** Spans of reconciles: one for each reconcile that follows a traced event or that decides something. */
 import type { Attributes, Span, SpanContext } from '@opentelemetry/api';
 import { readTraceparent } from '../../common/tracing/traceparent.ts';
 import {
@@ -13,63 +13,60 @@ import {
 import type { Decision, DecisionResult } from '../decide/decision.ts';
 import type { Evaluation } from './evaluation.ts';
 
-/** Droplet -> where the traces were that lead to its being looked at. */
+/** The traces of the events that make droplets be reconciled, by droplet. */
 export type Causes = ReadonlyMap<string, readonly SpanContext[]>;
 
-/** What the jobs of a look carry. */
+/** The trace that the jobs of each evaluation carry. */
 export type JobTraces = ReadonlyMap<Evaluation, JobTrace>;
 
-/** A span tells so many decisions; an app of a thousand instances may be stopped in one look. */
+/** Decisions that one span lists: one reconcile may stop an app of a thousand instances. */
 export const MAX_TRACED_DECISIONS = 32;
 
-/** A look that no event led to and that decides something goes on from the heartbeat that last changed the record, if that is so new. */
-function causesOf(
-  { droplet, decided, nowMs }: Evaluation,
-  { causes, heardWithinMs }: From,
-): readonly SpanContext[] {
-  const known = causes?.get(droplet.id);
-  const heard = droplet.heardTrace;
-  if (known !== undefined || heard === undefined || decided.decisions.length === 0) return known ?? [];
-  const cause = nowMs - heard.atMs <= heardWithinMs ? readTraceparent(heard.traceparent) : undefined;
-  return cause === undefined ? [] : [cause];
-}
-
-/** Where looks come from. */
-interface From {
-  /** The traces of the events that led to them, if some did. */
+/** Where reconciles come from. */
+interface Origin {
+  /** The traces of the events, if there were any. */
   causes: Causes | undefined;
-  /** A heartbeat may be the cause of what is decided within this of it. */
-  heardWithinMs: number;
-  /** When they began, by this process's wall clock. */
+  /** The heartbeat that changed the record is the cause of a decision that follows within this time. */
+  heartbeatWithinMs: number;
+  /** When the reconciles began, by this process's wall clock. */
   beganMs: number;
 }
 
+/** The events; without one, if something was decided, the recent heartbeat that last changed the record. */
+function causesOf(
+  { droplet, decided, nowMs }: Evaluation,
+  { causes, heartbeatWithinMs }: Origin,
+): readonly SpanContext[] {
+  const events = causes?.get(droplet.id);
+  const heartbeat = droplet.heardTrace;
+  if (events !== undefined || heartbeat === undefined || decided.decisions.length === 0) return events ?? [];
+  const isRecent = nowMs - heartbeat.atMs <= heartbeatWithinMs;
+  const cause = isRecent ? readTraceparent(heartbeat.traceparent) : undefined;
+  return cause === undefined ? [] : [cause];
+}
+
 /**
- * Enqueues what looks decided; their spans end when that is done.
+ * Enqueues the decisions of evaluations, and ends their spans when that is done.
  *
- * Their spans are made only now: what was decided tells whether there are any, so that looks at healthy droplets, which
- * are nearly all, cost nothing.
+ * The spans begin only now, with the reconciles' start time, because the decisions determine whether there are any.
+ * Reconciles of healthy droplets, which are nearly all, therefore cost nothing.
  */
 export async function traceReconciles(
   evaluations: readonly Evaluation[],
-  from: From,
+  origin: Origin,
   enqueue: (traces: JobTraces | undefined) => Promise<void>,
 ): Promise<void> {
   if (!isTracing()) return enqueue(undefined);
   const spans = new Map<Evaluation, Span>();
   const traces = new Map<Evaluation, JobTrace>();
-  for (const look of evaluations) {
-    const causes = causesOf(look, from);
-    if (causes.length === 0 && look.decided.decisions.length === 0) continue;
-    const span = startSpan(
-      SPANS.reconcile,
-      attributesOf(look.droplet.id, look.decided),
-      causes,
-      from.beganMs,
-    );
+  for (const evaluation of evaluations) {
+    const { droplet, decided } = evaluation;
+    const causes = causesOf(evaluation, origin);
+    if (causes.length === 0 && decided.decisions.length === 0) continue;
+    const span = startSpan(SPANS.reconcile, attributesOf(droplet.id, decided), causes, origin.beganMs);
     if (span === undefined) continue;
-    spans.set(look, span);
-    traces.set(look, jobTrace(span));
+    spans.set(evaluation, span);
+    traces.set(evaluation, jobTrace(span));
   }
   try {
     await enqueue(traces);
@@ -81,7 +78,7 @@ export async function traceReconciles(
   }
 }
 
-/** Pure: what a span says of what was decided. */
+/** Pure: the attributes of the span of a reconcile. */
 export function attributesOf(droplet: string, { decisions }: Pick<DecisionResult, 'decisions'>): Attributes {
   const holds = distinct(decisions, (decision) => (decision.kind === 'held' ? decision.hold : undefined));
   return {
@@ -95,6 +92,9 @@ export function attributesOf(droplet: string, { decisions }: Pick<DecisionResult
   };
 }
 
-function distinct(decisions: readonly Decision[], of: (decision: Decision) => string | undefined): string[] {
-  return [...new Set(decisions.map(of).filter((word) => word !== undefined))];
+function distinct(
+  decisions: readonly Decision[],
+  select: (decision: Decision) => string | undefined,
+): string[] {
+  return [...new Set(decisions.map(select).filter((value) => value !== undefined))];
 }

@@ -1,39 +1,39 @@
-/** What the audit finds: whether it would have been looked at in time without. */
+/** Decides whether a droplet found by the audit is a miss, that is, whether the due list would have missed it. */
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { Decision, DecisionResult } from '../decide/decide.ts';
 import type { Evaluation } from '../reconcile/evaluation.ts';
 
-/** The tick that takes a due droplet up may be this late without its being a miss. */
-const TICK_MAY_LATE_MS = 5_000;
+/** The tick may reconcile a due droplet this late; later is a miss. */
+const TICK_LATENESS_MS = 5_000;
 
 /**
- * Whether the droplet will be looked at when it has to be.
+ * Whether the droplet will be reconciled when it has to be.
  *
- * @param dueMs score of the due list
+ * @param dueMs its score in the due list, as Redis returns it; null if it is not in the list
  */
 export function isScheduledInTime(
-  look: Pick<Evaluation, 'decided' | 'nowMs'>,
+  evaluation: Pick<Evaluation, 'decided' | 'nowMs'>,
   dueMs: string | null | undefined,
-  policy: PolicySettings,
+  settings: PolicySettings,
 ): boolean {
-  const { lossMs = Number.POSITIVE_INFINITY } = look.decided;
+  const { lossMs = Number.POSITIVE_INFINITY } = evaluation.decided;
   const willBeDueMs = Math.min(lossMs, Number(dueMs ?? Number.POSITIVE_INFINITY));
-  return willBeDueMs <= neededMs(look, policy) + TICK_MAY_LATE_MS;
+  return willBeDueMs <= neededMs(evaluation, settings) + TICK_LATENESS_MS;
 }
 
-/** When it must be looked at: what only has to be made sure of now and then, when it is due the next time. */
+/** When the droplet must be reconciled: now if it has changes to store, else when its clean-up or requeue is due. */
 function neededMs(
   { decided, nowMs }: Pick<Evaluation, 'decided' | 'nowMs'>,
   { dropletGcMs }: PolicySettings,
 ): number {
-  const { changed, tidies, requeueAtMs, requeueOnceEnqueuedMs = requeueAtMs } = decided;
-  if (changed && !tidies) return nowMs;
-  if (tidies) return Math.min(nowMs + dropletGcMs, requeueOnceEnqueuedMs ?? Number.POSITIVE_INFINITY);
+  const { changed, isCleanUpOnly, requeueAtMs, requeueOnceEnqueuedMs = requeueAtMs } = decided;
+  if (changed && !isCleanUpOnly) return nowMs;
+  if (isCleanUpOnly) return Math.min(nowMs + dropletGcMs, requeueOnceEnqueuedMs ?? Number.POSITIVE_INFINITY);
   return requeueOnceEnqueuedMs ?? nowMs;
 }
 
-/** DEAs whose loss a tick has yet to mark; what was on them is made due then. */
+/** The silent DEAs of these droplets whose loss no tick has marked yet. Marking makes their droplets due. */
 export async function unmarkedDeas(
   { client, keys }: RedisConnections,
   evaluations: readonly Evaluation[],
@@ -57,8 +57,8 @@ export async function unmarkedDeas(
 }
 
 /**
- * What rests on silence alone is not for a due list: a tick makes it due when it marks the DEA's loss; under a hold on silence
- * not yet, but when that is over.
+ * Whether a tick makes the droplet due, so that it need not be in the due list. Decisions that rest on silence alone
+ * follow when a tick marks the loss of the DEA, or when the hold on them ends.
  */
 export function isLeftToTick({ droplet, decided }: Evaluation, unmarked: ReadonlySet<string>): boolean {
   if (droplet.instances.some(({ dea, lastListedMs }) => lastListedMs === undefined && unmarked.has(dea)))
@@ -69,20 +69,20 @@ export function isLeftToTick({ droplet, decided }: Evaluation, unmarked: Readonl
   );
 }
 
-/** All that is to be done is missing, and held as nobody has listened for long enough: a tick makes it due when somebody has. */
+/** Whether all decisions are missing starts held by `actual_not_fresh`. A tick makes the droplet due when the hold ends. */
 export function isHeldByFreshness({ decisions }: DecisionResult): boolean {
   const isHeld = (decision: Decision) =>
     decision.kind === 'held' && decision.hold === 'actual_not_fresh' && decision.reason === 'missing';
   return decisions.length > 0 && decisions.every(isHeld);
 }
 
-/** What would have come too late: for the log. */
+/** Describes a miss for the log. */
 export function missSummary({ droplet, decided, nowMs }: Evaluation): object {
   const { decisions, changed, requeueAtMs } = decided;
   return {
     droplet: droplet.id,
     changed,
-    ...(requeueAtMs !== undefined && { lookInMs: requeueAtMs - nowMs }),
+    ...(requeueAtMs !== undefined && { requeueInMs: requeueAtMs - nowMs }),
     ...(decisions.length > 0 && { decisions: decisions.map(({ kind, id }) => `${kind} ${id}`) }),
   };
 }

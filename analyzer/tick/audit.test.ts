@@ -1,9 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { Droplet } from '../../common/model/droplet.ts';
 import { PIECES } from '../../common/redis/keys.ts';
+import { deas, desired, droplet, holds, NOW } from '../../common/testing/builders.ts';
 import { useRedis } from '../../common/testing/context.ts';
-import type { DecisionResult } from '../decide/decide.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
+import { decide } from '../decide/decide.ts';
+import { analyzerMetrics } from '../metrics.ts';
+import type { Evaluation } from '../reconcile/evaluation.ts';
 import { Audit } from './audit.ts';
 
 const SLICES = 8;
@@ -15,82 +16,79 @@ beforeEach(() => {
   audited = [];
 });
 
-/** On a reconciler that only notes what it is to look at. */
+/** An audit whose reconciler notes the ids that it is to evaluate, and finds a healthy droplet for each. */
 function audit(auditRate = 1_000_000): Audit {
-  const { redis, clock, settings } = of.context;
+  const { redis, clock, log, settings, metrics } = of.context;
+  metrics.clear();
   const reconciler = {
-    audit: async (_: number, ids: string[], seen: (...args: unknown[]) => void) => {
-      for (const id of ids) {
-        audited.push(id);
-        const droplet = {
-          id,
-          instances: [],
-          exits: [],
-          slots: new Map(),
-          stops: new Map(),
-        } as unknown as Droplet;
-        seen(
-          droplet,
-          { slots: new Map(), stops: new Map() } as unknown as DecisionResult,
-          new Map(),
-          clock.nowMs(),
-        );
-      }
+    evaluate: async (ids: readonly string[]): Promise<Evaluation[]> => {
+      audited.push(...ids);
+      return ids.map((id) => {
+        const healthy = droplet({ id, desired: desired({ state: 'STOPPED' }) });
+        return {
+          droplet: healthy,
+          deas: deas(),
+          nowMs: NOW,
+          decided: decide(healthy, deas(), holds(), NOW, policy),
+        };
+      });
     },
-  } as unknown as Reconciler;
+    reconcile: async () => {},
+  };
   const policy = { ...settings.policy, dropletsAnalysisMs: EVERY_MS };
-  return new Audit({ redis, clock, policy, reconciler, auditRate });
+  return new Audit({ redis, clock, log, metrics: analyzerMetrics(metrics), policy, reconciler, auditRate });
 }
+
 const all = Array.from({ length: SLICES }, (_, slice) => slice);
 
 test('the first turn is a whole round', async () => {
-  expect(await audit().next()).toEqual(all);
-  expect(await audit().next()).toEqual([]);
+  expect(await audit().nextSlices()).toEqual(all);
+  expect(await audit().nextSlices()).toEqual([]);
 });
 
-test('a round takes droplets_analysis, whoever goes on with it', async () => {
-  await audit().next();
+test('a round takes droplets_analysis, also if another analyzer continues it', async () => {
+  await audit().nextSlices();
   const turns: number[][] = [];
   for (let turn = 0; turn < 8; turn++) {
     of.context.clock.advance(EVERY_MS / SLICES);
-    turns.push(await audit().next());
+    turns.push(await audit().nextSlices());
   }
   expect(turns).toEqual(all.map((slice) => [slice]));
 });
 
-test('turns that come seldom have more slices, around the end too, none twice', async () => {
-  await audit().next();
+test('rare turns have more slices, also past the last slice, and none twice', async () => {
+  await audit().nextSlices();
   of.context.clock.advance((6 * EVERY_MS) / SLICES);
-  expect(await audit().next()).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(await audit().nextSlices()).toEqual([0, 1, 2, 3, 4, 5]);
   of.context.clock.advance((4 * EVERY_MS) / SLICES);
-  expect(await audit().next()).toEqual([0, 1, 6, 7]);
+  expect(await audit().nextSlices()).toEqual([0, 1, 6, 7]);
   of.context.clock.advance(10 * EVERY_MS);
-  expect(await audit().next()).toEqual(all);
+  expect(await audit().nextSlices()).toEqual(all);
 });
 
-test('time that is not enough for a slice is not lost', async () => {
-  await audit().next();
+test('time that is not enough for a slice counts for the next turn', async () => {
+  await audit().nextSlices();
   const step = EVERY_MS / SLICES / 4;
   const turns: number[][] = [];
   for (let turn = 0; turn < 8; turn++) {
     of.context.clock.advance(step);
-    turns.push(await audit().next());
+    turns.push(await audit().nextSlices());
   }
   expect(turns.filter((slices) => slices.length > 0)).toEqual([[0], [1]]);
 });
 
-test('time that is more than enough for some slices counts for the next ones', async () => {
-  await audit().next();
+test('time left over after whole slices counts for the next turn', async () => {
+  await audit().nextSlices();
   let slices = 0;
   for (let turn = 0; turn < 10; turn++) {
     of.context.clock.advance((1.95 * EVERY_MS) / SLICES);
-    slices += (await audit().next()).length;
+    slices += (await audit().nextSlices()).length;
   }
   expect(slices).toBe(19);
 });
 
-/** So that 90 a second in 20 s are not quite two slices. */
-async function thousandASlice(): Promise<void> {
+/** About 1000 droplets in each slice, so that 90 a second in 20 s are not quite two slices. */
+async function addThousandPerSlice(): Promise<void> {
   const { client, keys } = of.context.redis;
   const pipeline = client.pipeline();
   for (let n = 0; n < 1000 * SLICES; n++) pipeline.hset(keys.indexOf(`app-${n}`), `app-${n}`, '');
@@ -100,28 +98,28 @@ async function thousandASlice(): Promise<void> {
 async function turnsOf(slow: Audit): Promise<number[][]> {
   const turns: number[][] = [];
   for (let turn = 0; turn < 4; turn++) {
-    turns.push(await slow.next());
+    turns.push(await slow.nextSlices());
     of.context.clock.advance(EVERY_MS);
   }
   return turns;
 }
 
-test('a large fleet is gone through more slowly: audit_rate droplets a second', async () => {
+test('a large fleet is audited more slowly: audit_rate droplets a second', async () => {
   const { client, keys } = of.context.redis;
-  await thousandASlice();
+  await addThousandPerSlice();
   for (const slice of all) await client.hset(keys.summary(slice), 'droplets', 1000);
   expect(await turnsOf(audit(90))).toEqual([[0], [1, 2], [3, 4], [5, 6]]);
 });
 
-test('slices that were never counted come ten times as fast, but no faster', async () => {
-  await thousandASlice();
+test('slices that were never counted are audited ten times as fast, but no faster', async () => {
+  await addThousandPerSlice();
   expect(await turnsOf(audit(9))).toEqual([[0], [1, 2], [3, 4], [5, 6]]);
 });
 
-test('a slice whose index somebody made something else of is passed like any other', async () => {
+test('a slice whose index key has the wrong type does not stop the audit', async () => {
   const { client, keys } = of.context.redis;
   await client.set(keys.index(0, 3), 'made by hand');
-  expect(await audit().next()).toEqual(all);
+  expect(await audit().nextSlices()).toEqual(all);
 });
 
 test('a slice is audited whole, and its totals are stored', async () => {
@@ -129,7 +127,7 @@ test('a slice is audited whole, and its totals are stored', async () => {
   const ids = Array.from({ length: 300 }, (_, n) => `app-${n}`);
   for (const id of ids) await client.hset(keys.indexOf(id), id, '');
   await client.hset(keys.summary(3), 'droplets', 99_999);
-  await audit().slice(3);
+  await audit().auditSlice(3);
   const expected = ids.filter((id) => keys.sliceOf(id) === 3);
   expect([...audited].sort()).toEqual([...expected].sort());
   expect(new Set(expected.map((id) => keys.indexOf(id))).size).toBeLessThanOrEqual(PIECES);

@@ -3,28 +3,43 @@ import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { countIds, readIds } from '../../common/redis/readers.ts';
 import { AUDIT_DURATION } from '../../common/redis/summary.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
+import type { Logger } from '../../common/runtime/log.ts';
+import { isQuiet } from '../decide/decision.ts';
+import type { AnalyzerMetrics } from '../metrics.ts';
+import type { Evaluation } from '../reconcile/evaluation.ts';
+import { BATCH, type Reconciler } from '../reconcile/reconciler.ts';
+import {
+  isHeldByFreshness,
+  isLeftToTick,
+  isScheduledInTime,
+  missSummary,
+  unmarkedDeas,
+} from './audit-misses.ts';
 import { Totals } from './totals.ts';
 
 interface Options {
   redis: RedisConnections;
   clock: Clock;
+  log: Logger;
+  metrics: Pick<AnalyzerMetrics, 'auditReconciles' | 'auditMisses'>;
   policy: PolicySettings;
-  reconciler: Reconciler;
-  /** Droplets a second that the audits of the whole deployment look at at most. */
+  reconciler: Pick<Reconciler, 'evaluate' | 'reconcile'>;
+  /** Most droplets a second that all audits of the deployment evaluate together. */
   auditRate: number;
 }
 
-/** The first round is so many times as fast: until it is over the totals of the fleet lack what was not counted yet. */
-const UNCOUNTED_FASTER = 10;
+/** The first round is this much faster, because until it ends the totals of the fleet lack the slices not counted yet. */
+const FIRST_ROUND_FACTOR = 10;
+
+/** Misses that one log entry describes. */
+const MAX_LOGGED_MISSES = 10;
 
 /**
- * The slow audit: every droplet is looked at now and then, due or not, to prove that the due lists miss
- * nothing; what the fleet as a whole is like is counted on the way.
+ * The audit: evaluates every droplet of the fleet in turn, due or not, to prove that the due lists miss nothing. On the
+ * way it counts the totals of the fleet.
  *
- * A round takes `droplets_analysis`, or longer where that would be more than `audit_rate` droplets a second; how many there
- * are in a slice, the next one tells, as ids are spread evenly.
- * Where it stands is kept in Redis, so any analyzer's tick goes on with it.
+ * A round takes `droplets_analysis`, or longer if that would exceed `audit_rate`. The size of the next slice stands for
+ * all of them, because ids are spread evenly. The position is kept in Redis, so the tick of any analyzer continues it.
  */
 export class Audit {
   readonly #options: Options;
@@ -34,7 +49,7 @@ export class Audit {
   }
 
   /** The slices whose turn it is now. */
-  async next(): Promise<number[]> {
+  async nextSlices(): Promise<number[]> {
     const { redis, clock, policy, auditRate } = this.#options;
     const { client, keys } = redis;
     const nowMs = clock.nowMs();
@@ -46,28 +61,73 @@ export class Audit {
       countIds(redis, position),
       client.exists(keys.summary(position)),
     ]);
-    const rate = isCounted === 1 ? auditRate : UNCOUNTED_FASTER * auditRate;
+    const rate = isCounted === 1 ? auditRate : FIRST_ROUND_FACTOR * auditRate;
     const byRate = perSlice === 0 ? byTime : (rate * sinceMs) / 1000 / perSlice;
     const due = Math.min(byTime, byRate);
     const count = Math.min(keys.slices, Math.floor(due));
     if (count < 1) return [];
-    // What is left of the time counts for the next turn, unless it was enough for a whole round.
+    // The rest of the time counts for the next turn, unless it was enough for a whole round.
     const leftMs = count === keys.slices ? 0 : Math.round((sinceMs * (due - count)) / due);
     await client.hset(keys.scan, 'audit_slice', (position + count) % keys.slices, 'audit_at', nowMs - leftMs);
     return Array.from({ length: count }, (_, n) => (position + n) % keys.slices).sort((a, b) => a - b);
   }
 
   /** Audits one slice and stores its totals. */
-  async slice(slice: number): Promise<void> {
-    const { redis, policy, reconciler } = this.#options;
+  async auditSlice(slice: number): Promise<void> {
+    const { redis } = this.#options;
     const { client, keys } = redis;
     const begin = performance.now();
     const ids = await readIds(redis, slice);
-    const totals = new Totals(policy);
-    await reconciler.audit(slice, ids, (droplet, decided, deas, nowMs) =>
-      totals.add(droplet, decided, deas, nowMs),
-    );
+    const totals = await this.#audit(slice, ids);
     const durationMs = Math.round(10 * (performance.now() - begin)) / 10;
     await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
+  }
+
+  /** Evaluates the droplets of a slice, handles those that no due list has in time, and counts the totals. */
+  async #audit(slice: number, ids: readonly string[]): Promise<Totals> {
+    const { reconciler, metrics, policy } = this.#options;
+    const totals = new Totals(policy);
+    const busy: Evaluation[] = [];
+    for (let at = 0; at < ids.length; at += BATCH) {
+      for (const evaluation of await reconciler.evaluate(ids.slice(at, at + BATCH))) {
+        metrics.auditReconciles.inc();
+        totals.add(evaluation);
+        if (!isQuiet(evaluation.decided)) busy.push(evaluation);
+      }
+    }
+    await this.#handleUnscheduled(slice, await this.#unscheduled(slice, busy));
+    return totals;
+  }
+
+  async #handleUnscheduled(slice: number, suspected: readonly Evaluation[]): Promise<void> {
+    if (suspected.length === 0) return;
+    const { redis, policy, metrics, log, reconciler } = this.#options;
+    // Checked twice: another analyzer may have reconciled a droplet between the reads of its record and of its due time.
+    const again = await reconciler.evaluate(suspected.map(({ droplet }) => droplet.id));
+    const busy = again.filter(({ decided }) => !isQuiet(decided));
+    const unscheduled = await this.#unscheduled(slice, busy);
+    const unmarked = await unmarkedDeas(redis, unscheduled, policy);
+    const missed = unscheduled.filter((evaluation) => !isLeftToTick(evaluation, unmarked));
+    if (missed.length > 0) {
+      metrics.auditMisses.inc(missed.length);
+      const droplets = missed.slice(0, MAX_LOGGED_MISSES).map(missSummary);
+      log.warn(
+        { event: 'audit_miss', droplets, count: missed.length },
+        'audit miss: droplets that needed a reconcile were not due',
+      );
+    }
+    // While actual_not_fresh is on, the whole fleet may be silent: the hold is shown, and its end makes the droplets due.
+    await reconciler.reconcile(
+      unscheduled.filter(({ decided }) => !isHeldByFreshness(decided)).map(({ droplet }) => droplet.id),
+    );
+  }
+
+  /** Those that no due list has in time. */
+  async #unscheduled(slice: number, evaluations: readonly Evaluation[]): Promise<Evaluation[]> {
+    if (evaluations.length === 0) return [];
+    const { redis, policy } = this.#options;
+    const { client, keys } = redis;
+    const due = await client.zmscore(keys.due(slice), ...evaluations.map(({ droplet }) => droplet.id));
+    return evaluations.filter((evaluation, at) => !isScheduledInTime(evaluation, due[at], policy));
   }
 }

@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { beginHeartbeat } from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
+import { finishHeartbeat } from '../../common/redis/scripts/heartbeats/finish-heartbeat.ts';
 import { useRedis } from '../../common/testing/context.ts';
 import { expireDeas, markLostDeas } from './deas.ts';
 
 const of = useRedis();
 const LOST = 30_000;
-const NOBODY = new Set<string>();
+const NONE = new Set<string>();
 
 beforeEach(() => {
   of.context.lines.length = 0;
@@ -12,29 +14,17 @@ beforeEach(() => {
 
 const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
-  const { keys, scripts } = redis;
-  return scripts.beginHeartbeat(
-    [
-      keys.deasLastHeartbeat,
-      keys.deasPreviousHeartbeat,
-      keys.deasDigest,
-      keys.deaList(dea),
-      keys.deasShutdown,
-      keys.failover,
-    ],
-    [clock.nowMs(), dea, droplets.map((droplet) => `f0000000${droplet}\n`).join('')],
-  );
+  const list = droplets.map((droplet) => `f0000000${droplet}\n`).join('');
+  return beginHeartbeat(redis, { dea, receivedMs: clock.nowMs(), list });
 };
 /** The DEA lists an instance of each of these droplets. */
-async function hear(dea: string, ...droplets: string[]): Promise<void> {
-  const { keys, scripts } = of.context.redis;
-  const [at] = await begin(dea, droplets);
-  await scripts.finishHeartbeat(
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
-    [at as string, dea, 'digest', droplets.length, '', ''],
-  );
+async function heartbeat(dea: string, ...droplets: string[]): Promise<void> {
+  const begun = await begin(dea, droplets);
+  if (begun === 'stale') throw new Error(`${dea}: expected a heartbeat to begin, found a newer one`);
+  const { atMs } = begun;
+  await finishHeartbeat(of.context.redis, { dea, atMs, digest: 'digest', running: droplets.length });
 }
-const markLost = (held: ReadonlySet<string> = NOBODY) => {
+const markLost = (held: ReadonlySet<string> = NONE) => {
   const { redis, clock, settings, log } = of.context;
   const heartbeatWatermarkMs = clock.nowMs();
   const holds = {
@@ -44,29 +34,29 @@ const markLost = (held: ReadonlySet<string> = NOBODY) => {
   };
   return markLostDeas(redis, clock, settings.policy, log, holds);
 };
-/** As `mass_loss` was judged so long ago, and for so long; undefined: never. */
-const markLostAsJudged = (agoMs?: number, forMs = LOST) => {
+/** With `mass_loss` last evaluated `agoMs` ago, and for `forMs`; undefined: never. */
+const markLostEvaluated = (agoMs?: number, forMs = LOST) => {
   const { redis, clock, settings, log } = of.context;
   const untilMs = clock.nowMs() - (agoMs ?? 0);
-  const judged = agoMs === undefined ? {} : { massLossEvaluated: { sinceMs: untilMs - forMs, untilMs } };
+  const evaluated = agoMs === undefined ? {} : { massLossEvaluated: { sinceMs: untilMs - forMs, untilMs } };
   const heartbeatWatermarkMs = clock.nowMs();
   return markLostDeas(redis, clock, settings.policy, log, {
-    massLossDeas: NOBODY,
+    massLossDeas: NONE,
     heartbeatWatermarkMs,
-    ...judged,
+    ...evaluated,
   });
 };
-/** As all ingestors have stored what they heard until so long ago; undefined: nobody knows. */
-const markLostAsHeard = (agoMs?: number, lossPossibleUntilMs?: number) => {
+/** With a heartbeat watermark of `agoMs` ago; undefined: no watermark. */
+const markLostAtWatermark = (agoMs?: number, lossPossibleUntilMs?: number) => {
   const { redis, clock, settings, log } = of.context;
   return markLostDeas(redis, clock, settings.policy, log, {
-    massLossDeas: NOBODY,
+    massLossDeas: NONE,
     massLossEvaluated: { sinceMs: 0, untilMs: clock.nowMs() },
     ...(agoMs !== undefined && { heartbeatWatermarkMs: clock.nowMs() - agoMs }),
     ...(lossPossibleUntilMs !== undefined && { lossPossibleUntilMs }),
   });
 };
-const forget = () => {
+const expire = () => {
   const { redis, clock, settings, log } = of.context;
   return expireDeas(redis, clock, settings.policy, log);
 };
@@ -81,47 +71,47 @@ const clearDue = async () => {
 };
 const logged = (event: string) => of.context.lines.filter((line) => line.event === event);
 
-describe('a DEA that falls silent', () => {
-  test('is lost when the hold mass_loss has been judged since', async () => {
-    await hear('silent', 'x');
+describe('a silent DEA', () => {
+  test('is lost once the hold mass_loss has been evaluated since', async () => {
+    await heartbeat('silent', 'x');
     await clearDue();
     of.context.clock.advance(LOST + 10);
-    await markLostAsJudged();
-    await markLostAsJudged(10);
+    await markLostEvaluated();
+    await markLostEvaluated(10);
     expect(await due()).toEqual([]);
-    await markLostAsJudged(9, LOST / 3 - 1);
+    await markLostEvaluated(9, LOST / 3 - 1);
     expect(await due()).toEqual([]);
-    await markLostAsJudged(9, LOST / 3);
+    await markLostEvaluated(9, LOST / 3);
     expect(await due()).toEqual(['x']);
   });
 
-  test('is lost when no ingestor may have a heartbeat of it in hand', async () => {
-    await hear('silent', 'x');
+  test('is lost once no ingestor can have an unstored heartbeat of it', async () => {
+    await heartbeat('silent', 'x');
     await clearDue();
     of.context.clock.advance(LOST + 10);
-    await markLostAsHeard();
-    await markLostAsHeard(10);
+    await markLostAtWatermark();
+    await markLostAtWatermark(10);
     expect(await due()).toEqual([]);
-    await markLostAsHeard(9);
+    await markLostAtWatermark(9);
     expect(await due()).toEqual(['x']);
   });
 
-  test('may have spoken once more where something was lost since', async () => {
+  test('may have sent one more heartbeat if one was lost since', async () => {
     const lastHeartbeatMs = of.context.clock.nowMs();
-    await hear('silent', 'x');
+    await heartbeat('silent', 'x');
     await clearDue();
     of.context.clock.advance(LOST + 1);
-    await markLostAsHeard(0, lastHeartbeatMs + 2);
+    await markLostAtWatermark(0, lastHeartbeatMs + 2);
     expect(await due()).toEqual([]);
     of.context.clock.advance(2);
-    await markLostAsHeard(0, lastHeartbeatMs + 2);
+    await markLostAtWatermark(0, lastHeartbeatMs + 2);
     expect(await due()).toEqual(['x']);
   });
 
   test('makes the droplets that it listed due, once', async () => {
-    await hear('silent', 'x', 'y');
+    await heartbeat('silent', 'x', 'y');
     of.context.clock.advance(1);
-    await hear('other', 'y', 'z');
+    await heartbeat('other', 'y', 'z');
     await clearDue();
     of.context.clock.advance(LOST - 1);
     await markLost();
@@ -135,19 +125,19 @@ describe('a DEA that falls silent', () => {
     expect(await due()).toEqual([]);
   });
 
-  test('again, is found again', async () => {
-    await hear('silent', 'x');
+  test('that is back and silent again is marked again', async () => {
+    await heartbeat('silent', 'x');
     of.context.clock.advance(LOST + 1);
     await markLost();
-    await hear('silent', 'x');
+    await heartbeat('silent', 'x');
     await clearDue();
     of.context.clock.advance(LOST + 1);
     await markLost();
     expect(await due()).toEqual(['x']);
   });
 
-  test('while it is held, is found when it is held no more', async () => {
-    await hear('silent', 'x');
+  test('held by mass_loss is marked when the hold ends', async () => {
+    await heartbeat('silent', 'x');
     await clearDue();
     of.context.clock.advance(LOST + 1);
     await markLost(new Set(['silent']));
@@ -156,8 +146,8 @@ describe('a DEA that falls silent', () => {
     expect(await due()).toEqual(['x']);
   });
 
-  test('in the middle of a heartbeat, takes with it what it listed before and what was being stored', async () => {
-    await hear('silent', 'x');
+  test('lost in the middle of a heartbeat makes both its old and its new list due', async () => {
+    await heartbeat('silent', 'x');
     of.context.clock.advance(10_000);
     await begin('silent', ['y']);
     of.context.clock.advance(LOST + 1);
@@ -166,15 +156,15 @@ describe('a DEA that falls silent', () => {
   });
 });
 
-test('a DEA that is silent for ten times droplet_lost is forgotten, not a moment earlier', async () => {
+test('a DEA expires after ten times droplet_lost, not a moment earlier', async () => {
   const { client } = of.context.redis;
-  await hear('gone', 'x');
+  await heartbeat('gone', 'x');
   of.context.clock.advance(10 * LOST);
-  await hear('here', 'y');
-  await forget();
+  await heartbeat('here', 'y');
+  await expire();
   expect(logged('dea_expired')).toEqual([]);
   of.context.clock.advance(1);
-  await forget();
+  await expire();
   expect(logged('dea_expired')).toMatchObject([{ dea: 'gone' }]);
   expect(await client.zrange(of.context.redis.keys.deasLastHeartbeat, '0', '-1')).toEqual(['here']);
   expect(await client.keys('hm:{fleet}:deas:list:*')).toEqual([of.context.redis.keys.deaList('here')]);

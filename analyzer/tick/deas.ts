@@ -6,6 +6,8 @@ import { deaExpiryMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
+import { expireDea } from '../../common/redis/scripts/heartbeats/expire-dea.ts';
+import { listLostDeas } from '../../common/redis/scripts/heartbeats/list-lost-deas.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 
 /** The holds that decide whether a silent DEA counts as lost. */
@@ -31,21 +33,16 @@ export async function markLostDeas(
   // Until mass_loss has been evaluated long enough, all starts for lost DEAs are held (`mayBeMassLoss`).
   const { massLossDeas: held, massLossEvaluated: evaluated } = holds;
   if (evaluated === undefined || !isEvaluatedLongEnough(evaluated, policy)) return;
-  const { client, keys, scripts } = redis;
-  const flat = await scripts.listLostDeas(
-    [keys.deasLastHeartbeat, keys.deasLost],
-    [evaluated.untilMs, policy.dropletLostMs],
-  );
-  for (let at = 0; at + 1 < flat.length; at += 2) {
-    const dea = flat[at] as string;
-    const lastHeartbeatMs = flat[at + 1] as string;
-    if (held.has(dea) || isLossUnconfirmed(Number(lastHeartbeatMs), holds, policy)) continue;
+  const { client, keys } = redis;
+  const lost = await listLostDeas(redis, { nowMs: evaluated.untilMs, dropletLostMs: policy.dropletLostMs });
+  for (const { dea, lastHeartbeatMs } of lost) {
+    if (held.has(dea) || isLossUnconfirmed(lastHeartbeatMs, holds, policy)) continue;
     const droplets = await listedDroplets(redis, dea);
     const nowMs = clock.nowMs();
     await Promise.all([...droplets].map((id) => client.zadd(keys.due(keys.sliceOf(id)), nowMs, id)));
     await client.zadd(keys.deasLost, lastHeartbeatMs, dea);
     log.warn(
-      { event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - Number(lastHeartbeatMs) },
+      { event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - lastHeartbeatMs },
       'DEA lost: no heartbeat for longer than droplet_lost',
     );
   }
@@ -53,26 +50,17 @@ export async function markLostDeas(
 
 /** Clean-up: removes expired DEAs. */
 export async function expireDeas(
-  { client, keys, scripts }: RedisConnections,
+  redis: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
 ): Promise<void> {
   const beforeMs = clock.nowMs() - deaExpiryMs(policy);
+  const { client, keys } = redis;
   const silent = await client.zrangebyscore(keys.deasLastHeartbeat, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
   for (const dea of silent) {
-    const expired = await scripts.expireDea(
-      [
-        keys.deasLastHeartbeat,
-        keys.deasPreviousHeartbeat,
-        keys.deasDigest,
-        keys.deasCount,
-        keys.deasShutdown,
-        keys.deasLost,
-        keys.deaList(dea),
-      ],
-      [dea, beforeMs],
-    );
-    if (expired === 1) log.info({ event: 'dea_expired', dea }, 'DEA expired: removed after a long silence');
+    const result = await expireDea(redis, { dea, beforeMs });
+    if (result === 'expired')
+      log.info({ event: 'dea_expired', dea }, 'DEA expired: removed after a long silence');
   }
 }

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { metricValue, useRedis } from '../../common/testing/context.ts';
+import { withScripts } from '../../common/testing/redis-scripts.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
 import { evaluateMassLoss } from './mass-loss.ts';
 
@@ -10,47 +11,41 @@ beforeEach(() => {
   metrics = analyzerMetrics(of.context.metrics);
 });
 
-test('each judgement says since when and until when there were some, also one that finds nothing', async () => {
+test('each evaluation stores the streak of evaluations, also one that finds no late DEA', async () => {
   const { redis, clock, log, settings } = of.context;
   const { client, keys } = redis;
-  const judge = () => evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  const evaluate = () => evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
   const stored = () => client.hgetall(keys.holds);
   const sinceMs = clock.nowMs();
-  await judge();
+  await evaluate();
   expect(await stored()).toEqual({ mass_loss_evaluated: `${sinceMs} ${sinceMs}` });
   clock.advance(settings.policy.dropletLostMs / 3);
-  await judge();
+  await evaluate();
   expect(await stored()).toEqual({ mass_loss_evaluated: `${sinceMs} ${clock.nowMs()}` });
   clock.advance(settings.policy.dropletLostMs / 3 + 1);
-  await judge();
+  await evaluate();
   expect(await stored()).toEqual({ mass_loss_evaluated: `${clock.nowMs()} ${clock.nowMs()}` });
 });
 
-test('one that another one was quicker than says nothing', async () => {
+test('an evaluation that another one overtook stores nothing', async () => {
   const { redis, clock, log, settings } = of.context;
   const { client, keys } = redis;
-  const slow = {
-    ...redis,
-    scripts: {
-      ...redis.scripts,
-      swapHold: async (...call: Parameters<typeof redis.scripts.swapHold>) => {
-        await client.hset(keys.holds, 'mass_loss', '{"sinceMs":1,"lateDeas":["a"]}');
-        return redis.scripts.swapHold(...call);
-      },
-    },
-  };
+  const slow = withScripts(redis, ['swap_hold'], async (run) => {
+    await client.hset(keys.holds, 'mass_loss', '{"sinceMs":1,"lateDeas":["a"]}');
+    return run();
+  });
   await evaluateMassLoss({ redis: slow, clock, log, metrics, policy: settings.policy });
   expect(await client.hgetall(keys.holds)).toEqual({ mass_loss: '{"sinceMs":1,"lateDeas":["a"]}' });
 });
 
-test('a state that somebody edited into nonsense is told, counted and judged anew', async () => {
+test('an unreadable state is logged, counted and evaluated from scratch', async () => {
   const { redis, clock, log, settings, lines } = of.context;
   const { client, keys } = redis;
   await client.hset(keys.holds, 'mass_loss', '{"sinceMs":');
-  const judge = () => evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
-  await judge();
+  const evaluate = () => evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  await evaluate();
   expect(await client.hget(keys.holds, 'mass_loss')).toBe('{"lateDeas":[]}');
-  await judge();
+  await evaluate();
   expect(await metricValue(of.context.metrics, 'hm_mass_loss_unreadable_total')).toBe(1);
   expect(lines.filter(({ event }) => event === 'unreadable_hold')).toMatchObject([{ hold: 'mass_loss' }]);
 });

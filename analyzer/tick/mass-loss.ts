@@ -14,7 +14,9 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
 import { isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/holds.ts';
 import { pairsOf } from '../../common/redis/pairs.ts';
-import { readDroplets, readFleetFacts } from '../../common/redis/readers.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { swapHold } from '../../common/redis/scripts/fleet/swap-hold.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 
@@ -34,7 +36,7 @@ interface Options {
  */
 export async function evaluateMassLoss(options: Options): Promise<void> {
   const { redis, clock, policy, log, metrics } = options;
-  const { client, keys, scripts } = redis;
+  const { client, keys } = redis;
   const nowMs = clock.nowMs();
   const [facts, released, late] = await Promise.all([
     readFleetFacts(redis),
@@ -62,12 +64,14 @@ export async function evaluateMassLoss(options: Options): Promise<void> {
     encoded = JSON.stringify(next);
   }
   const evaluated = extendStreak(facts.massLossEvaluated, nowMs, evaluationGapMs(policy));
-  const handledRelease = released === null ? '' : RELEASE_FIELD.mass_loss;
-  const won = await scripts.swapHold(
-    [keys.holds],
-    ['mass_loss', before, encoded, handledRelease, `${evaluated.sinceMs} ${evaluated.untilMs}`],
-  );
-  if (won === 1) logChange(log, previous, next);
+  const result = await swapHold(redis, {
+    hold: 'mass_loss',
+    expected: before,
+    next: encoded,
+    releasedBy: released === null ? undefined : RELEASE_FIELD.mass_loss,
+    evaluated,
+  });
+  if (result === 'swapped') logChange(log, previous, next);
 }
 
 function logChange(log: Logger, previous: MassLoss, next: MassLoss): void {

@@ -5,6 +5,7 @@ import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { readHolds } from '../../common/redis/holds.ts';
 import type { Logger } from '../../common/runtime/log.ts';
+import { withTimeout } from '../../common/runtime/with-timeout.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
 import type { Audit } from './audit.ts';
@@ -21,28 +22,27 @@ interface Options {
   reconciler: Reconciler;
   audit: Audit;
   slicesQueue: Queue;
-  /** Instead of STEP_AT_MOST_MS. */
-  stepAtMostMs?: number;
+  /** Overrides STEP_TIMEOUT_MS. */
+  stepTimeoutMs?: number;
 }
 
-/** Slices are handed out in so many jobs at most: enough for many analyzers, few enough to cost nothing. */
-const GROUPS = 16;
-/** Due droplets that are worth a job of their own: one batch of a look. For fewer the job would cost more than the looks. */
+/** Most jobs that one tick makes of the slices: enough for many analyzers, few enough to cost nothing. */
+const MAX_JOBS = 16;
+/** Due droplets that are worth a job of their own: one batch. For fewer the job would cost more than the reconciles. */
 const DUE_PER_JOB = 500;
+/** Due droplets of one slice that are read at once. */
+const DUE_PER_READ = 500;
 /**
- * A step of a job (some hundred droplets, or a slice's audit) takes a second or two. One that takes so long waits for an
- * answer that does not come: its job is given up, or its slices would not be looked through any more by anybody.
+ * A step of a job (some hundred droplets, or the audit of one slice) takes a second or two. A step that takes this long
+ * waits for a reply that does not come. Its job then fails, because otherwise no analyzer would reconcile its slices.
  */
-const STEP_AT_MOST_MS = 60_000;
-/** Due droplets of a slice that are looked at in one go. */
-const DUE_AT_ONCE = 500;
+const STEP_TIMEOUT_MS = 60_000;
 
 /**
- * The scan: what is due is looked at, wherever it is.
+ * The tick, once a second in the whole deployment. It evaluates `mass_loss`, marks the droplets of lost DEAs due, and
+ * dispatches jobs: the slices that have due droplets, and the next slices of the audit. Any analyzer works on the jobs.
  *
- * A tick asks all due lists how many droplets are due now, and makes jobs of the slices that have some; any
- * analyzer takes them. Nothing is read of droplets that are not due. A tick also finds the DEAs that have
- * fallen silent and marks their droplets due, and goes on with the slow audit.
+ * A tick only counts the due droplets of each slice; it reads nothing of droplets that are not due.
  */
 export class Tick {
   readonly #options: Options;
@@ -53,7 +53,7 @@ export class Tick {
     this.#timeline = new Timeline(options.redis, options.clock);
   }
 
-  /** The cron's tick. Several at once, or one too many, do no harm. */
+  /** One tick. Ticks may overlap, and a tick too many does no harm. */
   async run(): Promise<void> {
     const { redis, clock, policy, metrics, log, audit, slicesQueue } = this.#options;
     metrics.ticks.inc();
@@ -61,66 +61,62 @@ export class Tick {
     await redis.client.hset(redis.keys.scan, 'tick', clock.nowMs());
     await evaluateMassLoss({ redis, clock, policy, log, metrics });
     const holds = await readHolds(redis, clock, policy);
-    // While nobody has listened for long enough silence says nothing, and all of it would be held.
+    // Under actual_not_fresh silence is no evidence, and all starts that rest on it would be held.
     if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds);
     await expireDeas(redis, clock, policy, log);
-    await this.#handOutDue();
-    // A turn that nobody has taken up yet says that audits are slower than planned: the next one waits, and no slice is passed over.
+    await this.#dispatchDue();
+    // Audit jobs still waiting mean that the audit is behind: its next turn waits, so that no slice is skipped.
     if ((await slicesQueue.getPrioritizedCount()) === 0)
-      await this.#handOut(await audit.next(), GROUPS, 'audit');
-    await this.#timeline.note();
+      await this.#dispatch(await audit.nextSlices(), MAX_JOBS, 'audit');
+    await this.#timeline.recordPoint();
     end();
   }
 
-  /** A job of some slices: looks at all that is due in them, or audits them. */
+  /** Works on a job: reconciles all due droplets of its slices, or audits the slices. */
   async work({ slices, audit }: SlicesJob): Promise<void> {
-    const end = this.#options.metrics.scanSeconds.startTimer();
-    if (audit) for (const slice of slices) await this.#inTime(this.#options.audit.slice(slice));
-    else await this.#lookThrough(slices);
+    const end = this.#options.metrics.slicesSeconds.startTimer();
+    if (audit) for (const slice of slices) await this.#step(this.#options.audit.auditSlice(slice));
+    else await this.#reconcileDue(slices);
     end();
   }
 
-  /** All slices of the job together: few are due in each, and a round trip for each slice would be most of the cost. */
-  async #lookThrough(slices: readonly number[]): Promise<void> {
+  /** Reads all slices together: each has few due droplets, and a round trip per slice would be most of the cost. */
+  async #reconcileDue(slices: readonly number[]): Promise<void> {
     const { reconciler, clock } = this.#options;
     const untilMs = clock.nowMs();
-    const firsts = new Map<number, string>();
+    const previousFirst = new Map<number, string>();
     let left = slices;
     while (left.length > 0) {
-      const due = await this.#inTime(Promise.all(left.map((slice) => this.#due(slice, untilMs))));
-      await this.#inTime(reconciler.reconcile(due.flat()));
+      const due = await this.#step(Promise.all(left.map((slice) => this.#due(slice, untilMs))));
+      await this.#step(reconciler.reconcile(due.flat()));
       left = left.filter((slice, at) => {
         const ids = due[at] as string[];
         const [first] = ids;
-        // A full batch of which none could be stored (all unreadable) must not keep this job for ever.
-        const isNew = first !== undefined && firsts.get(slice) !== first;
-        if (first !== undefined) firsts.set(slice, first);
-        return ids.length === DUE_AT_ONCE && isNew;
+        // If no droplet of a full read could be stored (all unreadable), the next read would be the same: stop.
+        const isProgress = first !== undefined && previousFirst.get(slice) !== first;
+        if (first !== undefined) previousFirst.set(slice, first);
+        return ids.length === DUE_PER_READ && isProgress;
       });
     }
   }
 
-  /** What is given up may still end: all that it does can be done twice. @throws Error */
-  async #inTime<T>(step: Promise<T>): Promise<T> {
-    const { stepAtMostMs = STEP_AT_MOST_MS } = this.#options;
-    const message = `a step of a job took more than ${stepAtMostMs} ms: the job is given up, another one follows`;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(message)), stepAtMostMs);
-    });
-    try {
-      return await Promise.race([step, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  /** Waits for a step of a job. A step that timed out may still complete: everything it does can be done twice. */
+  #step<T>(step: Promise<T>): Promise<T> {
+    const { stepTimeoutMs: timeoutMs = STEP_TIMEOUT_MS } = this.#options;
+    const onTimeout = () => {
+      throw new Error(
+        `a step of a slices job took more than ${timeoutMs} ms: the job fails, the next one repeats it`,
+      );
+    };
+    return withTimeout(step, { timeoutMs, onTimeout });
   }
 
   #due(slice: number, untilMs: number): Promise<string[]> {
     const { client, keys } = this.#options.redis;
-    return client.zrangebyscore(keys.due(slice), '-inf', untilMs, 'LIMIT', 0, DUE_AT_ONCE);
+    return client.zrangebyscore(keys.due(slice), '-inf', untilMs, 'LIMIT', 0, DUE_PER_READ);
   }
 
-  async #handOutDue(): Promise<void> {
+  async #dispatchDue(): Promise<void> {
     const { redis, clock } = this.#options;
     const nowMs = clock.nowMs();
     const all = Array.from({ length: redis.keys.slices }, (_, slice) => slice);
@@ -129,21 +125,22 @@ export class Tick {
     );
     const due = counts.reduce((sum, count) => sum + count, 0);
     const slices = all.filter((slice) => (counts[slice] as number) > 0);
-    await this.#handOut(slices, Math.min(GROUPS, Math.ceil(due / DUE_PER_JOB)), 'due');
+    await this.#dispatch(slices, Math.min(MAX_JOBS, Math.ceil(due / DUE_PER_JOB)), 'due');
   }
 
-  async #handOut(slices: number[], groups: number, what: 'due' | 'audit'): Promise<void> {
+  /** Divides the slices among at most `groups` jobs and enqueues them. */
+  async #dispatch(slices: number[], groups: number, what: 'due' | 'audit'): Promise<void> {
     if (slices.length === 0) return;
     const byGroup = new Map<number, number[]>();
     for (const slice of slices) {
       const group = Math.floor((slice * groups) / this.#options.redis.keys.slices);
       byGroup.set(group, [...(byGroup.get(group) ?? []), slice]);
     }
-    const jobs = [...byGroup].map(([group, of]) => ({
-      name: `${what}: slices ${of[0]} to ${of.at(-1)}`,
-      data: { slices: of, audit: what === 'audit' } satisfies SlicesJob,
-      // While a group's last job is not done a second one would only do the same, unless it is to audit other slices. What is
-      // due waits for no audit: a job with a priority comes after all that have none.
+    const jobs = [...byGroup].map(([group, members]) => ({
+      name: `${what}: slices ${members[0]} to ${members.at(-1)}`,
+      data: { slices: members, audit: what === 'audit' } satisfies SlicesJob,
+      // A second job for due droplets of a group would repeat the first while that is not done, hence the fixed id. Audit
+      // jobs have a priority, so they come after all jobs for due droplets, which have none.
       opts: what === 'due' ? { jobId: `due-${group}-of-${groups}` } : { priority: 1 },
     }));
     await this.#options.slicesQueue.addBulk(jobs);

@@ -4,13 +4,13 @@ import { readSummary } from '../../common/redis/summary.ts';
 import { STEP_MS, storePoint } from '../../common/redis/timeline.ts';
 
 /**
- * Keeps the last hour of the fleet (common/redis/timeline.ts). Several analyzers may do so at once: they write the same
- * field from the same totals.
+ * Records the last hour of the fleet (common/redis/timeline.ts). Several analyzers may do so at once: they write the
+ * same field from the same totals.
  */
 export class Timeline {
   readonly #redis: RedisConnections;
   readonly #clock: Clock;
-  /** The step that has its point. */
+  /** The last step of which this process recorded a point. */
   #step: number | undefined;
 
   constructor(redis: RedisConnections, clock: Clock) {
@@ -18,8 +18,8 @@ export class Timeline {
     this.#clock = clock;
   }
 
-  /** To be called at every tick: notes a point if this step has none of ours yet. */
-  async note(): Promise<void> {
+  /** Call it at every tick: it records the first point of each step. */
+  async recordPoint(): Promise<void> {
     const atMs = this.#clock.nowMs();
     const step = Math.floor(atMs / STEP_MS);
     if (step === this.#step) return;

@@ -13,18 +13,19 @@ import {
 } from '../../common/testing/builders.ts';
 import { Totals } from './totals.ts';
 
+const DEAS = deas({ silent: { lastHeartbeatMs: NOW - 31 * SECOND } });
+
 /** The fields that are not 0. */
 function count(...droplets: Droplet[]): Record<string, number> {
   const totals = new Totals(SETTINGS);
-  for (const one of droplets)
-    totals.add(one, one, deas({ silent: { lastHeartbeatMs: NOW - 31 * SECOND } }), NOW);
+  for (const one of droplets) totals.add({ droplet: one, decided: one, deas: DEAS, nowMs: NOW });
   return Object.fromEntries(Object.entries(totals.toFields()).filter(([, value]) => value !== 0));
 }
 
 const one = { droplets: 1, apps: 1, instances: 1, memory_mb: 256 };
 const started = { started_apps: 1, started_instances: 1, started_memory_mb: 256 };
 
-test('all fields are there, so that what is over is written over', () => {
+test('all fields are present, so that storing them overwrites old values', () => {
   const fields = new Totals(SETTINGS).toFields();
   expect(Object.keys(fields)).toContain('held_mass_loss');
   expect(new Set(Object.values(fields))).toEqual(new Set([0]));
@@ -38,7 +39,7 @@ describe('a droplet', () => {
       { instances: [instance('a', { state: 'STARTING' })] },
       { ...one, ...started, running: 1 },
     ],
-    ['that nothing runs of', {}, { ...one, ...started, missing: 1 }],
+    ['without an instance', {}, { ...one, ...started, missing: 1 }],
     [
       'that evacuates',
       { instances: [instance('a', { state: 'EVACUATING' })] },
@@ -66,7 +67,7 @@ describe('a droplet', () => {
       { ...one, ...started, missing: 1, crashed: 1, started_crashed: 1 },
     ],
     [
-      'that is stopped and crashed before, as its DEA still says',
+      'that is stopped and crashed before, as its DEA still lists it',
       { desired: desired({ state: 'STOPPED' }), instances: [instance('a', { state: 'CRASHED' })] },
       { ...one, crashed: 1 },
     ],
@@ -76,7 +77,7 @@ describe('a droplet', () => {
       { ...one, ...started, missing: 1, flapping: 1 },
     ],
     [
-      'that is held in two places by one hold',
+      'with a start and a stop held',
       {
         slots: [slot({ held: 'mass_loss' })],
         stops: [
@@ -92,7 +93,7 @@ describe('a droplet', () => {
   });
 });
 
-test('many instances, twice each', () => {
+test('many instances, two at each index', () => {
   const instances = Array.from({ length: 160 }, (_, n) => instance(`i${n}`, { index: Math.floor(n / 2) }));
   const found = count(droplet({ desired: desired({ instances: 100 }), instances }));
   expect(found).toMatchObject({ running: 80, missing: 20, instances: 100, memory_mb: 25_600 });

@@ -259,7 +259,9 @@ describe('the answer', () => {
         const before = structuredClone(d);
         const { decisions, requeueAtMs } = decide(d, deas, h, NOW, SETTINGS);
         expect(d).toEqual(before);
-        const made = decisions.filter(({ kind }) => kind !== 'raise' && kind !== 'cancel').map(({ id }) => id);
+        const made = decisions
+          .filter(({ kind }) => kind !== 'raise' && kind !== 'cancel')
+          .map(({ id }) => id);
         expect(new Set(made).size).toBe(made.length);
         if (requeueAtMs !== undefined) expect(requeueAtMs).toBeGreaterThan(NOW);
       }),

@@ -44,7 +44,7 @@ export function handEditedTarget(context: TestContext): Target {
   });
   const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
   const audit = new Audit({ redis, clock, log, metrics, policy, reconciler, auditRate: 1e9 });
-  const scanner = new Tick({
+  const tick = new Tick({
     redis,
     clock,
     log,
@@ -88,9 +88,9 @@ export function handEditedTarget(context: TestContext): Target {
         await client.hset(keys.deaList(dea), 'list', event.join('\n'));
         await client.hset(keys.deasCount, dea, event[0] as string);
       }
-      await scanner.run();
-      await scanner.work({ slices, audit: false });
-      await scanner.work({ slices, audit: true });
+      await tick.run();
+      await tick.work({ slices, audit: false });
+      await tick.work({ slices, audit: true });
       const [good] = [await client.hgetall(keys.droplet('good'))];
       must(
         good['slot:0']?.includes('"start"') === true,
