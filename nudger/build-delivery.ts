@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import { startMessage, stopMessage } from '../common/messages/incoming.ts';
+import { startMessage, stopMessage } from '../common/messages/outgoing.ts';
 import { checkStart, checkStop } from '../common/policy/recheck.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { StartJob, StopJob } from '../common/queues/queues.ts';

@@ -30,11 +30,11 @@ describe('a page', () => {
     expect(page).toEqual({ ok: { results: { a: RAW, b: 5 }, ids: ['a', 'b'], token: { id: 7 } } });
   });
 
-  it('has no ids when it is the last', () => {
+  it('has no ids if it is the last one', () => {
     expect(parseBulkPage(json({ results: {}, bulk_token: {} }))).toMatchObject({ ok: { ids: [] } });
   });
 
-  it('may have an entry that is called __proto__', () => {
+  it('may have an entry with the id __proto__', () => {
     const page = parseBulkPage(utf8(`{"results":{"__proto__":${JSON.stringify(RAW)}},"bulk_token":{}}`));
     if (!('ok' in page)) throw new Error('rejected');
     expect(page.ok.ids).toEqual(['__proto__']);
@@ -68,7 +68,7 @@ describe('an entry', () => {
     ['no memory', { memory: undefined }, { memoryMb: 0 }],
     ['bad memory', { memory: '1G' }, { memoryMb: 0 }],
     ['unknown fields', { more: {} }, {}],
-  ])('is understood: %s', (_, changes, expected) => {
+  ])('is accepted: %s', (_, changes, expected) => {
     expect(parseBulkEntry('d-1', { ...RAW, ...changes })).toEqual({ ok: { ...DESIRED, ...expected } });
   });
 
@@ -92,13 +92,13 @@ describe('an entry', () => {
     expect(parseBulkEntry('d-1', { ...RAW, [field]: value })).toEqual({ reject: field });
   });
 
-  it('is rejected with an id that is none, and when it is no object', () => {
+  it('is rejected when its id is invalid or when it is no object', () => {
     expect(parseBulkEntry('', RAW)).toEqual({ reject: 'id' });
     expect(parseBulkEntry('a\nb', RAW)).toEqual({ reject: 'id' });
     for (const entry of [null, 5, 'x', []]) expect(parseBulkEntry('d-1', entry)).toEqual({ reject: 'entry' });
   });
 
-  it('is never a reason to throw', () => {
+  it('never makes the parser throw', () => {
     fc.assert(
       fc.property(
         fc.string(),
@@ -111,7 +111,7 @@ describe('an entry', () => {
   });
 });
 
-describe('a date', () => {
+describe('a date is parsed', () => {
   it.each([
     ['2014-04-15T15:14:56+00:00', 1_397_574_896],
     ['2014-04-15T15:14:56Z', 1_397_574_896],
@@ -145,11 +145,11 @@ describe('a date', () => {
     '2014-04-15T25:00:00Z',
     '2015-02-29T00:00:00Z',
     '15:14',
-  ])('is not: %j', (text) => {
+  ])('but not: %j', (text) => {
     expect(parseDate(text)).toBeUndefined();
   });
 
-  it('is the one that luxon finds', () => {
+  it('as luxon parses it', () => {
     const instant = fc.date({
       min: new Date('1970-01-02T00:00:00Z'),
       max: new Date('2100-01-01T00:00:00Z'),
@@ -164,7 +164,7 @@ describe('a date', () => {
   });
 });
 
-describe('other replies', () => {
+describe('the reply to the request for', () => {
   it('credentials', () => {
     expect(parseBulkCredentials(json({ user: 'u', password: 'p' }))).toEqual({
       ok: { user: 'u', password: 'p' },

@@ -11,13 +11,13 @@ import {
   parseShutdown,
   parseStatusRequest,
   parseUpdated,
-  peekDeaId,
 } from './incoming.ts';
+import { peekDeaId } from './peek-dea-id.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const json = (value: unknown) => utf8(JSON.stringify(value));
 
-/** As a DEA writes it. */
+/** An entry as a DEA writes it. */
 const RAW = {
   cc_partition: 'default',
   droplet: 'd-1',
@@ -37,7 +37,7 @@ const ENTRY: HeartbeatEntry = {
 };
 
 const heartbeat = (...droplets: unknown[]) => parseHeartbeat(json({ droplets, dea: 'dea-1' }), 'default');
-const understood = (entries: HeartbeatEntry[], rejected: { reason: string; count: number }[] = []) => ({
+const parsed = (entries: HeartbeatEntry[], rejected: { reason: string; count: number }[] = []) => ({
   ok: { dea: 'dea-1', entries, rejected },
 });
 
@@ -74,43 +74,43 @@ describe('a heartbeat', () => {
   it('lists instances', () => {
     const other = { ...RAW, instance: 'i-2', index: 65_535, state: 'CRASHED', state_timestamp: 0 };
     expect(heartbeat(RAW, other)).toEqual(
-      understood([ENTRY, { ...ENTRY, instance: 'i-2', index: 65_535, state: 'CRASHED', stateTimestampS: 0 }]),
+      parsed([ENTRY, { ...ENTRY, instance: 'i-2', index: 65_535, state: 'CRASHED', stateTimestampS: 0 }]),
     );
   });
 
   it('may be empty', () => {
-    expect(heartbeat()).toEqual(understood([]));
+    expect(heartbeat()).toEqual(parsed([]));
   });
 
   it('may have unknown fields and states', () => {
     const message = { droplets: [{ ...RAW, state: 'RESUMING', more: 1 }], dea: 'dea-1', more: {} };
-    expect(parseHeartbeat(json(message), 'default')).toEqual(understood([{ ...ENTRY, state: 'RESUMING' }]));
+    expect(parseHeartbeat(json(message), 'default')).toEqual(parsed([{ ...ENTRY, state: 'RESUMING' }]));
   });
 
-  it('leaves out the entries of another partition, silently', () => {
-    expect(heartbeat({ ...RAW, cc_partition: 'other' }, RAW)).toEqual(understood([ENTRY]));
-    // The same beside an entry that does not fit.
+  it('leaves out the entries of another partition without counting them as rejected', () => {
+    expect(heartbeat({ ...RAW, cc_partition: 'other' }, RAW)).toEqual(parsed([ENTRY]));
+    // Beside an invalid entry each entry is checked by itself.
     expect(heartbeat({ ...RAW, cc_partition: 'other' }, RAW, 5)).toEqual(
-      understood([ENTRY], [{ reason: 'entry', count: 1 }]),
+      parsed([ENTRY], [{ reason: 'entry', count: 1 }]),
     );
   });
 
-  it.each([undefined, null])('takes an entry with the partition %s for ours', (cc_partition) => {
-    expect(heartbeat({ ...RAW, cc_partition })).toEqual(understood([ENTRY]));
+  it.each([undefined, null])('includes an entry whose partition is %s', (cc_partition) => {
+    expect(heartbeat({ ...RAW, cc_partition })).toEqual(parsed([ENTRY]));
   });
 
-  it.each([0, 42, -1, Number.MAX_SAFE_INTEGER])('takes the droplet %d for a text', (droplet) => {
-    expect(heartbeat({ ...RAW, droplet })).toEqual(understood([{ ...ENTRY, droplet: String(droplet) }]));
+  it.each([0, 42, -1, Number.MAX_SAFE_INTEGER])('converts the droplet id %d to text', (droplet) => {
+    expect(heartbeat({ ...RAW, droplet })).toEqual(parsed([{ ...ENTRY, droplet: String(droplet) }]));
   });
 
   describe.each(['droplet', 'version', 'instance', 'state'] as const)('%s', (field) => {
     it.each(GOOD_IDS)('may be %s', (id) => {
-      expect(heartbeat({ ...RAW, [field]: id })).toEqual(understood([{ ...ENTRY, [field]: id }]));
+      expect(heartbeat({ ...RAW, [field]: id })).toEqual(parsed([{ ...ENTRY, [field]: id }]));
     });
 
     it.each(BAD_IDS)('may not be: %s', (_, id) => {
       expect(heartbeat(RAW, { ...RAW, [field]: id }, { ...RAW, [field]: undefined })).toEqual(
-        understood([ENTRY], [{ reason: field, count: 2 }]),
+        parsed([ENTRY], [{ reason: field, count: 2 }]),
       );
     });
   });
@@ -127,26 +127,26 @@ describe('a heartbeat', () => {
     ['cc_partition', 5],
     ['droplet', 2 ** 53],
     ['version', 5],
-  ])('counts an entry with the %s %j as rejected, and the others still count', (field, value) => {
+  ])('rejects only the entry with the %s %j', (field, value) => {
     expect(heartbeat({ ...RAW, [field]: value }, RAW)).toEqual(
-      understood([ENTRY], [{ reason: field, count: 1 }]),
+      parsed([ENTRY], [{ reason: field, count: 1 }]),
     );
   });
 
-  it('does not take a number beyond all bounds for a time', () => {
+  it('rejects an infinite state_timestamp', () => {
     const text = JSON.stringify({ droplets: [RAW], dea: 'dea-1' }).replace('1398000000.25', '1e999');
     expect(parseHeartbeat(utf8(text), 'default')).toEqual(
-      understood([], [{ reason: 'state_timestamp', count: 1 }]),
+      parsed([], [{ reason: 'state_timestamp', count: 1 }]),
     );
   });
 
-  it.each([null, 5, 'x', [], [RAW]])('counts the entry %j as rejected', (entry) => {
-    expect(heartbeat(entry, RAW)).toEqual(understood([ENTRY], [{ reason: 'entry', count: 1 }]));
+  it.each([null, 5, 'x', [], [RAW]])('rejects only the entry %j', (entry) => {
+    expect(heartbeat(entry, RAW)).toEqual(parsed([ENTRY], [{ reason: 'entry', count: 1 }]));
   });
 
-  it('may have 10,000 entries and no more', () => {
+  it('may have 10,000 entries but not more', () => {
     const most = Array.from({ length: 10_000 }, () => RAW);
-    expect(heartbeat(...most)).toEqual(understood(most.map(() => ENTRY)));
+    expect(heartbeat(...most)).toEqual(parsed(most.map(() => ENTRY)));
     expect(heartbeat(...most, RAW)).toEqual({ reject: 'too many droplets' });
   });
 
@@ -166,7 +166,7 @@ describe('a heartbeat', () => {
     expect(parseHeartbeat(bytes, 'default')).toEqual({ reject });
   });
 
-  it('is the same whichever way it is read', () => {
+  it('gives the same entries whether it is checked as a whole or entry by entry', () => {
     const id = fc.string({ minLength: 1, unit: 'grapheme', maxLength: 20 });
     const entry = fc.record({
       droplet: id,
@@ -178,18 +178,18 @@ describe('a heartbeat', () => {
     });
     fc.assert(
       fc.property(fc.array(entry), (droplets) => {
-        // An entry that does not fit makes it be read entry by entry.
-        const [alone, beside] = [heartbeat(...droplets), heartbeat(...droplets, null)];
-        if (!('ok' in alone && 'ok' in beside)) throw new Error('rejected');
-        expect(beside.ok.entries).toEqual(alone.ok.entries);
-        const rejected = beside.ok.rejected.reduce((sum, { count }) => sum + count, 0);
-        expect(beside.ok.entries.length + rejected).toBe(droplets.length + 1);
+        // An invalid entry causes the check entry by entry.
+        const [whole, byEntry] = [heartbeat(...droplets), heartbeat(...droplets, null)];
+        if (!('ok' in whole && 'ok' in byEntry)) throw new Error('rejected');
+        expect(byEntry.ok.entries).toEqual(whole.ok.entries);
+        const rejected = byEntry.ok.rejected.reduce((sum, { count }) => sum + count, 0);
+        expect(byEntry.ok.entries.length + rejected).toBe(droplets.length + 1);
       }),
     );
   });
 });
 
-describe("a DEA's guid at the end of a heartbeat", () => {
+describe("a DEA's guid at the end of a raw heartbeat", () => {
   it.each([
     '{"droplets":[],"dea":"dea-1"}',
     '{"droplets": [],\n  "dea" : "dea-1" }\n',
@@ -224,11 +224,11 @@ describe("a DEA's guid at the end of a heartbeat", () => {
     '{"my-dea":"x"}',
     '{"dea":"x"}}',
     '{"dea":"x"',
-  ])('is not read, and the heartbeat is to be parsed: %s', (text) => {
+  ])('is not read, so the heartbeat must be parsed: %s', (text) => {
     expect(peekDeaId(utf8(text))).toBeUndefined();
   });
 
-  it('is never another than the parsed one', () => {
+  it('is the parsed one', () => {
     const value = fc.oneof(fc.string(), fc.jsonValue(), fc.constantFrom('"dea":"x"}', 'dea', ',"dea":"x'));
     const message = fc.array(fc.tuple(fc.constantFrom('dea', 'droplets', 'x', '{"dea"'), value));
     fc.assert(
@@ -265,11 +265,11 @@ describe('an exit', () => {
     ['an evacuation', { reason: 'DEA_EVACUATION' }, { reason: 'DEA_EVACUATION' }],
     ['of an integer droplet', { droplet: 5 }, { droplet: '5', crashTimestampS: 1_398_000_000 }],
     ['without a partition', { cc_partition: undefined }, { crashTimestampS: 1_398_000_000 }],
-  ])('is understood: %s', (_, changes, expected) => {
+  ])('is accepted: %s', (_, changes, expected) => {
     expect(parse(changes)).toEqual({ ok: { ...EXIT, ...expected } });
   });
 
-  it('of another partition is not ours', () => {
+  it('of another partition is neither accepted nor rejected', () => {
     expect(parse({ cc_partition: 'other', index: -1 })).toEqual({ foreign: true });
   });
 
@@ -300,7 +300,7 @@ describe('other messages', () => {
 
   it.each<[string, unknown, unknown]>([
     ['a shutdown', { id: 'dea-1', ip: '1.2.3.4', app_id_to_count: { x: 1 } }, { ok: { dea: 'dea-1' } }],
-    ['a shutdown of nobody', { ip: '1.2.3.4' }, { reject: 'id' }],
+    ['a shutdown without an id', { ip: '1.2.3.4' }, { reject: 'id' }],
     ['a shutdown of an empty id', { id: '' }, { reject: 'id' }],
     ['a shutdown of a number', { id: 7 }, { reject: 'id' }],
   ])('%s', (_, message, expected) => {
@@ -353,7 +353,7 @@ describe('other messages', () => {
   });
 });
 
-describe('whatever comes in', () => {
+describe('any payload', () => {
   const parsers: ((bytes: Uint8Array) => unknown)[] = [
     (bytes) => parseHeartbeat(bytes, 'default'),
     (bytes) => parseExited(bytes, 'default'),
@@ -377,7 +377,7 @@ describe('whatever comes in', () => {
     ),
   }));
 
-  it('nothing is thrown, and a reason for rejection is one of a few words', () => {
+  it('makes no parser throw, and a reason for rejection is short enough for a metric label', () => {
     const input = fc.oneof(
       fc.uint8Array(),
       fc.string().map(utf8),

@@ -1,40 +1,29 @@
 /**
- * What comes in over NATS: the payloads of the contract with DEAs and controllers, checked.
+ * Parsers of the messages that DEAs and controllers send over NATS (contract: messages in).
  *
- * Nothing that comes in makes these functions throw. Reasons of rejection are few fixed words, so that they
- * can be metric labels.
+ * They never throw, whatever the payload. Reasons for rejection come from a small fixed set, because they are metric labels.
  */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { ExitReason } from '../model/reasons.ts';
+import { EXIT_REASONS, type ExitReason } from '../model/reasons.ts';
 import type * as wire from './schemas.ts';
 import {
   decode,
-  ID_CHARACTERS,
   isId,
   isIndex,
+  isOfPartition,
+  isOneOf,
   isRecord,
   isTime,
-  ofPartition,
   type Parsed,
+  PLAIN_ID_PATTERN,
   type Result,
 } from './validation.ts';
 
-export {
-  type BulkPage,
-  parseBulkCredentials,
-  parseBulkEntry,
-  parseBulkPage,
-  parseUserCount,
-} from './bulk.ts';
-export { type StartMessage, type StopMessage, startMessage, stopMessage } from './outgoing.ts';
-export { peekDeaId } from './peek-dea-id.ts';
-export type { Parsed, Result } from './validation.ts';
-
-/** The most entries that one heartbeat or one request may have. */
+/** Entries of one heartbeat or one request. */
 const MAX_ENTRIES = 10_000;
 
-/** Of one message: how many entries were rejected for a reason. */
+/** How many entries of one message were rejected for a reason. */
 export interface Rejected {
   reason: string;
   count: number;
@@ -52,7 +41,7 @@ export interface HeartbeatEntry {
 
 export interface Heartbeat {
   dea: string;
-  /** Those of our partition that fit. */
+  /** The valid entries of the own partition. */
   entries: HeartbeatEntry[];
   rejected: Rejected[];
 }
@@ -82,10 +71,10 @@ export interface DropletRequest {
 }
 
 /**
- * The ids that nearly all clouds have (guids; printable ASCII without escapes), and nothing out of the
- * ordinary: what passes this needs no second look, what does not is looked at entry by entry.
+ * A heartbeat as nearly all clouds send it, with guids as ids. One that matches this schema needs no other check; any other one is
+ * checked entry by entry.
  */
-const PlainId = Type.String({ pattern: ID_CHARACTERS });
+const PlainId = Type.String({ pattern: PLAIN_ID_PATTERN });
 const PlainEntry = Type.Object({
   cc_partition: Type.Optional(Type.String()),
   droplet: PlainId,
@@ -106,13 +95,14 @@ export function parseHeartbeat(bytes: Uint8Array, partition: string): Result<Hea
   const message: wire.Fields<typeof wire.HEARTBEAT> = decoded.ok;
   if (plainHeartbeat.Check(message)) {
     const entries: HeartbeatEntry[] = [];
-    for (const entry of message.droplets) if (ofPartition(entry, partition)) entries.push(plainEntry(entry));
+    for (const entry of message.droplets)
+      if (isOfPartition(entry, partition)) entries.push(plainEntry(entry));
     return { ok: { dea: message.dea, entries, rejected: [] } };
   }
   if (!isId(message.dea)) return { reject: 'dea' };
   const list = listOf(message);
   if ('reject' in list) return list;
-  const { good, rejected } = each(list.ok, (entry) => heartbeatEntry(entry, partition));
+  const { good, rejected } = parseEach(list.ok, (entry) => parseHeartbeatEntry(entry, partition));
   return { ok: { dea: message.dea, entries: good, rejected } };
 }
 
@@ -127,15 +117,15 @@ function plainEntry(entry: Static<typeof PlainEntry>): HeartbeatEntry {
   };
 }
 
-/** The slot, version and guid of an instance: what heartbeat entries and exits have in common. */
-function instanceOf(
+/** The fields that heartbeat entries and exits have in common. */
+function parseInstance(
   entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY | typeof wire.EXITED>,
   partition: string,
 ): Parsed<{ droplet: string; version: string; instance: string; index: number }> {
-  const ours = ofPartition(entry, partition);
-  if (ours === undefined) return { reject: 'cc_partition' };
-  if (!ours) return { foreign: true };
-  const droplet = dropletId(entry.droplet);
+  const isOwn = isOfPartition(entry, partition);
+  if (isOwn === undefined) return { reject: 'cc_partition' };
+  if (!isOwn) return { foreign: true };
+  const droplet = parseDropletId(entry.droplet);
   if (droplet === undefined) return { reject: 'droplet' };
   const { version, instance, index } = entry;
   if (!isId(version)) return { reject: 'version' };
@@ -144,33 +134,31 @@ function instanceOf(
   return { ok: { droplet, version, instance, index } };
 }
 
-function heartbeatEntry(given: unknown, partition: string): Parsed<HeartbeatEntry> {
-  if (!isRecord(given)) return { reject: 'entry' };
-  const entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY> = given;
-  const instance = instanceOf(entry, partition);
+function parseHeartbeatEntry(value: unknown, partition: string): Parsed<HeartbeatEntry> {
+  if (!isRecord(value)) return { reject: 'entry' };
+  const entry: wire.Fields<typeof wire.HEARTBEAT_ENTRY> = value;
+  const instance = parseInstance(entry, partition);
   if (!('ok' in instance)) return instance;
   if (!isId(entry.state)) return { reject: 'state' };
   if (!isTime(entry.state_timestamp)) return { reject: 'state_timestamp' };
   return { ok: { ...instance.ok, state: entry.state, stateTimestampS: entry.state_timestamp } };
 }
 
-/** Old clouds used integers as droplet ids. */
-function dropletId(value: unknown): string | undefined {
+/** Old clouds have integers as droplet ids. */
+function parseDropletId(value: unknown): string | undefined {
   if (isId(value)) return value;
   return Number.isSafeInteger(value) ? String(value) : undefined;
 }
-
-const EXIT_REASONS: ReadonlySet<unknown> = new Set(['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION']);
 
 /** `droplet.exited` */
 export function parseExited(bytes: Uint8Array, partition: string): Parsed<Exited> {
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
   const message: wire.Fields<typeof wire.EXITED> = decoded.ok;
-  const instance = instanceOf(message, partition);
+  const instance = parseInstance(message, partition);
   if (!('ok' in instance)) return instance;
-  if (!EXIT_REASONS.has(message.reason)) return { reject: 'reason' };
-  const exited: Exited = { ...instance.ok, reason: message.reason as ExitReason };
+  if (!isOneOf(EXIT_REASONS, message.reason)) return { reject: 'reason' };
+  const exited: Exited = { ...instance.ok, reason: message.reason };
   if (exited.reason !== 'CRASHED') return { ok: exited };
   const crashed = message.crash_timestamp;
   if (crashed === undefined || crashed === null) return { ok: exited };
@@ -182,10 +170,10 @@ export function parseUpdated(bytes: Uint8Array, partition: string): Parsed<{ dro
   const decoded = decode(bytes);
   if ('reject' in decoded) return decoded;
   const message: wire.Fields<typeof wire.UPDATED> = decoded.ok;
-  const ours = ofPartition(message, partition);
-  if (ours === undefined) return { reject: 'cc_partition' };
-  if (!ours) return { foreign: true };
-  const droplet = dropletId(message.droplet);
+  const isOwn = isOfPartition(message, partition);
+  if (isOwn === undefined) return { reject: 'cc_partition' };
+  if (!isOwn) return { foreign: true };
+  const droplet = parseDropletId(message.droplet);
   return droplet === undefined ? { reject: 'droplet' } : { ok: { droplet } };
 }
 
@@ -203,7 +191,7 @@ export function parseStatusRequest(bytes: Uint8Array): Result<StatusRequest> {
   if ('reject' in decoded) return decoded;
   const message: wire.Fields<typeof wire.STATUS_REQUEST> = decoded.ok;
   const { state, version } = message;
-  const droplet = dropletId(message.droplet);
+  const droplet = parseDropletId(message.droplet);
   if (droplet === undefined) return { reject: 'droplet' };
   if (state === 'CRASHED') return { ok: { droplet, state } };
   if (state !== 'FLAPPING') return { reject: 'state' };
@@ -212,12 +200,12 @@ export function parseStatusRequest(bytes: Uint8Array): Result<StatusRequest> {
 
 /** `healthmanager.health` */
 export function parseHealthRequest(bytes: Uint8Array): Result<HealthRequest> {
-  const list = listOfBytes(bytes);
+  const list = parseList(bytes);
   if ('reject' in list) return list;
-  const { good, rejected } = each(list.ok, (given): Parsed<{ droplet: string; version: string }> => {
-    if (!isRecord(given)) return { reject: 'entry' };
-    const entry: wire.Fields<typeof wire.HEALTH_ENTRY> = given;
-    const droplet = dropletId(entry.droplet);
+  const { good, rejected } = parseEach(list.ok, (value): Parsed<{ droplet: string; version: string }> => {
+    if (!isRecord(value)) return { reject: 'entry' };
+    const entry: wire.Fields<typeof wire.HEALTH_ENTRY> = value;
+    const droplet = parseDropletId(entry.droplet);
     if (droplet === undefined) return { reject: 'droplet' };
     return isId(entry.version) ? { ok: { droplet, version: entry.version } } : { reject: 'version' };
   });
@@ -226,18 +214,18 @@ export function parseHealthRequest(bytes: Uint8Array): Result<HealthRequest> {
 
 /** `healthmanager.droplet` */
 export function parseDropletRequest(bytes: Uint8Array): Result<DropletRequest> {
-  const list = listOfBytes(bytes);
+  const list = parseList(bytes);
   if ('reject' in list) return list;
-  const { good, rejected } = each(list.ok, (given): Parsed<string> => {
-    if (!isRecord(given)) return { reject: 'entry' };
-    const entry: wire.Fields<typeof wire.DROPLET_ENTRY> = given;
-    const droplet = dropletId(entry.droplet);
+  const { good, rejected } = parseEach(list.ok, (value): Parsed<string> => {
+    if (!isRecord(value)) return { reject: 'entry' };
+    const entry: wire.Fields<typeof wire.DROPLET_ENTRY> = value;
+    const droplet = parseDropletId(entry.droplet);
     return droplet === undefined ? { reject: 'droplet' } : { ok: droplet };
   });
   return { ok: { droplets: good, rejected } };
 }
 
-function listOfBytes(bytes: Uint8Array): Result<unknown[]> {
+function parseList(bytes: Uint8Array): Result<unknown[]> {
   const decoded = decode(bytes);
   return 'reject' in decoded ? decoded : listOf(decoded.ok);
 }
@@ -248,8 +236,8 @@ function listOf(message: wire.Fields<typeof wire.HEARTBEAT | typeof wire.HEALTH_
   return droplets.length > MAX_ENTRIES ? { reject: 'too many droplets' } : { ok: droplets };
 }
 
-/** The good entries count whatever the others are like. */
-function each<T>(
+/** Parses each entry; one that is rejected does not affect the others. */
+function parseEach<T>(
   list: readonly unknown[],
   parse: (entry: unknown) => Parsed<T>,
 ): { good: T[]; rejected: Rejected[] } {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { startMessage, stopMessage } from './outgoing.ts';
 
-it('a start is exactly what controllers know', () => {
+it('a start has exactly the form that controllers parse', () => {
   const running = new Map([
     ['v', 2],
     ['old', 0],
@@ -19,7 +19,7 @@ it('a start is exactly what controllers know', () => {
   );
 });
 
-it('a stop is exactly what controllers know', () => {
+it('a stop has exactly the form that controllers parse', () => {
   const stop = {
     droplet: 'd',
     updatedAtS: 1_398_000_000,
@@ -32,7 +32,7 @@ it('a stop is exactly what controllers know', () => {
   );
 });
 
-it('a stop of what is not desired has nulls', () => {
+it('a stop of a droplet that is not desired has nulls', () => {
   const stop = {
     droplet: 'd',
     updatedAtS: undefined,
@@ -45,7 +45,7 @@ it('a stop of what is not desired has nulls', () => {
   );
 });
 
-it('__proto__ is an id like any other', () => {
+it('__proto__ may be an id', () => {
   const proto = '__proto__';
   const stop = {
     droplet: proto,

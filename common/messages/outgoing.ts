@@ -1,12 +1,12 @@
-/** What goes out to the controller (contract: messages out). Key order as controllers have always got it. */
+/** The messages to the controller (contract: messages out). Their keys are in the order that HM 2.0 had. */
 
 export interface StartMessage {
   droplet: string;
-  /** `updated_at` as epoch seconds; undefined where the droplet is not desired at all. */
+  /** `updated_at` as epoch seconds; undefined if the droplet is not desired. */
   updatedAtS: number | undefined;
   version: string;
   index: number;
-  /** By version; those without one are left out. */
+  /** RUNNING instances by version; versions with none are left out. */
   running: Iterable<readonly [version: string, count: number]>;
   flapping: boolean;
 }
@@ -17,11 +17,11 @@ export interface StopMessage {
   /** Instance guid to its version. */
   instances: Iterable<readonly [instance: string, version: string]>;
   running: Iterable<readonly [version: string, count: number]>;
-  /** The live version; undefined where the droplet is not desired. */
+  /** The live version; undefined if the droplet is not desired. */
   version: string | undefined;
 }
 
-/** `fromEntries` makes `__proto__` a key like any other. */
+/** With `fromEntries` a version may be `__proto__`. */
 function runningOf(running: StartMessage['running']): Record<string, number> {
   return Object.fromEntries([...running].filter(([, count]) => count > 0));
 }
@@ -30,7 +30,7 @@ function lastUpdated(updatedAtS: number | undefined): number | null {
   return updatedAtS === undefined ? null : Math.floor(updatedAtS);
 }
 
-/** The payload of `health.start`. Newer controllers refuse more than one index. */
+/** Payload of `health.start`. One index a message, because newer controllers refuse more. */
 export function startMessage(start: StartMessage): string {
   return JSON.stringify({
     droplet: start.droplet,
@@ -42,7 +42,7 @@ export function startMessage(start: StartMessage): string {
   });
 }
 
-/** The payload of `health.stop`. */
+/** Payload of `health.stop`. */
 export function stopMessage(stop: StopMessage): string {
   return JSON.stringify({
     droplet: stop.droplet,

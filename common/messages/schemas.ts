@@ -1,18 +1,17 @@
 /**
- * What comes in, as schemas (contract: messages in, bulk API). The parsers of messages.ts and bulk-messages.ts may
- * read only the fields that are named here (`Fields`), and the fuzzing is made from these: so a field that is new is
- * fuzzed without anyone's thinking of it.
+ * Schemas of everything that is received (contract: messages in, bulk API). The parsers in incoming.ts and bulk.ts can only read
+ * fields that are declared here (`Fields`), and the fuzzer generates its input from these schemas. So a new field is always fuzzed.
  */
 import Type, { type Static, type TSchema } from 'typebox';
 import { APP_STATES, PACKAGE_STATES } from '../model/instance-states.ts';
 import { EXIT_REASONS } from '../model/reasons.ts';
 
-/** The fields of a message, of whatever type they come. */
+/** The fields of a message before they are checked. */
 export type Fields<T extends TSchema> = { readonly [Field in keyof Static<T>]?: unknown };
 
-/** At most 256 bytes: the pattern cannot say that, the parser does. */
+/** The parser also checks for at most 256 bytes, which a pattern cannot express. */
 const Id = Type.String({ minLength: 1, maxLength: 256, pattern: '^[^\\u0000-\\u001f\\u007f-\\u009f]+$' });
-/** Old clouds used integers. */
+/** Old clouds have integers. */
 const DropletId = Type.Union([
   Id,
   Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER }),
@@ -32,7 +31,7 @@ export const HEARTBEAT_ENTRY = Type.Object({
 });
 export const HEARTBEAT = Type.Object({ droplets: Type.Array(HEARTBEAT_ENTRY), dea: Id });
 
-/** Those of its fields that mean something here: the others may be anything, also null. */
+/** Only the fields that are read: the others may have any type, also null. */
 export const EXITED = Type.Object({
   cc_partition: Partition,
   droplet: DropletId,

@@ -8,7 +8,7 @@ import {
   subjectLabel,
 } from './subjects.ts';
 
-// Spelled out: everything else speaks of them by name, and would go on among itself under any spelling.
+// All other tests use the constants, so they would pass with any spelling.
 test('the subjects are those of the contract with DEAs and controllers', () => {
   expect(SUBJECTS).toEqual({
     heartbeat: 'dea.heartbeat',
@@ -27,15 +27,15 @@ test('the subjects are those of the contract with DEAs and controllers', () => {
   expect(bulkCredentialsSubject('zone-2')).toBe('cloudcontroller.bulk.credentials.zone-2');
 });
 
-test('a subject that carries an id makes no label of its own', () => {
+test('a subject with an id has the metric label `other`', () => {
   expect(subjectLabel('dea.heartbeat')).toBe('dea.heartbeat');
   expect(subjectLabel(ingestorSubject('3f0c'))).toBe('other');
 });
 
-test('so are the headers', () => {
+test('the headers are those of the contract', () => {
   expect(HEADERS).toEqual({ messageId: 'Nats-Msg-Id', reason: 'hm-reason', decision: 'hm-decision' });
 });
 
-test('the queue groups stay: copies of another release share the messages too', () => {
+test('the queue groups are the same in every release, because processes of two releases share them during an upgrade', () => {
   expect(QUEUE_GROUPS).toEqual({ ingest: 'hm-ingest', reporter: 'hm-reporter' });
 });

@@ -1,4 +1,4 @@
-/** The NATS subjects of the contract with DEAs and controllers, each spelled once. */
+/** The NATS subjects of the contract with DEAs and controllers. */
 export const SUBJECTS = {
   heartbeat: 'dea.heartbeat',
   shutdown: 'dea.shutdown',
@@ -19,23 +19,23 @@ export type Subject = (typeof SUBJECTS)[keyof typeof SUBJECTS];
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(SUBJECTS));
 
-/** The subject as a label of a metric, which must have few values: those that carry an id are `other`. */
+/** The subject as a metric label. Labels must have few values, so subjects with an id are `other`. */
 export function subjectLabel(subject: string): string {
   return KNOWN.has(subject) ? subject : 'other';
 }
 
-/** Where one ingestor answers, so that others can tell whether it is gone. Its id is one token of a subject. */
+/** One ingestor answers here while it runs, so that the others detect its end. @param id one token of a subject */
 export function ingestorSubject(id: string): string {
   return `healthmanager.ingestor.${id}`;
 }
 
-/** Where a controller answers with `{"user","password"}` for its bulk API. */
+/** A controller answers here with the login of its bulk API: `{"user","password"}`. */
 export function bulkCredentialsSubject(ccPartition: string): string {
   return `cloudcontroller.bulk.credentials.${ccPartition}`;
 }
 
-/** Queue groups: of the copies of a process in one group, one gets each message. */
+/** Queue groups: each message is delivered to one of the processes in the group. */
 export const QUEUE_GROUPS = { ingest: 'hm-ingest', reporter: 'hm-reporter' } as const;
 
-/** Headers of what is published. */
+/** Headers of published messages. */
 export const HEADERS = { messageId: 'Nats-Msg-Id', reason: 'hm-reason', decision: 'hm-decision' } as const;

@@ -167,7 +167,7 @@ describe('the recheck of a start', () => {
     ],
     ['missing under update_required', starting(held), noPassSince, { drop: 'held:update_required' }],
     [
-      'crashed under all of them',
+      'crashed under desired_unavailable and actual_not_fresh',
       starting({}, { reason: 'crashed' }),
       { desiredUnavailable: true, actualNotFresh: true },
       { send: {} },

@@ -15,8 +15,6 @@ import { takeSnapshot } from './snapshot.ts';
 import { isOtherVersionStopping, pendingStops, surplus } from './surplus.ts';
 import { graceEndsMs, isDesired, isWanted, isWantedIgnoringMassDelete } from './wanted.ts';
 
-export type { StartMessage, StopMessage } from '../messages/outgoing.ts';
-
 /** Result of a recheck. `reason` may differ from the decision's: an evacuation raises a waiting start. */
 export type StartCheck =
   | { send: StartMessage; reason: StartReason }

@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto';
-import { parseHeartbeat, peekDeaId } from '../../common/messages/incoming.ts';
+import { parseHeartbeat } from '../../common/messages/incoming.ts';
+import { peekDeaId } from '../../common/messages/peek-dea-id.ts';
 import type { DedicatedConnection } from '../../common/nats/connect.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
+import { touchDeas } from '../../common/redis/scripts/heartbeats/touch-deas.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
 import { ChangedHeartbeatQueue, type QueuedHeartbeat } from './changed-queue.ts';
@@ -124,18 +126,9 @@ export class HeartbeatIntake {
   /** Stores the times of equal heartbeats, and queues the changed ones. */
   async #touchEqual(batch: ReadonlyMap<string, QueuedHeartbeat>): Promise<void> {
     const { redis, dropletLostMs, metrics } = this.#options;
-    const deas = [...batch.keys()];
-    const touches: (string | number)[] = [];
-    for (const [dea, { digest, receivedMs }] of batch) touches.push(dea, digest, receivedMs);
-    const changed = await redis.scripts.touchDeas(
-      [redis.keys.deasLastHeartbeat, redis.keys.deasPreviousHeartbeat, redis.keys.deasDigest],
-      [dropletLostMs, ...touches],
-    );
+    const changed = await touchDeas(redis, { dropletLostMs, heartbeats: batch });
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
-    for (const number of changed) {
-      const dea = deas[number - 1] as string;
-      this.#enqueueChanged(dea, batch.get(dea) as QueuedHeartbeat);
-    }
+    for (const dea of changed) this.#enqueueChanged(dea, batch.get(dea) as QueuedHeartbeat);
   }
 
   #enqueueChanged(dea: string, heartbeat: QueuedHeartbeat): void {

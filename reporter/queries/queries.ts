@@ -4,10 +4,10 @@ import {
   parseHealthRequest,
   parseStatusRequest,
   type Rejected,
-  type Result,
   type StatusRequest,
 } from '../../common/messages/incoming.ts';
 import { QUEUE_GROUPS, SUBJECTS } from '../../common/messages/subjects.ts';
+import type { Result } from '../../common/messages/validation.ts';
 import type { Bus, Msg } from '../../common/nats/bus.ts';
 import { BusError } from '../../common/nats/bus.ts';
 import { crashesOf } from '../../common/policy/crashes.ts';
@@ -20,11 +20,11 @@ import { dropletJson } from '../../common/views/droplet-json.ts';
 import type { QueryOutcome, ReporterMetrics } from '../figures/metrics.ts';
 import { BusyError, type DropletReader } from './droplet-reader.ts';
 
-/** A query that was understood: the droplets that it asks about, and the reply about each. */
+/** A valid query: the droplets that it asks for, and the reply for each. */
 interface Query {
   ids: readonly string[];
   rejected: readonly Rejected[];
-  /** The reply about the droplet at that place of `ids`. */
+  /** The reply for the droplet at position `at` of `ids`. */
   reply(view: ObservedDroplet, at: number): unknown;
 }
 
@@ -34,7 +34,7 @@ interface QueryKind {
   parse(data: Uint8Array): Result<Query>;
 }
 
-const KINDS: readonly QueryKind[] = [
+const QUERY_KINDS: readonly QueryKind[] = [
   {
     subject: SUBJECTS.statusRequest,
     counter: 'healthmanager_status_msgs_received',
@@ -91,43 +91,43 @@ interface Options {
   counters: FleetCounters;
 }
 
-/** Answers the controllers' queries, as one of all reporters. Reads only: a query never creates anything. */
+/** Answers the controllers' queries; all reporters share one queue group. Queries only read. */
 export class Queries {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  readonly #inHand = new Set<Promise<void>>();
+  readonly #inProgress = new Set<Promise<void>>();
 
   constructor(options: Options) {
     this.#options = options;
     this.#limited = createRateLimit(options.log);
   }
 
-  /** @returns takes no more queries, and resolves when those that came are answered */
+  /** @returns stops taking queries, and resolves when those that were received are answered */
   start(): () => Promise<void> {
-    const subscriptions = KINDS.map((kind) =>
+    const subscriptions = QUERY_KINDS.map((kind) =>
       this.#options.bus.subscribe(kind.subject, { queue: QUEUE_GROUPS.reporter }, (message) =>
-        this.#take(kind, message),
+        this.#accept(kind, message),
       ),
     );
     return async () => {
       await Promise.all(subscriptions.map((subscription) => subscription.drain()));
-      await Promise.all(this.#inHand);
+      await Promise.all(this.#inProgress);
     };
   }
 
-  #take(kind: QueryKind, message: Msg): void {
-    const done = this.#handle(kind, message).finally(() => this.#inHand.delete(done));
-    this.#inHand.add(done);
+  #accept(kind: QueryKind, message: Msg): void {
+    const done = this.#handle(kind, message).finally(() => this.#inProgress.delete(done));
+    this.#inProgress.add(done);
   }
 
   async #handle(kind: QueryKind, message: Msg): Promise<void> {
     const { metrics, counters } = this.#options;
     const { subject } = kind;
-    const begin = performance.now();
+    const startMs = performance.now();
     counters.increment(kind.counter);
     const outcome = await this.#answer(kind, message);
     metrics.queries.inc({ subject, outcome });
-    if (outcome === 'answered') metrics.seconds.observe({ subject }, (performance.now() - begin) / 1000);
+    if (outcome === 'answered') metrics.seconds.observe({ subject }, (performance.now() - startMs) / 1000);
   }
 
   async #answer({ subject, parse }: QueryKind, { data, reply }: Msg): Promise<QueryOutcome> {
@@ -148,7 +148,7 @@ export class Queries {
 
   async #send(subject: string, reply: string, query: Query): Promise<QueryOutcome> {
     const { bus, reader, policy, health, metrics } = this.#options;
-    // Redis would be waited for, longer than anybody waits for an answer.
+    // The controller would not wait until Redis answers again.
     if (health.problems().has('redis')) return 'busy';
     const { droplets, deas, nowMs } = await reader.read(query.ids);
     let sent = 0;
@@ -168,7 +168,7 @@ export class Queries {
     this.#limited.warn(
       `${subject} ${reason}`,
       { event: 'message_rejected', subject, reason },
-      'a query, or a part of it, that does not fit was left out',
+      'query rejected, wholly or in part: it is not valid',
     );
   }
 
@@ -177,7 +177,7 @@ export class Queries {
     this.#limited.error(
       'unreadable',
       { event: 'unreadable_record', droplet, err: error },
-      'a record cannot be read',
+      'record cannot be read',
     );
   }
 
@@ -186,7 +186,7 @@ export class Queries {
     this.#limited[busy ? 'warn' : 'error'](
       `${subject} ${busy ? 'busy' : 'failed'}`,
       { event: 'query_not_answered', subject, err: error },
-      'a query could not be answered',
+      'query not answered',
     );
     return busy ? 'busy' : 'failed';
   }

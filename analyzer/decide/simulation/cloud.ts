@@ -1,31 +1,27 @@
 /**
- * For tests: a small pure cloud around `decide`. DEAs that run and list instances, a controller that checks what it is
+ * For tests: a small pure cloud environment `decide`. DEAs that run and list instances, a controller that checks what it is
  * asked and places starts, queues that lose time, and a record that is kept as heartbeats and exits would keep it.
  * A step is a second. A droplet is looked at only when something happened to it or when the last look asked for it.
  *
  * A fleet of such clouds, whose processes come and go: `testing-fleet.ts`.
  */
+import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { DeaLiveness, Desired, Droplet, Exit, Holds } from '../../../common/model/droplet.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
-import {
-  checkStart,
-  checkStop,
-  type StartMessage,
-  type StopMessage,
-} from '../../../common/policy/recheck.ts';
+import { checkStart, checkStop } from '../../../common/policy/recheck.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../../common/policy/thresholds.ts';
 import { type Decision, decide } from '../decide.ts';
 import type { StartDecision, StopDecision } from '../decision.ts';
 import { isStartAccepted, isStopAccepted } from './controller.ts';
-import { applied, reread } from './fixtures.ts';
+import { applyDecision, reload } from './fixtures.ts';
 import { afterExit, afterHeartbeat } from './record.ts';
-import { makeDeas, type Process, type Surroundings, type TrueDea, type TrueInstance, turn } from './truth.ts';
-import { harmOfSilence, harmOfStart, harmOfStop, isHeard, type Seen } from './watch.ts';
+import { makeDeas, type Process, type Environment, type TrueDea, type TrueInstance, setAlive } from './truth.ts';
+import { harmOfSilence, harmOfStart, harmOfStop, isKnownRunning, type CloudState } from './safety.ts';
 
 interface Job {
   atMs: number;
-  order: StartDecision | StopDecision;
+  decision: StartDecision | StopDecision;
 }
 
 const SECOND = 1000;
@@ -48,22 +44,22 @@ export class Cloud {
   readonly harm: string[] = [];
   readonly #jobs = new Map<string, Job>();
   readonly #lost = new Set<string>();
-  readonly #away: Surroundings['away'];
-  readonly #cut: Surroundings['cut'];
-  readonly #around: Surroundings | undefined;
+  readonly #away: Environment['away'];
+  readonly #cut: Environment['cut'];
+  readonly #environment: Environment | undefined;
   /** When the latest `droplet.updated` was heard, and when the latest pass began. */
-  #toldMs = 0;
+  #updateMs = 0;
   #passMs = 0;
   /** Sent or dropped: a queue may bring them once more. */
   #delivered: StartDecision['id'][] = [];
-  readonly #orders = new Map<string, StartDecision | StopDecision>();
+  readonly #enqueued = new Map<string, StartDecision | StopDecision>();
   readonly #sentIds = new Set<string>();
   /** What the latest pass said. */
-  #known: Desired | undefined;
+  #lastPass: Desired | undefined;
   /** The controller has the app. */
   isListed = true;
   /** There is no record. */
-  isForgotten = false;
+  isRecordRemoved = false;
   readonly #random: () => number;
   #dueMs: number | undefined;
   #guids = 0;
@@ -75,12 +71,12 @@ export class Cloud {
     settings: PolicySettings,
     nowMs: number,
     random: () => number,
-    around?: Surroundings,
+    environment?: Environment,
   ) {
-    this.#away = around?.away ?? new Set();
-    this.#cut = around?.cut ?? new Set();
-    this.#around = around;
-    this.#known = record.desired;
+    this.#away = environment?.away ?? new Set();
+    this.#cut = environment?.cut ?? new Set();
+    this.#environment = environment;
+    this.#lastPass = record.desired;
     this.record = record;
     this.desired = record.desired as Desired;
     this.settings = settings;
@@ -88,14 +84,14 @@ export class Cloud {
     this.#random = random;
     this.#dueMs = nowMs;
     this.#exits = Math.max(record.handledExits, ...record.exits.map(({ n }) => n));
-    this.holds = around?.holds ?? {
+    this.holds = environment?.holds ?? {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(),
       massDelete: false,
       lastPassBegunMs: nowMs,
     };
-    this.deas = around?.deas ?? makeDeas(deaNames, random);
+    this.deas = environment?.deas ?? makeDeas(deaNames, random);
   }
 
   /** The live instances of wanted slots, and everything else that truly runs. */
@@ -129,7 +125,7 @@ export class Cloud {
 
   step(): void {
     this.nowMs += SECOND;
-    if (this.#around === undefined) {
+    if (this.#environment === undefined) {
       this.holds.heartbeatWatermarkMs = this.nowMs;
       this.holds.massLossEvaluated = { sinceMs: 0, untilMs: this.nowMs };
     }
@@ -138,30 +134,30 @@ export class Cloud {
         instance.state = 'RUNNING';
     }
     for (const dea of this.deas) {
-      const beats = dea.alive && (this.#around?.asked || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
+      const beats = dea.alive && (this.#environment?.heartbeatsRequested || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
       if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
       const heard = this.heard.get(dea.name)?.lastHeartbeatMs ?? Number.NEGATIVE_INFINITY;
       if (this.nowMs - heard > deaExpiryMs(this.settings)) this.heard.delete(dea.name);
       if (this.nowMs - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
       else if (!this.#lost.has(dea.name)) {
         this.#lost.add(dea.name);
-        this.touch();
+        this.markDue();
       }
     }
-    if (this.#around === undefined && this.nowMs % (60 * SECOND) === 0) this.pass();
+    if (this.#environment === undefined && this.nowMs % (60 * SECOND) === 0) this.pass();
     if (!this.#away.has('nudger'))
       for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.nowMs) this.#deliver(id);
     if (this.#away.has('analyzer')) return;
     for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.nowMs; looks++) {
       if (looks > 20) throw new Error(`looks without end at ${this.nowMs}`);
-      this.#look();
+      this.#reconcile();
     }
   }
 
   /** The controller changes the app and says so; the pass that it asks for comes a second later. */
   update(change: Partial<Desired>): void {
     this.change(change);
-    this.hearUpdate();
+    this.receiveUpdate();
     this.step();
     this.pass();
   }
@@ -172,12 +168,12 @@ export class Cloud {
   }
 
   /** A `droplet.updated`. */
-  hearUpdate(): void {
+  receiveUpdate(): void {
     if (this.#away.has('ingest')) return;
-    this.#beKnown();
-    this.#toldMs = this.nowMs;
+    this.#ensureRecord();
+    this.#updateMs = this.nowMs;
     this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.nowMs };
-    this.touch();
+    this.markDue();
   }
 
   /** A complete bulk pass. */
@@ -185,20 +181,20 @@ export class Cloud {
     this.#passMs = this.nowMs;
     const before = this.holds.lastPassBegunMs;
     this.holds.lastPassBegunMs = this.nowMs;
-    this.#known = this.isListed ? this.desired : undefined;
+    this.#lastPass = this.isListed ? this.desired : undefined;
     const record = { ...this.record, rev: this.record.rev + 1 };
     if (this.isListed) {
       const { desired, goneMs, updatedMs, listedMs } = record;
       const lifts = updatedMs !== undefined && !(listedMs !== undefined && listedMs > updatedMs);
       // An entry as the last one writes nothing.
-      if (desired === this.desired && goneMs === undefined && !lifts && !this.isForgotten) return;
-      this.#beKnown();
+      if (desired === this.desired && goneMs === undefined && !lifts && !this.isRecordRemoved) return;
+      this.#ensureRecord();
       this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.nowMs };
       delete this.record.goneMs;
-      this.touch();
-    } else if (!this.isForgotten && record.desired !== undefined && record.goneMs === undefined) {
+      this.markDue();
+    } else if (!this.isRecordRemoved && record.desired !== undefined && record.goneMs === undefined) {
       this.record = { ...record, goneMs: before ?? this.nowMs };
-      this.touch();
+      this.markDue();
     }
   }
 
@@ -206,19 +202,19 @@ export class Cloud {
   restart(process: Process): void {
     if (process === 'cron') return;
     if (process === 'ingest') {
-      for (const { n: _, ...exit } of this.record.exits) this.#hearExit({ ...exit, atMs: this.nowMs });
+      for (const { n: _, ...exit } of this.record.exits) this.#receiveExit({ ...exit, atMs: this.nowMs });
     }
     if (process === 'analyzer') {
       for (const id of [...this.#jobs.keys()]) if (this.#random() < 0.3) this.#jobs.delete(id);
-      this.touch();
+      this.markDue();
     }
     if (process === 'nudger') {
       for (const id of this.#delivered) {
-        const order = this.#orders.get(id);
-        if (order !== undefined) this.#jobs.set(id, { atMs: this.nowMs, order });
+        const decision = this.#enqueued.get(id);
+        if (decision !== undefined) this.#jobs.set(id, { atMs: this.nowMs, decision });
       }
     }
-    this.record = reread(this.record);
+    this.record = reload(this.record);
   }
 
   /** An instance vanishes from its DEA without a word. */
@@ -227,9 +223,9 @@ export class Cloud {
   }
 
   /** There is a record from now, as for everything that is heard. */
-  #beKnown(): void {
-    if (!this.isForgotten) return;
-    this.isForgotten = false;
+  #ensureRecord(): void {
+    if (!this.isRecordRemoved) return;
+    this.isRecordRemoved = false;
     this.record = { ...this.record, firstSeenMs: this.nowMs };
   }
 
@@ -246,7 +242,7 @@ export class Cloud {
         sinceMs: this.nowMs,
       });
     }
-    this.#hearExit({
+    this.#receiveExit({
       instance: guid,
       index: instance.index,
       version: instance.version,
@@ -256,14 +252,14 @@ export class Cloud {
     });
   }
 
-  #hearExit(exit: Omit<Exit, 'n'>): void {
+  #receiveExit(exit: Omit<Exit, 'n'>): void {
     if (this.#away.has('ingest')) return;
     const exits = afterExit(this.record, { ...exit, n: this.#exits + 1 }, this.settings);
     if (exits === undefined) return;
     this.#exits++;
-    this.#beKnown();
+    this.#ensureRecord();
     this.record = { ...this.record, rev: this.record.rev + 1, exits };
-    this.touch();
+    this.markDue();
   }
 
   /** A DEA dies with all that it runs, and comes back empty. */
@@ -273,8 +269,8 @@ export class Cloud {
   }
 
   /** A DEA is cut off: it goes on running, unheard. */
-  setHeard(name: string, alive: boolean): void {
-    for (const dea of this.deas) if (dea.name === name) turn(dea, alive, this.nowMs);
+  setReachable(name: string, alive: boolean): void {
+    for (const dea of this.deas) if (dea.name === name) setAlive(dea, alive, this.nowMs);
   }
 
   place(over: Partial<TrueInstance>): void {
@@ -300,30 +296,30 @@ export class Cloud {
       ...(before === undefined ? {} : { previousHeartbeatMs: before }),
     });
     const listed = this.instances.filter((i) => i.dea === name);
-    if (this.isForgotten && listed.every(({ state }) => state === 'CRASHED')) return;
+    if (this.isRecordRemoved && listed.every(({ state }) => state === 'CRASHED')) return;
     const { instances, differs } = afterHeartbeat(this.record, name, listed, before, this.nowMs);
     const changed = differs || wasLost;
     if (!changed) return;
-    this.#beKnown();
+    this.#ensureRecord();
     this.record = { ...this.record, rev: this.record.rev + 1, instances };
-    this.touch();
+    this.markDue();
   }
 
   /** It is looked at in this step. */
-  touch(): void {
+  markDue(): void {
     this.#dueMs = this.nowMs;
   }
 
-  #look(): void {
-    if (this.isForgotten) {
+  #reconcile(): void {
+    if (this.isRecordRemoved) {
       this.#dueMs = undefined;
       return;
     }
     const decided = decide(this.record, this.heard, this.holds, this.nowMs, this.settings);
-    this.record = applied(this.record, decided);
+    this.record = applyDecision(this.record, decided);
     this.#dueMs = decided.requeueAtMs;
     if (decided.remove) {
-      this.#forget();
+      this.#removeRecord();
       return;
     }
     const again = decide(this.record, this.heard, this.holds, this.nowMs, this.settings);
@@ -335,47 +331,47 @@ export class Cloud {
       if (decision.kind === 'stop') this.#enqueue(decision);
       if (decision.kind === 'cancel') this.#jobs.delete(decision.id);
     }
-    for (const order of decided.verifyJobs)
-      if (!this.#jobs.has(order.id)) isSure = this.#enqueue(order) && isSure;
+    for (const decision of decided.verifyJobs)
+      if (!this.#jobs.has(decision.id)) isSure = this.#enqueue(decision) && isSure;
     if (isSure) this.#dueMs = decided.requeueOnceEnqueuedMs ?? decided.requeueAtMs;
   }
 
-  #forget(): void {
+  #removeRecord(): void {
     const running = this.instances.find(
-      ({ guid, state }) => state !== 'CRASHED' && isHeard(this.#seen, guid),
+      ({ guid, state }) => state !== 'CRASHED' && isKnownRunning(this.#state, guid),
     );
     if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.nowMs}`);
-    if (this.#known !== undefined) this.harm.push(`forgotten while desired at ${this.nowMs}`);
+    if (this.#lastPass !== undefined) this.harm.push(`forgotten while desired at ${this.nowMs}`);
     const { id, rev } = this.record;
     const none = { instances: [], exits: [], slots: new Map(), stops: new Map(), outcomes: new Map() };
     this.record = { id, rev: rev + 1, firstSeenMs: this.nowMs, handledExits: 0, ...none };
     this.#exits = 0;
-    this.isForgotten = true;
+    this.isRecordRemoved = true;
     this.#dueMs = undefined;
   }
 
   /** @returns whether whoever adds the job lives to know that it is there */
-  #enqueue(order: StartDecision | StopDecision): boolean {
-    this.#orders.set(order.id, order);
+  #enqueue(decision: StartDecision | StopDecision): boolean {
+    this.#enqueued.set(decision.id, decision);
     // A job may be lost with the process that was to add it, or, more rarely, with the Redis that had it.
     const luck = this.#random();
     if (luck < 0.1) return luck < 0.02;
-    const waits = order.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
-    const atMs = order.kind === 'start' && order.dueMs !== undefined ? order.dueMs : this.nowMs + waits;
-    this.#jobs.set(order.id, { atMs, order });
+    const waits = decision.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
+    const atMs = decision.kind === 'start' && decision.dueMs !== undefined ? decision.dueMs : this.nowMs + waits;
+    this.#jobs.set(decision.id, { atMs, decision });
     return true;
   }
 
   #deliver(id: string): void {
-    const order = this.#jobs.get(id)?.order;
-    if (order === undefined) return;
+    const decision = this.#jobs.get(id)?.decision;
+    if (decision === undefined) return;
     const { record, heard, holds, nowMs, settings } = this;
     const checked =
-      order.kind === 'start'
-        ? checkStart(record, order, heard, holds, nowMs, settings)
-        : checkStop(record, order, heard, holds, nowMs, settings);
+      decision.kind === 'start'
+        ? checkStart(record, decision, heard, holds, nowMs, settings)
+        : checkStop(record, decision, heard, holds, nowMs, settings);
     if ('wait' in checked) {
-      this.#jobs.set(id, { atMs: checked.wait, order });
+      this.#jobs.set(id, { atMs: checked.wait, decision });
       return;
     }
     this.#jobs.delete(id);
@@ -386,11 +382,11 @@ export class Cloud {
         ? { id, outcome: 'sent' as const, atMs: nowMs }
         : { id, outcome: 'dropped' as const, atMs: nowMs, why: checked.drop };
     this.record = { ...record, rev: record.rev + 1, outcomes: new Map([...record.outcomes, [id, outcome]]) };
-    this.touch();
+    this.markDue();
     if (!('send' in checked)) return;
     if (this.#sentIds.has(id)) this.harm.push(`${id} sent twice at ${this.nowMs}`);
     this.#sentIds.add(id);
-    this.#watchHolds(id, checked.reason);
+    this.#checkHolds(id, checked.reason);
     if ('instances' in checked.send) this.#stop(checked.send);
     else this.#start(checked.send);
   }
@@ -401,20 +397,20 @@ export class Cloud {
       if (this.#isUpToDate()) this.refused.push(message);
       return;
     }
-    const seen = this.#seen;
-    if (this.#around !== undefined) this.harm.push(...harmOfSilence(seen, message.index));
-    this.harm.push(...harmOfStart(seen, message.index));
+    const state = this.#state;
+    if (this.#environment !== undefined) this.harm.push(...harmOfSilence(state, message.index));
+    this.harm.push(...harmOfStart(state, message.index));
     // A start may fail: no room, a lost message.
     if (this.#random() < 0.9) this.place({ index: message.index });
   }
 
   /** What nobody would send who heeds what he does not know. */
-  #watchHolds(id: string, reason: string): void {
-    if (this.#toldMs > 0 && this.#passMs <= this.#toldMs)
+  #checkHolds(id: string, reason: string): void {
+    if (this.#updateMs > 0 && this.#passMs <= this.#updateMs)
       this.harm.push(`${id} sent before the pass after an update at ${this.nowMs}`);
     const old = this.nowMs - this.#passMs > this.settings.desiredStateLostMs;
     if (
-      this.#around !== undefined &&
+      this.#environment !== undefined &&
       old &&
       !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason)
     )
@@ -432,7 +428,7 @@ export class Cloud {
    */
   #isUpToDate(): boolean {
     if (!this.isListed && this.holds.massDelete) return false;
-    return this.#known === (this.isListed ? this.desired : undefined);
+    return this.#lastPass === (this.isListed ? this.desired : undefined);
   }
 
   #stop(message: StopMessage): void {
@@ -442,12 +438,12 @@ export class Cloud {
         if (this.#isUpToDate()) this.refused.push(message);
         continue;
       }
-      if (this.isListed && this.#isUpToDate()) this.harm.push(...harmOfStop(this.#seen, guid));
+      if (this.isListed && this.#isUpToDate()) this.harm.push(...harmOfStop(this.#state, guid));
       if (this.#random() < 0.9 && !this.#isCutOff(guid)) this.kill(guid, 'STOPPED');
     }
   }
 
-  get #seen(): Seen {
+  get #state(): CloudState {
     const { nowMs, record, heard, instances, desired, settings, deas } = this;
     return { nowMs, record, heard, instances, desired, settings, deas, cut: this.#cut };
   }

@@ -1,6 +1,6 @@
 /** For tests: a controller's check of what it is asked, from what the message says (contract: messages out). */
+import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { Desired } from '../../../common/model/droplet.ts';
-import type { StartMessage, StopMessage } from '../../../common/policy/recheck.ts';
 
 /** An app as the controller has it. */
 export interface TrueApp {

@@ -4,10 +4,12 @@ import fc from 'fast-check';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import {
-  type Parsed,
   parseBulkCredentials,
   parseBulkEntry,
   parseBulkPage,
+  parseUserCount,
+} from '../../../common/messages/bulk.ts';
+import {
   parseDropletRequest,
   parseExited,
   parseHealthRequest,
@@ -15,9 +17,9 @@ import {
   parseShutdown,
   parseStatusRequest,
   parseUpdated,
-  parseUserCount,
-  peekDeaId,
 } from '../../../common/messages/incoming.ts';
+import { peekDeaId } from '../../../common/messages/peek-dea-id.ts';
+import type { Parsed } from '../../../common/messages/validation.ts';
 import * as wire from '../../../common/messages/schemas.ts';
 import { decodeDesired, encodeDesired } from '../../../common/redis/record-codec.ts';
 import { bytes, fits, spoilt } from './arbitrary.ts';

@@ -1,5 +1,5 @@
 import { type Dispatcher, Pool } from 'undici';
-import { parseUserCount } from '../../../common/messages/incoming.ts';
+import { parseUserCount } from '../../../common/messages/bulk.ts';
 import { BulkApiError } from '../errors.ts';
 import type { Credentials } from './credentials.ts';
 

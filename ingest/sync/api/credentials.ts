@@ -1,4 +1,4 @@
-import { parseBulkCredentials } from '../../../common/messages/incoming.ts';
+import { parseBulkCredentials } from '../../../common/messages/bulk.ts';
 import { BulkApiError } from '../errors.ts';
 
 /** Login for the controller's bulk API. */

@@ -1,4 +1,4 @@
-import { parseBulkPage } from '../../../common/messages/incoming.ts';
+import { parseBulkPage } from '../../../common/messages/bulk.ts';
 import { withRetry } from '../api/retry.ts';
 import { BulkApiError, PassFailedError } from '../errors.ts';
 import { diffPage, type NewPage } from './page-diff.ts';

@@ -1,6 +1,6 @@
 import { request } from 'undici';
 import type { Settings } from '../../../../common/config/settings.ts';
-import { parseBulkCredentials, parseBulkPage } from '../../../../common/messages/incoming.ts';
+import { parseBulkCredentials, parseBulkPage } from '../../../../common/messages/bulk.ts';
 import { bulkCredentialsSubject } from '../../../../common/messages/subjects.ts';
 import { type Bus, BusError } from '../../../../common/nats/bus.ts';
 import type { Tried } from './check-result.ts';
