@@ -1,73 +1,64 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { RedisConnections } from '../../common/redis/connections.ts';
 import { holdsFrom } from '../../common/redis/holds.ts';
-import { readDroplets, readFleetFacts } from '../../common/redis/readers.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import { detectFailover } from '../../common/redis/scripts/fleet/detect-failover.ts';
+import { publishWatermark } from '../../common/redis/scripts/fleet/publish-watermark.ts';
+import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { useRedis } from '../../common/testing/context.ts';
-import { ingestMetrics } from '../metrics.ts';
-import { HeartbeatIntake } from './intake.ts';
+import { withScripts } from '../../common/testing/redis-scripts.ts';
+import { createIntake, entry, heartbeatBytes } from '../../deploy/verify/fixtures/heartbeats.ts';
+import type { HeartbeatIntake } from './intake.ts';
 
 /**
- * A node of a cluster takes over without the last writes of its slots. Here: a droplet's record goes back to what it
- * was, while what was written at the same time about its DEA stays.
+ * A cluster node is replaced and its latest writes are lost. Here: a droplet's record returns to an earlier state, while
+ * what was written at the same time about its DEA stays.
  */
-const of = useRedis();
+const fixture = useRedis();
 let intake: HeartbeatIntake;
 
 beforeEach(async () => {
-  intake = intakeOn(of.context.redis);
+  intake = createIntake(fixture.context, fixture.context.redis);
   await masters('a', 'b', 'c');
 });
 
-function intakeOn(redis: RedisConnections): HeartbeatIntake {
-  const { clock, log, metrics } = of.context;
-  metrics.clear();
-  return new HeartbeatIntake({
-    redis,
-    clock,
-    log,
-    metrics: ingestMetrics(metrics),
-    ccPartition: 'default',
-    dropletLostMs: 30_000,
-    rejected: () => undefined,
+/**
+ * One process compares the servers of the cluster: replication ids of masters, `master <id>`, `replica <id>`.
+ *
+ * @returns whether one is new
+ */
+async function masters(...servers: string[]): Promise<boolean> {
+  const named = (role: string) =>
+    servers.filter((server) => server.startsWith(`${role} `)).map((server) => server.slice(role.length + 1));
+  const result = await detectFailover(fixture.context.redis, {
+    replicationIds: servers.filter((server) => !server.includes(' ')),
+    masters: named('master'),
+    replicas: named('replica'),
   });
+  return result === 'changed';
 }
 
-/** The cluster's servers as a process sees them: replication ids of masters, `master <id>`, `replica <id>`. @returns whether one is new */
-function masters(...seen: string[]): Promise<number> {
-  const { scripts, keys } = of.context.redis;
-  return scripts.detectFailover([keys.failover, keys.listening, keys.deasDigest, keys.syncState], seen);
-}
-
-/** The DEA says what it runs: instances of `app`, or `<droplet>/<instance>`. */
-async function hear(...instances: string[]): Promise<void> {
-  of.context.clock.advance(10_000);
+/** Receives a heartbeat of dea-1 that lists instances of `app`, or `<droplet>/<instance>`. */
+async function receive(...instances: string[]): Promise<void> {
+  fixture.context.clock.advance(10_000);
   const droplets = instances
     .map((text) => text.split('/').reverse())
-    .map(([instance, droplet = 'app']) => ({
-      cc_partition: 'default',
-      droplet,
-      version: 'v1',
-      instance,
-      index: 0,
-      state: 'RUNNING',
-      state_timestamp: 1,
-    }));
-  intake.take(Buffer.from(JSON.stringify({ droplets, dea: 'dea-1' })));
+    .map(([instance, droplet = 'app']) => entry(droplet, instance));
+  intake.take(heartbeatBytes('dea-1', droplets));
   await intake.idle();
 }
 
-/** Guids of the instances that the record has, those that their DEA lists no more in brackets. */
-async function known(): Promise<string[]> {
-  const [droplet] = await readDroplets(of.context.redis, ['app']);
+/** Guids of the instances in the record; those that their DEA no longer lists are in brackets. */
+async function recordedInstances(): Promise<string[]> {
+  const [droplet] = await readDroplets(fixture.context.redis, ['app']);
   if (droplet === undefined || droplet instanceof Error) return [];
   return droplet.instances
     .map(({ guid, lastListedMs }) => (lastListedMs === undefined ? guid : `(${guid})`))
     .sort();
 }
 
-/** What is written meanwhile to the droplet's slots is lost. */
+/** Runs `writes`, then restores the keys of the droplet to their state before. */
 async function losing(writes: () => Promise<void>): Promise<void> {
-  const { client, keys } = of.context.redis;
+  const { client, keys } = fixture.context.redis;
   const lost = [keys.droplet('app'), keys.due(keys.sliceOf('app')), keys.indexOf('app')];
   const before = await Promise.all(lost.map((key) => client.dumpBuffer(key)));
   await writes();
@@ -77,91 +68,91 @@ async function losing(writes: () => Promise<void>): Promise<void> {
   );
 }
 
-test('an instance whose first report is lost is known again with the next heartbeat, equal as it is', async () => {
-  await hear('i1');
-  await losing(() => hear('i1', 'i2'));
-  await hear('i1', 'i2');
-  expect(await known()).toEqual(['i1']); // nobody has noticed yet
-  expect(await masters('a', 'b', 'C')).toBe(1);
-  await hear('i1', 'i2');
-  expect(await known()).toEqual(['i1', 'i2']);
+test('an instance whose first report was lost is stored again by the next heartbeat, although that is equal', async () => {
+  await receive('i1');
+  await losing(() => receive('i1', 'i2'));
+  await receive('i1', 'i2');
+  expect(await recordedInstances()).toEqual(['i1']); // the failover is not detected yet
+  expect(await masters('a', 'b', 'C')).toBe(true);
+  await receive('i1', 'i2');
+  expect(await recordedInstances()).toEqual(['i1', 'i2']);
 });
 
-test('an instance whose end is lost is known to be gone with the next heartbeat', async () => {
-  await hear('i1');
-  await losing(() => hear());
-  expect(await known()).toEqual(['i1']);
-  expect(await masters('a', 'b', 'C')).toBe(1);
-  await hear();
-  expect(await known()).toEqual(['(i1)']);
+test('an instance whose end was lost is marked again by the next heartbeat', async () => {
+  await receive('i1');
+  await losing(() => receive());
+  expect(await recordedInstances()).toEqual(['i1']);
+  expect(await masters('a', 'b', 'C')).toBe(true);
+  await receive();
+  expect(await recordedInstances()).toEqual(['(i1)']);
 });
 
-test('... also if the DEA had more to tell before anybody noticed', async () => {
-  await hear('i1');
-  await losing(() => hear());
-  await hear('other/i2');
-  await hear('other/i3');
-  expect(await masters('a', 'b', 'C')).toBe(1);
-  await hear('other/i3');
-  expect(await known()).toEqual(['(i1)']);
+test('an instance whose end was lost is marked again even after other changes of its DEA', async () => {
+  await receive('i1');
+  await losing(() => receive());
+  await receive('other/i2');
+  await receive('other/i3');
+  expect(await masters('a', 'b', 'C')).toBe(true);
+  await receive('other/i3');
+  expect(await recordedInstances()).toEqual(['(i1)']);
 });
 
-test('what a DEA took from its list is remembered for two minutes, and not for longer', async () => {
+test('droplets that left the list of a DEA are kept for two minutes', async () => {
   const gone = async () =>
-    (await of.context.redis.client.hget(of.context.redis.keys.deaList('dea-1'), 'gone')) ?? '';
-  await hear('i1');
-  await hear('other/i2');
+    (await fixture.context.redis.client.hget(fixture.context.redis.keys.deaList('dea-1'), 'delisted')) ?? '';
+  await receive('i1');
+  await receive('other/i2');
   expect(await gone()).toMatch(/^\d+ app\n$/);
-  for (let n = 0; n < 11; n++) await hear('other/i2', `i${n}`);
+  for (let n = 0; n < 11; n++) await receive('other/i2', `i${n}`);
   expect(await gone()).toBe(''); // it is listed again
-  await hear('other/i2');
-  for (let n = 0; n < 12; n++) await hear('other/i2', `third/i${n}`);
+  await receive('other/i2');
+  for (let n = 0; n < 12; n++) await receive('other/i2', `third/i${n}`);
   expect(await gone()).toMatch(/^\d+ app\n$/);
-  await hear('other/i2', 'third/last');
+  await receive('other/i2', 'third/last');
   expect(await gone()).toBe('');
 });
 
-test('a loss that is noticed while a heartbeat is being stored counts for that one, too', async () => {
-  const { redis } = of.context;
-  await hear('i1');
-  const finishHeartbeat: typeof redis.scripts.finishHeartbeat = async (keys, args) => {
-    expect(await masters('a', 'b', 'C')).toBe(1);
-    return redis.scripts.finishHeartbeat(keys, args);
-  };
+test('a failover detected while a heartbeat is being stored affects that heartbeat too', async () => {
+  const { redis } = fixture.context;
+  await receive('i1');
+  const losingRedis = withScripts(redis, ['finish_heartbeat'], async (run) => {
+    expect(await masters('a', 'b', 'C')).toBe(true);
+    return run();
+  });
   const storing = intake;
-  intake = intakeOn({ ...redis, scripts: { ...redis.scripts, finishHeartbeat } });
-  await losing(() => hear('i1', 'i2'));
+  intake = createIntake(fixture.context, losingRedis);
+  await losing(() => receive('i1', 'i2'));
   intake = storing;
-  await hear('i1', 'i2');
-  expect(await known()).toEqual(['i1', 'i2']);
+  await receive('i1', 'i2');
+  expect(await recordedInstances()).toEqual(['i1', 'i2']);
 });
 
-test('two servers that change places again and again are noticed each time', async () => {
-  expect(await masters('a', 'b', 'c', 'master 3', 'replica 33')).toBe(1);
-  expect(await masters('a', 'b', 'c', 'master 3', 'replica 33')).toBe(0);
-  expect(await masters('a', 'b', 'C', 'master 33')).toBe(1);
-  expect(await masters('a', 'b', 'C', 'master 33', 'replica 3')).toBe(1);
-  expect(await masters('a', 'b', 'C', 'master 33', 'replica 3')).toBe(0);
-  expect(await masters('a', 'b', 'CC', 'master 3')).toBe(1);
-  // Only now does the other one know that it was replaced: what it took until then is lost.
-  expect(await masters('a', 'b', 'CC', 'master 3', 'replica 33')).toBe(1);
+test('every failover between the same two servers is detected', async () => {
+  expect(await masters('a', 'b', 'c', 'master 3', 'replica 33')).toBe(true);
+  expect(await masters('a', 'b', 'c', 'master 3', 'replica 33')).toBe(false);
+  expect(await masters('a', 'b', 'C', 'master 33')).toBe(true);
+  expect(await masters('a', 'b', 'C', 'master 33', 'replica 3')).toBe(true);
+  expect(await masters('a', 'b', 'C', 'master 33', 'replica 3')).toBe(false);
+  expect(await masters('a', 'b', 'CC', 'master 3')).toBe(true);
+  // Only now the other server has become a replica; the writes that it took until then are lost.
+  expect(await masters('a', 'b', 'CC', 'master 3', 'replica 33')).toBe(true);
 });
 
-test('what is known already is stored once more, and once only', async () => {
-  await hear('i1');
+test('unchanged droplets are stored once more after a failover, and only once', async () => {
+  await receive('i1');
   await masters('a', 'b', 'C');
-  await hear('i1');
-  const { client, keys } = of.context.redis;
+  await receive('i1');
+  const { client, keys } = fixture.context.redis;
   const rev = await client.hget(keys.droplet('app'), 'rev');
-  await hear('i1');
+  await receive('i1');
   expect(await client.hget(keys.droplet('app'), 'rev')).toBe(rev);
-  expect(await masters('a', 'b', 'C')).toBe(0);
-  expect(await masters('a', 'C')).toBe(0); // one that does not answer is no news
+  expect(await masters('a', 'b', 'C')).toBe(false);
+  expect(await masters('a', 'C')).toBe(false); // a server that does not answer is no failover
 });
 
-test('until all is stored anew, neither what should run nor what does is acted on', async () => {
-  const { redis, clock, settings } = of.context;
-  const { client, keys, scripts } = redis;
+test('after a failover both holds stay on until everything is stored again', async () => {
+  const { redis, clock, settings } = fixture.context;
+  const { client, keys } = redis;
   const holds = async () => {
     const { desiredUnavailable, actualNotFresh } = holdsFrom(
       await readFleetFacts(redis),
@@ -173,10 +164,15 @@ test('until all is stored anew, neither what should run nor what does is acted o
   const listen = async (forMs: number) => {
     for (let ms = 0; ms <= forMs; ms += 5_000) {
       const nowMs = clock.nowMs();
-      await scripts.publishWatermark(
-        [keys.listening, keys.ingestors],
-        [nowMs, 'ingestor', 10_000, 5_000, nowMs, ''],
-      );
+      await publishWatermark(redis, {
+        ingestor: 'ingestor',
+        nowMs,
+        watermarkMs: nowMs,
+        gapMs: 10_000,
+        silenceMs: 5_000,
+        mayHaveLost: false,
+        gone: [],
+      });
       if (ms < forMs) clock.advance(5_000);
     }
   };
@@ -204,9 +200,9 @@ test('until all is stored anew, neither what should run nor what does is acted o
   expect(await holds()).toEqual({ desiredUnavailable: false, actualNotFresh: false });
 });
 
-test('however often nodes take over, what is remembered of them stays bounded', async () => {
+test('the memory for failovers is bounded', async () => {
   for (let n = 0; n < 600; n++) await masters('a', `b${n}`);
-  const { client, keys } = of.context.redis;
+  const { client, keys } = fixture.context.redis;
   expect(await client.hlen(keys.failover)).toBeLessThan(300);
   expect(await client.hget(keys.failover, 'data_epoch')).toBe('601');
 });

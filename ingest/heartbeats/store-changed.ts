@@ -2,8 +2,15 @@ import { hash } from 'node:crypto';
 import { type Heartbeat, type HeartbeatEntry, parseHeartbeat } from '../../common/messages/incoming.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/dea-list.ts';
-import { encodeHeartbeatEntry } from '../../common/redis/record-codec.ts';
-import { ATTRIBUTES, noteOnSpan, SPANS, traced, traceparent } from '../../common/tracing/tracing.ts';
+import { beginHeartbeat } from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
+import { finishHeartbeat } from '../../common/redis/scripts/heartbeats/finish-heartbeat.ts';
+import {
+  DROPLETS_PER_CALL,
+  type HeartbeatWrite,
+  storeHeartbeatDroplets,
+} from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
+import { storeWholeHeartbeat } from '../../common/redis/scripts/heartbeats/store-whole-heartbeat.ts';
+import { ATTRIBUTES, SPANS, setSpanAttributes, traced, traceparent } from '../../common/tracing/tracing.ts';
 import type { IngestMetrics } from '../metrics.ts';
 
 /** A heartbeat as received, not yet parsed. */
@@ -33,7 +40,7 @@ export async function parseAndStore(options: Options, dea: string, raw: RawHeart
     rejected(reason, { dea: heartbeat.dea, entries: count });
   const { droplets, stale } = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: heartbeat.dea }, async () => {
     const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw);
-    noteOnSpan({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
+    setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
     return stored;
   });
   if (stale) metrics.heartbeatsCoalesced.inc();
@@ -63,53 +70,38 @@ export async function storeChangedHeartbeat(
   heartbeat: Heartbeat,
   raw: Pick<RawHeartbeat, 'digest' | 'receivedMs'>,
 ): Promise<{ droplets: number; stale: boolean }> {
-  const { isCluster, keys, scripts } = redis;
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
-  const [at, stored, unfinished, previousMs, hasUnfinished, isSuspect, dataEpoch] =
-    (await scripts.beginHeartbeat(
-      [
-        keys.deasLastHeartbeat,
-        keys.deasPreviousHeartbeat,
-        keys.deasDigest,
-        keys.deaList(dea),
-        keys.deasShutdown,
-        keys.failover,
-      ],
-      [raw.receivedMs, dea, lines.map((line) => `${line}\n`).join('')],
-    )) as [string, string, string, string, '1' | '', '1' | '', string];
-  if (at === 'stale') return { droplets: 0, stale: true };
+  const list = lines.map((line) => `${line}\n`).join('');
+  const begun = await beginHeartbeat(redis, { dea, receivedMs: raw.receivedMs, list });
+  if (begun === 'stale') return { droplets: 0, stale: true };
 
-  const isBack = previousMs === '' || Number(at) - Number(previousMs) > dropletLostMs;
-  const writeAll = isBack || hasUnfinished === '1' || isSuspect === '1';
-  const touched = differingDroplets(lines, linesOf(stored), writeAll ? linesOf(unfinished) : undefined);
-  const calls = callsFor(redis, touched, heartbeat, {
-    at,
-    previousMs,
-    fence: hasUnfinished,
-    // The analyzers must reconcile every droplet of a DEA that is back; an unfinished heartbeat may have been its first.
-    due: writeAll ? '1' : '',
-    traceparent: traceparent() ?? '',
-  });
-  const finishKeys = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover];
-  const running = heartbeat.entries.filter(({ state }) => EXISTING_STATES.has(state)).length;
-  const [only] = calls;
-  if (only !== undefined && calls.length === 1 && !isCluster && dataEpoch === '') {
-    return {
-      droplets: await storeDroplets(redis, only, { keys: finishKeys, digest: raw.digest, running }),
-      stale: false,
-    };
-  }
-  const changed = await Promise.all(calls.map((call) => storeDroplets(redis, call)));
-  await scripts.finishHeartbeat(finishKeys, [
-    at,
+  const { atMs, previousHeartbeatMs, dataEpoch } = begun;
+  const isBack = previousHeartbeatMs === undefined || atMs - previousHeartbeatMs > dropletLostMs;
+  const writeAll = isBack || begun.hasUnfinished || begun.isSuspect;
+  const incomplete = writeAll ? linesOf(begun.incompleteList) : undefined;
+  const touched = differingDroplets(lines, linesOf(begun.storedList), incomplete);
+  const droplets = listedDroplets(touched, heartbeat);
+  const write: HeartbeatWrite = {
     dea,
-    raw.digest,
-    running,
-    dataEpoch,
-    dataEpoch === '' ? '' : notListed(touched, heartbeat).join(''),
-  ]);
-  return { droplets: changed.reduce((sum, count) => sum + count, 0), stale: false };
+    atMs,
+    previousHeartbeatMs,
+    fence: begun.hasUnfinished,
+    // The analyzers must reconcile every droplet of a DEA that is back; an unfinished heartbeat may have been its first.
+    markDue: writeAll,
+    traceparent: traceparent(),
+  };
+  const running = heartbeat.entries.filter(({ state }) => EXISTING_STATES.has(state)).length;
+  const end = { digest: raw.digest, running };
+  const isOneCall = touched.size > 0 && touched.size <= DROPLETS_PER_CALL;
+  if (isOneCall && !redis.isCluster && dataEpoch === undefined) {
+    const changed = await storeWholeHeartbeat(redis, write, droplets, end);
+    return { droplets: changed === 'superseded' ? 0 : changed, stale: false };
+  }
+  const changed = await storeHeartbeatDroplets(redis, write, droplets);
+  const delisted = dataEpoch === undefined ? [] : notListed(touched, heartbeat);
+  await finishHeartbeat(redis, { dea, atMs, ...end, dataEpoch, delisted });
+  return { droplets: changed, stale: false };
 }
 
 /** States of an instance that exists; in all other states it has ended. */
@@ -122,18 +114,18 @@ function lineOf(entry: HeartbeatEntry): string {
   return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
 }
 
-/** A line for each of these droplets that the heartbeat does not list. */
+/** Those of these droplets that the heartbeat does not list. */
 function notListed(touched: Set<string>, { entries }: Heartbeat): string[] {
   const listed = new Set(entries.map(({ droplet }) => droplet));
-  return [...touched].filter((droplet) => !listed.has(droplet)).map((droplet) => `${droplet}\n`);
+  return [...touched].filter((droplet) => !listed.has(droplet));
 }
 
-/** Droplets with a line in only one of the two lists; with `unfinished`, the droplets of all lines. */
-function differingDroplets(lines: string[], stored: string[], unfinished: string[] | undefined): Set<string> {
+/** Droplets with a line in only one of the two lists; with `incomplete`, the droplets of all lines. */
+function differingDroplets(lines: string[], stored: string[], incomplete: string[] | undefined): Set<string> {
   const droplets = new Set<string>();
   const add = (line: string) => droplets.add(dropletOfLine(line));
-  if (unfinished !== undefined) {
-    for (const list of [lines, stored, unfinished]) list.forEach(add);
+  if (incomplete !== undefined) {
+    for (const list of [lines, stored, incomplete]) list.forEach(add);
     return droplets;
   }
   const before = new Set(stored);
@@ -142,64 +134,10 @@ function differingDroplets(lines: string[], stored: string[], unfinished: string
   return droplets;
 }
 
-interface Write {
-  at: string;
-  previousMs: string;
-  fence: '1' | '';
-  due: '1' | '';
-  traceparent: string;
-}
-
-/** Droplets in one call. Redis serves nobody else during it: one or two milliseconds for this many. */
-const DROPLETS_A_CALL = 100;
-
-/** A call of `store_heartbeat_droplets`: `heartbeat` are the arguments for all its droplets, `args` those for each. */
-interface Call {
-  keys: string[];
-  heartbeat: (string | number)[];
-  args: (string | number)[];
-  droplets: number;
-}
-
-/** The fewest calls possible, because a call costs as much as writing a few droplets. */
-function callsFor(
-  { keys, isCluster }: RedisConnections,
-  touched: Set<string>,
-  { dea, entries }: Heartbeat,
-  { at, previousMs, fence, due, traceparent }: Write,
-): Call[] {
-  const listedOf = new Map<string, HeartbeatEntry[]>();
-  for (const droplet of touched) listedOf.set(droplet, []);
-  for (const entry of entries) listedOf.get(entry.droplet)?.push(entry);
-
-  const heartbeat = [at, fence, ` on ${encodeURIComponent(dea)} `, dea, previousMs, due, traceparent];
-  const calls: Call[] = [];
-  const open = new Map<number, Call>();
-  for (const [droplet, listed] of listedOf) {
-    const slice = keys.sliceOf(droplet);
-    const group = isCluster ? slice : 0;
-    let call = open.get(group);
-    if (call === undefined || call.droplets === DROPLETS_A_CALL) {
-      call = { keys: [], heartbeat, args: [], droplets: 0 };
-      open.set(group, call);
-      calls.push(call);
-    }
-    call.keys.push(keys.droplet(droplet), keys.indexOf(droplet), keys.due(slice));
-    call.args.push(droplet, listed.length);
-    for (const entry of listed) call.args.push(entry.instance, encodeHeartbeatEntry({ ...entry, dea }));
-    call.droplets++;
-  }
-  return calls;
-}
-
-/** @param end finishes the heartbeat in the same call: keys of `finish_heartbeat`, digest, number of running instances */
-function storeDroplets(
-  { scripts }: RedisConnections,
-  call: Call,
-  end?: { keys: string[]; digest: string; running: number },
-): Promise<number> {
-  return scripts.storeHeartbeatDroplets(
-    [...(end?.keys ?? []), ...call.keys],
-    [...call.heartbeat, end?.digest ?? '', end?.running ?? '', ...call.args],
-  );
+/** By droplet, the entries of the heartbeat. */
+function listedDroplets(touched: Set<string>, { entries }: Heartbeat): Map<string, HeartbeatEntry[]> {
+  const droplets = new Map<string, HeartbeatEntry[]>();
+  for (const droplet of touched) droplets.set(droplet, []);
+  for (const entry of entries) droplets.get(entry.droplet)?.push(entry);
+  return droplets;
 }

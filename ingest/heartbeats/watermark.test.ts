@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Bus } from '../../common/nats/bus.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { useRedis } from '../../common/testing/context.ts';
+import { interceptScripts } from '../../common/testing/redis-scripts.ts';
 import { IngestWatermark } from './watermark.ts';
 
 const of = useRedis();
@@ -72,13 +73,15 @@ function listening(id: string): IngestWatermark {
   });
 }
 const stored = async () => {
-  const { missed: _, ...times } = await of.context.redis.client.hgetall(of.context.redis.keys.listening);
+  const { loss_possible_until: _, ...times } = await of.context.redis.client.hgetall(
+    of.context.redis.keys.listening,
+  );
   return times;
 };
 /** Until when something may be lost (ms). */
 const missed = async () =>
-  Number(await of.context.redis.client.hget(of.context.redis.keys.listening, 'missed'));
-const ingestors = () => of.context.redis.client.zrange(of.context.redis.keys.ingestors, '0', '-1');
+  Number(await of.context.redis.client.hget(of.context.redis.keys.listening, 'loss_possible_until'));
+const ingestors = () => of.context.redis.client.zrange(of.context.redis.keys.watermarks, '0', '-1');
 
 describe('an ingestor', () => {
   test('that begins to listen says so, and asks all DEAs for a heartbeat', async () => {
@@ -137,7 +140,7 @@ describe('an ingestor', () => {
     const since = of.context.clock.nowMs();
     const { client, keys } = of.context.redis;
     await client.hset(keys.listening, { since, until: since });
-    for (const other of left) await client.zadd(keys.ingestors, since, other);
+    for (const other of left) await client.zadd(keys.watermarks, since, other);
     of.context.clock.advance(1);
     await listening('a').start();
     await listening('b').start();
@@ -208,7 +211,7 @@ describe('an ingestor', () => {
 
   test('says until when all that it heard is stored: not what came while NATS was asked, nor what waits', async () => {
     const { client, keys } = of.context.redis;
-    const word = async () => Number(await client.zscore(keys.ingestors, 'a'));
+    const word = async () => Number(await client.zscore(keys.watermarks, 'a'));
     const a = listening('a');
     const askedMs = of.context.clock.nowMs();
     bus.flush = async () => void of.context.clock.advance(30);
@@ -224,17 +227,18 @@ describe('an ingestor', () => {
     const one = listening('a');
     await one.start();
     bus.published.length = 0;
-    const { publishWatermark: script } = redis.scripts;
-    const during = vi.spyOn(redis.scripts, 'publishWatermark').mockImplementationOnce(async (...call) => {
-      const answer = await script(...call);
-      bus.restore();
-      return answer;
+    let isFirst = true;
+    const restore = interceptScripts(redis, ['publish_watermark'], async (run) => {
+      const result = await run();
+      if (isFirst) bus.restore();
+      isFirst = false;
+      return result;
     });
     bus.restore();
     await one.publishWatermark();
     const backMs = of.context.clock.advance(300);
     await one.publishWatermark();
-    during.mockRestore();
+    restore();
     expect(await missed()).toBe(backMs);
     expect(bus.published).toEqual(Array(2).fill('healthmanager.start'));
   });
@@ -288,7 +292,7 @@ describe('an ingestor', () => {
 describe('another ingestor that falls silent', () => {
   test('and does not answer is gone; one of the others asks for what it may have had in hand', async () => {
     bus.answering.add('healthmanager.ingestor.killed');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'killed');
+    await of.context.redis.client.zadd(of.context.redis.keys.watermarks, of.context.clock.nowMs(), 'killed');
     const [a, b] = [listening('a'), listening('b')];
     await a.start();
     await b.start();
@@ -304,7 +308,7 @@ describe('another ingestor that falls silent', () => {
 
   test('and still answers swallows what it is given: it stays', async () => {
     bus.answering.add('healthmanager.ingestor.stopped');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'stopped');
+    await of.context.redis.client.zadd(of.context.redis.keys.watermarks, of.context.clock.nowMs(), 'stopped');
     const a = listening('a');
     await a.start();
     of.context.clock.advance(GAP - 1);
@@ -314,7 +318,7 @@ describe('another ingestor that falls silent', () => {
 
   test('and is gone only after a gap swallowed what it was given until then', async () => {
     bus.answering.add('healthmanager.ingestor.cut-off');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'cut-off');
+    await of.context.redis.client.zadd(of.context.redis.keys.watermarks, of.context.clock.nowMs(), 'cut-off');
     const a = listening('a');
     await a.start();
     of.context.clock.advance(GAP);
@@ -330,25 +334,25 @@ describe('another ingestor that falls silent', () => {
     const { client, keys } = of.context.redis;
     bus.answering.add('healthmanager.ingestor.stopped');
     const lastWordMs = of.context.clock.nowMs();
-    await client.zadd(keys.ingestors, lastWordMs, 'stopped');
+    await client.zadd(keys.watermarks, lastWordMs, 'stopped');
     const a = listening('a');
     await a.start();
     of.context.clock.advance(1000);
     await client.flushall();
     const nowMs = of.context.clock.advance(1000);
     await a.publishWatermark();
-    expect(await client.zrange(keys.ingestors, '0', '-1', 'WITHSCORES')).toEqual([
+    expect(await client.zrange(keys.watermarks, '0', '-1', 'WITHSCORES')).toEqual([
       ...['stopped', `${lastWordMs}`],
       ...['a', `${nowMs}`],
     ]);
   });
 
   test.each([
-    ['signs off', async () => of.context.redis.client.zrem(of.context.redis.keys.ingestors, 'other')],
+    ['signs off', async () => of.context.redis.client.zrem(of.context.redis.keys.watermarks, 'other')],
     ['is killed when Redis loses its data', async () => of.context.redis.client.flushall()],
   ])('and %s is not put on the list again', async (_, leave) => {
     bus.answering.add('healthmanager.ingestor.other');
-    await of.context.redis.client.zadd(of.context.redis.keys.ingestors, of.context.clock.nowMs(), 'other');
+    await of.context.redis.client.zadd(of.context.redis.keys.watermarks, of.context.clock.nowMs(), 'other');
     const a = listening('a');
     await a.start();
     bus.answering.delete('healthmanager.ingestor.other');

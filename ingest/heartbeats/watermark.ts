@@ -3,9 +3,14 @@ import { ingestorSubject, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
 import { watermarkGapMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
+import { problemLevel } from '../../common/redis/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
+import { pairsOf } from '../../common/redis/pairs.ts';
+import { publishWatermark } from '../../common/redis/scripts/fleet/publish-watermark.ts';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
+import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
+import { singleFlight } from '../../common/runtime/single-flight.ts';
 
 interface Options {
   /** Identifies this ingestor in Redis and in its NATS subject. */
@@ -49,7 +54,16 @@ export class IngestWatermark {
   /** When `publishWatermark` last ran (ms, monotonic clock). It ages beyond a gap only while this process is stopped. */
   #lastRunMs = performance.now();
   #catchingUp = false;
-  #publishing: Promise<void> | undefined;
+  readonly #publishOnce = singleFlight(() =>
+    this.#publish().catch((error: unknown) => {
+      // The next run comes soon.
+      this.#limited[problemLevel(error)](
+        'not written',
+        { event: 'watermark_not_written', err: error },
+        'watermark not written',
+      );
+    }),
+  );
   #hasPublished = false;
   /** How often the heartbeat connection was lost and restored; and how many of these times Redis has recorded. */
   #reconnects = 0;
@@ -78,14 +92,17 @@ export class IngestWatermark {
       this.#reconnects++;
     });
     await this.publishWatermark();
-    const timer = setInterval(() => this.publishWatermark(), Math.min(PUBLISH_EVERY_MS, this.#gapMs / 8));
+    // The task ends at once: each call must take note of the time, also during a run that waits for Redis.
+    const task = new PeriodicTask(Math.min(PUBLISH_EVERY_MS, this.#gapMs / 8), () => {
+      void this.publishWatermark();
+    });
     lifecycle.onStop('watermark', async () => {
-      clearInterval(timer);
-      await this.#publishing; // a later write would put this ingestor back on the list
+      task.cancel();
+      await this.#publishOnce.idle(); // a later write would put this ingestor back on the list
       // Before the list: another ingestor puts one back that is missing there but still answers.
       subscription.unsubscribe();
       if (heartbeatBus.connected()) await heartbeatBus.flush().catch(() => undefined); // a lost connection ends it too
-      await redis.client.zrem(redis.keys.ingestors, id);
+      await redis.client.zrem(redis.keys.watermarks, id);
     });
   }
 
@@ -122,15 +139,7 @@ export class IngestWatermark {
   /** Publishes a watermark, unless NATS or Redis fails or the backlog is too old. Concurrent calls share one run. */
   publishWatermark(): Promise<void> {
     if (this.isFresh()) this.#lastRunMs = performance.now();
-    this.#publishing ??= this.#publish()
-      .catch((error: unknown) => {
-        // The next run comes soon. Lost connections are logged where they are noticed.
-        this.#options.log.debug({ event: 'watermark_not_written', err: error }, 'watermark not written');
-      })
-      .finally(() => {
-        this.#publishing = undefined;
-      });
-    return this.#publishing;
+    return this.#publishOnce();
   }
 
   async #publish(): Promise<void> {
@@ -148,22 +157,26 @@ export class IngestWatermark {
       );
       return;
     }
-    const { keys } = redis;
     // The first run checks all others, because earlier ingestors may just have been killed.
     const askBeforeMs = this.#hasPublished ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
     const killed = await this.#findKilled(askBeforeMs);
     const watermarkMs = Math.min(flushedMs, nowMs - backlogAgeMs);
     const reconnects = this.#reconnects;
     const hasReconnected = reconnects > this.#recordedReconnects;
-    const [, missed, ...removed] = await redis.scripts.publishWatermark(
-      [keys.listening, keys.ingestors],
-      [nowMs, id, this.#gapMs, this.#gapMs / 2, watermarkMs, hasReconnected ? '1' : '', ...killed],
-    );
+    const { mayBeLost, removed } = await publishWatermark(redis, {
+      ingestor: id,
+      nowMs,
+      watermarkMs,
+      gapMs: this.#gapMs,
+      silenceMs: this.#gapMs / 2,
+      mayHaveLost: hasReconnected,
+      gone: killed,
+    });
     this.#recordedReconnects = reconnects;
     for (const ingestor of removed)
       log.info({ event: 'ingestor_removed', ingestor }, 'ingestor removed: it no longer answers');
     this.#hasPublished = true;
-    if (missed === '1') this.#mustRequestHeartbeats = true;
+    if (mayBeLost) this.#mustRequestHeartbeats = true;
     if (!this.#mustRequestHeartbeats) return;
     heartbeatBus.publish(SUBJECTS.healthmanagerStart, '{}');
     this.#mustRequestHeartbeats = false;
@@ -179,9 +192,8 @@ export class IngestWatermark {
    */
   async #findKilled(beforeMs: number): Promise<string[]> {
     const { heartbeatBus, redis, id } = this.#options;
-    const list = await redis.client.zrange(redis.keys.ingestors, '0', '-1', 'WITHSCORES');
-    const listed = new Map<string, number>();
-    for (let at = 0; at + 1 < list.length; at += 2) listed.set(list[at] as string, Number(list[at + 1]));
+    const list = await redis.client.zrange(redis.keys.watermarks, '0', '-1', 'WITHSCORES');
+    const listed = new Map(pairsOf(list).map(([other, atMs]) => [other, Number(atMs)]));
     const others = new Map([...this.#others, ...listed]);
     others.delete(id);
     const suspects = [...others].filter(([other, atMs]) => atMs <= beforeMs || !listed.has(other));
@@ -189,7 +201,7 @@ export class IngestWatermark {
     await Promise.all(
       suspects.map(async ([other, atMs]) => {
         if (!(await heartbeatBus.answers(ingestorSubject(other)))) killed.push(other);
-        else if (!listed.has(other)) await redis.client.zadd(redis.keys.ingestors, 'NX', atMs, other);
+        else if (!listed.has(other)) await redis.client.zadd(redis.keys.watermarks, 'NX', atMs, other);
       }),
     );
     for (const other of killed) others.delete(other);
