@@ -78,7 +78,7 @@ export class NatsBus implements Bus {
         if (error !== null)
           this.#limited.error(
             'subscription',
-            { subject, problem: error.message },
+            { event: 'nats_subscription_refused', subject, problem: error.message },
             'nats subscription refused',
           );
         else this.#handle(subject, handler, message);
@@ -89,7 +89,11 @@ export class NatsBus implements Bus {
   #handle(subject: string, handler: Handler, message: Msg): void {
     const failed = (error: unknown) => {
       this.#metrics.handlerErrors.inc({ subject: subjectLabel(subject) });
-      this.#limited.error(`handler of ${subject}`, { subject, err: error }, 'message handler failed');
+      this.#limited.error(
+        `handler of ${subject}`,
+        { event: 'message_handler_failed', subject, err: error },
+        'message handler failed',
+      );
     };
     try {
       const result = handler(message);
@@ -224,7 +228,8 @@ export class NatsBus implements Bus {
     const kind = errorKind(problem);
     this.#metrics.errors.inc({ kind });
     // While disconnected each try may fail in another way; the loss is already logged.
-    if (this.#connected) this.#limited.error(`nats ${kind}`, { problem }, 'nats reported an error');
+    if (this.#connected)
+      this.#limited.error(`nats ${kind}`, { event: 'nats_error', problem }, 'nats reported an error');
   }
 
   #notify(listeners: readonly (() => void)[]): void {
@@ -232,7 +237,10 @@ export class NatsBus implements Bus {
       try {
         listener();
       } catch (error) {
-        this.#log.error({ err: error }, 'listener of the nats connection failed');
+        this.#log.error(
+          { event: 'nats_listener_failed', err: error },
+          'listener of the nats connection failed',
+        );
       }
     }
   }

@@ -48,7 +48,11 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
-    if (status >= 500) log.error({ err: error, path: request.routeOptions.url }, 'an HTTP request failed');
+    if (status >= 500)
+      log.error(
+        { event: 'http_request_failed', err: error, path: request.routeOptions.url },
+        'HTTP request failed',
+      );
     // The client gets no details of an internal error; the log has them.
     return reply
       .code(status)

@@ -93,7 +93,8 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
   };
   const checkUnlessStopping = () =>
     check().catch((error: unknown) => {
-      if (!lifecycle.stopping) limited.warn('sync check', { err: error }, 'bulk sync check failed');
+      if (!lifecycle.stopping)
+        limited.warn('sync check', { event: 'sync_check_failed', err: error }, 'bulk sync check failed');
     });
 
   await queue.setGlobalConcurrency(1);

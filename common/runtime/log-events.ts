@@ -1,0 +1,107 @@
+/**
+ * Every value of the log field `event`: what it means, and what to do if anything.
+ *
+ * The names are part of the program's interface: alerts and scripts search for them.
+ */
+export const LOG_EVENTS = {
+  // Every process
+  ready: 'The process serves; from `hm start`: all processes serve.',
+  config_warning: 'A setting is unknown, deprecated or doubtful: correct the configuration file.',
+  start_failed: 'The process ends: the message names the cause.',
+  stopping: 'The process stops: by a signal, or because its parent has exited.',
+  stopped: 'The process has stopped.',
+  stop_failed: 'Something did not stop cleanly; the process ends all the same. Report it if it repeats.',
+  stop_timed_out:
+    'The stop took too long; the process ends. Unfinished work is in Redis, and others take it over.',
+  stop_forced: 'A second signal ended the stop at once.',
+  uncaught_error: 'A bug: the process ends and must be restarted. Report it with its stack.',
+  http_request_failed: 'A bug in an HTTP route: the client got status 500. Report it with its stack.',
+
+  // NATS
+  nats_connected: 'The first connection to NATS is up.',
+  nats_disconnected: 'NATS is not reachable; retrying. Check NATS, `mbus` and the network if it lasts.',
+  nats_reconnected: 'NATS is reachable again.',
+  nats_error: 'NATS reported an error, e.g. a permission or a slow consumer: see `problem`.',
+  nats_subscription_refused: 'NATS refused a subscription: give the account of `mbus` the permission.',
+  nats_listener_failed: 'A bug in a reaction to a lost or restored connection. Report it with its stack.',
+  message_handler_failed:
+    'A bug in the handler of a message: the message has no effect. Report it with its stack.',
+
+  // Redis and its queues
+  redis_disconnected: 'Redis is not reachable; retrying. Check Redis, its URL and the network if it lasts.',
+  redis_reconnected: 'Redis is reachable again.',
+  redis_failover: 'A Redis node was replaced and may have lost writes: everything is read and stored again.',
+  queue_error:
+    'A queue could not use Redis for another reason than a lost connection, e.g. NOPERM or WRONGTYPE.',
+  job_failed: 'A job failed; the next reconcile enqueues it again. Read its error if it repeats.',
+  counters_not_stored: 'Counters wait in memory and are stored later, e.g. because a key has the wrong type.',
+  unreadable_record: 'A record in Redis was edited or damaged; it is rebuilt from heartbeats and bulk syncs.',
+  unreadable_hold: 'A hold in Redis was edited or damaged; it is evaluated anew.',
+
+  // Tracing
+  tracing_not_started: 'Tracing could not start; the process runs without it.',
+  tracing_setting_rejected: 'OpenTelemetry rejected an environment variable: correct it.',
+  tracing_error: 'A message of the OpenTelemetry library.',
+  traces_not_exported: 'The collector does not accept spans; they are dropped. Check the collector.',
+  traces_exported_again: 'The collector accepts spans again.',
+
+  // ingest
+  message_rejected: 'A message is not in the expected format and is ignored: find its sender by the fields.',
+  message_not_stored: 'A message had no effect because Redis refused a write: see its error.',
+  heartbeats_not_stored: 'Heartbeats were not stored; the next ones replace them. See the error.',
+  heartbeat_backlog:
+    'Heartbeats wait too long: silence does not count as loss. Start more ingestors if it lasts.',
+  heartbeats_requested: 'Heartbeats may have been lost, so every DEA was asked for one.',
+  ingestor_stalled: 'This process was suspended; heartbeats that waited meanwhile are dropped.',
+  ingestor_removed: 'Another ingestor has ended and no longer counts.',
+  watermark_not_written:
+    'This ingestor could not publish its watermark; no DEA counts as lost until one does.',
+
+  // sync
+  sync_completed: 'A bulk sync read every page.',
+  sync_failed: 'A bulk sync failed; it is tried again. Check the controller and its bulk API if it repeats.',
+  sync_superseded: 'Another bulk sync began, so this one ended.',
+  sync_check_failed: 'Could not find out whether a bulk sync is due; tried again.',
+  bulk_api_failed: 'A request to the bulk API failed and is repeated: see `problem`.',
+  bulk_entry_rejected: 'The bulk API listed an invalid entry; the last valid record of that droplet stays.',
+
+  // analyzer
+  dea_lost: 'A DEA sent no heartbeat for `droplet_lost`: its instances are lost.',
+  dea_expired: 'A DEA was silent for very long and was removed.',
+  hold_on: 'A hold keeps decisions back: see `hold`, and operate.md for what to do.',
+  hold_off: 'A hold has ended.',
+  decision_not_stored:
+    'Redis refused a decision: `problem` names the key with the wrong type; delete that key.',
+  audit_miss:
+    'The audit found droplets that no due list named; they are reconciled now. Report it if it repeats.',
+  cron_stuck: 'No tick for several periods: the scheduler was created anew.',
+  cron_not_checked: 'Could not read the time of the last tick; tried again.',
+  events_not_handled: 'Events could not be handled; they are claimed and handled again.',
+  events_not_claimed: 'Events of an ended analyzer could not be claimed; tried again.',
+  stream_entry_rejected:
+    'An entry of an event stream is not in the format this program writes; it is dropped.',
+
+  // nudger
+  dry_run: 'A message would have been sent; the setting `dry_run` is on.',
+  delivery_dropped: 'A job had nothing left to do: its decision was withdrawn or replaced.',
+  delivery_late:
+    'The process was suspended just before sending, so the message was not sent; it is decided again.',
+  delivery_unconfirmed:
+    'NATS was lost while a message was sent: it may have arrived. It is decided again if not.',
+  outcome_not_stored: 'The record changed at every try; the job is repeated later.',
+
+  // reporter
+  query_not_answered: 'A query could not be answered: see its error.',
+  holds_not_read: 'The holds could not be read for the log; tried again.',
+  hold_release_requested: 'An operator asked for the end of a hold.',
+  dashboard_not_read: 'The live figures could not be read: see the error.',
+  queue_board_failed: 'A request of the page `/queues` failed: see the error.',
+
+  // `hm start`
+  server_started: 'A private Redis or NATS server answers.',
+  child_started: 'A process or server was started.',
+  child_ended: 'A process or server ended; it is restarted after `restart_in_s`.',
+  child_given_up: 'A process cannot run; everything stops. Its own lines name the cause.',
+} as const;
+
+export type LogEvent = keyof typeof LOG_EVENTS;
