@@ -1,0 +1,94 @@
+import { describe, expect, test } from 'vitest';
+import { GAP_MS, useWatermark } from '../../deploy/verify/fixtures/watermark.ts';
+
+const fixture = useWatermark();
+
+describe('an ingestor whose watermark stands still', () => {
+  test('and that does not answer is removed, and one of the others requests heartbeats', async () => {
+    fixture.bus.answering.add('healthmanager.ingestor.killed');
+    await fixture.context.redis.client.zadd(
+      fixture.context.redis.keys.watermarks,
+      fixture.context.clock.nowMs(),
+      'killed',
+    );
+    const [a, b] = [fixture.create('a'), fixture.create('b')];
+    await a.start();
+    await b.start();
+    expect(await fixture.ingestors()).toContain('killed');
+    fixture.bus.answering.delete('healthmanager.ingestor.killed');
+    fixture.context.clock.advance(Math.ceil(GAP_MS / 3) + 1);
+    const requested = fixture.bus.published.length;
+    await a.publishWatermark();
+    await b.publishWatermark();
+    expect(await fixture.ingestors()).toEqual(['a', 'b']);
+    expect(fixture.bus.published.slice(requested)).toEqual(['healthmanager.start']);
+  });
+
+  test('and that still answers stays on the list, because it swallows its share of the messages', async () => {
+    fixture.bus.answering.add('healthmanager.ingestor.stopped');
+    await fixture.context.redis.client.zadd(
+      fixture.context.redis.keys.watermarks,
+      fixture.context.clock.nowMs(),
+      'stopped',
+    );
+    const a = fixture.create('a');
+    await a.start();
+    fixture.context.clock.advance(GAP_MS - 1);
+    await a.publishWatermark();
+    expect(await fixture.ingestors()).toEqual(['stopped', 'a']);
+  });
+
+  test('and that stops answering only after a gap has swallowed its share until then', async () => {
+    fixture.bus.answering.add('healthmanager.ingestor.cut-off');
+    await fixture.context.redis.client.zadd(
+      fixture.context.redis.keys.watermarks,
+      fixture.context.clock.nowMs(),
+      'cut-off',
+    );
+    const a = fixture.create('a');
+    await a.start();
+    fixture.context.clock.advance(GAP_MS);
+    await a.publishWatermark();
+    fixture.bus.answering.delete('healthmanager.ingestor.cut-off');
+    const nowMs = fixture.context.clock.advance(1);
+    await a.publishWatermark();
+    expect(await fixture.streak()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
+    expect(await fixture.ingestors()).toEqual(['a']);
+  });
+
+  test('and that still answers is listed again with its last watermark after Redis loses its data', async () => {
+    const { client, keys } = fixture.context.redis;
+    fixture.bus.answering.add('healthmanager.ingestor.stopped');
+    const lastWatermarkMs = fixture.context.clock.nowMs();
+    await client.zadd(keys.watermarks, lastWatermarkMs, 'stopped');
+    const a = fixture.create('a');
+    await a.start();
+    fixture.context.clock.advance(1000);
+    await client.flushall();
+    const nowMs = fixture.context.clock.advance(1000);
+    await a.publishWatermark();
+    expect(await client.zrange(keys.watermarks, '0', '-1', 'WITHSCORES')).toEqual([
+      ...['stopped', `${lastWatermarkMs}`],
+      ...['a', `${nowMs}`],
+    ]);
+  });
+
+  test.each([
+    ['stops', async () => fixture.context.redis.client.zrem(fixture.context.redis.keys.watermarks, 'other')],
+    ['is killed when Redis loses its data', async () => fixture.context.redis.client.flushall()],
+  ])('and that %s is not listed again', async (_, leave) => {
+    fixture.bus.answering.add('healthmanager.ingestor.other');
+    await fixture.context.redis.client.zadd(
+      fixture.context.redis.keys.watermarks,
+      fixture.context.clock.nowMs(),
+      'other',
+    );
+    const a = fixture.create('a');
+    await a.start();
+    fixture.bus.answering.delete('healthmanager.ingestor.other');
+    await leave();
+    await a.publishWatermark();
+    await a.publishWatermark();
+    expect(await fixture.ingestors()).toEqual(['a']);
+  });
+});
