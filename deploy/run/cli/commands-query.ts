@@ -1,4 +1,4 @@
-/** The commands that look at a deployment, and those that act on it as a whole. */
+/** The commands that query a deployment, release a hold or write the completion script. */
 import { Argument, type Command } from 'commander';
 import type { ReleasableHold } from '../../../common/redis/holds.ts';
 import { bashCompletion, SHELLS } from './completion.ts';
@@ -11,16 +11,16 @@ import type { TopOptions } from './top/top.ts';
 
 const UTC = ['--utc', 'times in UTC instead of the local time zone'] as const;
 
-/** Entries of each slice's log that `watch` reads back at most. */
-const LAST_AT_MOST = 200;
+/** The maximum number of past entries that `watch` shows. */
+const MAX_LAST = 200;
 
-export function addLookCommands(program: Command, runs: Runs): void {
+export function addQueryCommands(program: Command, runs: Runs): void {
   program
     .command('check')
-    .summary('is the configuration right, do NATS, Redis and the bulk API answer')
+    .summary('checks the configuration, NATS, Redis and the bulk API')
     .description(
-      'Validates the configuration, then tries NATS, Redis and one page of the bulk API, and says each result. ' +
-        'Exit code 0 when all is well, 78 when the configuration is wrong, 1 when something does not answer.',
+      'Validates the configuration, then checks NATS, Redis and one page of the bulk API, and shows each result. ' +
+        'Exit code 0 when all checks succeed, 78 when the configuration is wrong, 1 when a server does not answer.',
     )
     .option(...CONFIG)
     .addHelpText('after', examples(['hm check --config health_manager.yml', 'before a start or an upgrade']))
@@ -28,15 +28,15 @@ export function addLookCommands(program: Command, runs: Runs): void {
 
   program
     .command('top')
-    .summary('the whole deployment on a live screen')
+    .summary('shows the whole deployment on a live screen')
     .description(
-      'Shows totals, holds, queues, messages a second, the droplets that are worst off with what happens next, and ' +
-        'the latest decisions, on a live screen; q or Ctrl-C ends it. Where the output is no terminal: once, as text.',
+      'Shows totals, holds, queues, messages per second, the droplets with the worst problems and what happens next, ' +
+        'and the latest decisions. q or Ctrl-C ends it. When the output is no terminal: shows it once, as text.',
     )
     .option(...CONFIG)
-    .option('-s, --seconds <seconds>', 'time between two readings', seconds, 2)
+    .option('-s, --seconds <seconds>', 'interval between two readings', seconds, 2)
     .option('--once', 'once, as text')
-    .option('--json', 'once, as one JSON object; times in it, named ...Ms, are epoch milliseconds')
+    .option('--json', 'once, as one JSON object; times are epoch milliseconds and named ...Ms')
     .option(...UTC)
     .addHelpText(
       'after',
@@ -50,19 +50,19 @@ export function addLookCommands(program: Command, runs: Runs): void {
 
   program
     .command('watch')
-    .summary('decisions as they fall')
+    .summary('shows decisions as they are made')
     .description(
-      'Follows the decision log of the whole deployment: a line for each thing that happened or was decided, with ' +
-        'its droplet, until Ctrl-C. It goes on over an outage of Redis.',
+      'Follows the decision log of the whole deployment, one line for each event or decision, until Ctrl-C. ' +
+        'After an outage of Redis it continues.',
     )
     .option(...CONFIG)
-    .option('-n, --last <lines>', 'begin with the latest so many', upTo(LAST_AT_MOST), 0)
+    .option('-n, --last <lines>', 'begin with this many past entries', upTo(MAX_LAST), 0)
     .option('--json', 'one JSON entry a line, times as epoch milliseconds')
     .option(...UTC)
     .addHelpText(
       'after',
       examples(
-        ['hm watch -n 20', 'the latest twenty, and what comes'],
+        ['hm watch -n 20', 'the latest twenty entries, then new ones'],
         ['hm watch --json | grep \'"kind":"giveup"\'', 'slots that are given up, for a script'],
       ),
     )
@@ -70,15 +70,15 @@ export function addLookCommands(program: Command, runs: Runs): void {
 
   program
     .command('droplet <guid>')
-    .summary('one droplet as it is now')
+    .summary('shows the present state of one droplet')
     .description(
-      'Shows what should run of a droplet, what runs where, what is on its way and when, and the holds that keep ' +
-        'it from being started or stopped.',
+      'Shows the desired and the actual state of a droplet, pending starts and stops with their times, and the holds ' +
+        'that prevent starts or stops.',
     )
     .option(...CONFIG)
     .option('--json', 'as JSON, times as epoch seconds')
     .option(...UTC)
-    .addHelpText('after', examples(['hm droplet web', 'of the droplet with the id web']))
+    .addHelpText('after', examples(['hm droplet web', 'the droplet with the guid web']))
     .action(
       runs(async (guid: string, options: DropletOptions) =>
         (await import('./query/droplet.ts')).droplet(guid, options),
@@ -87,19 +87,19 @@ export function addLookCommands(program: Command, runs: Runs): void {
 
   program
     .command('explain <guid>')
-    .summary("a droplet's story: what happened, what was decided, when and why")
+    .summary('shows the events and decisions of one droplet, with times and reasons')
     .description(
-      "Tells a droplet's story, oldest first, from the decision log and what is remembered of the droplet, and " +
-        'what is to come.',
+      'Shows the events and decisions of a droplet, oldest first, from the decision log and the record of the droplet, ' +
+        'then its present state and what happens next.',
     )
     .option(...CONFIG)
     .option('--json', 'one JSON entry a line, times as epoch milliseconds')
     .option(...UTC)
-    .option('-n, --limit <lines>', 'at most so many lines, the latest', atLeastOne, 200)
+    .option('-n, --limit <lines>', 'show at most this many lines, the latest', atLeastOne, 200)
     .addHelpText(
       'after',
       examples(
-        ['hm explain web', 'its whole story'],
+        ['hm explain web', 'all events and decisions'],
         ['hm explain web -n 10 --utc', 'the last ten lines, in UTC'],
       ),
     )
@@ -111,25 +111,25 @@ export function addLookCommands(program: Command, runs: Runs): void {
 
   program
     .command('dump')
-    .summary('all droplets as they are now, a line each')
-    .description('Writes all droplets as they are now, a line each, while it reads them.')
+    .summary('shows the present state of all droplets')
+    .description('Writes one line for each droplet, while it reads them.')
     .option(...CONFIG)
     .option('--json', 'one JSON object a line, as "hm droplet --json" shows it')
     .addHelpText(
       'after',
       examples(
-        ['hm dump | grep MISSING', 'droplets that lack an instance'],
-        ['hm dump --json > droplets.jsonl', 'into a file; a terminal shows how far it is'],
+        ['hm dump | grep MISSING', 'droplets with a missing instance'],
+        ['hm dump --json > droplets.jsonl', 'into a file; the terminal shows the progress'],
       ),
     )
     .action(runs(async (options: DumpOptions) => (await import('./query/dump.ts')).dump(options)));
 
   program
     .command('release')
-    .summary('ends the hold mass_loss or mass_delete now')
+    .summary('ends the hold mass_loss or mass_delete')
     .description(
-      'Ends a hold now. mass_loss: the DEAs that are silent are dead, what ran there is to be started elsewhere. ' +
-        'mass_delete: the apps that the controller lists no more are deleted, what still runs of them is to be ' +
+      'Ends a hold. mass_loss: the silent DEAs are dead, and their instances must be started elsewhere. ' +
+        'mass_delete: the droplets that the controller no longer lists are deleted, and their instances must be ' +
         'stopped. Exit code 1 when the hold is not on, or does not end within seconds.',
     )
     .addArgument(new Argument('<hold>').choices(['mass_loss', 'mass_delete']))
@@ -143,14 +143,14 @@ export function addLookCommands(program: Command, runs: Runs): void {
 
   program
     .command('completion')
-    .summary('completion of this command line for a shell')
+    .summary('writes a completion script for a shell')
     .description('Writes a script that completes commands, options and arguments.')
     .addArgument(new Argument('<shell>').choices(SHELLS))
     .addHelpText(
       'after',
       examples(
         ['source <(hm completion bash)', 'for this shell'],
-        ['hm completion bash > ~/.local/share/bash-completion/completions/hm', 'for every later one'],
+        ['hm completion bash > ~/.local/share/bash-completion/completions/hm', 'for every later shell'],
       ),
     )
     .action(

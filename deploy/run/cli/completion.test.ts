@@ -16,23 +16,23 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** What bash offers where the last of these words is being typed. */
+/** The completions that bash offers for the last of these words. */
 function offers(...words: string[]): string[] {
   const list = words.map((word) => `'${word}'`).join(' ');
   const script = `source ./hm.bash; COMP_WORDS=(${list}); COMP_CWORD=${words.length - 1}; _hm; printf '%s\\n' "\${COMPREPLY[@]}"`;
-  const said = execFileSync('bash', ['--norc', '-euc', script], { cwd: dir, encoding: 'utf8' });
-  return said.split('\n').filter((word) => word !== '');
+  const output = execFileSync('bash', ['--norc', '-euc', script], { cwd: dir, encoding: 'utf8' });
+  return output.split('\n').filter((word) => word !== '');
 }
 
-test('is registered for hm', () => {
-  const said = execFileSync('bash', ['--norc', '-euc', 'source ./hm.bash; complete -p hm'], {
+test('the completion is registered for hm', () => {
+  const output = execFileSync('bash', ['--norc', '-euc', 'source ./hm.bash; complete -p hm'], {
     cwd: dir,
     encoding: 'utf8',
   });
-  expect(said).toBe('complete -F _hm hm\n');
+  expect(output).toBe('complete -F _hm hm\n');
 });
 
-test('every command, and every option of it', () => {
+test('completes every command and all options of each', () => {
   const names = program.commands.map((command) => command.name());
   expect(offers('hm', '')).toEqual(expect.arrayContaining([...names, '--help', '--version']));
   expect(offers('hm', 'ex')).toEqual(['explain']);
@@ -43,11 +43,11 @@ test('every command, and every option of it', () => {
   }
 });
 
-test('arguments that have choices, the names of commands after help, and files', () => {
+test('completes choices of arguments, commands after help, and files', () => {
   expect(offers('deploy/hm', 'release', 'mass')).toEqual(['mass_loss', 'mass_delete']);
   expect(offers('hm', 'completion', '')).toContain('bash');
   expect(offers('hm', 'help', 'du')).toEqual(['dump']);
   expect(offers('hm', 'check', '--config', 'hea')).toEqual(['health manager.yml']);
-  // Nobody knows which number is meant.
+  // There is nothing to offer for a number.
   expect(offers('hm', 'watch', '-n', '')).toEqual([]);
 });

@@ -1,11 +1,11 @@
 import type { Command, Option } from 'commander';
 
-/** Shells that a completion can be made for. */
+/** Shells with a completion. */
 export const SHELLS = ['bash'] as const;
 
 /**
- * A bash function that completes the program's commands, options and arguments: made from what commander knows of
- * them, so it cannot differ. For `source <(hm completion bash)`.
+ * A bash function that completes commands, options and arguments, for `source <(hm completion bash)`. It is generated
+ * from commander's definitions.
  */
 export function bashCompletion(program: Command): string {
   const help = program.createHelp();
@@ -58,7 +58,7 @@ function takesValue({ required, optional }: Option): boolean {
   return required || optional;
 }
 
-/** An option whose value is a file says so in its placeholder. */
+/** True for an option with the placeholder `<file>`. */
 function isFile({ flags }: Option): boolean {
   return /<file>/i.test(flags);
 }

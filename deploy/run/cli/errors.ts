@@ -3,7 +3,7 @@ import { exitCodeOf } from '../../../common/process.ts';
 import { EXIT } from '../../../common/runtime/exit-codes.ts';
 import { UnavailableError } from '../launcher/unavailable-error.ts';
 
-/** A command could not do what it was asked to: not found or not reachable (exit code 1). */
+/** Something was not found or not reachable (exit code 1). */
 export class FailedError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -12,8 +12,8 @@ export class FailedError extends Error {
 }
 
 /**
- * What an error that ended a command means: its lines for stderr and the exit code.
- * An error that is none of the expected ones is a defect, and shown with its stack.
+ * The exit code and the stderr lines of an error that ended a command. An unexpected error is a defect and shown
+ * with its stack.
  */
 export function explainError(error: unknown): { code: number; lines: readonly string[] } {
   if (error instanceof ConfigError) return { code: EXIT.config, lines: error.lines };

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
 import { main } from './program.ts';
 
-// Set, not called: what is still to be written to a pipe gets out first.
+// Not process.exit(): output that is still buffered for a pipe must be written first.
 process.exitCode = await main(process.argv.slice(2));

@@ -1,12 +1,12 @@
 import { InvalidArgumentError } from 'commander';
 
-/** What every command takes. */
+/** The option of every command. */
 export interface ConfigOption {
   /** `--config` */
   config?: string;
 }
 
-/** Makes of a command its action: the exit code that it returns becomes that of the program. */
+/** Wraps a command as an action of commander. Its return value becomes the program's exit code. */
 export type Runs = <A extends unknown[]>(
   command: (...args: A) => Promise<number>,
 ) => (...args: A) => Promise<void>;
@@ -16,11 +16,11 @@ export const CONFIG = [
   'default: health_manager.yml in $CLOUD_FOUNDRY_CONFIG_PATH or the working directory',
 ] as const;
 
-/** A help text's examples, a line each: the command, and what it is for. */
-export function examples(...lines: [command: string, what: string][]): string {
+/** The examples of a help text, one line each: the command and its purpose. */
+export function examples(...lines: [command: string, purpose: string][]): string {
   const width = Math.max(...lines.map(([command]) => command.length));
-  const shown = lines.map(([command, what]) => `  ${command.padEnd(width)}   ${what}`);
-  return `\nExamples:\n${shown.join('\n')}`;
+  const rows = lines.map(([command, purpose]) => `  ${command.padEnd(width)}   ${purpose}`);
+  return `\nExamples:\n${rows.join('\n')}`;
 }
 
 /** @throws InvalidArgumentError */
@@ -34,8 +34,8 @@ export function atLeastOne(text: string): number {
 }
 
 /** @throws InvalidArgumentError */
-export function upTo(most: number): (text: string) => number {
-  return (text) => within(text, 0, most, `Expected a whole number, 0 to ${most}.`);
+export function upTo(max: number): (text: string) => number {
+  return (text) => within(text, 0, max, `Expected a whole number, 0 to $max.`);
 }
 
 /** @throws InvalidArgumentError */
@@ -43,8 +43,8 @@ export function seconds(text: string): number {
   return within(text, 1, 3_600, 'Expected seconds, 1 to 3600.');
 }
 
-function within(text: string, least: number, most: number, expected: string): number {
+function within(text: string, min: number, max: number, expected: string): number {
   const number = Number(text);
-  if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+  if (/^\d+$/.test(text) && number >= min && number <= max) return number;
   throw new InvalidArgumentError(expected);
 }

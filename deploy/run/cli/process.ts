@@ -1,7 +1,7 @@
 import { type ProcessDefinition, runProcess } from '../../../common/process.ts';
 import type { ProcessName } from '../launcher/child.ts';
 
-/** Each process's code is loaded only in the process that runs it. */
+/** Imported dynamically, so that each process loads only its own code. */
 const definitions: Record<ProcessName, () => Promise<ProcessDefinition>> = {
   ingest: async () => (await import('../../../ingest/main.ts')).ingest,
   sync: async () => (await import('../../../ingest/sync/main.ts')).sync,
@@ -10,7 +10,7 @@ const definitions: Record<ProcessName, () => Promise<ProcessDefinition>> = {
   reporter: async () => (await import('../../../reporter/main.ts')).reporter,
 };
 
-/** `hm <process>`: runs until it is told to stop; then the process exits by itself. */
+/** `hm <process>`: runs one process. Never returns: the process exits when it has stopped. */
 export async function runOne(
   name: ProcessName,
   options: { config?: string; httpPort?: number },

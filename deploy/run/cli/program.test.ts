@@ -38,9 +38,9 @@ test.each([
   [['ingest', '--http-port', '0'], 'Expected a port, 1 to 65535'],
   [['ingest', '--http-port', '65536'], 'Expected a port, 1 to 65535'],
   [['check', '--http-port', '80'], "unknown option '--http-port'"],
-])('wrong usage %j: exit code 64', async (argv, words) => {
+])('wrong usage %j: exit code 64', async (argv, message) => {
   expect(await main(argv)).toBe(64);
-  expect(stderr).toContain(words);
+  expect(stderr).toContain(message);
   expect(stdout).toBe('');
 });
 
@@ -59,7 +59,7 @@ test.each([
   expect(stdout).toBe('');
 });
 
-test('help and version are no errors', async () => {
+test('help and version have exit code 0', async () => {
   expect(await main(['--version'])).toBe(0);
   expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   stdout = '';
@@ -76,7 +76,7 @@ test('help and version are no errors', async () => {
 test('the help of every command has examples and the exit codes', async () => {
   for (const command of createProgram(() => async () => undefined).commands) {
     const name = command.name();
-    // The demo has a help of its own.
+    // The demo prints its own help.
     if (name === 'demo') continue;
     stdout = '';
     expect(await main([name, '--help'])).toBe(0);
@@ -85,7 +85,7 @@ test('the help of every command has examples and the exit codes', async () => {
   }
 });
 
-test('a wrong configuration: exit code 78 and its lines, nothing else', async () => {
+test('a wrong configuration: exit code 78 and only its error lines', async () => {
   const file = join(dir, 'health_manager.yml');
   writeFileSync(file, 'intervals:\n  droplet_lost: soon\n  droplet_gc: -1\n');
   const commands = [

@@ -1,19 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { EXIT } from '../../../common/runtime/exit-codes.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { addLookCommands } from './commands-query.ts';
+import { addQueryCommands } from './commands-query.ts';
 import { addRunCommands } from './commands-run.ts';
 import type { Runs } from './options.ts';
 
 /**
- * Runs the command line. Each command's code is loaded only when it is used.
+ * Runs the command line. The code of a command is loaded only when it is used.
  *
  * @param argv the arguments after the program's name
  * @returns the exit code (contract: programs)
  */
 export async function main(argv: string[]): Promise<number> {
-  let exitCode = 0;
+  let exitCode: number = EXIT.done;
   const program = createProgram((command) => async (...args) => {
     exitCode = await command(...args);
   });
@@ -21,8 +22,8 @@ export async function main(argv: string[]): Promise<number> {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;
   } catch (error) {
-    // Help and version that were asked for have 0; everything else of commander's is wrong usage.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
+    // Commander's exit code is 0 for --help and --version. All its other errors are wrong usage.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     const { explainError } = await import('./errors.ts');
     const { code, lines } = explainError(error);
     for (const line of lines) process.stderr.write(`${line}\n`);
@@ -30,25 +31,25 @@ export async function main(argv: string[]): Promise<number> {
   }
 }
 
-/** The command line as commander knows it. */
+/** The definition of the command line. */
 export function createProgram(runs: Runs): Command {
   const program = new Command('hm')
-    .description('The health manager: keeps what runs on a platform equal to what should run.')
+    .description("The health manager: keeps a platform's actual state equal to its desired state.")
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .enablePositionalOptions()
-    .showHelpAfterError('(hm --help says what there is)')
+    .showHelpAfterError('(hm --help lists the commands and options)')
     .exitOverride()
     .addHelpText('after', `\n${EXIT_CODES}`);
   addRunCommands(program, runs);
-  addLookCommands(program, runs);
+  addQueryCommands(program, runs);
   for (const command of program.commands) command.addHelpText('after', `\n${EXIT_CODES}`);
   return program;
 }
 
-const EXIT_CODES = `Exit codes: 0 done, 1 not found or not reachable, 64 wrong usage,
-            69 a port or program is not to be had, 78 wrong configuration.`;
+const EXIT_CODES = `Exit codes: ${EXIT.done} done, ${EXIT.failed} not found or not reachable, ${EXIT.usage} wrong usage,
+            ${EXIT.unavailable} a port or program is not available, ${EXIT.config} wrong configuration.`;
 
 function version(): string {
   const manifest: unknown = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'));

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
+import { withTimeout } from '../../../common/runtime/with-timeout.ts';
 
 /** A child process that ends when this process does, even when this process is killed. */
 export interface BoundChild {
@@ -82,10 +82,7 @@ export async function spawnBoundToParent(
   const kill = (signal: NodeJS.Signals) => void child.kill(signal);
   const terminate = async (killAfterMs: number) => {
     kill('SIGTERM');
-    const timer = new AbortController();
-    const late = delay(killAfterMs, 'late' as const, { signal: timer.signal }).catch(() => undefined);
-    if ((await Promise.race([exited, late])) === 'late') kill('SIGKILL');
-    timer.abort();
+    await withTimeout(exited, { timeoutMs: killAfterMs, onTimeout: () => kill('SIGKILL') });
     await exited;
   };
   let stopped: Promise<void> | undefined;

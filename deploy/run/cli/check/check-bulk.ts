@@ -3,13 +3,13 @@ import type { Settings } from '../../../../common/config/settings.ts';
 import { parseBulkCredentials, parseBulkPage } from '../../../../common/messages/bulk.ts';
 import { bulkCredentialsSubject } from '../../../../common/messages/subjects.ts';
 import { type Bus, BusError } from '../../../../common/nats/bus.ts';
-import type { Tried } from './check-result.ts';
+import type { CheckResult } from './check-result.ts';
 
-/** Of a page, as the sync has it (contract: bulk API). */
+/** The time-out of a page, the same as that of sync (contract: bulk API). */
 const PAGE_MS = 10_000;
 
-/** Asks for credentials over NATS and reads the first page with them. */
-export async function tryBulkApi(settings: Settings, bus: Bus): Promise<Tried> {
+/** Requests credentials over NATS and reads the first page with them. */
+export async function checkBulkApi(settings: Settings, bus: Bus): Promise<CheckResult> {
   const subject = bulkCredentialsSubject(settings.ccPartition);
   try {
     const reply = await bus.request(subject, '', { timeoutMs: settings.bulkCredentialsTimeoutMs });
@@ -26,7 +26,7 @@ export async function tryBulkApi(settings: Settings, bus: Bus): Promise<Tried> {
 async function firstPage(
   api: Settings['bulkApi'],
   login: { user: string; password: string },
-): Promise<Tried> {
+): Promise<CheckResult> {
   const url = `${api.host}/bulk/apps?batch_size=${api.batchSize}&bulk_token=%7B%7D`;
   const authorization = `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`;
   const { statusCode, body } = await request(url, {

@@ -1,2 +1,2 @@
-/** One thing that `hm check` tried: what is to be said, or why it failed. */
-export type Tried = { ok: string } | { problem: string };
+/** The result of one check: facts about the server, or the problem. */
+export type CheckResult = { ok: string } | { problem: string };

@@ -14,7 +14,7 @@ let nats: Server;
 let controller: NatsConnection;
 let api: HttpServer;
 let page: { status: number; body: string };
-let asked: (string | undefined)[];
+let requests: (string | undefined)[];
 let lines: string[];
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   });
   await controller.flush();
   api = createServer((request, response) => {
-    asked.push(request.url, request.headers.authorization);
+    requests.push(request.url, request.headers.authorization);
     response.writeHead(page.status).end(page.body);
   });
   await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 beforeEach(() => {
   page = { status: 200, body: '{"results":{"a":{},"b":{}},"bulk_token":{"id":2}}' };
-  asked = [];
+  requests = [];
   lines = [];
   vi.stubEnv('REDIS_URL', '');
   vi.stubEnv('MBUS_URI', '');
@@ -69,7 +69,7 @@ function check(change: { redis?: string; mbus?: string; more?: string } = {}): P
   return main(['check', '--config', file]);
 }
 
-test('all is well', async () => {
+test('all checks succeed', async () => {
   expect(await check()).toBe(0);
   expect(lines).toEqual([
     expect.stringMatching(/^ok {6}configuration: .*health_manager\.yml$/),
@@ -77,31 +77,31 @@ test('all is well', async () => {
     expect.stringMatching(/^ok {6}Redis: version \d+\./),
     expect.stringMatching(/^ok {6}bulk API: http:\S+: a page of 2 droplets$/),
   ]);
-  expect(asked).toEqual([
+  expect(requests).toEqual([
     '/bulk/apps?batch_size=7&bulk_token=%7B%7D',
     `Basic ${Buffer.from('bulk:secret').toString('base64')}`,
   ]);
 });
 
-test('what the configuration is warned about is no failure', async () => {
+test('a warning of the configuration is no failure', async () => {
   expect(await check({ more: 'slicess: 5' })).toBe(0);
   expect(lines[0]).toBe(
     'warning health_manager.yml: slicess: unknown key, ignored; the nearest known one is slices',
   );
 });
 
-test('Redis away', async () => {
+test('Redis is not reachable', async () => {
   const port = await freePort();
   expect(await check({ redis: `redis://user:hidden@127.0.0.1:${port}` })).toBe(1);
   expect(lines[2]).toBe(`FAILED  Redis: connect ECONNREFUSED 127.0.0.1:${port}`);
   expect(lines.join()).not.toContain('hidden');
 });
 
-test('NATS away: the bulk API cannot be tried', { timeout: 15_000 }, async () => {
+test('NATS is not reachable, so the bulk API is not checked', { timeout: 15_000 }, async () => {
   const port = await freePort();
   expect(await check({ mbus: `nats://user:hidden@127.0.0.1:${port}` })).toBe(1);
   expect(lines[1]).toMatch(new RegExp(`^FAILED {2}NATS: 127.0.0.1:${port}: .*REFUSED`));
-  expect(lines[3]).toBe('FAILED  bulk API: not tried: its credentials come over NATS');
+  expect(lines[3]).toBe('FAILED  bulk API: not checked: its credentials come over NATS');
   expect(lines.join()).not.toContain('hidden');
 });
 

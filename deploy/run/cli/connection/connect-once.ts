@@ -1,14 +1,15 @@
 import type { RedisSettings } from '../../../../common/config/settings.ts';
 import { openClient } from '../../../../common/redis/client.ts';
 import type { RedisClient } from '../../../../common/redis/scripts/scripts.ts';
+import { withTimeout } from '../../../../common/runtime/with-timeout.ts';
 
 /**
- * A connection for one command: it tries once, and whatever does not answer in time fails. `connect()` it.
+ * A client for one command, not connected yet. It does not reconnect, and each step fails after a time-out.
  *
- * @param answerMs what does not answer within this is away
+ * @param answerMs the time-out of the connect and of each command
  */
-export function openOnce(where: RedisSettings, answerMs: number): RedisClient {
-  return openClient(where, {
+export function openOnce(redis: RedisSettings, answerMs: number): RedisClient {
+  return openClient(redis, {
     retry: () => null,
     connection: {
       lazyConnect: true,
@@ -22,30 +23,31 @@ export function openOnce(where: RedisSettings, answerMs: number): RedisClient {
 }
 
 /**
- * Connects and asks something first.
+ * Connects and sends the first command.
  *
- * @throws Error with the reason, as a person needs it, when there is no answer in time
+ * @param answerMs the time-out of both together
+ * @throws Error with the reason, readable for an operator, when there is no answer in time
  */
 export async function connectOnce<T>(
   client: RedisClient,
   answerMs: number,
-  ask: () => Promise<T>,
+  firstCommand: () => Promise<T>,
 ): Promise<T> {
-  let last = 'does not answer';
+  let lastError = 'does not answer';
   client.on('error', (error: Error) => {
-    last = error.message || last;
-  });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(last)), answerMs);
+    lastError = error.message || lastError;
   });
   try {
-    return await Promise.race([client.connect().then(ask), late]);
+    return await withTimeout(client.connect().then(firstCommand), {
+      timeoutMs: answerMs,
+      onTimeout: () => {
+        throw new Error(lastError);
+      },
+    });
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
-    // The client says only that it gave up; the error before it says why.
-    throw new Error(/closed|retries|refresh slots/i.test(words) ? last : words, { cause: error });
-  } finally {
-    clearTimeout(timer);
+    const message = error instanceof Error ? error.message : String(error);
+    // These messages of the client only report that it gave up. The error event before has the reason.
+    const reason = /closed|retries|refresh slots/i.test(message) ? lastError : message;
+    throw new Error(reason, { cause: error });
   }
 }

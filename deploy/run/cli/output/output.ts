@@ -1,17 +1,17 @@
 import { styleText } from 'node:util';
 import type { Tone } from '../../../../common/explain/line.ts';
 
-/** The one that writes now; a process has one standard output. */
+/** The output in use; a process has one standard output. */
 let current: Output | undefined;
 
-/** Stays for the life of the process: a pipe may be found broken long after the last write. */
+/** Never removed, because the error of a broken pipe may be emitted long after the last write. */
 function onError(error: NodeJS.ErrnoException): void {
-  current?.failed(error);
+  current?.onError(error);
 }
 
-/** Standard output of a command whose reader may go before the end (`hm dump | head`). */
+/** The standard output of a command. Its reader may close it before the end (`hm dump | head`). */
 export class Output {
-  #gone = false;
+  #closed = false;
   #failure: Error | undefined;
 
   constructor() {
@@ -19,21 +19,21 @@ export class Output {
     if (!process.stdout.listeners('error').includes(onError)) process.stdout.on('error', onError);
   }
 
-  failed(error: NodeJS.ErrnoException): void {
-    this.#gone = true;
+  onError(error: NodeJS.ErrnoException): void {
+    this.#closed = true;
     if (error.code !== 'EPIPE') this.#failure = error;
   }
 
   /**
-   * Writes, and waits while the reader is slow.
+   * Writes the text and waits while the reader is slow.
    *
-   * @returns false when nobody reads any more: what is left need not be written
-   * @throws what went wrong with the output otherwise (a full disk)
+   * @returns false when the reader has closed the output
+   * @throws Error after another failure of the output (a full disk)
    */
   async write(text: string): Promise<boolean> {
-    if (!this.#gone && !process.stdout.write(text)) await this.#drained();
+    if (!this.#closed && !process.stdout.write(text)) await this.#drained();
     if (this.#failure !== undefined) throw this.#failure;
-    return !this.#gone;
+    return !this.#closed;
   }
 
   line(text: string): Promise<boolean> {
@@ -42,20 +42,20 @@ export class Output {
 
   #drained(): Promise<void> {
     return new Promise((resolve) => {
-      const over = () => {
-        process.stdout.off('drain', over);
-        process.stdout.off('error', over);
-        process.stdout.off('close', over);
+      const done = () => {
+        process.stdout.off('drain', done);
+        process.stdout.off('error', done);
+        process.stdout.off('close', done);
         resolve();
       };
-      process.stdout.on('drain', over);
-      process.stdout.on('error', over);
-      process.stdout.on('close', over);
+      process.stdout.on('drain', done);
+      process.stdout.on('error', done);
+      process.stdout.on('close', done);
     });
   }
 }
 
-/** On stderr, so that it is in nobody's way who reads the output. */
+/** Writes to stderr, so that it does not mix with the output. */
 export function note(text: string): void {
   process.stderr.write(`hm: ${text}\n`);
 }
@@ -69,12 +69,12 @@ const COLOURS: Readonly<Record<Tone | 'dim' | 'bold', Parameters<typeof styleTex
   bold: 'bold',
 };
 
-/** Only a terminal that wants them gets colours. */
+/** Colours are for terminals, unless NO_COLOR is set. */
 export function usesColours(): boolean {
   return process.stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
 }
 
-/** Paints on a terminal that wants it; elsewhere text stays text. */
+/** Colours text when the output is a terminal with colours, else returns it unchanged. */
 export function painter(): (tone: keyof typeof COLOURS, text: string) => string {
   const colours = usesColours();
   return (tone, text) => {

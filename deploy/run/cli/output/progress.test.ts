@@ -20,7 +20,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-test('a bar that is drawn over itself, not more often than eyes see, and cleared', () => {
+test('the bar is redrawn in place, at most ten times a second, and cleared', () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   const progress = new Progress(terminal());
   progress.show('1 droplets', 0.25);
@@ -36,7 +36,7 @@ test('a bar that is drawn over itself, not more often than eyes see, and cleared
   expect(written).toBe('\r\x1b[K');
 });
 
-test('nothing but on a terminal that can draw', () => {
+test('nothing is written unless the terminal can draw', () => {
   new Progress(terminal({ isTTY: false })).show('x', 0);
   vi.stubEnv('TERM', 'dumb');
   new Progress(terminal()).show('x', 0);

@@ -1,10 +1,10 @@
-/** Tells on a terminal how far a command is, on stderr: in nobody's way who reads the output. */
+/** The progress of a command, shown on the terminal through stderr so that it does not mix with the output. */
 
 const WIDTH = 24;
 const REDRAW_MS = 100;
 const CLEAR = '\r\x1b[K';
 
-/** Where it is told: a terminal, or (nothing is shown then) something else. */
+/** The output of the progress. Nothing is shown unless it is a terminal. */
 export interface Terminal {
   isTTY?: boolean;
   columns?: number;
@@ -20,17 +20,17 @@ export class Progress {
     this.#terminal = terminal.isTTY === true && process.env.TERM !== 'dumb' ? terminal : undefined;
   }
 
-  /** @param share 0 to 1: a bar; not given: only the words, at once */
-  show(words: string, share?: number): void {
+  /** @param share 0 to 1, shown as a bar; default: no bar, and drawn at once */
+  show(text: string, share?: number): void {
     const nowMs = performance.now();
     if (this.#terminal === undefined || (share !== undefined && nowMs - this.#lastMs < REDRAW_MS)) return;
     this.#lastMs = nowMs;
     this.#shown = true;
-    const line = share === undefined ? words : `${barOf(share)} ${words}`;
+    const line = share === undefined ? text : `${barOf(share)} ${text}`;
     this.#terminal.write(`${CLEAR}${line.slice(0, (this.#terminal.columns ?? 80) - 1)}`);
   }
 
-  /** Before anything else is written to the terminal, and at the end. */
+  /** Must be called before other output to the terminal, and at the end. */
   clear(): void {
     if (this.#shown) this.#terminal?.write(CLEAR);
     this.#shown = false;

@@ -6,13 +6,13 @@ import type { Holds, Instance } from '../../../../common/model/droplet.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/liveness.ts';
 import { painter } from '../output/output.ts';
 
-/** What a reader has to know before all else where nothing that is decided is sent. */
-export const DRY_RUN = 'dry_run is on: starts and stops are decided, none is sent';
+/** Shown first when the configuration has dry_run. */
+export const DRY_RUN = 'dry_run is on: starts and stops are decided but not sent';
 
 /**
- * A droplet as it is now, in lines for a person.
+ * The present state of a droplet as lines of text.
  *
- * @param onlyTrouble slots that are as they should be are only counted
+ * @param onlyTrouble leaves out healthy slots and instances, which are then only counted
  */
 export function presentLines(
   view: ObservedDroplet,
@@ -27,7 +27,7 @@ export function presentLines(
   return [
     ...wantedLines(view, present, times),
     ...slots.map((slot) => slotLine(view, slot)),
-    ...(others.length > 0 ? [paint('bold', 'besides')] : []),
+    ...(others.length > 0 ? [paint('bold', 'other instances')] : []),
     ...others.map(({ instance, text, tone }) => {
       const what = `index ${instance.index}  ${paint(tone, instance.state)}  ${whereItWas(view, instance)}`;
       return `  ${what}${ofOtherVersion(view, instance)}: ${text}`;
@@ -41,18 +41,18 @@ function wantedLines({ droplet, nowMs }: ObservedDroplet, present: Present, time
   const { desired, goneMs, updatedMs } = droplet;
   if (desired === undefined) {
     return droplet.listedMs === undefined
-      ? ['the controller has not listed it: what it should be is not known']
-      : ['the controller lists it, but what it says of it cannot be read: see the log of sync'];
+      ? ['the controller has not listed it: its desired state is unknown']
+      : ['the controller lists it, but its entry cannot be read: see the log of sync'];
   }
   const lines = [`wanted: ${desiredText(desired)}`];
   if (goneMs !== undefined) {
     lines[0] = `not wanted: the controller does not list it any more, last at ${times.at(goneMs)} (then ${desiredText(desired)})`;
   }
-  const isWhole = present.running === present.wanted;
+  const isComplete = present.running === present.wanted;
   const ran = `${present.running} of ${present.wanted} run`;
-  if (present.wanted > 0) lines.push(paint(isWhole ? 'good' : 'trouble', ran));
+  if (present.wanted > 0) lines.push(paint(isComplete ? 'good' : 'trouble', ran));
   else if (goneMs === undefined && desired.state === 'STARTED' && desired.packageState !== 'STAGED') {
-    lines.push(paint('trouble', 'its package is not STAGED: nothing of it is started'));
+    lines.push(paint('trouble', 'its package is not STAGED: no instance of it is started'));
   }
   if (updatedMs !== undefined)
     lines.push(`changed by the controller ${formatDuration(nowMs - updatedMs)} ago`);
@@ -68,16 +68,16 @@ function slotLine(view: ObservedDroplet, { index, state, tone, instances, text }
 
 function whereOf({ deas, nowMs }: ObservedDroplet, instance: Instance): string {
   const { guid, dea, firstListedMs } = instance;
-  const heard = formatDuration(nowMs - lastHeartbeatMs(instance, deas));
-  return `on ${dea} for ${formatDuration(nowMs - firstListedMs)}, heard ${heard} ago (instance ${guid})`;
+  const heartbeat = formatDuration(nowMs - lastHeartbeatMs(instance, deas));
+  return `on ${dea} for ${formatDuration(nowMs - firstListedMs)}, last heartbeat ${heartbeat} ago (instance ${guid})`;
 }
 
-/** Of one that may run no more. */
+/** For an instance that may have ended. */
 function whereItWas({ deas, nowMs }: ObservedDroplet, instance: Instance): string {
   const [first, last] = [instance.firstListedMs, lastHeartbeatMs(instance, deas)].map((ms) =>
     formatDuration(nowMs - ms),
   );
-  return `on ${instance.dea}, first heard ${first} ago, last ${last} ago (instance ${instance.guid})`;
+  return `on ${instance.dea}, first listed ${first} ago, last heartbeat ${last} ago (instance ${instance.guid})`;
 }
 
 function ofOtherVersion({ droplet }: ObservedDroplet, { version }: Instance): string {

@@ -7,19 +7,19 @@ import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
 import { Output, painter } from '../output/output.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
-import { viewOf } from './read-droplet.ts';
+import { readDroplet } from './read-droplet.ts';
 
 export interface DropletOptions extends ConfigOption {
   json?: boolean;
   utc?: boolean;
 }
 
-/** `hm droplet <guid>`: one droplet as it is now. */
+/** `hm droplet <guid>`: the present state of one droplet. */
 export function droplet(id: string, options: DropletOptions): Promise<number> {
-  return withRedis(options, async (query) => {
-    const { redis, settings } = query;
-    const view = await viewOf(query, id);
-    if (view === undefined) throw new FailedError(`droplet ${id}: not known`);
+  return withRedis(options, async (session) => {
+    const { redis, settings } = session;
+    const view = await readDroplet(session, id);
+    if (view === undefined) throw new FailedError(`droplet ${id}: unknown`);
     const { nowMs } = view;
     const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);
     const times = timesOf(nowMs, options.utc === true);
@@ -30,7 +30,7 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
       return 0;
     }
     const lines = presentLines(view, holds, times, { onlyTrouble: false });
-    const head = `${painter()('bold', id)}, first heard of ${times.at(view.droplet.firstSeenMs)}`;
+    const head = `${painter()('bold', id)}, first seen ${times.at(view.droplet.firstSeenMs)}`;
     await output.write(`${[head, ...(settings.dryRun ? [DRY_RUN] : []), ...lines].join('\n')}\n`);
     return 0;
   });

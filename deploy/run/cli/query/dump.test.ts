@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest';
-import { useMemory } from '../testing/hm-fixture.ts';
+import { useHmFixture } from '../testing/hm-fixture.ts';
 
-const of = useMemory();
-const nowMs = () => of.context.clock.nowMs();
+const fixture = useHmFixture();
+const nowMs = () => fixture.context.clock.nowMs();
 const wanted = (instances: number, state = 'STARTED') =>
   `${state} ${instances}x STAGED version v 256M updated 1398000000`;
 const COUNT = 30;
@@ -10,30 +10,32 @@ const COUNT = 30;
 /** COUNT droplets in all slices; `app-0` lacks index 1. */
 async function fill(): Promise<void> {
   for (let n = 0; n < COUNT; n++) {
-    await of.listed(`app-${n}`, wanted(n === 0 ? 2 : 1), nowMs() - 100_000);
-    await of.heard('dea-1', `app-${n}`, { [`i-${n}`]: '0 RUNNING' }, nowMs());
+    await fixture.list(`app-${n}`, wanted(n === 0 ? 2 : 1), nowMs() - 100_000);
+    await fixture.heartbeat('dea-1', `app-${n}`, { [`i-${n}`]: '0 RUNNING' }, nowMs());
   }
 }
 const ids = () => Array.from({ length: COUNT }, (_, n) => `app-${n}`).sort();
 
-test('a line a droplet; creates nothing', async () => {
+test('writes one line for each droplet; stores nothing', async () => {
   await fill();
-  await of.listed('idle', wanted(3, 'STOPPED'), nowMs());
-  await of.heard('dea-1', 'stray', { x: '0 RUNNING' }, nowMs());
-  const before = await of.everything();
-  const { code, stdout, stderr } = await of.hm(['dump']);
+  await fixture.list('idle', wanted(3, 'STOPPED'), nowMs());
+  await fixture.heartbeat('dea-1', 'stray', { x: '0 RUNNING' }, nowMs());
+  const before = await fixture.dumpRedis();
+  const { code, stdout, stderr } = await fixture.hm(['dump']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toHaveLength(COUNT + 2);
   expect(stdout).toContain('app-1: STARTED, 1 of 1 run');
   expect(stdout).toContain('app-0: STARTED, 1 of 2 run; index 1 MISSING, about to be reconciled');
   expect(stdout).toContain('idle: STOPPED');
-  expect(stdout).toContain('stray: never listed; index 0 on dea-1 besides, surplus, not stopped yet');
-  expect(await of.everything()).toEqual(before);
+  expect(stdout).toContain(
+    'stray: never listed; another instance of index 0 on dea-1, surplus, not stopped yet',
+  );
+  expect(await fixture.dumpRedis()).toEqual(before);
 });
 
-test('as JSON, one droplet a line', async () => {
+test('--json writes one droplet a line', async () => {
   await fill();
-  const { code, stdout } = await of.hm(['dump', '--json']);
+  const { code, stdout } = await fixture.hm(['dump', '--json']);
   expect(code).toBe(0);
   const droplets = stdout.map((line) => JSON.parse(line) as { droplet: string; missing_indices: number[] });
   expect(droplets.map(({ droplet }) => droplet).sort()).toEqual(ids());
@@ -42,19 +44,19 @@ test('as JSON, one droplet a line', async () => {
   ]);
 });
 
-test('an empty memory', async () => {
-  expect(await of.hm(['dump'])).toEqual({ code: 0, stdout: [], stderr: '' });
+test('an empty Redis: no lines', async () => {
+  expect(await fixture.hm(['dump'])).toEqual({ code: 0, stdout: [], stderr: '' });
 });
 
-test('a record that cannot be read does not keep the others back', async () => {
+test('an unreadable record is reported, and the others are shown', async () => {
   await fill();
-  const { client, keys } = of.context.redis;
+  const { client, keys } = fixture.context.redis;
   await client.hset(keys.droplet('app-3'), 'slot:0', 'edited by hand');
-  const text = await of.hm(['dump']);
+  const text = await fixture.hm(['dump']);
   expect(text.code).toBe(1);
   expect(text.stdout).toHaveLength(COUNT - 1);
   expect(text.stderr).toContain('hm: droplet app-3: droplet record: field slot:0');
-  const json = await of.hm(['dump', '--json']);
+  const json = await fixture.hm(['dump', '--json']);
   expect(json.code).toBe(1);
   expect(json.stdout.map((line) => JSON.parse(line))).toContainEqual({
     droplet: 'app-3',
@@ -62,7 +64,7 @@ test('a record that cannot be read does not keep the others back', async () => {
   });
 });
 
-/** Standard output whose every write fails so, as a pipe's does: later, and as an event. */
+/** A standard output whose writes fail later with an event, as those of a pipe do. */
 function failing(code: string) {
   return vi.mocked(process.stdout.write).mockImplementation(() => {
     setImmediate(() => process.stdout.emit('error', Object.assign(new Error(`write ${code}`), { code })));
@@ -70,22 +72,22 @@ function failing(code: string) {
   });
 }
 
-test('a reader that goes before the end ends it, and that is no failure', async () => {
+test('a reader that closes the output ends the command with exit code 0', async () => {
   await fill();
   const write = failing('EPIPE');
-  const { code, stderr } = await of.hm(['dump', '--json']);
+  const { code, stderr } = await fixture.hm(['dump', '--json']);
   expect({ code, stderr, writes: write.mock.calls.length }).toEqual({ code: 0, stderr: '', writes: 1 });
 });
 
-test('a full disk is one', async () => {
+test('a full disk is a failure', async () => {
   await fill();
   failing('ENOSPC');
-  const { code, stderr } = await of.hm(['dump', '--json']);
+  const { code, stderr } = await fixture.hm(['dump', '--json']);
   expect(code).toBe(1);
   expect(stderr).toContain('write ENOSPC');
 });
 
-test('waits while the reader is slow', async () => {
+test('waits for a slow reader', async () => {
   await fill();
   let waiting = 0;
   vi.mocked(process.stdout.write).mockImplementation(() => {
@@ -96,6 +98,6 @@ test('waits while the reader is slow', async () => {
     });
     return false;
   });
-  expect((await of.hm(['dump', '--json'])).code).toBe(0);
+  expect((await fixture.hm(['dump', '--json'])).code).toBe(0);
   expect(vi.mocked(process.stdout.write).mock.calls.length).toBeGreaterThan(1);
 });

@@ -4,7 +4,7 @@ import { timesOf } from '../../../../common/explain/wording.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
 import { isRead, readIds, readWithDeas } from '../../../../common/redis/readers.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
-import { type Query, withRedis } from '../connection/with-redis.ts';
+import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
 import { note, Output, painter } from '../output/output.ts';
 import { Progress } from '../output/progress.ts';
@@ -14,20 +14,20 @@ export interface DumpOptions extends ConfigOption {
   json?: boolean;
 }
 
-/** Droplets read and written together: bounds the memory. */
-const AT_ONCE = 200;
+/** Droplets that are read and written together, which bounds the memory. */
+const BATCH_SIZE = 200;
 
-/** `hm dump`: every droplet, a line each; exit code 1 if the record of one cannot be read. */
+/** `hm dump`: one line for each droplet; exit code 1 when a record cannot be read. */
 export function dump(options: DumpOptions): Promise<number> {
-  return withRedis(options, async (query) => {
-    const lineOf = options.json ? jsonLine : await textLine(query);
+  return withRedis(options, async (session) => {
+    const lineOf = options.json ? jsonLine : await textLine(session);
     const output = new Output();
-    // Who sees the lines pass by needs no other sign of life.
+    // On a terminal the lines themselves show the progress.
     const progress = process.stdout.isTTY ? undefined : new Progress();
     let unreadable = 0;
     let droplets = 0;
-    for await (const { ids, share } of batches(query)) {
-      const { views, failed } = await viewsOf(query, ids);
+    for await (const { ids, share } of batches(session)) {
+      const { views, failed } = await viewsOf(session, ids);
       const lines = [
         ...views.map(lineOf),
         ...(options.json
@@ -49,21 +49,21 @@ export function dump(options: DumpOptions): Promise<number> {
   });
 }
 
-/** All droplets' ids, slice by slice, and which share of the slices is read with them. */
-async function* batches({ redis }: Query): AsyncGenerator<{ ids: string[]; share: number }> {
+/** The ids of all droplets, slice by slice. `share` is the part of the slices read so far, 0 to 1. */
+async function* batches({ redis }: RedisSession): AsyncGenerator<{ ids: string[]; share: number }> {
   for (let slice = 0; slice < redis.keys.slices; slice++) {
     const ids = await readIds(redis, slice);
-    for (let at = 0; at < ids.length; at += AT_ONCE)
-      yield { ids: ids.slice(at, at + AT_ONCE), share: (slice + 1) / redis.keys.slices };
+    for (let at = 0; at < ids.length; at += BATCH_SIZE)
+      yield { ids: ids.slice(at, at + BATCH_SIZE), share: (slice + 1) / redis.keys.slices };
   }
 }
 
 async function viewsOf(
-  { redis, settings, now }: Query,
+  { redis, settings, now }: RedisSession,
   ids: readonly string[],
 ): Promise<{ views: ObservedDroplet[]; failed: [id: string, error: Error][] }> {
-  const askedMs = await now();
-  const { droplets: records, deas, nowMs } = await readWithDeas(redis, { nowMs: () => askedMs }, ids);
+  const requestedMs = await now();
+  const { droplets: records, deas, nowMs } = await readWithDeas(redis, { nowMs: () => requestedMs }, ids);
   const droplets = records.filter(isRead);
   return {
     views: droplets.map((droplet) => ({ droplet, deas, nowMs, settings: settings.policy })),
@@ -78,7 +78,7 @@ function jsonLine(view: ObservedDroplet): string {
 }
 
 /** `web: 2 of 3 run; index 1 MISSING, start (missing) sent 3 s ago` */
-async function textLine({ redis, settings, now }: Query): Promise<(view: ObservedDroplet) => string> {
+async function textLine({ redis, settings, now }: RedisSession): Promise<(view: ObservedDroplet) => string> {
   const nowMs = await now();
   const times = timesOf(nowMs, false);
   const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);
@@ -87,7 +87,7 @@ async function textLine({ redis, settings, now }: Query): Promise<(view: Observe
     const present = presentOf(view, holds, times);
     const { wanted, running } = present;
     const { id, desired, goneMs } = view.droplet;
-    const what = goneMs !== undefined ? 'not listed any more' : (desired?.state ?? 'never listed');
+    const what = goneMs !== undefined ? 'no longer listed' : (desired?.state ?? 'never listed');
     const isStaged = desired === undefined || goneMs !== undefined || desired.packageState === 'STAGED';
     const parts = [
       `${what}${isStaged ? '' : `, package ${desired.packageState}`}${wanted > 0 ? `, ${running} of ${wanted} run` : ''}`,

@@ -1,25 +1,26 @@
 import { expect, test } from 'vitest';
 import { LOG_LENGTH, type LogEntry } from '../../../../common/model/decision-log.ts';
-import { useMemory } from '../testing/hm-fixture.ts';
+import { useHmFixture } from '../testing/hm-fixture.ts';
 
-const of = useMemory();
+const fixture = useHmFixture();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';
-const at = (agoS: number) => of.context.clock.nowMs() - agoS * 1000;
+const at = (agoS: number) => fixture.context.clock.nowMs() - agoS * 1000;
 const entry = (kind: LogEntry['kind'], agoS: number, more: Partial<LogEntry> = {}): LogEntry => ({
   ...{ atMs: at(agoS), droplet: 'app', kind, index: 2, version: 'v' },
   ...more,
 });
 const time = (agoS: number) => new Date(at(agoS)).toISOString().slice(11, 19);
-/** So that a test around midnight has no dates. */
+/** Removes dates, which are shown only around midnight. */
 const undated = (lines: string[]) => lines.map((line) => line.replace(/\d{4}-\d\d-\d\d /g, '').trimStart());
 const slot = { index: 2, version: 'v', crashes: 3, flapping: true, lastCrashMs: 0 };
 
-/** Index 2 crashed again and again, and now waits for its restart. */
+/** Index 2 crashed repeatedly and waits for its restart. */
 async function flap(): Promise<void> {
-  await of.listed('app', WANTED, at(600));
-  await of.heard('dea-1', 'app', { a: '0 RUNNING', b: '1 RUNNING', c: '2 RUNNING' }, at(590));
-  await of.heard('dea-1', 'app', { a: '0 RUNNING', b: '1 RUNNING' }, at(0));
-  await of.exited('app', 'c', `2 CRASHED version v at ${at(5)} crashed 9`, 'CRASHED', at(5));
+  await fixture.list('app', WANTED, at(600));
+  await fixture.heartbeat('dea-1', 'app', { a: '0 RUNNING', b: '1 RUNNING', c: '2 RUNNING' }, at(590));
+  await fixture.heartbeat('dea-1', 'app', { a: '0 RUNNING', b: '1 RUNNING' }, at(0));
+  const crash = { instance: 'c', index: 2, reason: 'CRASHED', version: 'v', crashTimestampS: 9 } as const;
+  await fixture.exit('app', { ...crash, atMs: at(5) });
   const start = {
     id: 's2',
     reason: 'flapping',
@@ -27,7 +28,7 @@ async function flap(): Promise<void> {
     decidedMs: at(5),
     dueMs: at(-113),
   } as const;
-  await of.decided('app', { 'slot:2': { ...slot, lastCrashMs: at(5), start } }, [
+  await fixture.commit('app', { 'slot:2': { ...slot, lastCrashMs: at(5), start } }, [
     entry('exit', 505, { exit: 'CRASHED', crashes: 1, instance: 'x' }),
     entry('start', 505, { id: 's1', reason: 'crashed' }),
     entry('sent', 504, { id: 's1', reason: 'crashed' }),
@@ -37,10 +38,10 @@ async function flap(): Promise<void> {
   ]);
 }
 
-test('tells the story, and what is to come; creates nothing', async () => {
+test('shows the story and what happens next; writes nothing', async () => {
   await flap();
-  const before = await of.everything();
-  const { code, stdout, stderr } = await of.hm(['explain', 'app', '--utc']);
+  const before = await fixture.dumpRedis();
+  const { code, stdout, stderr } = await fixture.hm(['explain', 'app', '--utc']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const lines = undated(stdout);
   expect(lines.slice(0, 7)).toEqual([
@@ -63,32 +64,35 @@ test('tells the story, and what is to come; creates nothing', async () => {
       ),
     ),
   ]);
-  expect(await of.everything()).toEqual(before);
+  expect(await fixture.dumpRedis()).toEqual(before);
 });
 
-test('as JSON: one entry a line, the latest of them', async () => {
+test('--json writes one entry a line; --limit keeps the latest', async () => {
   await flap();
-  const { code, stdout, stderr } = await of.hm(['explain', 'app', '--json', '--limit', '2']);
+  const { code, stdout, stderr } = await fixture.hm(['explain', 'app', '--json', '--limit', '2']);
   expect(code).toBe(0);
   expect(stdout.map((line) => JSON.parse(line))).toMatchObject([
     { kind: 'exit', exit: 'CRASHED', index: 2, crashes: 3, atMs: at(5) },
     { kind: 'start', id: 's2', reason: 'flapping', dueMs: at(-113) },
   ]);
-  expect(stderr).toBe('hm: older entries are left out: --limit 2\n');
+  expect(stderr).toBe(
+    'hm: older entries are left out (--limit 2)\
+',
+  );
 });
 
-test('of several droplets of a slice each has its own; a log of any length is read through', async () => {
-  const { client, keys } = of.context.redis;
-  await of.listed('app', WANTED, at(60));
-  await of.decided('app', {}, [entry('start', 50, { reason: 'missing' })]);
+test('entries of other droplets of the slice are skipped, over a log of any length', async () => {
+  const { client, keys } = fixture.context.redis;
+  await fixture.list('app', WANTED, at(60));
+  await fixture.commit('app', {}, [entry('start', 50, { reason: 'missing' })]);
   const others = client.pipeline();
   for (let n = 0; n < 1200; n++) {
     const other = JSON.stringify(entry('start', 40, { droplet: 'other', reason: 'missing' }));
     others.xadd(keys.decisions(keys.sliceOf('app')), '*', 'entry', other);
   }
   await others.exec();
-  await of.decided('app', {}, [entry('sent', 49, { reason: 'missing' })]);
-  const { stdout, stderr } = await of.hm(['explain', 'app', '--utc']);
+  await fixture.commit('app', {}, [entry('sent', 49, { reason: 'missing' })]);
+  const { stdout, stderr } = await fixture.hm(['explain', 'app', '--utc']);
   expect(undated(stdout).slice(1, 4)).toEqual([
     `${time(50)}  index 2 is missing (no instance is known): start decided`,
     `${time(49)}  index 2: start sent (missing)`,
@@ -97,36 +101,36 @@ test('of several droplets of a slice each has its own; a log of any length is re
   expect(stderr).toBe('');
 });
 
-test('a droplet that was removed is known by what the log has of it', async () => {
-  await of.decided('app', {}, []);
-  const { client, keys } = of.context.redis;
+test('a removed droplet is shown from the log', async () => {
+  await fixture.commit('app', {}, []);
+  const { client, keys } = fixture.context.redis;
   await client.xadd(keys.decisions(keys.sliceOf('app')), '*', 'entry', JSON.stringify(entry('removed', 9)));
-  const { code, stdout } = await of.hm(['explain', 'app', '--utc']);
+  const { code, stdout } = await fixture.hm(['explain', 'app', '--utc']);
   expect(code).toBe(0);
   expect(undated(stdout)).toEqual([
     `${time(9)}  its record was removed: not desired any more, and nothing of it runs`,
     '',
-    "now: app is not in the health manager's memory any more",
+    'now: the health manager has no record of app any more',
   ]);
 });
 
-test('a log that has forgotten the beginning, and entries that cannot be read, are named', async () => {
-  await of.listed('app', WANTED, at(60));
-  const { client, keys } = of.context.redis;
+test('missing and unreadable entries of the log are noted', async () => {
+  await fixture.list('app', WANTED, at(60));
+  const { client, keys } = fixture.context.redis;
   const log = keys.decisions(keys.sliceOf('app'));
   const entries = client.pipeline();
   for (let n = 0; n < LOG_LENGTH; n++) entries.xadd(log, `${at(30)}-${n + 1}`, 'entry', '{"kind":7}');
   await entries.exec();
-  const { code, stderr } = await of.hm(['explain', 'app', '--utc']);
+  const { code, stderr } = await fixture.hm(['explain', 'app', '--utc']);
   expect(code).toBe(0);
   expect(stderr).toContain(`${LOG_LENGTH} entries of the decision log cannot be read`);
-  expect(stderr).toMatch(new RegExp(`reaches back to (.* )?${time(30)}: what was before is forgotten`));
+  expect(stderr).toMatch(new RegExp(`reaches back to (.* )?${time(30)}: earlier entries have been removed`));
 });
 
-test('unknown', async () => {
-  expect(await of.hm(['explain', 'nobody'])).toEqual({
+test('an unknown droplet: exit code 1', async () => {
+  expect(await fixture.hm(['explain', 'nobody'])).toEqual({
     code: 1,
     stdout: [],
-    stderr: 'hm: droplet nobody: not known\n',
+    stderr: 'hm: droplet nobody: unknown\n',
   });
 });

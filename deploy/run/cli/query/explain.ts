@@ -5,30 +5,33 @@ import type { ObservedDroplet } from '../../../../common/explain/observed-drople
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
-import { type Query, withRedis } from '../connection/with-redis.ts';
+import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
 import { note, Output, painter } from '../output/output.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
-import { viewOf } from './read-droplet.ts';
+import { readDroplet } from './read-droplet.ts';
 
 export interface ExplainOptions extends ConfigOption {
   json?: boolean;
   utc?: boolean;
-  /** The latest so many lines. */
+  /** The maximum number of lines; the latest are shown. */
   limit: number;
 }
 
-/** `hm explain <guid>`: what happened to a droplet, what was decided about it, when and why. */
+/** `hm explain <guid>`: the events and decisions of a droplet, with times and reasons. */
 export function explain(id: string, options: ExplainOptions): Promise<number> {
-  return withRedis(options, async (query) => {
-    const [view, log] = await Promise.all([viewOf(query, id), readLog(query.redis, id, options.limit)]);
-    if (view === undefined && log.entries.length === 0) throw new FailedError(`droplet ${id}: not known`);
+  return withRedis(options, async (session) => {
+    const [view, log] = await Promise.all([
+      readDroplet(session, id),
+      readLog(session.redis, id, options.limit),
+    ]);
+    if (view === undefined && log.entries.length === 0) throw new FailedError(`droplet ${id}: unknown`);
     const facts = factsOf(log.entries, view);
-    const nowMs = view?.nowMs ?? (await query.now());
+    const nowMs = view?.nowMs ?? (await session.now());
     if (options.json) await asJson(facts.slice(-options.limit));
-    else await asText({ id, query, view, facts, nowMs }, options);
-    sayWhatIsMissing(log, view, facts.length, options, nowMs);
+    else await asText({ id, session, view, facts, nowMs }, options);
+    noteGaps(log, view, facts.length, options, nowMs);
     return 0;
   });
 }
@@ -40,14 +43,14 @@ async function asJson(facts: readonly Fact[]): Promise<void> {
 
 interface Subject {
   id: string;
-  query: Query;
+  session: RedisSession;
   view: ObservedDroplet | undefined;
   facts: readonly Fact[];
   nowMs: number;
 }
 
-async function asText({ id, query, view, facts, nowMs }: Subject, options: ExplainOptions): Promise<void> {
-  const { policy } = query.settings;
+async function asText({ id, session, view, facts, nowMs }: Subject, options: ExplainOptions): Promise<void> {
+  const { policy } = session.settings;
   const times = timesOf(nowMs, options.utc === true);
   const liveVersion = view?.droplet.desired?.version;
   const lines = storyOf(facts, liveVersion, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
@@ -60,19 +63,19 @@ async function asText({ id, query, view, facts, nowMs }: Subject, options: Expla
     if (!(await output.line(`${paint('dim', time)}  ${paint(tone, text)}`))) return;
   }
   if (view === undefined) {
-    await output.line(`\nnow: ${id} is not in the health manager's memory any more`);
+    await output.line(`\nnow: the health manager has no record of ${id} any more`);
     return;
   }
-  const holds = await readHolds(query.redis, { nowMs: () => nowMs }, policy);
-  const dryRun = query.settings.dryRun ? [DRY_RUN] : [];
+  const holds = await readHolds(session.redis, { nowMs: () => nowMs }, policy);
+  const dryRun = session.settings.dryRun ? [DRY_RUN] : [];
   const present = presentLines(view, holds, times, { onlyTrouble: true });
   await output.write(
     `\n${paint('bold', `now (${times.at(nowMs)})`)}\n${[...dryRun, ...present].join('\n')}\n`,
   );
 }
 
-/** A story that lacks its beginning says so. */
-function sayWhatIsMissing(
+/** Notes entries that are unreadable, left out by the limit, or no longer in the log. */
+function noteGaps(
   log: DropletLog,
   view: ObservedDroplet | undefined,
   facts: number,
@@ -80,12 +83,12 @@ function sayWhatIsMissing(
   nowMs: number,
 ): void {
   if (log.unreadable > 0) note(`${log.unreadable} entries of the decision log cannot be read`);
-  if (log.more || facts > limit) note(`older entries are left out: --limit ${limit}`);
+  if (log.more || facts > limit) note(`older entries are left out (--limit ${limit})`);
   const fromMs = log.reachesBackToMs;
   const isCut = log.full && fromMs !== undefined && fromMs > (view?.droplet.firstSeenMs ?? 0);
   if (!isCut || log.more || json) return;
   const from = timesOf(nowMs, utc === true).at(fromMs);
   note(
-    `the decision log holds about ${LOG_LENGTH} entries and reaches back to ${from}: what was before is forgotten`,
+    `the decision log holds about ${LOG_LENGTH} entries and reaches back to ${from}: earlier entries have been removed`,
   );
 }

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { formatDuration } from '../../../../common/explain/wording.ts';
 import { askRelease, isOn, type ReleasableHold } from '../../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { type Query, withRedis } from '../connection/with-redis.ts';
+import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
 import { Output } from '../output/output.ts';
@@ -10,25 +10,26 @@ import { Output } from '../output/output.ts';
 const WAIT_MS = 5_000;
 const POLL_MS = 50;
 
-/** Who ends the hold, and how soon. */
+/** The process that ends the hold, and what to check when it does not. */
 const ENDED_BY: Readonly<Record<ReleasableHold, string>> = {
-  mass_loss: 'an analyzer ends it within a second: does one run?',
+  mass_loss: 'an analyzer ends it within a second; check that one runs',
   mass_delete:
-    'it ends with the next complete bulk pass: does sync run, and does the controller answer? (hm check)',
+    'sync ends it with the next complete bulk pass; check that sync runs and the controller answers (hm check)',
 };
 
-/** `hm release <hold>`: an operator ends a hold now. */
+/** `hm release <hold>`: ends a hold. */
 export function release(hold: ReleasableHold, options: ConfigOption): Promise<number> {
-  return withRedis(options, async (query) => {
-    if (!(await stands(query, hold))) throw new FailedError(`${hold} is not on: there is nothing to release`);
+  return withRedis(options, async (session) => {
+    if (!(await isHoldOn(session, hold)))
+      throw new FailedError(`${hold} is not on: there is nothing to release`);
     const output = new Output();
-    await output.line(`${hold} is on; its end is asked for`);
-    const askedMs = performance.now();
-    await askRelease(query.redis, hold, await query.now());
-    while (await stands(query, hold)) {
-      if (performance.now() - askedMs > WAIT_MS) {
+    await output.line(`${hold} is on; release requested`);
+    const requestedMs = performance.now();
+    await askRelease(session.redis, hold, await session.now());
+    while (await isHoldOn(session, hold)) {
+      if (performance.now() - requestedMs > WAIT_MS) {
         throw new FailedError(
-          `${hold} is still on, ${formatDuration(WAIT_MS)} later. The request stands: ${ENDED_BY[hold]}`,
+          `${hold} is still on after ${formatDuration(WAIT_MS)}. The request stays in force: ${ENDED_BY[hold]}`,
         );
       }
       await delay(POLL_MS);
@@ -38,6 +39,6 @@ export function release(hold: ReleasableHold, options: ConfigOption): Promise<nu
   });
 }
 
-async function stands({ redis, settings, now }: Query, hold: ReleasableHold): Promise<boolean> {
+async function isHoldOn({ redis, settings, now }: RedisSession, hold: ReleasableHold): Promise<boolean> {
   return isOn(hold, await readFleetFacts(redis), await now(), settings.policy);
 }

@@ -3,7 +3,7 @@ import type { Present } from '../../../../common/explain/present.ts';
 
 export type Painter = (tone: Tone, text: string) => string;
 
-/** What is not as it should be of a droplet, each in a few words with what happens next; empty: all is well. */
+/** The problems of a droplet, each with what happens next; empty when there is none. */
 export function troubleOf({ slots, others }: Present, paint: Painter): string[] {
   return [
     ...slots
@@ -14,6 +14,6 @@ export function troubleOf({ slots, others }: Present, paint: Painter): string[] 
       ),
     ...others
       .filter(({ tone }) => tone !== 'plain')
-      .map(({ instance, text }) => `index ${instance.index} on ${instance.dea} besides, ${text}`),
+      .map(({ instance, text }) => `another instance of index ${instance.index} on ${instance.dea}, ${text}`),
   ];
 }

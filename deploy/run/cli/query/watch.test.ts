@@ -3,89 +3,89 @@ import { beforeAll, expect, test, vi } from 'vitest';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import { startTestRedis, type TestRedis } from '../../../../common/testing/redis.ts';
 import { build, hmChild } from '../testing/hm-child.ts';
-import { useMemory } from '../testing/hm-fixture.ts';
+import { useHmFixture } from '../testing/hm-fixture.ts';
 
-const of = useMemory();
+const fixture = useHmFixture();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';
 const entry = (kind: LogEntry['kind'], droplet: string, more: Partial<LogEntry> = {}): LogEntry => ({
-  ...{ atMs: of.context.clock.advance(1), droplet, kind, index: 2, version: 'v' },
+  ...{ atMs: fixture.context.clock.advance(1), droplet, kind, index: 2, version: 'v' },
   ...more,
 });
-const config = () => of.file(`redis:\n  url: ${of.server.url}\n`);
+const config = () => fixture.file(`redis:\n  url: ${fixture.server.url}\n`);
 
 beforeAll(build, 300_000);
 // Each starts programs, and the machine has other tests to run beside them.
 vi.setConfig({ testTimeout: 90_000 });
 
-test('decisions of all droplets as they fall, with what was told before; Ctrl-C is no failure', async () => {
-  await of.listed('web', WANTED, of.context.clock.nowMs());
-  await of.listed('api', WANTED, of.context.clock.nowMs());
-  await of.decided('web', {}, [entry('start', 'web', { id: 's1', reason: 'crashed' })]);
-  await of.decided('api', {}, [entry('giveup', 'api', { crashes: 5 })]);
-  const before = await of.everything();
+test('shows decisions of all droplets as they are made, after past ones; Ctrl-C is no failure', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
+  await fixture.list('api', WANTED, fixture.context.clock.nowMs());
+  await fixture.commit('web', {}, [entry('start', 'web', { id: 's1', reason: 'crashed' })]);
+  await fixture.commit('api', {}, [entry('giveup', 'api', { crashes: 5 })]);
+  const before = await fixture.dumpRedis();
   const child = hmChild(['watch', '--utc', '-n', '2', '--config', config()]);
-  await child.says(/api {2}index 2 given up after 5 crashes/);
-  expect(await of.everything()).toEqual(before);
+  await child.waitForOutput(/api {2}index 2 given up after 5 crashes/);
+  expect(await fixture.dumpRedis()).toEqual(before);
 
-  await of.decided('web', {}, [entry('sent', 'web', { id: 's1', reason: 'crashed' })]);
-  await child.says(/web {2}index 2: start sent \(crashed\)\n/);
-  await of.decided('web', {}, [entry('up', 'web', { state: 'RUNNING', dea: 'dea-7', instance: 'i' })]);
-  await child.says(/web {2}index 2 RUNNING on dea-7, \S+ s after its start was sent\n/);
+  await fixture.commit('web', {}, [entry('sent', 'web', { id: 's1', reason: 'crashed' })]);
+  await child.waitForOutput(/web {2}index 2: start sent \(crashed\)\n/);
+  await fixture.commit('web', {}, [entry('up', 'web', { state: 'RUNNING', dea: 'dea-7', instance: 'i' })]);
+  await child.waitForOutput(/web {2}index 2 RUNNING on dea-7, \S+ s after its start was sent\n/);
   child.process.kill('SIGINT');
   expect(await child.ended).toBe(0);
-  const lines = child.said.stdout.trimEnd().split('\n');
+  const lines = child.output.stdout.trimEnd().split('\n');
   expect(lines).toHaveLength(4);
   expect(lines[0]).toMatch(/ {2}web {2}index 2: start decided because it crashed$/);
-  expect(child.said.stderr).toBe('');
-  // No terminal, no colours.
-  expect(child.said.stdout).not.toContain('\x1b');
+  expect(child.output.stderr).toBe('');
+  // The output is no terminal, so it has no colours.
+  expect(child.output.stdout).not.toContain('\x1b');
 });
 
-test('as JSON, an entry a line; not what was before, unless it is asked for', async () => {
-  await of.listed('web', WANTED, of.context.clock.nowMs());
-  await of.decided('web', {}, [entry('start', 'web', { id: 's1', reason: 'missing' })]);
+test('--json writes one entry a line, without past ones by default', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
+  await fixture.commit('web', {}, [entry('start', 'web', { id: 's1', reason: 'missing' })]);
   const child = hmChild(['watch', '--json', '--config', config()]);
   const sent = entry('sent', 'web', { id: 's1', reason: 'missing' });
-  // Until it has begun nobody knows; then all that is written comes, once each.
+  // The entry is written until the child shows one, because its start cannot be observed.
   await expect
     .poll(
       async () => {
-        await of.decided('web', {}, [sent]);
-        return child.said.stdout;
+        await fixture.commit('web', {}, [sent]);
+        return child.output.stdout;
       },
       { timeout: 20_000, interval: 100 },
     )
     .not.toBe('');
   child.process.kill('SIGTERM');
   expect(await child.ended).toBe(0);
-  for (const line of child.said.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toEqual(sent);
+  for (const line of child.output.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toEqual(sent);
 });
 
-test('names from outside do not act on the terminal', async () => {
-  await of.listed('web', WANTED, of.context.clock.nowMs());
-  await of.decided('web', {}, [entry('up', 'web', { state: '\x1b[2J', dea: 'dea-7', instance: 'i' })]);
+test('control characters in names do not reach the terminal', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
+  await fixture.commit('web', {}, [entry('up', 'web', { state: '\x1b[2J', dea: 'dea-7', instance: 'i' })]);
   const child = hmChild(['watch', '-n', '1', '--config', config()]);
-  await child.says('on dea-7');
+  await child.waitForOutput('on dea-7');
   child.process.kill('SIGINT');
   await child.ended;
-  expect(child.said.stdout).not.toContain('\x1b');
+  expect(child.output.stdout).not.toContain('\x1b');
 });
 
-test('ends when nobody reads any more', async () => {
-  await of.listed('web', WANTED, of.context.clock.nowMs());
+test('ends when the reader closes the output', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
   const child = hmChild(['watch', '--json', '-n', '1', '--config', config()]);
-  await of.decided('web', {}, [entry('updated', 'web')]);
-  await child.says('updated');
+  await fixture.commit('web', {}, [entry('updated', 'web')]);
+  await child.waitForOutput('updated');
   child.process.stdout?.destroy();
-  await of.decided('web', {}, [entry('updated', 'web')]);
+  await fixture.commit('web', {}, [entry('updated', 'web')]);
   expect(await child.ended).toBe(0);
 });
 
-test('goes on over an outage of Redis; one that is away to begin with is a failure', async () => {
-  await of.listed('web', WANTED, of.context.clock.nowMs());
+test('continues after an outage of Redis; a Redis that is away at the start is a failure', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
   const redis = await startTestRedis();
   let back: TestRedis | undefined;
-  const { keys, client } = of.context.redis;
+  const { keys, client } = fixture.context.redis;
   const layout = await client.hgetall(keys.layout);
   /** In the other Redis. */
   const there = async (work: (other: Redis) => Promise<unknown>) => {
@@ -104,22 +104,22 @@ test('goes on over an outage of Redis; one that is away to begin with is a failu
       '-n',
       '1',
       '--config',
-      of.file(`redis: { url: ${redis.url} }`),
+      fixture.file(`redis: { url: ${redis.url} }`),
     ]);
-    await child.says('"kind":"updated"');
+    await child.waitForOutput('"kind":"updated"');
     await redis.stop();
-    await expect.poll(() => child.said.stderr, { timeout: 20_000 }).toContain('tried again every second');
+    await expect.poll(() => child.output.stderr, { timeout: 20_000 }).toContain('retried every second');
     back = await startTestRedis(redis.port);
-    // A Redis that comes back empty begins its ids anew, later than those before.
+    // A Redis that comes back empty starts new entry ids, which are later than the old ones.
     await there((other) => other.xadd(stream, '*', 'entry', update.replace('updated', 'listed')));
-    await child.says('"kind":"listed"');
+    await child.waitForOutput('"kind":"listed"');
     child.process.kill('SIGINT');
     expect(await child.ended).toBe(0);
   } finally {
     await redis.stop();
     await back?.stop();
   }
-  const late = hmChild(['watch', '--config', of.file(`redis: { url: ${redis.url} }`)]);
+  const late = hmChild(['watch', '--config', fixture.file(`redis: { url: ${redis.url} }`)]);
   expect(await late.ended).toBe(1);
-  expect(late.said.stderr).toMatch(/^hm: Redis at 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
+  expect(late.output.stderr).toMatch(/^hm: Redis at 127\.0\.0\.1:\d+: .*ECONNREFUSED/);
 });

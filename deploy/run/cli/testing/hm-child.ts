@@ -1,4 +1,4 @@
-/** The command line as a person runs it: a process of its own, with or without a terminal. For tests. */
+/** Runs `hm` as a child process, with or without a terminal. For tests. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,32 +7,30 @@ import { expect, vi } from 'vitest';
 import { packageRoot } from '../../../../common/runtime/package-root.ts';
 import { hmProgram } from '../../hm-program.ts';
 
-const MAIN = hmProgram;
-
-/** Builds dist/, which the child runs. */
+/** Builds dist/, from which the child runs. */
 export function build(): void {
   execFileSync(join(packageRoot, 'deploy', 'setup.sh'), { stdio: 'pipe' });
 }
 
 export interface Child {
   process: ChildProcess;
-  /** What it has written so far. */
-  said: { stdout: string; stderr: string };
-  /** Waits until stdout holds this. */
-  says(words: string | RegExp): Promise<void>;
-  /** Its exit code, when it has ended and all that it said is there. */
+  /** The output so far. */
+  output: { stdout: string; stderr: string };
+  /** Waits until stdout contains the text. */
+  waitForOutput(expected: string | RegExp): Promise<void>;
+  /** Resolves with the exit code when the child has ended and its output is complete. */
   ended: Promise<number | null>;
 }
 
-interface Where {
+interface Options {
   env?: NodeJS.ProcessEnv;
 }
 
-export function hmChild(argv: string[], where: Where = {}): Child {
-  return childOf(process.execPath, [MAIN, ...argv], where);
+export function hmChild(argv: string[], options: Options = {}): Child {
+  return childOf(process.execPath, [hmProgram, ...argv], options);
 }
 
-/** `script` of util-linux gives a program a terminal of its own. */
+/** Whether util-linux's `script` is installed, which runs a program on a terminal. */
 export function hasTerminals(): boolean {
   try {
     return execFileSync('script', ['--version'], { encoding: 'utf8' }).includes('util-linux');
@@ -42,27 +40,27 @@ export function hasTerminals(): boolean {
 }
 
 /**
- * On a terminal of 120 x 40; what is written to its stdin are keys, and its stderr is the terminal, too.
+ * Runs `hm` on a terminal of 120 x 40. Its stdin takes keys, and its stderr is the terminal, too.
  *
- * @param more for the shell, after the command: ` > file`
+ * @param redirection shell text after the command: ` > file`
  */
-export function hmOnTerminal(argv: string[], where: Where = {}, more = ''): Child {
-  const words = [process.execPath, MAIN, ...argv].map((word) => `'${word}'`).join(' ');
-  const command = `stty cols 120 rows 40; exec ${words}${more}`;
-  return childOf('script', ['--quiet', '--return', '--command', command, '/dev/null'], where);
+export function hmOnTerminal(argv: string[], options: Options = {}, redirection = ''): Child {
+  const command = [process.execPath, hmProgram, ...argv].map((word) => `'${word}'`).join(' ');
+  const script = `stty cols 120 rows 40; exec ${command}${redirection}`;
+  return childOf('script', ['--quiet', '--return', '--command', script, '/dev/null'], options);
 }
 
-function childOf(program: string, args: string[], { env }: Where): Child {
+function childOf(program: string, args: string[], { env }: Options): Child {
   const child = spawn(program, args, {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, TERM: 'xterm', SHELL: '/bin/bash', ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const said = { stdout: '', stderr: '' };
+  const output = { stdout: '', stderr: '' };
   child.stdout.on('data', (data: Buffer) => {
-    said.stdout += data.toString();
+    output.stdout += data.toString();
   });
   child.stderr.on('data', (data: Buffer) => {
-    said.stderr += data.toString();
+    output.stderr += data.toString();
   });
   const killed = () => child.kill('SIGKILL');
   process.once('exit', killed);
@@ -70,14 +68,14 @@ function childOf(program: string, args: string[], { env }: Where): Child {
     process.off('exit', killed);
     return code as number | null;
   });
-  const says = (words: string | RegExp) =>
+  const waitForOutput = (expected: string | RegExp) =>
     vi.waitFor(
       () => {
-        const text = stripVTControlCharacters(said.stdout);
-        if (typeof words === 'string') expect(text).toContain(words);
-        else expect(text).toMatch(words);
+        const text = stripVTControlCharacters(output.stdout);
+        if (typeof expected === 'string') expect(text).toContain(expected);
+        else expect(text).toMatch(expected);
       },
       { timeout: 20_000, interval: 50 },
     );
-  return { process: child, said, says, ended };
+  return { process: child, output, waitForOutput, ended };
 }

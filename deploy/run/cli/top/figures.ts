@@ -7,76 +7,77 @@ import type { CounterName } from '../../../../common/redis/counters.ts';
 import { holdsFrom } from '../../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { type Fleet, type FleetSources, readFleet } from '../../../../common/views/fleet.ts';
-import type { Query } from '../connection/with-redis.ts';
+import type { RedisSession } from '../connection/with-redis.ts';
 import { readWorst, type Worst } from './worst-droplets.ts';
 
-/** All that `hm top` shows at one moment. */
+/** What `hm top` shows. */
 export interface Figures {
   fleet: Fleet;
   worst: Worst;
-  /** Messages a second, over the last seconds; absent while only one sample was taken. */
+  /** Messages per second, averaged over RATE_WINDOW_MS; absent after the first reading. */
   rates?: Record<CounterName, number>;
   /** The latest lines of the decision log, oldest first. */
   latest: readonly LiveStoryLine[];
   dryRun: boolean;
 }
 
-/** Rates are over so long: the processes store their counts once a second. */
-const RATES_OVER_MS = 10_000;
-const LATEST = 100;
-/** The log is begun with so many entries of each slice. */
-const BEGIN_WITH = 20;
+/** Rates are averaged over this window, because the processes store their counts only once a second. */
+const RATE_WINDOW_MS = 10_000;
+/** Lines of the decision log that are kept. */
+const MAX_LATEST = 100;
+/** Past entries of each slice's log that the first reading returns. */
+const PAST_ENTRIES = 20;
 
 interface Sample {
   atMs: number;
   counters: Record<CounterName, number>;
 }
 
-/** Reads the figures, again and again; what it needs of earlier readings it keeps. */
+/** Reads the figures repeatedly, and keeps what rates and stories need of earlier readings. */
 export class TopFigures {
   readonly #utc: boolean;
   readonly #follower = new LogFollower();
   readonly #stories = new Stories();
   #samples: Sample[] = [];
   #latest: LiveStoryLine[] = [];
-  #begun = false;
-  #queues: { of: unknown; queues: FleetSources['queues'] } | undefined;
+  #started = false;
+  #queues: { session: RedisSession; queues: FleetSources['queues'] } | undefined;
 
   constructor(utc: boolean) {
     this.#utc = utc;
   }
 
-  /** A few hundred small reads, sent together. */
-  async read(query: Query): Promise<Figures> {
-    const { redis, settings } = query;
-    const nowMs = await query.now();
+  /** Sends a few hundred small reads together. */
+  async read(session: RedisSession): Promise<Figures> {
+    const { redis, settings } = session;
+    const nowMs = await session.now();
     const times = timesOf(nowMs, this.#utc);
     const { policy, dryRun } = settings;
-    const fresh = this.#begun ? this.#follower.read(redis) : this.#follower.begin(redis, BEGIN_WITH);
+    const newEntries = this.#started ? this.#follower.read(redis) : this.#follower.begin(redis, PAST_ENTRIES);
     const [fleet, facts, entries] = await Promise.all([
-      readFleet({ redis, clock: { nowMs: () => nowMs }, policy, queues: this.#queuesOf(query) }),
+      readFleet({ redis, clock: { nowMs: () => nowMs }, policy, queues: this.#queuesOf(session) }),
       readFleetFacts(redis),
-      fresh,
+      newEntries,
     ]);
-    this.#begun = true;
-    this.#tell(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
-    const worst = await readWorst(query, holdsFrom(facts, nowMs, policy), times);
+    this.#started = true;
+    this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
+    const worst = await readWorst(session, holdsFrom(facts, nowMs, policy), times);
     const rates = this.#ratesWith({ atMs: nowMs, counters: fleet.counters });
     return { fleet, worst, latest: this.#latest, dryRun, ...(rates && { rates }) };
   }
 
-  /** Opened once a connection. */
-  #queuesOf(query: Query): FleetSources['queues'] {
-    if (this.#queues?.of !== query) this.#queues = { of: query, queues: openQueues(query) };
+  /** Opened once for each connection. */
+  #queuesOf(session: RedisSession): FleetSources['queues'] {
+    if (this.#queues?.session !== session) this.#queues = { session, queues: openQueues(session) };
     return this.#queues.queues;
   }
 
-  #tell(entries: readonly LogEntry[], options: Parameters<Stories['append']>[1]): void {
-    this.#latest = [...this.#latest, ...this.#stories.append(entries, options)].slice(-LATEST);
+  #append(entries: readonly LogEntry[], options: Parameters<Stories['append']>[1]): void {
+    this.#latest = [...this.#latest, ...this.#stories.append(entries, options)].slice(-MAX_LATEST);
   }
 
   #ratesWith(now: Sample): Record<CounterName, number> | undefined {
-    this.#samples = [...this.#samples.filter(({ atMs }) => now.atMs - atMs <= RATES_OVER_MS), now];
+    this.#samples = [...this.#samples.filter(({ atMs }) => now.atMs - atMs <= RATE_WINDOW_MS), now];
     const [first] = this.#samples;
     const seconds = first === undefined ? 0 : (now.atMs - first.atMs) / 1000;
     if (first === undefined || seconds <= 0) return undefined;
@@ -88,15 +89,15 @@ export class TopFigures {
   }
 }
 
-/** On the command's own connection, which they do not close; they write nothing. */
-function openQueues({ redis }: Query): FleetSources['queues'] {
+/** On the command's connection, which they do not close. They write nothing. */
+function openQueues({ redis }: RedisSession): FleetSources['queues'] {
   const open = (name: string) => {
     const queue = new Queue(name, {
       connection: redis.client as unknown as ConnectionOptions,
       prefix: redis.keys.queuePrefix,
       skipMetasUpdate: true,
     });
-    queue.on('error', () => undefined); // what fails is seen by who waits for the answer
+    queue.on('error', () => undefined); // the failed call rejects, too
     return queue;
   };
   return { starts: open('starts'), restarts: open('restarts'), stops: open('stops') };

@@ -7,7 +7,7 @@ import type { Figures } from './figures.ts';
 
 const COLOURS: Readonly<Record<Tone, string>> = { trouble: RED, action: CYAN, good: GREEN, plain: '' };
 
-/** What the counters are called here. */
+/** Labels of the counters. */
 const RATE_NAMES: Readonly<Record<CounterName, string>> = {
   heartbeat_msgs_received: 'heartbeats',
   droplet_exited_msgs_received: 'exits',
@@ -19,14 +19,14 @@ const RATE_NAMES: Readonly<Record<CounterName, string>> = {
   health_stop_messages_sent: 'stops sent',
 };
 
-/** Lines of a terminal that are kept for the droplets and for the log at least. */
-const LEAST_LIST = 3;
+/** The minimum number of lines for the droplets and for the decisions. */
+const MIN_LIST_LINES = 3;
 
 /**
- * The screen as lines.
+ * The lines of the screen.
  *
- * @param rows how many there is room for; not given: all
- * @param problem why the figures are not of now
+ * @param rows of the terminal; default: no limit
+ * @param problem why the figures are outdated
  */
 export function topLines(figures: Figures, times: Times, rows?: number, problem?: string): Piece[][] {
   const { fleet, worst, latest } = figures;
@@ -44,11 +44,11 @@ export function topLines(figures: Figures, times: Times, rows?: number, problem?
     [],
   ];
   const room = rows === undefined ? Number.POSITIVE_INFINITY : rows - head.length - 3;
-  const forWorst = Math.min(worst.droplets.length, Math.max(LEAST_LIST, Math.floor(room / 2)));
-  const forLatest = Math.max(LEAST_LIST, room - Math.max(1, forWorst));
+  const forWorst = Math.min(worst.droplets.length, Math.max(MIN_LIST_LINES, Math.floor(room / 2)));
+  const forLatest = Math.max(MIN_LIST_LINES, room - Math.max(1, forWorst));
   return [
     ...head,
-    [paint(BOLD, 'NOT AS THEY SHOULD BE'), paint(DIM, `  ${worstWords(figures)}`)],
+    [paint(BOLD, 'NEEDS ATTENTION'), paint(DIM, `  ${worstText(figures)}`)],
     ...worst.droplets
       .slice(0, forWorst)
       .map(({ droplet, wanted, running, text }) => [
@@ -70,31 +70,31 @@ export function topLines(figures: Figures, times: Times, rows?: number, problem?
   ];
 }
 
-function worstWords({ worst }: Figures): string {
+function worstText({ worst }: Figures): string {
   return worst.count === 0 ? 'none' : `${worst.count}, worst first`;
 }
 
 function fleetLines({ fleet }: Figures): Piece[][] {
   const { totals, deas, sync, nowMs, auditMs } = fleet;
-  const bad = (number: number, words: string): Piece => {
-    const text = `${number} ${words}`;
+  const problemCount = (number: number, label: string): Piece => {
+    const text = `${number} ${label}`;
     return number > 0 ? paint(RED, text) : text;
   };
   const synced =
     sync.succeededMs === undefined
-      ? paint(RED, 'never read yet')
+      ? paint(RED, 'not read yet')
       : `read ${formatDuration(nowMs - sync.succeededMs)} ago in ${formatDuration(sync.durationMs ?? 0)}, ${countText(sync.listed ?? 0, 'droplet')}`;
   const wanted = totals.running + totals.missing;
   return [
     [
       padCells(['fleet', 15]),
-      `${countText(totals.apps, 'app')}, ${totals.started_apps} started; `,
+      `${countText(totals.apps, 'droplet')}, ${totals.started_apps} started; `,
       paint(totals.missing === 0 ? GREEN : YELLOW, `${totals.running} of ${wanted} instances run`),
       ', ',
-      bad(totals.missing, 'missing'),
+      problemCount(totals.missing, 'missing'),
       ', ',
-      bad(totals.flapping, 'flapping'),
-      `, ${countText(totals.crashed, 'crash record')} (counted by the audit, which took ${formatDuration(auditMs)})`,
+      problemCount(totals.flapping, 'flapping'),
+      `, ${countText(totals.crashed, 'crash record')} (counted by the audit, in ${formatDuration(auditMs)})`,
     ],
     [
       padCells(['DEAs', 15]),
@@ -102,7 +102,7 @@ function fleetLines({ fleet }: Figures): Piece[][] {
       ', ',
       deas.late > 0 ? paint(YELLOW, `${deas.late} late`) : '0 late',
       ', ',
-      bad(deas.lost, 'lost'),
+      problemCount(deas.lost, 'lost'),
     ],
     [padCells(['desired state', 15]), synced],
   ];
@@ -124,15 +124,15 @@ function queuesAndRates({ fleet, rates }: Figures): Piece[][] {
   ]);
   const names = Object.entries(RATE_NAMES) as [CounterName, string][];
   const shown = (name: CounterName) => (rates === undefined ? '-' : rates[name].toFixed(1));
-  // Two rates a line, beside the queues and below.
+  // Two rates on a line, beside the queues and below them.
   const rateLines = Array.from({ length: Math.ceil(names.length / 2) }, (_, line): Piece[] => [
     names
       .slice(line * 2, line * 2 + 2)
-      .map(([name, words]) => padCells([words, 16], [shown(name), 10]))
+      .map(([name, label]) => padCells([label, 16], [shown(name), 10]))
       .join(''),
   ]);
   const left: Piece[][] = [[paint(BOLD, padCells(['QUEUE', 12], ['WAITING', 8], ['DELAYED', 8]))], ...queues];
-  const right: Piece[][] = [[paint(BOLD, 'MESSAGES A SECOND')], ...rateLines];
+  const right: Piece[][] = [[paint(BOLD, 'MESSAGES PER SECOND')], ...rateLines];
   return Array.from({ length: Math.max(left.length, right.length) }, (_, line) => [
     ...(left[line] ?? [padCells(['', 30])]),
     '   ',

@@ -1,7 +1,7 @@
 import type { ReadStream } from 'node:tty';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { fitLines, openScreen } from '../../terminal/screen.ts';
-import { pause, stay, untilToldToEnd } from '../connection/refresh-loop.ts';
+import { abortOnSignals, pause, runRefreshLoop } from '../connection/refresh-loop.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
 import { Output, usesColours } from '../output/output.ts';
@@ -12,24 +12,24 @@ export interface TopOptions extends ConfigOption {
   json?: boolean;
   once?: boolean;
   utc?: boolean;
-  /** Between two readings. */
+  /** The interval between two readings. */
   seconds: number;
 }
 
-/** Two readings give the rates; the processes store their counts once a second. */
+/** Rates need two readings. The processes store their counts once a second, so the readings are further apart. */
 const ONCE_RATES_MS = 1_500;
 
-/** `hm top`: the whole deployment on a live screen; once, as text or JSON, for others than a terminal. */
+/** `hm top`: the whole deployment, on a live screen; once as text or JSON when the output is no terminal. */
 export function top(options: TopOptions): Promise<number> {
   return options.json || options.once || !process.stdout.isTTY ? once(options) : live(options);
 }
 
 function once(options: TopOptions): Promise<number> {
-  return withRedis(options, async (query) => {
+  return withRedis(options, async (session) => {
     const reader = new TopFigures(options.utc === true);
-    await reader.read(query);
+    await reader.read(session);
     await pause(ONCE_RATES_MS, new AbortController().signal);
-    const figures = await reader.read(query);
+    const figures = await reader.read(session);
     const output = new Output();
     if (options.json) {
       await output.line(JSON.stringify(figures));
@@ -42,9 +42,9 @@ function once(options: TopOptions): Promise<number> {
   });
 }
 
-/** Until Ctrl-C or `q`. */
+/** Runs until Ctrl-C or `q`. */
 async function live(options: TopOptions): Promise<number> {
-  const { end, over } = untilToldToEnd();
+  const { end, release } = abortOnSignals();
   const reader = new TopFigures(options.utc === true);
   let figures: Figures | undefined;
   let problem: string | undefined;
@@ -53,21 +53,21 @@ async function live(options: TopOptions): Promise<number> {
     const times = timesOf(figures.fleet.nowMs, options.utc === true);
     return fitLines(topLines(figures, times, size.rows, problem), size, usesColours());
   });
-  const giveBackKeys = endOnKey(process.stdin, end);
-  // The terminal is gone.
-  const gone = () => end.abort();
-  process.stdout.on('error', gone);
+  const releaseKeys = endOnKey(process.stdin, end);
+  // Emitted when the terminal is closed.
+  const onClosed = () => end.abort();
+  process.stdout.on('error', onClosed);
   try {
-    return await stay({
+    return await runRefreshLoop({
       options,
       signal: end.signal,
-      away: (reason) => {
-        problem = `${reason}; tried again every second`;
+      onOutage: (reason) => {
+        problem = `${reason}; retried every second`;
         screen.draw();
       },
-      work: async (query) => {
+      work: async (session) => {
         while (!end.signal.aborted) {
-          figures = await reader.read(query);
+          figures = await reader.read(session);
           problem = undefined;
           screen.draw();
           await pause(options.seconds * 1_000, end.signal);
@@ -76,15 +76,15 @@ async function live(options: TopOptions): Promise<number> {
     });
   } finally {
     screen.close();
-    giveBackKeys();
-    process.stdout.off('error', gone);
-    over();
+    releaseKeys();
+    process.stdout.off('error', onClosed);
+    release();
   }
 }
 
 const CTRL_C = '\x03';
 
-/** In raw mode no key is echoed into the screen, and Ctrl-C comes as a character. */
+/** In raw mode keys are not echoed into the screen, and Ctrl-C arrives as a character. */
 function endOnKey(keys: ReadStream, end: AbortController): () => void {
   if (!keys.isTTY) return () => undefined;
   const onKey = (key: Buffer) => {

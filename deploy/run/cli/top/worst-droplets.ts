@@ -4,41 +4,41 @@ import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
 import { readDeas } from '../../../../common/redis/readers.ts';
 import { readDroplets } from '../../../../common/redis/scripts/droplets/read-droplets.ts';
 import { readWorstIds } from '../../../../common/views/troubled.ts';
-import type { Query } from '../connection/with-redis.ts';
+import type { RedisSession } from '../connection/with-redis.ts';
 import { type Painter, troubleOf } from '../query/trouble.ts';
 
-/** A droplet that is not as it should be. */
+/** A droplet with problems. */
 export interface Troubled {
   droplet: string;
   wanted: number;
   running: number;
-  /** What is wrong, and what happens next. */
+  /** The problems, each with what happens next. */
   text: string;
 }
 
 export interface Worst {
   /** Worst first. */
   droplets: Troubled[];
-  /** How many there are in all. */
+  /** The number of all droplets with problems. */
   count: number;
 }
 
 const plain: Painter = (_tone, text) => text;
 
-/** The droplets that are worst off, by the index that the analyzer keeps of those that are not as they should be. */
-export async function readWorst(query: Query, holds: Holds, times: Times): Promise<Worst> {
-  const { redis, settings } = query;
+/** The droplets with the worst problems, from the analyzer's index of droplets with problems. */
+export async function readWorst(session: RedisSession, holds: Holds, times: Times): Promise<Worst> {
+  const { redis, settings } = session;
   const { ids, count } = await readWorstIds(redis);
   const records = await readDroplets(redis, ids);
   const droplets = records.filter(
     (record): record is Droplet => record !== undefined && !(record instanceof Error),
   );
-  const nowMs = await query.now();
+  const nowMs = await session.now();
   const deas = await readDeas(redis, droplets);
   const troubled = droplets.flatMap((droplet): Troubled[] => {
     const present = presentOf({ droplet, deas, nowMs, settings: settings.policy }, holds, times);
     const trouble = troubleOf(present, plain);
-    // Well by now: the index follows with the next look at it.
+    // Healthy by now: the next reconcile removes it from the index.
     if (trouble.length === 0) return [];
     const { wanted, running } = present;
     return [{ droplet: droplet.id, wanted, running, text: trouble.join('; ') }];
