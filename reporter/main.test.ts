@@ -10,7 +10,7 @@ import { startReporter } from './main.ts';
 
 const NOW = 1_400_000_000_000;
 
-test('a port that is taken, also the one that was asked for on the command line', async () => {
+test('a port in use is an error, also one given on the command line', async () => {
   const bench = await startBench(NOW);
   const { port } = bench.reporter;
   const { redis, nats } = bench;
@@ -22,7 +22,7 @@ test('a port that is taken, also the one that was asked for on the command line'
   await bench.stop();
 });
 
-test('it announces itself, and serves HTTP while NATS is not there yet', async () => {
+test('it serves HTTP before NATS is connected, and then announces itself', async () => {
   const redis = await startTestRedis();
   const natsPort = await freePort();
   const settings = { slices: 8, status: STATUS };
@@ -50,7 +50,7 @@ test('it announces itself, and serves HTTP while NATS is not there yet', async (
   const { announced } = await listening;
   await started;
   await expect.poll(() => statusOf('/readyz')).toBe(200);
-  // It may have been announced before we listened: a second one is not missed.
+  // The first announcement may precede our subscription; that of a second reporter does not.
   const second = await testContext({ redis, nats, settings });
   await startReporter(second);
   expect(await announced).toMatchObject({
@@ -62,7 +62,7 @@ test('it announces itself, and serves HTTP while NATS is not there yet', async (
   await Promise.all([nats.stop(), redis.stop()]);
 });
 
-test('listening on all addresses it is registered with the one towards local_route', async () => {
+test('bound to all addresses, it registers the one with the route to local_route', async () => {
   const [redis, nats] = await Promise.all([startTestRedis(), startNats()]);
   const settings = { slices: 8, status: { ...STATUS, host: '0.0.0.0' }, localRoute: '127.0.0.1' };
   const context = await testContext({ redis, nats, settings });
@@ -74,7 +74,7 @@ test('listening on all addresses it is registered with the one towards local_rou
   await Promise.all([nats.stop(), redis.stop()]);
 });
 
-test('what came before the stop is answered, and counted', async () => {
+test('queries received before the stop are answered and counted', async () => {
   const bench = await startBench(NOW);
   const { bus, context } = bench;
   const { client, keys } = context.redis;
@@ -99,12 +99,12 @@ test('what came before the stop is answered, and counted', async () => {
   await bench.stop();
 });
 
-test('of several reporters one answers, but each is a component', async () => {
+test('one of several reporters answers a query, but each is a component', async () => {
   const bench = await startBench(NOW);
   const { bus, context, redis, nats } = bench;
   const second = await testContext({ redis, nats, settings: { slices: 8, status: STATUS } });
   await startReporter(second);
-  await (await second.connectBus()).flush(); // it is subscribed
+  await (await second.connectBus()).flush(); // so that it is subscribed
   await context.redis.client.hset(
     context.redis.keys.droplet('app'),
     'instance:i',
@@ -128,7 +128,7 @@ test('of several reporters one answers, but each is a component', async () => {
     }
   }
   await bus.flush();
-  // What has come to either is answered before it stops.
+  // Each answers what it has received before it stops.
   await Promise.all([context, second].map(({ lifecycle }) => lifecycle.stop()));
   await bus.flush();
   expect(replies).toBe(rounds * requests.length);
@@ -140,14 +140,14 @@ test.each([
   ['127.0.0.1', undefined, '127.0.0.1:80'],
   ['10.1.2.3', undefined, '10.1.2.3:80'],
   ['::1', undefined, '[::1]:80'],
-  // The way to a loopback address leads from there.
+  // The route to a loopback address has a loopback address.
   ['0.0.0.0', '127.0.0.1', '127.0.0.1:80'],
   ['::', '127.0.0.1', '127.0.0.1:80'],
 ])('a server on %s with local_route %s is reached at %s', async (bound, route, host) => {
   expect(await hostOf(bound, 80, route)).toBe(host);
 });
 
-test('whatever the route, there is an address', async () => {
+test('there is always an address, also without a route', async () => {
   for (const route of [undefined, 'no.such.host.invalid', '255.255.255.255']) {
     expect(await hostOf('0.0.0.0', 80, route)).toMatch(/^\d+\.\d+\.\d+\.\d+:80$/);
     expect(await hostOf('0.0.0.0', 80, route)).not.toMatch(/^0\./);

@@ -1,8 +1,10 @@
 import type { Queue } from 'bullmq';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue, type QueueName } from '../common/queues/queues.ts';
+import { problemLevel } from '../common/redis/connection-error.ts';
 import { FleetCounters } from '../common/redis/counters.ts';
 import { createHttp, listen } from '../common/runtime/http.ts';
+import { PeriodicTask } from '../common/runtime/periodic-task.ts';
 import { type Fleet, readFleet } from '../common/views/fleet.ts';
 import { LiveBroadcaster } from './api/live-broadcaster.ts';
 import { fleetMetrics } from './figures/fleet-metrics.ts';
@@ -12,12 +14,12 @@ import { queueMetrics } from './figures/queue-metrics.ts';
 import { hostOf } from './http/address.ts';
 import { addBoard } from './http/board.ts';
 import { Component } from './http/component.ts';
-import { UnavailableError, withTimeout } from './http/in-time.ts';
+import { readIfAvailable } from './http/read-redis.ts';
 import { addRoutes } from './http/routes.ts';
 import { DropletReader } from './queries/droplet-reader.ts';
 import { Queries } from './queries/queries.ts';
 
-/** Redis in, answers out: the controllers' queries over NATS, and figures over HTTP. */
+/** Redis in, answers out: answers the controllers' queries over NATS and serves HTTP. */
 export const reporter: ProcessDefinition = {
   name: 'reporter',
   ownHttp: true,
@@ -26,14 +28,13 @@ export const reporter: ProcessDefinition = {
   },
 };
 
-/** What tests do with a running reporter. */
+/** For tests. */
 export interface Reporter {
   /** Of the HTTP server. */
   port: number;
   counters: FleetCounters;
 }
 
-/** Starts the reporter on what `context` gives. */
 export async function startReporter(context: ProcessContext): Promise<Reporter> {
   const { settings, log, clock, lifecycle, redis, health } = context;
   const { policy, status } = settings;
@@ -41,16 +42,14 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const counters = new FleetCounters({ redis, log, lifecycle });
   const queues = openQueues(context);
   const fleet = () => readFleet({ redis, clock, policy, queues });
-  const fleetIfThere = () => withTimeout(health, fleet).catch(noneIfUnavailable);
-  fleetMetrics(context.metrics, fleetIfThere);
-  queueMetrics(context.metrics, { redis, clock, queues }, (read) =>
-    withTimeout(health, read).catch(noneIfUnavailable),
-  );
-  watchHolds(context, fleetIfThere);
+  const fleetIfAvailable = () => readIfAvailable(health, fleet);
+  fleetMetrics(context.metrics, fleetIfAvailable);
+  queueMetrics(context.metrics, { redis, clock, queues }, (read) => readIfAvailable(health, read));
+  logHolds(context, fleetIfAvailable);
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
   const component = new Component(settings, clock);
-  // Before the dashboard: both serve files by the same plugin, which refuses to be added below where it is already.
+  // Before the dashboard: both use the same plugin for files, which cannot be added again below an existing prefix.
   addBoard({ app, log, health, queues, writable: status.queuesWritable });
   const sources = { redis, clock, policy, reader, fleet, log, health };
   const broadcaster = new LiveBroadcaster({ ...sources, dryRun: settings.dryRun });
@@ -60,9 +59,9 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const port = await listen(app, status.host, context.httpPort ?? status.port);
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.address : status.host;
-  component.servesAt(await hostOf(bound, port, settings.localRoute));
+  component.setHost(await hostOf(bound, port, settings.localRoute));
 
-  // After the HTTP server: `/readyz` tells that NATS is waited for.
+  // After the HTTP server, so that `/readyz` shows a missing NATS meanwhile.
   const bus = await context.connectBus();
   const metrics = reporterMetrics(context.metrics);
   const stop = new Queries({ bus, reader, policy, log, health, metrics, counters }).start();
@@ -83,32 +82,19 @@ function openQueues({ redis, lifecycle, log }: ProcessContext): Record<QueueName
   };
 }
 
-const LOOK_AT_HOLDS_EVERY_MS = 5_000;
+const READ_HOLDS_EVERY_MS = 5_000;
 
-/** Keeps the log's readers told of the holds. */
-function watchHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Fleet | undefined>): void {
+/** Logs the holds that are on. */
+function logHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Fleet | undefined>): void {
   const holdLog = new HoldLog(log);
-  let looking: Promise<void> | undefined;
-  const look = async () => {
+  const readHolds = async () => {
     try {
       const fleet = await read();
       if (fleet !== undefined) holdLog.update(fleet.holds, fleet.nowMs);
     } catch (error) {
-      log.debug({ event: 'holds_not_read', err: error }, 'the holds could not be read; tried again soon');
+      log[problemLevel(error)]({ event: 'holds_not_read', err: error }, 'holds not read; retrying');
     }
   };
-  const timer = setInterval(() => {
-    looking ??= look().finally(() => {
-      looking = undefined;
-    });
-  }, LOOK_AT_HOLDS_EVERY_MS);
-  lifecycle.onStop('hold log', async () => {
-    clearInterval(timer);
-    await looking;
-  });
-}
-
-function noneIfUnavailable(error: unknown): undefined {
-  if (error instanceof UnavailableError) return undefined;
-  throw error;
+  const task = new PeriodicTask(READ_HOLDS_EVERY_MS, readHolds);
+  lifecycle.onStop('hold log', () => task.stop());
 }

@@ -1,5 +1,4 @@
-/** A DEA and what runs there, or ran and is lost with it. */
-
+/** The data of a DEA's page: the DEA with its instances, running or lost. */
 import { absentOf } from '../../common/explain/present.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
@@ -11,22 +10,22 @@ import type { LiveSources } from './live-feed.ts';
 import { MAX_DROPLETS } from './silent-deas.ts';
 import type { DeaPage, DeaPlace } from './types.ts';
 
-/** @returns undefined for a DEA that never was heard, or so long ago that it is forgotten */
+/** @returns undefined for a DEA that never sent a heartbeat, or has expired */
 export async function readDeaPage(
   { redis, clock, policy, reader }: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'reader'>,
   dea: string,
 ): Promise<DeaPage | undefined> {
   const { client, keys } = redis;
-  const [heard, count, shutdown, listed, holds] = await Promise.all([
+  const [lastHeartbeat, count, shutdown, listed, holds] = await Promise.all([
     client.zscore(keys.deasLastHeartbeat, dea),
     client.hget(keys.deasCount, dea),
     client.hget(keys.deasShutdown, dea),
     listedDroplets(redis, dea),
     readHolds(redis, clock, policy),
   ]);
-  if (heard === null) return undefined;
+  if (lastHeartbeat === null) return undefined;
   const found = await reader.read([...listed].slice(0, MAX_DROPLETS));
-  const lastHeartbeatMs = Number(heard);
+  const lastHeartbeatMs = Number(lastHeartbeat);
   const places = found.droplets.flatMap((droplet) =>
     droplet === undefined || droplet instanceof Error
       ? []
@@ -50,9 +49,9 @@ function placesOf(snapshot: Snapshot, dea: string): DeaPlace[] {
     .filter((instance) => instance.dea === dea && instance.lastListedMs === undefined)
     .map((instance): DeaPlace => {
       const { index, version } = instance;
-      const counts = effectiveStates.get(instance) ?? 'NONE';
-      const place = { ...placeOf(instance, deas), droplet: droplet.id, counts };
-      if (counts !== 'NONE' || instance.state === 'CRASHED') return place;
+      const effective = effectiveStates.get(instance) ?? 'NONE';
+      const place = { ...placeOf(instance, deas), droplet: droplet.id, effective };
+      if (effective !== 'NONE' || instance.state === 'CRASHED') return place;
       if (version !== droplet.desired?.version || !isWanted(droplet, index)) return place;
       const [elsewhere] = live.get(index) ?? [];
       return elsewhere === undefined

@@ -1,4 +1,4 @@
-/** The DEAs as the map shows them. */
+/** The DEAs for the dashboard's map. */
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
@@ -8,27 +8,27 @@ export interface Dea {
   dea: string;
   state: DeaState;
   lastHeartbeatMs: number;
-  /** That its latest heartbeat listed. */
+  /** Listed by its latest heartbeat. */
   instances: number;
 }
 
-/** All DEAs that are known, three commands. */
+/** Reads all known DEAs, in three commands. */
 export async function readAllDeas(
   { client, keys }: RedisConnections,
   nowMs: number,
   policy: PolicySettings,
 ): Promise<Dea[]> {
-  const [heard, counts, leaving] = await Promise.all([
+  const [lastHeartbeats, counts, leaving] = await Promise.all([
     client.zrange(keys.deasLastHeartbeat, '0', '-1', 'WITHSCORES'),
     client.hgetall(keys.deasCount),
     client.hkeys(keys.deasShutdown),
   ]);
-  const left = new Set(leaving);
+  const leavingDeas = new Set(leaving);
   const deas: Dea[] = [];
-  for (let at = 0; at + 1 < heard.length; at += 2) {
-    const dea = heard[at] as string;
-    const lastHeartbeatMs = Number(heard[at + 1]);
-    const state = stateOf(lastHeartbeatMs, left.has(dea), nowMs, policy);
+  for (let at = 0; at + 1 < lastHeartbeats.length; at += 2) {
+    const dea = lastHeartbeats[at] as string;
+    const lastHeartbeatMs = Number(lastHeartbeats[at + 1]);
+    const state = stateOf(lastHeartbeatMs, leavingDeas.has(dea), nowMs, policy);
     deas.push({
       dea,
       state,
@@ -51,7 +51,7 @@ export function stateOf(
   return leaving ? 'leaving' : 'alive';
 }
 
-/** Remembers the map, so that only what changes is told. */
+/** The cells of the map at the latest update, to find what changes. */
 export class DeaMap {
   #cells = new Map<string, DeaCell>();
 
@@ -59,7 +59,7 @@ export class DeaMap {
     return [...this.#cells.values()];
   }
 
-  /** @returns what differs from the reading before */
+  /** @returns the changes since the update before */
   update(deas: readonly Dea[]): { cells: DeaCell[]; gone: string[] } {
     const cells: DeaCell[] = [];
     const next = new Map<string, DeaCell>();

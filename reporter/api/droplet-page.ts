@@ -1,5 +1,4 @@
-/** A droplet with its slots, instances, DEAs and story, for its page. */
-
+/** The data of an app's page: the droplet with its slots, instances, DEAs and story. */
 import { desiredText } from '../../common/explain/desired.ts';
 import { storyOf } from '../../common/explain/explain.ts';
 import { factsOf } from '../../common/explain/facts.ts';
@@ -13,12 +12,12 @@ import type { LiveSources } from './live-feed.ts';
 import { PLACEHOLDER_TIMES, placeholderOptions } from './time-placeholders.ts';
 import type { DropletPage, Place } from './types.ts';
 
-/** Lines of the story: what is older is for `hm explain`. */
-const LINES = 200;
-/** Slots that are shown; those that are as they should be are left out first. */
-const SLOTS = 200;
+/** Lines of the story; `hm explain` shows older ones. */
+const MAX_LINES = 200;
+/** Slots in the reply; healthy ones are left out first. */
+const MAX_SLOTS = 200;
 
-/** @returns undefined where neither a record nor the decision log knows of it */
+/** @returns undefined if there is neither a record nor an entry of the decision log */
 export async function readDropletPage(
   sources: Pick<LiveSources, 'redis' | 'clock' | 'policy' | 'reader'>,
   id: string,
@@ -26,7 +25,7 @@ export async function readDropletPage(
   const { redis, clock, policy, reader } = sources;
   const [{ droplets, deas, nowMs }, log, holds] = await Promise.all([
     reader.read([id]),
-    readLog(redis, id, LINES),
+    readLog(redis, id, MAX_LINES),
     readHolds(redis, clock, policy),
   ]);
   const [droplet] = droplets;
@@ -40,17 +39,17 @@ export async function readDropletPage(
     droplet: id,
     nowMs,
     ...(view === undefined ? {} : { record: recordOf(view, presentOf(view, holds, PLACEHOLDER_TIMES)) }),
-    story: story.slice(-LINES),
-    cut: log.more || story.length > LINES || (log.full && !reachesBack),
+    story: story.slice(-MAX_LINES),
+    cut: log.more || story.length > MAX_LINES || (log.full && !reachesBack),
   };
 }
 
 function recordOf({ droplet, deas }: ObservedDroplet, present: Present): NonNullable<DropletPage['record']> {
   const { firstSeenMs, desired, updatedMs, goneMs } = droplet;
   const { wanted, running } = present;
-  const good = (tone: string) => (tone === 'good' ? 1 : 0);
-  // Stable, so both kinds stay in the order of their indices.
-  const shown = [...present.slots].sort((a, b) => good(a.tone) - good(b.tone)).slice(0, SLOTS);
+  const isGood = (tone: string) => (tone === 'good' ? 1 : 0);
+  // The sort is stable, so healthy and unhealthy slots stay in the order of their indices.
+  const shown = [...present.slots].sort((a, b) => isGood(a.tone) - isGood(b.tone)).slice(0, MAX_SLOTS);
   return {
     firstSeenMs,
     ...(desired === undefined ? {} : { desired: desiredText(desired), version: desired.version }),
@@ -67,7 +66,7 @@ function recordOf({ droplet, deas }: ObservedDroplet, present: Present): NonNull
       })),
     moreSlots: present.slots.length - shown.length,
     others: present.others
-      .slice(0, SLOTS)
+      .slice(0, MAX_SLOTS)
       .map(({ instance, text, tone }) => ({ place: placeOf(instance, deas), text, tone })),
     holds: present.holds.map(({ name, text }) => ({ hold: name, text })),
   };

@@ -1,12 +1,13 @@
 /**
- * Keeps those who watch the dashboard told, by server-sent events. One reading of Redis serves all of them:
+ * Sends the data of the dashboard to all viewers, as server-sent events. They share one read of Redis per second, and
+ * without viewers nothing is read:
  *
- *     nobody watches --(the first comes)--> a turn a second --(the last goes)--> nobody watches
+ *     idle --(first viewer)--> one poll a second --(last viewer leaves)--> idle
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { UnavailableError, withTimeout } from '../http/in-time.ts';
+import { readRedis, UnavailableError } from '../http/read-redis.ts';
 import { type LiveEvent, LiveFeed, type LiveSources } from './live-feed.ts';
 
 export interface BroadcasterOptions extends LiveSources {
@@ -15,116 +16,121 @@ export interface BroadcasterOptions extends LiveSources {
   dryRun: boolean;
 }
 
-/** One who watches. */
+/** A browser that has the dashboard open. */
 export interface Viewer {
-  /** Takes frames of server-sent events. */
+  /** Sends frames of server-sent events. */
   send(frames: string): void;
 }
 
-/** From the first watcher to the last. */
+/** From the first viewer until the last one leaves. */
 interface Session {
   stop: AbortController;
   feed: LiveFeed;
-  /** The latest turn could not read Redis. */
+  /** The latest poll could not read Redis. */
   unavailable: boolean;
 }
 
-/** A person sees no shorter delay in figures, and a turn costs a few milliseconds. */
-const TURN_MS = 1_000;
+/** People notice no shorter delay in figures, and a poll costs a few milliseconds. */
+const POLL_MS = 1_000;
 
 export class LiveBroadcaster {
   readonly #options: BroadcasterOptions;
-  readonly #watchers = new Set<Viewer>();
-  /** Those that were told all that holds. */
-  readonly #told = new Set<Viewer>();
-  #running: Session | undefined;
+  readonly #viewers = new Set<Viewer>();
+  /** Viewers that have the full state, and now get only changes. */
+  readonly #upToDate = new Set<Viewer>();
+  #session: Session | undefined;
 
   constructor(options: BroadcasterOptions) {
     this.#options = options;
   }
 
-  /** How many watch. */
+  /** Number of viewers. */
   get size(): number {
-    return this.#watchers.size;
+    return this.#viewers.size;
   }
 
-  /** @returns to be called when it watches no more */
-  add(watcher: Viewer): () => void {
+  /** @returns removes the viewer */
+  add(viewer: Viewer): () => void {
     const { clock, policy, dryRun } = this.#options;
-    this.#watchers.add(watcher);
+    this.#viewers.add(viewer);
     const { dropletLostMs } = policy;
-    watcher.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun } }));
-    if (this.#running === undefined) this.#start();
-    else if (!this.#running.unavailable) this.#tellAll(this.#running.feed, [watcher]);
+    viewer.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun } }));
+    if (this.#session === undefined) this.#start();
+    else if (!this.#session.unavailable) this.#sendAll(this.#session.feed, [viewer]);
     return () => {
-      this.#watchers.delete(watcher);
-      this.#told.delete(watcher);
-      if (this.#watchers.size === 0) this.stop();
+      this.#viewers.delete(viewer);
+      this.#upToDate.delete(viewer);
+      if (this.#viewers.size === 0) this.stop();
     };
   }
 
-  /** Nothing is read any more until the next one comes. */
+  /** Stops polling until the next viewer is added. */
   stop(): void {
-    this.#running?.stop.abort();
-    this.#running = undefined;
-    this.#told.clear();
+    this.#session?.stop.abort();
+    this.#session = undefined;
+    this.#upToDate.clear();
   }
 
   #start(): void {
-    const running: Session = {
+    const session: Session = {
       stop: new AbortController(),
       feed: new LiveFeed(this.#options),
       unavailable: false,
     };
-    this.#running = running;
-    void this.#run(running);
+    this.#session = session;
+    void this.#run(session);
   }
 
-  /** Turns never overlap. */
-  async #run(running: Session): Promise<void> {
-    const { signal } = running.stop;
+  /** Polls one after the other, so that polls never overlap. */
+  async #run(session: Session): Promise<void> {
+    const { signal } = session.stop;
     while (!signal.aborted) {
-      await this.#turn(running, signal);
-      // Rejects when it is to end: that is no failure.
-      await delay(TURN_MS, undefined, { signal, ref: false }).catch(() => undefined);
+      await this.#poll(session, signal);
+      await delay(POLL_MS, undefined, { signal, ref: false }).catch(() => undefined); // rejects at the end
     }
   }
 
-  async #turn(running: Session, signal: AbortSignal): Promise<void> {
-    const { health, log, clock } = this.#options;
+  async #poll(session: Session, signal: AbortSignal): Promise<void> {
+    const { health, clock } = this.#options;
     try {
-      const events = await withTimeout(health, () => running.feed.poll());
+      const events = await readRedis(health, () => session.feed.poll());
       if (signal.aborted) return;
-      running.unavailable = false;
-      const newcomers = [...this.#watchers].filter((watcher) => !this.#told.has(watcher));
-      const news = [...events, { event: 'tick', data: { nowMs: clock.nowMs() } } as const]
-        .map(frame)
-        .join('');
-      for (const watcher of this.#told) watcher.send(news);
-      this.#tellAll(running.feed, newcomers);
+      session.unavailable = false;
+      const newViewers = [...this.#viewers].filter((viewer) => !this.#upToDate.has(viewer));
+      const frames = [...events, tick(clock.nowMs())].map(frame).join('');
+      for (const viewer of this.#upToDate) viewer.send(frames);
+      this.#sendAll(session.feed, newViewers);
     } catch (error) {
-      if (signal.aborted) return;
-      // What was missed meanwhile nobody knows: all begins anew.
-      running.feed = new LiveFeed(this.#options);
-      running.unavailable = true;
-      this.#told.clear();
-      const isKnown = error instanceof UnavailableError;
-      if (!isKnown) log.error({ event: 'dashboard_not_read', err: error }, 'the dashboard could not be told');
-      const problem = isKnown ? error.message : 'the reporter could not read its figures; its log says why';
-      for (const watcher of this.#watchers) watcher.send(frame({ event: 'unavailable', data: { problem } }));
+      if (!signal.aborted) this.#fail(session, error);
     }
   }
 
-  #tellAll(news: LiveFeed, watchers: readonly Viewer[]): void {
-    const events = news.all();
-    if (watchers.length === 0 || events.length === 0) return;
-    const tick = { event: 'tick', data: { nowMs: this.#options.clock.nowMs() } } as const;
-    const frames = [...events, tick].map(frame).join('');
-    for (const watcher of watchers) {
-      this.#told.add(watcher);
-      watcher.send(frames);
+  /** The changes during the failure are not known, so every viewer gets the full state after it. */
+  #fail(session: Session, error: unknown): void {
+    session.feed = new LiveFeed(this.#options);
+    session.unavailable = true;
+    this.#upToDate.clear();
+    let problem = 'Redis does not answer';
+    if (!(error instanceof UnavailableError)) {
+      this.#options.log.error({ event: 'dashboard_not_read', err: error }, 'dashboard data not read');
+      problem = 'The reporter cannot read the figures (see its log)';
+    }
+    for (const viewer of this.#viewers) viewer.send(frame({ event: 'unavailable', data: { problem } }));
+  }
+
+  #sendAll(feed: LiveFeed, viewers: readonly Viewer[]): void {
+    const events = feed.all();
+    if (viewers.length === 0 || events.length === 0) return;
+    const frames = [...events, tick(this.#options.clock.nowMs())].map(frame).join('');
+    for (const viewer of viewers) {
+      this.#upToDate.add(viewer);
+      viewer.send(frames);
     }
   }
+}
+
+function tick(nowMs: number): LiveEvent {
+  return { event: 'tick', data: { nowMs } };
 }
 
 function frame({ event, data }: LiveEvent): string {

@@ -1,12 +1,11 @@
-/** What the dashboard is told of the deployment, read from Redis once for all who watch. */
-
+/** The data of the dashboard, read from Redis once for all viewers. */
 import { LogFollower } from '../../common/explain/follow-log.ts';
 import { Stories } from '../../common/explain/stories.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { holdsFrom } from '../../common/redis/holds.ts';
-import { readFleetFacts } from '../../common/redis/readers.ts';
+import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { readTimeline, type TimelinePoint } from '../../common/redis/timeline.ts';
 import type { Fleet, HoldState } from '../../common/views/fleet.ts';
 import { readTroubled } from '../../common/views/troubled.ts';
@@ -31,26 +30,23 @@ export interface LiveSources {
   fleet(): Promise<Fleet>;
 }
 
-/** An event for those who watch. */
+/** An event for the viewers. */
 export type LiveEvent = { [E in keyof LiveEvents]: { event: E; data: LiveEvents[E] } }[keyof LiveEvents];
 
-/** Lines of the decision log that a newcomer gets. */
-const LINES = 60;
-/** Turns (about a second each) between two readings of what changes slowly. */
+/** Lines of the decision log that a new viewer gets. */
+const MAX_LINES = 60;
+/** Data that changes slowly is read only every n-th poll (polls are about a second apart). */
 const FLEET_EVERY = 2;
 const TIMELINE_EVERY = 10;
 
-/**
- * The news, turn by turn. What has not changed since the turn before is not told again; whoever comes later is told
- * all that still holds.
- */
+/** Each poll returns what has changed since the one before; `all` returns the full state, for a new viewer. */
 export class LiveFeed {
   readonly #sources: LiveSources;
   readonly #follower = new LogFollower();
   readonly #stories = new Stories();
   readonly #map = new DeaMap();
   readonly #silentDeas: SilentDeas;
-  #turns = 0;
+  #polls = 0;
   #lines: StoryUpdate[] = [];
   #points: TimelinePoint[] = [];
   #fleet: FleetUpdate | undefined;
@@ -62,26 +58,26 @@ export class LiveFeed {
     this.#silentDeas = new SilentDeas(sources);
   }
 
-  /** Reads Redis once. @returns what is new */
+  /** Reads Redis once. @returns the changes */
   async poll(): Promise<LiveEvent[]> {
-    const turn = this.#turns;
+    const poll = this.#polls;
     const { redis, clock, policy, reader, fleet } = this.#sources;
     const nowMs = clock.nowMs();
     const [deas, facts, entries, fleetNow, points] = await Promise.all([
       readAllDeas(redis, nowMs, policy),
       readFleetFacts(redis),
-      turn === 0 ? this.#follower.begin(redis, LINES) : this.#follower.read(redis),
-      turn % FLEET_EVERY === 0 ? fleet() : undefined,
-      turn % TIMELINE_EVERY === 0 ? readTimeline(redis, nowMs) : undefined,
+      poll === 0 ? this.#follower.begin(redis, MAX_LINES) : this.#follower.read(redis),
+      poll % FLEET_EVERY === 0 ? fleet() : undefined,
+      poll % TIMELINE_EVERY === 0 ? readTimeline(redis, nowMs) : undefined,
     ]);
     const holds = holdsFrom(facts, nowMs, policy);
     const [silent, troubled] = await Promise.all([
       this.#silentDeas.read(deas, holds),
       readTroubled(redis, reader, holds, policy),
     ]);
-    this.#turns = turn + 1;
+    this.#polls = poll + 1;
     const lines = this.#stories.append(entries, placeholderOptions(policy));
-    this.#lines = [...this.#lines, ...lines].slice(-LINES);
+    this.#lines = [...this.#lines, ...lines].slice(-MAX_LINES);
     const events: LiveEvent[] = [];
     const map = this.#map.update(deas);
     if (map.cells.length > 0 || map.gone.length > 0) events.push({ event: 'deas', data: map });
@@ -90,9 +86,9 @@ export class LiveFeed {
     if (lines.length > 0) events.push({ event: 'story', data: { lines } });
     [this.#silent, this.#troubled] = [silent, troubled];
     if (fleetNow !== undefined) {
-      const news = fleetUpdate(fleetNow, policy);
-      if (differs(news, this.#fleet)) events.push({ event: 'fleet', data: news });
-      this.#fleet = news;
+      const update = fleetUpdate(fleetNow, policy);
+      if (differs(update, this.#fleet)) events.push({ event: 'fleet', data: update });
+      this.#fleet = update;
     }
     if (points !== undefined) {
       const latestMs = this.#points.at(-1)?.atMs ?? 0;
@@ -103,7 +99,7 @@ export class LiveFeed {
     return events;
   }
 
-  /** All that holds now, for a newcomer; nothing before the first turn. */
+  /** The full state; empty before the first poll. */
   all(): LiveEvent[] {
     const [fleet, silent, troubled] = [this.#fleet, this.#silent, this.#troubled];
     if (fleet === undefined || silent === undefined || troubled === undefined) return [];
@@ -137,15 +133,15 @@ function fleetUpdate({ totals, holds, deas, queues, sync }: Fleet, policy: Polic
   };
 }
 
-function holdUpdate({ hold, sinceMs, droplets }: HoldState, policy: PolicySettings): HoldUpdate {
+function holdUpdate({ hold, sinceMs, droplets, silentDeas }: HoldState, policy: PolicySettings): HoldUpdate {
   const releasable = hold === 'mass_loss' || hold === 'mass_delete';
-  const news: HoldUpdate = { hold, droplets, releasable };
-  if (sinceMs === undefined) return news;
-  const lastsMs =
+  const update: HoldUpdate = { hold, droplets, releasable, ...(silentDeas !== undefined && { silentDeas }) };
+  if (sinceMs === undefined) return update;
+  const maxDurationMs =
     hold === 'mass_loss'
       ? policy.massLoss.holdMs
       : hold === 'mass_delete'
         ? policy.massDelete.holdMs
         : undefined;
-  return { ...news, sinceMs, ...(lastsMs === undefined ? {} : { untilMs: sinceMs + lastsMs }) };
+  return { ...update, sinceMs, ...(maxDurationMs === undefined ? {} : { untilMs: sinceMs + maxDurationMs }) };
 }

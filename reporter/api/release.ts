@@ -1,4 +1,4 @@
-/** `POST /api/holds/<hold>/release`: an operator ends a hold, as with `hm release`. */
+/** `POST /api/holds/<hold>/release`: an operator releases a hold, as with `hm release`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
@@ -6,10 +6,10 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { askRelease, isOn, RELEASE_FIELD, type ReleasableHold } from '../../common/redis/holds.ts';
-import { readFleetFacts } from '../../common/redis/readers.ts';
+import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log.ts';
-import { UnavailableError, withTimeout } from '../http/in-time.ts';
+import { readRedis, UnavailableError } from '../http/read-redis.ts';
 
 interface Options {
   app: FastifyInstance;
@@ -20,17 +20,17 @@ interface Options {
   health: Health;
 }
 
-const hold = Compile(Type.Enum(Object.keys(RELEASE_FIELD) as ReleasableHold[]));
+const HoldParameter = Compile(Type.Enum(Object.keys(RELEASE_FIELD) as ReleasableHold[]));
 
-/** 202 where its end is asked for, 409 where it is not on, 404 for another hold. */
+/** Replies 202 if the release is requested, 409 if the hold is not on, 404 for any other hold. */
 export function addRelease({ app, redis, clock, policy, log, health }: Options): void {
   app.post<{ Params: { hold: string } }>('/api/holds/:hold/release', async (request, reply) => {
     const name = request.params.hold;
-    if (!hold.Check(name)) return reply.code(404).send({ error: 'not found' });
+    if (!HoldParameter.Check(name)) return reply.code(404).send({ error: 'not found' });
     const nowMs = clock.nowMs();
-    let asked: boolean;
+    let requested: boolean;
     try {
-      asked = await withTimeout(health, async () => {
+      requested = await readRedis(health, async () => {
         if (!isOn(name, await readFleetFacts(redis), nowMs, policy)) return false;
         await askRelease(redis, name, nowMs);
         return true;
@@ -39,11 +39,11 @@ export function addRelease({ app, redis, clock, policy, log, health }: Options):
       if (!(error instanceof UnavailableError)) throw error;
       return reply.code(503).send({ error: error.message });
     }
-    if (!asked) return reply.code(409).send({ error: `${name} is not on` });
+    if (!requested) return reply.code(409).send({ error: `${name} is not on` });
     log.warn(
       { event: 'hold_release_requested', hold: name, from: request.ip },
-      'an operator asks for the end of a hold',
+      'an operator requested the release of a hold',
     );
-    return reply.code(202).send({ asked: name });
+    return reply.code(202).send({ requested: name });
   });
 }

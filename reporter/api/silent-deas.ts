@@ -1,5 +1,4 @@
-/** What became of the instances of the DEAs that are not heard. */
-
+/** The silent DEAs, and what has become of their instances. */
 import { absentOf } from '../../common/explain/present.ts';
 import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
@@ -12,9 +11,9 @@ import type { DropletReader } from '../queries/droplet-reader.ts';
 import type { Dea } from './deas.ts';
 import type { SilentDea, SilentUpdate } from './types.ts';
 
-/** DEAs whose instances are followed one by one. */
-const FOLLOWED = 8;
-/** Droplets of a DEA that are read. */
+/** DEAs whose droplets are read. */
+const MAX_DEAS = 8;
+/** Droplets of one DEA that are read. */
 export const MAX_DROPLETS = 500;
 
 interface Sources {
@@ -23,30 +22,30 @@ interface Sources {
   policy: PolicySettings;
 }
 
-/** Follows what becomes of silent DEAs; of those of which nothing is missing any more nothing is read again. */
+/** Reads the silent DEAs. One whose instances have all been replaced is not read again. */
 export class SilentDeas {
   readonly #sources: Sources;
-  readonly #healed = new Map<string, SilentDea>();
+  readonly #recovered = new Map<string, SilentDea>();
 
   constructor(sources: Sources) {
     this.#sources = sources;
   }
 
-  /** @param deas all that are known */
+  /** @param deas all known DEAs */
   async read(deas: readonly Dea[], holds: Holds): Promise<SilentUpdate> {
     const silent = deas
       .filter(({ state, instances }) => (state === 'late' || state === 'lost') && instances > 0)
       .sort((a, b) => rank(a) - rank(b) || b.lastHeartbeatMs - a.lastHeartbeatMs || (a.dea < b.dea ? -1 : 1));
-    for (const dea of this.#healed.keys()) {
-      if (!silent.some((other) => other.dea === dea)) this.#healed.delete(dea);
+    for (const dea of this.#recovered.keys()) {
+      if (!silent.some((other) => other.dea === dea)) this.#recovered.delete(dea);
     }
-    const followed = silent.slice(0, FOLLOWED);
-    const told = await Promise.all(followed.map((dea) => this.#follow(dea, holds)));
-    return { deas: told, more: silent.length - told.length };
+    const shown = silent.slice(0, MAX_DEAS);
+    const found = await Promise.all(shown.map((dea) => this.#readDea(dea, holds)));
+    return { deas: found, more: silent.length - found.length };
   }
 
-  async #follow(dea: Dea, holds: Holds): Promise<SilentDea> {
-    const known = this.#healed.get(dea.dea);
+  async #readDea(dea: Dea, holds: Holds): Promise<SilentDea> {
+    const known = this.#recovered.get(dea.dea);
     if (known !== undefined && known.lastHeartbeatMs === dea.lastHeartbeatMs) return known;
     const { redis, reader, policy } = this.#sources;
     const missing = { ...NONE };
@@ -62,9 +61,9 @@ export class SilentDeas {
     const state = dea.state === 'lost' ? 'lost' : 'late';
     const unread = Math.max(0, listed.length - MAX_DROPLETS);
     const silent: SilentDea = { dea: dea.dea, state, lastHeartbeatMs, instances, missing, unread };
-    const isHealed = state === 'lost' && Object.values(missing).every((count) => count === 0);
-    if (isHealed && found.nowMs - lastHeartbeatMs > silenceSettledMs(policy))
-      this.#healed.set(dea.dea, silent);
+    const isRecovered = state === 'lost' && Object.values(missing).every((count) => count === 0);
+    if (isRecovered && found.nowMs - lastHeartbeatMs > silenceSettledMs(policy))
+      this.#recovered.set(dea.dea, silent);
     return silent;
   }
 }
@@ -80,12 +79,12 @@ const NONE: SilentDea['missing'] = {
   soon: 0,
 };
 
-/** Lost ones first, and of these the latest. */
+/** Lost DEAs come before late ones. */
 function rank({ state }: Dea): number {
   return state === 'lost' ? 0 : 1;
 }
 
-/** Instances that ran on the DEA, at wanted slots that nothing is live at now; one a slot. */
+/** Instances that ran on the DEA at wanted slots without a live instance; one for each slot. */
 function lostInstances({ droplet, live }: Snapshot, dea: string): Instance[] {
   const slots = new Map<number, Instance>();
   for (const instance of droplet.instances) {

@@ -1,8 +1,8 @@
 /**
- * What the dashboard is told, as JSON. Only types: server and browser share them.
+ * The JSON data of the dashboard. Only types: server and browser share them.
  *
- * Times are epoch ms on Redis's clock. Texts of the server that name a time have `⟦<epoch ms>⟧` in its place, so
- * that each reader sees it in the own time zone.
+ * Times are epoch ms on Redis's clock. In texts of the server a time is `⟦<epoch ms>⟧`; the browser shows it in its own
+ * time zone.
  */
 
 import type { Tone } from '../../common/explain/line.ts';
@@ -19,19 +19,21 @@ export type {
   TroubledUpdate,
 } from '../../common/views/troubled-types.ts';
 
-/** `leaving`: it said dea.shutdown; `late`: silent for two thirds of `droplet_lost`; `lost`: for longer than it. */
+/** `leaving`: it sent dea.shutdown; `late`: silent for two thirds of `droplet_lost`; `lost`: silent for longer. */
 export type DeaState = 'alive' | 'leaving' | 'late' | 'lost';
 
-/** A cell of the map: how many instances its latest heartbeat lists. */
+/** A cell of the map; `instances`: listed by the latest heartbeat. */
 export type DeaCell = [dea: string, state: DeaState, instances: number];
 
 export interface HoldUpdate {
   hold: HoldName;
   sinceMs?: number;
-  /** It ends by itself then. */
+  /** It ends at this time at the latest. */
   untilMs?: number;
-  /** Droplets that it keeps from being started or stopped, as the latest audits counted them. */
+  /** Droplets with a start or stop that it prevents, as counted by the latest audits. */
   droplets: number;
+  /** With `mass_loss`: the DEAs whose instances are not started elsewhere. */
+  silentDeas?: number;
   releasable: boolean;
 }
 
@@ -43,22 +45,22 @@ export interface FleetUpdate {
   sync: { succeededMs?: number; durationMs?: number; listed?: number };
 }
 
-/** What became of the instances of a DEA that is not heard. */
+/** A silent DEA and what has become of its instances. */
 export interface SilentDea {
   dea: string;
   state: 'late' | 'lost';
   lastHeartbeatMs: number;
-  /** That its latest heartbeat listed. */
+  /** Listed by its latest heartbeat. */
   instances: number;
-  /** Of these, slots that have no live instance elsewhere: by what is done about them. */
+  /** Its slots without a live instance elsewhere, counted by their next step. */
   missing: Record<Absent['step']['kind'], number>;
-  /** So many of its droplets were not looked at, as they are too many. */
+  /** Droplets that were not read because there are too many. */
   unread: number;
 }
 
 export interface SilentUpdate {
   deas: SilentDea[];
-  /** Beside those. */
+  /** Silent DEAs that are not in the list. */
   more: number;
 }
 
@@ -71,23 +73,23 @@ export interface StoryUpdate {
 
 /** The events of `/api/live`, by name. */
 export interface LiveEvents {
-  /** First of all. */
+  /** The first event. */
   hello: { nowMs: number; dropletLostMs: number; dryRun: boolean };
-  /** Once a second: what was told before still holds. */
+  /** Once a second: everything sent before is still valid. */
   tick: { nowMs: number };
-  /** Redis cannot be read; the next tick says that it can again. */
+  /** Redis cannot be read; valid until the next tick. */
   unavailable: { problem: string };
   fleet: FleetUpdate;
-  /** `all`: the whole map; else what has changed. */
+  /** `all`: the whole map; else only changes. */
   deas: { all?: true; cells: DeaCell[]; gone: string[] };
   silent: SilentUpdate;
   troubled: TroubledUpdate;
-  /** Lines of the decision log, oldest first; `all`: the latest ones, else what follows. */
+  /** Lines of the decision log, oldest first; `all`: the latest ones; else only new ones. */
   story: { all?: true; lines: StoryUpdate[] };
   timeline: { all?: true; points: TimelinePoint[] };
 }
 
-/** An instance and where it is. */
+/** An instance and its DEA. */
 export interface Place {
   instance: string;
   index: number;
@@ -102,26 +104,26 @@ export interface Place {
 export interface DropletPage {
   droplet: string;
   nowMs: number;
-  /** No record: only the decision log knows of it. */
+  /** Absent: only the decision log has entries of it. */
   record?: {
     firstSeenMs: number;
-    /** In words; absent: the controller has not said. */
+    /** As text; absent: not known. */
     desired?: string;
     version?: string;
     updatedMs?: number;
-    /** Since when the controller does not list it. */
+    /** Since when the controller no longer lists it. */
     goneMs?: number;
     wanted: number;
     running: number;
     slots: { index: number; state: string; tone: Tone; text: string; absent?: Absent; places: Place[] }[];
-    /** Wanted slots beyond those shown. */
+    /** Number of wanted slots that are left out. */
     moreSlots: number;
     others: { place: Place; text: string; tone: Tone }[];
     holds: { hold: HoldName; text: string }[];
   };
   /** Oldest first. */
   story: { atMs: number; tone: Tone; text: string }[];
-  /** The story lacks its beginning. */
+  /** The beginning of the story is left out. */
   cut: boolean;
 }
 
@@ -132,19 +134,18 @@ export interface DeaPage {
   state: DeaState;
   lastHeartbeatMs: number;
   shutdownMs?: number;
-  /** That its latest heartbeat listed. */
+  /** Listed by its latest heartbeat. */
   instances: number;
   places: DeaPlace[];
-  /** Droplets that were not read, as they are too many. */
+  /** Droplets that were not read because there are too many. */
   unread: number;
 }
 
 export interface DeaPlace extends Place {
   droplet: string;
-  /** What it counts as. */
-  counts: 'STARTING' | 'RUNNING' | 'EVACUATING' | 'NONE';
-  /** It does not run here: where its slot is live now. */
+  effective: 'STARTING' | 'RUNNING' | 'EVACUATING' | 'NONE';
+  /** The DEA where its slot is live now, if it does not run here. */
   elsewhere?: string;
-  /** It does not run here, nor elsewhere. */
+  /** The next step for its slot, if that is live nowhere. */
   absent?: Absent;
 }

@@ -1,7 +1,7 @@
 /**
- * What `/api/live` tells, as one state that the page shows.
+ * The events of `/api/live` reduced to one state for the page.
  *
- *     connecting --(first tick)--> live --(no tick for a while, or the connection breaks)--> lost --(tick)--> live
+ *     connecting --(first tick)--> live --(no tick for 6 s, or the connection breaks)--> lost --(tick)--> live
  */
 import { useEffect, useState } from 'preact/hooks';
 import type {
@@ -12,13 +12,15 @@ import type {
   StoryUpdate,
   TroubledUpdate,
 } from '../api/types.ts';
-import { setServerTime } from './elements/clock.ts';
+import { serverNow, setServerTime } from './elements/clock.ts';
 
 type Points = LiveEvents['timeline']['points'];
 
 export interface Live {
   connection: 'connecting' | 'live' | 'lost';
-  /** Why the reporter cannot tell anything, while it cannot. */
+  /** While the data is not current: the time that it shows (epoch ms on Redis's clock). */
+  asOfMs?: number | undefined;
+  /** Why the reporter has no current data; absent while it has. */
   unavailable?: string;
   hello?: LiveEvents['hello'];
   fleet?: FleetUpdate;
@@ -30,7 +32,7 @@ export interface Live {
   points: Points;
 }
 
-const LINES = 60;
+const MAX_LINES = 60;
 const HOUR_MS = 3_600_000;
 /** Ticks come once a second. */
 const LOST_AFTER_MS = 6_000;
@@ -39,12 +41,12 @@ const NOTHING: Live = { connection: 'connecting', deas: new Map(), lines: [], po
 
 type Change = { [E in keyof LiveEvents]: (live: Live, data: LiveEvents[E]) => Live };
 
-/** What each event changes. Pure. */
+/** Applies each event to the state. Pure. */
 const CHANGE: Change = {
   hello: (live, hello) => ({ ...live, hello }),
   tick: (live) => {
     if (live.connection === 'live' && live.unavailable === undefined) return live;
-    const { unavailable: _, ...rest } = live;
+    const { unavailable: _, asOfMs: __, ...rest } = live;
     return { ...rest, connection: 'live' };
   },
   unavailable: (live, { problem }) => ({ ...live, unavailable: problem }),
@@ -59,7 +61,7 @@ const CHANGE: Change = {
   },
   story: (live, { all, lines }) => ({
     ...live,
-    lines: (all ? lines : [...live.lines, ...lines]).slice(-LINES),
+    lines: (all ? lines : [...live.lines, ...lines]).slice(-MAX_LINES),
   }),
   timeline: (live, { all, points }) => {
     const now = all ? points : [...live.points, ...points];
@@ -68,23 +70,29 @@ const CHANGE: Change = {
   },
 };
 
-/** Watches for as long as the page is there. */
+/** Receives the events while the page is open. */
 export function useLive(): Live {
   const [live, setLive] = useState(NOTHING);
   useEffect(() => {
     const source = new EventSource('api/live');
     let timer: ReturnType<typeof setTimeout>;
-    const lost = () => setLive((now) => (now.connection === 'live' ? { ...now, connection: 'lost' } : now));
+    let latestTickMs: number | undefined;
+    const lost = () =>
+      setLive((now) =>
+        now.connection === 'live' ? { ...now, connection: 'lost', asOfMs: now.asOfMs ?? latestTickMs } : now,
+      );
     const expectMore = () => {
       clearTimeout(timer);
       timer = setTimeout(lost, LOST_AFTER_MS);
     };
     const listen = <E extends keyof LiveEvents>(event: E) =>
       source.addEventListener(event, ({ data }: MessageEvent<string>) => {
-        const told = JSON.parse(data) as LiveEvents[E];
-        if ('nowMs' in told) setServerTime(told.nowMs);
+        const update = JSON.parse(data) as LiveEvents[E];
+        if ('nowMs' in update) setServerTime(update.nowMs);
         expectMore();
-        setLive((now) => CHANGE[event](now, told));
+        if (event === 'tick') latestTickMs = serverNow();
+        setLive((now) => CHANGE[event](now, update));
+        if (event === 'unavailable') setLive((now) => ({ ...now, asOfMs: latestTickMs }));
       });
     for (const event of Object.keys(CHANGE) as (keyof LiveEvents)[]) listen(event);
     source.addEventListener('error', lost);

@@ -6,7 +6,7 @@ import { Latest } from './elements/story.tsx';
 import { type Live, useLive } from './live.ts';
 import { Attention } from './overview/attention.tsx';
 import { Figures } from './overview/figures.tsx';
-import { Headline, statusOf } from './overview/headline.tsx';
+import { Headline } from './overview/headline.tsx';
 import { DeaMap } from './overview/map.tsx';
 import { Search } from './overview/search.tsx';
 import { Timeline } from './overview/timeline.tsx';
@@ -30,7 +30,7 @@ function App() {
         <Search {...live} />
       </header>
       <main id="main" data-connection={live.connection}>
-        <Headline standing={statusOf(live)} />
+        <Headline live={live} />
         {route.page === 'overview' && <Overview live={live} />}
         {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
         {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}

@@ -1,4 +1,4 @@
-/** Which page is shown: it stands behind the `#` of the address, so that every page can be linked to. */
+/** The current page, from the fragment of the address, so that every page has a link. */
 import { useEffect, useState } from 'preact/hooks';
 
 export type Route = { page: 'overview' } | { page: 'droplet' | 'dea'; id: string };

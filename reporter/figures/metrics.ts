@@ -1,13 +1,13 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
-/** What became of a query: `unknown`: none of its droplets is known; `failed`: see the log; `busy`: not even tried. */
+/** The outcome of a query. `unknown`: none of its droplets is known; `failed`: see the log; `busy`: not tried. */
 export type QueryOutcome = 'answered' | 'unknown' | 'rejected' | 'no_reply_subject' | 'busy' | 'failed';
 
 export interface ReporterMetrics {
   queries: Counter<'subject' | 'outcome'>;
   replies: Counter<'subject'>;
   rejected: Counter<'subject' | 'reason'>;
-  /** From the query's arrival to its last reply. */
+  /** From the arrival of a query to its last reply. */
   seconds: Histogram<'subject'>;
   unreadable: Counter;
 }
@@ -18,7 +18,7 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
   return {
     queries: new Counter({
       name: 'hm_queries_total',
-      help: 'Queries over NATS, and what became of them',
+      help: 'Queries over NATS by outcome',
       labelNames: ['subject', 'outcome'],
       registers,
     }),
@@ -30,7 +30,7 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
     }),
     rejected: new Counter({
       name: 'hm_messages_rejected_total',
-      help: 'Queries and entries of queries that did not fit',
+      help: 'Queries and entries of queries that are not valid',
       labelNames: ['subject', 'reason'],
       registers,
     }),
@@ -49,14 +49,14 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
   };
 }
 
-/** Registers how many watch the dashboard now. */
-export function viewerMetrics(registry: Registry, watch: { size: number }): void {
+/** Registers the number of open dashboards. */
+export function viewerMetrics(registry: Registry, viewers: { size: number }): void {
   new Gauge({
     name: 'hm_dashboard_viewers',
-    help: 'Browsers that watch the dashboard',
+    help: 'Browsers that have the dashboard open',
     registers: [registry],
     collect() {
-      this.set(watch.size);
+      this.set(viewers.size);
     },
   });
 }

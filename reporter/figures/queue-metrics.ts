@@ -4,13 +4,12 @@ import { decidedMsOf } from '../../common/model/decision-id.ts';
 import type { QueueName } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
+import { listQueueHeads } from '../../common/redis/scripts/fleet/list-queue-heads.ts';
 
 const STATES = ['waiting', 'delayed', 'active'] as const;
-/** `cron` has its one next tick in it, always. */
+/** Without `cron`, which always holds its one next tick. */
 const COUNTED = ['starts', 'restarts', 'stops', 'slices', 'sync'] as const satisfies QueueName[];
 type Counted = (typeof COUNTED)[number];
-/** BullMQ's score of a job is its priority times this, and its place within it. */
-const PRIORITY_WIDTH = 2 ** 32;
 
 interface Sources {
   redis: RedisConnections;
@@ -20,27 +19,27 @@ interface Sources {
 
 interface QueueStates {
   lengths: Record<Counted, Record<(typeof STATES)[number], number>>;
-  /** For how long the oldest start or stop that is to leave has waited (ms); 0 where none waits. */
+  /** For how long the oldest start or stop in each queue has waited (ms); 0: none waits. */
   oldestMs: Record<'starts' | 'restarts' | 'stops', number>;
 }
 
 /**
- * Gauges of the queues, read when they are scraped. Every reporter gives the same ones.
+ * Gauges of the queues, read from Redis at each scrape. Every reporter exports the same values.
  *
- * @param inTime runs a reading; gives `undefined` where Redis is away: then the gauges have no values
+ * @param readRedis runs a read; resolves to undefined if Redis does not answer, and the gauges then have no values
  */
 export function queueMetrics(
   registry: Registry,
   sources: Sources,
-  inTime: <T>(read: () => Promise<T>) => Promise<T | undefined>,
+  readRedis: <T>(read: () => Promise<T>) => Promise<T | undefined>,
 ): void {
   new Gauge({
     name: 'hm_queue_length',
-    help: 'Jobs by what they wait for: waiting (for a worker or the rate limit), delayed (until they are due); active: worked on',
+    help: 'Jobs by state: waiting (for a worker or the rate limit), delayed (until they are due) or active',
     labelNames: ['queue', 'state'],
     registers: [registry],
     async collect() {
-      const lengths = await inTime(() => readLengths(sources));
+      const lengths = await readRedis(() => readLengths(sources));
       this.reset();
       for (const [queue, states] of Object.entries(lengths ?? {})) {
         for (const [state, length] of Object.entries(states)) this.set({ queue, state }, length);
@@ -49,11 +48,11 @@ export function queueMetrics(
   });
   new Gauge({
     name: 'hm_queue_oldest_seconds',
-    help: 'For how long the oldest start or stop in the queue has waited, restarts from when they were due; 0: none waits',
+    help: 'Time for which the oldest start or stop in the queue has waited, for restarts since they were due; 0: none waits',
     labelNames: ['queue'],
     registers: [registry],
     async collect() {
-      const oldest = await inTime(() => readOldest(sources));
+      const oldest = await readRedis(() => readOldest(sources));
       this.reset();
       for (const [queue, ms] of Object.entries(oldest ?? {})) this.set({ queue }, ms / 1000);
     },
@@ -77,10 +76,10 @@ async function readLengths({ queues }: Sources): Promise<QueueStates['lengths']>
   return Object.fromEntries(lengths) as QueueStates['lengths'];
 }
 
-/** By the times in the ids of decisions, which are Redis's, not by those of jobs, which are of whoever made them. */
+/** By the times in the decision ids, which are Redis's; the times of jobs are by the clock of the host that added them. */
 async function readOldest({ redis, clock, queues }: Sources): Promise<QueueStates['oldestMs']> {
   const { starts, restarts, stops } = queues;
-  const heads = redis.scripts.listQueueHeads([starts.toKey('prioritized')], [PRIORITY_WIDTH]);
+  const heads = listQueueHeads(redis, starts.toKey('prioritized'));
   const [startsMs, restartsMs, stopsMs] = await Promise.all([
     heads.then((ids) => ids.map(decidedMsOf)),
     readFirst(restarts),
@@ -92,7 +91,7 @@ async function readOldest({ redis, clock, queues }: Sources): Promise<QueueState
   return { starts: age(startsMs), restarts: age(restartsMs), stops: age(stopsMs) };
 }
 
-/** When the first of those that wait was to leave. */
+/** When the first waiting job was due (epoch ms). */
 async function readFirst(queue: Queue): Promise<(number | undefined)[]> {
   const [job] = await queue.getJobs(['waiting'], 0, 0, true);
   const decidedMs = decidedMsOf(job?.id ?? '');

@@ -20,7 +20,7 @@ beforeEach(async () => {
 
 const login = `Basic ${Buffer.from(`${STATUS.user}:${STATUS.password}`).toString('base64')}`;
 
-/** Also reads the whole reply: a connection with an unread one would stay open. */
+/** Reads the whole reply, because a connection with an unread reply would stay open. */
 async function load(url: string, init: RequestInit = {}) {
   const response = await fetch(url, init);
   const text = await response.text();
@@ -73,7 +73,7 @@ test.each([
 });
 
 test.each(['/queues', '/queues/', '/queues/queue/starts', '/queues/queue/starts/some.job'])(
-  '%s is the page, and nothing of it comes from elsewhere',
+  '%s is the page, and loads nothing from other hosts',
   async (path) => {
     const reply = await ask(path);
     const html = reply.text;
@@ -87,7 +87,7 @@ test.each(['/queues', '/queues/', '/queues/queue/starts', '/queues/queue/starts/
   },
 );
 
-test('every queue is shown, with words about it', async () => {
+test('every queue is shown, with a description', async () => {
   const { queues } = (await ask('/queues/api/queues')).json() as { queues: Shown[] };
   expect(queues.map(({ name }) => name)).toEqual(['starts', 'restarts', 'stops', 'slices', 'sync', 'cron']);
   for (const { displayName, description, readOnlyMode } of queues) {
@@ -126,14 +126,14 @@ const WRITES: [string, string][] = [
   ['POST', '/queues/api/queues/starts/add'],
 ];
 
-test.each(WRITES)('nothing is changed unless it is switched on: %s %s', async (method, path) => {
+test.each(WRITES)('changes are refused unless queues_writable is on: %s %s', async (method, path) => {
   await queue('starts').add('missing: start web/0', {}, { jobId: 'web.start-0.4-k', priority: 1001 });
   expect((await ask(path, { method })).status).toBe(403);
   expect(await shown('starts')).toMatchObject({ counts: { prioritized: 1 } });
   expect(await queue('starts').isPaused()).toBe(false);
 });
 
-test('switched on: from our own pages, and from no others', async () => {
+test('with queues_writable on, changes are accepted from the own pages and refused from others', async () => {
   const { redis, nats } = bench;
   const settings = { slices: 8, status: { ...STATUS, queuesWritable: true } };
   const context = await testContext({ redis, nats, settings });
@@ -163,17 +163,20 @@ test.each([
   '?status=meta',
   '?activeQueue=%25',
   '?status=latest&status=active',
-])('a query that does not fit is refused: %s', async (query) => {
+])('a query that is not valid is refused: %s', async (query) => {
   const reply = await ask(`/queues/api/queues${query}`);
   expect([reply.status, reply.json()]).toEqual([400, { error: expect.stringMatching(/^query/) }]);
 });
 
-test.each(['no-such-job', 'prioritized', '%25', '__proto__'])('no job: %s', async (id) => {
-  await queue('starts').add('missing: start web/0', {}, { jobId: 'web.start-0.4-k', priority: 1001 });
-  expect((await ask(`/queues/api/queues/starts/${id}`)).status).toBe(404);
-});
+test.each(['no-such-job', 'prioritized', '%25', '__proto__'])(
+  '404 for a job that does not exist: %s',
+  async (id) => {
+    await queue('starts').add('missing: start web/0', {}, { jobId: 'web.start-0.4-k', priority: 1001 });
+    expect((await ask(`/queues/api/queues/starts/${id}`)).status).toBe(404);
+  },
+);
 
-test('what is not there is not found', async () => {
+test('404 for pages and files that do not exist', async () => {
   expect((await ask('/queues/no/such/page')).status).toBe(404);
   expect((await ask('/queues/static/no-such.js')).status).toBe(404);
 });

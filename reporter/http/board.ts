@@ -1,4 +1,4 @@
-/** Bull Board at `/queues`: what waits, what is worked on and what is delayed, for people. */
+/** Bull Board at `/queues`: the waiting, active and delayed jobs. */
 import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { FastifyAdapter } from '@bull-board/fastify';
@@ -13,8 +13,8 @@ import type { Logger } from '../../common/runtime/log.ts';
 
 export const BOARD_PATH = '/queues';
 
-/** What a person reads above each queue, in the order of the list. */
-const SHOWN: readonly { name: QueueName; displayName: string; description: string }[] = [
+/** Name and description of each queue, in the order of the page. */
+const QUEUES: readonly { name: QueueName; displayName: string; description: string }[] = [
   {
     name: 'starts',
     displayName: 'Starts',
@@ -23,19 +23,19 @@ const SHOWN: readonly { name: QueueName; displayName: string; description: strin
   {
     name: 'restarts',
     displayName: 'Flapping restarts',
-    description: 'Restarts of slots that crash again and again, each delayed until it is due',
+    description: 'Restarts of flapping slots, each delayed until it is due',
   },
   { name: 'stops', displayName: 'Stops', description: 'Instances to stop' },
   {
     name: 'slices',
     displayName: 'Slices',
-    description: 'Slices of the droplets to look through: what is due, or all of them (audit)',
+    description: 'Slices whose droplets are to be reconciled: those that are due, or all of them (audit)',
   },
   { name: 'sync', displayName: 'Bulk sync', description: "Passes over the controller's bulk API" },
   { name: 'cron', displayName: 'Cron', description: "The analyzers' tick" },
 ];
 
-/** Bull Board's pages are from here, but for their styles, part of which React writes into the elements. */
+/** Only files of this server, but inline styles too: Bull Board sets style attributes. */
 const CONTENT_SECURITY = [
   "default-src 'self'",
   "style-src 'self' 'unsafe-inline'",
@@ -47,10 +47,10 @@ const CONTENT_SECURITY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
-/** Jobs a page at most: all are read and sent at once. */
-const JOBS_A_PAGE = 100;
+/** Jobs of one page: all of them are read and sent at once. */
+const MAX_JOBS_PER_PAGE = 100;
 
-/** What Bull Board's own pages ask with; it builds names of keys from it. */
+/** The query parameters of Bull Board's own pages. Bull Board builds Redis keys from them, so all others are refused. */
 const Query = Compile(
   Type.Object({
     activeQueue: Type.Optional(Type.String({ maxLength: 64, pattern: '^[a-z]*$' })),
@@ -91,19 +91,19 @@ class RefusedError extends Error {
   }
 }
 
-/** Adds Bull Board under `BOARD_PATH`, behind the login and the check of the origin that the whole server has. */
+/** Adds Bull Board under `BOARD_PATH`. The server's login and its check of the origin apply to it. */
 export function addBoard({ app, log, health, queues, writable }: Options): void {
   const serverAdapter = new FastifyAdapter().setBasePath(BOARD_PATH);
   createBullBoard({
-    queues: SHOWN.map(
+    queues: QUEUES.map(
       ({ name, displayName, description }) =>
         new BullMQAdapter(queues[name], { displayName, description, readOnlyMode: !writable }),
     ),
     serverAdapter,
     options: { uiConfig: { boardTitle: 'Health manager: queues' } },
   });
-  // Its own one answers with our inner errors; and it would not say that a login is needed.
-  serverAdapter.setErrorHandler((error) => answerTo(error, log));
+  // Bull Board's own handler would send internal error messages, and would answer 500 where a login is needed.
+  serverAdapter.setErrorHandler((error) => errorReply(error, log));
   app.register(async (scope) => {
     scope.addHook('preHandler', async (request) => check(request, health, writable));
     scope.addHook('onSend', async (_request, reply, payload) => {
@@ -118,30 +118,30 @@ export function addBoard({ app, log, health, queues, writable }: Options): void 
 /** @throws RefusedError */
 function check({ method, url, query }: FastifyRequest, health: Health, writable: boolean): void {
   if (!writable && !SAFE_METHODS.has(method)) {
-    throw new RefusedError(403, 'the queues are read-only: see status.queues_writable');
+    throw new RefusedError(403, 'the queues are read-only; set status.queues_writable to change them');
   }
   if (!url.startsWith(`${BOARD_PATH}/api/`)) return;
   const problem = health.problems().get('redis');
-  if (problem !== undefined) throw new RefusedError(503, `Redis: ${problem}`);
+  if (problem !== undefined) throw new RefusedError(503, `Redis does not answer: ${problem}`);
   if (!Query.Check(query)) {
-    const wrong = Query.Errors(query)[0];
-    throw new RefusedError(400, `query${wrong?.instancePath ?? ''} ${wrong?.message ?? 'does not fit'}`);
+    const problem = Query.Errors(query)[0];
+    throw new RefusedError(400, `query${problem?.instancePath ?? ''} ${problem?.message ?? 'is not valid'}`);
   }
-  if (Number(query.jobsPerPage ?? 0) > JOBS_A_PAGE)
-    throw new RefusedError(400, `query/jobsPerPage must be at most ${JOBS_A_PAGE}`);
+  if (Number(query.jobsPerPage ?? 0) > MAX_JOBS_PER_PAGE)
+    throw new RefusedError(400, `query/jobsPerPage must be at most ${MAX_JOBS_PER_PAGE}`);
 }
 
-function answerTo(error: Error & { statusCode?: number }, log: Logger) {
+function errorReply(error: Error & { statusCode?: number }, log: Logger) {
   const { statusCode = 500, message } = error;
   if (statusCode < 500 || error instanceof RefusedError)
     return { status: statusCode as 400, body: { error: message } };
-  // A name that is a key of the queue itself, and no job.
+  // The job id is the name of one of the queue's own keys.
   if (message.startsWith('WRONGTYPE')) return { status: 404 as const, body: { error: 'not found' } };
-  log.error({ event: 'queue_board_failed', err: error }, 'a request of the page of queues failed');
+  log.error({ event: 'queue_board_failed', err: error }, 'request to the queue pages failed');
   return { status: 500 as const, body: { error: 'internal error' } };
 }
 
-/** The page names a font of a foreign host, which would be told of each visit; without it the system's font is used. */
+/** The page loads a font from another host, which would see each visit; without it the system's font is used. */
 function withoutForeignLinks(html: string): string {
   return html.replace(/<link[^>]*href="https?:[^>]*>/g, '');
 }

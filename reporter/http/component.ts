@@ -4,7 +4,7 @@ import { SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 
-/** What is said of this component to those who watch over all components of a cloud. Without its password. */
+/** The public facts about this component, without its password. */
 export interface ComponentFacts {
   type: 'HealthManager';
   index: number;
@@ -30,8 +30,8 @@ export class Component {
     this.#uuid = `${settings.index}-${randomUUID()}`;
   }
 
-  /** @param host `<ip>:<port>` of its HTTP server, which is known when that listens */
-  servesAt(host: string): void {
+  /** @param host `<ip>:<port>` of its HTTP server, known only once that listens */
+  setHost(host: string): void {
     this.#host = host;
   }
 
@@ -46,7 +46,7 @@ export class Component {
     };
   }
 
-  /** Says that it is there, and answers whoever looks for components; each reporter is one. */
+  /** Announces this component and answers discovery requests. Every reporter is a component of its own. */
   register(bus: Bus): void {
     bus.subscribe(SUBJECTS.discover, {}, ({ reply }) => {
       if (reply !== undefined && reply !== '') bus.publish(reply, this.#registration());
@@ -54,11 +54,11 @@ export class Component {
     bus.publish(SUBJECTS.announce, this.#registration());
   }
 
-  /** With the credentials: whoever watches needs them to read `/varz`. */
+  /** With the credentials, which are needed to read `/varz`. */
   #registration(): string {
     const { user, password } = this.#settings.status;
-    const { start, uptime, ...who } = this.facts();
-    return JSON.stringify({ ...who, credentials: [user, password], start, uptime });
+    const { start, uptime, ...identity } = this.facts();
+    return JSON.stringify({ ...identity, credentials: [user, password], start, uptime });
   }
 }
 

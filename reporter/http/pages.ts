@@ -1,4 +1,4 @@
-/** The dashboard's page and its files, as the build has put them into `dist/`. */
+/** Serves the dashboard's page and its files from `dist/`. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import fastifyStatic from '@fastify/static';
@@ -8,7 +8,7 @@ import { packageRoot } from '../../common/runtime/package-root.ts';
 /** Written by `deploy/build-dashboard.ts`. */
 const FOLDER = join(packageRoot, 'dist', 'reporter', 'dashboard', 'public');
 
-/** Nothing from elsewhere, no scripts or styles but the page's own files, in nobody's frame. */
+/** Only the page's own files, no inline scripts or styles, no framing. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -32,7 +32,7 @@ export function addPages(app: FastifyInstance): void {
       reply
         .code(503)
         .type('text/plain')
-        .send(`${FOLDER}: expected the dashboard's files, found none: npm run setup\n`),
+        .send(`${FOLDER}: expected the dashboard's files, found none; build them with npm run setup\n`),
     );
     return;
   }
@@ -41,7 +41,7 @@ export function addPages(app: FastifyInstance): void {
     prefix: '/assets/',
     index: false,
     preCompressed: true,
-    // Their names change with their content.
+    // The names contain a hash of the content.
     immutable: true,
     maxAge: '365d',
     setHeaders: (reply) => {

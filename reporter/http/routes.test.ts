@@ -53,17 +53,17 @@ describe('auth', () => {
     [STATUS.user, 'wrong'],
     ['wrong', STATUS.password],
     ['', ''],
-  ])('%s:%s is let into nothing', async (user, password) => {
+  ])('%s:%s is refused', async (user, password) => {
     expect((await get('/varz', basic(user, password))).status).toBe(401);
   });
 
-  test('a wrong way of asking is no way in', async () => {
+  test('other methods need the password too', async () => {
     expect((await get('/varz', {}, 'POST')).status).toBe(401);
     expect((await get('/api/fleet', {}, 'HEAD')).status).toBe(401);
   });
 });
 
-test('what is not there is said in JSON', async () => {
+test('404 is JSON', async () => {
   for (const path of [
     '/no/such/path',
     '/api/nothing',
@@ -79,16 +79,16 @@ test('what is not there is said in JSON', async () => {
   expect((await get('/varz', undefined, 'POST')).status).toBe(404);
 });
 
-test('the index names what is there', async () => {
+test('every path of the index exists', async () => {
   const { paths } = (await get('/api')).json();
-  // The stream of news ends only when its reader goes.
+  // The stream of events ends only when its reader disconnects.
   for (const path of Object.keys(paths).filter((name) => !name.includes('<') && name !== '/api/live')) {
     expect([path, (await get(path)).status]).toEqual([path, 200]);
   }
 });
 
 describe('/api/droplets', () => {
-  test('the whole record, under any id', async () => {
+  test('the whole record, for any id', async () => {
     const { redis } = bench.context;
     const ids = ['app', '__proto__', 'a/b?c#d%', 'ü'.repeat(120)];
     for (const id of ids) {
@@ -101,7 +101,7 @@ describe('/api/droplets', () => {
     }
   });
 
-  test('one that cannot be read is an error, not unknown', async () => {
+  test('a record that cannot be read is an error, not a 404', async () => {
     const { client, keys } = bench.context.redis;
     await client.hset(keys.droplet('spoilt'), 'desired', 'as I like it');
     expect((await get('/api/droplets/spoilt')).status).toBe(500);
@@ -128,7 +128,7 @@ describe('/varz', () => {
     });
   });
 
-  test('true for the whole deployment, however many processes count', async () => {
+  test('counts of the whole deployment, summed over all processes', async () => {
     const { redis, lifecycle, log } = bench.context;
     const { client, keys } = redis;
     const summary = {
@@ -203,7 +203,7 @@ describe('/varz', () => {
 });
 
 describe('holds and DEAs', () => {
-  test('which are on, since when, for how many droplets', async () => {
+  test('holds that are on, since when, for how many droplets', async () => {
     const { client, keys } = bench.context.redis;
     const fleet = async () => (await get('/api/fleet')).json();
     expect((await fleet()).holds).toEqual([
@@ -240,7 +240,7 @@ describe('holds and DEAs', () => {
     expect((await fleet()).holds).toEqual([]);
   });
 
-  test('listening again, but not for long enough', async () => {
+  test('actual_not_fresh while ingestors have not been subscribed for long enough', async () => {
     const { client, keys } = bench.context.redis;
     await client.hset(keys.listening, { since: NOW - 5 * SECOND, until: NOW });
     expect((await get('/api/fleet')).json().holds).toEqual([
@@ -248,22 +248,22 @@ describe('holds and DEAs', () => {
     ]);
   });
 
-  test('are said in the log', async () => {
-    const said = () =>
+  test('holds are logged', async () => {
+    const logged = () =>
       bench.context.lines.filter(({ event, hold }) => event === 'hold_on' && hold !== undefined);
     await expect
-      .poll(said, { timeout: 15_000 })
+      .poll(logged, { timeout: 15_000 })
       .toContainEqual(expect.objectContaining({ hold: 'actual_not_fresh', droplets: expect.any(Number) }));
   });
 
-  test('DEAs by their silence', async () => {
+  test('DEAs by the age of their last heartbeat', async () => {
     const { client, keys } = bench.context.redis;
     const silences = [0, 10, 20, 20.001, 30, 30.001, 100];
     for (const s of silences) await client.zadd(keys.deasLastHeartbeat, NOW - s * SECOND, `dea-${s}`);
     expect((await get('/api/fleet')).json().deas).toEqual({ alive: 3, late: 2, lost: 2 });
   });
 
-  test('are in the metrics too', async () => {
+  test('holds and DEAs are in the metrics too', async () => {
     await bench.context.redis.client.hset(bench.context.redis.keys.summary(3), { held_actual_not_fresh: 9 });
     const { body } = await get('/metrics');
     expect(body).toMatch(/^hm_hold_on\{hold="actual_not_fresh"\} 1$/m);
@@ -275,7 +275,7 @@ describe('holds and DEAs', () => {
   });
 });
 
-test('the password is said to nobody who asks over HTTP, and not logged', async () => {
+test('the password is neither sent over HTTP nor logged', async () => {
   await store(bench.context.redis, droplet({ id: 'app', slots: [slot({ crashes: 1 })] }));
   for (const path of ['/', '/varz', '/metrics', '/api/fleet', '/api/droplets/app', '/readyz', '/none']) {
     expect((await get(path)).body).not.toContain(STATUS.password);
@@ -285,7 +285,7 @@ test('the password is said to nobody who asks over HTTP, and not logged', async 
 });
 
 describe('component registration', () => {
-  test('each reporter answers who looks for components', async () => {
+  test('each reporter answers discovery requests', async () => {
     const found = (await bench.bus.request(SUBJECTS.discover, '', { timeoutMs: 5_000 })).json() as {
       uuid: string;
     };
@@ -301,17 +301,17 @@ describe('component registration', () => {
     expect((await get('/varz')).json().uuid).toBe(found.uuid);
   });
 
-  test('without a reply subject it is no request', async () => {
+  test('a request without a reply subject is ignored', async () => {
     bench.bus.publish(SUBJECTS.discover, '');
     await bench.bus.request(SUBJECTS.discover, 'anything', { timeoutMs: 5_000 });
     expect(bench.context.lines.filter(({ level }) => Number(level) >= 50)).toEqual([
-      expect.objectContaining({ msg: 'an HTTP request failed' }), // the spoilt record above
+      expect.objectContaining({ msg: 'an HTTP request failed' }), // the unreadable record above
     ]);
   });
 });
 
-// Last: there is no Redis any more after it.
-test('without Redis it says so at once, and lives on', async () => {
+// The last test, because it stops Redis.
+test('without Redis it answers 503 at once, and keeps running', async () => {
   await bench.redis.stop();
   await until(async () => !bench.context.health.ready());
   expect((await get('/healthz')).status).toBe(200);

@@ -1,4 +1,4 @@
-/** What the reporter serves over HTTP besides `/healthz`, `/readyz` and `/metrics`. JSON, errors too. */
+/** The reporter's HTTP routes besides `/healthz`, `/readyz` and `/metrics`. Replies, also errors, are JSON. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { isId } from '../../common/messages/validation.ts';
 import type { Health } from '../../common/runtime/health.ts';
@@ -14,8 +14,8 @@ import { addLive } from '../api/live-stream.ts';
 import { addRelease } from '../api/release.ts';
 import { BusyError } from '../queries/droplet-reader.ts';
 import type { ComponentFacts } from './component.ts';
-import { UnavailableError, withTimeout } from './in-time.ts';
 import { addPages } from './pages.ts';
+import { readRedis, UnavailableError } from './read-redis.ts';
 import { varz } from './varz.ts';
 
 interface Options extends LiveSources {
@@ -29,17 +29,17 @@ interface Options extends LiveSources {
 const INDEX = {
   name: 'health manager, reporter',
   paths: {
-    '/healthz': 'ok while this process runs (no password needed)',
-    '/readyz': 'ok, or 503 and why it is not ready (no password needed)',
-    '/varz': 'figures of the whole deployment, under the names of HM 2.0',
+    '/healthz': 'ok while this process runs (no login needed)',
+    '/readyz': 'ok, or 503 with the reasons why it is not ready (no login needed)',
+    '/varz': 'figures of the whole deployment under the names that HM 2.0 used',
     '/metrics': 'Prometheus',
     '/': 'dashboard',
-    '/queues': 'the queues and their jobs, as pages (Bull Board)',
+    '/queues': 'the queues and their jobs (Bull Board)',
     '/api/fleet': 'totals, holds, DEAs, queues',
-    '/api/droplets/<guid>': 'all that is known of one droplet',
-    '/api/stories/<guid>': 'one droplet with its story, as the dashboard shows it',
-    '/api/deas/<guid>': 'one DEA and what runs there, or was lost with it',
-    '/api/live': 'all that the dashboard shows, as server-sent events',
+    '/api/droplets/<guid>': 'the whole record of one droplet',
+    '/api/stories/<guid>': 'one droplet with its slots and its story, for the dashboard',
+    '/api/deas/<guid>': 'one DEA with its instances, running or lost',
+    '/api/live': 'the data of the dashboard as server-sent events',
     '/api/holds/<hold>/release': 'POST: ends mass_loss or mass_delete',
   },
 };
@@ -48,7 +48,7 @@ export function addRoutes(options: Options): void {
   const { app, health, policy, reader, facts, fleet, broadcaster } = options;
   const json = async (reply: FastifyReply, read: () => Promise<object | undefined>) => {
     try {
-      const found = await withTimeout(health, read);
+      const found = await readRedis(health, read);
       return found === undefined ? notFound(reply) : reply.send(found);
     } catch (error) {
       if (!(error instanceof UnavailableError || error instanceof BusyError)) throw error;
@@ -59,7 +59,7 @@ export function addRoutes(options: Options): void {
   app.get('/api', async () => INDEX);
   app.get('/varz', (_request, reply) => json(reply, async () => varz(await fleet(), facts())));
   app.get('/api/fleet', (_request, reply) => json(reply, async () => fleetJson(await fleet())));
-  // Not as a parameter: these are bounded to fewer characters than an id may have.
+  // A wildcard, because the router limits parameters to fewer characters than an id may have.
   app.get<{ Params: { '*': string } }>('/api/droplets/*', (request, reply) =>
     json(reply, async () => {
       const id = request.params['*'];
@@ -87,7 +87,7 @@ function notFound(reply: FastifyReply): FastifyReply {
   return reply.code(404).send({ error: 'not found' });
 }
 
-/** As others see it: snake_case, epoch seconds. */
+/** The public form: snake_case, epoch seconds. */
 function fleetJson({ nowMs, totals, auditMs, holds, deas, queues, sync, counters }: Fleet): object {
   return {
     now: nowMs / 1000,

@@ -1,9 +1,9 @@
-/** `/varz` under the names that HM 2.0 gave its figures, so that what reads them goes on to. */
+/** `/varz` under the names of HM 2.0, so that existing readers keep working. */
 import { availableParallelism } from 'node:os';
 import type { Fleet } from '../../common/views/fleet.ts';
 import type { ComponentFacts } from './component.ts';
 
-/** Of the whole deployment, but for what is of this process: uptime, mem (KB), cpu (percent since its start). */
+/** Figures of the whole deployment; only uptime, mem (KB) and cpu (percent since the start) are of this process. */
 export function varz(fleet: Fleet, component: ComponentFacts): Record<string, unknown> {
   const { totals, queues, sync, counters } = fleet;
   const { running, missing, flapping } = totals;

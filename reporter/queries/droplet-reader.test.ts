@@ -20,19 +20,19 @@ afterAll(async () => {
 const idsOf = (found: Awaited<ReturnType<DropletReader['read']>>) =>
   found.droplets.map((one) => (one instanceof Error ? one : one?.id));
 
-test('queries that come together get their own droplets, in their own order', async () => {
+test('queries that share a read get their own droplets, in their own order', async () => {
   const { client, keys } = context.redis;
   for (const id of ['a', 'b', 'c']) {
     await store(context.redis, droplet({ id, instances: [instance(id, { dea: `dea-${id}` })] }));
   }
   await client.zadd(keys.deasLastHeartbeat, NOW, 'dea-a', NOW, 'dea-b');
-  const records = new DropletReader(context.redis, context.clock);
+  const reader = new DropletReader(context.redis, context.clock);
   const many = Array.from({ length: 1_234 }, (_, n) => (n % 100 === 0 ? 'b' : `none-${n}`));
   const [one, two, none, lots] = await Promise.all([
-    records.read(['c', 'x', 'a']),
-    records.read(['b']),
-    records.read([]),
-    records.read(many),
+    reader.read(['c', 'x', 'a']),
+    reader.read(['b']),
+    reader.read([]),
+    reader.read(many),
   ]);
   expect(idsOf(one)).toEqual(['c', undefined, 'a']);
   expect(one.deas.get('dea-a')).toEqual({ lastHeartbeatMs: NOW });
@@ -42,32 +42,32 @@ test('queries that come together get their own droplets, in their own order', as
   expect(idsOf(lots)).toEqual(many.map((id) => (id === 'b' ? 'b' : undefined)));
 });
 
-test('more than can be answered in time is not taken', async () => {
-  const records = new DropletReader(context.redis, context.clock);
+test('reads are refused when too many droplets are waiting', async () => {
+  const reader = new DropletReader(context.redis, context.clock);
   const ids = new Array<string>(10_000).fill('a');
-  const answers = await Promise.allSettled(Array.from({ length: 20 }, () => records.read(ids)));
+  const answers = await Promise.allSettled(Array.from({ length: 20 }, () => reader.read(ids)));
   const refused = answers.filter((answer) => answer.status === 'rejected');
   expect(refused.map(({ reason }) => reason)).toContainEqual(expect.any(BusyError));
   expect(refused.length).toBeLessThan(16);
-  expect(idsOf(await records.read(['a']))).toEqual(['a']);
+  expect(idsOf(await reader.read(['a']))).toEqual(['a']);
 });
 
-test('what is no record is told in its place, and hurts no other', async () => {
+test('an unreadable record is an Error in its place, and does not affect the others', async () => {
   const { client, keys } = context.redis;
   await client.set(keys.droplet('no-hash'), 'x');
-  const records = new DropletReader(context.redis, context.clock);
-  const [broken, whole] = idsOf(await records.read(['no-hash', 'a']));
-  expect(broken).toBeInstanceOf(Error);
-  expect(whole).toBe('a');
+  const reader = new DropletReader(context.redis, context.clock);
+  const [unreadable, readable] = idsOf(await reader.read(['no-hash', 'a']));
+  expect(unreadable).toBeInstanceOf(Error);
+  expect(readable).toBe('a');
 });
 
-test('a failure is told to all whose query was with it, and the next one works', async () => {
+test('a failed read rejects all its queries, and the next one succeeds', async () => {
   const { client, keys } = context.redis;
   await client.rename(keys.deasLastHeartbeat, keys.deasPreviousHeartbeat);
   await client.set(keys.deasLastHeartbeat, 'x');
-  const records = new DropletReader(context.redis, context.clock);
-  const answers = await Promise.allSettled([records.read(['a']), records.read(['b'])]);
+  const reader = new DropletReader(context.redis, context.clock);
+  const answers = await Promise.allSettled([reader.read(['a']), reader.read(['b'])]);
   expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   await client.rename(keys.deasPreviousHeartbeat, keys.deasLastHeartbeat);
-  expect(idsOf(await records.read(['a']))).toEqual(['a']);
+  expect(idsOf(await reader.read(['a']))).toEqual(['a']);
 });

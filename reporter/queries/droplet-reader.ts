@@ -2,7 +2,7 @@ import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { type DropletReads, readWithDeas } from '../../common/redis/readers.ts';
 
-/** Too much is waiting to be read: Redis is slow or away, and whoever asked will not wait so long. */
+/** Too many reads are waiting because Redis is slow or does not answer; the caller would not wait for the result. */
 export class BusyError extends Error {
   constructor() {
     super('too many droplets are waiting to be read');
@@ -10,27 +10,27 @@ export class BusyError extends Error {
   }
 }
 
-/** Droplets of one batch; what comes meanwhile is the next one. */
-const BATCH = 2_000;
-/** While one batch is with Redis the answer to another one is worked on. */
-const BATCHES_AT_ONCE = 2;
-/** Beyond these no more are taken: about a second of work, and whoever asks does not wait much longer. */
-const WAITING_AT_MOST = 50_000;
+/** Droplets of one batch; reads that arrive meanwhile form the next batch. */
+const BATCH_SIZE = 2_000;
+/** While one batch waits for Redis, the replies of another are decoded. */
+const CONCURRENT_BATCHES = 2;
+/** Droplets that may wait: about a second of work. Callers do not wait much longer. */
+const MAX_WAITING = 50_000;
 
-interface Waiting {
+interface WaitingRead {
   ids: readonly string[];
   resolve(found: DropletReads): void;
   reject(error: unknown): void;
 }
 
 /**
- * Reads droplets for queries. Queries that come while others are being answered are read together, so the more
- * there are the less each costs.
+ * Reads droplets for queries. Queries that arrive while others are being read share one read, so the cost of each
+ * falls as the load rises.
  */
 export class DropletReader {
   readonly #redis: RedisConnections;
   readonly #clock: Clock;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: WaitingRead[] = [];
   #waitingIds = 0;
   #reading = 0;
 
@@ -41,7 +41,7 @@ export class DropletReader {
 
   /** @throws BusyError */
   read(ids: readonly string[]): Promise<DropletReads> {
-    if (this.#waitingIds > 0 && this.#waitingIds + ids.length > WAITING_AT_MOST) {
+    if (this.#waitingIds > 0 && this.#waitingIds + ids.length > MAX_WAITING) {
       return Promise.reject(new BusyError());
     }
     return new Promise((resolve, reject) => {
@@ -52,24 +52,24 @@ export class DropletReader {
   }
 
   #next(): void {
-    if (this.#reading >= BATCHES_AT_ONCE || this.#waiting.length === 0) return;
+    if (this.#reading >= CONCURRENT_BATCHES || this.#waiting.length === 0) return;
     let count = 0;
     let size = 0;
     for (const { ids } of this.#waiting) {
-      if (count > 0 && size + ids.length > BATCH) break;
+      if (count > 0 && size + ids.length > BATCH_SIZE) break;
       size += ids.length;
       count++;
     }
     const batch = this.#waiting.splice(0, count);
     this.#waitingIds -= size;
     this.#reading++;
-    void this.#answer(batch).finally(() => {
+    void this.#readBatch(batch).finally(() => {
       this.#reading--;
       this.#next();
     });
   }
 
-  async #answer(batch: readonly Waiting[]): Promise<void> {
+  async #readBatch(batch: readonly WaitingRead[]): Promise<void> {
     try {
       const { droplets, deas, nowMs } = await readWithDeas(
         this.#redis,

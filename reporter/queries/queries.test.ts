@@ -34,7 +34,7 @@ beforeAll(async () => {
     droplet({ id: '42', instances: [instance('i42')] }),
     droplet({ id: 'silent', instances: [instance('quiet', { dea: 'dea-silent' })] }),
     droplet({ id: 'exited', instances: [instance('over')], exits: [exit('over', { reason: 'STOPPED' })] }),
-    droplet({ id: 'only-heard', desired: undefined, instances: [instance('stray')] }),
+    droplet({ id: 'only-listed', desired: undefined, instances: [instance('stray')] }),
     droplet({ id: 'stopped', desired: desired({ state: 'STOPPED' }), instances: [] }),
     droplet({ id: 'only-updated', desired: undefined, updatedMs: NOW }),
     droplet({ id: '__proto__', instances: [instance('constructor', { version: '__proto__' })] }),
@@ -69,12 +69,12 @@ describe('healthmanager.health', () => {
 
   test.each([
     ['counts indices with a live RUNNING instance', 'app', 'v1', 1],
-    ['of the version that was asked for', 'app', 'v0', 1],
-    ['of a version that nothing runs of', 'app', 'v9', 0],
-    ['not an instance whose DEA has fallen silent', 'silent', 'v1', 0],
+    ['only of the version in the query', 'app', 'v0', 1],
+    ['0 for a version without instances', 'app', 'v9', 0],
+    ['not an instance on a silent DEA', 'silent', 'v1', 0],
     ['not an instance that has exited', 'exited', 'v1', 0],
-    ['none of a droplet that is not desired', 'only-heard', 'v1', 0],
-    ['none of a droplet that nothing runs of', 'stopped', 'v1', 0],
+    ['0 for a droplet that is not desired', 'only-listed', 'v1', 0],
+    ['0 for a droplet without instances', 'stopped', 'v1', 0],
     ['any id', '__proto__', '__proto__', 1],
   ])('%s', async (_name, id, version, count) => {
     expect(await health({ droplet: id, version })).toEqual([{ droplet: id, version, healthy: count }]);
@@ -147,7 +147,7 @@ describe('healthmanager.status', () => {
     expect(await ask(bench, STATUS, { droplet: 42, state: 'CRASHED' })).toEqual([{ instances: [] }]);
   });
 
-  test('crashes are forgotten when flapping_timeout is over', async () => {
+  test('crashes are left out after flapping_timeout', async () => {
     bench.clock.set(NOW + 600 * SECOND);
     try {
       const replies = await ask(bench, STATUS, { droplet: 'crashing', state: 'CRASHED' });
@@ -207,7 +207,7 @@ describe('healthmanager.droplet', () => {
     });
   });
 
-  test('what is on its way', async () => {
+  test('pending starts, restarts and stops', async () => {
     const start = { priority: 'normal', decidedMs: NOW - 5 * SECOND } as const;
     await store(
       bench.context.redis,
@@ -234,7 +234,7 @@ describe('healthmanager.droplet', () => {
     });
   });
 
-  test('ids are only ids', async () => {
+  test('an id may be the name of a built-in property', async () => {
     const [reply] = (await ofDroplet({ droplet: '__proto__' })) as [{ versions: object }];
     const versions = Object.entries(reply.versions);
     expect(versions).toEqual([
@@ -254,7 +254,7 @@ describe('no reply', () => {
   test.each([
     ['to a status of an unknown droplet', STATUS, { droplet: 'nobody', state: 'CRASHED' }, 'unknown'],
     [
-      'to a status of one of which only an update came',
+      'to a status of a droplet with only an update',
       STATUS,
       { droplet: 'only-updated', state: 'CRASHED' },
       'unknown',
@@ -277,7 +277,7 @@ describe('no reply', () => {
     );
   });
 
-  test('a malformed query is logged, at most once a second for each reason', async () => {
+  test('a query that is not valid is logged, at most once a second for each reason', async () => {
     const lines = () =>
       bench.context.lines.filter(
         ({ event, subject, reason }) =>
@@ -289,7 +289,7 @@ describe('no reply', () => {
     expect(lines().length).toBeLessThan(asked / 2);
   });
 
-  test('where nobody waits for it', async () => {
+  test('to a query without a reply subject', async () => {
     const count = () =>
       metricValue(bench.context.metrics, 'hm_queries_total', { outcome: 'no_reply_subject' });
     const before = await count();
@@ -297,7 +297,7 @@ describe('no reply', () => {
     await expect.poll(count).toBe(before + 1);
   });
 
-  test('about a record that somebody has spoilt; others are answered', async () => {
+  test('about a record that cannot be read; others are answered', async () => {
     const { client, keys } = bench.context.redis;
     await client.hset(keys.droplet('spoilt'), 'desired', 'as I like it');
     const replies = await ask(bench, DROPLET, { droplets: [{ droplet: 'spoilt' }, { droplet: 'stopped' }] });

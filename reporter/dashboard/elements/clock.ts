@@ -1,4 +1,4 @@
-/** Redis's clock, as the server tells it; the browser's own may be wrong. */
+/** Redis's clock by the server's latest event; the browser's own clock may be wrong. */
 import { useEffect, useState } from 'preact/hooks';
 
 let offsetMs = Date.now() - performance.now();
@@ -11,7 +11,7 @@ export function serverNow(): number {
   return performance.now() + offsetMs;
 }
 
-/** Now, again every second: for what counts up or down. */
+/** The time, updated every second, for ages and countdowns. */
 export function useNow(): number {
   const [now, setNow] = useState(serverNow());
   useEffect(() => {

@@ -1,5 +1,4 @@
-/** Why a slot is empty, and what happens next: live, by the second. */
-
+/** Why a slot has no live instance, and what happens next. The times are updated every second. */
 import type { Absent, Step } from '../../../common/explain/step.ts';
 import { dropText, formatDuration } from '../../../common/explain/wording.ts';
 import type { HoldName } from '../../../common/model/reasons.ts';
@@ -13,7 +12,7 @@ export function StateTag({ state }: Pick<Absent, 'state'>) {
   return <span class={CLASSES[state]}>{state}</span>;
 }
 
-/** Why: how it was lost. */
+/** Why the slot has no live instance. */
 export function Why({
   crashes,
   lastCrashMs,
@@ -38,11 +37,12 @@ export function Why({
   }
   return lastInstance.cause === 'silent' ? (
     <>
-      <DeaLink id={lastInstance.dea} /> not heard for <Since ms={lastInstance.lastHeartbeatMs} />
+      <DeaLink id={lastInstance.dea} /> silent for <Since ms={lastInstance.lastHeartbeatMs} />
     </>
   ) : (
     <>
-      <DeaLink id={lastInstance.dea} /> lists it no more, last <Since ms={lastInstance.lastHeartbeatMs} /> ago
+      <DeaLink id={lastInstance.dea} /> no longer lists it, last <Since ms={lastInstance.lastHeartbeatMs} />{' '}
+      ago
     </>
   );
 }
@@ -59,33 +59,33 @@ export function Next({ step }: { step: Step }) {
     case 'sent':
       return (
         <>
-          start sent <Since ms={step.atMs} /> ago, again <Until ms={step.retryAtMs} />
+          start sent <Since ms={step.atMs} /> ago, sent again <Until ms={step.retryAtMs} />
         </>
       );
     case 'queued':
       return (
         <>
-          start waits for its turn, <Since ms={step.sinceMs} /> so far
+          start queued for <Since ms={step.sinceMs} />
         </>
       );
     case 'given_up':
       return (
         <>
-          no start before <Until ms={step.untilMs} />, unless the app is changed
+          next try <Until ms={step.untilMs} />, or when the app is changed
         </>
       );
     case 'grace':
       return (
         <>
-          started <Until ms={step.untilMs} /> if nothing is heard
+          started <Until ms={step.untilMs} />, if no heartbeat lists it
         </>
       );
     case 'held':
       return <HeldBy hold={step.hold} />;
     case 'dropped':
-      return <>start not sent: {dropText(step.why)}; looked at again</>;
+      return <>start dropped: {dropText(step.why)}; reconciled again</>;
     case 'soon':
-      return <>about to be looked at</>;
+      return <>about to be reconciled</>;
   }
 }
 

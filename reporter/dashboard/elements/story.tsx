@@ -10,7 +10,7 @@ export function Latest({ lines }: Pick<Live, 'lines'>) {
     <section class="panel" aria-labelledby="latest">
       <h2 id="latest">Latest decisions</h2>
       {lines.length === 0 ? (
-        <p class="empty">Nothing was decided yet.</p>
+        <p class="empty">No decisions yet.</p>
       ) : (
         <ol class="story" aria-labelledby="latest">
           {[...lines].reverse().map((line, at) => (
@@ -26,7 +26,7 @@ interface LineProps {
   atMs: number;
   tone: Tone;
   text: string;
-  /** Absent: the page is about it. */
+  /** Absent on the droplet's own page. */
   droplet?: string;
 }
 

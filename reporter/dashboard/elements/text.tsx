@@ -8,14 +8,14 @@ const dateTime = new Intl.DateTimeFormat(undefined, {
   ...{ dateStyle: 'medium', timeStyle: 'medium', hourCycle: 'h23' },
 });
 
-/** A time of day, with the date where it is not today. */
+/** A time of day; on another day with the date. */
 export function At({ ms }: { ms: number }) {
   const date = new Date(ms);
   const isToday = date.toDateString() === new Date(serverNow()).toDateString();
   return <time dateTime={date.toISOString()}>{(isToday ? clockTime : dateTime).format(date)}</time>;
 }
 
-/** A text of the server, with its times as times of day here. */
+/** A text of the server, with its time placeholders replaced by times of the browser's time zone. */
 export function ServerText({ text }: { text: string }) {
   return <>{text.split(/⟦(\d+)⟧/).map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>;
 }
@@ -31,7 +31,7 @@ export function Until({ ms }: { ms: number }) {
   return <span class="num">{left <= 0 ? 'now' : `in ${formatDuration(left)}`}</span>;
 }
 
-/** Tenths of seconds would flicker. */
+/** Rounds up to whole seconds, because tenths would flicker. */
 function whole(ms: number): number {
   return Math.max(0, Math.ceil(ms / 1000) * 1000);
 }

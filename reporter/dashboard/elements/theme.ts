@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'preact/hooks';
 
-/** `dark` or `light`, as the system has it; what paints on a canvas reads its colours anew when it changes. */
+/** The system's colour scheme. Canvases read their colours again when it changes. */
 export function useTheme(): 'dark' | 'light' {
   const [query] = useState(() => matchMedia('(prefers-color-scheme: dark)'));
   const [dark, setDark] = useState(query.matches);

@@ -1,43 +1,53 @@
-/** What needs attention before all else: holds that are on, and DEAs that are not heard. */
+/** The most urgent problems: holds that are on, and silent DEAs. */
 import { useRef, useState } from 'preact/hooks';
-import { countText, HOLD_TEXT } from '../../../common/explain/wording.ts';
+import { countText, holdText } from '../../../common/explain/wording.ts';
 import type { HoldUpdate, SilentDea } from '../../api/types.ts';
 import { DeaLink, Num, Since, Until } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 
-const FEW = 4;
-const SOME = 3;
+/** Up to this number every silent DEA is shown. */
+const SHOW_ALL = 4;
+/** Of more, this number: further ones would add nothing. */
+const SHOW_FIRST = 3;
 
 export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent' | 'hello'>) {
   const holds = fleet?.holds ?? [];
+  const allDeas = fleet === undefined ? 0 : fleet.deas.alive + fleet.deas.late + fleet.deas.lost;
   const known = silent?.deas ?? [];
-  // Of many silent ones the first few say what there is to say.
-  const deas = known.length > FEW ? known.slice(0, SOME) : known;
+  const deas = known.length > SHOW_ALL ? known.slice(0, SHOW_FIRST) : known;
   const more = known.length - deas.length + (silent?.more ?? 0);
   if (holds.length === 0 && deas.length === 0 && !hello?.dryRun) return null;
   return (
-    <section class="attention" aria-label="What needs attention">
+    <section class="attention" aria-label="Holds and silent DEAs">
       <ul>
         {hello?.dryRun && (
           <li class="hold">
-            <strong>dry_run is on</strong>: starts and stops are decided, none is sent.
+            <strong>dry_run is on</strong>: starts and stops are decided but not sent.
           </li>
         )}
         {holds.map((hold) => (
-          <Hold key={hold.hold} {...hold} />
+          <Hold key={hold.hold} {...hold} allDeas={allDeas} />
         ))}
         {deas.map((dea) => (
           <Silent key={dea.dea} {...dea} lostMs={hello?.dropletLostMs ?? 0} />
         ))}
         {more > 0 && (
-          <li class="lost">{countText(more, 'more DEA is', 'more DEAs are')} not heard: see the map.</li>
+          <li class="lost">{countText(more, 'more DEA is', 'more DEAs are')} silent: see the map.</li>
         )}
       </ul>
     </section>
   );
 }
 
-function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldUpdate) {
+function Hold({
+  hold,
+  sinceMs,
+  untilMs,
+  droplets,
+  releasable,
+  silentDeas,
+  allDeas,
+}: HoldUpdate & { allDeas: number }) {
   return (
     <li class="hold" data-hold={hold}>
       <div>
@@ -48,10 +58,11 @@ function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldUpdate) {
             for <Since ms={sinceMs} />
           </>
         )}
-        : {HOLD_TEXT[hold]}. {droplets > 0 && <>It holds back {countText(droplets, 'app')}. </>}
+        : {holdText(hold, { silent: silentDeas, all: allDeas })}.{' '}
+        {droplets > 0 && <>It affects {countText(droplets, 'app')}. </>}
         {untilMs !== undefined && (
           <>
-            It ends by itself <Until ms={untilMs} />.
+            It ends <Until ms={untilMs} /> at the latest.
           </>
         )}
       </div>
@@ -61,28 +72,29 @@ function Hold({ hold, sinceMs, untilMs, droplets, releasable }: HoldUpdate) {
 }
 
 const CONSEQUENCE: Partial<Record<HoldUpdate['hold'], string>> = {
-  mass_loss: 'The silent DEAs are dead: what ran there is started elsewhere, now.',
-  mass_delete: 'The apps that the controller lists no more are deleted: what still runs of them is stopped.',
+  mass_loss: 'The silent DEAs are dead: their instances are started elsewhere now.',
+  mass_delete:
+    'The apps that the controller no longer lists are deleted: their running instances are stopped.',
 };
 
-/** Asks once more: what follows cannot be taken back. */
+/** Asks for confirmation, because a release cannot be undone. */
 function Release({ hold }: Pick<HoldUpdate, 'hold' | 'droplets'>) {
   const dialog = useRef<HTMLDialogElement>(null);
-  const [said, setSaid] = useState('');
+  const [status, setStatus] = useState('');
   const release = async () => {
     dialog.current?.close();
-    setSaid('asking');
+    setStatus('requesting the release');
     try {
       const reply = await fetch(`api/holds/${hold}/release`, { method: 'POST' });
-      const waits = hold === 'mass_delete' ? 'ends with the next bulk pass' : 'ends in a second';
-      setSaid(reply.ok ? `release asked for: ${waits}` : `not released: ${await errorOf(reply)}`);
+      const end = hold === 'mass_delete' ? 'ends with the next bulk pass' : 'ends within a second';
+      setStatus(reply.ok ? `release requested: the hold ${end}` : `not released: ${await errorOf(reply)}`);
     } catch {
-      setSaid('not released: the reporter does not answer');
+      setStatus('not released: the reporter does not answer');
     }
   };
   return (
     <div class="release">
-      <span role="status">{said}</span>
+      <span role="status">{status}</span>
       <button type="button" onClick={() => dialog.current?.showModal()}>
         Release {hold}
       </button>
@@ -109,8 +121,8 @@ async function errorOf(reply: Response): Promise<string> {
   }
 }
 
-/** In the order in which they are told. */
-const PARTS: [kinds: (keyof SilentDea['missing'])[], words: string][] = [
+/** In the order in which they are shown. */
+const PARTS: [kinds: (keyof SilentDea['missing'])[], text: string][] = [
   [['sent'], 'starting'],
   [['queued', 'dropped', 'soon', 'grace'], 'waiting for their start'],
   [['held'], 'held back'],
@@ -127,32 +139,34 @@ function Silent({
   unread,
   lostMs,
 }: SilentDea & { lostMs: number }) {
-  const gone = Object.values(missing).reduce((sum, n) => sum + n, 0);
+  const lost = Object.values(missing).reduce((sum, n) => sum + n, 0);
   const parts = PARTS.map(
-    ([kinds, words]) => [kinds.reduce((sum, kind) => sum + missing[kind], 0), words] as const,
+    ([kinds, text]) => [kinds.reduce((sum, kind) => sum + missing[kind], 0), text] as const,
   );
-  const again = Math.max(0, instances - gone);
+  const replaced = Math.max(0, instances - lost);
   return (
-    <li class={state === 'lost' && gone > 0 ? 'lost' : 'late'} data-dea={dea}>
+    <li class={state === 'lost' && lost > 0 ? 'lost' : 'late'} data-dea={dea}>
       <div>
         <strong>
-          <DeaLink id={dea} /> not heard for <Since ms={lastHeartbeatMs} />
+          <DeaLink id={dea} /> silent for <Since ms={lastHeartbeatMs} />
         </strong>
         {state === 'late' ? (
           <>
             : {countText(instances, 'instance runs', 'instances run')} there, lost{' '}
             <Until ms={lastHeartbeatMs + lostMs} /> if it stays silent.
           </>
-        ) : gone === 0 && unread === 0 ? (
-          <>: its {countText(instances, 'instance')} run elsewhere, or are not wanted any more.</>
+        ) : lost === 0 && unread === 0 ? (
+          <>
+            : its {countText(instances, 'instance runs', 'instances run')} elsewhere or are no longer wanted.
+          </>
         ) : (
           <>
-            : its {countText(instances, 'instance is', 'instances are')} lost; <Num of={again} /> replaced
+            : its {countText(instances, 'instance is', 'instances are')} lost; <Num of={replaced} /> replaced
             {parts
               .filter(([n]) => n > 0)
-              .map(([n, words]) => (
+              .map(([n, text]) => (
                 <>
-                  , <Num of={n} /> {words}
+                  , <Num of={n} /> {text}
                 </>
               ))}
             .

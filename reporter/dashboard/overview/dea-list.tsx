@@ -1,10 +1,10 @@
-/** The map as a list: for those who cannot use it, and for whoever looks for one DEA. Bounded, as the map need not be. */
+/** The map as a list, for those who cannot use the map or search a DEA. Unlike the map it is bounded. */
 import { useState } from 'preact/hooks';
 import type { DeaCell, DeaState } from '../../api/types.ts';
 import { STATE_TEXT } from '../elements/dea-text.ts';
 import { DeaLink, Num } from '../elements/text.tsx';
 
-const SHOWN = 50;
+const MAX_ROWS = 50;
 const RANK: Record<DeaState, number> = { lost: 0, late: 1, leaving: 2, alive: 3 };
 
 export function DeaList({ cells }: { cells: readonly DeaCell[] }) {
@@ -19,10 +19,10 @@ export function DeaList({ cells }: { cells: readonly DeaCell[] }) {
 
 function List({ cells }: { cells: readonly DeaCell[] }) {
   const [prefix, setPrefix] = useState('');
-  const found = cells.filter(([dea]) => dea.startsWith(prefix));
-  const shown = found
+  const matching = cells.filter(([dea]) => dea.startsWith(prefix));
+  const shown = matching
     .sort((a, b) => RANK[a[1]] - RANK[b[1]] || b[2] - a[2] || (a[0] < b[0] ? -1 : 1))
-    .slice(0, SHOWN);
+    .slice(0, MAX_ROWS);
   return (
     <>
       <label class="filter">
@@ -52,7 +52,7 @@ function List({ cells }: { cells: readonly DeaCell[] }) {
           ))}
         </tbody>
       </table>
-      {found.length > SHOWN && <p class="note">and {found.length - SHOWN} more</p>}
+      {matching.length > MAX_ROWS && <p class="note">and {matching.length - MAX_ROWS} more</p>}
     </>
   );
 }

@@ -11,7 +11,7 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
   const { totals, deas, queues, sync } = fleet;
   const wanted = totals.running + totals.missing;
   const missing = missingNow(live);
-  const lost = deas.late + deas.lost;
+  const silent = deas.late + deas.lost;
   return (
     <section class="figures" aria-label="The fleet in figures">
       <dl>
@@ -42,7 +42,7 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
           bad={false}
           note={
             <>
-              <Num of={troubled?.count ?? 0} /> not as they should be
+              <Num of={troubled?.count ?? 0} /> need attention
             </>
           }
         >
@@ -50,21 +50,21 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
         </Figure>
         <Figure
           name="DEAs"
-          bad={lost > 0}
+          bad={silent > 0}
           note={
-            lost === 0 ? (
-              'all heard'
+            silent === 0 ? (
+              'none silent'
             ) : (
               <>
-                <Num of={lost} /> not heard
+                <Num of={silent} /> silent
               </>
             )
           }
         >
-          <Num of={deas.alive + lost} />
+          <Num of={deas.alive + silent} />
         </Figure>
         <Figure
-          name="starts waiting"
+          name="starts queued"
           bad={false}
           note={<>{countText(queues.restarts.delayed, 'restart')} due later</>}
         >

@@ -3,9 +3,9 @@ import { cellAfterKey, cellAt, layoutOf, SHADES, shadeOf, sortCells } from './ma
 
 describe('the map', () => {
   test.each([
-    ['a few are large', 3, 500, 30],
-    ['hundreds are smaller', 500, 500, 17],
-    ['10,000 on a desk', 10_000, 500, 5],
+    ['a few cells are large', 3, 500, 30],
+    ['hundreds of cells are smaller', 500, 500, 17],
+    ['10,000 cells fit a desktop screen', 10_000, 500, 5],
   ])('%s', (_, cells, width, pitch) => {
     const layout = layoutOf(cells, width, 340);
     expect(layout.pitch).toBe(pitch);
@@ -13,7 +13,7 @@ describe('the map', () => {
     expect(layout.columns * layout.pitch).toBeLessThanOrEqual(width);
   });
 
-  test('every cell is found where it stands, and no other', () => {
+  test('every cell is found at its position, and none outside', () => {
     const layout = layoutOf(50, 200, 340);
     for (let at = 0; at < 50; at++) {
       const x = (at % layout.columns) * layout.pitch;
@@ -24,7 +24,7 @@ describe('the map', () => {
     expect(cellAt(layout, 50, layout.columns * layout.pitch + 1, 1)).toBeUndefined();
   });
 
-  test('keys go from cell to cell and stay on the map', () => {
+  test('keys move from cell to cell within the map', () => {
     const layout = layoutOf(50, 200, 340);
     expect(cellAfterKey(3, 'ArrowRight', layout, 50)).toBe(4);
     expect(cellAfterKey(3, 'ArrowDown', layout, 50)).toBe(3 + layout.columns);
@@ -35,7 +35,7 @@ describe('the map', () => {
     expect(cellAfterKey(3, 'constructor', layout, 50)).toBeUndefined();
   });
 
-  test('cells keep their place; shades go with the load', () => {
+  test('cells keep their place; shades follow the load', () => {
     const deas = new Map(['b', 'a'].map((dea) => [dea, [dea, 'alive', 1] as const]));
     expect(sortCells(new Map([...deas].map(([dea, cell]) => [dea, [...cell]]))).map(([dea]) => dea)).toEqual([
       'a',

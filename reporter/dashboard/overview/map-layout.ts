@@ -1,4 +1,4 @@
-/** Where the cells of the map stand. Pure. */
+/** The layout of the map's cells. Pure. */
 import type { DeaCell } from '../../api/types.ts';
 
 export interface Layout {
@@ -9,11 +9,11 @@ export interface Layout {
   rows: number;
 }
 
-/** Large enough to be met with a finger where there is room; below the smallest none could be told from its neighbour. */
+/** The largest cell can be hit with a finger; below the smallest, cells could not be distinguished (px). */
 const LARGEST = 30;
 const SMALLEST = 5;
 
-/** As large as fits into the width and about the height. */
+/** The largest cells that fit the width and about the height (px). */
 export function layoutOf(cells: number, width: number, height: number): Layout {
   for (let pitch = LARGEST; ; pitch--) {
     const columns = Math.max(1, Math.floor(width / pitch));
@@ -32,7 +32,7 @@ export function cellAt({ pitch, columns }: Layout, cells: number, x: number, y: 
   return at < cells ? at : undefined;
 }
 
-/** Where a key leads from a cell; undefined: it is none of the map's. */
+/** The cell that a key moves to; undefined: not a key of the map. */
 export function cellAfterKey(
   at: number,
   key: string,
@@ -48,7 +48,7 @@ export function cellAfterKey(
   return Math.min(cells - 1, Math.max(0, at + step));
 }
 
-/** In the order of their ids, so that a cell keeps its place. */
+/** Sorted by id, so that a cell keeps its place. */
 export function sortCells(deas: ReadonlyMap<string, DeaCell>): DeaCell[] {
   return [...deas.values()].sort(([a], [b]) => (a < b ? -1 : 1));
 }
@@ -56,7 +56,7 @@ export function sortCells(deas: ReadonlyMap<string, DeaCell>): DeaCell[] {
 /** Shades for load. */
 export const SHADES = 5;
 
-/** 0 for an empty DEA, else 1 to `SHADES`, by the share of what the fullest one runs. */
+/** 0 for an empty DEA, else 1 to `SHADES` by its load relative to the fullest DEA. */
 export function shadeOf(instances: number, most: number): number {
   return instances === 0 || most === 0 ? 0 : Math.ceil((instances / most) * SHADES);
 }

@@ -1,4 +1,4 @@
-/** The DEAs, one cell each, coloured by state and load. One canvas, so that thousands cost no more than a few. */
+/** The DEAs, one cell each, coloured by state and load. One canvas costs the same for thousands as for a few. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { DeaCell, DeaState } from '../../api/types.ts';
 import { describe, summaryOf } from '../elements/dea-text.ts';
@@ -51,7 +51,7 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
           tabIndex={0}
           role="application"
           aria-roledescription="map of DEAs"
-          aria-label={`${summaryOf(cells)} Arrow keys go from one to the next, Enter opens it.`}
+          aria-label={`${summaryOf(cells)} Arrow keys move from one to the next, Enter opens it.`}
           onMouseMove={(event) => setChosen(point(event))}
           onMouseLeave={() => setChosen(undefined)}
           onClick={(event) => open(cells[point(event) ?? -1])}

@@ -1,9 +1,9 @@
-/** Finds an app or a DEA by its guid; offers those that the page knows. */
+/** Finds an app or a DEA by its guid; suggests those on the page. */
 import { useState } from 'preact/hooks';
 import type { Live } from '../live.ts';
 import { hrefOf } from '../route.ts';
 
-const OFFERED = 8;
+const MAX_SUGGESTIONS = 8;
 
 export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
   const [text, setText] = useState('');
@@ -21,7 +21,7 @@ export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
         setText('');
         location.hash = hrefOf(page, id);
       } else {
-        setProblem(reply.status === 404 ? `Neither an app nor a DEA: ${id}` : `HTTP ${reply.status}`);
+        setProblem(reply.status === 404 ? `No app and no DEA has the guid ${id}` : `HTTP ${reply.status}`);
       }
     } catch {
       setProblem('The reporter does not answer.');
@@ -44,7 +44,7 @@ export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
           }}
         />
         <datalist id="known">
-          {offers(text.trim(), live).map((id) => (
+          {suggestions(text.trim(), live).map((id) => (
             <option key={id} value={id} />
           ))}
         </datalist>
@@ -56,18 +56,18 @@ export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
   );
 }
 
-/** Ids that begin with the text, of what the page shows. */
-function offers(
+/** Ids on the page that begin with the text. */
+function suggestions(
   text: string,
   { troubled, lines, deas }: Pick<Live, 'troubled' | 'lines' | 'deas'>,
 ): string[] {
   if (text === '') return [];
   const found = new Set<string>();
-  const offer = (id: string) => {
-    if (found.size < OFFERED && id.startsWith(text)) found.add(id);
+  const add = (id: string) => {
+    if (found.size < MAX_SUGGESTIONS && id.startsWith(text)) found.add(id);
   };
-  for (const { droplet } of troubled?.droplets ?? []) offer(droplet);
-  for (const { droplet } of lines) offer(droplet);
-  for (const dea of deas.keys()) offer(dea);
+  for (const { droplet } of troubled?.droplets ?? []) add(droplet);
+  for (const { droplet } of lines) add(droplet);
+  for (const dea of deas.keys()) add(dea);
   return [...found];
 }

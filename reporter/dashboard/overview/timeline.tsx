@@ -1,4 +1,4 @@
-/** Wanted against running, the last hour. */
+/** Wanted and running instances in the last hour. */
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import { At, Num } from '../elements/text.tsx';
@@ -7,8 +7,8 @@ import type { Live } from '../live.ts';
 
 const HEIGHT = 190;
 const HOUR_S = 3600;
-/** A deployment that is younger is not shown wider. */
-const LEAST_S = 600;
+/** The shortest span of the time axis. */
+const MIN_SPAN_S = 600;
 
 export function Timeline({ points }: Pick<Live, 'points'>) {
   const box = useRef<HTMLDivElement>(null);
@@ -30,7 +30,7 @@ export function Timeline({ points }: Pick<Live, 'points'>) {
   return (
     <section class="panel" aria-label="Wanted and running, the last hour">
       <h2>Wanted and running, the last hour</h2>
-      <div ref={box} class="chart" role="img" aria-label="Line chart; the sentence below says the same" />
+      <div ref={box} class="chart" role="img" aria-label="Line chart; the sentence below summarises it" />
       <p class="note">
         <Summary points={points} />
       </p>
@@ -38,7 +38,7 @@ export function Timeline({ points }: Pick<Live, 'points'>) {
   );
 }
 
-/** The chart in words: for those who do not see it, and for a first look. */
+/** The chart as a sentence, also for screen readers. */
 function Summary({ points }: Pick<Live, 'points'>) {
   let worst = points[0];
   for (const point of points) {
@@ -49,7 +49,7 @@ function Summary({ points }: Pick<Live, 'points'>) {
   if (missing === 0) return <>Nothing was missing at any of {points.length} points, ten seconds apart.</>;
   return (
     <>
-      At worst <Num of={missing} /> of <Num of={worst.wanted} /> did not run, at <At ms={worst.atMs} />.
+      At worst <Num of={missing} /> of <Num of={worst.wanted} /> were not running, at <At ms={worst.atMs} />.
     </>
   );
 }
@@ -78,7 +78,10 @@ function optionsFor(parent: HTMLElement): uPlot.Options {
     legend: { show: false },
     cursor: { y: false, points: { show: false } },
     scales: {
-      x: { time: true, range: (_, min, max) => [Math.max(max - HOUR_S, Math.min(min, max - LEAST_S)), max] },
+      x: {
+        time: true,
+        range: (_, min, max) => [Math.max(max - HOUR_S, Math.min(min, max - MIN_SPAN_S)), max],
+      },
       y: { range: (_, min, max) => rangeOf(min, max) },
     },
     axes: [
@@ -102,12 +105,12 @@ function optionsFor(parent: HTMLElement): uPlot.Options {
         points: { show: false },
       },
     ],
-    // What is wanted and does not run.
+    // Missing instances.
     bands: [{ series: [1, 2], fill: colour('--bad-soft') }],
   };
 }
 
-/** Close to the lines, so that a few of many that are missing are seen; never closer than a few instances. */
+/** A range close to the lines, so that a few missing instances of many are visible; at least a few instances wide. */
 function rangeOf(min: number, max: number): [number, number] {
   if (!Number.isFinite(min) || !Number.isFinite(max) || max === 0) return [0, 10];
   const span = Math.max(4, (max - min) * 1.3, max * 0.02);

@@ -1,4 +1,4 @@
-/** The apps that are not as they should be, worst first: why, and what happens next. */
+/** The apps that need attention, worst first: the problem, and what happens next. */
 import { countText, STOP_TEXT } from '../../../common/explain/wording.ts';
 import type { TroubledDroplet } from '../../api/types.ts';
 import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
@@ -11,17 +11,17 @@ export function Troubled({ troubled }: Pick<Live, 'troubled'>) {
   return (
     <section class="panel" aria-labelledby="troubled">
       <h2 id="troubled">
-        Not as they should be <span class="note">{all > 0 && <>{countText(all, 'app')}, worst first</>}</span>
+        Needs attention <span class="note">{all > 0 && <>{countText(all, 'app')}, worst first</>}</span>
       </h2>
       {droplets.length === 0 ? (
-        <p class="empty">Every app is as it should be.</p>
+        <p class="empty">No app needs attention.</p>
       ) : (
         <table class="troubled">
           <thead>
             <tr>
               <th scope="col">App</th>
-              <th scope="col">Run</th>
-              <th scope="col">What is wrong</th>
+              <th scope="col">Running</th>
+              <th scope="col">Problem</th>
               <th scope="col">What happens next</th>
             </tr>
           </thead>
@@ -51,7 +51,7 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
         <span class="num">
           {live}/{wanted}
         </span>
-        <meter min={0} max={Math.max(1, wanted)} value={live} aria-label={`${live} of ${wanted} run`} />
+        <meter min={0} max={Math.max(1, wanted)} value={live} aria-label={`${live} of ${wanted} running`} />
       </td>
     </>
   );
@@ -85,7 +85,7 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
           <td>
             <span class="tag">SURPLUS</span> {countText(many, 'instance')}: {STOP_TEXT[reason]}
           </td>
-          <td class="next">{held === undefined ? 'stopped' : <HeldBy hold={held} />}</td>
+          <td class="next">{held === undefined ? 'being stopped' : <HeldBy hold={held} />}</td>
         </tr>
       ))}
     </tbody>

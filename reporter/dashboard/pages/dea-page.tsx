@@ -1,4 +1,4 @@
-/** One DEA: what runs there, or what became of what was lost with it. */
+/** One DEA: its instances, or what has become of them since it was lost. */
 import { countText } from '../../../common/explain/wording.ts';
 import type { DeaPage as Data, DeaPlace } from '../../api/types.ts';
 import { STATE_TEXT } from '../elements/dea-text.ts';
@@ -24,23 +24,23 @@ export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
 }
 
 function Summary({ state, lastHeartbeatMs, instances, shutdownMs, places }: Data) {
-  const gone = places.filter(({ absent }) => absent !== undefined).length;
+  const missing = places.filter(({ absent }) => absent !== undefined).length;
   const elsewhere = places.filter((place) => place.elsewhere !== undefined).length;
   return (
     <>
       <p class={`sum ${TONES[state]}`}>{STATE_TEXT[state]}</p>
       <p>
-        Heard <Since ms={lastHeartbeatMs} /> ago, with {countText(instances, 'instance')}.
+        Last heartbeat <Since ms={lastHeartbeatMs} /> ago, with {countText(instances, 'instance')}.
         {shutdownMs !== undefined && (
           <>
             {' '}
-            It said <Since ms={shutdownMs} /> ago that it shuts down.
+            It sent dea.shutdown <Since ms={shutdownMs} /> ago.
           </>
         )}
         {state === 'lost' && (
           <>
             {' '}
-            <Num of={elsewhere} /> of what ran there runs elsewhere now, <Num of={gone} /> not yet.
+            Of its instances <Num of={elsewhere} /> run elsewhere now, <Num of={missing} /> not yet.
           </>
         )}
       </p>
@@ -58,7 +58,7 @@ function Places({ places, unread }: Data) {
             <th scope="col">App</th>
             <th scope="col">Index</th>
             <th scope="col">State</th>
-            <th scope="col">Now</th>
+            <th scope="col">What happens next</th>
             <th scope="col">Instance</th>
           </tr>
         </thead>
@@ -85,13 +85,13 @@ function Places({ places, unread }: Data) {
   );
 }
 
-function State({ counts, state, absent, elsewhere }: DeaPlace) {
+function State({ effective, state, absent, elsewhere }: DeaPlace) {
   if (absent !== undefined) return <StateTag state={absent.state} />;
   if (elsewhere !== undefined) return <span class="tag">REPLACED</span>;
-  return <span class={counts === 'RUNNING' ? 'tag good' : 'tag'}>{state}</span>;
+  return <span class={effective === 'RUNNING' ? 'tag good' : 'tag'}>{state}</span>;
 }
 
-function Now({ counts, absent, elsewhere, firstListedMs, state }: DeaPlace) {
+function Now({ effective, absent, elsewhere, firstListedMs, state }: DeaPlace) {
   if (absent !== undefined) return <Next step={absent.step} />;
   if (elsewhere !== undefined) {
     return (
@@ -100,7 +100,7 @@ function Now({ counts, absent, elsewhere, firstListedMs, state }: DeaPlace) {
       </>
     );
   }
-  if (counts === 'NONE') return <>{state === 'CRASHED' ? 'the record of a crash' : 'not wanted any more'}</>;
+  if (effective === 'NONE') return <>{state === 'CRASHED' ? 'crash record' : 'no longer wanted'}</>;
   return (
     <>
       for <Since ms={firstListedMs} />

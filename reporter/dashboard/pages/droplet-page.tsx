@@ -1,4 +1,4 @@
-/** One app: what should run, what does, what happens next, and its story. */
+/** One app (a droplet): what should run, what runs, what happens next, and its story. */
 import { HOLD_TEXT } from '../../../common/explain/wording.ts';
 import type { DropletPage as Data, Place } from '../../api/types.ts';
 import { Next, StateTag, Why } from '../elements/step.tsx';
@@ -17,14 +17,15 @@ export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>)
         {problem !== undefined && <p class="problem">{problem}</p>}
         {data?.record !== undefined && <Wanted {...data.record} />}
         {data !== undefined && data.record === undefined && (
-          <p>Its record was removed; this is what the log still has.</p>
+          <p>Its record was removed; the story is what the decision log still has.</p>
         )}
       </PageHead>
       {data?.record !== undefined && <Slots {...data.record} />}
       {data?.record !== undefined && data.record.others.length > 0 && <Others {...data.record} />}
       {data !== undefined && <Story {...data} />}
       <p class="note">
-        The same on the command line: <code>deploy/hm explain {id}</code>. The whole record:{' '}
+        An app is called <em>droplet</em> on the command line, in Redis and in messages. The same on the
+        command line: <code>deploy/hm explain {id}</code>. The whole record:{' '}
         <a href={`api/droplets/${encodeURIComponent(id)}`}>JSON</a>.
       </p>
     </article>
@@ -37,14 +38,14 @@ function Wanted({ desired, goneMs, updatedMs, firstSeenMs, wanted, running, hold
   return (
     <>
       <p class={running === wanted ? 'sum good' : 'sum bad'}>
-        <Num of={running} /> of <Num of={wanted} /> run
+        <Num of={running} /> of <Num of={wanted} /> running
       </p>
       <p>
-        {desired === undefined ? 'The controller has not said what it should be.' : `Wanted: ${desired}.`}
+        {desired === undefined ? 'The controller has not listed it yet.' : `Wanted: ${desired}.`}
         {goneMs !== undefined && (
           <>
             {' '}
-            The controller lists it no more, last <Since ms={goneMs} /> ago.
+            The controller no longer lists it, last <Since ms={goneMs} /> ago.
           </>
         )}
         {updatedMs !== undefined && (
@@ -53,7 +54,7 @@ function Wanted({ desired, goneMs, updatedMs, firstSeenMs, wanted, running, hold
             Changed <Since ms={updatedMs} /> ago.
           </>
         )}{' '}
-        First heard of <At ms={firstSeenMs} />.
+        First seen <At ms={firstSeenMs} />.
       </p>
       {holds.map(({ hold }) => (
         <p key={hold}>
@@ -76,7 +77,7 @@ function Slots({ slots, moreSlots, version }: RecordData) {
             <th scope="col">State</th>
             <th scope="col">DEA</th>
             <th scope="col">Instance</th>
-            <th scope="col">Besides</th>
+            <th scope="col">Notes</th>
           </tr>
         </thead>
         <tbody>
@@ -126,7 +127,7 @@ function Slots({ slots, moreSlots, version }: RecordData) {
       </table>
       {moreSlots > 0 && (
         <p class="note">
-          and <Num of={moreSlots} /> more that run{version && ` version ${version}`}
+          and <Num of={moreSlots} /> more running slots{version && ` of version ${version}`}
         </p>
       )}
     </section>
@@ -138,7 +139,7 @@ function Where({ dea, firstListedMs, lastHeartbeatMs }: Place) {
     <div>
       <DeaLink id={dea} />{' '}
       <span class="note">
-        for <Since ms={firstListedMs} />, heard <Since ms={lastHeartbeatMs} /> ago
+        for <Since ms={firstListedMs} />, last heartbeat <Since ms={lastHeartbeatMs} /> ago
       </span>
     </div>
   );
@@ -147,7 +148,7 @@ function Where({ dea, firstListedMs, lastHeartbeatMs }: Place) {
 function Others({ others, version }: RecordData) {
   return (
     <section class="panel" aria-label="Other instances">
-      <h3>Besides</h3>
+      <h3>Other instances</h3>
       <table class="slots">
         <tbody>
           {others.map(({ place, text, tone }) => (
@@ -179,7 +180,7 @@ function Story({ story, cut }: Data) {
     <section class="panel" aria-label="Story">
       <h3>Story</h3>
       {story.length === 0 ? (
-        <p class="empty">Nothing was decided yet.</p>
+        <p class="empty">No decisions yet.</p>
       ) : (
         <ol class="story long">
           {[...story].reverse().map((line, at) => (
@@ -187,7 +188,7 @@ function Story({ story, cut }: Data) {
           ))}
         </ol>
       )}
-      {cut && <p class="note">What was before is left out.</p>}
+      {cut && <p class="note">Earlier entries are left out.</p>}
     </section>
   );
 }

@@ -1,7 +1,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 
-/** The head of a page besides the overview. Has the focus when the page opens, so that it is read out. */
+/** The head of a page other than the overview. It gets the focus when the page opens, so that screen readers read it. */
 export function PageHead({ kind, id, children }: { kind: string; id: string; children: ComponentChildren }) {
   const title = useRef<HTMLHeadingElement>(null);
   useEffect(() => title.current?.focus(), [id]);

@@ -1,16 +1,16 @@
 import { useEffect, useState } from 'preact/hooks';
 
-/** A page's data: what was read last, or why there is none. */
+/** The data of a page by the latest read, or why there is none. */
 export interface Read<T> {
   data?: T;
   problem?: string;
 }
 
-/** What is not announced by an event is seen after this. */
-const AGAIN_MS = 3_000;
+/** Changes without an event are shown after this time. */
+const REFRESH_MS = 3_000;
 
 /**
- * Reads a page's data, and again every few seconds and whenever `trigger` changes.
+ * Reads the data of a page, then every few seconds and whenever `trigger` changes.
  *
  * @param path below `api/`
  */
@@ -23,14 +23,14 @@ export function usePage<T>(path: string, trigger: unknown): Read<T> {
       try {
         const reply = await fetch(`api/${path}`, { signal: abort.signal });
         if (reply.ok) setRead({ path, data: (await reply.json()) as T });
-        else setRead({ path, problem: reply.status === 404 ? 'Not known.' : `HTTP ${reply.status}` });
+        else setRead({ path, problem: reply.status === 404 ? 'Not found.' : `HTTP ${reply.status}` });
       } catch {
         if (abort.signal.aborted) return;
-        setRead((now) => ({ ...now, path, problem: 'The reporter does not answer; tried again.' }));
+        setRead((now) => ({ ...now, path, problem: 'The reporter does not answer; trying again.' }));
       }
     };
     void get();
-    const timer = setInterval(get, AGAIN_MS);
+    const timer = setInterval(get, REFRESH_MS);
     return () => {
       clearInterval(timer);
       abort.abort();
