@@ -44,7 +44,7 @@ test('a healthy fleet', async () => {
   await headline(page, 'All 8 wanted instances run.');
   expect(await page.title()).toBe('all run · health manager');
   expect(await page.locator('.attention').count()).toBe(0);
-  await waitText(page, '.panel', 'Every app is as it should be.');
+  await waitText(page, '.panel', 'No app needs attention.');
   expect(await text(page, '.readout')).toBe('3 of 3 DEAs alive.');
   await waitText(page, '.panel', /(Nothing was missing|At worst \d)/);
 });
@@ -55,26 +55,26 @@ test('a lost DEA and the progress of its instances are shown at the top', async 
   const dea = deployment.dea('dea-01');
   dea.connected = false;
   await deployment.advance(20);
-  await waitText(page, '[data-dea=dea-01]', /not heard for \d+ s: 3 instances run there, lost in \d+ s/);
+  await waitText(page, '[data-dea=dea-01]', /silent for \d+ s: 3 instances run there, lost in \d+ s/);
   await headline(page, 'All 8');
   await deployment.processes.stop('nudger');
   await deployment.advance(10);
-  await headline(page, '3 of 8 wanted instances do not run.');
+  await headline(page, '3 of 8 wanted instances are not running.');
   await waitText(page, '[data-dea=dea-01]', /3 instances are lost; 0 replaced, 3 waiting for their start/);
   // Visible without scrolling.
   const box = await page.locator('[data-dea=dea-01]').boundingBox();
   expect(box?.y).toBeLessThan(250);
-  await waitText(page, '[data-droplet=web]', /MISSING index 1: dea-01 not heard for \d+ s/);
-  await waitText(page, '[data-droplet=web] .next', /start waits for its turn/);
+  await waitText(page, '[data-droplet=web]', /MISSING index 1: dea-01 silent for \d+ s/);
+  await waitText(page, '[data-droplet=web] .next', /start queued for/);
   await waitText(
     page,
     '.story li',
-    /web index 1 is missing \(last heard on dea-01 at \d\d:\d\d:\d\d, .*start decided/,
+    /web index 1 is missing \(last listed by dea-01 at \d\d:\d\d:\d\d, .*start decided/,
   );
   await deployment.processes.start('nudger');
   // Until the new instances are in heartbeats.
   await deployment.advance(20);
-  await headline(page, 'A DEA is lost; everything that ran there runs elsewhere.');
+  await headline(page, 'A DEA is lost; all its wanted instances run elsewhere.');
   await waitText(page, '[data-dea=dea-01]', 'its 3 instances run elsewhere');
 });
 
@@ -103,10 +103,10 @@ test('the page of a DEA is reached by keyboard from the map and lists its lost i
   await page.keyboard.press('ArrowRight');
   await waitText(page, '.readout', 'dea-01: lost, 3 instances');
   await page.keyboard.press('Enter');
-  await waitText(page, '.page-head', /lost\s*Heard \d+ s ago, with 3 instances/);
+  await waitText(page, '.page-head', /lost\s*Last heartbeat \d+ s ago, with 3 instances/);
   expect(await page.evaluate('document.activeElement.innerText')).toBe('dea-01');
   expect(await page.locator('.slots tbody tr').count()).toBe(3);
-  await waitText(page, '.slots tbody tr', /web\s*1\s*MISSING\s*start waits/);
+  await waitText(page, '.slots tbody tr', /web\s*1\s*MISSING\s*start queued/);
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await waitText(page, '.page-head', /app/);
@@ -144,7 +144,7 @@ test('a flapping app is shown with its crash count and a countdown to its restar
   await deployment.advance(20);
   await eventually(dueS).toBeLessThanOrEqual(first - 18);
   await page.locator('[data-droplet=mail] a').first().click();
-  await waitText(page, '.page-head', '0 of 1 run');
+  await waitText(page, '.page-head', '0 of 1 running');
   await waitText(page, '.slots', /FLAPPING/);
   await waitText(page, '.story.long', /flapping, restart in/);
 });
@@ -154,9 +154,9 @@ test('a hold is shown with its age and its apps; its release needs a confirmatio
   const page = await dashboard.open();
   for (const name of ['dea-00', 'dea-01', 'dea-02']) deployment.dea(name).connected = false;
   await deployment.advance(45);
-  await waitText(page, '[data-hold=mass_loss]', /Hold mass_loss for \d+ s: so many DEAs fell silent at once/);
-  await waitText(page, '[data-hold=mass_loss]', /It holds back \d apps?\..*It ends by itself in/);
-  await headline(page, /6 of 8 wanted instances do not run\. The hold mass_loss is on\./);
+  await waitText(page, '[data-hold=mass_loss]', /Hold mass_loss for \d+ s: 3 of 4 DEAs went silent at once/);
+  await waitText(page, '[data-hold=mass_loss]', /It affects \d apps?\..*It ends in/);
+  await headline(page, /6 of 8 wanted instances are not running\. The hold mass_loss is on\./);
   expect(deployment.takeSent()).toEqual([]);
   const button = page.locator('[data-hold=mass_loss] > .release > button');
   await button.click();
@@ -166,13 +166,13 @@ test('a hold is shown with its age and its apps; its release needs a confirmatio
   );
   await button.press('Enter');
   await page.locator('dialog button.primary').click();
-  await waitText(page, '[data-hold=mass_loss] [role=status]', 'release asked for');
+  await waitText(page, '[data-hold=mass_loss] [role=status]', 'release requested');
   expect(dashboard.context.lines).toContainEqual(
     expect.objectContaining({ event: 'hold_release_requested', hold: 'mass_loss', from: '127.0.0.1' }),
   );
   await deployment.advance(10);
   await page.locator('[data-hold]').waitFor({ state: 'detached' });
-  await headline(page, 'everything that ran there runs elsewhere');
+  await headline(page, 'all their wanted instances run elsewhere');
   expect(deployment.takeSent().length).toBe(6);
 });
 
@@ -182,10 +182,10 @@ test('the search finds apps and DEAs, and reports an unknown name', async () => 
   const search = page.locator('input[type=search]');
   await search.fill('nobody');
   await search.press('Enter');
-  await waitText(page, '.search', 'Neither an app nor a DEA: nobody');
+  await waitText(page, '.search', 'No app and no DEA has the guid nobody');
   await search.fill('web');
   await search.press('Enter');
-  await waitText(page, '.page-head', /web\s*4 of 4 run\s*Wanted: STARTED, 4 instances/);
+  await waitText(page, '.page-head', /web\s*4 of 4 running\s*Wanted: STARTED, 4 instances/);
   await search.fill('dea-02');
   await search.press('Enter');
   await waitText(page, '.page-head', /dea-02\s*alive/);
@@ -200,7 +200,7 @@ describe('appearance', () => {
     await deployment.advance(35);
     for (const hash of ['', '#/droplet/web', '#/dea/dea-01']) {
       const page = await dashboard.open(hash, { viewport: { width: 360, height: 740 }, hasTouch: true });
-      await headline(page, /wanted instances do not run/);
+      await headline(page, /wanted instances are not running/);
       if (hash !== '') await page.locator('.slots').first().waitFor();
       expect([hash, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([hash, 360]);
       await page.close();
