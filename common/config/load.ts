@@ -1,7 +1,4 @@
-/**
- * Reads the configuration: file -> YAML -> every key by its kind -> `Settings`. All problems are found at
- * once, and no line of them holds a secret.
- */
+/** Reads the configuration file into `Settings`. Reports all problems together, and no secret in any of them. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
@@ -10,9 +7,9 @@ import { OPTIONS, type Option, type Path, type ValueOf } from './options.ts';
 import { type Raw, shown } from './parsers.ts';
 import { hasSeveralLogins, type Settings, toSettings } from './settings.ts';
 
-/** The configuration does not fit (exit code 78). */
+/** The configuration is invalid (exit code 78). */
 export class ConfigError extends Error {
-  /** One line for each problem, as they are to be shown. */
+  /** One line for each problem. */
   readonly lines: readonly string[];
 
   constructor(lines: readonly string[], options?: ErrorOptions) {
@@ -31,7 +28,7 @@ export interface ConfigSource {
 
 export interface LoadedConfig {
   settings: Settings;
-  /** One line for each. */
+  /** One line each. */
   warnings: string[];
   /** The file that was read. */
   file: string;
@@ -65,41 +62,42 @@ export function parseConfig(
   file: string,
   env: ConfigSource['env'],
 ): { settings: Settings; warnings: string[] } {
-  const reading = new Reading(path.basename(file));
-  reading.section(readYaml(content, file), []);
+  const reader = new ConfigReader(path.basename(file));
+  reader.readSection(readYaml(content, file), []);
   for (const [path, key] of Object.entries(OPTIONS) as [Path, Option<unknown>][]) {
     const value = key.env === undefined ? undefined : env[key.env];
-    if (value !== undefined && value !== '') reading.environment(path, key, value);
+    if (value !== undefined && value !== '') reader.readEnvironment(path, key, value);
   }
-  return reading.finish();
+  return reader.finish();
 }
 
 interface Yaml {
   value: Record<string, unknown>;
-  /** The scalar at a path as it is written. */
+  /** The scalar at a path as it is in the file. */
   source(path: readonly string[]): string | undefined;
 }
 
 function readYaml(content: string, file: string): Yaml {
   const lineCounter = new LineCounter();
-  // 1.1 as HM 2.0's Ruby read it: 1_000 is a number and yes is true.
+  // YAML 1.1, as HM 2.0's files are: 1_000 is a number and `yes` is true.
   const document = parseDocument(content, { version: '1.1', lineCounter, prettyErrors: false });
   const broken = document.errors[0];
   if (broken !== undefined) {
-    // Not the parser's own message: it may quote the line, and with it a password.
+    // The parser's own message may quote the line, and a password in it.
     const { line, col } = lineCounter.linePos(broken.pos[0]);
-    const what = broken.code.toLowerCase().replaceAll('_', ' ');
-    throw new ConfigError([`${file}: is no YAML: line ${line}, column ${col}: ${what}`]);
+    const problem = broken.code.toLowerCase().replaceAll('_', ' ');
+    throw new ConfigError([`${file}: is not valid YAML: line ${line}, column ${col}: ${problem}`]);
   }
   let value: unknown;
   try {
     value = document.toJS() ?? {};
   } catch (cause) {
-    throw new ConfigError([`${file}: is no YAML: an alias cannot be resolved`], { cause });
+    throw new ConfigError([`${file}: is not valid YAML: an alias has no anchor`], { cause });
   }
-  if (holdsItself(value, []))
-    throw new ConfigError([`${file}: is no YAML: an alias stands for what it is in`]);
-  if (!isSection(value)) throw new ConfigError([`${file}: is no YAML mapping of keys to values`]);
+  if (containsItself(value, [])) {
+    throw new ConfigError([`${file}: is not valid YAML: an alias refers to a value that contains it`]);
+  }
+  if (!isSection(value)) throw new ConfigError([`${file}: is not a YAML mapping of keys to values`]);
   return {
     value,
     source: (path) => {
@@ -109,10 +107,12 @@ function readYaml(content: string, file: string): Yaml {
   };
 }
 
-/** `a: &x [*x]` */
-function holdsItself(value: unknown, within: readonly unknown[]): boolean {
+/** As in `a: &x [*x]`. */
+function containsItself(value: unknown, within: readonly unknown[]): boolean {
   if (typeof value !== 'object' || value === null) return false;
-  return within.includes(value) || Object.values(value).some((part) => holdsItself(part, [...within, value]));
+  return (
+    within.includes(value) || Object.values(value).some((part) => containsItself(part, [...within, value]))
+  );
 }
 
 function isSection(value: unknown): value is Record<string, unknown> {
@@ -123,7 +123,7 @@ function isKey(path: string): path is Path {
   return Object.hasOwn(OPTIONS, path);
 }
 
-/** Keys and sections; not those that mean nothing any more. */
+/** Keys and sections, except keys without a meaning any more. */
 const SPELLINGS = [
   ...new Set(
     PATHS.filter((path) => !('unused' in OPTIONS[path])).flatMap((path) => {
@@ -133,15 +133,16 @@ const SPELLINGS = [
   ),
 ];
 
-/** By Levenshtein, but a key in the wrong section is near to the right one. */
+/** By Levenshtein distance. The same key in another section has the distance 1. */
 function nearest(unknown: string): string {
   const last = (path: string) => path.slice(path.lastIndexOf('.') + 1);
-  const far = (path: string) => Math.min(distance(unknown, path), distance(last(unknown), last(path)) + 1);
-  return SPELLINGS.reduce((best, path) => (far(path) < far(best) ? path : best));
+  const distanceTo = (path: string) =>
+    Math.min(distance(unknown, path), distance(last(unknown), last(path)) + 1);
+  return SPELLINGS.reduce((best, path) => (distanceTo(path) < distanceTo(best) ? path : best));
 }
 
-/** What has been read so far: values, problems, warnings. */
-class Reading {
+/** Collects values, problems and warnings. */
+class ConfigReader {
   readonly #name: string;
   readonly #values = new Map<Path, unknown>();
   readonly #problems = new Map<string, string>();
@@ -151,18 +152,18 @@ class Reading {
     this.#name = name;
   }
 
-  section(yaml: Yaml, above: readonly string[], section = yaml.value): void {
+  readSection(yaml: Yaml, above: readonly string[], section = yaml.value): void {
     for (const [name, value] of Object.entries(section)) {
       const parts = [...above, name];
       const path = parts.join('.');
-      const isAbove = PATHS.some((known) => known.startsWith(`${path}.`));
+      const hasKeys = PATHS.some((known) => known.startsWith(`${path}.`));
       if (isKey(path)) {
         const source = yaml.source(parts);
-        this.#take(path, path, { value, ...(source === undefined ? {} : { source }) });
-      } else if (!isAbove) {
+        this.#readValue(path, path, { value, ...(source === undefined ? {} : { source }) });
+      } else if (!hasKeys) {
         this.#warn(path, `unknown key, ignored; the nearest known one is ${nearest(path)}`);
       } else if (isSection(value)) {
-        this.section(yaml, parts, value);
+        this.readSection(yaml, parts, value);
       } else if (value !== null) {
         const secret = PATHS.some((known) => known.startsWith(`${path}.`) && 'secret' in OPTIONS[known]);
         this.#problem(path, `expected a mapping of keys to values, got ${shown(value, secret)}`);
@@ -170,11 +171,11 @@ class Reading {
     }
   }
 
-  /** The environment wins: what the file has at the key does not count any more, be it right or wrong. */
-  environment(path: Path, key: Option<unknown>, value: string): void {
+  /** The environment overrides the file, also a wrong value there. */
+  readEnvironment(path: Path, key: Option<unknown>, value: string): void {
     this.#problems.delete(path);
     this.#values.delete(path);
-    this.#take(path, key.env ?? path, { value });
+    this.#readValue(path, key.env ?? path, { value });
     if (path !== 'redis.url') return;
     for (const other of ['redis.cluster', 'redis.sentinel.name', 'redis.sentinel.nodes'] as const) {
       this.#problems.delete(other);
@@ -182,17 +183,17 @@ class Reading {
     }
   }
 
-  #take(path: Path, label: string, raw: Raw): void {
+  #readValue(path: Path, label: string, raw: Raw): void {
     const key: Option<unknown> = OPTIONS[path];
     if (key.unused === 'warn') this.#warn(path, `no longer needed, ignored (${key.meaning})`);
-    // A key without a value is as good as none.
+    // A key without a value counts as absent.
     if (key.unused !== undefined || raw.value === null || raw.value === undefined) return;
-    const value = key.kind.parse(raw);
+    const value = key.parser.parse(raw);
     if (value !== undefined) this.#values.set(path, value);
     else
       this.#problem(
         path,
-        `expected ${key.kind.expected}, got ${shown(raw.value, key.secret === true)}`,
+        `expected ${key.parser.expected}, got ${shown(raw.value, key.secret === true)}`,
         label,
       );
   }
@@ -202,10 +203,7 @@ class Reading {
     if (this.#problems.size > 0) throw new ConfigError([...this.#problems.values()]);
     const get = <P extends Path>(path: P) => (this.#values.get(path) ?? OPTIONS[path].default) as ValueOf<P>;
     if (hasSeveralLogins(get('mbus'))) {
-      this.#warn(
-        'mbus',
-        'the URLs have different logins; that of the first URL that has one is used for all',
-      );
+      this.#warn('mbus', 'the URLs have different logins; the first login is used for all');
     }
     const settings = toSettings(get, (path) => this.#values.has(path));
     return { settings, warnings: this.#warnings };
@@ -223,16 +221,16 @@ class Reading {
       this.#problem('redis', `expected one of url, cluster and sentinel, got ${kinds.join(' and ')}`);
     for (const path of ['redis.sentinel.name', 'redis.sentinel.nodes'] as const) {
       if (name !== nodes && !has(path) && !this.#problems.has(path)) {
-        this.#problem(path, `expected ${OPTIONS[path].kind.expected}, got none`);
+        this.#problem(path, `expected ${OPTIONS[path].parser.expected}, got none`);
       }
     }
   }
 
-  #problem(path: string, text: string, label = path): void {
-    this.#problems.set(path, `${label === path ? this.#name : 'environment'}: ${label}: ${text}`);
+  #problem(path: string, problem: string, label = path): void {
+    this.#problems.set(path, `${label === path ? this.#name : 'environment'}: ${label}: ${problem}`);
   }
 
-  #warn(path: string, text: string): void {
-    this.#warnings.push(`${this.#name}: ${path}: ${text}`);
+  #warn(path: string, warning: string): void {
+    this.#warnings.push(`${this.#name}: ${path}: ${warning}`);
   }
 }

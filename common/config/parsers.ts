@@ -1,26 +1,22 @@
-/**
- * The kinds of values that a configuration may hold: what fits, and the words for what was expected.
- *
- * A kind gets the value as YAML (or the environment) gives it and returns what it means, or `undefined`
- * when it does not fit. Numbers in quotes are numbers: files written for HM 2.0 have them so.
- */
-
+/** Parsers of the values in a configuration. A number in quotes is a number, because files for HM 2.0 have such numbers. */
 import { readFileSync } from 'node:fs';
 
+/** A value as YAML or the environment gives it. */
 export interface Raw {
   value: unknown;
-  /** The characters as written, of a plain scalar that YAML takes for something else than text. */
+  /** The characters in the file, of an unquoted scalar that YAML does not parse as text. */
   source?: string;
 }
 
 export interface Parser<T> {
   /** Follows "expected" in an error line. */
   expected: string;
+  /** @returns undefined if the value does not match */
   parse(raw: Raw): T | undefined;
 }
 
-/** Node's timers take at most 2^31 - 1 ms (about 24 days) and fire at once beyond: longer times are cut to it. */
-const LONGEST_S = 2_147_483;
+/** Longer times are cut to this: a Node timer of more than 2^31 - 1 ms (about 24 days) fires at once. */
+const MAX_SECONDS = 2_147_483;
 
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
@@ -29,36 +25,36 @@ function numberOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
 
-function numberKind(expected: string, fits: (n: number) => boolean): Parser<number> {
+function numberParser(expected: string, matches: (n: number) => boolean): Parser<number> {
   return {
     expected,
     parse: ({ value }) => {
       const n = numberOf(value);
-      return n !== undefined && fits(n) ? n : undefined;
+      return n !== undefined && matches(n) ? n : undefined;
     },
   };
 }
 
-function secondsKind(expected: string, fits: (n: number) => boolean): Parser<number> {
-  const plain = numberKind(expected, fits);
+function secondsParser(expected: string, matches: (n: number) => boolean): Parser<number> {
+  const plain = numberParser(expected, matches);
   return {
     expected,
     parse: (raw) => {
       const n = plain.parse(raw);
-      return n === undefined ? undefined : Math.min(n, LONGEST_S);
+      return n === undefined ? undefined : Math.min(n, MAX_SECONDS);
     },
   };
 }
 
-export const seconds = secondsKind('a number of seconds > 0', (n) => n > 0);
-export const secondsOrZero = secondsKind('a number of seconds >= 0', (n) => n >= 0);
-export const positive = numberKind('a number > 0', (n) => n > 0);
-export const fraction = numberKind('a fraction > 0 and <= 1', (n) => n > 0 && n <= 1);
-export const whole = numberKind('a whole number', Number.isSafeInteger);
+export const seconds = secondsParser('a number of seconds > 0', (n) => n > 0);
+export const secondsOrZero = secondsParser('a number of seconds >= 0', (n) => n >= 0);
+export const positive = numberParser('a number > 0', (n) => n > 0);
+export const fraction = numberParser('a fraction > 0 and <= 1', (n) => n > 0 && n <= 1);
+export const whole = numberParser('a whole number', Number.isSafeInteger);
 
 export function wholeFrom(least: number, most?: number): Parser<number> {
   const range = most === undefined ? `>= ${least}` : `from ${least} to ${most}`;
-  return numberKind(
+  return numberParser(
     `a whole number ${range}`,
     (n) => Number.isSafeInteger(n) && n >= least && n <= (most ?? Number.MAX_SAFE_INTEGER),
   );
@@ -68,12 +64,12 @@ export const yesNo: Parser<boolean> = {
   expected: 'true or false',
   parse: ({ value }) => {
     if (typeof value === 'boolean') return value;
-    const word = typeof value === 'string' ? value.trim().toLowerCase() : undefined;
-    return word === 'true' ? true : word === 'false' ? false : undefined;
+    const written = typeof value === 'string' ? value.trim().toLowerCase() : undefined;
+    return written === 'true' ? true : written === 'false' ? false : undefined;
   },
 };
 
-/** Text. What YAML takes for a number or a truth value (a password `0123`, `no`) stays as it was written. */
+/** What YAML parses as a number or a boolean (a password `0123` or `no`) stays as it is in the file. */
 export const text: Parser<string> = {
   expected: 'a text',
   parse: ({ value, source }) => {
@@ -93,7 +89,7 @@ export const keyPrefix: Parser<string> = {
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
-/** pino's levels, and the names that Steno (HM 2.0's logger) has for them. */
+/** pino's levels, and their names in Steno, HM 2.0's logger. */
 const LEVELS = new Map<string, LogLevel>([
   ['trace', 'trace'],
   ['debug', 'debug'],
@@ -110,11 +106,11 @@ const LEVELS = new Map<string, LogLevel>([
 
 export const logLevel: Parser<LogLevel> = {
   expected: `one of ${[...LEVELS.keys()].join(', ')}`,
-  // `off` without quotes is false in YAML 1.1, which HM 2.0's files are written in.
+  // `off` without quotes is false in YAML 1.1, the version of HM 2.0's files.
   parse: ({ value, source }) => LEVELS.get(String(value === false ? (source ?? 'off') : value).toLowerCase()),
 };
 
-/** An HTTP base URL, without a slash at its end. Without a scheme it is `http://`. */
+/** An HTTP base URL, by default `http://`. Slashes at its end are removed. */
 export const httpUrl: Parser<string> = {
   expected: 'an http:// or https:// URL',
   parse: ({ value }) => {
@@ -135,11 +131,11 @@ export interface NatsUrl {
   token?: string;
 }
 
-function decoded(part: string): string {
+function percentDecode(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // A bare % in a password that was never encoded.
+    return part; // A `%` in a password that is not percent-encoded.
   }
 }
 
@@ -147,15 +143,19 @@ function natsUrl(raw: string): NatsUrl | undefined {
   const match = /^(?:(nats|tls):\/\/)?(?:(.*)@)?(\[[0-9a-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?\/?$/i.exec(
     raw.trim(),
   );
-  // An unknown scheme would pass for a user.
+  // An unknown scheme would match as a user.
   if (match === null || (match[1] === undefined && raw.includes('://'))) return undefined;
   const [, scheme, userinfo, host, port = '4222'] = match;
   if (Number(port) < 1 || Number(port) > 65_535) return undefined;
   const url: NatsUrl = { server: `${host}:${port}`, tls: scheme?.toLowerCase() === 'tls' };
   if (userinfo === undefined || userinfo === '') return url;
   const colon = userinfo.indexOf(':');
-  if (colon < 0) return { ...url, token: decoded(userinfo) };
-  return { ...url, user: decoded(userinfo.slice(0, colon)), password: decoded(userinfo.slice(colon + 1)) };
+  if (colon < 0) return { ...url, token: percentDecode(userinfo) };
+  return {
+    ...url,
+    user: percentDecode(userinfo.slice(0, colon)),
+    password: percentDecode(userinfo.slice(colon + 1)),
+  };
 }
 
 function listOf<T>(raw: Raw, one: (item: string) => T | undefined): T[] | undefined {
@@ -170,7 +170,7 @@ function listOf<T>(raw: Raw, one: (item: string) => T | undefined): T[] | undefi
   return parsed;
 }
 
-/** One URL, several with commas between, or a list. */
+/** One URL, several separated by commas, or a list. */
 export const natsUrls: Parser<NatsUrl[]> = {
   expected: 'a nats:// or tls:// URL or a list of them',
   parse: (raw) => listOf(raw, natsUrl),
@@ -192,7 +192,7 @@ export const redisUrls: Parser<string[]> = {
   parse: (raw) => listOf(raw, redisUrlOf),
 };
 
-/** Sentinels: `host:port` or a Redis URL each; all of them come out as URLs. */
+/** Each sentinel is `host:port` or a Redis URL; the result has URLs. */
 export const sentinelNodes: Parser<string[]> = {
   expected: 'a list of host:port or redis:// URLs',
   parse: (raw) =>
@@ -201,25 +201,22 @@ export const sentinelNodes: Parser<string[]> = {
     ),
 };
 
-/** A file by its name, relative to the working directory: what it holds. */
+/** Reads the file with this name, relative to the working directory, and returns its content. */
 export const fileContent: Parser<string> = {
   expected: 'the name of a file that can be read and is not empty',
   parse: ({ value }) => {
     try {
       return typeof value === 'string' && value !== '' ? readFileSync(value, 'utf8') || undefined : undefined;
     } catch {
-      return undefined; // Said with its name by who asked.
+      return undefined; // The error line has the file's name.
     }
   },
 };
 
-/** For keys that are accepted and mean nothing any more. */
+/** For keys that have no meaning any more. */
 export const anything: Parser<undefined> = { expected: 'anything', parse: () => undefined };
 
-/**
- * How a value looks in an error line. Of a secret one only what surely is none is shown: scheme, host and
- * port of a URL.
- */
+/** A value as an error line shows it. Of a secret value only the scheme, host and port of a URL are shown. */
 export function shown(value: unknown, secret: boolean): string {
   if (!secret) {
     const json = typeof value === 'number' ? String(value) : JSON.stringify(value);

@@ -1,4 +1,3 @@
-/** `Settings`: the configuration as the processes see it, put together from the values of its keys. */
 import { randomBytes } from 'node:crypto';
 import type { PolicySettings } from '../policy/settings.ts';
 import { assertThresholds } from '../policy/thresholds.ts';
@@ -13,12 +12,12 @@ export type RedisSettings =
 export interface MbusSettings {
   /** `host:port` each, without credentials. */
   servers: string[];
-  /** TLS is demanded: a server without it is not talked to. */
+  /** TLS is required: no connection without it. */
   tls: boolean;
   user?: string;
   password?: string;
   token?: string;
-  /** What a credentials file holds. */
+  /** Content of the credentials file. */
   creds?: string;
   nkeySeed?: string;
 }
@@ -28,14 +27,14 @@ export interface LoggingSettings {
   file?: string;
 }
 
-/** The configuration as the processes see it; times in milliseconds. */
+/** The configuration as the processes use it; times in milliseconds. */
 export interface Settings {
   mbus: MbusSettings;
-  /** False: neither the file nor MBUS_URI names a server, so the launcher starts a private one. */
+  /** False: neither the file nor MBUS_URI has a URL, so the launcher starts a private NATS server. */
   mbusGiven: boolean;
   ccPartition: string;
   bulkApi: { host: string; batchSize: number };
-  /** Absent: the launcher starts a private one; a single process cannot do without. */
+  /** Absent: the launcher starts a private Redis. Without the launcher Redis is required. */
   redis?: RedisSettings;
   redisPrefix: string;
   slices: number;
@@ -44,11 +43,11 @@ export interface Settings {
   syncPeriodMs: number;
   postponeUpdateMs: number;
   bulkCredentialsTimeoutMs: number;
-  /** `queue_batch_size`: at most this many starts ... */
+  /** `queue_batch_size`: most starts in `startsPeriodMs`, of all nudgers together. */
   startsPerPeriod: number;
-  /** `request_queue`: ... in this time, over all nudgers. */
+  /** `request_queue` */
   startsPeriodMs: number;
-  /** Droplets a second, over the whole deployment. */
+  /** Droplets a second, of the whole deployment. */
   auditRate: number;
   status: { host: string; port: number; user: string; password: string; queuesWritable: boolean };
   index: number;
@@ -58,7 +57,7 @@ export interface Settings {
   logging: LoggingSettings;
 }
 
-/** At least 1 ms: a timer of 0 would be a busy loop. */
+/** At least 1 ms, because a timer of 0 would be a busy loop. */
 function ms(seconds: number): number {
   return Math.max(1, Math.round(seconds * 1000));
 }
@@ -75,7 +74,7 @@ function mbusOf(urls: NatsUrl[]): MbusSettings {
   return settings;
 }
 
-/** Whether the URLs name more than one login; a connection can only have one. */
+/** Whether the URLs have different logins; a connection can only use one. */
 export function hasSeveralLogins(urls: readonly NatsUrl[]): boolean {
   const logins = urls.map((url) => JSON.stringify([url.user, url.password, url.token]));
   return new Set(logins).size > 1;
@@ -123,10 +122,8 @@ function policyOf(get: Get): PolicySettings {
 }
 
 /**
- * Puts the settings together.
- *
- * @param get the value of a key, its default where none is given
- * @param given whether the file or the environment gives the key
+ * @param get the value of a key, or its default
+ * @param given whether the file or the environment has the key
  */
 export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
   const redis = redisOf(get);
@@ -171,7 +168,7 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
   };
 }
 
-/** The settings of an empty file. For tests. */
+/** The settings of an empty file; for tests. */
 export function defaultSettings(): Settings {
   return toSettings(
     <P extends Path>(path: P) => OPTIONS[path].default as ValueOf<P>,

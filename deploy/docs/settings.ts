@@ -22,7 +22,7 @@ export function settingsPage(): string {
       ['key', 'expected', 'default', 'what it is', 'why this default'],
       used.map(([path, key]) => [
         `${code(path)}${key.env === undefined ? '' : ` (environment: ${code(key.env)})`}`,
-        plain(key.kind.expected),
+        plain(key.parser.expected),
         code(defaultOf(key.default)),
         plain(key.meaning),
         plain(key.why),

@@ -19,8 +19,8 @@ import {
   parseUpdated,
 } from '../../../common/messages/incoming.ts';
 import { peekDeaId } from '../../../common/messages/peek-dea-id.ts';
-import type { Parsed } from '../../../common/messages/validation.ts';
 import * as wire from '../../../common/messages/schemas.ts';
+import type { Parsed } from '../../../common/messages/validation.ts';
 import { decodeDesired, encodeDesired } from '../../../common/redis/record-codec.ts';
 import { bytes, fits, spoilt } from './arbitrary.ts';
 import { must, type Target, target } from './target.ts';

@@ -182,7 +182,7 @@ const yaml = target(
       if (!(error instanceof ConfigError)) throw error;
       must(error.lines.length > 0, 'refused without a reason');
       must(!error.message.includes(SECRET), `the configuration tells: ${error.message}`);
-      return /is no YAML/.test(error.message) ? 'no YAML' : 'refused';
+      return /is not (valid|a) YAML/.test(error.message) ? 'no YAML' : 'refused';
     }
   },
 );
