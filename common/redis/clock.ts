@@ -1,6 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
+import { PeriodicTask } from '../runtime/periodic-task.ts';
 import type { RedisConnections } from './connections.ts';
+import { deploymentTime } from './scripts/fleet/deployment-time.ts';
 
 /**
  * The one clock of the deployment: Redis's (policy: times of different hosts are never compared), kept from
@@ -23,24 +25,19 @@ const SAMPLES = 5;
  */
 export async function startClock(redis: RedisConnections, lifecycle: Lifecycle): Promise<Clock> {
   let offsetMs = await measure(redis, undefined);
-  let measuring = false;
   const remeasure = async () => {
-    if (measuring) return;
-    measuring = true;
     try {
       offsetMs = await measure(redis, offsetMs);
-    } finally {
-      measuring = false;
+    } catch {
+      // The monotonic clock carries on until the next measurement. The connection logs that Redis is not reachable.
     }
   };
-  // A failed measurement is repeated by the next one; the monotonic clock carries on meanwhile, and the
-  // connection itself reports that Redis is away.
-  const again = () => remeasure().catch(() => undefined);
-  const timer = setInterval(again, MEASURE_EVERY_MS);
-  redis.client.on('ready', again);
+  const measurements = new PeriodicTask(MEASURE_EVERY_MS, remeasure);
+  const onReady = () => void measurements.runNow();
+  redis.client.on('ready', onReady);
   lifecycle.onStop('clock', () => {
-    clearInterval(timer);
-    redis.client.off('ready', again);
+    measurements.cancel();
+    redis.client.off('ready', onReady);
   });
   return { nowMs: () => Math.floor(performance.now() + offsetMs) };
 }
@@ -49,8 +46,8 @@ async function measure(redis: RedisConnections, knownOffsetMs: number | undefine
   let best = { roundTripMs: Number.POSITIVE_INFINITY, offsetMs: 0 };
   for (let i = 0; i < SAMPLES; i++) {
     const before = performance.now();
-    const own = knownOffsetMs === undefined ? '' : before + knownOffsetMs;
-    const atMs = Number(await redis.scripts.deploymentTime([redis.keys.clock], [own]));
+    const knownMs = knownOffsetMs === undefined ? undefined : before + knownOffsetMs;
+    const atMs = await deploymentTime(redis, { knownMs });
     const after = performance.now();
     const roundTripMs = after - before;
     if (roundTripMs < best.roundTripMs) {

@@ -1,9 +1,10 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { Cluster, type Redis } from 'ioredis';
 import type { Settings } from '../config/settings.ts';
 import type { Health } from '../runtime/health.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log.ts';
+import { PeriodicTask } from '../runtime/periodic-task.ts';
+import { withTimeout } from '../runtime/with-timeout.ts';
 import { openClient } from './client.ts';
 import { FailoverDetector } from './failover-detector.ts';
 import { createKeys, type Keys, LAYOUT_VERSION } from './keys.ts';
@@ -72,7 +73,7 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
     keys,
     scripts,
     isCluster: client instanceof Cluster,
-    ...(client instanceof Cluster && { failover: new FailoverDetector(client, scripts, keys, log) }),
+    ...(client instanceof Cluster && { failover: new FailoverDetector(client, { scripts, keys }, log) }),
     ...(settings.redis?.kind !== 'single' && { replicas: new ReplicaAck(client) }),
     dedicated,
   };
@@ -160,9 +161,9 @@ function watchNodes(
     if (problem === undefined) back();
     else lost(problem);
   };
-  const timer = setInterval(check, NODE_CHECK_MS);
-  cluster.on('ready', check);
-  lifecycle.onStop('watch of the cluster', () => clearInterval(timer));
+  const checks = new PeriodicTask(NODE_CHECK_MS, check);
+  cluster.on('ready', () => void checks.runNow());
+  lifecycle.onStop('watch of the cluster', () => checks.cancel());
 }
 
 const addressOf = ({ options }: Redis) => `${options.host}:${options.port}`;
@@ -170,9 +171,10 @@ const addressOf = ({ options }: Redis) => `${options.host}:${options.port}`;
 /** Undefined: it answers. */
 async function problemOf(address: string, node: Redis | undefined): Promise<string | undefined> {
   if (node === undefined) return `no connection to ${address}`;
-  const late = delay(NODE_CHECK_MS, 'late', { ref: false });
+  const onTimeout = () => `${address} does not answer`;
   try {
-    return (await Promise.race([node.ping(), late])) === 'late' ? `${address} does not answer` : undefined;
+    const answered = node.ping().then(() => undefined);
+    return await withTimeout(answered, { timeoutMs: NODE_CHECK_MS, onTimeout });
   } catch (error) {
     return `${address}: ${(error as Error).message}`;
   }

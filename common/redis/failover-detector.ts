@@ -1,82 +1,79 @@
 import type { Cluster } from 'ioredis';
 import type { Logger } from '../runtime/log.ts';
-import type { Keys } from './keys.ts';
-import type { Scripts } from './scripts/scripts.ts';
+import { singleFlight } from '../runtime/single-flight.ts';
+import { detectFailover } from './scripts/fleet/detect-failover.ts';
+import type { ScriptAccess } from './scripts/scripts.ts';
 
-/** A look is good for so long, unless a connection to a node was lost or made since (ms). */
-const GOOD_FOR_MS = 500;
+/** How long the result of a check stays valid, unless a connection to a node was lost or made since (ms). */
+const VALID_MS = 500;
 
 /**
- * Notices that a node of a cluster has taken over from another, or was started anew.
+ * Notices that a node of a cluster has taken over from another, or was restarted.
  *
- * Replication is asynchronous, so the new master may lack the last writes of its slots, while what was written at the
- * same time to other nodes is there: a DEA's digest says that its heartbeat is stored, and the droplet's record does not
- * have it. (One server, also with sentinels, goes back as a whole, to a state that it has been in.) And a master that
- * was cut off takes writes until it learns that it is a replica now; they are lost as well. So who notices either tells
- * the deployment that what is known is in doubt: see `detect_failover.lua`.
+ * Replication is asynchronous, so a new master may lack the last writes of its slots, while writes made at the same time
+ * to other nodes are there. Then a DEA's digest claims that its heartbeat is stored, and the droplet's record lacks it.
+ * (A single server, also with sentinels, goes back as a whole, to a state that it was in.) A master that was cut off also
+ * takes writes until it learns that it is a replica now; these are lost as well. The process that notices either one
+ * marks the stored data as suspect for the whole deployment: see `detect_failover.lua`.
  */
 export class FailoverDetector {
   readonly #cluster: Cluster;
-  readonly #scripts: Pick<Scripts, 'detectFailover'>;
-  readonly #keys: Keys;
+  readonly #redis: ScriptAccess;
   readonly #log: Logger;
-  #lookedMs = Number.NEGATIVE_INFINITY;
-  #looking: Promise<void> | undefined;
+  #checkedMs = Number.NEGATIVE_INFINITY;
+  readonly #compare = singleFlight(() => this.#compareServers());
 
-  constructor(cluster: Cluster, scripts: Pick<Scripts, 'detectFailover'>, keys: Keys, log: Logger) {
+  constructor(cluster: Cluster, redis: ScriptAccess, log: Logger) {
     this.#cluster = cluster;
-    this.#scripts = scripts;
-    this.#keys = keys;
+    this.#redis = redis;
     this.#log = log;
     const changed = () => {
-      this.#lookedMs = Number.NEGATIVE_INFINITY;
+      this.#checkedMs = Number.NEGATIVE_INFINITY;
     };
     for (const event of ['+node', '-node', 'node error']) cluster.on(event, changed);
   }
 
-  /** Resolves when a loss that has happened before is known to the whole deployment. */
+  /** Resolves when a loss that happened before this call is known to the whole deployment. */
   async check(): Promise<void> {
-    if (performance.now() - this.#lookedMs < GOOD_FOR_MS) return;
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = undefined;
-    });
-    await this.#looking;
+    if (performance.now() - this.#checkedMs < VALID_MS) return;
+    await this.#compare();
   }
 
-  async #look(): Promise<void> {
+  async #compareServers(): Promise<void> {
     const beganMs = performance.now();
-    const { failover, listening, deasDigest, syncState } = this.#keys;
-    const masters = this.#cluster.nodes('master');
-    // One that does not answer is looked at again when it does, or when another is in its place.
+    const nodes = this.#cluster.nodes('master');
+    // A node that does not answer is compared when it does, or when another is in its place.
     const [infos, maps] = await Promise.all([
-      Promise.all(masters.map((node) => node.info('replication').catch(() => ''))),
-      Promise.all(masters.map((node) => node.cluster('NODES').catch(() => ''))),
+      Promise.all(nodes.map((node) => node.info('replication').catch(() => ''))),
+      Promise.all(nodes.map((node) => node.cluster('NODES').catch(() => ''))),
     ]);
-    const seen = new Set([...infos.flatMap(lineageOf), ...maps.flatMap((map) => rolesOf(String(map)))]);
-    if (seen.size === 0) return;
-    if ((await this.#scripts.detectFailover([failover, listening, deasDigest, syncState], [...seen])) === 1) {
+    const replicationIds = new Set(infos.flatMap(replicationIdOf));
+    const [masters, replicas] = [new Set<string>(), new Set<string>()];
+    for (const map of maps) addNodes(String(map), masters, replicas);
+    if (replicationIds.size + masters.size + replicas.size === 0) return;
+    if ((await detectFailover(this.#redis, { replicationIds, masters, replicas })) === 'changed') {
       this.#log.warn(
         { event: 'redis_failover' },
-        'a Redis node has taken over from another, or is new: everything is read and stored anew',
+        'Redis failover: a node has taken over from another or is new; everything is read and stored again',
       );
     }
-    this.#lookedMs = beganMs;
+    this.#checkedMs = beganMs;
   }
 }
 
 /** The replication id of a master, from its `INFO replication`. */
-function lineageOf(info: string): string[] {
+function replicationIdOf(info: string): string[] {
   const id = /^master_replid:(\w+)/m.exec(info)?.[1];
   return id !== undefined && info.includes('role:master') ? [id] : [];
 }
 
-/** Masters (also those that fail), and the replicas that are there, from `CLUSTER NODES`. */
-function rolesOf(map: string): string[] {
-  return map.split('\n').flatMap((line) => {
+/** Adds the node ids of `CLUSTER NODES`: of masters, also those that fail, and of replicas that do not. */
+function addNodes(map: string, masters: Set<string>, replicas: Set<string>): void {
+  for (const line of map.split('\n')) {
     const [id, , flags = ''] = line.split(' ');
     const roles = flags.split(',');
-    if (!id) return [];
-    if (roles.includes('master')) return [`master ${id}`];
-    return roles.includes('slave') && !roles.includes('fail') ? [`replica ${id}`] : [];
-  });
+    if (!id) continue;
+    if (roles.includes('master')) masters.add(id);
+    else if (roles.includes('slave') && !roles.includes('fail')) replicas.add(id);
+  }
 }

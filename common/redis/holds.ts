@@ -8,7 +8,7 @@ import type { PolicySettings } from '../policy/settings.ts';
 import { watermarkGapMs } from '../policy/thresholds.ts';
 import type { Clock } from './clock.ts';
 import type { RedisConnections } from './connections.ts';
-import { type FleetFacts, readFleetFacts } from './readers.ts';
+import { type FleetFacts, readFleetFacts } from './scripts/fleet/read-fleet-facts.ts';
 
 /** The holds that an operator may end, each with the field of the holds hash by which its end is asked for. */
 export const RELEASE_FIELD = {

@@ -1,7 +1,8 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createKeys, EVENT_STREAMS, FIELD, type Keys, PIECES, SCHEMA } from './keys.ts';
+import { createKeys, EVENT_STREAMS, FIELD, type Keys, PIECES } from './keys.ts';
+import { SCHEMA } from './schema-docs.ts';
 
 /** What ioredis goes by, wherever it is installed. */
 const calculateSlot = createRequire(import.meta.resolve('ioredis'))('cluster-key-slot') as (
@@ -117,7 +118,7 @@ describe('keys', () => {
         keys.deaList('{0}'),
         ...[
           keys.listening,
-          keys.ingestors,
+          keys.watermarks,
           keys.syncState,
           keys.holds,
           keys.scan,

@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Droplet } from '../model/droplet.ts';
 import { useRedis } from '../testing/context.ts';
-import { readDeas, readDroplets, readFleetFacts, readWithDeas } from './readers.ts';
+import { readDeas, readWithDeas } from './readers.ts';
 import { encodeInstance, RecordError } from './record-codec.ts';
+import { readDroplets } from './scripts/droplets/read-droplets.ts';
+import { readFleetFacts } from './scripts/fleet/read-fleet-facts.ts';
 
 const of = useRedis();
 
@@ -96,8 +98,8 @@ test('of an empty Redis there are no facts', async () => {
 test('the facts of the fleet', async () => {
   const { redis } = of.context;
   const { client, keys } = redis;
-  await client.hset(keys.listening, { since: 1, until: 2, missed: 10 });
-  await client.zadd(keys.ingestors, 7, 'quick', 3, 'slow');
+  await client.hset(keys.listening, { since: 1, until: 2, loss_possible_until: 10 });
+  await client.zadd(keys.watermarks, 7, 'quick', 3, 'slow');
   await client.hset(keys.syncState, { completed: 4, succeeded: 5, pass: 9 });
   await client.hset(keys.holds, { mass_loss: '{"a":1}', mass_delete: '{"b":2}', mass_loss_evaluated: '8 9' });
   expect(await readFleetFacts(redis)).toEqual({

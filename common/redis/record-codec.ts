@@ -39,17 +39,19 @@ export function decodeDesired(text: string): Desired {
   };
 }
 
-/** `2 RUNNING on <dea> version <v> since <state_timestamp>`: as a heartbeat gives it; the script adds ` first <ms>`. */
+/** `2 RUNNING on <dea> version <v> since <state_timestamp>`: what a heartbeat gives; the script appends ` first <ms>`. */
 export function encodeHeartbeatEntry(
-  i: Pick<Instance, 'index' | 'state' | 'dea' | 'version' | 'stateTimestampS'>,
+  entry: Pick<Instance, 'index' | 'state' | 'version' | 'stateTimestampS'>,
+  dea: string,
 ): string {
-  return `${i.index} ${encodeURIComponent(i.state)} on ${encodeURIComponent(i.dea)} version ${encodeURIComponent(i.version)} since ${i.stateTimestampS}`;
+  const { index, state, version, stateTimestampS } = entry;
+  return `${index} ${encodeURIComponent(state)} on ${encodeURIComponent(dea)} version ${encodeURIComponent(version)} since ${stateTimestampS}`;
 }
 
 /** `2 RUNNING on <dea> version <v> since <state_timestamp> first <ms>[ last <ms>]` */
 export function encodeInstance(i: Instance): string {
   const last = i.lastListedMs === undefined ? '' : ` last ${i.lastListedMs}`;
-  return `${encodeHeartbeatEntry(i)} first ${i.firstListedMs}${last}`;
+  return `${encodeHeartbeatEntry(i, i.dea)} first ${i.firstListedMs}${last}`;
 }
 
 const INSTANCE = /^(\S+) (\S+) on (\S+) version (\S+) since (\S+) first (\S+)(?: last (\S+))?$/;

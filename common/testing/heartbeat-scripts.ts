@@ -1,42 +1,33 @@
 import type { RedisConnections } from '../redis/connections.ts';
+import { beginHeartbeat } from '../redis/scripts/heartbeats/begin-heartbeat.ts';
+import { finishHeartbeat } from '../redis/scripts/heartbeats/finish-heartbeat.ts';
+import { touchDeas } from '../redis/scripts/heartbeats/touch-deas.ts';
 
-export type Pair = [dea: string, digest: string, atMs: number];
+export type TouchedDea = [dea: string, digest: string, receivedMs: number];
 
 /** For tests: the scripts of heartbeats, called as an ingestor calls them. */
 export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: number) {
   return {
-    deasLastHeartbeat(...pairs: Pair[]) {
-      const { keys, scripts } = redis();
-      return scripts.touchDeas(
-        [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest],
-        [dropletLostMs, ...pairs.flat()],
+    touch(...touched: TouchedDea[]) {
+      const heartbeats = new Map(
+        touched.map(([dea, digest, receivedMs]) => [dea, { digest, receivedMs }] as const),
       );
+      return touchDeas(redis(), { dropletLostMs, heartbeats });
     },
-    begin(atMs: number, dea: string, ...lines: string[]) {
-      const { keys, scripts } = redis();
-      return scripts.beginHeartbeat(
-        [
-          ...[keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest],
-          ...[keys.deaList(dea), keys.deasShutdown, keys.failover],
-        ],
-        [atMs, dea, lines.map((line) => `${line}\n`).join('')],
-      );
+    begin(receivedMs: number, dea: string, ...lines: string[]) {
+      return beginHeartbeat(redis(), { dea, receivedMs, list: lines.map((line) => `${line}\n`).join('') });
     },
-    finish(atMs: number | string, dea: string, digest = 'digest', instances = 1) {
-      const { keys, scripts } = redis();
-      return scripts.finishHeartbeat(
-        [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
-        [atMs, dea, digest, instances, '', ''],
-      );
+    finish(atMs: number, dea: string, digest = 'digest', running = 1) {
+      return finishHeartbeat(redis(), { dea, atMs, digest, running });
     },
-    /** When the DEA was heard, and when before. */
-    async heard(dea: string) {
+    /** The last heartbeat of the DEA, and the one before. */
+    async heartbeatsOf(dea: string) {
       const { client, keys } = redis();
-      const [now, before] = await Promise.all([
+      const [last, previous] = await Promise.all([
         client.zscore(keys.deasLastHeartbeat, dea),
         client.zscore(keys.deasPreviousHeartbeat, dea),
       ]);
-      return [now, before].map((time) => (time === null ? undefined : Number(time)));
+      return [last, previous].map((time) => (time === null ? undefined : Number(time)));
     },
   };
 }

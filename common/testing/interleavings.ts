@@ -1,8 +1,8 @@
 import type { RedisConnections } from '../redis/connections.ts';
-import type { Scripts } from '../redis/scripts/scripts.ts';
+import type { ScriptName, Scripts } from '../redis/scripts/scripts.ts';
 
 /** Never a step: what the holds follow from does not change while droplets do, and every further step doubles the orders. */
-const UNGATED: ReadonlySet<string> = new Set(['fleetFacts']);
+const UNGATED: ReadonlySet<ScriptName> = new Set<ScriptName>(['read_fleet_facts']);
 
 /** One call to Redis that waits for its turn. */
 interface Step {
@@ -79,15 +79,11 @@ export class Steps {
   }
 
   #connections(task: string): RedisConnections {
-    const scripts = new Proxy(this.#redis.scripts, {
-      get: (target, property) => {
-        const name = String(property);
-        const run = target[name as keyof Scripts];
-        if (UNGATED.has(name)) return run;
-        return (keys: string[], args: (string | number | Buffer)[]) =>
-          this.#wait(task, name, () => run(keys, args));
-      },
-    });
+    const { run } = this.#redis.scripts;
+    const scripts: Scripts = {
+      run: (name, keys, args) =>
+        UNGATED.has(name) ? run(name, keys, args) : this.#wait(task, name, () => run(name, keys, args)),
+    };
     return { ...this.#redis, scripts };
   }
 }

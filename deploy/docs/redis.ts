@@ -1,10 +1,11 @@
-import { FIELD, FIELD_NOTES, LAYOUT_VERSION, SCHEMA } from '../../common/redis/keys.ts';
+import { FIELD, LAYOUT_VERSION } from '../../common/redis/keys.ts';
+import { FIELD_NOTES, SCHEMA } from '../../common/redis/schema-docs.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 /** `redis.md`: every key in Redis. */
 export function redisPage(): string {
   return [
-    GENERATED('`common/redis/keys.ts`'),
+    GENERATED('`common/redis/schema-docs.ts`'),
     '# Redis',
     '',
     `Every key that the health manager uses (layout version ${LAYOUT_VERSION}). \`<prefix>\` is \`redis.prefix\`,`,

@@ -1,125 +1,124 @@
 import { readFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { packageRoot } from '../../runtime/package-root.ts';
+import type { Keys } from '../keys.ts';
 
-/** A connection to Redis, to a single server (also by way of Sentinel) or to a cluster. */
+/** A connection to Redis, to a single server (also through Sentinel) or to a cluster. */
 export type RedisClient = Redis | Cluster;
 
-type Argument = string | number | Buffer;
-
 /**
- * The scripts that run inside Redis. Keys, arguments, result and guarantee of each stand at the head of its
- * `.lua` file; `keys` of one call are all of one hash tag.
+ * The scripts that run inside Redis, by folder. Beside each `<folder>/<name>.lua` a TypeScript file of the same name has the
+ * one function that calls it; the head of the Lua file has its keys, arguments, result and guarantees.
  */
+const SCRIPTS = {
+  heartbeats: [
+    'touch_deas',
+    'begin_heartbeat',
+    'finish_heartbeat',
+    'store_heartbeat_droplets',
+    'store_whole_heartbeat',
+    'list_lost_deas',
+    'expire_dea',
+  ],
+  droplets: [
+    'store_exit',
+    'store_exit_with_event',
+    'store_update',
+    'read_droplets',
+    'read_droplets_with_deas',
+    'commit_decisions',
+    'postpone_reconciles',
+    'settle_deliveries',
+    'remove_droplet',
+  ],
+  sync: ['begin_pass', 'fence_pass', 'report_pass', 'store_desired', 'store_pages', 'mark_gone'],
+  fleet: [
+    'publish_watermark',
+    'read_fleet_facts',
+    'swap_hold',
+    'deployment_time',
+    'detect_failover',
+    'list_queue_heads',
+  ],
+} as const;
+
+export type ScriptName = (typeof SCRIPTS)[keyof typeof SCRIPTS][number];
+
+export type ScriptArgument = string | number | Buffer;
+
+/** Runs scripts. Only the functions beside the Lua files call it; a test replaces `run` to delay or disturb a script. */
 export interface Scripts {
-  touchDeas(keys: string[], args: Argument[]): Promise<number[]>;
-  beginHeartbeat(keys: string[], args: Argument[]): Promise<string[]>;
-  finishHeartbeat(keys: string[], args: Argument[]): Promise<number>;
-  listLostDeas(keys: string[], args: Argument[]): Promise<string[]>;
-  expireDea(keys: string[], args: Argument[]): Promise<number>;
-  storeHeartbeatDroplets(keys: string[], args: Argument[]): Promise<number>;
-  storeExit(keys: string[], args: Argument[]): Promise<number>;
-  storeUpdate(keys: string[], args: Argument[]): Promise<number>;
-  storeDesired(keys: string[], args: Argument[]): Promise<number>;
-  markGone(keys: string[], args: Argument[]): Promise<number>;
-  commitDecisions(keys: string[], args: Argument[]): Promise<(number | string)[]>;
-  postponeReconciles(keys: string[], args: Argument[]): Promise<number>;
-  removeDroplet(keys: string[], args: Argument[]): Promise<number>;
-  settleDeliveries(keys: string[], args: Argument[]): Promise<(number | string)[]>;
-  publishWatermark(
-    keys: string[],
-    args: Argument[],
-  ): Promise<[sinceMs: string, missed: '1' | '', ...gone: string[]]>;
-  swapHold(keys: string[], args: Argument[]): Promise<number>;
-  deploymentTime(keys: string[], args: Argument[]): Promise<string>;
-  fencePass(keys: string[], args: Argument[]): Promise<number>;
-  beginPass(keys: string[], args: Argument[]): Promise<string>;
-  reportPass(keys: string[], args: Argument[]): Promise<number>;
-  storePages(keys: string[], args: Argument[]): Promise<number>;
-  readDroplets(keys: string[], args: Argument[]): Promise<string[]>;
-  readDropletsWithDeas(keys: string[], args: Argument[]): Promise<[records: string[], deas: string[]]>;
-  readFleetFacts(keys: string[], args: Argument[]): Promise<string[]>;
-  detectFailover(keys: string[], args: Argument[]): Promise<number>;
-  listQueueHeads(keys: string[], args: Argument[]): Promise<string[]>;
+  /**
+   * @param keys all of one hash tag in a cluster
+   * @returns the reply as ioredis decodes it
+   */
+  run(name: ScriptName, keys: string[], args: ScriptArgument[]): Promise<unknown>;
 }
 
-/** Each script's file, without `.lua`. */
-const FILES: Record<keyof Scripts, string> = {
-  touchDeas: 'heartbeats/touch_deas',
-  beginHeartbeat: 'heartbeats/begin_heartbeat',
-  finishHeartbeat: 'heartbeats/finish_heartbeat',
-  listLostDeas: 'heartbeats/list_lost_deas',
-  expireDea: 'heartbeats/expire_dea',
-  storeHeartbeatDroplets: 'heartbeats/store_heartbeat_droplets',
-  storeExit: 'droplets/store_exit',
-  storeUpdate: 'droplets/store_update',
-  storeDesired: 'sync/store_desired',
-  markGone: 'sync/mark_gone',
-  commitDecisions: 'droplets/commit_decisions',
-  postponeReconciles: 'droplets/postpone_reconciles',
-  removeDroplet: 'droplets/remove_droplet',
-  settleDeliveries: 'droplets/settle_deliveries',
-  publishWatermark: 'fleet/publish_watermark',
-  swapHold: 'fleet/swap_hold',
-  deploymentTime: 'fleet/deployment_time',
-  fencePass: 'sync/fence_pass',
-  beginPass: 'sync/begin_pass',
-  reportPass: 'sync/report_pass',
-  storePages: 'sync/store_pages',
-  readDroplets: 'droplets/read_droplets',
-  readDropletsWithDeas: 'droplets/read_droplets_with_deas',
-  readFleetFacts: 'fleet/read_fleet_facts',
-  detectFailover: 'fleet/detect_failover',
-  listQueueHeads: 'fleet/list_queue_heads',
-};
+/** What the function of a script needs: a part of `RedisConnections`. */
+export interface ScriptAccess {
+  readonly scripts: Scripts;
+  readonly keys: Keys;
+}
 
-/** Between two tries of a script that Redis could not take (ms). */
+/** Between two tries of a script that Redis could not run (ms). */
 const RETRY_MS = 50;
 
 /**
- * What passes by itself: a cluster or a failover in motion, a server that is loading its data or has lost its replicas,
- * a connection that broke in the middle of a pipeline.
+ * Errors that pass: a cluster or a failover in motion, a server that is loading its data or has lost its replicas, a
+ * connection that broke in the middle of a pipeline.
  */
-const PASSING =
+const TRANSIENT =
   /^(MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|MASTERDOWN|READONLY|NOREPLICAS) |^Connection is closed|^Command aborted due to connection close|^Too many Cluster redirections/;
 
 /**
- * Runs a script until Redis has taken it. It may run twice, where the answer was lost with the connection: each
- * script is written so that this does no harm.
+ * Retries until Redis has run the script. It may run twice, when the reply was lost with the connection: every script is
+ * repeatable.
  */
-async function insist<T>(client: RedisClient, run: () => Promise<T>): Promise<T> {
+async function untilRun<T>(client: RedisClient, run: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await run();
     } catch (error) {
-      const passing = error instanceof Error && PASSING.test(error.message);
-      if (!passing || client.status === 'end' || client.status === 'disconnecting') throw error;
+      const transient = error instanceof Error && TRANSIENT.test(error.message);
+      if (!transient || client.status === 'end' || client.status === 'disconnecting') throw error;
     }
     await delay(RETRY_MS);
   }
 }
 
-const read = (file: string): string =>
-  readFileSync(join(packageRoot, 'common', 'redis', 'scripts', file), 'utf8');
+/** The text of a script; each line `-- include <name>` is replaced by `parts/<name>.lua`. */
+function load(file: string): string {
+  const lua = readFileSync(join(packageRoot, 'common', 'redis', 'scripts', `${file}.lua`), 'utf8');
+  return lua.replace(/^-- include (\w+)$/gm, (_, part) => load(`parts/${part}`));
+}
 
 /**
- * Teaches a client the scripts; it loads each into Redis when it is first needed (also after a restart). While Redis
- * is away or in motion they wait, like all commands of a client that never gives up.
+ * Defines the scripts on a client, which loads each into Redis when it is first needed (also after a restart). While
+ * Redis is away or a cluster is in motion calls wait, like all commands of a client that never gives up.
  */
 export function defineScripts(client: RedisClient): Scripts {
-  const scripts: Partial<Record<keyof Scripts, unknown>> = {};
-  for (const [name, file] of Object.entries(FILES) as [keyof Scripts, string][]) {
-    const lua = read(`${file}.lua`).replace(/^-- include (\w+)$/gm, (_, part) =>
-      read(join(dirname(file), `${part}.part.lua`)),
-    );
-    const command = `hm_${basename(file)}`;
-    client.defineCommand(command, { lua });
-    const run = (client as unknown as Record<string, (...args: Argument[]) => Promise<unknown>>)[command];
-    if (run === undefined) throw new Error(`ioredis did not define ${command}`);
-    scripts[name] = (keys: string[], args: Argument[]) =>
-      insist(client, () => run.call(client, keys.length, ...keys, ...args));
+  const commands = new Map<ScriptName, (...args: ScriptArgument[]) => Promise<unknown>>();
+  for (const [folder, names] of Object.entries(SCRIPTS)) {
+    for (const name of names) {
+      const command = `hm_${name}`;
+      client.defineCommand(command, { lua: load(`${folder}/${name}`) });
+      const run = (client as unknown as Record<string, (...args: ScriptArgument[]) => Promise<unknown>>)[
+        command
+      ];
+      if (run === undefined)
+        throw new Error(`ioredis: expected the command ${command} after defineCommand, found none`);
+      commands.set(name, run);
+    }
   }
-  return scripts as Scripts;
+  return {
+    run(name, keys, args) {
+      const run = commands.get(name);
+      if (run === undefined)
+        throw new Error(`script ${name}: expected one of the list in scripts.ts, found none`);
+      return untilRun(client, () => run.call(client, keys.length, ...keys, ...args));
+    },
+  };
 }

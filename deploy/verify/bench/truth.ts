@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Droplet } from '../../../common/model/droplet.ts';
 import { effectiveState, exitsByInstance } from '../../../common/policy/liveness.ts';
-import { readDeas, readDroplets, readIds } from '../../../common/redis/readers.ts';
+import { readDeas, readIds } from '../../../common/redis/readers.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
 import { differences } from './row.ts';
 import type { Stage } from './stage.ts';
 

@@ -1,13 +1,20 @@
--- Looks at some droplets later than it was stored, if nothing has come in between.
--- KEYS  for each droplet: its hash, due zset; in a cluster all of one slice
--- ARGV  for each droplet: id, rev that its record has since, when it is due (ms), when it is to be due instead (ms)
--- Returns how many are postponed.
+-- Makes droplets due later than they were stored to be, if nothing has changed since.
+-- KEYS for each droplet, in a cluster all of one slice:
+--   1 droplet hash
+--   2 due zset
+-- ARGV for each droplet:
+--   1 id
+--   2 revision of its record
+--   3 when it is due (ms)
+--   4 when it is to be due instead (ms)
+-- Returns how many were postponed.
 local postponed = 0
 for d = 1, #KEYS / 2 do
   local hash, due, arg = KEYS[2 * d - 1], KEYS[2 * d], 4 * d - 3
-  local at = redis.call('ZSCORE', due, ARGV[arg])
-  if at and tonumber(at) == tonumber(ARGV[arg + 2]) and redis.call('HGET', hash, 'rev') == ARGV[arg + 1] then
-    redis.call('ZADD', due, ARGV[arg + 3], ARGV[arg])
+  local id, rev, due_at, later = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3]
+  local stored_at = redis.call('ZSCORE', due, id)
+  if stored_at and tonumber(stored_at) == tonumber(due_at) and redis.call('HGET', hash, 'rev') == rev then
+    redis.call('ZADD', due, later, id)
     postponed = postponed + 1
   end
 end

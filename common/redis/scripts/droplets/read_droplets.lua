@@ -1,12 +1,13 @@
 #!lua flags=no-writes
--- Reads droplets' records in one command: cheaper for the one who asks than a command a droplet.
--- KEYS  the droplets' hashes; the only script whose keys may be of several slices, where Redis is no cluster
--- Returns for each key, in their order: field, value, field, value, ... joined by newlines ('' if there is none),
--- or '!' and Redis's words where there is something that is no hash.
--- No field or value that the health manager writes has a newline: ids have no control characters, JSON escapes them.
+-- Reads the records of droplets in one command, which costs the caller less than a command for each.
+-- KEYS for each droplet:
+--   1 droplet hash; the keys may be of several slices, so in a cluster a call has those of one slice
+-- Returns for each droplet, in order: its record as `field, value, field, value, ...` joined by newlines ('' if there is none);
+--   or {'problem', message} if its key has the wrong type.
+-- No field or value that this program writes contains a newline: ids have no control characters, and JSON escapes them.
+-- include read_record
 local records = {}
 for k = 1, #KEYS do
-  local record = redis.pcall('HGETALL', KEYS[k])
-  records[k] = record.err and '!' .. record.err or table.concat(record, '\n')
+  records[k] = read_record(KEYS[k])
 end
 return records

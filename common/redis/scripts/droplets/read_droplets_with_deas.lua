@@ -1,42 +1,53 @@
 #!lua flags=no-writes
--- Reads droplets' records, and when the DEAs of their instances were heard, in one command.
--- KEYS  1 heard zset, 2 previous zset, then the droplets' hashes: of several slices, so only where Redis is no cluster
--- Returns {the records as read_droplets.lua gives them, DEA, heard (ms), previous (ms, or ''), DEA, ...}: the DEAs that
--- are known; the heartbeat before the latest only of DEAs of a droplet with several instances.
-local records, several = {}, {}
-local function decode(word)
-  return (string.gsub(word, '%%(%x%x)', function(digits)
+-- Reads the records of droplets, and the latest heartbeats of the DEAs that their instances are on, in one command. Not for a
+-- cluster, as the keys are of several slices.
+-- KEYS
+--   1 last heartbeat zset
+--   2 previous heartbeat zset
+--   then for each droplet:
+--   1 droplet hash
+-- Returns a list of two:
+--   1 the records, as read_droplets.lua returns them
+--   2 for each DEA that is known: DEA, last heartbeat (ms), previous heartbeat (ms, or nil). The previous one is read only
+--     for DEAs of a droplet with several instances.
+-- include read_record
+local function decode(encoded)
+  return (string.gsub(encoded, '%%(%x%x)', function(digits)
     return string.char(tonumber(digits, 16))
   end))
 end
-for k = 3, #KEYS do
-  local record = redis.pcall('HGETALL', KEYS[k])
-  if record.err then
-    records[#records + 1] = '!' .. record.err
-  else
-    records[#records + 1] = table.concat(record, '\n')
-    local only
-    for f = 1, #record, 2 do
-      local word = string.sub(record[f], 1, 9) == 'instance:' and string.match(record[f + 1], ' on (%S+) ')
-      if word then
-        local dea = decode(word)
-        if only == nil then
-          only = dea
-          several[dea] = several[dea] or false
-        else
-          several[only], several[dea] = true, true
-        end
+-- DEA -> whether one of its droplets has several instances
+local deas = {}
+local function note_deas(fields)
+  local only
+  for f = 1, #fields, 2 do
+    local encoded = string.sub(fields[f], 1, 9) == 'instance:' and string.match(fields[f + 1], ' on (%S+) ')
+    if encoded then
+      local dea = decode(encoded)
+      if only == nil then
+        only = dea
+        deas[dea] = deas[dea] or false
+      else
+        deas[only], deas[dea] = true, true
       end
     end
   end
 end
-local deas = {}
-for dea, with in pairs(several) do
-  local heard = redis.call('ZSCORE', KEYS[1], dea)
-  if heard then
-    deas[#deas + 1] = dea
-    deas[#deas + 1] = heard
-    deas[#deas + 1] = with and redis.call('ZSCORE', KEYS[2], dea) or ''
+local records = {}
+for k = 3, #KEYS do
+  local record, fields = read_record(KEYS[k])
+  records[#records + 1] = record
+  if fields then
+    note_deas(fields)
   end
 end
-return { records, deas }
+local heartbeats = {}
+for dea, has_several in pairs(deas) do
+  local last = redis.call('ZSCORE', KEYS[1], dea)
+  if last then
+    heartbeats[#heartbeats + 1] = dea
+    heartbeats[#heartbeats + 1] = last
+    heartbeats[#heartbeats + 1] = has_several and redis.call('ZSCORE', KEYS[2], dea)
+  end
+end
+return { records, heartbeats }

@@ -1,10 +1,12 @@
--- The one clock of the deployment: the time of the one Redis node that has the key, kept from going back.
--- KEYS  1 clock hash: last (ms), ahead (ms)
--- ARGV  1 the caller's own idea of the time (ms), or '' if it has none yet
+-- The one clock of the deployment: the time of the Redis node that has the key, kept from going back.
+-- KEYS
+--   1 clock hash: last (ms), ahead (ms)
+-- ARGV
+--   1 time that the caller measured before (ms), or '' for a first call
 -- Returns the time in ms, with three decimals.
---
--- When Redis moves to a host whose clock is behind, or its clock is set back, what was heard would lie in the
--- future and newer news would count as older. So a step back of more than a second is made up for from then on.
+-- Guarantees
+--   A step back of more than a second, because Redis moved to a host whose clock is behind or its clock was set back, is added to
+--   every later time. Otherwise stored heartbeats would lie in the future, and newer ones would count as older.
 local SLACK_MS = 1000
 local time = redis.call('TIME')
 local ms = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000

@@ -1,6 +1,8 @@
--- The job that leaves first of each priority of a prioritized queue: its oldest, as within one they leave in turn.
--- KEYS  1 the queue's prioritized jobs
--- ARGV  1 the width of a priority in the scores
+-- Lists the oldest job of each priority of a BullMQ queue: within a priority jobs leave in turn, so it leaves first.
+-- KEYS
+--   1 prioritized jobs of the queue
+-- ARGV
+--   1 width of a priority in the scores
 -- Returns their ids.
 local width = tonumber(ARGV[1])
 local from = '-inf'

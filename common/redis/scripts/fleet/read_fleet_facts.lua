@@ -1,14 +1,23 @@
 #!lua flags=no-writes
--- What the deployment's holds follow from, in one command.
--- KEYS  1 listening, 2 ingestors, 3 sync state, 4 holds, 5 lineage
--- Returns since, until, score of the most silent ingestor, completed, succeeded, mass_loss, mass_delete; '' for
--- what there is not; then '1' if no pass has written everything since data may have been lost; mass_loss_evaluated; missed.
-local listening = redis.call('HMGET', KEYS[1], 'since', 'until', 'missed')
-local silent = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-local sync = redis.call('HMGET', KEYS[3], 'completed', 'succeeded', 'rewritten_at_epoch')
-local epoch = redis.call('HGET', KEYS[5], 'data_epoch')
-local holds = redis.call('HMGET', KEYS[4], 'mass_loss', 'mass_delete', 'mass_loss_evaluated')
+-- Reads what the holds of the deployment follow from, in one command.
+-- KEYS
+--   1 listening hash
+--   2 watermarks zset
+--   3 state of the sync
+--   4 holds hash
+--   5 failover hash
+-- Returns a list, with nil for what there is not:
+--   1 {since, until, loss_possible_until} of the listening hash
+--   2 lowest watermark
+--   3 {completed, succeeded} of the state of the sync
+--   4 1 if data may have been lost since the latest pass that wrote everything began
+--   5 {mass_loss, mass_delete, mass_loss_evaluated} of the holds hash
+local lowest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+local data_epoch = redis.call('HGET', KEYS[5], 'data_epoch')
 return {
-  listening[1] or '', listening[2] or '', silent[2] or '', sync[1] or '', sync[2] or '', holds[1] or '', holds[2] or '',
-  epoch and epoch ~= sync[3] and '1' or '', holds[3] or '', listening[3] or '',
+  redis.call('HMGET', KEYS[1], 'since', 'until', 'loss_possible_until'),
+  lowest[2] or false,
+  redis.call('HMGET', KEYS[3], 'completed', 'succeeded'),
+  data_epoch and data_epoch ~= redis.call('HGET', KEYS[3], 'rewritten_at_epoch') and 1,
+  redis.call('HMGET', KEYS[4], 'mass_loss', 'mass_delete', 'mass_loss_evaluated'),
 }

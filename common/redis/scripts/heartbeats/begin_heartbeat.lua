@@ -1,56 +1,69 @@
--- Begins to store a changed heartbeat of one DEA.
--- KEYS  1 heard zset, 2 previous zset, 3 digest hash, 4 the DEA's list hash, 5 shutdown hash, 6 lineage hash
--- ARGV  1 when it was received (ms), 2 DEA, 3 what it lists (a line each: fingerprint, droplet)
--- Returns {'stale'} if a newer one has begun or was equal to what is stored, else {its time (ms), list as stored, a line
--- of each droplet that unfinished ones listed, when the DEA was heard before (ms, or ''), '1' if there are unfinished
--- ones (they may have listed nothing), '1' if data may have been lost since its list was stored: what it ceased to
--- list lately is among the unfinished ones then, epoch of data as they are known}. Of two that were received in the same millisecond the second one's time is a
--- millisecond later.
---
--- The digest goes first: until finish_heartbeat puts it back, an equal heartbeat is stored whole again, so whoever
--- dies in between loses nothing. 'writing' keeps what unfinished heartbeats listed, so that the one who comes
--- after knows every droplet that they may have touched.
+-- Begins to store a heartbeat that differs from the last one of its DEA.
+-- KEYS
+--   1 last heartbeat zset
+--   2 previous heartbeat zset
+--   3 digest hash
+--   4 list hash of the DEA
+--   5 shutdown hash
+--   6 failover hash
+-- ARGV
+--   1 when it was received (ms)
+--   2 DEA
+--   3 what it lists: a line for each instance, fingerprint and droplet
+-- Returns 'stale' if a newer one has begun, or an equal one was received later. Otherwise a list:
+--   1 its time (ms): a millisecond later than given, if another one was received in the same millisecond
+--   2 stored list, or nil
+--   3 a line for each droplet whose record may be incomplete: those of unfinished heartbeats; where data may have been lost,
+--     also those that the DEA ceased to list lately
+--   4 last heartbeat of the DEA before this one (ms), or nil
+--   5 1 if there are unfinished heartbeats (they may have listed nothing), or nil
+--   6 1 if data may have been lost since the list was stored, or nil
+--   7 data epoch, or nil outside a cluster
+-- Guarantees
+--   The digest is removed until the heartbeat is finished. If the ingestor dies before, an equal heartbeat is stored as a whole.
+--   'unfinished' keeps every droplet that unfinished heartbeats may have written; the next heartbeat writes all of them.
 local at, dea = ARGV[1], ARGV[2]
-local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'writing', 'data_epoch', 'gone')
-local epoch = redis.call('HGET', KEYS[6], 'data_epoch')
-if stored[1] then
-  if tonumber(at) < tonumber(stored[1]) then
-    return { 'stale' }
-  elseif tonumber(at) == tonumber(stored[1]) then
+local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 'data_epoch', 'delisted')
+local stored_at, list, pending, unfinished, list_epoch, delisted =
+  stored[1], stored[2], stored[3], stored[4], stored[5], stored[6]
+local data_epoch = redis.call('HGET', KEYS[6], 'data_epoch')
+if stored_at then
+  if tonumber(at) < tonumber(stored_at) then
+    return 'stale'
+  elseif tonumber(at) == tonumber(stored_at) then
     at = string.format('%.0f', tonumber(at) + 1)
   end
 end
-local heard = redis.call('ZSCORE', KEYS[1], dea)
-if heard and tonumber(at) < tonumber(heard) then
-  return { 'stale' }
+local last = redis.call('ZSCORE', KEYS[1], dea)
+if last and tonumber(at) < tonumber(last) then
+  return 'stale'
 end
 redis.call('HDEL', KEYS[3], dea)
-local unfinished = ''
-if stored[3] then
-  -- Each droplet once: however many are never finished, this does not grow.
+local incomplete = ''
+if pending then
+  -- Each droplet once, so this does not grow however many heartbeats are never finished.
   local seen, lines = {}, {}
-  for line in string.gmatch((stored[4] or '') .. stored[3], '[^\n]+') do
+  for line in string.gmatch((unfinished or '') .. pending, '[^\n]+') do
     local droplet = string.sub(line, 9)
     if not seen[droplet] then
       seen[droplet] = true
       lines[#lines + 1] = line .. '\n'
     end
   end
-  unfinished = table.concat(lines)
+  incomplete = table.concat(lines)
 end
-redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'writing', unfinished)
-local doubted = ''
-if epoch and epoch ~= stored[5] then
-  doubted = '1'
-  for droplet in string.gmatch(stored[6] or '', '%d+ ([^\n]+)\n') do
-    unfinished = unfinished .. '        ' .. droplet .. '\n'
+redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'unfinished', incomplete)
+local is_suspect = data_epoch and data_epoch ~= list_epoch
+if is_suspect then
+  for droplet in string.gmatch(delisted or '', '%d+ ([^\n]+)\n') do
+    incomplete = incomplete .. '        ' .. droplet .. '\n'
   end
 end
-if not heard or tonumber(at) > tonumber(heard) then
-  if heard then
-    redis.call('ZADD', KEYS[2], heard, dea)
+if not last or tonumber(at) > tonumber(last) then
+  if last then
+    redis.call('ZADD', KEYS[2], last, dea)
   end
   redis.call('ZADD', KEYS[1], at, dea)
 end
 redis.call('HDEL', KEYS[5], dea)
-return { at, stored[2] or '', unfinished, heard or '', stored[3] and '1' or '', doubted, epoch or '' }
+return { at, list, incomplete, last, pending and 1, is_suspect and 1, data_epoch }

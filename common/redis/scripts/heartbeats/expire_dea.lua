@@ -1,10 +1,19 @@
--- Clean-up of a DEA that has been silent for very long.
--- KEYS  1 heard, 2 previous, 3 digest, 4 instances, 5 shutdown, 6 lost, 7 its list
--- ARGV  1 DEA, 2 forget it if it was last heard before then (ms)
--- Returns 1, or 0 if it was heard since.
-local heard = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if heard and tonumber(heard) >= tonumber(ARGV[2]) then
-  return 0
+-- Removes a DEA that has been silent for very long.
+-- KEYS
+--   1 last heartbeat zset
+--   2 previous heartbeat zset
+--   3 digest hash
+--   4 running instances hash
+--   5 shutdown hash
+--   6 lost zset
+--   7 list hash of the DEA
+-- ARGV
+--   1 DEA
+--   2 it is removed if its last heartbeat is older than this (ms)
+-- Returns 'expired', or 'kept' if it sent a heartbeat since.
+local last = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if last and tonumber(last) >= tonumber(ARGV[2]) then
+  return 'kept'
 end
 redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
@@ -13,4 +22,4 @@ redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('HDEL', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])
 redis.call('DEL', KEYS[7])
-return 1
+return 'expired'

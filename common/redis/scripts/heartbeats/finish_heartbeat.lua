@@ -1,12 +1,32 @@
--- Ends what begin_heartbeat began, once all droplets are written.
--- KEYS  1 digest hash, 2 the DEA's list hash, 3 instances hash, 4 lineage hash
--- ARGV  1 the time given to begin_heartbeat (ms), 2 DEA, 3 digest, 4 how many running instances it lists, 5 epoch of data
---       as begin_heartbeat told, 6 droplets that were written and that it does not list (a line each); '' outside a cluster
--- Returns 1, or 0 if a newer heartbeat has begun since: that one then writes everything itself.
--- include finish
-local list = unfinished(KEYS[2], ARGV[1])
+-- Ends what begin_heartbeat.lua began, once all droplets are written.
+-- KEYS
+--   1 digest hash
+--   2 list hash of the DEA
+--   3 running instances hash
+--   4 failover hash
+-- ARGV
+--   1 time of the heartbeat, as begin_heartbeat.lua returned it (ms)
+--   2 DEA
+--   3 digest
+--   4 how many running instances it lists
+--   5 data epoch as begin_heartbeat.lua returned it, or ''
+--   6 droplets that were written and that it does not list, a line each; '' outside a cluster
+-- Returns 'finished', or 'superseded' if a newer heartbeat has begun: that one then writes everything.
+-- include end_heartbeat
+local list = unfinished_list(KEYS[2], ARGV[1])
 if not list then
-  return 0
+  return 'superseded'
 end
-finish(list, KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
-return 1
+end_heartbeat(
+  { digests = KEYS[1], list = KEYS[2], running_counts = KEYS[3], failover = KEYS[4] },
+  {
+    list = list,
+    at = ARGV[1],
+    dea = ARGV[2],
+    digest = ARGV[3],
+    running = ARGV[4],
+    data_epoch = ARGV[5],
+    delisted = ARGV[6],
+  }
+)
+return 'finished'

@@ -1,21 +1,30 @@
--- Heartbeats that are equal to the last one of their DEA: sets only when the DEA was heard.
--- KEYS  1 heard zset, 2 previous zset, 3 digest hash
--- ARGV  1 droplet_lost (ms), then for each: DEA, digest of its heartbeat, when it was received (ms)
--- Returns the numbers (from 1) of those that are not equal, or whose DEA was silent for longer than
--- droplet_lost: they have to be stored whole, nothing was written for them.
--- Repeatable: a second run with the same arguments changes nothing.
-local lost = tonumber(ARGV[1])
+-- Stores when DEAs sent a heartbeat, for heartbeats that equal the last one of their DEA.
+-- KEYS
+--   1 last heartbeat zset
+--   2 previous heartbeat zset
+--   3 digest hash
+-- ARGV
+--   1 droplet_lost (ms)
+--   then for each heartbeat:
+--   1 DEA
+--   2 digest
+--   3 when it was received (ms)
+-- Returns the DEAs whose heartbeat must be stored as a whole, because it differs or follows a silence longer than droplet_lost.
+-- Guarantees
+--   Nothing is written for the DEAs that are returned.
+--   Repeatable: a second run with the same arguments changes nothing.
+local droplet_lost = tonumber(ARGV[1])
 local changed = {}
 for i = 2, #ARGV, 3 do
-  local dea, at = ARGV[i], tonumber(ARGV[i + 2])
-  local heard = redis.call('ZSCORE', KEYS[1], dea)
-  if heard and redis.call('HGET', KEYS[3], dea) == ARGV[i + 1] and at - tonumber(heard) <= lost then
-    if at > tonumber(heard) then
-      redis.call('ZADD', KEYS[2], heard, dea)
-      redis.call('ZADD', KEYS[1], ARGV[i + 2], dea)
+  local dea, digest, at = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local last = redis.call('ZSCORE', KEYS[1], dea)
+  if last and redis.call('HGET', KEYS[3], dea) == digest and tonumber(at) - tonumber(last) <= droplet_lost then
+    if tonumber(at) > tonumber(last) then
+      redis.call('ZADD', KEYS[2], last, dea)
+      redis.call('ZADD', KEYS[1], at, dea)
     end
   else
-    changed[#changed + 1] = (i + 1) / 3
+    changed[#changed + 1] = dea
   end
 end
 return changed

@@ -1,7 +1,12 @@
--- A pass of the sync begins.
--- KEYS  1 state of the sync
--- ARGV  1 now (ms), 2 who does it
--- Returns the pass's number: larger than all before it, also if Redis has lost its data since (so it is a time).
+-- Begins a pass of the bulk sync.
+-- KEYS
+--   1 state of the sync
+-- ARGV
+--   1 now (ms)
+--   2 owner: the process that does the pass
+-- Returns the number of the pass.
+-- Guarantees
+--   The number is larger than all before it, also after Redis lost its data: it is a time.
 local number = tonumber(ARGV[1])
 local last = tonumber(redis.call('HGET', KEYS[1], 'pass') or '0')
 if last >= number then

@@ -1,11 +1,13 @@
--- From here on only this pass of the sync writes in this slot. An older one that was stopped or cut off, and wakes
--- up with its writes on the way, finds another number and writes nothing.
--- KEYS  1 pass of the slot
--- ARGV  1 the pass's number
--- Returns 1, or 0 if a newer pass is there.
-local there = redis.call('GET', KEYS[1])
-if there and tonumber(there) > tonumber(ARGV[1]) then
-  return 0
+-- Makes a pass of the sync the only one that writes under one hash tag. The number of a pass is a fencing token: the writes of
+-- an older pass, stopped or cut off and late, find another number and change nothing.
+-- KEYS
+--   1 pass that may write
+-- ARGV
+--   1 number of the pass
+-- Returns 'fenced', or 'superseded' if a newer pass has begun.
+local current = redis.call('GET', KEYS[1])
+if current and tonumber(current) > tonumber(ARGV[1]) then
+  return 'superseded'
 end
 redis.call('SET', KEYS[1], ARGV[1])
-return 1
+return 'fenced'

@@ -1,62 +1,72 @@
--- What a bulk page says of some droplets of one slice.
--- KEYS  1 due zset of the slice, 2 pass of the slice, 3 decision log, then for each droplet: its hash, its piece of the index
--- ARGV  1 now (ms), 2 when the pass began (ms), 3 the pass's number, 4 for each droplet two lines: its id, its
---       desired state in words; no words: it is listed, but what is said of it cannot be read;
---       5 length of the log
--- Returns how many droplets changed; -1 if this is not the pass that writes, nothing is changed then.
--- A record that somebody edited into something that cannot be written is left as it is and is due, so that the
--- analyzer tells of it; the others are written.
--- Repeatable. An older pass's words never come after a newer one's, however late they are: see fence_pass.lua.
+-- Stores the desired state of droplets of one slice, as a bulk page has it.
+-- KEYS
+--   1 due zset of the slice
+--   2 pass that may write in the slice
+--   3 decision log of the slice
+--   then for each droplet:
+--   1 droplet hash
+--   2 piece of the index
+-- ARGV
+--   1 now (ms)
+--   2 when the pass began (ms)
+--   3 number of the pass
+--   4 length of the decision log
+--   5 for each droplet two lines: its id; its desired state, encoded, or an empty line if the page lists it but its entry cannot
+--     be read
+-- Returns how many droplets changed; 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
+-- Guarantees
+--   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
+--   others are written.
+--   Repeatable. An older pass never overwrites a newer one, however late its writes are.
+-- include is_unwritable
+-- include append_to_log
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
-  return -1
+  return 'superseded'
 end
 local now, begun = ARGV[1], ARGV[2]
 local changed, k = 0, 4
--- A first desired state is no news, nor is another updated_at with all else as it was.
-local function log(kind, id, old, words)
-  local entry = { atMs = tonumber(now), droplet = id, kind = kind, was = old, is = words }
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[5], '*', 'entry', cjson.encode(entry))
+local function log(kind, id, old, new)
+  local entry = { atMs = tonumber(now), droplet = id, kind = kind, was = old, is = new }
+  append_to_log(KEYS[3], ARGV[4], cjson.encode(entry))
 end
-local function is_count(text)
-  return string.find(text, '^%d+$') and #text < 16
+local function without_time(encoded)
+  return string.match(encoded, '^(.*) updated ')
 end
-local function without_time(words)
-  return string.match(words, '^(.*) updated ')
-end
-for id, words in string.gmatch(ARGV[4], '([^\n]*)\n([^\n]*)\n') do
+for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   local key = KEYS[k]
   local old = redis.pcall('HMGET', key, 'seen', 'desired', 'gone', 'updated', 'listed', 'rev')
-  local unreadable = old.err or (old[6] and not is_count(old[6]))
-  local new = not old[1]
-  local updated, last = tonumber(old[4] or ''), tonumber(old[5] or '')
-  local lifts = updated and updated < tonumber(begun) and not (last and last > updated)
-  -- `listed` without `desired` says that it is in the desired state, only nobody knows how.
-  local listed = lifts or (words == '' and not old[2] and not old[5])
-  local differs = words ~= '' and old[2] ~= words
-  if new then
+  local old_desired, old_gone = old[2], old[3]
+  local is_new = not old[1]
+  local updated, last_listed = tonumber(old[4] or ''), tonumber(old[5] or '')
+  local ends_update = updated and updated < tonumber(begun) and not (last_listed and last_listed > updated)
+  -- `listed` without `desired`: it is in the desired state, but its entry could never be read.
+  local set_listed = ends_update or (desired == '' and not old_desired and not old[5])
+  local differs = desired ~= '' and old_desired ~= desired
+  if is_new then
     redis.call('HSET', KEYS[k + 1], id, '')
   end
-  if unreadable then
+  if is_unwritable(old, old[6]) then
     redis.call('ZADD', KEYS[1], now, id)
-  elseif new and differs then
-    redis.call('HSET', key, 'seen', now, 'desired', words, 'rev', 1)
+  elseif is_new and differs then
+    redis.call('HSET', key, 'seen', now, 'desired', desired, 'rev', 1)
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1
-  elseif differs or old[3] or listed then
-    if new then
+  elseif differs or old_gone or set_listed then
+    if is_new then
       redis.call('HSET', key, 'seen', now)
     end
     if differs then
-      redis.call('HSET', key, 'desired', words)
-      if old[2] and without_time(old[2]) ~= without_time(words) then
-        log('desired', id, old[2], words)
+      redis.call('HSET', key, 'desired', desired)
+      -- Neither a first desired state nor a change of `updated` alone is logged.
+      if old_desired and without_time(old_desired) ~= without_time(desired) then
+        log('desired', id, old_desired, desired)
       end
     end
-    if old[3] then
+    if old_gone then
       redis.call('HDEL', key, 'gone')
       log('listed', id)
     end
-    if listed then
+    if set_listed then
       redis.call('HSET', key, 'listed', begun)
     end
     redis.call('HINCRBY', key, 'rev', 1)

@@ -1,26 +1,32 @@
--- Remembers bulk pages whose droplets are stored, and which droplets are on none of them any more; all at once.
--- KEYS  1 pass of the slot, 2 set of the missing, then the pages
--- ARGV  1 the pass's number, then for each page: sha1, token, count, rejected, entries (sha1 empty: the page goes);
---       then how many ids are missing, these ids, and ids that are missing no more
--- Returns 1, or -1 if this is not the pass that writes (see fence_pass.lua).
+-- Stores bulk pages whose droplets are stored, removes pages, and changes the set of droplets that are on no page, in one step.
+-- KEYS
+--   1 pass that may write pages
+--   2 set of the missing droplets
+--   then each page to store; then each page to remove
+-- ARGV
+--   1 number of the pass
+--   2 how many pages to store
+--   3 how many droplets become missing
+--   then for each page to store: sha1, token, count, rejected, entries
+--   then the ids that become missing; then the ids that are no longer missing
+-- Returns 'stored'; 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return -1
+  return 'superseded'
 end
-local arg = 2
-for k = 3, #KEYS do
-  if ARGV[arg] == '' then
-    redis.call('DEL', KEYS[k])
-  else
-    redis.call('HSET', KEYS[k], 'sha1', ARGV[arg], 'token', ARGV[arg + 1], 'count', ARGV[arg + 2],
-      'rejected', ARGV[arg + 3], 'entries', ARGV[arg + 4])
-  end
+local pages, missing = tonumber(ARGV[2]), tonumber(ARGV[3])
+local arg = 4
+for k = 3, 2 + pages do
+  redis.call('HSET', KEYS[k], 'sha1', ARGV[arg], 'token', ARGV[arg + 1], 'count', ARGV[arg + 2],
+    'rejected', ARGV[arg + 3], 'entries', ARGV[arg + 4])
   arg = arg + 5
 end
-local missing = tonumber(ARGV[arg])
-for a = arg + 1, arg + missing do
+for k = 3 + pages, #KEYS do
+  redis.call('DEL', KEYS[k])
+end
+for a = arg, arg + missing - 1 do
   redis.call('SADD', KEYS[2], ARGV[a])
 end
-for a = arg + missing + 1, #ARGV do
+for a = arg + missing, #ARGV do
   redis.call('SREM', KEYS[2], ARGV[a])
 end
-return 1
+return 'stored'

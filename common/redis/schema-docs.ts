@@ -1,0 +1,280 @@
+/** The documentation of the Redis schema, from which `deploy/docs/redis.md` is generated. */
+import type { FIELD } from './keys.ts';
+
+/** A row of the documentation: one key. */
+export interface SchemaEntry {
+  key: string;
+  type: 'hash' | 'zset' | 'set' | 'stream' | 'string';
+  holds: string;
+  writer: string;
+  readers: string;
+  life: string;
+}
+
+/** What each key holds, who writes it (one writer for each field), who reads it, and how long it lives. */
+export const SCHEMA: readonly SchemaEntry[] = [
+  {
+    key: '<prefix>:{<slice>}:droplet:<id>',
+    type: 'hash',
+    holds: 'one droplet: see the table of its fields',
+    writer: 'by field',
+    readers: 'analyzer, nudger, reporter',
+    life: 'until the droplet has been neither desired nor running for droplet_gc_grace_period',
+  },
+  {
+    key: '<prefix>:{<slice>}:due',
+    type: 'zset',
+    holds: 'the due list: droplet -> when it must be reconciled (ms)',
+    writer: 'all that change a droplet',
+    readers: 'analyzer',
+    life: 'an entry until the reconcile',
+  },
+  {
+    key: '<prefix>:{<slice>}:droplets:<piece>',
+    type: 'hash',
+    holds: 'the ids of the droplets of the slice, in pieces',
+    writer: 'with the droplet',
+    readers: 'analyzer (audit), reporter',
+    life: 'as the droplet',
+  },
+  {
+    key: '<prefix>:{<slice>}:decisions',
+    type: 'stream',
+    holds: 'the decision log',
+    writer:
+      'analyzer (decisions, observations, removed), nudger (sent, dropped), sync (desired, gone, listed)',
+    readers: 'reporter, command line',
+    life: 'bounded length',
+  },
+  {
+    key: '<prefix>:{<slice>}:summary',
+    type: 'hash',
+    holds: 'totals of the slice (common/redis/summary.ts names them)',
+    writer: 'analyzer',
+    readers: 'reporter',
+    life: 'replaced at every audit',
+  },
+  {
+    key: '<prefix>:{<slice>}:troubled',
+    type: 'zset',
+    holds: 'droplet that needs attention -> its severity (analyzer/reconcile/severity.ts)',
+    writer: 'analyzer',
+    readers: 'reporter',
+    life: 'an entry while the droplet needs attention',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:last_heartbeat',
+    type: 'zset',
+    holds: 'DEA -> its latest heartbeat (ms)',
+    writer: 'ingest',
+    readers: 'analyzer, nudger, reporter',
+    life: '10 * droplet_lost after the latest heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:previous_heartbeat',
+    type: 'zset',
+    holds: 'DEA -> the heartbeat before its latest (ms)',
+    writer: 'ingest',
+    readers: 'analyzer, nudger',
+    life: 'as last_heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:digest',
+    type: 'hash',
+    holds: 'DEA -> SHA-1 of its latest heartbeat, once all of it is stored',
+    writer: 'ingest',
+    readers: 'ingest',
+    life: 'as last_heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:instances',
+    type: 'hash',
+    holds: 'DEA -> how many STARTING, RUNNING or EVACUATING instances its latest heartbeat lists',
+    writer: 'ingest',
+    readers: 'analyzer, reporter',
+    life: 'as last_heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:shutdown',
+    type: 'hash',
+    holds: 'DEA -> when it announced its shutdown (dea.shutdown, ms)',
+    writer: 'ingest',
+    readers: 'analyzer, reporter',
+    life: 'until its next heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:lost',
+    type: 'zset',
+    holds: 'silent DEA whose droplets were made due -> its latest heartbeat (ms)',
+    writer: 'analyzer',
+    readers: 'analyzer',
+    life: 'as last_heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:list:<dea>',
+    type: 'hash',
+    holds:
+      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); in a cluster also delisted (droplets that it ceased to list in the last two minutes, a line each: when (ms), droplet) and data_epoch',
+    writer: 'ingest',
+    readers: 'ingest, analyzer, reporter',
+    life: 'as last_heartbeat',
+  },
+  {
+    key: '<prefix>:{events-<n>}:events',
+    type: 'stream',
+    holds: 'droplets that had an exit or an update: kind, droplet; traceparent while ingest traces',
+    writer: 'ingest',
+    readers: 'analyzer (group "analyzers")',
+    life: 'trimmed',
+  },
+  {
+    key: '<prefix>:{fleet}:listening',
+    type: 'hash',
+    holds:
+      'since, until (ms): ingestors have listened without a gap from then to then; loss_possible_until (ms): heartbeats sent before then may be lost',
+    writer: 'ingest',
+    readers: 'analyzer, nudger, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:watermarks',
+    type: 'zset',
+    holds: 'ingestor -> its watermark: every heartbeat delivered to it before then is stored (ms)',
+    writer: 'ingest',
+    readers: 'ingest, analyzer, nudger',
+    life: 'until the ingestor stops or no longer answers',
+  },
+  {
+    key: '<prefix>:{fleet}:sync',
+    type: 'hash',
+    holds:
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, last_reply, rewrite, users, wanted (when a pass was last requested), rewritten_at_epoch (the data epoch in which the latest pass that wrote everything began); times in ms',
+    writer: 'sync; wanted: any process that requests a pass',
+    readers: 'analyzer, nudger, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{sync}:page:<n>',
+    type: 'hash',
+    holds:
+      'the n-th bulk page: sha1, token of the next one, count, rejected, entries (digests and ids, compressed)',
+    writer: 'sync',
+    readers: 'sync',
+    life: 'until a complete pass has fewer pages',
+  },
+  {
+    key: '<prefix>:{sync}:missing',
+    type: 'set',
+    holds: 'droplets that left their page and were not found on another one yet',
+    writer: 'sync',
+    readers: 'sync',
+    life: 'until the next complete pass',
+  },
+  {
+    key: '<prefix>:{sync}:pass and <prefix>:{<slice>}:pass',
+    type: 'string',
+    holds: 'number of the pass of the sync that may write there (a fencing token)',
+    writer: 'sync',
+    readers: 'sync',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:holds',
+    type: 'hash',
+    holds:
+      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_evaluated: since when ticks have evaluated it without a gap, and until when (ms); release_<hold>: when an operator released it (ms)',
+    writer:
+      'analyzer (mass_loss, mass_loss_evaluated), sync (mass_delete), command line and reporter (release_...)',
+    readers: 'analyzer, nudger, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:scan',
+    type: 'hash',
+    holds:
+      'tick: the latest tick (ms); audit_slice, audit_at: the slice that is audited next, and since when it waits (ms)',
+    writer: 'analyzer',
+    readers: 'analyzer, reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:timeline',
+    type: 'hash',
+    holds:
+      'the last hour, a field for each 10 s of it: when (ms), wanted slots, those with a live instance, those that are flapping',
+    writer: 'analyzer',
+    readers: 'reporter',
+    life: 'a field is overwritten after an hour',
+  },
+  {
+    key: '<prefix>:{fleet}:counters',
+    type: 'hash',
+    holds: 'messages received and sent by the whole deployment',
+    writer: 'every process, by increment',
+    readers: 'reporter',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:layout',
+    type: 'hash',
+    holds: 'version of this layout, slices',
+    writer: 'the first process',
+    readers: 'every process at start',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:clock',
+    type: 'hash',
+    holds:
+      "last: the latest time that was given out (ms); ahead: what is added to this Redis's clock, because an earlier one was ahead of it (ms)",
+    writer: 'every process',
+    readers: 'every process',
+    life: 'for ever',
+  },
+  {
+    key: '<prefix>:{fleet}:failover',
+    type: 'hash',
+    holds:
+      'of a cluster: seen:<replication id> of each master seen, and seen:replica <id> of each replica until it is a master; data_epoch: how often a node may have lost recent writes',
+    writer: 'the process that notices a change',
+    readers: 'every process',
+    life: 'for ever, bounded',
+  },
+  {
+    key: '<prefix>:{queues}:...',
+    type: 'hash',
+    holds: 'the BullMQ queues: starts, restarts, stops, slices, sync',
+    writer: 'BullMQ',
+    readers: 'BullMQ, Bull Board',
+    life: 'a job until it is done; of starts, restarts and stops the last 100 longer',
+  },
+];
+
+/** Who writes each field of a droplet's hash (one writer for each), and what it holds. */
+export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; holds: string }>> = {
+  rev: { writer: 'every change', holds: 'the revision: counts the changes of the record' },
+  seen: { writer: 'the creator of the record', holds: 'when the droplet was first seen (ms)' },
+  desired: { writer: 'sync', holds: 'the desired state, encoded' },
+  gone: {
+    writer: 'sync',
+    holds: 'only if the droplet left the desired state: when it was last listed (ms)',
+  },
+  listed: { writer: 'sync', holds: 'begin of the latest pass that wrote the entry (ms)' },
+  updated: { writer: 'ingest', holds: 'latest `droplet.updated` (ms)' },
+  instance: { writer: 'ingest', holds: 'instance guid -> the instance as last listed, encoded' },
+  fence: {
+    writer: 'ingest',
+    holds: 'DEA -> heartbeats of it received before then (ms) must not change this droplet',
+  },
+  trace: {
+    writer: 'ingest',
+    holds: 'when a heartbeat last changed the record (ms), and its `traceparent`; only while tracing is on',
+  },
+  exit: { writer: 'ingest', holds: 'instance guid -> its exit, encoded' },
+  exits: { writer: 'ingest', holds: 'how many exits there were' },
+  handled: { writer: 'analyzer', holds: 'how many exits were handled' },
+  handledUpdate: { writer: 'analyzer', holds: 'latest update that was handled (ms)' },
+  slot: { writer: 'analyzer', holds: 'index -> slot (JSON)' },
+  stop: { writer: 'analyzer', holds: 'instance guid -> pending stop (JSON)' },
+  outcome: { writer: 'nudger', holds: 'decision id -> its outcome (JSON)' },
+};

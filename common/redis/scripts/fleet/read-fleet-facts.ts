@@ -1,0 +1,61 @@
+import type { FailoverDetector } from '../../failover-detector.ts';
+import type { ScriptAccess } from '../scripts.ts';
+
+/** What the holds of the deployment follow from. Times in ms on Redis's clock. */
+export interface FleetFacts {
+  /** Ingestors have listened without a gap, from then to then; absent if none ever did. */
+  listening?: { sinceMs: number; untilMs: number };
+  /** The lowest watermark of all ingestors that have not signed off. */
+  lowestWatermarkMs?: number;
+  /** Heartbeats sent before this time may be lost; absent if none is known to be. */
+  lossPossibleUntilMs?: number;
+  /** Begin and end of the latest complete pass; absent before the first. */
+  pass?: { begunMs: number; succeededMs: number };
+  /** State of the hold `mass_loss`, as JSON. */
+  massLoss?: string;
+  /** Ticks have evaluated `mass_loss` without a gap, from then to then; absent if none ever did. */
+  massLossEvaluated?: { sinceMs: number; untilMs: number };
+  /** State of the hold `mass_delete`, as JSON. */
+  massDelete?: string;
+  /** A part of the desired state may be lost, and no complete pass has written everything since. */
+  desiredStateSuspect?: true;
+}
+
+type Values = (string | null)[];
+
+/** One command; in a cluster after a check whether a node has taken over from another. */
+export async function readFleetFacts({
+  scripts,
+  keys,
+  failover,
+}: ScriptAccess & { readonly failover?: Pick<FailoverDetector, 'check'> | undefined }): Promise<FleetFacts> {
+  await failover?.check();
+  const reply = await scripts.run(
+    'read_fleet_facts',
+    [keys.listening, keys.watermarks, keys.syncState, keys.holds, keys.failover],
+    [],
+  );
+  const [listening, watermark, sync, isSuspect, holds] = reply as [
+    Values,
+    string | null,
+    Values,
+    1 | null,
+    Values,
+  ];
+  const [since, until, lossPossibleUntil] = listening;
+  const [completed, succeeded] = sync;
+  const [massLoss, massDelete, evaluated] = holds;
+  const facts: FleetFacts = {};
+  if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
+  if (watermark) facts.lowestWatermarkMs = Number(watermark);
+  if (lossPossibleUntil) facts.lossPossibleUntilMs = Number(lossPossibleUntil);
+  if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
+  if (massLoss) facts.massLoss = massLoss;
+  if (massDelete) facts.massDelete = massDelete;
+  if (evaluated) {
+    const [sinceMs = Number.NaN, untilMs = Number.NaN] = evaluated.split(' ').map(Number);
+    facts.massLossEvaluated = { sinceMs, untilMs };
+  }
+  if (isSuspect === 1) facts.desiredStateSuspect = true;
+  return facts;
+}

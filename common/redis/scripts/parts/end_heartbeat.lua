@@ -1,0 +1,47 @@
+-- Ends what begin_heartbeat.lua began: shared by finish_heartbeat.lua and store_whole_heartbeat.lua.
+--
+-- 'delisted' keeps the droplets that the DEA ceased to list, for as long as their last write may turn out to be lost. A master
+-- that is cut off takes writes for cluster-node-timeout (15 s), and its fall takes some seconds to be noticed.
+local DELISTED_KEPT_MS = 120000
+
+-- The list of the heartbeat begun at that time; nothing if it has ended or a newer one has begun.
+local function unfinished_list(list_key, at)
+  return redis.call('HGET', list_key, 'at') == at and redis.call('HGET', list_key, 'next')
+end
+
+local function keep_delisted(list_key, list, at, delisted_now)
+  local stored = redis.call('HGET', list_key, 'delisted') or ''
+  if stored == '' and delisted_now == '' then
+    return
+  end
+  local named, delisted = {}, {}
+  for line in string.gmatch(list, '[^\n]+') do
+    named[string.sub(line, 9)] = true
+  end
+  for droplet in string.gmatch(delisted_now, '[^\n]+') do
+    named[droplet] = true
+    delisted[#delisted + 1] = at .. ' ' .. droplet .. '\n'
+  end
+  for since, droplet in string.gmatch(stored, '(%d+) ([^\n]+)\n') do
+    if not named[droplet] and tonumber(at) - tonumber(since) <= DELISTED_KEPT_MS then
+      delisted[#delisted + 1] = since .. ' ' .. droplet .. '\n'
+    end
+  end
+  redis.call('HSET', list_key, 'delisted', table.concat(delisted))
+end
+
+-- keys: digests, list, running_counts, failover
+-- heartbeat: list (from unfinished_list), at, dea, digest, running; data_epoch, delisted: '' outside a cluster
+local function end_heartbeat(keys, heartbeat)
+  redis.call('HSET', keys.list, 'list', heartbeat.list)
+  redis.call('HDEL', keys.list, 'next', 'unfinished')
+  if heartbeat.data_epoch ~= '' then
+    keep_delisted(keys.list, heartbeat.list, heartbeat.at, heartbeat.delisted)
+    redis.call('HSET', keys.list, 'data_epoch', heartbeat.data_epoch)
+  end
+  -- Without a digest the next heartbeat is stored whole: so it is if data may have been lost since this one began.
+  if (redis.call('HGET', keys.failover, 'data_epoch') or '') == heartbeat.data_epoch then
+    redis.call('HSET', keys.digests, heartbeat.dea, heartbeat.digest)
+  end
+  redis.call('HSET', keys.running_counts, heartbeat.dea, heartbeat.running)
+end
