@@ -2,143 +2,138 @@ import type { NatsConnection } from 'nats';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { StartRequest, StopRequest } from '../../demo/controller/admission.ts';
 import type { App } from '../../demo/controller/apps.ts';
-import { type BulkApi, type Listed, newCredentials, serveBulkApi } from '../../demo/controller/bulk-api.ts';
-import type { Hosts, TrueInstance } from './hosts.ts';
+import { SimulatedController } from '../sim/controller.ts';
+import { PARTITION } from '../sim/dea.ts';
+import type { Deas, TrueInstance } from './deas.ts';
 import type { Random } from './random.ts';
 
-/** An app as the controller has it. */
-export interface Wish extends Listed {
+/** An app as the controller wants it. */
+export interface DesiredApp {
+  app: App;
   /** When it was last changed (ms on this process's monotonic clock). */
   changedMs: number;
-  /** Deleted then. */
-  goneMs?: number;
+  /** When it was deleted. */
+  deletedMs?: number;
 }
 
 interface Options {
   nats: NatsConnection;
   connected(): boolean;
   random: Random;
-  hosts: Hosts;
+  deas: Deas;
 }
 
-/** From a request to a host's doing it. */
-const TAKES_MS: readonly [number, number] = [20, 200];
+/** From a request until a DEA carries it out. */
+const EXECUTION_MS: readonly [number, number] = [20, 200];
 
 /**
- * The simulated controller: it lists its apps, says when it changes one, and does what it is asked for after the
- * checks that a real one makes. Healing is not its work.
+ * The controller of the chaos cloud: it lists its apps, sends `droplet.updated` when one changes, and carries out the
+ * requests that it accepts. It never starts or stops an instance on its own.
  */
-export class Controller {
-  /** While it is down it neither hears nor lists. */
+export class ChaosController {
+  /** While true, it neither answers nor lists apps. */
   down = false;
-  /** How often it has said that an app was changed. */
-  said = 0;
+  updatesSent = 0;
   readonly #options: Options;
-  readonly #apps = new Map<string, Wish>();
-  readonly #api: BulkApi;
-  #lastId = 0;
+  readonly #apps = new Map<string, DesiredApp>();
+  readonly #bulk: SimulatedController;
 
-  private constructor(options: Options, api: BulkApi, apps: Map<string, Wish>) {
+  private constructor(options: Options, bulk: SimulatedController) {
     this.#options = options;
-    this.#api = api;
-    this.#apps = apps;
+    this.#bulk = bulk;
   }
 
-  static async start(options: Options): Promise<Controller> {
-    const apps = new Map<string, Wish>();
-    const credentials = newCredentials();
-    const listed = function* (): Generator<Listed> {
-      for (const app of apps.values()) if (app.goneMs === undefined) yield app;
-    };
-    const api = await serveBulkApi({ credentials, apps: listed });
-    const controller = new Controller(options, api, apps);
-    options.nats.subscribe(bulkCredentialsSubject('default'), {
+  static async start(options: Options): Promise<ChaosController> {
+    const bulk = await SimulatedController.start();
+    const controller = new ChaosController(options, bulk);
+    options.nats.subscribe(bulkCredentialsSubject(PARTITION), {
       callback: (_error, message) => {
-        if (!controller.down) message.respond(JSON.stringify(credentials));
+        if (!controller.down) message.respond(bulk.credentials());
       },
     });
     return controller;
   }
 
   get port(): number {
-    return this.#api.port;
+    return this.#bulk.port;
   }
 
-  /** Deleted ones included. */
-  wish(droplet: string): Wish | undefined {
+  /** The app with its times, also after it was deleted. */
+  desired(droplet: string): DesiredApp | undefined {
     return this.#apps.get(droplet);
   }
 
   app(droplet: string): App | undefined {
-    const wish = this.#apps.get(droplet);
-    return wish?.goneMs === undefined ? wish?.app : undefined;
+    const desired = this.#apps.get(droplet);
+    return desired?.deletedMs === undefined ? desired?.app : undefined;
   }
 
-  /** Apps that are not deleted. */
+  /** The apps that are not deleted. */
   apps(): App[] {
-    return [...this.#apps.values()].filter(({ goneMs }) => goneMs === undefined).map(({ app }) => app);
+    return [...this.#apps.values()].filter(({ deletedMs }) => deletedMs === undefined).map(({ app }) => app);
   }
 
-  /** A new app, or another wish for one; said at once, as a controller does. */
+  /** Adds or changes an app, and sends `droplet.updated` at once, as a controller does. */
   put(name: string, change: Partial<Omit<App, 'name'>>): void {
-    const { random } = this.#options;
-    const before = this.#apps.get(name);
-    const usual = {
+    const defaults = {
       name,
       command: '',
       instances: 1,
       state: 'STARTED',
-      version: random.guid(),
+      version: this.#options.random.guid(),
       memoryMb: 64,
     } as const;
-    const app: App = { ...usual, ...before?.app, ...change };
-    const id = before?.id ?? ++this.#lastId;
-    this.#apps.set(name, { app, id, updatedAt: new Date(), changedMs: performance.now() });
-    this.#say(name);
+    const app: App = { ...defaults, ...this.#apps.get(name)?.app, ...change };
+    const { instances, state, version, memoryMb: memory } = app;
+    const updated_at = new Date().toISOString().replace(/\.\d+Z$/, '+00:00');
+    this.#apps.set(name, { app, changedMs: performance.now() });
+    this.#bulk.put(name, { instances, state, version, memory, updated_at });
+    this.#announce(name);
   }
 
   delete(name: string): void {
-    const wish = this.#apps.get(name);
-    if (wish === undefined) return;
-    wish.goneMs = performance.now();
-    wish.changedMs = wish.goneMs;
-    this.#say(name);
+    const desired = this.#apps.get(name);
+    if (desired === undefined) return;
+    desired.deletedMs = performance.now();
+    desired.changedMs = desired.deletedMs;
+    this.#bulk.delete(name);
+    this.#announce(name);
   }
 
-  /** Does what an accepted start asks for. */
-  accept({ droplet, version, indices }: StartRequest): void {
-    const { hosts, random } = this.#options;
-    hosts.later(random.between(...TAKES_MS), () => {
-      const free = hosts.free();
-      if (free.length === 0) return;
-      const [one, other] = [random.pick(free), random.pick(free)];
-      const host = one.instances.size <= other.instances.size ? one : other;
-      for (const index of indices) hosts.run(host, droplet, version, index);
+  /** Carries out an accepted start, on the less loaded of two random DEAs. */
+  executeStart({ droplet, version, indices }: StartRequest): void {
+    const { deas, random } = this.#options;
+    deas.later(random.between(...EXECUTION_MS), () => {
+      const available = deas.available();
+      if (available.length === 0) return;
+      const [one, other] = [random.pick(available), random.pick(available)];
+      const dea = one.listed.size <= other.listed.size ? one : other;
+      for (const index of indices) deas.run(dea, droplet, version, index);
     });
   }
 
-  /** Does what an accepted stop asks for. */
-  acceptStop({ droplet, instances }: StopRequest): void {
-    const { hosts, random } = this.#options;
-    const there = hosts.of(droplet).filter(({ guid }) => guid in instances);
-    for (const instance of there) {
-      instance.stopMs = performance.now();
-      if (instance.host.cutSinceMs !== undefined) continue; // its host does not hear of it
-      hosts.later(random.between(...TAKES_MS), () => this.#stop(instance));
+  /** Carries out an accepted stop. */
+  executeStop({ droplet, instances }: StopRequest): void {
+    const { deas, random } = this.#options;
+    const named = deas.instancesOf(droplet).filter(({ guid }) => guid in instances);
+    for (const instance of named) {
+      instance.stopAcceptedMs = performance.now();
+      if (!instance.dea.connected) continue; // the stop does not reach the DEA
+      deas.later(random.between(...EXECUTION_MS), () => this.#stop(instance));
     }
   }
 
   async close(): Promise<void> {
-    await this.#api.close();
+    await this.#bulk.stop();
   }
 
   #stop(instance: TrueInstance): void {
-    if (instance.host.cutSinceMs === undefined) this.#options.hosts.end(instance, 'STOPPED');
+    if (instance.dea.connected) this.#options.deas.end(instance, 'STOPPED');
   }
 
-  #say(droplet: string): void {
+  #announce(droplet: string): void {
     if (this.down || !this.#options.connected()) return;
-    this.said++;
-    this.#options.nats.publish(SUBJECTS.updated, JSON.stringify({ droplet, cc_partition: 'default' }));
+    this.updatesSent++;
+    this.#options.nats.publish(SUBJECTS.updated, JSON.stringify({ droplet, cc_partition: PARTITION }));
   }
 }

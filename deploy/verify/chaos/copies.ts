@@ -6,117 +6,117 @@ import { type ProcessName, startChild } from '../../run/launcher/child.ts';
 import { type Supervisor, supervise } from '../../run/launcher/supervise.ts';
 import type { TcpProxy } from './proxy.ts';
 
-/** One copy of a process of the health manager, with its own way to each server. */
-export interface Copy {
+/** One copy of a process of the health manager, with its own proxy to each server. */
+export interface ProcessCopy {
   /** `ingest 1` */
   name: string;
   process: ProcessName;
   redis: TcpProxy;
   nats: TcpProxy;
-  /** File that holds how far its wall clock is ahead (ms). */
+  /** The file that holds how far its wall clock is ahead (ms). */
   clockFile: string;
   /** Undefined while it is not running. */
   pid(): number | undefined;
-  /** So many faults make it stand still now. */
-  stops: number;
-  /** When its way to NATS was last opened again, after nothing had got through, while it stood still (ms, monotonic). */
-  heldUpMs: number;
-  /** Resolves when it serves; at once if it does already. */
-  serves(): Promise<void>;
-  /** Stops it in order and puts a successor in its place, as when the version is changed. Resolves when that serves. */
+  /** How many faults keep it stopped (SIGSTOP) now. */
+  pauses: number;
+  /** When its stalled connection to NATS was last released while the process was stopped (ms, monotonic). */
+  releasedMs: number;
+  /** Resolves when it is ready; at once if it is. */
+  ready(): Promise<void>;
+  /** Stops it in order and starts a successor, as in an upgrade. Resolves when the successor is ready. */
   replace(order: Order): Promise<Replaced>;
-  /** What it and its predecessors logged as an error: lines of their logs. */
+  /** The error lines in the logs of this copy and its predecessors. */
   errors: readonly string[];
 }
 
-/** Whether the successor serves before the old one is stopped, or is started when the old one is gone. */
+/** Whether the successor is ready before the old process stops, or starts after it has ended. */
 export type Order = 'new first' | 'old first';
 
-/** How the old one ended. */
+/** How the old process ended. */
 export interface Replaced {
   exitCode: number | null;
   stopMs: number;
 }
 
-interface Options extends Pick<Copy, 'name' | 'process' | 'redis' | 'nats' | 'clockFile'> {
+interface Options extends Pick<ProcessCopy, 'name' | 'process' | 'redis' | 'nats' | 'clockFile'> {
   configFile: string;
   logs: NodeJS.WritableStream;
 }
 
-/** A process that died is started again as by any supervisor, only sooner. */
+/** A process that died is started again, sooner than by a usual supervisor. */
 const BACKOFF = { firstMs: 200, maxMs: 1_000, resetAfterMs: 2_000 };
-/** Variables that would win over the generated configuration. */
-const OVERRULING = ['LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
+/** Variables that would override the generated configuration. */
+const OVERRIDING = ['LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
 
-/** One that is kept running. */
-interface Kept {
-  keeper: Supervisor;
-  serves(): Promise<void>;
-  /** Of the one that ran last; undefined while it runs. */
+/** A process under supervision. */
+interface Supervised {
+  supervisor: Supervisor;
+  ready(): Promise<void>;
+  /** The exit code of the last run; undefined while the process runs. */
   exitCode(): number | null | undefined;
 }
 
-/** Starts a copy and keeps it running; `stop` ends it, also while it stands still. */
-export function startCopy(options: Options): { copy: Copy; stop(): Promise<void> } {
+/** Starts a copy under supervision. `stop` ends it, even if it is stopped by SIGSTOP. */
+export function startCopy(options: Options): { copy: ProcessCopy; stop(): Promise<void> } {
   const { name, process: what, redis, nats, clockFile } = options;
   writeFileSync(clockFile, '0');
   const errors: string[] = [];
-  let current = keepOne(options, errors);
-  const copy: Copy = {
+  let current = superviseCopy(options, errors);
+  const copy: ProcessCopy = {
     ...{ name, process: what, redis, nats, clockFile, errors },
-    ...{ stops: 0, heldUpMs: Number.NEGATIVE_INFINITY },
-    pid: () => current.keeper.pid(),
-    serves: () => current.serves(),
+    ...{ pauses: 0, releasedMs: Number.NEGATIVE_INFINITY },
+    pid: () => current.supervisor.pid(),
+    ready: () => current.ready(),
     async replace(order) {
       const old = current;
       if (order === 'old first') {
-        const replaced = await stopped(old);
-        current = keepOne(options, errors);
-        await current.serves();
+        const replaced = await stop(old);
+        current = superviseCopy(options, errors);
+        await current.ready();
         return replaced;
       }
-      current = keepOne(options, errors);
-      await current.serves();
-      return stopped(old);
+      current = superviseCopy(options, errors);
+      await current.ready();
+      return stop(old);
     },
   };
-  const stop = () => {
-    const pid = current.keeper.pid();
+  const stopCurrent = () => {
+    const pid = current.supervisor.pid();
     if (pid !== undefined) process.kill(pid, 'SIGCONT');
-    return current.keeper.stop();
+    return current.supervisor.stop();
   };
-  return { copy, stop };
+  return { copy, stop: stopCurrent };
 }
 
-async function stopped({ keeper, exitCode }: Kept): Promise<Replaced> {
+async function stop({ supervisor, exitCode }: Supervised): Promise<Replaced> {
   const beganMs = performance.now();
-  await keeper.stop();
+  await supervisor.stop();
   return { exitCode: exitCode() ?? null, stopMs: performance.now() - beganMs };
 }
 
-function keepOne(
+function superviseCopy(
   { name, process: what, redis, nats, clockFile, configFile, logs }: Options,
   errors: string[],
-): Kept {
+): Supervised {
   const env: NodeJS.ProcessEnv = {
     ...process.env,
     REDIS_URL: `redis://127.0.0.1:${redis.port}`,
     MBUS_URI: `nats://127.0.0.1:${nats.port}`,
     CHAOS_CLOCK_FILE: clockFile,
   };
-  for (const overruling of OVERRULING) delete env[overruling];
-  let serving = false;
+  for (const overruling of OVERRIDING) delete env[overruling];
+  let isReady = false;
   let exitCode: number | null | undefined;
   const waiting: (() => void)[] = [];
   const onLine = (line: string) => {
     if (/"level":"(error|fatal)"/.test(line)) errors.push(line);
     if (!line.includes('"event":"ready"')) return;
-    serving = true;
+    isReady = true;
     for (const resolve of waiting.splice(0)) resolve();
   };
   const main = hmProgram;
   const clock = join(import.meta.dirname, 'shifted-clock.js');
-  const keeper = supervise({
+  const supervisor = supervise({
     name,
     log: pino({ level: 'silent' }),
     backoff: BACKOFF,
@@ -130,15 +130,15 @@ function keepOne(
       });
       exitCode = undefined;
       void child.exited.then((code) => {
-        serving = false;
+        isReady = false;
         exitCode = code;
       });
       return child;
     },
   });
   return {
-    keeper,
-    serves: () => (serving ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
+    supervisor,
+    ready: () => (isReady ? Promise.resolve() : new Promise((resolve) => waiting.push(resolve))),
     exitCode: () => exitCode,
   };
 }

@@ -1,143 +1,151 @@
-import type { Controller } from './controller.ts';
-import type { Host, Hosts, TrueInstance } from './hosts.ts';
+import type { ChaosController } from './controller.ts';
+import type { ChaosDea, Deas, TrueInstance } from './deas.ts';
 import type { Random } from './random.ts';
-import { INSTANCES_AT_MOST } from './settings.ts';
+import { MAX_INSTANCES } from './settings.ts';
 
-interface World {
-  hosts: Hosts;
-  controller: Controller;
+interface Cloud {
+  deas: Deas;
+  controller: ChaosController;
   random: Random;
 }
 
-type Event = (world: World) => void;
+type Event = (cloud: Cloud) => void;
 
-/** A dead host is replaced after so long. */
-const NEW_HOST_MS: readonly [number, number] = [1_000, 6_000];
+/** A dead DEA is replaced after this time. */
+const REPLACEMENT_MS: readonly [number, number] = [1_000, 6_000];
 const EVACUATION_MS: readonly [number, number] = [3_000, 10_000];
 
-/** Everything that happens in a cloud by itself. One that finds nothing to happen to does nothing. */
-const EVENTS: Record<string, { weight: number; happen: Event }> = {
+/** Everything that happens in a cloud without a fault. An event without a suitable instance, DEA or app does nothing. */
+const EVENTS: Record<string, { weight: number; trigger: Event }> = {
   'instance crashed': {
     weight: 8,
-    happen: (world) => withInstance(world, (instance) => world.hosts.end(instance, 'CRASHED')),
+    trigger: (cloud) => withInstance(cloud, (instance) => cloud.deas.end(instance, 'CRASHED')),
   },
-  'instance gone without a word': {
+  'instance ended silently': {
     weight: 4,
-    happen: (world) =>
-      withInstance(world, (instance) => world.hosts.end(instance, 'CRASHED', { silently: true })),
+    trigger: (cloud) =>
+      withInstance(cloud, (instance) => cloud.deas.end(instance, 'CRASHED', { silently: true })),
   },
-  'app crashes again and again': {
+  'app crashes repeatedly': {
     weight: 1,
-    happen: (world) => {
-      withInstance(world, ({ droplet, index }) => {
+    trigger: (cloud) => {
+      withInstance(cloud, ({ droplet, index }) => {
         for (let times = 0; times < 6; times++) {
-          world.hosts.later(times * 1_500, () => {
-            for (const instance of world.hosts.of(droplet)) {
-              if (instance.index === index && !isCut(instance)) world.hosts.end(instance, 'CRASHED');
+          cloud.deas.later(times * 1_500, () => {
+            for (const instance of cloud.deas.instancesOf(droplet)) {
+              if (instance.index === index && instance.dea.connected) cloud.deas.end(instance, 'CRASHED');
             }
           });
         }
       });
     },
   },
-  'host died': {
+  'DEA died': {
     weight: 1,
-    happen: (world) => withHost(world, (host) => replaced(world, () => world.hosts.die(host))),
+    trigger: (cloud) => withDea(cloud, (dea) => replace(cloud, () => cloud.deas.die(dea))),
   },
-  'host shut down': {
+  'DEA shut down': {
     weight: 1,
-    happen: (world) => withHost(world, (host) => replaced(world, () => world.hosts.shutDown(host))),
+    trigger: (cloud) => withDea(cloud, (dea) => replace(cloud, () => cloud.deas.shutDown(dea))),
   },
-  'host evacuated': {
+  'DEA evacuated': {
     weight: 1,
-    happen: (world) => {
-      withHost(world, (host) => {
-        world.hosts.evacuate(host);
-        world.hosts.later(world.random.between(...EVACUATION_MS), () => {
-          if (world.hosts.all.has(host)) replaced(world, () => world.hosts.shutDown(host));
+    trigger: (cloud) => {
+      withDea(cloud, (dea) => {
+        cloud.deas.evacuate(dea);
+        cloud.deas.later(cloud.random.between(...EVACUATION_MS), () => {
+          if (cloud.deas.all.has(dea)) replace(cloud, () => cloud.deas.shutDown(dea));
         });
       });
     },
   },
-  'host cut off': {
+  'DEA disconnected': {
     weight: 2,
-    happen: (world) => withHost(world, (host) => cutFor(world, host, world.random.between(1_000, 12_000))),
+    trigger: (cloud) =>
+      withDea(cloud, (dea) => disconnectFor(cloud, dea, cloud.random.between(1_000, 12_000))),
   },
-  'most hosts cut off': {
+  'most DEAs disconnected': {
     weight: 0.15,
-    happen: (world) => {
-      const ms = world.random.between(4_000, 12_000);
-      const hosts = [...world.hosts.all];
-      for (const host of world.random.some(hosts, Math.ceil(hosts.length * 0.7))) cutFor(world, host, ms);
+    trigger: (cloud) => {
+      const ms = cloud.random.between(4_000, 12_000);
+      const deas = [...cloud.deas.all];
+      for (const dea of cloud.random.sample(deas, Math.ceil(deas.length * 0.7)))
+        disconnectFor(cloud, dea, ms);
     },
   },
   'app scaled': {
     weight: 3,
-    happen: ({ controller, random }) =>
-      change(controller, random, { instances: random.below(INSTANCES_AT_MOST + 1) }),
+    trigger: ({ controller, random }) =>
+      change(controller, random, { instances: random.below(MAX_INSTANCES + 1) }),
   },
   'app pushed': {
     weight: 2,
-    happen: ({ controller, random }) => change(controller, random, { version: random.guid() }),
+    trigger: ({ controller, random }) => change(controller, random, { version: random.guid() }),
   },
   'app stopped': {
     weight: 1.5,
-    happen: ({ controller, random }) => change(controller, random, { state: 'STOPPED' }),
+    trigger: ({ controller, random }) => change(controller, random, { state: 'STOPPED' }),
   },
   'app started': {
     weight: 1.5,
-    happen: ({ controller, random }) => {
+    trigger: ({ controller, random }) => {
       const stopped = controller.apps().filter(({ state }) => state === 'STOPPED');
       if (stopped.length > 0) controller.put(random.pick(stopped).name, { state: 'STARTED' });
     },
   },
   'app deleted': {
     weight: 0.7,
-    happen: ({ controller, random }) => controller.delete(random.pick(controller.apps()).name),
+    trigger: ({ controller, random }) => controller.delete(random.pick(controller.apps()).name),
   },
   'app created': {
     weight: 0.7,
-    happen: ({ controller, random }) =>
-      controller.put(random.guid(), { instances: 1 + random.below(INSTANCES_AT_MOST) }),
+    trigger: ({ controller, random }) =>
+      controller.put(random.guid(), { instances: 1 + random.below(MAX_INSTANCES) }),
   },
 };
 
 const CHOICES = Object.entries(EVENTS).map(([value, { weight }]) => ({ weight, value }));
-const OF_CONTROLLER: ReadonlySet<string> = new Set(
+const CONTROLLER_EVENTS: ReadonlySet<string> = new Set(
   Object.keys(EVENTS).filter((name) => name.startsWith('app ')),
 );
 
-/** Something happens. @returns what; undefined: nothing, as the controller is down and changes no app */
-export function happen(world: World): string | undefined {
-  const name = world.random.weighted(CHOICES);
-  if (world.controller.down && OF_CONTROLLER.has(name)) return undefined;
-  EVENTS[name]?.happen(world);
+/**
+ * Triggers a random event.
+ *
+ * @returns its name; undefined if nothing happened, because the controller is down and changes no app
+ */
+export function triggerEvent(cloud: Cloud): string | undefined {
+  const name = cloud.random.weighted(CHOICES);
+  if (cloud.controller.down && CONTROLLER_EVENTS.has(name)) return undefined;
+  EVENTS[name]?.trigger(cloud);
   return name;
 }
 
-const isCut = ({ host }: TrueInstance) => host.cutSinceMs !== undefined;
-
-function withInstance({ hosts, random }: World, work: (instance: TrueInstance) => void): void {
-  const host = random.pick([...hosts.all]);
-  const running = [...host.instances.values()].filter(({ state }) => state === 'RUNNING');
+function withInstance({ deas, random }: Cloud, work: (instance: TrueInstance) => void): void {
+  const dea = random.pick([...deas.all]);
+  const running = [...dea.listed.values()].filter(({ state }) => state === 'RUNNING');
   if (running.length > 0) work(random.pick(running));
 }
 
-function withHost({ hosts, random }: World, work: (host: Host) => void): void {
-  const free = hosts.free();
-  if (free.length > 0) work(random.pick(free));
+function withDea({ deas, random }: Cloud, work: (dea: ChaosDea) => void): void {
+  const available = deas.available();
+  if (available.length > 0) work(random.pick(available));
 }
 
-function replaced({ hosts, random }: World, end: () => void): void {
+function replace({ deas, random }: Cloud, end: () => void): void {
   end();
-  hosts.later(random.between(...NEW_HOST_MS), () => void hosts.add());
+  deas.later(random.between(...REPLACEMENT_MS), () => void deas.add());
 }
 
-function cutFor({ hosts }: World, host: Host, ms: number): void {
-  hosts.cut(host);
-  hosts.later(ms, () => hosts.mend(host));
+function disconnectFor({ deas }: Cloud, dea: ChaosDea, ms: number): void {
+  deas.disconnect(dea);
+  deas.later(ms, () => deas.reconnect(dea));
 }
 
-function change(controller: Controller, random: Random, to: Parameters<Controller['put']>[1]): void {
+function change(
+  controller: ChaosController,
+  random: Random,
+  to: Parameters<ChaosController['put']>[1],
+): void {
   controller.put(random.pick(controller.apps()).name, to);
 }

@@ -1,18 +1,18 @@
-import type { Finding } from './referee.ts';
+import type { Verdict } from './referee.ts';
 
-/** What became of the faults of one kind. */
+/** The figures of one kind of fault. */
 interface KindLine {
   faults: number;
-  /** Rounds with such a fault after which the cloud was whole again; the longest that it took. */
-  healings: number;
+  /** Rounds with such a fault after which the cloud recovered, and the longest recovery. */
+  recoveries: number;
   slowestMs: number;
 }
 
-/** Counts what a run has seen, and shows it as a table. */
+/** The figures of a run, and its report. */
 export class Ledger {
-  /** Wrong starts and stops, and what was lost, each with its time. */
+  /** Wrong starts and stops, lost instances and other failures, each with its time. */
   readonly problems: string[] = [];
-  /** These, and what could not be known better. */
+  /** The problems and the unknowable decisions. */
   readonly all: string[] = [];
   readonly events = new Map<string, number>();
   starts = 0;
@@ -20,13 +20,13 @@ export class Ledger {
   wrongStarts = 0;
   wrongStops = 0;
   lost = 0;
-  /** What else is not as it must be. */
+  /** Problems that are neither a wrong decision nor a lost instance. */
   failures = 0;
-  healings = 0;
+  recoveries = 0;
   slowestMs = 0;
-  /** The machine kept its processes from running for so long: left out of the times. */
+  /** How long the machine kept its processes from running (ms); left out of all times. */
   stalledMs = 0;
-  /** Not right by the truth, but nobody could have told the health manager; by why. */
+  /** How often a decision was wrong for a reason that the health manager cannot know, by reason. */
   readonly unknowable = new Map<string, number>();
   readonly #kinds = new Map<string, KindLine>();
   readonly #beganMs = performance.now();
@@ -43,30 +43,30 @@ export class Ledger {
     this.events.set(name, (this.events.get(name) ?? 0) + 1);
   }
 
-  /** The cloud was whole again after these kinds of faults. */
-  healed(kinds: Iterable<string>, ms: number): void {
-    this.healings++;
+  /** The cloud recovered after these kinds of faults. */
+  recovered(kinds: Iterable<string>, ms: number): void {
+    this.recoveries++;
     this.slowestMs = Math.max(this.slowestMs, ms);
     for (const kind of new Set(kinds)) {
       const line = this.#line(kind);
-      line.healings++;
+      line.recoveries++;
       line.slowestMs = Math.max(line.slowestMs, ms);
     }
   }
 
-  /** Not whole within the bound. */
-  notHealed(differences: readonly string[]): void {
+  /** The cloud did not recover in time. */
+  notRecovered(differences: readonly string[]): void {
     this.lost += differences.length;
-    for (const difference of differences.slice(0, 20)) this.#blame(`lost: ${difference}`);
+    for (const difference of differences.slice(0, 20)) this.#addProblem(`lost: ${difference}`);
   }
 
-  message(kind: 'start' | 'stop', { verdict, why }: Finding, text: string): void {
+  message(kind: 'start' | 'stop', { verdict, why }: Verdict, text: string): void {
     if (kind === 'start') this.starts++;
     else this.stops++;
     if (verdict === 'wrong') {
       if (kind === 'start') this.wrongStarts++;
       else this.wrongStops++;
-      this.#blame(`wrong ${kind}: ${why}: ${text}`);
+      this.#addProblem(`wrong ${kind}: ${why}: ${text}`);
     } else if (verdict === 'unknowable') {
       const what = `${kind}: ${why?.replace(/[0-9a-f]{32}/g, 'an instance').replace(/index \d+/g, 'its index')}`;
       this.unknowable.set(what, (this.unknowable.get(what) ?? 0) + 1);
@@ -74,28 +74,28 @@ export class Ledger {
     }
   }
 
-  /** The controller or the cloud could not read a message at all. */
+  /** A message that violates the contract. */
   malformed(kind: 'start' | 'stop', why: string, text: string): void {
     this.message(kind, { verdict: 'wrong', why }, text);
   }
 
-  /** Something else is not as it must be. */
+  /** Another problem. */
   fail(problem: string): void {
     this.failures++;
-    this.#blame(problem);
+    this.#addProblem(problem);
   }
 
   get right(): boolean {
     return this.wrongStarts + this.wrongStops + this.lost + this.failures === 0;
   }
 
-  /** The end of a run, as a person reads it. */
+  /** The report at the end of a run. */
   table(): string {
-    const rows = [['fault', 'times', 'healings', 'slowest']];
-    for (const [kind, { faults, healings, slowestMs }] of [...this.#kinds].sort()) {
-      rows.push([kind, `${faults}`, `${healings}`, healings === 0 ? '-' : seconds(slowestMs)]);
+    const rows = [['fault', 'times', 'recoveries', 'slowest']];
+    for (const [kind, { faults, recoveries, slowestMs }] of [...this.#kinds].sort()) {
+      rows.push([kind, `${faults}`, `${recoveries}`, recoveries === 0 ? '-' : seconds(slowestMs)]);
     }
-    rows.push(['all', `${this.faults}`, `${this.healings}`, seconds(this.slowestMs)]);
+    rows.push(['all', `${this.faults}`, `${this.recoveries}`, seconds(this.slowestMs)]);
     const widths = (rows[0] as string[]).map((_, at) =>
       Math.max(...rows.map((row) => (row[at] as string).length)),
     );
@@ -108,22 +108,22 @@ export class Ledger {
     return [
       ...rows.map(line),
       '',
-      `${seconds(performance.now() - this.#beganMs)}, ${events} events in the cloud, ${this.starts} starts and ${this.stops} stops asked for`,
-      ...[...this.unknowable].map(([what, count]) => `not to be known better, ${count} times: ${what}`),
+      `${seconds(performance.now() - this.#beganMs)}, ${events} events in the cloud, ${this.starts} starts and ${this.stops} stops sent`,
+      ...[...this.unknowable].map(([what, count]) => `wrong but unknowable, ${count} times: ${what}`),
       ...(this.stalledMs > 0
-        ? [`the machine was too busy for ${seconds(this.stalledMs)}, which are left out of the times`]
+        ? [`the machine was too busy for ${seconds(this.stalledMs)}, left out of all times`]
         : []),
       `wrong starts ${this.wrongStarts}, wrong stops ${this.wrongStops}, lost ${this.lost}`,
     ].join('\n');
   }
 
   #line(kind: string): KindLine {
-    const line = this.#kinds.get(kind) ?? { faults: 0, healings: 0, slowestMs: 0 };
+    const line = this.#kinds.get(kind) ?? { faults: 0, recoveries: 0, slowestMs: 0 };
     this.#kinds.set(kind, line);
     return line;
   }
 
-  #blame(problem: string): void {
+  #addProblem(problem: string): void {
     this.problems.push(`${now()} ${problem}`);
     this.all.push(`${now()} ${problem}`);
   }

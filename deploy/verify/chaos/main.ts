@@ -1,9 +1,10 @@
-/** `npm run chaos`: faults of every kind while a simulated cloud is watched. Exit codes: 0 all right, 1 something was wrong, 64 wrong usage. */
+/** `npm run chaos`: faults of every kind around a health manager that serves a simulated cloud. It fails if a problem was found. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { EXIT } from '../../../common/runtime/exit-codes.ts';
 import { runRolling } from './rolling.ts';
 import { runChaos } from './run.ts';
-import { sweep } from './stage.ts';
-import { WHOLE_WITHIN_MS } from './watched-cloud.ts';
+import { removeLogs } from './stage.ts';
+import { RECOVERED_WITHIN_MS } from './watched-cloud.ts';
 
 interface Options {
   seconds: number;
@@ -15,12 +16,12 @@ interface Options {
 function number(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value < 0)
-    throw new InvalidArgumentError('expected a number');
+    throw new InvalidArgumentError('expected a number of at least 0');
   return value;
 }
 
 let seedsGiven = false;
-/** The first one given takes the place of the default. */
+/** The first seed on the command line replaces the default. */
 function seeds(text: string, before: number[]): number[] {
   const given = seedsGiven ? before : [];
   seedsGiven = true;
@@ -28,24 +29,26 @@ function seeds(text: string, before: number[]): number[] {
 }
 
 const program = new Command('npm run chaos --')
-  .description(
-    'Breaks everything around the health manager and watches that it neither harms nor loses anything.',
-  )
-  .option('--seconds <n>', 'how long', number, 60)
+  .description('Breaks everything around the health manager and checks that it harms and loses no instance.')
+  .option('--seconds <n>', 'duration of the run', number, 60)
   .option(
     '--seed <n...>',
-    'the same seed breaks the same things in the same order; several run side by side',
+    'the same seed gives the same faults in the same order; several seeds run in parallel',
     seeds,
     [1],
   )
+  .option('--rolling', 'no faults: replaces every process by a successor, one after the other, under load')
   .option(
-    '--rolling',
-    'breaks nothing: replaces every process by a successor, one after the other, under load',
+    '--verbose',
+    'also lists decisions that were wrong for a reason that the health manager cannot know',
   )
-  .option('--verbose', 'tells also of what was not right by the truth, but could not be known better')
   .exitOverride();
 
-/** One cloud with one health manager. @returns whether all was right */
+/**
+ * Runs one cloud with one health manager.
+ *
+ * @returns whether no problem was found
+ */
 async function run(seed: number, options: Options, signal: AbortSignal): Promise<boolean> {
   const { seconds, verbose, rolling } = options;
   const progress = (text: string) =>
@@ -56,10 +59,10 @@ async function run(seed: number, options: Options, signal: AbortSignal): Promise
   const problems = verbose ? ledger.all : ledger.problems;
   const what = rolling
     ? 'every process replaced, new one first and old one first'
-    : `to be whole within ${WHOLE_WITHIN_MS / 1000} s after the last fault of each round`;
+    : `must recover within ${RECOVERED_WITHIN_MS / 1000} s after the last fault of each round`;
   console.log([...problems, '', `seed ${seed}; ${what}`, '', ...figures, ledger.table(), ''].join('\n'));
-  if (ledger.right) sweep(dir);
-  else console.log(`what the processes said is in ${dir}`);
+  if (ledger.right) removeLogs(dir);
+  else console.log(`the logs of the processes are in ${dir}`);
   return ledger.right;
 }
 
@@ -69,12 +72,12 @@ async function main(): Promise<number> {
   const abort = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => abort.abort());
   const right = await Promise.all(options.seed.map((seed) => run(seed, options, abort.signal)));
-  return right.every((one) => one) ? 0 : 1;
+  return right.every((one) => one) ? EXIT.done : EXIT.failed;
 }
 
 process.exitCode = await main().catch((error: unknown) => {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   console.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
-  return 1;
+  return EXIT.failed;
 });
 process.exit();

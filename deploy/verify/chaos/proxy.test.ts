@@ -6,10 +6,10 @@ import { TcpProxy } from './proxy.ts';
 let server: Server;
 let proxy: TcpProxy;
 let client: Socket;
-let heard: string;
+let received: string;
 let closed: Promise<void>;
 
-/** The server says everything back. */
+/** The server echoes every byte. */
 beforeEach(async () => {
   server = createServer((socket) => {
     socket.on('error', () => undefined);
@@ -26,81 +26,81 @@ afterEach(async () => {
   await once(server, 'close');
 });
 
-/** Resolves when the connection is there, or has ended. */
+/** Resolves when the connection is open or has ended. */
 async function open(): Promise<void> {
-  heard = '';
+  received = '';
   client = connect(proxy.port, '127.0.0.1');
   client.on('error', () => undefined);
   closed = new Promise((resolve) => client.once('close', () => resolve()));
   client.on('data', (data) => {
-    heard += data.toString();
+    received += data.toString();
   });
   await Promise.race([new Promise((resolve) => client.once('connect', resolve)), closed]);
 }
 
-const says = async (text: string) => {
+const sendAndAwaitEcho = async (text: string) => {
   client.write(text);
-  await expect.poll(() => heard).toContain(text);
+  await expect.poll(() => received).toContain(text);
 };
 
-test('an open way passes everything', async () => {
-  await says('x'.repeat(3_000_000));
-  expect(heard).toHaveLength(3_000_000);
+test('mode open passes every byte', async () => {
+  await sendAndAwaitEcho('x'.repeat(3_000_000));
+  expect(received).toHaveLength(3_000_000);
 });
 
-test('a slow way takes its time, in order', async () => {
-  proxy.way = { kind: 'slow', delayMs: 60 };
+test('mode slow delays every byte and keeps the order', async () => {
+  proxy.mode = { kind: 'slow', delayMs: 60 };
   const beganMs = performance.now();
   client.write('one ');
   setTimeout(() => client.write('two '), 10);
-  await expect.poll(() => heard).toBe('one two ');
+  await expect.poll(() => received).toBe('one two ');
   expect(performance.now() - beganMs).toBeGreaterThanOrEqual(119);
 });
 
-test('a stalled way passes nothing until it is open again', async () => {
-  await says('before');
-  proxy.way = { kind: 'stalled' };
+test('mode stalled passes nothing until the mode is open again', async () => {
+  await sendAndAwaitEcho('before');
+  proxy.mode = { kind: 'stalled' };
   client.write('meanwhile');
   await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(heard).toBe('before');
-  proxy.way = { kind: 'open' };
-  await expect.poll(() => heard).toBe('beforemeanwhile');
+  expect(received).toBe('before');
+  proxy.mode = { kind: 'open' };
+  await expect.poll(() => received).toBe('beforemeanwhile');
 });
 
-test('what waits is lost when the client gives up', async () => {
-  await says('before');
-  const got: string[] = [];
-  server.on('connection', (socket) => socket.on('data', (data) => got.push(data.toString())));
+test('pending bytes are lost when the client closes its connection', async () => {
+  await sendAndAwaitEcho('before');
+  const arrived: string[] = [];
+  server.on('connection', (socket) => socket.on('data', (data) => arrived.push(data.toString())));
   await open();
-  await says('a');
-  proxy.way = { kind: 'stalled' };
+  await sendAndAwaitEcho('a');
+  proxy.mode = { kind: 'stalled' };
   client.write('lost');
   await new Promise((resolve) => setTimeout(resolve, 50));
   client.resetAndDestroy();
   await closed;
   await new Promise((resolve) => setTimeout(resolve, 50));
-  proxy.way = { kind: 'open' };
+  proxy.mode = { kind: 'open' };
   await open();
-  await says('b');
-  expect(got).toEqual(['a', 'b']);
+  await sendAndAwaitEcho('b');
+  expect(arrived).toEqual(['a', 'b']);
 });
 
-test('a cut comes after so many bytes', async () => {
+test('a cut ends the connection after the given number of bytes', async () => {
   proxy.cut(5);
   client.write('123456789');
   await closed;
-  expect(heard.length).toBeLessThanOrEqual(5);
+  expect(received.length).toBeLessThanOrEqual(5);
   await open();
-  await says('again');
+  await sendAndAwaitEcho('again');
 });
 
-test('a closed way ends who comes, and another answers for the server', async () => {
-  proxy.way = { kind: 'closed' };
+test('mode closed resets new connections, and mode replies answers in place of the server', async () => {
+  proxy.mode = { kind: 'closed' };
   await open();
   await closed;
-  proxy.way = { kind: 'answers', text: 'nonsense' };
+  proxy.mode = { kind: 'replies', text: 'nonsense' };
   await open();
   client.write('GET / HTTP/1.1');
   await closed;
-  expect(heard).toBe('nonsense');
+  expect(received).toBe('nonsense');
 });

@@ -1,30 +1,30 @@
 import { once } from 'node:events';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 
-/** How the way between a client and its server is now. */
-export type Way =
+/** How a proxy treats its connections. */
+export type ProxyMode =
   | { kind: 'open' }
-  /** Every byte takes so long, each way. */
+  /** Every byte is delayed by `delayMs`, each way. */
   | { kind: 'slow'; delayMs: number }
-  /** Nothing gets through, and nobody is told. */
+  /** No byte passes, and the connections stay open. */
   | { kind: 'stalled' }
-  /** New connections are ended at once. */
+  /** New connections are reset at once. */
   | { kind: 'closed' }
-  /** Whatever a client says, it gets this, and the server nothing. */
-  | { kind: 'answers'; text: string };
+  /** A new client gets this text as the reply to its first bytes; the server gets nothing. */
+  | { kind: 'replies'; text: string };
 
-const OPEN: Way = { kind: 'open' };
+const OPEN: ProxyMode = { kind: 'open' };
 
 /**
- * A TCP proxy on a loopback port whose way can be made slow, stalled or cut. What was under way when a connection
- * ends is lost, as with a network whose host has given up.
+ * A TCP proxy on a loopback port whose connections can be slowed, stalled or cut. Bytes in flight are lost when a
+ * connection ends, as on a network whose host has given up.
  */
 export class TcpProxy {
   readonly port: number;
   readonly #server: Server;
   readonly #target: number;
   readonly #links = new Set<Link>();
-  #way: Way = OPEN;
+  #mode: ProxyMode = OPEN;
 
   private constructor(server: Server, target: number, port: number) {
     this.#server = server;
@@ -44,17 +44,17 @@ export class TcpProxy {
     return proxy;
   }
 
-  get way(): Way {
-    return this.#way;
+  get mode(): ProxyMode {
+    return this.#mode;
   }
 
-  /** For connections that are there as for those that come. */
-  set way(way: Way) {
-    this.#way = way;
-    for (const link of this.#links) link.wayChanged();
+  /** Applies to present and future connections. */
+  set mode(mode: ProxyMode) {
+    this.#mode = mode;
+    for (const link of this.#links) link.modeChanged();
   }
 
-  /** Ends all connections, each after at most so many more bytes: in the middle of what is being said. */
+  /** Ends every connection after at most `afterBytes` more bytes, in the middle of a message. */
   cut(afterBytes = 0): void {
     for (const link of this.#links) link.cutAfter(afterBytes);
   }
@@ -67,46 +67,46 @@ export class TcpProxy {
 
   #connected(client: Socket): void {
     client.on('error', () => undefined); // 'close' follows
-    const { way } = this;
-    if (way.kind === 'closed') {
+    const { mode } = this;
+    if (mode.kind === 'closed') {
       client.resetAndDestroy();
       return;
     }
-    if (way.kind === 'answers') {
-      client.once('data', () => client.end(way.text));
+    if (mode.kind === 'replies') {
+      client.once('data', () => client.end(mode.text));
       return;
     }
     const link = new Link(
       client,
       createConnection({ port: this.#target, host: '127.0.0.1', noDelay: true }),
-      () => this.#way,
+      () => this.#mode,
     );
     this.#links.add(link);
     link.onEnd = () => this.#links.delete(link);
   }
 }
 
-/** One client's connection, both ways. */
+/** One client's connection, both directions. */
 class Link {
   onEnd: () => void = () => undefined;
   readonly #sides: readonly [Socket, Socket];
   readonly #pipes: readonly [Pipe, Pipe];
   #ended = false;
 
-  constructor(client: Socket, server: Socket, way: () => Way) {
+  constructor(client: Socket, server: Socket, mode: () => ProxyMode) {
     this.#sides = [client, server];
     this.#pipes = [
-      new Pipe(client, server, way, () => this.end()),
-      new Pipe(server, client, way, () => this.end()),
+      new Pipe(client, server, mode, () => this.end()),
+      new Pipe(server, client, mode, () => this.end()),
     ];
     for (const side of this.#sides) {
       side.on('error', () => undefined); // 'close' follows
-      side.on('close', () => this.end('after what was said'));
+      side.on('close', () => this.end('after pending bytes'));
     }
   }
 
-  wayChanged(): void {
-    for (const pipe of this.#pipes) pipe.move();
+  modeChanged(): void {
+    for (const pipe of this.#pipes) pipe.forward();
   }
 
   cutAfter(bytes: number): void {
@@ -114,7 +114,7 @@ class Link {
     else for (const pipe of this.#pipes) pipe.left = bytes;
   }
 
-  end(how: 'at once' | 'after what was said' = 'at once'): void {
+  end(how: 'at once' | 'after pending bytes' = 'at once'): void {
     if (this.#ended) return;
     this.#ended = true;
     for (const pipe of this.#pipes) pipe.drop();
@@ -126,66 +126,66 @@ class Link {
   }
 }
 
-/** More than this waiting, and the sender is not read any more. */
-const WAITING_AT_MOST = 4 << 20;
+/** With more pending bytes than this, the proxy stops reading from the sender. */
+const MAX_PENDING = 4 << 20;
 
-/** One direction. While the way is open and nothing waits it passes straight through. */
+/** One direction. In mode `open` bytes pass straight through, unless older ones are pending. */
 class Pipe {
-  /** Bytes until the cut. */
+  /** How many more bytes pass before the cut. */
   left = Number.POSITIVE_INFINITY;
   readonly #from: Socket;
   readonly #to: Socket;
-  readonly #way: () => Way;
+  readonly #mode: () => ProxyMode;
   readonly #cut: () => void;
-  #waiting: { atMs: number; data: Buffer }[] = [];
+  #pending: { atMs: number; data: Buffer }[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(from: Socket, to: Socket, way: () => Way, cut: () => void) {
+  constructor(from: Socket, to: Socket, mode: () => ProxyMode, cut: () => void) {
     this.#from = from;
     this.#to = to;
-    this.#way = way;
+    this.#mode = mode;
     this.#cut = cut;
-    from.on('data', (data: Buffer) => this.#take(data));
+    from.on('data', (data: Buffer) => this.#receive(data));
     to.on('drain', () => from.resume());
   }
 
   drop(): void {
     clearTimeout(this.#timer);
-    this.#waiting = [];
+    this.#pending = [];
   }
 
-  /** Sends on what may go now. */
-  move(): void {
+  /** Forwards the pending bytes that are due. */
+  forward(): void {
     clearTimeout(this.#timer);
-    const way = this.#way();
-    if (way.kind === 'stalled') return;
-    const delayMs = way.kind === 'slow' ? way.delayMs : 0;
+    const mode = this.#mode();
+    if (mode.kind === 'stalled') return;
+    const delayMs = mode.kind === 'slow' ? mode.delayMs : 0;
     const nowMs = performance.now();
-    while (this.#waiting.length > 0) {
-      const [first] = this.#waiting as [{ atMs: number; data: Buffer }];
+    while (this.#pending.length > 0) {
+      const [first] = this.#pending as [{ atMs: number; data: Buffer }];
       const waitMs = first.atMs + delayMs - nowMs;
       if (waitMs > 0) {
-        this.#timer = setTimeout(() => this.move(), waitMs);
+        this.#timer = setTimeout(() => this.forward(), waitMs);
         return;
       }
-      this.#waiting.shift();
+      this.#pending.shift();
       this.#bytes -= first.data.length;
       this.#send(first.data);
     }
-    if (this.#bytes < WAITING_AT_MOST) this.#from.resume();
+    if (this.#bytes < MAX_PENDING) this.#from.resume();
   }
 
-  #take(data: Buffer): void {
-    const { kind } = this.#way();
-    if (this.#waiting.length === 0 && kind !== 'slow' && kind !== 'stalled') {
+  #receive(data: Buffer): void {
+    const { kind } = this.#mode();
+    if (this.#pending.length === 0 && kind !== 'slow' && kind !== 'stalled') {
       this.#send(data);
       return;
     }
-    this.#waiting.push({ atMs: performance.now(), data });
+    this.#pending.push({ atMs: performance.now(), data });
     this.#bytes += data.length;
-    if (this.#bytes > WAITING_AT_MOST) this.#from.pause();
-    this.move();
+    if (this.#bytes > MAX_PENDING) this.#from.pause();
+    this.forward();
   }
 
   #send(data: Buffer): void {

@@ -1,4 +1,4 @@
-/** Chance that follows from a seed alone: the same seed gives the same numbers on every machine. */
+/** A seeded random generator: the same seed gives the same numbers on every machine. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** At least 0, below 1 (mulberry32). */
+  /** A number from 0 to below 1 (mulberry32). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;
@@ -20,22 +20,22 @@ export class Random {
     return Math.floor(this.next() * n);
   }
 
-  between(least: number, most: number): number {
-    return least + this.next() * (most - least);
+  between(min: number, max: number): number {
+    return min + this.next() * (max - min);
   }
 
   chance(share: number): boolean {
     return this.next() < share;
   }
 
-  /** @throws RangeError when there is none */
+  /** @throws RangeError when the list is empty */
   pick<T>(list: readonly T[]): T {
     if (list.length === 0) throw new RangeError('nothing to pick from');
     return list[this.below(list.length)] as T;
   }
 
-  /** Some different ones, at most as many as there are. */
-  some<T>(list: readonly T[], count: number): T[] {
+  /** `count` different elements, or all if there are fewer. */
+  sample<T>(list: readonly T[], count: number): T[] {
     const left = [...list];
     return Array.from(
       { length: Math.min(count, left.length) },
@@ -43,7 +43,7 @@ export class Random {
     );
   }
 
-  /** One of the keys, each as often as its weight says. */
+  /** One of the values, with a probability in proportion to its weight. */
   weighted<T>(choices: readonly { weight: number; value: T }[]): T {
     const total = choices.reduce((sum, { weight }) => sum + weight, 0);
     let left = this.next() * total;

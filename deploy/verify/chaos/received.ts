@@ -10,32 +10,36 @@ import type { WatchedCloud } from './watched-cloud.ts';
 /** Counters are stored once a second. */
 const STORED_WITHIN_MS = 10_000;
 
-/** Compares what the cloud has said since the beginning with what the health manager has counted as received. */
+/** Compares the messages that the cloud sent since its start with the counters of the health manager. */
 export class ReceivedCounts {
   readonly #stage: Stage;
-  readonly #said: Partial<Record<CounterName, number>>;
+  readonly #sent: Partial<Record<CounterName, number>>;
 
-  /** @param asked questions after health */
-  constructor(stage: Stage, { hosts, controller }: WatchedCloud, asked: number) {
+  /** @param queries the number of health requests */
+  constructor(stage: Stage, { deas, controller }: WatchedCloud, queries: number) {
     this.#stage = stage;
-    this.#said = {
-      heartbeat_msgs_received: hosts.said.get(SUBJECTS.heartbeat) ?? 0,
-      droplet_exited_msgs_received: hosts.said.get(SUBJECTS.exited) ?? 0,
-      droplet_updated_msgs_received: controller.said,
-      healthmanager_health_request_msgs_received: asked,
+    this.#sent = {
+      heartbeat_msgs_received: deas.sentCounts.get(SUBJECTS.heartbeat) ?? 0,
+      droplet_exited_msgs_received: deas.sentCounts.get(SUBJECTS.exited) ?? 0,
+      droplet_updated_msgs_received: controller.updatesSent,
+      healthmanager_health_request_msgs_received: queries,
     };
   }
 
-  /** Waits until all is counted, at most for a while. @returns what is not, in words */
+  /**
+   * Waits until all counters match, for at most ten seconds.
+   *
+   * @returns one line for each counter that does not
+   */
   async differences(): Promise<string[]> {
     const redis = new Redis(this.#stage.redis.url);
     try {
       const giveUpMs = performance.now() + STORED_WITHIN_MS;
       for (;;) {
         const counted = await redis.hgetall(createKeys('hm', SLICES).counters);
-        const found = Object.entries(this.#said)
-          .filter(([name, said]) => Number(counted[name] ?? 0) !== said)
-          .map(([name, said]) => `${name}: ${said} were sent, ${counted[name] ?? 0} were counted`);
+        const found = Object.entries(this.#sent)
+          .filter(([name, sent]) => Number(counted[name] ?? 0) !== sent)
+          .map(([name, sent]) => `${name}: ${sent} were sent, ${counted[name] ?? 0} were counted`);
         if (found.length === 0 || performance.now() > giveUpMs) return found;
         await delay(200);
       }

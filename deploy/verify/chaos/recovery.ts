@@ -1,9 +1,11 @@
 import type { App } from '../../demo/controller/apps.ts';
-import type { TrueInstance } from './hosts.ts';
+import type { TrueInstance } from './deas.ts';
 
 /**
- * What is missing and what is surplus, by the truth: nothing if the cloud is as the controller wants it. Of each wanted
- * index exactly one instance of the live version runs, and nothing else does.
+ * Compares the instances that truly run with the controller's apps. There is no difference if exactly one RUNNING instance
+ * of the live version has each wanted index, and nothing else runs.
+ *
+ * @returns one line for each missing or surplus instance
  */
 export function differences(
   apps: ReadonlyMap<string, App>,
@@ -16,9 +18,9 @@ export function differences(
     const wanted = app?.state === 'STARTED' ? app.instances : 0;
     const copies = new Array<number>(wanted).fill(0);
     for (const { guid, version, index, state } of instancesOf(droplet)) {
-      const right = version === app?.version && index < wanted;
-      if (right && state === 'RUNNING') copies[index] = (copies[index] as number) + 1;
-      else if (!right || state !== 'STARTING')
+      const isWanted = version === app?.version && index < wanted;
+      if (isWanted && state === 'RUNNING') copies[index] = (copies[index] as number) + 1;
+      else if (!isWanted || state !== 'STARTING')
         found.push(`${droplet}: ${guid} is surplus: index ${index} ${state}`);
     }
     copies.forEach((count, index) => {

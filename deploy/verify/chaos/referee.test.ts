@@ -1,51 +1,51 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../../demo/controller/apps.ts';
-import type { Host, TrueInstance } from './hosts.ts';
+import { ChaosDea, type TrueInstance } from './deas.ts';
 import { Referee } from './referee.ts';
-import { Quiet } from './undisturbed.ts';
+import { Undisturbed } from './undisturbed.ts';
 
 const TIMES = { dropletLostMs: 6_000, desiredStateLostMs: 12_000, massLossFraction: 0.55 };
 
 let nowMs: number;
-let quiet: Quiet;
-let host: Host;
+let undisturbed: Undisturbed;
+let dea: ChaosDea;
 let instances: TrueInstance[];
-let wish: { app: App; changedMs: number; goneMs?: number };
-/** The share of hosts that were cut off with their last heartbeat at that time. */
-let mostCut: { share: number; lastBeatMs: number };
-let heldUpMs: number;
+let desired: { app: App; changedMs: number; deletedMs?: number };
+/** The share of DEAs that have been silent since their last heartbeat at that time. */
+let silent: { share: number; lastHeartbeatMs: number };
+let releasedMs: number;
 let referee: Referee;
 let sent: number;
 
 beforeEach(() => {
-  quiet = new Quiet();
+  undisturbed = new Undisturbed();
   nowMs = performance.now() + 100_000;
-  host = { id: 'host', instances: new Map(), unheardSinceCut: false, evacuating: false, nextBeatMs: 0 };
+  dea = new ChaosDea({ id: 'dea', publish: () => true, newGuid: () => 'i', nowS: () => 0 }, 0);
   const app: App = { name: 'web', command: '', instances: 2, state: 'STARTED', version: 'v', memoryMb: 64 };
-  wish = { app, changedMs: nowMs - 50_000 };
+  desired = { app, changedMs: nowMs - 50_000 };
   instances = [];
-  mostCut = { share: 0, lastBeatMs: 0 };
-  heldUpMs = Number.NEGATIVE_INFINITY;
+  silent = { share: 0, lastHeartbeatMs: 0 };
+  releasedMs = Number.NEGATIVE_INFINITY;
   sent = 0;
   referee = new Referee(
     {
-      wish: () => wish,
+      desired: () => desired,
       instances: () => instances,
-      cutShareSince: (ms) => (mostCut.lastBeatMs <= ms ? mostCut.share : 0),
-      heldUpMs: () => heldUpMs,
-      quiet,
+      silentShareSince: (ms) => (silent.lastHeartbeatMs <= ms ? silent.share : 0),
+      releasedMs: () => releasedMs,
+      undisturbed,
       nowMs: () => nowMs,
     },
     TIMES,
   );
 });
 
-afterEach(() => quiet.stop());
+afterEach(() => undisturbed.stop());
 
-/** Runs, and was listed by every heartbeat for `sinceMs`. */
-function runs(index: number, { sinceMs = 30_000, version = 'v', state = 'RUNNING' } = {}): TrueInstance {
+/** An instance that every heartbeat has listed for `sinceMs`. */
+function run(index: number, { sinceMs = 30_000, version = 'v', state = 'RUNNING' } = {}): TrueInstance {
   const instance: TrueInstance = {
-    ...{ guid: `i${instances.length}`, droplet: 'web', version, index, state, sinceS: 0, host },
+    ...{ guid: `i${instances.length}`, droplet: 'web', version, index, state, sinceS: 0, dea },
     ...{ steadySinceMs: nowMs - sinceMs, lastListedMs: nowMs - 300 },
     ...(state === 'RUNNING' && { lastRunningMs: nowMs - 300 }),
   };
@@ -64,189 +64,189 @@ const stop = (guid: string, running: Record<string, number>, version = 'v', id =
     id,
   );
 
-const cutOff = (forMs: number) => {
-  host.cutSinceMs = nowMs - forMs;
-  host.unheardSinceCut = true;
+const disconnect = () => {
+  dea.connected = false;
+  dea.silentSinceDisconnect = true;
 };
 
 describe('a start', () => {
   test('of an empty slot is right', () => {
-    runs(1);
+    run(1);
     expect(start(0)).toEqual({ verdict: 'right' });
   });
 
   test.each(['RUNNING', 'STARTING'])('of a slot whose instance is %s is wrong', (state) => {
-    runs(0, { state });
+    run(0, { state });
     expect(start(0)).toMatchObject({ verdict: 'wrong', why: `i0 is ${state} at index 0` });
   });
 
-  test('of an instance heard for a moment is wrong, unless a fault is on', () => {
-    runs(0, { sinceMs: 2_000 });
+  test('of an instance that was just reported is wrong, unless a fault is on', () => {
+    run(0, { sinceMs: 2_000 });
     expect(start(0).verdict).toBe('wrong');
-    quiet.disturb();
-    nowMs += 5_500; // the slot has no start on its way any more
+    undisturbed.disturb();
+    nowMs += 5_500; // the first start is not on its way any more
     (instances[0] as TrueInstance).steadySinceMs = nowMs - 2_000;
     expect(start(0).verdict).toBe('unknowable');
   });
 
-  test('of an instance heard for droplet_lost is wrong whatever fault is on', () => {
-    quiet.disturb();
-    runs(0, { sinceMs: 7_500 });
+  test('of an instance reported for droplet_lost is wrong even during a fault', () => {
+    undisturbed.disturb();
+    run(0, { sinceMs: 7_500 });
     expect(start(0).verdict).toBe('wrong');
   });
 
-  test('of an instance on a host that has just been cut off is wrong; for droplet_lost, it is missing', () => {
-    const instance = runs(0);
-    cutOff(300);
+  test('of an instance on a disconnected DEA is wrong until droplet_lost has passed', () => {
+    const instance = run(0);
+    disconnect();
     expect(start(0).verdict).toBe('wrong');
     instance.lastListedMs = nowMs - 6_000;
     nowMs += 5_600;
     expect(start(0).verdict).toBe('unknowable');
   });
 
-  test('of an instance on a host that is back, but said nothing before it was silent for droplet_lost, is excused', () => {
-    const instance = runs(0);
-    cutOff(5_800);
-    delete host.cutSinceMs;
+  test('of an instance on a reconnected DEA is excused until its first heartbeat, if it was silent for droplet_lost', () => {
+    const instance = run(0);
+    disconnect();
+    dea.connected = true;
     instance.lastListedMs = nowMs - 6_050;
     expect(start(0).verdict).toBe('unknowable');
-    host.unheardSinceCut = false;
+    dea.silentSinceDisconnect = false;
     instance.lastListedMs = nowMs;
     expect(start(0).verdict).toBe('wrong');
   });
 
-  test('of one of most hosts cut off together is wrong', () => {
-    runs(0).lastListedMs = nowMs - 8_000;
-    cutOff(8_000);
-    mostCut = { share: 0.5, lastBeatMs: nowMs - 7_000 };
+  test('of an instance on one of many DEAs that disconnected together is wrong', () => {
+    run(0).lastListedMs = nowMs - 8_000;
+    disconnect();
+    silent = { share: 0.5, lastHeartbeatMs: nowMs - 7_000 };
     expect(start(0).verdict).toBe('unknowable');
-    mostCut.share = 0.7;
+    silent.share = 0.7;
     expect(start(0).verdict).toBe('wrong');
   });
 
-  test('of one that was cut off some seconds before most others is right by the policy: they were not late yet', () => {
-    runs(0).lastListedMs = nowMs - 6_300;
-    cutOff(6_300);
-    mostCut = { share: 0.7, lastBeatMs: nowMs - 4_700 };
+  test('of an instance on a DEA that disconnected some seconds before most others is excused, as they were not late yet', () => {
+    run(0).lastListedMs = nowMs - 6_300;
+    disconnect();
+    silent = { share: 0.7, lastHeartbeatMs: nowMs - 4_700 };
     expect(start(0).verdict).toBe('unknowable');
-    mostCut.lastBeatMs -= 200;
+    silent.lastHeartbeatMs -= 200;
     expect(start(0).verdict).toBe('wrong');
   });
 
-  test('of an instance that nobody has listed since Redis lost its data is excused, however many hosts are cut off', () => {
-    const instance = runs(0);
-    cutOff(12_000);
-    mostCut = { share: 0.9, lastBeatMs: nowMs - 12_000 };
+  test('of an instance that was not listed since Redis lost its data is excused, however many DEAs are disconnected', () => {
+    const instance = run(0);
+    disconnect();
+    silent = { share: 0.9, lastHeartbeatMs: nowMs - 12_000 };
     instance.lastListedMs = nowMs - 12_000;
-    quiet.forgottenMs = nowMs - 9_000;
+    undisturbed.dataLostMs = nowMs - 9_000;
     expect(start(0).verdict).toBe('unknowable');
-    quiet.forgottenMs = nowMs - 13_000;
+    undisturbed.dataLostMs = nowMs - 13_000;
     expect(start(0, 'again').verdict).toBe('wrong');
   });
 
-  test('after Redis lost its data is excused until all was heard anew', () => {
-    runs(0);
-    quiet.disturb();
-    quiet.forgottenMs = nowMs - 1_000;
+  test('after Redis lost its data is excused until the instance was reported again', () => {
+    run(0);
+    undisturbed.disturb();
+    undisturbed.dataLostMs = nowMs - 1_000;
     expect(start(0).verdict).toBe('unknowable');
-    quiet.forgottenMs = nowMs - 8_000;
+    undisturbed.dataLostMs = nowMs - 8_000;
     nowMs += 6_000;
     expect(start(0).verdict).toBe('wrong');
   });
 
-  test('while another is on its way is wrong, unless its instance has ended', () => {
+  test('while another start is on its way is wrong, unless the instance of that start has ended', () => {
     expect(start(0).verdict).toBe('right');
     nowMs += 2_500;
     expect(start(0)).toMatchObject({ verdict: 'wrong', why: expect.stringContaining('on its way') });
     nowMs += 1_000;
-    runs(0).endedMs = nowMs;
+    run(0).endedMs = nowMs;
     nowMs += 100;
     expect(start(0).verdict).toBe('right');
   });
 
-  test('while another one arrives that hung on its way is excused, if its sender stood still', () => {
-    heldUpMs = nowMs - 300;
+  test('beside a start that arrived late is excused, if the sender of that start was stopped', () => {
+    releasedMs = nowMs - 300;
     expect(start(0).verdict).toBe('right');
     nowMs += 250;
     expect(start(0).verdict).toBe('unknowable');
-    heldUpMs -= 1_000;
+    releasedMs -= 1_000;
     nowMs += 250;
     expect(start(0).verdict).toBe('wrong');
     nowMs += 1_000;
-    heldUpMs = nowMs - 5;
+    releasedMs = nowMs - 5;
     expect(start(0).verdict).toBe('unknowable');
   });
 
-  test('that leaves twice is wrong', () => {
+  test('that is sent twice is wrong', () => {
     start(0, 'same');
     nowMs += 60_000;
     expect(start(0, 'same').why).toContain('was sent before');
   });
 
-  test('that the controller refuses is wrong if the change could be known', () => {
-    wish.app.state = 'STOPPED';
+  test('that the controller refuses is wrong if the change of the app was known', () => {
+    desired.app.state = 'STOPPED';
     expect(start(0)).toMatchObject({ verdict: 'wrong', refused: 'the app is not started' });
-    wish.changedMs = nowMs - 100;
+    desired.changedMs = nowMs - 100;
     expect(start(1).verdict).toBe('unknowable');
-    quiet.disturb();
-    wish.changedMs = nowMs - 10_000;
+    undisturbed.disturb();
+    desired.changedMs = nowMs - 10_000;
     expect(start(1).verdict).toBe('unknowable');
-    wish.changedMs = nowMs - 16_000;
+    desired.changedMs = nowMs - 16_000;
     expect(start(1).verdict).toBe('wrong');
   });
 });
 
 describe('a stop', () => {
-  test('of a wanted instance is wrong, even if the counts in it look right', () => {
-    const victim = runs(0);
-    runs(1);
+  test('of a wanted instance is wrong, even if its counts are right', () => {
+    const victim = run(0);
+    run(1);
     expect(stop(victim.guid, { v: 3 })).toMatchObject({
       verdict: 'wrong',
       why: expect.stringContaining('wanted'),
     });
   });
 
-  test('of a copy is right while the other stays', () => {
-    const [first, second] = [runs(0), runs(0)];
-    runs(1);
+  test('of a copy is right while the other one stays', () => {
+    const [first, second] = [run(0), run(0)];
+    run(1);
     expect(stop(first.guid, { v: 3 }).verdict).toBe('right');
-    first.stopMs = nowMs;
+    first.stopAcceptedMs = nowMs;
     expect(stop(second.guid, { v: 3 }).verdict).toBe('wrong');
-    // It never heard of it, and goes on.
+    // The stop did not reach its DEA, so the instance goes on.
     nowMs += TIMES.dropletLostMs + 1;
     expect(stop(second.guid, { v: 3 }).verdict).toBe('right');
     first.endedMs = nowMs;
     expect(stop(second.guid, { v: 3 }).verdict).toBe('wrong');
   });
 
-  test('of a copy whose other one died unheard was right; once its end was told, wrong', () => {
-    const [victim, other] = [runs(0), runs(0)];
+  test('of a copy is right if the other one just died, and wrong once the exit of that one was sent', () => {
+    const [victim, other] = [run(0), run(0)];
     other.endedMs = nowMs - 200;
     expect(stop(victim.guid, { v: 3 }).verdict).toBe('right');
-    other.exitSaidMs = nowMs;
+    other.exitSentMs = nowMs;
     nowMs += 2_000;
     expect(stop(victim.guid, { v: 3 }).verdict).toBe('wrong');
   });
 
-  test('of what is beyond the wanted indices is right', () => {
-    const extra = runs(2);
+  test('of a surplus index is right', () => {
+    const extra = run(2);
     expect(stop(extra.guid, { v: 3 }).verdict).toBe('right');
   });
 
-  test('of an old version is right only when the new one runs', () => {
-    const old = runs(0, { version: 'old' });
+  test('of an old version is right only if the new one runs', () => {
+    const old = run(0, { version: 'old' });
     expect(stop(old.guid, { v: 1, old: 1 }, 'old').verdict).toBe('wrong');
-    runs(0);
+    run(0);
     expect(stop(old.guid, { v: 1, old: 1 }, 'old').verdict).toBe('right');
   });
 
   test('that the controller refuses is wrong', () => {
-    const victim = runs(0);
+    const victim = run(0);
     expect(stop(victim.guid, { v: 2 })).toMatchObject({ verdict: 'wrong', refused: expect.any(String) });
   });
 
   test('of a deleted app is right', () => {
-    wish.goneMs = nowMs - 20_000;
-    expect(stop(runs(0).guid, { v: 1 }).verdict).toBe('right');
+    desired.deletedMs = nowMs - 20_000;
+    expect(stop(run(0).guid, { v: 1 }).verdict).toBe('right');
   });
 });

@@ -1,4 +1,4 @@
-/** Short intervals, so that an hour holds hundreds of faults with a healing after each; their proportions are the usual ones. */
+/** Short intervals in the usual proportions, so that an hour holds hundreds of faults with a recovery after each. */
 export const INTERVALS = {
   droplet_lost: 6,
   desired_state_update: 3,
@@ -21,11 +21,11 @@ export const INTERVALS = {
 export const MASS_LOSS = { fraction: 0.55, minimum_deas: 3, hold: 60 } as const;
 export const MASS_DELETE = { fraction: 0.5, minimum_droplets: 10, hold: 60 } as const;
 
-/** A host's heartbeats come so often: as with the usual settings, a few times within `droplet_lost`. */
-export const BEAT_MS = 1_000;
+/** The heartbeat interval of a DEA: a few within `droplet_lost`, as with the usual settings. */
+export const HEARTBEAT_MS = 1_000;
 
-/** The simulated cloud: some 2,000 instances on fifty hosts. */
-export const HOSTS = 50;
+/** The simulated cloud: some 2,000 instances on fifty DEAs. */
+export const DEAS = 50;
 export const APPS = 400;
-export const INSTANCES_AT_MOST = 9;
+export const MAX_INSTANCES = 9;
 export const SLICES = 64;

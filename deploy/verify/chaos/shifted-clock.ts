@@ -1,7 +1,7 @@
 /**
- * Loaded into a process before all else (`--import`): its wall clock is ahead by what the file that
- * `CHAOS_CLOCK_FILE` names says, in ms, and jumps when that changes. The monotonic clock and timers go on as they do on
- * a host whose clock is set.
+ * Loaded into a process before all else (`--import`). The file named by `CHAOS_CLOCK_FILE` holds how far the wall clock is
+ * ahead, in ms; the clock jumps when the file changes. The monotonic clock and timers go on, as on a host whose clock is
+ * set.
  */
 import { readFileSync } from 'node:fs';
 
@@ -10,14 +10,14 @@ const RealDate = Date;
 const realNow = Date.now;
 let aheadMs = 0;
 
-function look(): void {
+function readOffset(): void {
   if (file === undefined) return;
   const value = Number(readFileSync(file, 'utf8'));
   if (Number.isFinite(value)) aheadMs = value;
 }
 
-look();
-setInterval(look, 250).unref();
+readOffset();
+setInterval(readOffset, 250).unref();
 
 Date.now = () => realNow() + aheadMs;
 globalThis.Date = new Proxy(RealDate, {

@@ -9,34 +9,34 @@ import { stringify } from 'yaml';
 import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import type { ProcessName } from '../../run/launcher/child.ts';
 import { type Server, startNatsServer, startRedisServer } from '../../run/launcher/servers.ts';
-import { type Copy, startCopy } from './copies.ts';
+import { type ProcessCopy, startCopy } from './copies.ts';
 import { TcpProxy } from './proxy.ts';
 import { INTERVALS, MASS_DELETE, MASS_LOSS, SLICES } from './settings.ts';
 
-/** A server that may be killed and comes back on the same port, with the same data. */
-export interface KeptServer {
+/** A server that can be killed and restarted on the same port with the same data. */
+export interface RestartableServer {
   port: number;
   url: string;
   /** Undefined while it is not running. */
   pid(): number | undefined;
   kill(): Promise<void>;
-  again(): Promise<void>;
+  restart(): Promise<void>;
 }
 
-/** Real servers and processes with proxies between; the cloud speaks to NATS directly. */
+/** Real servers and processes with proxies between them. The cloud connects to NATS without a proxy. */
 export interface Stage {
   dir: string;
-  /** What truly happens and when, beside what the processes say: `truth.log`. */
+  /** The log of true events and their times, `truth.log`, beside the logs of the processes. */
   truth: Logger;
-  copies: readonly Copy[];
-  redis: KeptServer;
-  nats: KeptServer;
-  /** Between the sync processes and the controller. */
+  copies: readonly ProcessCopy[];
+  redis: RestartableServer;
+  nats: RestartableServer;
+  /** The proxy between the sync processes and the controller. */
   controller: TcpProxy;
   bus: NatsConnection;
-  /** Whether the cloud's own connection to NATS is there. */
+  /** Whether the cloud's own connection to NATS is up. */
   connected(): boolean;
-  /** Starts all copies and waits until they serve. */
+  /** Starts all copies and waits until they are ready. */
   startHealthManager(controllerPort: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -44,7 +44,7 @@ export interface Stage {
 /** How many copies of each process run. */
 export type Copies = readonly (readonly [ProcessName, number])[];
 
-/** More of those that may lose what they have in hand; of the reporter, whose answers nobody judges here, one. */
+/** More copies of the processes that can lose work in hand, and one reporter, whose answers this run does not check. */
 const COPIES: Copies = [
   ['ingest', 3],
   ['sync', 2],
@@ -52,24 +52,27 @@ const COPIES: Copies = [
   ['nudger', 2],
   ['reporter', 1],
 ];
-/** At first, on a busy machine too. */
-const SERVE_WITHIN_MS = 60_000;
-/** Sets up servers and proxies; nothing of the health manager runs yet. */
-export async function setStage(copies = COPIES): Promise<Stage> {
+/** For the first start, also on a busy machine. */
+const READY_WITHIN_MS = 60_000;
+
+/** Starts the servers; no process of the health manager runs yet. */
+export async function startStage(copies = COPIES): Promise<Stage> {
   const lifecycle = new Lifecycle({ stepMs: 15_000 });
   try {
-    return await set(lifecycle, copies);
+    return await start(lifecycle, copies);
   } catch (error) {
     await lifecycle.stop();
     throw error;
   }
 }
 
-async function set(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
+async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-chaos-'));
   const redisDir = join(dir, 'redis');
-  const redis = await kept(lifecycle, 'redis-server', (port) => startRedisServer({ dir: redisDir, port }));
-  const nats = await kept(lifecycle, 'nats-server', (port) => startNatsServer({ dir, port }));
+  const redis = await startRestartable(lifecycle, 'redis-server', (port) =>
+    startRedisServer({ dir: redisDir, port }),
+  );
+  const nats = await startRestartable(lifecycle, 'nats-server', (port) => startNatsServer({ dir, port }));
   const bus = lifecycle.own(
     'nats connection',
     await connect({
@@ -90,7 +93,7 @@ async function set(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   })();
   const proxyTo = async (port: number) =>
     lifecycle.own('proxy', await TcpProxy.start(port), (proxy) => proxy.close());
-  const copies: Copy[] = [];
+  const copies: ProcessCopy[] = [];
   const logs = createWriteStream(join(dir, 'processes.log'));
   const truth = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
@@ -110,23 +113,25 @@ async function set(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
           const name = `${process} ${number}`;
           const clockFile = join(dir, 'clocks', name);
           const [toRedis, toNats] = [await proxyTo(redis.port), await proxyTo(nats.port)];
-          const ways = { redis: toRedis, nats: toNats, clockFile };
-          const { copy, stop } = startCopy({ name, process, configFile, logs, ...ways });
+          const proxies = { redis: toRedis, nats: toNats, clockFile };
+          const { copy, stop } = startCopy({ name, process, configFile, logs, ...proxies });
           lifecycle.onStop(name, stop);
           copies.push(copy);
         }
       }
-      await allServe(copies, dir);
+      await allReady(copies, dir);
     },
     close: () => lifecycle.stop(),
   };
   return stage;
 }
 
-async function allServe(copies: readonly Copy[], dir: string): Promise<void> {
-  const late = delay(SERVE_WITHIN_MS, 'late' as const, { ref: false });
-  if ((await Promise.race([Promise.all(copies.map((copy) => copy.serves())), late])) === 'late') {
-    throw new Error(`not all processes serve within ${SERVE_WITHIN_MS / 1000} s: see ${dir}/processes.log`);
+async function allReady(copies: readonly ProcessCopy[], dir: string): Promise<void> {
+  const late = delay(READY_WITHIN_MS, 'late' as const, { ref: false });
+  if ((await Promise.race([Promise.all(copies.map((copy) => copy.ready())), late])) === 'late') {
+    throw new Error(
+      `not all processes are ready within ${READY_WITHIN_MS / 1000} s: see ${dir}/processes.log`,
+    );
   }
 }
 
@@ -141,16 +146,16 @@ function configOf(controllerPort: number): object {
   };
 }
 
-/** Removes what the run has written. */
-export function sweep(dir: string): void {
+/** Removes the logs and data of a run. */
+export function removeLogs(dir: string): void {
   rmSync(dir, { recursive: true, force: true });
 }
 
 /**
- * A port that no outgoing connection is given: a server that is away for a while must find its port free when it is back.
- * (Systems give out ports from 32768 or 49152 on.)
+ * A free port outside the range of outgoing connections (32768 or 49152 and up), so that a killed server finds its port
+ * free when it restarts.
  */
-async function lastingPort(): Promise<number> {
+async function reservedPort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);
     if (await isFree(port)) return port;
@@ -167,15 +172,15 @@ async function isFree(port: number): Promise<boolean> {
   return free;
 }
 
-async function kept(
+async function startRestartable(
   lifecycle: Lifecycle,
   name: string,
   start: (port: number) => Promise<Server>,
-): Promise<KeptServer> {
-  const port = await lastingPort();
+): Promise<RestartableServer> {
+  const port = await reservedPort();
   let server: Server | undefined;
   let starting: Promise<void> | undefined;
-  const again = () => {
+  const restart = () => {
     starting ??= start(port).then(
       (started) => {
         server = started;
@@ -187,16 +192,16 @@ async function kept(
     );
     return starting;
   };
-  const gone = async (end: (running: Server) => Promise<unknown>) => {
+  const end = async (how: (running: Server) => Promise<unknown>) => {
     await starting;
     const ending = server;
     starting = undefined;
     server = undefined;
-    if (ending !== undefined) await end(ending);
+    if (ending !== undefined) await how(ending);
   };
-  await again();
+  await restart();
   lifecycle.onStop(name, () =>
-    gone((running) => {
+    end((running) => {
       process.kill(running.pid, 'SIGCONT');
       return running.stop();
     }),
@@ -206,10 +211,10 @@ async function kept(
     url: (server as unknown as Server).url,
     pid: () => server?.pid,
     kill: () =>
-      gone((running) => {
+      end((running) => {
         process.kill(running.pid, 'SIGKILL');
         return running.exited;
       }),
-    again,
+    restart,
   };
 }

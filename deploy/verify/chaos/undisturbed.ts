@@ -1,29 +1,33 @@
-const LOOK_EVERY_MS = 100;
+const CHECK_EVERY_MS = 100;
 /**
- * Later than that by its timer, this process, which does little, was kept from running by the machine, and so were the
- * others: no bound runs then.
+ * When the timer of this process, which does little, is this late, the machine kept all processes from running. No time
+ * limit runs meanwhile.
  */
-const KEPT_MS = 50;
-/** So late, the machine stood still: what is said before and after may be handled in any order. */
-const STOOD_STILL_MS = 500;
+const STALL_MS = 50;
+/** After a stall this long, messages from before and after it may be processed in any order. */
+const REORDERING_STALL_MS = 500;
 
-/** Since when the health manager has been undisturbed: no fault is on. Times in ms on this process's monotonic clock. */
-export class Quiet {
+/** Since when the health manager has run undisturbed, without a fault. Times in ms on this process's monotonic clock. */
+export class Undisturbed {
+  /** When Redis last lost its data, with everything that was stored before. */
+  dataLostMs = Number.NEGATIVE_INFINITY;
   #faults = 0;
   #sinceMs = performance.now();
-  #lookedMs = performance.now();
+  #checkedMs = performance.now();
   #stalledMs = 0;
-  readonly #looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
-  /** Everything stored before is not known any more: Redis lost its data then. */
-  forgottenMs = Number.NEGATIVE_INFINITY;
-  readonly #onKept: (ms: number) => void;
+  readonly #timer = setInterval(() => this.#check(), CHECK_EVERY_MS);
+  readonly #onStall: (ms: number) => void;
 
-  /** @param onKept is told of each time that the machine kept its processes from running, and how long that was (ms) */
-  constructor(onKept: (ms: number) => void = () => undefined) {
-    this.#onKept = onKept;
+  /** @param onStall is called after each stall of the machine, with its length (ms) */
+  constructor(onStall: (ms: number) => void = () => undefined) {
+    this.#onStall = onStall;
   }
 
-  /** A fault is on. @returns its end, to be called once */
+  /**
+   * A fault begins.
+   *
+   * @returns its end, to be called once
+   */
   disturb(): () => void {
     this.#faults++;
     return () => {
@@ -32,28 +36,28 @@ export class Quiet {
     };
   }
 
-  /** Infinite while a fault is on. */
+  /** Infinite during a fault. */
   get sinceMs(): number {
     return this.#faults > 0 ? Number.POSITIVE_INFINITY : this.#sinceMs;
   }
 
-  /** For how long the machine has kept its processes from running, altogether (ms). */
+  /** The sum of all stalls of the machine (ms). */
   get stalledMs(): number {
     return this.#stalledMs;
   }
 
   stop(): void {
-    clearInterval(this.#looking);
+    clearInterval(this.#timer);
   }
 
-  #look(): void {
+  #check(): void {
     const nowMs = performance.now();
-    const lateMs = nowMs - this.#lookedMs - LOOK_EVERY_MS;
-    this.#lookedMs = nowMs;
-    if (lateMs >= KEPT_MS) {
+    const lateMs = nowMs - this.#checkedMs - CHECK_EVERY_MS;
+    this.#checkedMs = nowMs;
+    if (lateMs >= STALL_MS) {
       this.#stalledMs += lateMs;
-      this.#onKept(lateMs);
+      this.#onStall(lateMs);
     }
-    if (lateMs >= STOOD_STILL_MS) this.#sinceMs = nowMs;
+    if (lateMs >= REORDERING_STALL_MS) this.#sinceMs = nowMs;
   }
 }

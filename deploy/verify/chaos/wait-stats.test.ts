@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
-import { Waits } from './wait-stats.ts';
+import { WaitStats } from './wait-stats.ts';
 
-test('tells what came late and what never came, and nothing of what came in time', () => {
+test('late and unfinished waits are problems, others are not', () => {
   let nowMs = 0;
-  const waits = new Waits('question to answer', () => nowMs);
-  for (const key of ['in time', 'late', 'never']) waits.begin(key);
+  const stats = new WaitStats('question to answer', () => nowMs);
+  for (const key of ['in time', 'late', 'never']) stats.begin(key);
   nowMs = 1_000;
-  waits.end('in time');
+  stats.end('in time');
   nowMs = 1_001;
-  waits.end('late');
-  waits.end('late'); // a second one is nobody's answer
-  waits.end('not waited for');
-  expect(waits.problems(1_000)).toEqual([
+  stats.end('late');
+  stats.end('late'); // a second answer is ignored
+  stats.end('unknown');
+  expect(stats.problems(1_000)).toEqual([
     'question to answer: took 1001 ms',
     'question to answer: never came for never',
   ]);
-  expect(waits.summary()).toBe('question to answer: 2 times, p50 1000 ms, p99 1001 ms, longest 1001 ms');
+  expect(stats.summary()).toBe('question to answer: 2 times, p50 1000 ms, p99 1001 ms, longest 1001 ms');
 });

@@ -1,13 +1,13 @@
-/** What is waited for, and how long it took to come. */
-export class Waits {
-  readonly #what: string;
+/** How long awaited things, such as answers, took to come. */
+export class WaitStats {
+  readonly #name: string;
   readonly #nowMs: () => number;
   readonly #sinceMs = new Map<string, number>();
   readonly #tookMs: number[] = [];
 
-  /** @param what that is: `question to answer` */
-  constructor(what: string, nowMs: () => number) {
-    this.#what = what;
+  /** @param name of the wait: `question to answer` */
+  constructor(name: string, nowMs: () => number) {
+    this.#name = name;
     this.#nowMs = nowMs;
   }
 
@@ -15,7 +15,7 @@ export class Waits {
     this.#sinceMs.set(key, this.#nowMs());
   }
 
-  /** It has come; what nobody waits for is no matter of this. */
+  /** Ends a wait; an unknown key is ignored. */
   end(key: string): void {
     const sinceMs = this.#sinceMs.get(key);
     if (sinceMs === undefined) return;
@@ -23,19 +23,20 @@ export class Waits {
     this.#tookMs.push(this.#nowMs() - sinceMs);
   }
 
-  /** All that took longer than it may, and all that has not come. */
-  problems(atMostMs: number): string[] {
-    const late = this.#tookMs.filter((ms) => ms > atMostMs);
+  /** Every wait that took longer than `maxMs`, and every one that has not ended. */
+  problems(maxMs: number): string[] {
+    const late = this.#tookMs.filter((ms) => ms > maxMs);
     return [
-      ...late.map((ms) => `${this.#what}: took ${Math.round(ms)} ms`),
-      ...[...this.#sinceMs.keys()].map((key) => `${this.#what}: never came for ${key}`),
+      ...late.map((ms) => `${this.#name}: took ${Math.round(ms)} ms`),
+      ...[...this.#sinceMs.keys()].map((key) => `${this.#name}: never came for ${key}`),
     ];
   }
 
-  /** In one line. */
+  /** One line with the count and the percentiles. */
   summary(): string {
     const sorted = [...this.#tookMs].sort((a, b) => a - b);
-    const of = (share: number) => Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN);
-    return `${this.#what}: ${sorted.length} times, p50 ${of(0.5)} ms, p99 ${of(0.99)} ms, longest ${of(1)} ms`;
+    const percentile = (share: number) =>
+      Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? Number.NaN);
+    return `${this.#name}: ${sorted.length} times, p50 ${percentile(0.5)} ms, p99 ${percentile(0.99)} ms, longest ${percentile(1)} ms`;
   }
 }

@@ -1,23 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
 import { parseStart, parseStop, type StartRequest } from '../../demo/controller/admission.ts';
-import { Controller } from './controller.ts';
-import { Hosts } from './hosts.ts';
+import { ChaosController } from './controller.ts';
+import { Deas } from './deas.ts';
 import { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import { differences } from './recovery.ts';
 import { Referee } from './referee.ts';
-import { APPS, BEAT_MS, HOSTS, INSTANCES_AT_MOST, INTERVALS, MASS_LOSS } from './settings.ts';
+import { APPS, DEAS, HEARTBEAT_MS, INTERVALS, MASS_LOSS, MAX_INSTANCES } from './settings.ts';
 import type { Stage } from './stage.ts';
-import { Quiet } from './undisturbed.ts';
+import { Undisturbed } from './undisturbed.ts';
 
 /**
- * Within this of the last disturbance everything must be as the controller wants it: `desired_state_lost` for what
- * is deleted, `flapping_timeout` for what was given up, `droplet_lost` before and after each, and the work itself.
+ * The cloud must match the controller's apps within this time after the last fault. It covers `desired_state_lost` for
+ * deleted apps, `flapping_timeout` for given-up slots, `droplet_lost` before and after each, and the work itself.
  */
-export const WHOLE_WITHIN_MS = 45_000;
-/** And stay so for this long. */
-const WHOLE_FOR_MS = 500;
+export const RECOVERED_WITHIN_MS = 45_000;
+/** How long the cloud must go on matching. */
+const RECOVERED_FOR_MS = 500;
 
 interface Options {
   stage: Stage;
@@ -25,103 +25,112 @@ interface Options {
   signal: AbortSignal;
 }
 
-/** The simulated cloud, and the referee that looks at every message before the controller does. */
+/** The simulated cloud, with a referee that judges every message before the controller accepts or refuses it. */
 export class WatchedCloud {
   readonly ledger = new Ledger();
-  readonly quiet: Quiet;
-  readonly hosts: Hosts;
-  readonly controller: Controller;
-  /** What happens in the cloud is drawn from this. */
+  readonly undisturbed: Undisturbed;
+  readonly deas: Deas;
+  readonly controller: ChaosController;
+  /** The events of the cloud are drawn from this. */
   readonly random: Random;
   readonly #stage: Stage;
   readonly #signal: AbortSignal;
   readonly #onStart: ((request: StartRequest) => void)[] = [];
 
-  private constructor({ stage, random, signal }: Options, hosts: Hosts, controller: Controller) {
-    this.hosts = hosts;
+  private constructor({ stage, random, signal }: Options, deas: Deas, controller: ChaosController) {
+    this.deas = deas;
     this.controller = controller;
     this.random = random;
     this.#stage = stage;
-    this.quiet = new Quiet((ms) => stage.truth.info({ event: 'machine_too_busy', ms: Math.round(ms) }));
+    this.undisturbed = new Undisturbed((ms) =>
+      stage.truth.info({ event: 'machine_stalled', ms: Math.round(ms) }),
+    );
     this.#signal = signal;
-    this.#listen();
+    this.#subscribe();
   }
 
-  /** Without hosts and apps yet. */
+  /** Starts a cloud without DEAs and apps. */
   static async start(options: Options): Promise<WatchedCloud> {
     const { stage, random } = options;
     const connected = () => stage.connected();
-    const hosts = new Hosts({
-      ...{ nats: stage.bus, connected, random, beatMs: BEAT_MS },
+    const deas = new Deas({
+      ...{ nats: stage.bus, connected, random, heartbeatMs: HEARTBEAT_MS },
       ...{ dropletLostMs: INTERVALS.droplet_lost * 1000, truth: stage.truth },
     });
-    const controller = await Controller.start({ nats: stage.bus, connected, random, hosts });
-    return new WatchedCloud(options, hosts, controller);
+    const controller = await ChaosController.start({ nats: stage.bus, connected, random, deas });
+    return new WatchedCloud(options, deas, controller);
   }
 
-  /** Hosts, and apps of which every instance runs. @returns their names */
+  /**
+   * Adds DEAs, and apps whose instances all run.
+   *
+   * @returns the names of the apps
+   */
   populate(): string[] {
     const { random, controller } = this;
-    const hosts = Array.from({ length: HOSTS }, () => this.hosts.add());
+    const deas = Array.from({ length: DEAS }, () => this.deas.add());
     return Array.from({ length: APPS }, () => {
       const name = random.guid();
-      controller.put(name, { instances: 1 + random.below(INSTANCES_AT_MOST) });
+      controller.put(name, { instances: 1 + random.below(MAX_INSTANCES) });
       const { version, instances } = controller.app(name) as { version: string; instances: number };
-      for (let index = 0; index < instances; index++)
-        this.hosts.run(random.pick(hosts), name, version, index);
+      for (let index = 0; index < instances; index++) this.deas.run(random.pick(deas), name, version, index);
       return name;
     });
   }
 
-  /** Is told of every start that the controller accepts. */
+  /** Calls the listener for every start that the controller accepts. */
   onStart(listener: (request: StartRequest) => void): void {
     this.#onStart.push(listener);
   }
 
-  /** @returns what is not whole within the bound */
-  async untilWhole(): Promise<string[]> {
+  /**
+   * Waits until the cloud matches the controller's apps.
+   *
+   * @returns the differences that are left when the time is over
+   */
+  async waitForRecovery(): Promise<string[]> {
     const beganMs = this.nowMs();
-    let wholeSinceMs: number | undefined;
+    let matchingSinceMs: number | undefined;
     for (;;) {
       const found = this.#differences();
       const nowMs = this.nowMs();
-      if (found.length > 0) wholeSinceMs = undefined;
-      else wholeSinceMs ??= nowMs;
-      if (wholeSinceMs !== undefined && nowMs - wholeSinceMs >= WHOLE_FOR_MS) return [];
-      if (found.length > 0 && nowMs - beganMs > WHOLE_WITHIN_MS) return found;
+      if (found.length > 0) matchingSinceMs = undefined;
+      else matchingSinceMs ??= nowMs;
+      if (matchingSinceMs !== undefined && nowMs - matchingSinceMs >= RECOVERED_FOR_MS) return [];
+      if (found.length > 0 && nowMs - beganMs > RECOVERED_WITHIN_MS) return found;
       if (this.#signal.aborted) return [];
       await delay(100);
     }
   }
 
-  /** A clock that stands still while the whole machine does. */
+  /** A clock that stands still while the machine is stalled. */
   nowMs(): number {
-    return performance.now() - this.quiet.stalledMs;
+    return performance.now() - this.undisturbed.stalledMs;
   }
 
   stop(): void {
-    this.hosts.stop();
-    this.quiet.stop();
-    this.ledger.stalledMs = this.quiet.stalledMs;
+    this.deas.stop();
+    this.undisturbed.stop();
+    this.ledger.stalledMs = this.undisturbed.stalledMs;
   }
 
   #differences(): string[] {
     const apps = new Map(this.controller.apps().map((app) => [app.name, app]));
-    return differences(apps, this.hosts.droplets(), (droplet) => this.hosts.of(droplet));
+    return differences(apps, this.deas.droplets(), (droplet) => this.deas.instancesOf(droplet));
   }
 
-  #listen(): void {
+  #subscribe(): void {
     const referee = new Referee(
       {
-        wish: (droplet) => this.controller.wish(droplet),
-        instances: (droplet) => this.hosts.of(droplet, { ended: true }),
-        cutShareSince: (ms) => {
-          const all = [...this.hosts.all];
-          const cut = all.filter((host) => host.unheardSinceCut && (host.lastBeatMs ?? 0) <= ms);
-          return cut.length / all.length;
+        desired: (droplet) => this.controller.desired(droplet),
+        instances: (droplet) => this.deas.instancesOf(droplet, { ended: true }),
+        silentShareSince: (ms) => {
+          const all = [...this.deas.all];
+          const silent = all.filter((dea) => dea.silentSinceDisconnect && (dea.lastHeartbeatMs ?? 0) <= ms);
+          return silent.length / all.length;
         },
-        heldUpMs: () => Math.max(...this.#stage.copies.map((copy) => copy.heldUpMs)),
-        quiet: this.quiet,
+        releasedMs: () => Math.max(...this.#stage.copies.map((copy) => copy.releasedMs)),
+        undisturbed: this.undisturbed,
         nowMs: () => performance.now(),
       },
       {
@@ -135,31 +144,31 @@ export class WatchedCloud {
         callback: (_error, message) => {
           const text = message.string();
           const id = message.headers?.get(HEADERS.messageId) ?? '';
-          const told = `${text} (${id}, ${message.headers?.get(HEADERS.reason)})`;
+          const description = `${text} (${id}, ${message.headers?.get(HEADERS.reason)})`;
           try {
-            if (kind === 'start') this.#start(referee, text, id, told);
-            else this.#stop(referee, text, id, told);
+            if (kind === 'start') this.#start(referee, text, id, description);
+            else this.#stop(referee, text, id, description);
           } catch (error) {
-            this.ledger.malformed(kind, error instanceof Error ? error.message : String(error), told);
+            this.ledger.malformed(kind, error instanceof Error ? error.message : String(error), description);
           }
         },
       });
     }
   }
 
-  #start(referee: Referee, text: string, id: string, told: string): void {
+  #start(referee: Referee, text: string, id: string, description: string): void {
     const request = parseStart(text);
-    const finding = referee.start(request, id);
-    this.ledger.message('start', finding, told);
-    if (finding.refused !== undefined || this.controller.down) return;
+    const verdict = referee.start(request, id);
+    this.ledger.message('start', verdict, description);
+    if (verdict.refused !== undefined || this.controller.down) return;
     for (const listener of this.#onStart) listener(request);
-    this.controller.accept(request);
+    this.controller.executeStart(request);
   }
 
-  #stop(referee: Referee, text: string, id: string, told: string): void {
+  #stop(referee: Referee, text: string, id: string, description: string): void {
     const request = parseStop(text);
-    const finding = referee.stop(request, id);
-    this.ledger.message('stop', finding, told);
-    if (finding.refused === undefined && !this.controller.down) this.controller.acceptStop(request);
+    const verdict = referee.stop(request, id);
+    this.ledger.message('stop', verdict, description);
+    if (verdict.refused === undefined && !this.controller.down) this.controller.executeStop(request);
   }
 }

@@ -95,9 +95,13 @@ export abstract class SimulatedDea<I extends SimulatedInstance> {
     return this.#send(SUBJECTS.exited, exitedText(PARTITION, instance, reason, ended, crashTimestampS));
   }
 
-  /** @returns whether `dea.shutdown` left */
-  sendShutdown(): boolean {
-    const droplets = [...this.listed.values()].map(({ droplet }) => droplet);
+  /**
+   * @param droplets of the instances that ran, one entry for each instance
+   * @returns whether `dea.shutdown` left
+   */
+  sendShutdown(
+    droplets: Iterable<string> = Array.from(this.listed.values(), ({ droplet }) => droplet),
+  ): boolean {
     return this.#send(SUBJECTS.shutdown, shutdownText(this.id, droplets));
   }
 

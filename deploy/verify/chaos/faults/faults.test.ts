@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
+import { Random } from '../random.ts';
 import { drawFault, FAULT_KINDS } from './faults.ts';
-import { Random } from './random.ts';
 
 const COPIES = ['ingest 1', 'ingest 2', 'nudger 1'];
 
-function plan(seed: number): string[] {
+function draw(seed: number): string[] {
   const random = new Random(seed);
   return Array.from({ length: 500 }, () => {
     const { kind, what } = drawFault(random, COPIES);
@@ -12,9 +12,9 @@ function plan(seed: number): string[] {
   });
 }
 
-test('the same seed breaks the same things in the same order, another one others', () => {
-  expect(plan(1)).toEqual(plan(1));
-  expect(plan(1)).not.toEqual(plan(2));
+test('the same seed draws the same faults in the same order, and another seed draws others', () => {
+  expect(draw(1)).toEqual(draw(1));
+  expect(draw(1)).not.toEqual(draw(2));
 });
 
 test('every kind of fault is drawn', () => {

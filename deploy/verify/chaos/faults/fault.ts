@@ -1,0 +1,59 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ChaosController } from '../controller.ts';
+import type { ProcessCopy } from '../copies.ts';
+import type { ProxyMode } from '../proxy.ts';
+import type { Random } from '../random.ts';
+import type { Stage } from '../stage.ts';
+import type { Undisturbed } from '../undisturbed.ts';
+
+/** What a fault acts on. */
+export interface FaultTarget {
+  stage: Stage;
+  controller: ChaosController;
+  undisturbed: Undisturbed;
+}
+
+/** A fault whose parameters are drawn. */
+export interface Fault {
+  kind: string;
+  /** Its parameters, for the log. */
+  what: string;
+  /** Resolves when everything works again. */
+  run(target: FaultTarget): Promise<void>;
+}
+
+/** A kind of fault. */
+export interface FaultKind {
+  /** How often it is drawn, in proportion to the others. */
+  weight: number;
+  /** @param copies the names of all process copies */
+  draw(random: Random, copies: readonly string[]): Omit<Fault, 'kind'>;
+}
+
+export const copyOf = ({ stage }: FaultTarget, name: string): ProcessCopy =>
+  stage.copies.find((copy) => copy.name === name) as ProcessCopy;
+
+export const formatSeconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+/** Sends a signal, unless the process has ended. */
+export function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Stops a process for a while. Another fault may kill it meanwhile. */
+export async function pauseProcess(pid: number | undefined, ms: number): Promise<void> {
+  signal(pid, 'SIGSTOP');
+  await delay(ms);
+  signal(pid, 'SIGCONT');
+}
+
+/** Sets the proxies to a mode for a while. */
+export async function setMode(proxies: { mode: ProxyMode }[], mode: ProxyMode, ms: number): Promise<void> {
+  for (const proxy of proxies) proxy.mode = mode;
+  await delay(ms);
+  for (const proxy of proxies) if (proxy.mode === mode) proxy.mode = { kind: 'open' };
+}
