@@ -3,7 +3,9 @@ import type { PolicySettings } from '../common/policy/settings.ts';
 import { exitInForceMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
-import { encodeReceivedExit } from '../common/redis/record-codec.ts';
+import { storeExit as storeExitRecord } from '../common/redis/scripts/droplets/store-exit.ts';
+import { storeExitWithEvent } from '../common/redis/scripts/droplets/store-exit-with-event.ts';
+import { storeUpdate as storeUpdateRecord } from '../common/redis/scripts/droplets/store-update.ts';
 import { ATTRIBUTES, setSpanAttributes, traceFields } from '../common/tracing/tracing.ts';
 
 /** Approximate length to which streams are trimmed. A trimmed event is not lost: its droplet is in the due list too. */
@@ -29,36 +31,25 @@ export async function storeExit(
   settings: Pick<PolicySettings, 'dropletLostMs'>,
   stallMs = 0,
 ): Promise<boolean> {
-  const { isCluster, keys, scripts } = redis;
   const { droplet } = exited;
-  const slice = keys.sliceOf(droplet);
   const nowMs = clock.nowMs();
   const atMs = nowMs - (exited.reason === 'STOPPED' ? 0 : Math.ceil(stallMs));
-  const encoded = encodeReceivedExit({ ...exited, atMs });
-  const stored = await scripts.storeExit(
-    [
-      keys.droplet(droplet),
-      keys.due(slice),
-      keys.indexOf(droplet),
-      ...(isCluster ? [] : [keys.events(slice)]),
-    ],
-    [
-      ...[droplet, exited.instance, encoded, nowMs, exited.reason, exitInForceMs(settings)],
-      ...[STREAM_LENGTH, ...eventFields('exit', droplet)],
-    ],
-  );
-  setSpanAttributes({ [ATTRIBUTES.isNew]: stored === 1 });
-  if (stored === 1 && isCluster) await addEvent(redis, 'exit', droplet);
-  return stored === 1;
+  const exit = { droplet, exit: { ...exited, atMs }, nowMs, standsMs: exitInForceMs(settings) };
+  const result = redis.isCluster
+    ? await storeExitRecord(redis, exit)
+    : await storeExitWithEvent(redis, exit, {
+        event: eventFields('exit', droplet),
+        streamLength: STREAM_LENGTH,
+      });
+  const isNew = result === 'stored';
+  setSpanAttributes({ [ATTRIBUTES.isNew]: isNew });
+  if (isNew && redis.isCluster) await addEvent(redis, 'exit', droplet);
+  return isNew;
 }
 
 /** Stores that the controller changed a droplet and adds an event for the analyzers. */
 export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet: string): Promise<void> {
-  const { keys, scripts } = redis;
-  await scripts.storeUpdate(
-    [keys.droplet(droplet), keys.due(keys.sliceOf(droplet)), keys.indexOf(droplet)],
-    [droplet, clock.nowMs()],
-  );
+  await storeUpdateRecord(redis, { droplet, nowMs: clock.nowMs() });
   await addEvent(redis, 'update', droplet);
 }
 

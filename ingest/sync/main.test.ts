@@ -37,25 +37,25 @@ interface Started {
   context: TestContext;
   sync: Sync;
   outcomes: PassOutcome[];
-  /** The payloads with which the credentials were asked for here. */
+  /** Payloads of the requests for credentials. */
   requests: string[];
 }
 
 interface StartOptions {
-  /** Who is asked for the credentials never answers. */
-  tellsNothing?: boolean;
+  /** The controller never answers the request for credentials. */
+  isControllerSilent?: boolean;
   postponeUpdateMs?: number;
   firstDelayMs?: number;
 }
 
 async function start(options: StartOptions = {}): Promise<Started> {
-  const { tellsNothing = false, postponeUpdateMs, firstDelayMs = 0.01 } = options;
+  const { isControllerSilent = false, postponeUpdateMs, firstDelayMs = 0.01 } = options;
   const bulkApi = { host: cc.host, batchSize: 3 };
   const settings = {
     slices: 4,
     ccPartition: 'zone-2',
     bulkApi,
-    ...(tellsNothing ? { bulkCredentialsTimeoutMs: 2 } : {}),
+    ...(isControllerSilent ? { bulkCredentialsTimeoutMs: 2 } : {}),
     ...(postponeUpdateMs === undefined ? {} : { postponeUpdateMs }),
   };
   const context = await testContext({ redis, nats, clock, settings, lifecycle: new Lifecycle() });
@@ -64,7 +64,7 @@ async function start(options: StartOptions = {}): Promise<Started> {
   const requests: string[] = [];
   bus.subscribe('cloudcontroller.bulk.credentials.zone-2', { queue: 'cc' }, (message) => {
     requests.push(message.string());
-    if (!tellsNothing) message.respond(cc.credentials());
+    if (!isControllerSilent) message.respond(cc.credentials());
   });
   await bus.flush();
   const outcomes: PassOutcome[] = [];
@@ -84,14 +84,14 @@ async function passes(started: Started, n: number): Promise<void> {
   );
 }
 
-/** Jobs that wait or run. */
+/** Number of jobs that wait or run. */
 async function jobs({ context: { redis } }: Started): Promise<number> {
   const { client, keys } = redis;
   const lists = ['wait', 'active'].map((list) => client.llen(`${keys.queuePrefix}:sync:${list}`));
   return (await Promise.all(lists)).reduce((sum, n) => sum + n, 0);
 }
 
-/** Keeps the next page from being read. */
+/** Delays the reply to the next page request until `release`. */
 function holdPage(): { reached: Promise<void>; release(): void } {
   let release = () => {};
   const reached = new Promise<void>((resolve) => {
@@ -107,7 +107,7 @@ function holdPage(): { reached: Promise<void>; release(): void } {
 }
 
 describe('the sync process', () => {
-  test('begins with a pass, with the credentials that the controller tells over NATS', async () => {
+  test('begins with a pass, with credentials requested over NATS', async () => {
     for (let n = 0; n < 10; n++) cc.put(`app-${n}`);
     const started = await start();
     await passes(started, 1);
@@ -116,15 +116,15 @@ describe('the sync process', () => {
     expect((await recordOf(started.context.redis, 'app-9')).desired).toMatch(/^STARTED 1x STAGED/);
   });
 
-  test('waits for the credentials no longer than bulk_credentials_timeout', async () => {
-    const started = await start({ tellsNothing: true });
+  test('waits for the credentials at most bulk_credentials_timeout', async () => {
+    const started = await start({ isControllerSilent: true });
     await passes(started, 1);
     expect(started.outcomes).toEqual(['failed']);
     expect((await state(started)).error).toMatch(/10 tries in a row failed.*no reply in time/);
     expect(cc.pageRequests).toBe(0);
   });
 
-  test('runs a pass when it is time for one, and none before', async () => {
+  test('runs a pass when one is due, and none before', async () => {
     const started = await start();
     await passes(started, 1);
     clock.advance(59_999);
@@ -136,7 +136,7 @@ describe('the sync process', () => {
     expect((await state(started)).begun).toBe(String(clock.nowMs()));
   });
 
-  test('tries again postpone_update after a failure', async () => {
+  test('runs the next pass postpone_update after a failed one', async () => {
     const started = await start();
     await passes(started, 1);
     clock.advance(60_000);
@@ -154,7 +154,7 @@ describe('the sync process', () => {
     expect(started.outcomes[2]).toBe('complete');
   });
 
-  test('waits between the tries of a page no longer than postpone_update', async () => {
+  test('waits at most postpone_update between the tries of a page', async () => {
     cc.faults.status = { code: 500 };
     const started = await start({ postponeUpdateMs: 5, firstDelayMs: 60_000 });
     await passes(started, 1);
@@ -162,7 +162,7 @@ describe('the sync process', () => {
     expect(cc.pageRequests).toBe(10);
   });
 
-  test('many requests are one pass; those that come while it runs are one more', async () => {
+  test('combines requests: all before a pass into one, and all during it into one more', async () => {
     const started = await start();
     await passes(started, 1);
     const { context } = started;
@@ -177,13 +177,13 @@ describe('the sync process', () => {
     await request();
     await request();
     clock.advance(100);
-    await started.sync.check(); // due by `wanted`, but one runs: adds nothing
+    await started.sync.check(); // a pass is due, but one is running: adds nothing
     page.release();
     await passes(started, 3);
     expect(Number((await state(started)).begun)).toBeGreaterThan(Number((await state(started)).wanted));
   });
 
-  test('notices that a request got lost', async () => {
+  test('runs a requested pass whose job was lost', async () => {
     const started = await start();
     await passes(started, 1);
     const { client, keys } = started.context.redis;
@@ -194,7 +194,7 @@ describe('the sync process', () => {
     await passes(started, 2);
   });
 
-  test('an operator who releases a hold need not wait for the next pass', async () => {
+  test('runs a pass at once when an operator releases a hold', async () => {
     const started = await start();
     await passes(started, 1);
     const { client, keys } = started.context.redis;
@@ -204,7 +204,7 @@ describe('the sync process', () => {
     expect(await client.hexists(keys.holds, 'release_mass_delete')).toBe(0);
   });
 
-  test('two of them never run passes side by side', async () => {
+  test('never runs two passes at a time, not even in two copies', async () => {
     let reading = 0;
     let most = 0;
     for (let n = 0; n < 10; n++) cc.put(`app-${n}`);
@@ -228,7 +228,7 @@ describe('the sync process', () => {
     expect(most).toBe(1);
   });
 
-  test('that is stopped breaks its pass off, and the next one begins at once elsewhere', async () => {
+  test('aborts its pass when it stops, and another copy begins the next one at once', async () => {
     const started = await start();
     await passes(started, 1);
     const page = holdPage();

@@ -21,8 +21,8 @@ beforeAll(async () => {
   cc = await SimulatedController.start();
   context = await testContext({ redis: server, settings: { slices: 3 } });
   sync = testSync(context, cc);
-  sync.deps.pagesPerBatch = 2; // so that a process may die between two batches
-  writes = dying(context.redis);
+  sync.deps.pagesPerBatch = 2; // so that a process can die between two batches
+  writes = limitWrites(context.redis);
 });
 afterAll(async () => {
   await context.lifecycle.stop();
@@ -32,22 +32,22 @@ afterAll(async () => {
 
 class Died extends Error {}
 
-/** A process that dies between two of its writes: all after `left` ones never reach Redis. */
-function dying(redis: { scripts: Scripts }): { left: number } {
-  const life = { left: Number.POSITIVE_INFINITY };
+/** Simulates a process that dies between two writes: after `left` of them every write fails. */
+function limitWrites(redis: { scripts: Scripts }): { left: number } {
+  const budget = { left: Number.POSITIVE_INFINITY };
   const writes: ScriptName[] = ['store_desired', 'mark_gone', 'store_pages', 'report_pass', 'fence_pass'];
   interceptScripts(redis, writes, (run) => {
-    if (life.left <= 0) return Promise.reject(new Died('died'));
-    life.left--;
+    if (budget.left <= 0) return Promise.reject(new Died('died'));
+    budget.left--;
     return run();
   });
-  return life;
+  return budget;
 }
 
 const IDS = Array.from({ length: 24 }, (_, n) => `app-${n}`);
 const id = fc.constantFrom(...IDS);
 
-/** What happens to the cloud and to the passes over it. */
+/** One change of the cloud, or one pass. */
 const step = fc.oneof(
   { weight: 4, arbitrary: fc.record({ put: id, instances: fc.nat(3) }) },
   { weight: 3, arbitrary: fc.record({ delete: id }) },
@@ -59,32 +59,32 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ shiftOnPage: fc.nat(6), delete: id }) },
 );
 
-async function take(happens: Record<string, unknown>): Promise<void> {
+async function apply(event: Record<string, unknown>): Promise<void> {
   context.clock.advance(1000);
-  if ('put' in happens) cc.put(String(happens.put), { instances: happens.instances });
-  else if ('bad' in happens) cc.put(String(happens.bad), { state: 17 });
-  else if ('move' in happens) cc.move(String(happens.move));
-  else if ('shiftOnPage' in happens) {
-    cc.beforePage = (page) => (page === happens.shiftOnPage ? cc.delete(String(happens.delete)) : undefined);
+  if ('put' in event) cc.put(String(event.put), { instances: event.instances });
+  else if ('bad' in event) cc.put(String(event.bad), { state: 17 });
+  else if ('move' in event) cc.move(String(event.move));
+  else if ('shiftOnPage' in event) {
+    cc.beforePage = (page) => (page === event.shiftOnPage ? cc.delete(String(event.delete)) : undefined);
     await sync.pass();
     cc.beforePage = () => undefined;
-  } else if ('delete' in happens) cc.delete(String(happens.delete));
-  else if ('diesAfterWrites' in happens) {
-    writes.left = Number(happens.diesAfterWrites);
+  } else if ('delete' in event) cc.delete(String(event.delete));
+  else if ('diesAfterWrites' in event) {
+    writes.left = Number(event.diesAfterWrites);
     await sync.pass().catch((error: unknown) => {
       if (!(error instanceof Died)) throw error;
     });
     writes.left = Number.POSITIVE_INFINITY;
-  } else if ('failsOnPage' in happens) {
-    cc.faults.status = { code: 500, page: Number(happens.failsOnPage) };
+  } else if ('failsOnPage' in event) {
+    cc.faults.status = { code: 500, page: Number(event.failsOnPage) };
     await sync.pass();
     delete cc.faults.status;
   } else expect(await sync.pass()).toBe('complete');
 }
 
-describe('whatever happened before', () => {
+describe('after any history', () => {
   test.each([false, true])(
-    'two whole passes know what the controller wants (pages by count: %s)',
+    'two complete passes store what the controller wants (pages by count: %s)',
     async (byCount) => {
       await fc.assert(
         fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (history) => {
@@ -93,12 +93,12 @@ describe('whatever happened before', () => {
           cc.faults.pagesByCount = byCount;
           for (const some of IDS) cc.put(some);
           await sync.pass();
-          for (const happens of history) await take(happens);
+          for (const event of history) await apply(event);
           context.clock.advance(1000);
           await sync.pass();
           expect(await sync.pass()).toBe('complete');
           const droplets = await readDroplets(context.redis, IDS);
-          for (const [at, droplet] of droplets.entries()) expectRight(IDS[at] as string, droplet);
+          for (const [at, droplet] of droplets.entries()) expectStored(IDS[at] as string, droplet);
           expect(await context.redis.client.exists(context.redis.keys.syncMissing)).toBe(0);
         }),
         inputs(40),
@@ -108,11 +108,11 @@ describe('whatever happened before', () => {
   );
 });
 
-function expectRight(id: string, droplet: Droplet | Error | undefined): void {
+function expectStored(id: string, droplet: Droplet | Error | undefined): void {
   const app = cc.get(id);
   if (droplet instanceof Error) throw droplet;
   if (app === undefined) {
-    // Never heard of, or known to be gone.
+    // Never listed, or marked as gone.
     expect([id, droplet === undefined || droplet.goneMs !== undefined]).toEqual([id, true]);
     return;
   }
