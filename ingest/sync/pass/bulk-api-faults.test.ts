@@ -171,9 +171,9 @@ describe('a bulk API that', () => {
     fixture.cc.faults.unauthorized = 1;
     const credentials = fixture.cc.credentials;
     fixture.cc.credentials = () => {
-      throw new Error('nobody is subscribed');
+      throw new Error('no subscriber');
     };
-    await expectFailedPass('credentials', /did not answer: nobody is subscribed/);
+    await expectFailedPass('credentials', /did not answer: no subscriber/);
     fixture.cc.credentials = credentials;
     await expectRecovery();
   });
