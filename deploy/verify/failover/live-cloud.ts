@@ -1,126 +1,134 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
+import type { ExitReason } from '../../../common/model/reasons.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
 import { type SentMessage, toSentMessage } from '../scenarios/sent.ts';
 import type { SimulatedController } from '../sim/controller.ts';
+import { PARTITION, SimulatedDea, type SimulatedInstance } from '../sim/dea.ts';
 
-interface Instance {
-  guid: string;
-  app: string;
-  index: number;
-  agent: Agent;
-  /** The first heartbeat that listed it (ms); absent: none yet. */
-  saidMs?: number;
+interface LiveInstance extends SimulatedInstance {
+  dea: LiveDea;
+  /** When the first heartbeat listed it (ms, monotonic). */
+  reportedMs?: number;
 }
 
-interface Agent {
-  dea: string;
-  instances: Set<Instance>;
+class LiveDea extends SimulatedDea<LiveInstance> {
+  protected override newInstance(instance: SimulatedInstance): LiveInstance {
+    return { ...instance, dea: this };
+  }
+
+  override sendHeartbeat(): boolean {
+    const left = super.sendHeartbeat();
+    if (left) for (const instance of this.listed.values()) instance.reportedMs ??= performance.now();
+    return left;
+  }
 }
 
 interface App {
   instances: number;
-  /** When the controller last changed it (ms). */
+  /** When the controller last changed it (ms, monotonic). */
   changedMs: number;
 }
 
 interface Options {
   bus: Bus;
-  cc: SimulatedController;
+  controller: SimulatedController;
   apps: number;
-  agents: number;
+  deas: number;
   dropletLostMs: number;
 }
 
-/** Heartbeats are sent so often: the tests' `droplet_lost` is short. */
-const BEAT_MS = 1_000;
+/** Short, because `droplet_lost` of these tests is short. */
+const HEARTBEAT_MS = 1_000;
 const CRASH_EVERY_MS = 60;
 const CHANGE_EVERY_MS = 400;
-/** What was said this long ago must be known, also where Redis or NATS has just lost a server. */
-const KNOWN_AFTER_MS = 2_500;
+/** A message this old has been processed, also if Redis or NATS has just lost a server. */
+const PROCESSED_WITHIN_MS = 2_500;
 
 /**
- * A cloud in real time that does what it is asked, is never quiet (instances crash, apps are scaled), and knows what
- * must not be asked: a start of a slot whose instance runs and was reported, a second start of one slot while the first
- * is on its way, a stop of an instance that is wanted.
+ * A cloud in real time that carries out every valid request. Its load crashes instances and scales apps. It records three
+ * violations: a start of a slot whose instance runs and was reported, a second start of a slot while the first is on its
+ * way, and a stop of a wanted instance.
  */
 export class LiveCloud {
-  readonly faults: string[] = [];
-  /** From each crash to its start (ms). */
-  readonly waitsMs: number[] = [];
+  readonly violations: string[] = [];
   readonly #options: Options;
   readonly #apps = new Map<string, App>();
-  readonly #agents: Agent[];
-  readonly #crashes = new Map<string, number>();
-  /** Slot -> its latest start; removed by whatever happens at the slot. */
-  readonly #asked = new Map<string, number>();
-  #timers: NodeJS.Timeout[] = [];
+  readonly #deas: LiveDea[];
+  /** The time of the latest start of each slot; an exit at the slot removes it. */
+  readonly #starts = new Map<string, number>();
+  #heartbeats: NodeJS.Timeout[] = [];
   #load: NodeJS.Timeout[] = [];
 
   constructor(options: Options) {
     this.#options = options;
-    this.#agents = Array.from({ length: options.agents }, (_, n) => ({
-      dea: `dea-${n}`,
-      instances: new Set<Instance>(),
-    }));
-    const { bus, cc } = options;
-    bus.subscribe(bulkCredentialsSubject('default'), {}, (message) => message.respond(cc.credentials()));
-    bus.subscribe(SUBJECTS.start, {}, (message) => this.#start(toSentMessage('start', message, 0)));
-    bus.subscribe(SUBJECTS.stop, {}, (message) => this.#stop(toSentMessage('stop', message, 0)));
+    const { bus, controller } = options;
+    const publish = (subject: string, payload: string) => {
+      if (bus.connected()) bus.publish(subject, payload);
+      return bus.connected();
+    };
+    this.#deas = Array.from(
+      { length: options.deas },
+      (_, n) => new LiveDea({ id: `dea-${n}`, publish, newGuid: randomUUID, nowS: () => Date.now() / 1000 }),
+    );
+    bus.subscribe(bulkCredentialsSubject(PARTITION), {}, (message) =>
+      message.respond(controller.credentials()),
+    );
+    bus.subscribe(SUBJECTS.start, {}, (message) => this.#receiveStart(toSentMessage('start', message, 0)));
+    bus.subscribe(SUBJECTS.stop, {}, (message) => this.#receiveStop(toSentMessage('stop', message, 0)));
     bus.subscribe(SUBJECTS.healthmanagerStart, {}, () => {
-      for (const agent of this.#agents) this.#beat(agent);
+      for (const dea of this.#deas) dea.sendHeartbeat();
     });
     for (let n = 0; n < options.apps; n++) this.#desire(`app-${n}`, 2 + (n % 2));
   }
 
-  /** Agents are heard from now on. */
-  begin(): void {
-    this.#agents.forEach((agent, n) => {
+  /** Starts the heartbeats. */
+  start(): void {
+    this.#deas.forEach((dea, n) => {
       const first = setTimeout(
-        () => this.#timers.push(setInterval(() => this.#beat(agent), BEAT_MS)),
-        (n * BEAT_MS) / this.#agents.length,
+        () => this.#heartbeats.push(setInterval(() => dea.sendHeartbeat(), HEARTBEAT_MS)),
+        (n * HEARTBEAT_MS) / this.#deas.length,
       );
-      this.#timers.push(first);
+      this.#heartbeats.push(first);
     });
   }
 
-  /** Instances crash and apps are scaled from now on. */
-  disturb(): void {
+  /** Starts to crash instances and to scale apps. */
+  startLoad(): void {
     this.#load = [
       setInterval(() => this.#crashOne(), CRASH_EVERY_MS),
-      setInterval(() => this.#changeOne(), CHANGE_EVERY_MS),
+      setInterval(() => this.#scaleOne(), CHANGE_EVERY_MS),
     ];
   }
 
-  /** Nothing more happens by itself. */
-  calm(): void {
+  stopLoad(): void {
     for (const timer of this.#load) clearInterval(timer);
   }
 
-  end(): void {
-    this.calm();
-    for (const timer of this.#timers) clearInterval(timer);
+  stop(): void {
+    this.stopLoad();
+    for (const timer of this.#heartbeats) clearInterval(timer);
   }
 
-  /** Each app that is not as the controller wants it, in words; empty: each wanted slot runs once, and nothing else does. */
-  wrong(): Map<string, string> {
-    const wrong = new Map<string, string>();
+  /** The apps that do not have exactly one instance at each wanted index, with a description of each. */
+  differences(): Map<string, string> {
+    const found = new Map<string, string>();
     for (const [app, { instances }] of this.#apps) {
-      const indices = this.#of(app)
+      const indices = this.#instancesOf(app)
         .map(({ index }) => index)
         .sort();
       const wanted = Array.from({ length: instances }, (_, index) => index);
-      if (indices.join() !== wanted.join()) wrong.set(app, `${app}: runs ${indices}, wanted ${wanted}`);
+      if (indices.join() !== wanted.join()) found.set(app, `${app}: runs ${indices}, wanted ${wanted}`);
     }
-    return wrong;
+    return found;
   }
 
-  /** @returns whether the cloud was healthy in time */
-  async healthy(withinMs: number): Promise<boolean> {
-    const giveUpMs = performance.now() + withinMs;
-    while (this.wrong().size > 0) {
-      if (performance.now() > giveUpMs) return false;
+  /** @returns whether the cloud had no differences in time */
+  async waitUntilHealthy(withinMs: number): Promise<boolean> {
+    const deadlineMs = performance.now() + withinMs;
+    while (this.differences().size > 0) {
+      if (performance.now() > deadlineMs) return false;
       await delay(20);
     }
     return true;
@@ -128,99 +136,70 @@ export class LiveCloud {
 
   #desire(app: string, instances: number): void {
     this.#apps.set(app, { instances, changedMs: performance.now() });
-    this.#options.cc.put(app, { instances });
-    if (this.#options.bus.connected()) this.#say(SUBJECTS.updated, { droplet: app });
+    this.#options.controller.put(app, { instances });
+    const { bus } = this.#options;
+    if (bus.connected())
+      bus.publish(SUBJECTS.updated, JSON.stringify({ droplet: app, cc_partition: PARTITION }));
   }
 
-  #changeOne(): void {
+  #scaleOne(): void {
     const app = pick([...this.#apps.keys()]);
     if (app !== undefined) this.#desire(app, 1 + Math.floor(Math.random() * 4));
   }
 
   #crashOne(): void {
-    const { bus } = this.#options;
-    const known = this.#agents.flatMap(({ instances }) => [...instances]).filter(isKnown);
-    const instance = pick(known);
-    if (instance === undefined || !bus.connected()) return;
-    this.#exit(instance, 'CRASHED');
-    this.#crashes.set(slotOf(instance), performance.now());
+    const instance = pick(this.#deas.flatMap(({ listed }) => [...listed.values()]).filter(isReported));
+    if (instance !== undefined && this.#options.bus.connected()) this.#end(instance, 'CRASHED');
   }
 
-  #exit(instance: Instance, reason: string): void {
-    const { app, guid, index } = instance;
-    instance.agent.instances.delete(instance);
-    this.#asked.delete(slotOf(instance));
-    const exited = { droplet: app, version: `${app}-v1`, instance: guid, index, reason };
-    if (this.#options.bus.connected())
-      this.#say(SUBJECTS.exited, {
-        ...exited,
-        ...(reason === 'CRASHED' ? { crash_timestamp: Date.now() / 1000 } : {}),
-      });
+  #end(instance: LiveInstance, reason: ExitReason): void {
+    instance.dea.unlist(instance);
+    this.#starts.delete(slotOf(instance));
+    instance.dea.sendExited(instance, reason);
   }
 
-  #beat({ dea, instances }: Agent): void {
-    if (!this.#options.bus.connected()) return;
-    const droplets = [...instances].map((instance) => {
-      instance.saidMs ??= performance.now();
-      const { app, guid, index } = instance;
-      return {
-        cc_partition: 'default',
-        droplet: app,
-        version: `${app}-v1`,
-        instance: guid,
-        index,
-        state: 'RUNNING',
-        state_timestamp: 1,
-      };
-    });
-    this.#say(SUBJECTS.heartbeat, { droplets, dea });
-  }
-
-  #start({ droplet, index = -1, reason, id }: SentMessage): void {
+  #receiveStart({ droplet, index = -1, reason, id }: SentMessage): void {
     const nowMs = performance.now();
     const slot = `${droplet}/${index}`;
-    const said = `start of ${slot} (${reason}, ${id})`;
-    const there = this.#of(droplet).filter((instance) => instance.index === index);
-    if (there.some(isKnown)) this.faults.push(`${said}: it runs, and that was reported`);
-    const asked = this.#asked.get(slot);
-    if (asked !== undefined && nowMs - asked < this.#options.dropletLostMs)
-      this.faults.push(`${said}: asked ${Math.round(nowMs - asked)} ms before, and nothing happened since`);
-    this.#asked.set(slot, nowMs);
-    const crashed = this.#crashes.get(slot);
-    if (crashed !== undefined) this.waitsMs.push(nowMs - crashed);
-    this.#crashes.delete(slot);
+    const request = `start of ${slot} (${reason}, ${id})`;
+    const running = this.#instancesOf(droplet).filter((instance) => instance.index === index);
+    if (running.some(isReported)) this.violations.push(`${request}: the instance runs and was reported`);
+    const beforeMs = this.#starts.get(slot);
+    if (beforeMs !== undefined && nowMs - beforeMs < this.#options.dropletLostMs)
+      this.violations.push(`${request}: a start of ${Math.round(nowMs - beforeMs)} ms before is on its way`);
+    this.#starts.set(slot, nowMs);
     if (index >= (this.#apps.get(droplet)?.instances ?? 0)) return; // the controller refuses it
-    const agent = [...this.#agents].sort((a, b) => a.instances.size - b.instances.size)[0] as Agent;
-    agent.instances.add({ guid: randomUUID(), app: droplet, index, agent });
+    const [leastLoaded] = [...this.#deas].sort((a, b) => a.listed.size - b.listed.size);
+    leastLoaded?.launch({ droplet, version: `${droplet}-v1`, index });
   }
 
-  #stop({ droplet, instance: guid, reason, id }: SentMessage): void {
-    const instance = this.#of(droplet).find((one) => one.guid === guid);
+  #receiveStop({ droplet, instance: guid, reason, id }: SentMessage): void {
+    const instance = this.#instancesOf(droplet).find((one) => one.guid === guid);
     if (instance === undefined) return;
     const { instances, changedMs } = this.#apps.get(droplet) as App;
-    const others = this.#of(droplet).filter(({ index }) => index === instance.index).length - 1;
+    const others = this.#instancesOf(droplet).filter(({ index }) => index === instance.index).length - 1;
     if (instance.index < instances && others === 0) {
-      // A change that has not been read yet makes it wrong without anybody's fault: the controller refuses it.
-      if (performance.now() - changedMs > KNOWN_AFTER_MS)
-        this.faults.push(`stop of ${droplet}/${instance.index} (${reason}, ${id}): it is wanted`);
+      // The controller refuses it. It is a violation only if the health manager has read the change of the app.
+      if (performance.now() - changedMs > PROCESSED_WITHIN_MS)
+        this.violations.push(
+          `stop of ${droplet}/${instance.index} (${reason}, ${id}): the instance is wanted`,
+        );
       return;
     }
-    this.#exit(instance, 'STOPPED');
+    this.#end(instance, 'STOPPED');
   }
 
-  #of(app: string): Instance[] {
-    return this.#agents.flatMap(({ instances }) => [...instances]).filter((instance) => instance.app === app);
-  }
-
-  #say(subject: string, message: object): void {
-    this.#options.bus.publish(subject, JSON.stringify({ cc_partition: 'default', ...message }));
+  #instancesOf(app: string): LiveInstance[] {
+    return this.#deas
+      .flatMap(({ listed }) => [...listed.values()])
+      .filter((instance) => instance.droplet === app);
   }
 }
 
-const slotOf = ({ app, index }: Instance) => `${app}/${index}`;
+const slotOf = ({ droplet, index }: LiveInstance) => `${droplet}/${index}`;
 
-function isKnown({ saidMs }: Instance): boolean {
-  return saidMs !== undefined && performance.now() - saidMs > KNOWN_AFTER_MS;
+function isReported({ reportedMs }: LiveInstance): boolean {
+  return reportedMs !== undefined && performance.now() - reportedMs > PROCESSED_WITHIN_MS;
 }
 
 function pick<T>(list: readonly T[]): T | undefined {

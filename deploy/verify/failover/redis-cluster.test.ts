@@ -14,7 +14,7 @@ import {
 } from '../../../common/testing/redis-cluster.ts';
 import { type Stage, startStage } from './stage.ts';
 
-/** Two of each process, on a Redis Cluster of three masters with a replica each and a NATS cluster of three. */
+/** Two copies of each process, on a Redis Cluster of three masters with a replica each and a NATS cluster of three servers. */
 let redis: TestRedisCluster;
 let nats: TestNats[];
 let stage: Stage;
@@ -34,22 +34,22 @@ afterAll(async () => {
 
 const HEALTHY_WITHIN_MS = 90_000;
 
-/** Load before, during and after; then the cloud must become healthy by itself, and nothing wrong was asked. */
-async function underLoad(disturbance: () => Promise<unknown>, afterMs: number): Promise<void> {
-  stage.cloud.disturb();
+/** Runs a fault under load. Afterwards the cloud must recover without help, and no request may have been wrong. */
+async function withLoad(fault: () => Promise<unknown>, loadAfterMs: number): Promise<void> {
+  stage.cloud.startLoad();
   try {
     await delay(1_000);
-    await disturbance();
-    await delay(afterMs);
+    await fault();
+    await delay(loadAfterMs);
   } finally {
-    stage.cloud.calm();
+    stage.cloud.stopLoad();
   }
-  // Usually a few seconds; on a busy machine what a node lost may have to wait for a second round.
-  await stage.healthy(HEALTHY_WITHIN_MS);
-  expect(stage.cloud.faults.splice(0)).toEqual([]);
+  // Usually a few seconds; on a busy machine, requests that a node lost may need a second round.
+  await stage.waitUntilHealthy(HEALTHY_WITHIN_MS);
+  expect(stage.cloud.violations.splice(0)).toEqual([]);
 }
 
-test('slots move to another node with all that is in them', async () => {
+test('slots move to another node with all their keys', async () => {
   const { droplet, eventStreams, deasLastHeartbeat, holds, queuePrefix } = createKeys('hm', 256);
   const keys = [
     droplet('app-0'),
@@ -59,7 +59,7 @@ test('slots move to another node with all that is in them', async () => {
     holds,
     `${queuePrefix}:starts:x`,
   ];
-  await underLoad(async () => {
+  await withLoad(async () => {
     const slots = await Promise.all(keys.map((key) => redis.masters[0]?.admin.cluster('KEYSLOT', key)));
     for (const slot of new Set(slots as number[])) {
       const owner = redis.masters.findIndex((_, n) => slot < Math.floor((16_384 * (n + 1)) / 3));
@@ -70,22 +70,22 @@ test('slots move to another node with all that is in them', async () => {
 }, 150_000);
 
 test('a NATS server is killed', async () => {
-  // Clients choose by chance: it has to be one that a process is connected to.
-  const inUse = nats.find(({ port }) =>
+  // Clients pick a server at random, so the test kills one that a process is connected to.
+  const usedServer = nats.find(({ port }) =>
     stage.logged('nats_connected').some(({ server }) => String(server).endsWith(`:${port}`)),
   );
-  await underLoad(async () => inUse?.kill(), 2_000);
+  await withLoad(async () => usedServer?.kill(), 2_000);
   expect(stage.logged('nats_disconnected')).not.toEqual([]);
 }, 150_000);
 
-test('a master is killed, and its replica takes over', async () => {
-  await underLoad(async () => redis.masters[1]?.kill(), 5_000);
+test('a master is killed and its replica takes over', async () => {
+  await withLoad(async () => redis.masters[1]?.kill(), 5_000);
   expect(stage.logged('redis_reconnected')).not.toEqual([]);
 }, 150_000);
 
-test('a master falls silent, its replica takes over, and it comes back', async () => {
+test('a master stalls, its replica takes over, and the master returns', async () => {
   const master = redis.masters[2] as ClusterNode;
-  await underLoad(async () => {
+  await withLoad(async () => {
     master.pause();
     await delay(6_000);
     master.resume();

@@ -7,19 +7,19 @@ import { startNats } from '../../../common/testing/nats.ts';
 import { startTestSentinels } from '../../../common/testing/redis-sentinel.ts';
 import { startStage } from './stage.ts';
 
-test('sentinels make the replica master when the master is killed', async () => {
+test('the sentinels promote the replica when the master is killed', async () => {
   execFileSync(join(packageRoot, 'deploy', 'setup.sh'), { stdio: 'ignore' });
   const [redis, nats] = await Promise.all([startTestSentinels(), startNats()]);
   onTestFinished(() => Promise.all([redis.stop(), nats.stop()]).then(() => undefined));
-  const { cloud, healthy, stop, logged } = await startStage(redis.settings, [nats.url]);
+  const { cloud, waitUntilHealthy, stop, logged } = await startStage(redis.settings, [nats.url]);
   onTestFinished(stop);
 
-  cloud.disturb();
+  cloud.startLoad();
   await delay(1_000);
   await redis.master.stop();
   await delay(6_000);
-  cloud.calm();
-  await healthy(30_000);
-  expect(cloud.faults).toEqual([]);
+  cloud.stopLoad();
+  await waitUntilHealthy(30_000);
+  expect(cloud.violations).toEqual([]);
   expect(logged('redis_reconnected')).not.toEqual([]);
 }, 300_000);

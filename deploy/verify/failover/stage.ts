@@ -15,7 +15,7 @@ import { startChild } from '../../run/launcher/child.ts';
 import { SimulatedController } from '../sim/controller.ts';
 import { LiveCloud } from './live-cloud.ts';
 
-/** Two of each: any of them may be the one that a server's end hits. */
+/** Two copies of each process, because the end of a server may hit any of them. */
 const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger'] as const;
 const COPIES = 2;
 const DROPLET_LOST_S = 6;
@@ -23,14 +23,18 @@ const MAIN = hmProgram;
 
 const execFileAsync = promisify(execFile);
 
-/** A health manager of real processes on given servers, and a cloud that is never quiet. */
+/** A health manager of real processes on given servers, and a cloud under load. */
 export interface Stage {
   cloud: LiveCloud;
-  /** @throws Error when the cloud is not healthy in time, with what the health manager says of two of the wrong apps */
-  healthy(withinMs: number): Promise<void>;
-  /** The lines with this event that the processes have logged. */
+  /**
+   * Waits until the cloud matches the controller's apps.
+   *
+   * @throws Error after that time, with the records of two apps that differ
+   */
+  waitUntilHealthy(withinMs: number): Promise<void>;
+  /** The log lines of the processes that have this event. */
   logged(event: string): Record<string, unknown>[];
-  /** What they have logged of level `error` and above. */
+  /** The log lines of level `error` and above. */
   errors(): string[];
   stop(): Promise<void>;
 }
@@ -54,20 +58,20 @@ async function start(
   dir: string,
   lifecycle: Lifecycle,
 ): Promise<Stage> {
-  const cc = lifecycle.own('controller', await SimulatedController.start(), (owned) => owned.stop());
+  const controller = lifecycle.own('controller', await SimulatedController.start(), (owned) => owned.stop());
   const config = join(dir, 'health_manager.yml');
   writeFileSync(
     config,
     stringify({
       mbus: nats,
-      redis: inFile(redis),
-      bulk_api: { host: cc.host },
+      redis: redisConfig(redis),
+      bulk_api: { host: controller.host },
       intervals: {
         droplet_lost: DROPLET_LOST_S,
         droplets_analysis: 5,
         desired_state_update: 5,
         postpone_update: 1,
-        // Instances crash all the time: they are started at once, and never given up.
+        // Instances crash all the time, so they are started at once and never given up.
         flapping_death: 100_000,
         giveup_crash_number: 0,
         queue_batch_size: 1_000,
@@ -82,37 +86,36 @@ async function start(
     lifecycle,
     metrics: new Registry(),
   });
-  const cloud = new LiveCloud({ bus, cc, apps: 20, agents: 6, dropletLostMs: DROPLET_LOST_S * 1000 });
-  lifecycle.onStop('cloud', () => cloud.end());
-  cloud.begin();
+  const cloud = new LiveCloud({ bus, controller, apps: 20, deas: 6, dropletLostMs: DROPLET_LOST_S * 1000 });
+  lifecycle.onStop('cloud', () => cloud.stop());
+  cloud.start();
   const lines: Record<string, unknown>[] = [];
-  const starts = PROCESSES.flatMap((name) => Array<string>(COPIES).fill(name));
-  const ready = starts.map((name) => startProcess(name, config, dir, lifecycle, lines));
-  await Promise.all(ready);
-  const healthy = async (withinMs: number) => {
-    if (await cloud.healthy(withinMs)) return;
-    const wrong = [...cloud.wrong()];
-    const known = await Promise.all(wrong.slice(0, 2).map(([app]) => whatIsKnownOf(app, config)));
-    const found = [...wrong.map(([, text]) => text), ...cloud.faults, ...known];
+  const copies = PROCESSES.flatMap((name) => Array<string>(COPIES).fill(name));
+  await Promise.all(copies.map((name) => startProcess(name, config, dir, lifecycle, lines)));
+  const waitUntilHealthy = async (withinMs: number) => {
+    if (await cloud.waitUntilHealthy(withinMs)) return;
+    const differences = [...cloud.differences()];
+    const records = await Promise.all(differences.slice(0, 2).map(([app]) => recordsOf(app, config)));
+    const found = [...differences.map(([, text]) => text), ...cloud.violations, ...records];
     throw new Error(`not healthy within ${withinMs} ms:\n${found.join('\n')}`);
   };
-  await healthy(90_000);
+  await waitUntilHealthy(90_000);
   return {
     cloud,
-    healthy,
+    waitUntilHealthy,
     logged: (event) => lines.filter((line) => line.event === event),
     errors: () => lines.filter(({ level }) => Number(level) >= 50).map((line) => JSON.stringify(line)),
     stop: () => lifecycle.stop(),
   };
 }
 
-/** What an operator would look at. */
-async function whatIsKnownOf(app: string, config: string): Promise<string> {
-  const looks = [
+/** The output of the commands that an operator would use. */
+async function recordsOf(app: string, config: string): Promise<string> {
+  const outputs = [
     ['droplet', app, '--json'],
     ['explain', app],
   ].map((args) => hm([...args, '--config', config]));
-  return (await Promise.all(looks)).join('\n');
+  return (await Promise.all(outputs)).join('\n');
 }
 
 async function hm(args: string[]): Promise<string> {
@@ -131,9 +134,9 @@ async function startProcess(
 ): Promise<void> {
   const log = join(dir, `${name}.log`);
   const output = createWriteStream(log, { flags: 'a' });
-  let serves = (_: boolean) => {};
+  let setReady = (_: boolean) => {};
   const ready = new Promise<boolean>((resolve) => {
-    serves = resolve;
+    setReady = resolve;
   });
   const child = await startChild({
     program: process.execPath,
@@ -143,16 +146,16 @@ async function startProcess(
     onLine: (text) => {
       const line = JSON.parse(text) as Record<string, unknown>;
       lines.push(line);
-      if (line.event === 'ready') serves(true);
+      if (line.event === 'ready') setReady(true);
     },
   });
   lifecycle.onStop(name, () => child.stop());
-  void child.exited.then(() => serves(false));
+  void child.exited.then(() => setReady(false));
   if (!(await ready))
-    throw new Error(`${name} ended before it served: ${readFileSync(log, 'utf8').slice(-2000)}`);
+    throw new Error(`${name} ended before it was ready: ${readFileSync(log, 'utf8').slice(-2000)}`);
 }
 
-function inFile(redis: RedisSettings): object {
+function redisConfig(redis: RedisSettings): object {
   if (redis.kind === 'single') return { url: redis.url };
   if (redis.kind === 'cluster') return { cluster: redis.nodes };
   return { sentinel: { name: redis.name, nodes: redis.nodes } };
