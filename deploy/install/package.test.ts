@@ -1,9 +1,9 @@
-/** The npm package, installed elsewhere with what runs only. */
+/** The npm package: its content, and its commands where it is installed without development dependencies. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -22,7 +22,7 @@ beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'hm-package-'));
   const pack = ['pack', '--json', '--pack-destination', dir];
   const { stdout } = await run('npm', pack, { cwd: packageRoot, env: ENV });
-  // Before the JSON stands what the set-up says that runs first, if it has something to do.
+  // npm runs deploy/setup.sh first, whose output may precede the JSON.
   const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [
     { filename: string; files: { path: string }[] },
   ];
@@ -36,8 +36,8 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** Runs it there, with no health manager's folder around it. */
-async function ends(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
+/** Runs the installed `hm` in a folder outside of this project. */
+async function runHm(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   try {
     return { code: 0, ...(await run(hm, argv, { cwd: dir, env: ENV })) };
   } catch (error) {
@@ -45,34 +45,75 @@ async function ends(...argv: string[]): Promise<{ code: number; stdout: string; 
   }
 }
 
-test('has no tests, no sources, and nothing that a build makes for itself', () => {
-  const unwanted = packed.filter((path) => /\.test\.|\.setup-|(?<!\.d)\.tsx?$/.test(path));
-  expect(unwanted).toEqual([]);
-  const scripts = readdirSync(join(packageRoot, 'common', 'redis', 'scripts')).filter((name) =>
-    name.endsWith('.lua'),
-  );
+/** Files that only development needs: sources, source maps, tests and their helpers, the code of builds and checks. */
+const FORBIDDEN = [
+  /(?<!\.d)\.tsx?$/,
+  /\.map$/,
+  /\.test\./,
+  /\.setup-/,
+  /vitest/,
+  /(^|\/)testing(\/|\.)/,
+  /(^|\/)simulation\//,
+  /(^|\/)(scenarios|failover|chaos|fuzz|bench|runner|verify)\//,
+  /^dist\/deploy\/(docs|install|monitor)\//,
+  /^dist\/deploy\/build-/,
+];
+
+test('has no file that only development needs', () => {
+  expect(packed.filter((path) => FORBIDDEN.some((pattern) => pattern.test(path)))).toEqual([]);
+  const scripts = readdirSync(join(packageRoot, 'common', 'redis', 'scripts'), {
+    recursive: true,
+    encoding: 'utf8',
+  }).filter((name) => name.endsWith('.lua'));
+  expect(scripts).not.toEqual([]);
   expect(packed).toEqual(expect.arrayContaining(scripts.map((name) => `common/redis/scripts/${name}`)));
 });
 
-test('installed without what only the build needs', () => {
-  const modules = readdirSync(join(dir, 'elsewhere', 'node_modules'));
-  expect(modules).toContain('ioredis');
-  for (const name of ['typescript', 'vitest', '@biomejs']) expect(modules).not.toContain(name);
+/** `import ... from 'x'`, `export ... from 'x'`, `import 'x'` and `import('x')`, at the start of a statement or call. */
+const IMPORT = /(?:^\s*(?:import|export)\b[^'"`;]*?|\bimport\()\s*['"]([^'"]+)['"]/gm;
+
+test('its code imports only its own files, its dependencies and modules of Node', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>;
+  };
+  const files = new Set(packed);
+  const isAllowed = (from: string, specifier: string) => {
+    if (specifier.startsWith('.')) return files.has(join(dirname(from), specifier));
+    const [scope = '', name = ''] = specifier.split('/');
+    return (
+      specifier.startsWith('node:') || (scope.startsWith('@') ? `${scope}/${name}` : scope) in dependencies
+    );
+  };
+  const code = packed.filter((path) => path.endsWith('.js') && !path.includes('/public/'));
+  const imports = code.flatMap((path) =>
+    [...readFileSync(join(packageRoot, path), 'utf8').matchAll(IMPORT)].map(([, specifier = '']) => ({
+      path,
+      specifier,
+    })),
+  );
+  expect(imports.length).toBeGreaterThan(code.length);
+  expect(imports.filter(({ path, specifier }) => !isAllowed(path, specifier))).toEqual([]);
 });
 
-test('every command is there', { timeout: 120_000 }, async () => {
+test('is installed without development dependencies', () => {
+  const modules = readdirSync(join(dir, 'elsewhere', 'node_modules'));
+  expect(modules).toContain('ioredis');
+  for (const name of ['typescript', 'vitest', 'fast-check', '@biomejs']) expect(modules).not.toContain(name);
+});
+
+test('every command prints its help', { timeout: 120_000 }, async () => {
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
     version: string;
   };
-  expect(await ends('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
+  expect(await runHm('--version')).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
   for (const command of createProgram(() => async () => undefined).commands) {
-    const { code, stdout } = await ends(command.name(), '--help');
+    const { code, stdout } = await runHm(command.name(), '--help');
     expect({ code, command: command.name() }).toEqual({ code: 0, command: command.name() });
     expect(stdout).toContain('Usage: hm');
   }
 });
 
-test('start runs all of it with servers of its own; the other commands find it; Ctrl-C ends all', {
+test('start runs all processes with private servers, the other commands find them, and Ctrl-C ends all', {
   timeout: 180_000,
 }, async () => {
   const file = join(dir, 'health_manager.yml');
@@ -88,18 +129,18 @@ test('start runs all of it with servers of its own; the other commands find it; 
     const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
     if (line.event === 'child_started') pids.push(line.pid);
     if (line.event !== 'ready' || line.process !== 'start') continue;
-    const top = await ends('top', '--json', '--config', file);
+    const top = await runHm('top', '--json', '--config', file);
     expect(JSON.parse(top.stdout)).toMatchObject({ fleet: { totals: { droplets: 0 } } });
-    expect(await ends('dump', '--config', file)).toMatchObject({ code: 0, stdout: '' });
-    expect(await ends('droplet', 'web', '--config', file)).toMatchObject({ code: 1 });
-    expect(await ends('release', 'mass_loss', '--config', file)).toMatchObject({ code: 1 });
+    expect(await runHm('dump', '--config', file)).toMatchObject({ code: 0, stdout: '' });
+    expect(await runHm('droplet', 'web', '--config', file)).toMatchObject({ code: 1 });
+    expect(await runHm('release', 'mass_loss', '--config', file)).toMatchObject({ code: 1 });
     child.kill('SIGINT');
   }
   expect(await exited).toEqual([0, null]);
   expect(pids).toHaveLength(7);
   expect(pids.filter(isAlive)).toEqual([]);
-  // Nothing of ours is left of it there, and no controller was there: that is said, with exit code 1.
-  const check = await ends('check', '--config', file);
+  // Its NATS has ended, so the check fails.
+  const check = await runHm('check', '--config', file);
   expect(check.code).toBe(1);
   expect(check.stdout).toMatch(/^ok {6}configuration: .*\nFAILED {2}NATS: /);
 });

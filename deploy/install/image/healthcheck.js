@@ -1,8 +1,8 @@
-// The image's health check: is the process alive. (Whether it serves is /readyz; a process that waits for
-// Redis to come back is alive and must not be restarted.)
+// The image's health check: the process is alive. It does not use /readyz, because a process that waits for Redis
+// is alive but not ready, and must not be restarted.
 const port = process.env.HM_HEALTH_PORT ?? '8080';
 const problem = await fetch(`http://127.0.0.1:${port}/healthz`, { signal: AbortSignal.timeout(2_000) }).then(
-  (reply) => (reply.ok ? undefined : `answered ${reply.status}`),
+  (reply) => (reply.ok ? undefined : `status ${reply.status}`),
   (error) => String(error.cause ?? error),
 );
 if (problem !== undefined) {

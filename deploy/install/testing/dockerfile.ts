@@ -1,11 +1,11 @@
-/** Reads the image's Dockerfile, as far as that uses the format: what it does not know it refuses. For tests. */
+/** Parses the image's Dockerfile, for tests. It supports only the instructions that the file uses. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 
 export interface Copy {
   kind: 'COPY';
-  /** The stage that is copied from; absent: the build's context. */
+  /** The stage to copy from; absent for the build's context. */
   from?: string;
   sources: string[];
   target: string;
@@ -32,13 +32,13 @@ export interface Stage {
 
 const FILE = join(packageRoot, 'deploy', 'install', 'image', 'Dockerfile');
 
-/** @throws Error at the first line that it does not know */
+/** @throws Error for an unsupported line */
 export function readDockerfile(): Stage[] {
   const stages: Stage[] = [];
   for (const line of readFileSync(FILE, 'utf8').split('\n')) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [, instruction = '', rest = ''] = /^([A-Z]+) +(.*[^\\])$/.exec(line) ?? [];
-    const refuse = () => new Error(`${FILE}: expected an instruction that is known here, got ${line}`);
+    const refuse = () => new Error(`${FILE}: expected a supported instruction, found ${line}`);
     if (instruction === 'FROM') {
       const [base = '', as, name] = rest.split(' ');
       stages.push({ base, steps: [], env: {}, ...(as === 'AS' && name !== undefined && { name }) });
@@ -100,5 +100,5 @@ function copyOf(rest: string): Copy {
 function listOf(json: string): string[] {
   const value: unknown = JSON.parse(json);
   if (Array.isArray(value) && value.every((word) => typeof word === 'string')) return value;
-  throw new Error(`${FILE}: expected a list of words, got ${json}`);
+  throw new Error(`${FILE}: expected a JSON list of strings, found ${json}`);
 }

@@ -76,8 +76,7 @@ test('--json writes one entry a line; --limit keeps the latest', async () => {
     { kind: 'start', id: 's2', reason: 'flapping', dueMs: at(-113) },
   ]);
   expect(stderr).toBe(
-    'hm: older entries are left out (--limit 2)\
-',
+    'hm: older entries are left out (--limit 2)\n',
   );
 });
 
@@ -108,7 +107,7 @@ test('a removed droplet is shown from the log', async () => {
   const { code, stdout } = await fixture.hm(['explain', 'app', '--utc']);
   expect(code).toBe(0);
   expect(undated(stdout)).toEqual([
-    `${time(9)}  its record was removed: not desired any more, and nothing of it runs`,
+    `${time(9)}  its record was removed because it is not desired and no instance runs`,
     '',
     'now: the health manager has no record of app any more',
   ]);

@@ -54,7 +54,7 @@ describe.each(HOLDS)('release %s', (hold) => {
     });
     const { code, stderr } = await fixture.hm(['release', hold]);
     expect(code).toBe(1);
-    expect(stderr).toContain(`${hold} is still on, 5 s later. The request stands: `);
+    expect(stderr).toContain(`${hold} is still on after 5 s. The request stays in force: `);
     expect(await requestedMs(hold)).not.toBeNull();
   });
 });

@@ -1,5 +1,5 @@
 import type { Tone } from '../../../../common/explain/line.ts';
-import { countText, formatDuration, HOLD_TEXT, type Times } from '../../../../common/explain/wording.ts';
+import { countText, formatDuration, holdText, type Times } from '../../../../common/explain/wording.ts';
 import type { CounterName } from '../../../../common/redis/counters.ts';
 import { BOLD, CYAN, DIM, GREEN, type Piece, padCells, paint, RED, YELLOW } from '../../terminal/screen.ts';
 import { DRY_RUN } from '../query/droplet-text.ts';
@@ -109,12 +109,13 @@ function fleetLines({ fleet }: Figures): Piece[][] {
 }
 
 function holdLines({ fleet }: Figures, times: Times): Piece[][] {
+  const { deas } = fleet;
   const on = fleet.holds.filter((hold) => hold.on);
   if (on.length === 0) return [[padCells(['holds', 15]), 'none']];
-  return on.map(({ hold, sinceMs, droplets }, at): Piece[] => [
+  return on.map(({ hold, sinceMs, droplets, silentDeas }, at): Piece[] => [
     padCells([at === 0 ? 'holds' : '', 15]),
     paint(RED, hold),
-    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${HOLD_TEXT[hold]}`,
+    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: deas.alive + deas.late + deas.lost })}`,
   ]);
 }
 
