@@ -305,7 +305,7 @@ describe('component registration', () => {
     bench.bus.publish(SUBJECTS.discover, '');
     await bench.bus.request(SUBJECTS.discover, 'anything', { timeoutMs: 5_000 });
     expect(bench.context.lines.filter(({ level }) => Number(level) >= 50)).toEqual([
-      expect.objectContaining({ msg: 'an HTTP request failed' }), // the unreadable record above
+      expect.objectContaining({ event: 'http_request_failed' }), // the unreadable record above
     ]);
   });
 });
