@@ -16,14 +16,14 @@ import {
   slot,
 } from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './simulation/fixtures.ts';
+import { applyDecision } from './simulation/fixtures.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
-const heardAt = (nowMs: number) =>
+const heartbeatsAt = (nowMs: number) =>
   deas({ 'dea-1': { lastHeartbeatMs: nowMs - 2000, previousHeartbeatMs: nowMs - 12_000 } });
 
-function look(d: Droplet, nowMs = NOW, settings: PolicySettings = SETTINGS) {
-  return decide(d, heardAt(nowMs), holds({ lastPassBegunMs: nowMs - 10 * SECOND }), nowMs, settings);
+function evaluate(d: Droplet, nowMs = NOW, settings: PolicySettings = SETTINGS) {
+  return decide(d, heartbeatsAt(nowMs), holds({ lastPassBegunMs: nowMs - 10 * SECOND }), nowMs, settings);
 }
 
 const pending = (over: Partial<PendingStart> = {}): PendingStart => ({
@@ -44,7 +44,7 @@ const flapping = (over: Partial<Slot> = {}): Slot =>
     ...over,
   });
 
-/** Crashes at these seconds after NOW, each seen at once; what each is answered with. */
+/** Processes crashes at these seconds after NOW, each at once. Returns the decisions for each. */
 function crashAt(
   seconds: number[],
   settings: PolicySettings = SETTINGS,
@@ -54,7 +54,7 @@ function crashAt(
   seconds.forEach((s, at) => {
     const nowMs = NOW + s * SECOND;
     d = { ...d, exits: [...d.exits, exit(`i${at}`, { atMs: nowMs, crashTimestampS: nowMs / 1000 })] };
-    const decided = look(d, nowMs, settings);
+    const decided = evaluate(d, nowMs, settings);
     answers.push(
       decided.decisions
         .map((x) =>
@@ -64,8 +64,8 @@ function crashAt(
         )
         .join(),
     );
-    d = applied(d, decided);
-    // Whatever was asked for is sent, so that the next crash is that of what it started.
+    d = applyDecision(d, decided);
+    // The start is sent, so that the next crash is that of the started instance.
     const start = d.slots.get(0)?.start;
     const outcome: Outcome | undefined = start && { id: start.id, outcome: 'sent', atMs: nowMs + 1 };
     if (outcome) d = { ...d, outcomes: new Map([[outcome.id, outcome]]) };
@@ -99,7 +99,7 @@ describe('the delay', () => {
     }
   });
 
-  it('noise: at most delay_time_noise either way, the same at every look, another for every crash; never below 0', () => {
+  it('noise: at most delay_time_noise either way, constant for a crash, different for each crash, never below 0', () => {
     const dues = Array.from({ length: 200 }, (_, i) => {
       const s = flapping({ lastCrashS: 1000 + i, lastCrashMs: NOW });
       const due = restartDueMs('d', s, SETTINGS);
@@ -125,34 +125,34 @@ describe('the count', () => {
       ...droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW - 100, lastCrashS: 5000 })] }),
       exits: [exit('b', { crashTimestampS: 5000 + gapS })],
     });
-    expect(look(at(500)).slots.get(0)?.crashes).toBe(2);
-    expect(look(at(500.1)).slots.get(0)?.crashes).toBe(1);
+    expect(evaluate(at(500)).slots.get(0)?.crashes).toBe(2);
+    expect(evaluate(at(500.1)).slots.get(0)?.crashes).toBe(1);
   });
 
-  it('starts again by when the crashes were heard where one has no crash_timestamp', () => {
+  it('starts again by when the crashes were received if one has no crash_timestamp', () => {
     const gapOf = (gapMs: number): Droplet => {
       const { crashTimestampS: _, ...crash } = exit('b');
       const known = slot({ crashes: 1, lastCrashMs: NOW - gapMs, lastCrashS: 5000 });
       return { ...droplet({ slots: [known] }), exits: [crash] };
     };
-    expect(look(gapOf(TIMEOUT)).slots.get(0)?.crashes).toBe(2);
-    expect(look(gapOf(TIMEOUT + 1)).slots.get(0)?.crashes).toBe(1);
+    expect(evaluate(gapOf(TIMEOUT)).slots.get(0)?.crashes).toBe(2);
+    expect(evaluate(gapOf(TIMEOUT + 1)).slots.get(0)?.crashes).toBe(1);
   });
 
-  it('counts each instance guid once, also when several crash between two looks', () => {
+  it('counts each instance guid once, also when several crash between two reconciles', () => {
     const same: Exit = exit('a');
     const d = droplet({ exits: [same, { ...same, n: same.n + 1 }] });
-    expect(look(d).slots.get(0)?.crashes).toBe(1);
+    expect(evaluate(d).slots.get(0)?.crashes).toBe(1);
     const two = droplet({ exits: [exit('a'), exit('b')] });
-    const decided = look(two);
+    const decided = evaluate(two);
     expect(decided.slots.get(0)).toMatchObject({ crashes: 2, flapping: true });
     expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
   });
 
-  it('takes exits in the order in which they came', () => {
+  it('processes exits in the order in which they were received', () => {
     const first = exit('a', { crashTimestampS: 1000 });
     const second = exit('b', { crashTimestampS: 2000 });
-    expect(look(droplet({ exits: [second, first] })).slots.get(0)).toMatchObject({
+    expect(evaluate(droplet({ exits: [second, first] })).slots.get(0)).toMatchObject({
       crashes: 1,
       lastCrashS: 2000,
     });
@@ -160,49 +160,49 @@ describe('the count', () => {
 
   it('is kept per index', () => {
     const d = droplet({ desired: desired({ instances: 2 }), exits: [exit('a'), exit('b', { index: 1 })] });
-    expect([...look(d).slots.values()].map((s) => s.crashes)).toEqual([1, 1]);
+    expect([...evaluate(d).slots.values()].map((s) => s.crashes)).toEqual([1, 1]);
   });
 
-  it('starts anew with a new version', () => {
+  it('starts again with a new version', () => {
     const d = droplet({
       desired: desired({ version: 'v2' }),
       slots: [flapping({ crashes: 4 })],
       exits: [exit('x', { version: 'v2' })],
     });
-    expect(look(d).slots.get(0)).toMatchObject({ version: 'v2', crashes: 1, flapping: false });
+    expect(evaluate(d).slots.get(0)).toMatchObject({ version: 'v2', crashes: 1, flapping: false });
   });
 
   it('starts again at droplet.updated, which drops pending restarts', () => {
     const d = droplet({ slots: [flapping({ crashes: 3, start: pending() })], updatedMs: NOW - SECOND });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toMatchObject([{ kind: 'cancel', id: 'r1', why: 'updated' }]);
     expect(decided.slots.size).toBe(0);
     expect(decided.handledUpdateMs).toBe(NOW - SECOND);
-    expect(look(applied(d, decided)).decisions).toEqual([]);
+    expect(evaluate(applyDecision(d, decided)).decisions).toEqual([]);
   });
 
-  it('a waiting start that is no pending restart outlives droplet.updated', () => {
+  it('droplet.updated does not drop a waiting start that is no restart', () => {
     const start = pending({ reason: 'crashed', priority: 'low' });
     const d = droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW, start })], updatedMs: NOW - SECOND });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toEqual([]);
     expect(decided.slots.get(0)).toMatchObject({ crashes: 0, start: { id: 'r1' } });
   });
 
-  it('a slot is not FLAPPING any more after droplet.updated, though a start waits', () => {
+  it('droplet.updated ends FLAPPING though a start waits', () => {
     const start = pending({ reason: 'missing', priority: 'normal' });
     const d = droplet({ slots: [flapping({ start })], updatedMs: NOW - SECOND, listedMs: NOW });
-    expect(look(d).slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
+    expect(evaluate(d).slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
   });
 
-  it('a restart that was sent is no pending one: droplet.updated does not drop it', () => {
+  it('droplet.updated does not drop a restart that was sent', () => {
     const d = droplet({
       slots: [flapping({ start: pending({ dueMs: NOW - 2 * SECOND }) })],
       outcomes: [{ id: 'r1', outcome: 'sent', atMs: NOW - 2 * SECOND }],
       updatedMs: NOW - SECOND,
       listedMs: NOW,
     });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toEqual([]);
     expect(decided.slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
   });
@@ -213,7 +213,7 @@ describe('the count', () => {
       updatedMs: NOW - SECOND,
       listedMs: NOW,
     });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'crashed' }]);
     expect(decided.slots.get(0)?.crashes).toBe(0);
   });
@@ -222,16 +222,16 @@ describe('the count', () => {
 describe('a pending restart', () => {
   const d = () => droplet({ slots: [flapping({ start: pending() })] });
 
-  it('keeps the slot from being missing, also after any time without a process', () => {
-    expect(look(d()).decisions).toEqual([]);
-    const late = look(d(), NOW + 3600 * SECOND);
+  it('prevents a missing start, also after a long time without a process', () => {
+    expect(evaluate(d()).decisions).toEqual([]);
+    const late = evaluate(d(), NOW + 3600 * SECOND);
     expect(late.decisions).toEqual([]);
     expect(late.verifyJobs).toMatchObject([{ id: 'r1', reason: 'flapping', dueMs: NOW + 50 * SECOND }]);
   });
 
-  it('is made sure of a second after it was due, not before', () => {
-    expect(look(d())).toMatchObject({ verifyJobs: [], requeueAtMs: NOW + 51 * SECOND });
-    expect(look(d(), NOW + 51 * SECOND).verifyJobs).toHaveLength(1);
+  it('has its job verified a second after it was due, not before', () => {
+    expect(evaluate(d())).toMatchObject({ verifyJobs: [], requeueAtMs: NOW + 51 * SECOND });
+    expect(evaluate(d(), NOW + 51 * SECOND).verifyJobs).toHaveLength(1);
   });
 
   it.each<[string, (d: Droplet) => Droplet, string]>([
@@ -245,36 +245,36 @@ describe('a pending restart', () => {
     ],
     ['it runs again', (x) => ({ ...x, instances: [instance('b')] }), 'live'],
   ])('is dropped when %s', (_, change, why) => {
-    const decided = look(change(d()));
+    const decided = evaluate(change(d()));
     expect(decided.decisions).toMatchObject([{ kind: 'cancel', what: 'start', id: 'r1', why }]);
     expect(decided.slots.get(0)?.start).toBeUndefined();
   });
 
-  it('that was sent and did not help is followed by a start as missing', () => {
+  it('that was sent without effect is followed by a missing start', () => {
     const was = droplet({
       slots: [flapping({ lastCrashMs: NOW - 100 * SECOND, start: pending({ dueMs: NOW - 40 * SECOND }) })],
       outcomes: [{ id: 'r1', outcome: 'sent', atMs: NOW - LOST - 1 }],
     });
-    expect(look(was).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+    expect(evaluate(was).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
   });
 
-  it('is asked for again when its start was dropped while the delay lasts', () => {
+  it('is decided again when it was dropped during the delay', () => {
     const was = droplet({
       slots: [flapping({ start: pending() })],
       outcomes: [{ id: 'r1', outcome: 'dropped', atMs: NOW, why: 'live' }],
     });
-    expect(look(was).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
+    expect(evaluate(was).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
   });
 
   it('an evacuation in between does not shorten the delay', () => {
     const was = { ...d(), instances: [instance('e', { state: 'EVACUATING' })] };
-    expect(look(was).decisions).toEqual([]);
+    expect(evaluate(was).decisions).toEqual([]);
   });
 });
 
 describe('FLAPPING', () => {
   it.each(['STARTING', 'RUNNING'])('is left when an instance is %s again; the count stays', (state) => {
-    const decided = look(
+    const decided = evaluate(
       droplet({ slots: [flapping({ crashes: 3 })], instances: [instance('b', { state })] }),
     );
     expect(decided.slots.get(0)).toMatchObject({ crashes: 3, flapping: false });
@@ -283,72 +283,72 @@ describe('FLAPPING', () => {
   it('is left after flapping_timeout without a crash, also of a slot that is not started', () => {
     const d = droplet({ slots: [flapping()], desired: desired({ state: 'STOPPED' }) });
     const overMs = NOW - 10 * SECOND + TIMEOUT + 1;
-    expect(look(d).slots.get(0)?.flapping).toBe(true);
-    expect(look(d).requeueAtMs).toBe(overMs);
-    expect(look(d, overMs).slots.get(0)).toMatchObject({ crashes: 2, flapping: false });
+    expect(evaluate(d).slots.get(0)?.flapping).toBe(true);
+    expect(evaluate(d).requeueAtMs).toBe(overMs);
+    expect(evaluate(d, overMs).slots.get(0)).toMatchObject({ crashes: 2, flapping: false });
   });
 
-  it('the count that stayed makes the next crash flapping', () => {
+  it('the remaining count makes the next crash flapping', () => {
     const d = droplet({ slots: [flapping({ flapping: false })], exits: [exit('b')] });
-    expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
+    expect(evaluate(d).decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
   });
 
-  it('a slot that was restarted by a host lost silently is missing, not flapping', () => {
+  it('a slot lost with a silent DEA after a restart is missing, not flapping', () => {
     const d = droplet({ slots: [flapping({ flapping: false })] });
-    expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+    expect(evaluate(d).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
   });
 
-  it('what nobody can need any more is forgotten: an old count is', () => {
+  it('an old count is forgotten', () => {
     const old = NOW - 2 * TIMEOUT - 1;
     const d = droplet({
       slots: [slot({ crashes: 1, lastCrashMs: old, lastCrashS: old / 1000 })],
       instances: [instance('a')],
     });
-    expect(look(d).slots.size).toBe(0);
-    expect(look(d, NOW - 1).requeueAtMs).toBe(NOW);
+    expect(evaluate(d).slots.size).toBe(0);
+    expect(evaluate(d, NOW - 1).requeueAtMs).toBe(NOW);
   });
 });
 
 describe('given up', () => {
   const givenUp = (over: Partial<Slot> = {}) => flapping({ crashes: 5, lastCrashMs: NOW - TIMEOUT, ...over });
 
-  it('no start of any reason', () => {
-    expect(look(droplet({ slots: [givenUp()] })).decisions).toEqual([]);
+  it('no start of any reason is decided', () => {
+    expect(evaluate(droplet({ slots: [givenUp()] })).decisions).toEqual([]);
     const evacuating = [instance('e', { state: 'EVACUATING' })];
-    expect(look(droplet({ slots: [givenUp()], instances: evacuating })).decisions).toEqual([]);
+    expect(evaluate(droplet({ slots: [givenUp()], instances: evacuating })).decisions).toEqual([]);
     const shutDown = [exit('e', { reason: 'DEA_SHUTDOWN' })];
-    expect(look(droplet({ slots: [givenUp()], exits: shutDown })).decisions).toEqual([]);
+    expect(evaluate(droplet({ slots: [givenUp()], exits: shutDown })).decisions).toEqual([]);
   });
 
   it('ends after flapping_timeout without a crash', () => {
-    expect(look(droplet({ slots: [givenUp()] })).requeueAtMs).toBe(NOW + 1);
-    expect(look(droplet({ slots: [givenUp()] }), NOW + 1).decisions).toMatchObject([
+    expect(evaluate(droplet({ slots: [givenUp()] })).requeueAtMs).toBe(NOW + 1);
+    expect(evaluate(droplet({ slots: [givenUp()] }), NOW + 1).decisions).toMatchObject([
       { kind: 'start', reason: 'missing' },
     ]);
   });
 
-  it('is looked at when it ends, also of a slot that ran in between', () => {
-    expect(look(droplet({ slots: [givenUp({ flapping: false })] })).requeueAtMs).toBe(NOW + 1);
+  it('requeues for its end, also if the slot ran in between', () => {
+    expect(evaluate(droplet({ slots: [givenUp({ flapping: false })] })).requeueAtMs).toBe(NOW + 1);
   });
 
-  it('ends at a new version and, once the pass came and the slot had its time, at an update', () => {
+  it('ends at a new version, and at an update once a pass came and the grace period ended', () => {
     const pushed = droplet({ slots: [givenUp()], desired: desired({ version: 'v2' }) });
-    expect(look(pushed).decisions).toMatchObject([{ kind: 'start', reason: 'missing', version: 'v2' }]);
+    expect(evaluate(pushed).decisions).toMatchObject([{ kind: 'start', reason: 'missing', version: 'v2' }]);
     const updated = droplet({ slots: [givenUp()], updatedMs: NOW - LOST, listedMs: NOW });
-    expect(look(updated).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
+    expect(evaluate(updated).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
   });
 
-  it('is said once, and takes back what waits', () => {
+  it('is decided once, and cancels a waiting start', () => {
     const d = droplet({
       slots: [flapping({ crashes: 4, start: pending({ reason: 'missing', priority: 'normal' }) })],
       exits: [exit('dup')],
     });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toMatchObject([
       { kind: 'giveup', index: 0, crashes: 5 },
       { kind: 'cancel', id: 'r1', why: 'given_up' },
     ]);
-    const again = { ...applied(d, decided), exits: [...d.exits, exit('dup2')] };
-    expect(look(again).decisions).toEqual([]);
+    const again = { ...applyDecision(d, decided), exits: [...d.exits, exit('dup2')] };
+    expect(evaluate(again).decisions).toEqual([]);
   });
 });

@@ -14,7 +14,7 @@ import {
   slot,
 } from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './simulation/fixtures.ts';
+import { applyDecision } from './simulation/fixtures.ts';
 
 const UPDATED = { updatedMs: NOW - SECOND, handledUpdateMs: NOW - SECOND };
 const silent = (agoMs: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } });
@@ -37,8 +37,8 @@ const duplicates = () => droplet({ instances: [instance('a'), instance('b')] });
 const extraIndex = () => droplet({ instances: [instance('a'), instance('b', { index: 1 })] });
 const stopped = () => droplet({ desired: desired({ state: 'STOPPED' }), instances: [instance('a')] });
 const extraApp = () => droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
-/** Updated long enough ago for the slot to have had its time. */
-const waits = { updatedMs: NOW - LOST, handledUpdateMs: NOW - LOST };
+/** Updated so long ago that the grace period is over. */
+const AWAITING_PASS = { updatedMs: NOW - LOST, handledUpdateMs: NOW - LOST };
 const NO_PASS_SINCE = { lastPassBegunMs: NOW - LOST };
 
 describe('which hold covers what', () => {
@@ -97,19 +97,24 @@ describe('which hold covers what', () => {
     ['mass_delete: no other stops', stopped(), { massDelete: true }, ['stop stopped']],
     ['mass_delete: not missing', missing(), { massDelete: true }, ['start missing']],
     [
-      'mass_delete: a crash of an app that seems deleted is acted on as last known',
+      'mass_delete: a crash of an app that seems deleted is acted on',
       { ...crashed(), goneMs: NOW - SECOND },
       { massDelete: true },
       ['start crashed'],
     ],
     [
-      'mass_delete: but what is missing of it is not',
+      'mass_delete: its missing slots are not started',
       { ...missing(), goneMs: NOW - SECOND },
       { massDelete: true },
       [],
     ],
 
-    ['update_required: missing', { ...missing(), ...waits }, NO_PASS_SINCE, ['held missing update_required']],
+    [
+      'update_required: missing',
+      { ...missing(), ...AWAITING_PASS },
+      NO_PASS_SINCE,
+      ['held missing update_required'],
+    ],
     [
       'update_required: an evacuation waits',
       { ...evacuating(), ...UPDATED },
@@ -136,25 +141,25 @@ describe('which hold covers what', () => {
     ],
     [
       'update_required: over when a pass since listed it',
-      { ...missing(), ...waits, listedMs: NOW - LOST + 1 },
+      { ...missing(), ...AWAITING_PASS, listedMs: NOW - LOST + 1 },
       NO_PASS_SINCE,
       ['start missing'],
     ],
     [
       'update_required: over when a pass since completed',
-      { ...missing(), ...waits },
+      { ...missing(), ...AWAITING_PASS },
       { lastPassBegunMs: NOW - LOST + 1 },
       ['start missing'],
     ],
     [
       'update_required: a pass that began before does not count',
-      { ...missing(), ...waits, listedMs: NOW - LOST },
+      { ...missing(), ...AWAITING_PASS, listedMs: NOW - LOST },
       NO_PASS_SINCE,
       ['held missing update_required'],
     ],
     [
-      'several: one is named',
-      { ...missing(), ...waits },
+      'several holds: one is named',
+      { ...missing(), ...AWAITING_PASS },
       { ...NO_PASS_SINCE, desiredUnavailable: true, actualNotFresh: true },
       ['held missing update_required'],
     ],
@@ -199,22 +204,22 @@ describe('which hold covers what', () => {
   });
 
   it.each<[string, number, Parameters<typeof droplet>[0], string]>([
-    ['judged since the DEA was lost', NOW - 4, {}, 'start missing'],
-    ['judged at the last moment at which it was not', NOW - 5, {}, 'held missing mass_loss'],
+    ['evaluated since the DEA was lost', NOW - 4, {}, 'start missing'],
+    ['last evaluated just before the DEA was lost', NOW - 5, {}, 'held missing mass_loss'],
     [
-      'not judged since, but not of that DEA',
+      'not evaluated since, but listed at another index',
       1,
       { instances: [instance('a', { index: 1 })] },
       'start missing',
     ],
     [
-      'not judged since, but not lost',
+      'not evaluated since, but CRASHED',
       1,
       { instances: [instance('a', { state: 'CRASHED' })] },
       'start missing',
     ],
     [
-      'not judged since, but gone before',
+      'not evaluated since, but no longer listed before',
       1,
       { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
       'start missing',
@@ -226,54 +231,56 @@ describe('which hold covers what', () => {
   });
 
   it.each<[string, number | undefined, { instances?: Instance[] }, string]>([
-    ['nobody knows what was heard', undefined, {}, 'held missing actual_not_fresh'],
-    ['not all that was heard since is stored', NOW - 5, {}, 'held missing actual_not_fresh'],
-    ['all that was heard since is stored', NOW - 4, {}, 'start missing'],
+    ['without a watermark', undefined, {}, 'held missing actual_not_fresh'],
+    ['with a watermark just before the loss', NOW - 5, {}, 'held missing actual_not_fresh'],
+    ['with a watermark after the loss', NOW - 4, {}, 'start missing'],
     [
-      'not all that was heard since is stored, but gone from its list before',
+      'with a watermark before the loss, but no longer listed before',
       NOW - 5,
       { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
       'start missing',
     ],
-    ['of another slot', NOW - 5, { instances: [instance('a', { index: 1 })] }, 'start missing'],
+    [
+      'with a watermark before the loss, but listed at another index',
+      NOW - 5,
+      { instances: [instance('a', { index: 1 })] },
+      'start missing',
+    ],
   ])('actual_not_fresh: what is missing on a lost DEA, %s', (_, heartbeatWatermarkMs, over, expected) => {
     const d = droplet({ instances: [instance('a')], ...over });
     const lost = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 5 } });
-    const { heartbeatWatermarkMs: __, ...unheard } = holds();
-    const on = { ...unheard, ...(heartbeatWatermarkMs !== undefined && { heartbeatWatermarkMs }) };
+    const { heartbeatWatermarkMs: __, ...noWatermark } = holds();
+    const on = { ...noWatermark, ...(heartbeatWatermarkMs !== undefined && { heartbeatWatermarkMs }) };
     expect(answersUnder(d, on, lost)).toEqual([expected]);
   });
 
   it.each<[string, number, number, string]>([
-    ['and its last word may be lost', LOST + 5, 5, 'held missing actual_not_fresh'],
-    ['and its last word may be lost, but was longer ago', LOST + 5, 4, 'start missing'],
+    ['and its last heartbeat may be lost', LOST + 5, 5, 'held missing actual_not_fresh'],
+    ['and its last heartbeat may be lost, but was longer ago', LOST + 5, 4, 'start missing'],
     [
-      'and a heartbeat after it may be lost',
+      'and a heartbeat after the last one may be lost',
       LOST + LOST / 3,
       3 * SECOND + LOST / 3,
       'held missing actual_not_fresh',
     ],
-    ['and so long that it had a heartbeat more', LOST + LOST / 3 + 1, 3 * SECOND + LOST / 3, 'start missing'],
-    ['what was lost came before', LOST + 5, -1, 'start missing'],
-  ])(
-    'actual_not_fresh: what is missing on a DEA that was silent for long, %s',
-    (_, silentMs, lostAfterMs, expected) => {
-      const d = droplet({ instances: [instance('a')] });
-      const lossPossibleUntilMs = NOW - silentMs + lostAfterMs;
-      expect(answers(d, { lossPossibleUntilMs }, silent(silentMs))).toEqual([expected]);
-    },
-  );
+    ['and for one heartbeat period more', LOST + LOST / 3 + 1, 3 * SECOND + LOST / 3, 'start missing'],
+    ['and what was lost came before its last heartbeat', LOST + 5, -1, 'start missing'],
+  ])('actual_not_fresh: what is missing on a DEA that is lost, %s', (_, silentMs, lostAfterMs, expected) => {
+    const d = droplet({ instances: [instance('a')] });
+    const lossPossibleUntilMs = NOW - silentMs + lostAfterMs;
+    expect(answers(d, { lossPossibleUntilMs }, silent(silentMs))).toEqual([expected]);
+  });
 
   it.each<[string, number, string]>([
     ['too short', LOST / 3 - 1, 'held missing mass_loss'],
     ['long enough', LOST / 3, 'start missing'],
-  ])('mass_loss: what is missing on a lost DEA, judged since for %s', (_, forMs, expected) => {
+  ])('mass_loss: what is missing on a lost DEA, evaluated for a time that is %s', (_, forMs, expected) => {
     const on = { massLossEvaluated: { sinceMs: NOW - forMs, untilMs: NOW } };
     expect(answers(droplet({ instances: [instance('a')] }), on, silent(2 * LOST))).toEqual([expected]);
   });
 
   describe('a start that rests on the silence of another instance at its slot', () => {
-    const UNJUDGED = { massLossEvaluated: { sinceMs: 0, untilMs: NOW - LOST } };
+    const NOT_EVALUATED = { massLossEvaluated: { sinceMs: 0, untilMs: NOW - LOST } };
     const LATE = { massLossDeas: new Set(['dea-1']) };
     const other = instance('other');
     const crashes = droplet({ instances: [other], exits: [exit('a')] });
@@ -287,7 +294,7 @@ describe('which hold covers what', () => {
       ['a crash, actual_not_fresh', crashes, { actualNotFresh: true }, 'held crashed actual_not_fresh'],
       ['a crash, mass_loss', crashes, LATE, 'held crashed mass_loss'],
       ['a crash, mass_loss of another DEA', crashes, { massLossDeas: new Set(['dea-2']) }, 'start crashed'],
-      ['a crash, mass_loss not judged', crashes, UNJUDGED, 'held crashed mass_loss'],
+      ['a crash, mass_loss not evaluated', crashes, NOT_EVALUATED, 'held crashed mass_loss'],
       ['a crash, desired_unavailable', crashes, { desiredUnavailable: true }, 'start crashed'],
       ['an evacuation, no hold', evacuates, {}, 'start evacuated'],
       [
@@ -305,8 +312,8 @@ describe('which hold covers what', () => {
     });
 
     const LATER = NOW + 40 * SECOND;
-    const afterwards = (d: Droplet, otherHeardMs: number) => {
-      const liveness = deas({ 'dea-1': { lastHeartbeatMs: otherHeardMs } });
+    const afterwards = (d: Droplet, lastHeartbeatMs: number) => {
+      const liveness = deas({ 'dea-1': { lastHeartbeatMs } });
       const on = holds({ massLossEvaluated: { sinceMs: 0, untilMs: LATER } });
       const { decisions, slots } = decide(d, liveness, on, LATER, SETTINGS);
       return [decisions.map((x) => `${x.kind} ${'reason' in x ? x.reason : ''}`), [...slots.keys()]];
@@ -318,20 +325,20 @@ describe('which hold covers what', () => {
       ['a restart', flaps, 'start flapping'],
     ])('%s is not forgotten while it is held', (_, d, expected) => {
       const lost = silent(LOST + 1);
-      const held = applied(d, decide(d, lost, holds({ actualNotFresh: true }), NOW, SETTINGS));
+      const held = applyDecision(d, decide(d, lost, holds({ actualNotFresh: true }), NOW, SETTINGS));
       expect(decide(held, lost, holds({ actualNotFresh: true }), NOW, SETTINGS).changed).toBe(false);
       expect(afterwards(held, NOW - LOST - 1)).toEqual([[expected], [0]]);
       const [decisions] = afterwards(held, LATER);
       expect(decisions).toEqual([]);
-      const heardAgain = decide(held, deas({ 'dea-1': { lastHeartbeatMs: NOW } }), holds(), NOW, SETTINGS);
-      expect(heardAgain.slots.get(0)).not.toMatchObject({ heldFor: expect.anything() });
+      const liveAgain = decide(held, deas({ 'dea-1': { lastHeartbeatMs: NOW } }), holds(), NOW, SETTINGS);
+      expect(liveAgain.slots.get(0)).not.toMatchObject({ heldFor: expect.anything() });
     });
 
-    it('a hold that waits first for a missing instance goes on with the crash that comes meanwhile', () => {
+    it('a held missing start becomes a held crashed start when a crash is received', () => {
       const on = { actualNotFresh: true };
       const lost = silent(LOST + 1);
       const missing = { ...crashes, exits: [] };
-      const held = applied(missing, decide(missing, lost, holds(on), NOW, SETTINGS));
+      const held = applyDecision(missing, decide(missing, lost, holds(on), NOW, SETTINGS));
       expect(answers({ ...held, exits: [exit('a')] }, on, lost)).toEqual(['held crashed actual_not_fresh']);
     });
 
@@ -341,23 +348,23 @@ describe('which hold covers what', () => {
       ['of another version', { version: 'v0' }],
       ['of another index', { index: 1 }],
       ['not listed any more', { lastListedMs: NOW - LOST - 5 }],
-    ])('not of one that is %s', (_, over) => {
+    ])('an instance that is %s does not count', (_, over) => {
       const d = { ...crashes, instances: [instance('other', over)] };
       expect(answers(d, { actualNotFresh: true, ...LATE }, silent(LOST + 1))).toEqual(['start crashed']);
     });
 
-    it('nor of one that has exited', () => {
+    it('an instance that has exited does not count', () => {
       const d = { ...crashes, exits: [...crashes.exits, exit('other', { n: 0 })] };
       expect(answers(d, { actualNotFresh: true, ...LATE }, silent(LOST + 1))).toEqual(['start crashed']);
     });
   });
 
-  it('mass_loss: what is live is not lost, however long ago the hold was judged', () => {
+  it('mass_loss: a live instance is not lost, however long ago the hold was evaluated', () => {
     const d = droplet({ instances: [instance('a')] });
     expect(answers(d, { massLossEvaluated: { sinceMs: 0, untilMs: 1 } })).toEqual([]);
   });
 
-  it('mass_loss: what is missing on a lost DEA while it was never judged', () => {
+  it('mass_loss: what is missing on a lost DEA, never evaluated', () => {
     const { massLossEvaluated: _, ...never } = holds();
     const { decisions } = decide(
       droplet({ instances: [instance('a')] }),
@@ -369,20 +376,20 @@ describe('which hold covers what', () => {
     expect(decisions).toMatchObject([{ kind: 'held', hold: 'mass_loss' }]);
   });
 
-  it('update_required: on as long as there was no complete pass at all', () => {
+  it('update_required: on until the first complete pass', () => {
     const { lastPassBegunMs: _, ...none } = holds();
-    const decided = decide({ ...missing(), ...waits }, deas(), none, NOW, SETTINGS);
+    const decided = decide({ ...missing(), ...AWAITING_PASS }, deas(), none, NOW, SETTINGS);
     expect(decided.decisions).toMatchObject([{ kind: 'held', hold: 'update_required' }]);
   });
 });
 
 describe('under a hold', () => {
-  it('says once that a start is held, comes back every few seconds, and starts when the hold is over', () => {
+  it('a held start is decided once, requeued every few seconds, and started when the hold ends', () => {
     const d = missing();
     const first = decide(d, deas(), holds({ actualNotFresh: true }), NOW, SETTINGS);
     expect(first.slots.get(0)?.held).toBe('actual_not_fresh');
     expect(first.requeueAtMs).toBe(NOW + 5 * SECOND);
-    const held = applied(d, first);
+    const held = applyDecision(d, first);
     const second = decide(held, deas(), holds({ actualNotFresh: true }), NOW, SETTINGS);
     expect(second).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + 5 * SECOND });
     const over = decide(held, deas(), holds(), NOW, SETTINGS);
@@ -390,12 +397,12 @@ describe('under a hold', () => {
     expect(over.slots.get(0)?.held).toBeUndefined();
   });
 
-  it('says once that a stop is held, and decides it when the hold is over', () => {
+  it('a held stop is decided once, and the stop when the hold ends', () => {
     const d = extraIndex();
     const first = decide(d, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS);
     expect(first.stops.get('b')).toMatchObject({ held: 'desired_unavailable', reason: 'extra_index' });
     expect(first.requeueAtMs).toBe(NOW + 5 * SECOND);
-    const held = applied(d, first);
+    const held = applyDecision(d, first);
     expect(decide(held, deas(), holds({ desiredUnavailable: true }), NOW, SETTINGS)).toMatchObject({
       decisions: [],
       changed: false,
@@ -405,8 +412,8 @@ describe('under a hold', () => {
     expect(over.stops.get('b')?.held).toBeUndefined();
   });
 
-  it('forgets what was held when it is right again', () => {
-    const wasHeld = applied(
+  it('a held start is forgotten when the slot is live again', () => {
+    const wasHeld = applyDecision(
       missing(),
       decide(missing(), deas(), holds({ actualNotFresh: true }), NOW, SETTINGS),
     );
@@ -421,7 +428,7 @@ describe('under a hold', () => {
     expect(back.slots.size).toBe(0);
   });
 
-  it('update_required: the crash of what a sent start brought up waits too, and is not lost', () => {
+  it('update_required: a crash of the started instance waits too, and is not lost', () => {
     const d = droplet({
       exits: [exit('new', { atMs: NOW - 2 * SECOND })],
       handledExits: 1e9,
@@ -433,17 +440,17 @@ describe('under a hold', () => {
     });
     const waiting = decide(d, deas(), holds(), NOW, SETTINGS);
     expect(waiting.decisions).toEqual([]);
-    const listed = { ...applied(d, waiting), listedMs: NOW };
+    const listed = { ...applyDecision(d, waiting), listedMs: NOW };
     expect(decide(listed, deas(), holds(), NOW, SETTINGS).decisions).toMatchObject([
       { kind: 'start', reason: 'crashed' },
     ]);
   });
 
-  it('update_required: exits are neither lost nor counted twice, and decided by what the pass brought', () => {
+  it('update_required: exits are neither lost nor counted twice, and decided by the desired state of the pass', () => {
     const d = { ...crashed(), updatedMs: NOW - SECOND };
     const waiting = decide(d, deas(), holds(), NOW, SETTINGS);
     expect(waiting.handledExits).toBe(0);
-    const before = applied(d, waiting);
+    const before = applyDecision(d, waiting);
     const scaledAway = { ...before, listedMs: NOW, desired: desired({ instances: 0 }) };
     expect(decide(scaledAway, deas(), holds(), NOW, SETTINGS).decisions).toEqual([]);
     const same = decide({ ...before, listedMs: NOW }, deas(), holds(), NOW, SETTINGS);

@@ -13,7 +13,7 @@ import {
   slot,
 } from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './simulation/fixtures.ts';
+import { applyDecision } from './simulation/fixtures.ts';
 
 const SENT = NOW - 20 * SECOND;
 
@@ -31,11 +31,11 @@ function sent(
   });
 }
 
-const look = (d: Droplet) => decide(d, deas(), holds(), NOW, SETTINGS);
+const evaluate = (d: Droplet) => decide(d, deas(), holds(), NOW, SETTINGS);
 /** `reason index` of each start decided. */
 const starts = (d: Droplet) =>
-  look(d).decisions.flatMap((x) => (x.kind === 'start' ? [`${x.reason} ${x.index}`] : []));
-const isOver = (d: Droplet) => look(d).slots.get(0)?.start?.id !== 's';
+  evaluate(d).decisions.flatMap((x) => (x.kind === 'start' ? [`${x.reason} ${x.index}`] : []));
+const isOver = (d: Droplet) => evaluate(d).slots.get(0)?.start?.id !== 's';
 
 describe('a start that was sent is over', () => {
   const came = (over: Partial<Instance> = {}) =>
@@ -43,13 +43,13 @@ describe('a start that was sent is over', () => {
 
   it.each<[string, Instance, boolean]>([
     ['an instance is STARTING at the slot', came({ state: 'STARTING' }), true],
-    ['one came up and is evacuated already', came({ state: 'EVACUATING' }), true],
-    ['one that was there before lives again', instance('back'), true],
-    ['one that was there before is evacuated', instance('old', { state: 'EVACUATING' }), false],
-    ['one came up at another slot', came({ state: 'EVACUATING', index: 1 }), false],
-    ['one of another version came up', came({ state: 'EVACUATING', version: 'v0' }), false],
-  ])('%s: %s', (_, heard, over) => {
-    expect(isOver(sent({ instances: [heard] }))).toBe(over);
+    ['a new one is already evacuated', came({ state: 'EVACUATING' }), true],
+    ['the previous one is live again', instance('back'), true],
+    ['the previous one is evacuated', instance('old', { state: 'EVACUATING' }), false],
+    ['one was started at another slot', came({ state: 'EVACUATING', index: 1 }), false],
+    ['one of another version was started', came({ state: 'EVACUATING', version: 'v0' }), false],
+  ])('%s: %s', (_, listed, over) => {
+    expect(isOver(sent({ instances: [listed] }))).toBe(over);
   });
 
   it.each<[string, Partial<Exit>, boolean]>([
@@ -62,33 +62,33 @@ describe('a start that was sent is over', () => {
   });
 });
 
-describe('the end of what was evacuated does not end the start that takes its place', () => {
+describe('the exit of an evacuated instance does not end the start that replaces it', () => {
   const evacuated = (instances: Instance[], exits: Exit[]) => sent({ instances, exits }, 'evacuated');
   const shutDown = (guid: string) => exit(guid, { reason: 'DEA_SHUTDOWN', atMs: NOW - SECOND });
 
-  it('of an instance that was never heard', () => {
+  it('of an instance that no heartbeat listed', () => {
     const d = evacuated([], [shutDown('old')]);
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toEqual([]);
     expect(decided.slots.get(0)?.start?.id).toBe('s');
-    expect(look(applied(d, decided)).decisions).toEqual([]);
+    expect(evaluate(applyDecision(d, decided)).decisions).toEqual([]);
   });
 
-  it('of one that was first heard after the start was sent, and only as EVACUATING', () => {
+  it('of one that was first listed after the start was sent, and only as EVACUATING', () => {
     const late = instance('old', { state: 'EVACUATING', firstListedMs: SENT + SECOND });
     expect(starts(evacuated([late], [shutDown('old')]))).toEqual([]);
   });
 
-  it('but that of one that came up after it does', () => {
+  it('but the exit of a started instance does', () => {
     const came = instance('new', { firstListedMs: SENT + SECOND });
     expect(starts(evacuated([came], [shutDown('new')]))).toEqual(['evacuated 0']);
   });
 
-  it('a start that takes the place of nothing evacuated is ended by it', () => {
+  it('a start with another reason is ended by it', () => {
     expect(starts(sent({ exits: [shutDown('new')] }))).toEqual(['evacuated 0']);
   });
 
-  it('and a crash is the crash it is', () => {
+  it('a crash is handled as a crash', () => {
     expect(starts(evacuated([], [exit('new', { atMs: NOW - SECOND })]))).toEqual(['crashed 0']);
   });
 });

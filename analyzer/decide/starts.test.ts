@@ -15,21 +15,21 @@ import {
   slot,
 } from '../../common/testing/builders.ts';
 import { type DecisionResult, decide } from './decide.ts';
-import { applied } from './simulation/fixtures.ts';
+import { applyDecision } from './simulation/fixtures.ts';
 
-interface World {
+interface Conditions {
   deas?: Deas;
   holds?: Partial<Holds>;
   nowMs?: number;
 }
 
-function look(d: Droplet, world: World = {}): DecisionResult {
-  return decide(d, world.deas ?? deas(), holds(world.holds), world.nowMs ?? NOW, SETTINGS);
+function evaluate(d: Droplet, conditions: Conditions = {}): DecisionResult {
+  return decide(d, conditions.deas ?? deas(), holds(conditions.holds), conditions.nowMs ?? NOW, SETTINGS);
 }
 
 /** `reason index priority` of each start decided. */
-function starts(d: Droplet, world: World = {}): string[] {
-  return look(d, world).decisions.flatMap((x) =>
+function starts(d: Droplet, conditions: Conditions = {}): string[] {
+  return evaluate(d, conditions).decisions.flatMap((x) =>
     x.kind === 'start' ? [`${x.reason} ${x.index} ${x.priority}`] : [],
   );
 }
@@ -45,10 +45,10 @@ const silent = (agoMs: number) =>
   deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs, previousHeartbeatMs: NOW - agoMs - 10_000 } });
 
 describe('missing', () => {
-  it.each<[string, Droplet, World, string[]]>([
-    ['wanted, nothing there', droplet(), {}, ['missing 0 normal']],
+  it.each<[string, Droplet, Conditions, string[]]>([
+    ['a wanted slot without an instance', droplet(), {}, ['missing 0 normal']],
     [
-      'each missing index by itself',
+      'each missing index separately',
       droplet({ desired: desired({ instances: 3 }), instances: [instance('a', { index: 1 })] }),
       {},
       ['missing 0 normal', 'missing 2 normal'],
@@ -80,9 +80,9 @@ describe('missing', () => {
       { deas: silent(LOST + 1) },
       ['missing 0 normal'],
     ],
-    ['the DEA forgotten', droplet({ instances: [instance('a')] }), { deas: new Map() }, ['missing 0 normal']],
+    ['the DEA expired', droplet({ instances: [instance('a')] }), { deas: new Map() }, ['missing 0 normal']],
     [
-      'the DEA not known yet, the instance just heard',
+      'the DEA not known yet, the instance just listed',
       droplet({ instances: [instance('a', { firstListedMs: NOW - SECOND })] }),
       { deas: new Map() },
       [],
@@ -101,13 +101,13 @@ describe('missing', () => {
     ],
     ['STOPPED', droplet({ desired: desired({ state: 'STOPPED' }) }), {}, []],
     [
-      'a crash that was answered does not delay it',
+      'a processed crash does not delay it',
       droplet({ exits: [exit('a', { atMs: NOW - SECOND })], handledExits: 1e9 }),
       {},
       ['missing 0 normal'],
     ],
     [
-      'of several that stopped the last one counts, in whatever order they are read',
+      'of several STOPPED exits the last one counts, in any order of reading',
       droplet({
         exits: [
           exit('a', { reason: 'STOPPED', atMs: NOW - SECOND }),
@@ -156,27 +156,27 @@ describe('missing', () => {
       {},
       ['missing 0 normal'],
     ],
-  ])('%s', (_, d, world, expected) => {
-    expect(starts(d, world)).toEqual(expected);
+  ])('%s', (_, d, conditions, expected) => {
+    expect(starts(d, conditions)).toEqual(expected);
   });
 
-  it('comes back when a slot has had its time', () => {
-    const decided = look(droplet({ firstSeenMs: NOW - 10 * SECOND }));
+  it('requeues for the end of a grace period', () => {
+    const decided = evaluate(droplet({ firstSeenMs: NOW - 10 * SECOND }));
     expect(decided).toMatchObject({ changed: false, requeueAtMs: NOW + 20 * SECOND });
   });
 
-  it('comes back when an unlisted instance is lost, and when a silent DEA would be', () => {
+  it('requeues for the loss of an unlisted instance, and of a silent DEA', () => {
     const unlisted = droplet({ instances: [instance('a', { lastListedMs: NOW - 10 * SECOND })] });
-    expect(look(unlisted).requeueAtMs).toBe(NOW + 20 * SECOND + 1);
+    expect(evaluate(unlisted).requeueAtMs).toBe(NOW + 20 * SECOND + 1);
     const onSilent = droplet({ instances: [instance('a')] });
-    expect(look(onSilent, { deas: silent(20 * SECOND) }).requeueAtMs).toBe(NOW + 10 * SECOND + 1);
+    expect(evaluate(onSilent, { deas: silent(20 * SECOND) }).requeueAtMs).toBe(NOW + 10 * SECOND + 1);
     const onUnknown = droplet({ instances: [instance('a', { firstListedMs: NOW - SECOND })] });
-    expect(look(onUnknown, { deas: new Map() }).requeueAtMs).toBe(NOW + 29 * SECOND + 1);
+    expect(evaluate(onUnknown, { deas: new Map() }).requeueAtMs).toBe(NOW + 29 * SECOND + 1);
   });
 
-  it('the larger the share of missing indices, the earlier within the priority', () => {
+  it('the larger the missing share, the earlier within the priority', () => {
     const priority = (d: Droplet) =>
-      look(d).decisions.map((x) => (x.kind === 'start' ? x.queuePriority : 0))[0];
+      evaluate(d).decisions.map((x) => (x.kind === 'start' ? x.queuePriority : 0))[0];
     const allGone = priority(droplet({ desired: desired({ instances: 2 }) }));
     const halfGone = priority(droplet({ desired: desired({ instances: 2 }), instances: [instance('a')] }));
     expect(allGone).toBeLessThan(halfGone ?? 0);
@@ -189,16 +189,11 @@ describe('crashed', () => {
   const crash = (over: Partial<Exit> = {}) =>
     droplet({ instances: [instance('a')], exits: [exit('a', over)] });
 
-  it.each<[string, Droplet, World, string[]]>([
+  it.each<[string, Droplet, Conditions, string[]]>([
     ['a crash of a wanted instance', crash(), {}, ['crashed 0 low']],
-    [
-      'at once, whatever the time since first seen',
-      { ...crash(), firstSeenMs: NOW - SECOND },
-      {},
-      ['crashed 0 low'],
-    ],
-    ['of one that never showed in a heartbeat', droplet({ exits: [exit('x')] }), {}, ['crashed 0 low']],
-    ['another copy is live', { ...crash(), instances: [instance('a'), instance('b')] }, {}, []],
+    ['also in the grace period', { ...crash(), firstSeenMs: NOW - SECOND }, {}, ['crashed 0 low']],
+    ['of an instance that no heartbeat listed', droplet({ exits: [exit('x')] }), {}, ['crashed 0 low']],
+    ['while another copy is live', { ...crash(), instances: [instance('a'), instance('b')] }, {}, []],
     ['of a STOPPED app', { ...crash(), desired: desired({ state: 'STOPPED' }) }, {}, []],
     ['of an app that is not staged', { ...crash(), desired: desired({ packageState: 'PENDING' }) }, {}, []],
     ['of an unknown app', droplet({ desired: undefined, exits: [exit('a')] }), {}, []],
@@ -212,8 +207,8 @@ describe('crashed', () => {
       [],
     ],
     ['STOPPED is no crash', crash({ reason: 'STOPPED' }), {}, []],
-  ])('%s', (_, d, world, expected) => {
-    expect(starts(d, world)).toEqual(expected);
+  ])('%s', (_, d, conditions, expected) => {
+    expect(starts(d, conditions)).toEqual(expected);
   });
 
   it.each<[string, Droplet]>([
@@ -222,23 +217,23 @@ describe('crashed', () => {
     ['of an index out of range', { ...crash({ index: 5 }), instances: [instance('b')] }],
     ['STOPPED', crash({ reason: 'STOPPED' })],
     ['DEA_SHUTDOWN', { ...crash({ reason: 'DEA_SHUTDOWN' }), instances: [instance('b')] }],
-  ])('what is no crash of a wanted slot is not counted: %s', (_, d) => {
-    const { slots, handledExits } = look(d);
+  ])('only crashes of a wanted slot are counted: %s', (_, d) => {
+    const { slots, handledExits } = evaluate(d);
     expect([...slots.values()].map(({ crashes }) => crashes)).toEqual([]);
     expect(handledExits).toBe(d.exits[0]?.n);
   });
 
-  it('is asked for once, and the exit is done with', () => {
+  it('is decided once, and the exit is processed', () => {
     const d = crash();
-    const first = look(d);
+    const first = evaluate(d);
     expect(first.handledExits).toBe(d.exits[0]?.n);
     expect(first.slots.get(0)).toMatchObject({ crashes: 1, lastCrashMs: NOW });
-    expect(kinds(look(applied(d, first)))).toEqual([]);
+    expect(kinds(evaluate(applyDecision(d, first)))).toEqual([]);
   });
 
   it('a late heartbeat does not make the instance live again', () => {
     const d = { ...crash({ atMs: NOW - 2 * LOST }), handledExits: 1e9 };
-    const decided = look(d, { deas: deas({ 'dea-1': { lastHeartbeatMs: NOW } }) });
+    const decided = evaluate(d, { deas: deas({ 'dea-1': { lastHeartbeatMs: NOW } }) });
     expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
   });
 
@@ -247,13 +242,13 @@ describe('crashed', () => {
     expect(starts(d, { deas: deas({ 'dea-1': { lastHeartbeatMs: NOW } }) })).toEqual([]);
   });
 
-  it('a listed instance whose exit still stands is looked at when that is over', () => {
+  it('a listed instance whose exit is in force is reconciled when that ends', () => {
     const d = {
       ...crash({ atMs: NOW - 40 * SECOND }),
       handledExits: 1e9,
       slots: new Map([[0, slot({ start: waiting() })]]),
     };
-    expect(look(d).requeueAtMs).toBeLessThanOrEqual(NOW + 20 * SECOND + 1);
+    expect(evaluate(d).requeueAtMs).toBeLessThanOrEqual(NOW + 20 * SECOND + 1);
   });
 });
 
@@ -265,17 +260,17 @@ describe('evacuated', () => {
       ['evacuated 0 high'],
     ],
     [
-      'DEA_EVACUATION, heartbeats still saying RUNNING',
+      'DEA_EVACUATION, while heartbeats still report RUNNING',
       droplet({ instances: [instance('a')], exits: [exit('a', { reason: 'DEA_EVACUATION' })] }),
       ['evacuated 0 high'],
     ],
     [
-      'DEA_EVACUATION of one that never showed in a heartbeat',
+      'DEA_EVACUATION of an instance that no heartbeat listed',
       droplet({ firstSeenMs: NOW, exits: [exit('x', { reason: 'DEA_EVACUATION' })] }),
       ['evacuated 0 high'],
     ],
     [
-      'of a crash and an evacuation at one slot the more urgent',
+      'a crash and an evacuation at one slot: the more urgent',
       droplet({ exits: [exit('x'), exit('y', { reason: 'DEA_SHUTDOWN' })] }),
       ['evacuated 0 high'],
     ],
@@ -285,7 +280,7 @@ describe('evacuated', () => {
       ['evacuated 0 high'],
     ],
     [
-      'EVACUATING, and a live one is there',
+      'EVACUATING beside a live one',
       droplet({ instances: [instance('a', { state: 'EVACUATING' }), instance('b', { state: 'STARTING' })] }),
       [],
     ],
@@ -311,7 +306,7 @@ describe('evacuated', () => {
     expect(starts(d)).toEqual(expected);
   });
 
-  it('is not delayed by the slot having its time', () => {
+  it('is not delayed by the grace period', () => {
     const d = droplet({ firstSeenMs: NOW, instances: [instance('a', { state: 'EVACUATING' })] });
     expect(starts(d)).toEqual(['evacuated 0 high']);
   });
@@ -321,139 +316,141 @@ describe('evacuated', () => {
       instances: [instance('a', { state: 'EVACUATING' })],
       slots: [slot({ start: waiting({ reason: 'crashed', priority: 'low' }) })],
     });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toMatchObject([{ kind: 'raise', id: 'd1', priority: 'high' }]);
     expect(decided.slots.get(0)?.start).toMatchObject({ id: 'd1', reason: 'evacuated', priority: 'high' });
-    expect(kinds(look(applied(d, decided)))).toEqual([]);
+    expect(kinds(evaluate(applyDecision(d, decided)))).toEqual([]);
   });
 
-  it('does not raise one that was sent, nor a pending restart', () => {
+  it('does not raise a sent start, nor a pending restart', () => {
     const evacuating = [instance('a', { state: 'EVACUATING' })];
     const wasSent = droplet({
       instances: evacuating,
       slots: [slot({ start: waiting() })],
       outcomes: [sent(SECOND)],
     });
-    expect(kinds(look(wasSent))).toEqual([]);
+    expect(kinds(evaluate(wasSent))).toEqual([]);
     const restart = waiting({ reason: 'flapping', priority: 'high', dueMs: NOW + SECOND });
     const flapping = slot({ crashes: 2, lastCrashMs: NOW, flapping: true, start: restart });
-    expect(kinds(look(droplet({ instances: evacuating, slots: [flapping] })))).toEqual([]);
+    expect(kinds(evaluate(droplet({ instances: evacuating, slots: [flapping] })))).toEqual([]);
   });
 });
 
-describe('a start on its way', () => {
+describe('a pending start', () => {
   const missing = (over: Partial<PendingStart> = {}, outcomes: Outcome[] = [], instances: Instance[] = []) =>
     droplet({ slots: [slot({ start: waiting(over) })], outcomes, instances });
 
-  it('while it waits, however long, no other is decided; its job is made sure of', () => {
-    const decided = look(missing({ decidedMs: NOW - 3600 * SECOND }));
+  it('while it waits no other is decided, and its job is verified', () => {
+    const decided = evaluate(missing({ decidedMs: NOW - 3600 * SECOND }));
     expect(decided.decisions).toEqual([]);
     expect(decided.verifyJobs).toMatchObject([{ kind: 'start', id: 'd1', reason: 'missing' }]);
     expect(decided.changed).toBe(false);
-    expect(look(missing()).verifyJobs).toHaveLength(1);
-    expect(look(missing()).requeueAtMs).toBe(NOW + 25 * SECOND);
-    expect(look(missing({ decidedMs: NOW })).verifyJobs).toEqual([]);
+    expect(evaluate(missing()).verifyJobs).toHaveLength(1);
+    expect(evaluate(missing()).requeueAtMs).toBe(NOW + 25 * SECOND);
+    expect(evaluate(missing({ decidedMs: NOW })).verifyJobs).toEqual([]);
   });
 
-  it('it is looked at after droplet_lost, and then the more rarely the longer it waits', () => {
-    const looksS: number[] = [];
+  it('its job is verified after droplet_lost, and then less often the longer it waits', () => {
+    const checksS: number[] = [];
     for (let waitedMs = 0; waitedMs < 1800 * SECOND; ) {
-      const { verifyJobs, requeueAtMs } = look(missing({ decidedMs: NOW - waitedMs }));
+      const { verifyJobs, requeueAtMs } = evaluate(missing({ decidedMs: NOW - waitedMs }));
       expect(verifyJobs).toHaveLength(waitedMs === 0 ? 0 : 1);
       waitedMs += (requeueAtMs as number) - NOW;
-      looksS.push(waitedMs / SECOND);
+      checksS.push(waitedMs / SECOND);
     }
-    expect(looksS).toEqual([30, 120, 480, 960, 1440, 1920]);
+    expect(checksS).toEqual([30, 120, 480, 960, 1440, 1920]);
   });
 
-  it('once its job is known to be in the queue it is looked at less often', () => {
+  it('once its job is known to be in the queue it is verified less often', () => {
     const laterS = (waitedS: number) => {
-      const { requeueOnceEnqueuedMs } = look(missing({ decidedMs: NOW - waitedS * SECOND }));
+      const { requeueOnceEnqueuedMs } = evaluate(missing({ decidedMs: NOW - waitedS * SECOND }));
       return requeueOnceEnqueuedMs === undefined
         ? undefined
         : waitedS + (requeueOnceEnqueuedMs - NOW) / SECOND;
     };
     expect([0, 29, 30, 119, 120, 479, 480].map(laterS)).toEqual([
       ...[480, 480, 480, 480],
-      // The next time is no sooner without.
+      // Without that knowledge the next check is no sooner.
       ...[undefined, undefined, undefined],
     ]);
   });
 
-  it('but not later than something else of the droplet is to be looked at', () => {
+  it('another reason to reconcile the droplet still counts', () => {
     const d = missing();
     const two = droplet({
       desired: desired({ instances: 2 }),
       slots: [...d.slots.values()],
       firstSeenMs: NOW - LOST + SECOND,
     });
-    expect(look(two)).toMatchObject({ requeueAtMs: NOW + SECOND });
-    expect(look(two).requeueOnceEnqueuedMs).toBeUndefined();
+    expect(evaluate(two)).toMatchObject({ requeueAtMs: NOW + SECOND });
+    expect(evaluate(two).requeueOnceEnqueuedMs).toBeUndefined();
   });
 
-  it('after it was sent: none for droplet_lost, then it is asked for again', () => {
-    const wait = look(missing({}, [sent(LOST)]));
+  it('after it was sent no start is decided for droplet_lost, then another one is', () => {
+    const wait = evaluate(missing({}, [sent(LOST)]));
     expect(wait.decisions).toEqual([]);
     expect(wait.requeueAtMs).toBe(NOW + 1);
-    const again = look(missing({}, [sent(LOST + 1)]));
+    const again = evaluate(missing({}, [sent(LOST + 1)]));
     expect(again.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
     expect(again.outcomesToForget).toEqual(['d1']);
   });
 
-  it('while nobody has listened for long enough it is not asked for again, not even for an evacuation', () => {
+  it('under actual_not_fresh no other start is decided, not even for an evacuation', () => {
     const leaving = [instance('old', { state: 'EVACUATING' })];
     const d = missing({ reason: 'evacuated', priority: 'high' }, [sent(LOST + 1)], leaving);
-    const decided = look(d, { holds: { actualNotFresh: true } });
+    const decided = evaluate(d, { holds: { actualNotFresh: true } });
     expect(decided).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + 5 * SECOND });
-    expect(look(d).decisions).toMatchObject([{ kind: 'start', reason: 'evacuated' }]);
+    expect(evaluate(d).decisions).toMatchObject([{ kind: 'start', reason: 'evacuated' }]);
   });
 
-  it('ends when an instance is heard at the slot, and is forgotten', () => {
-    const decided = look(missing({}, [sent(5 * SECOND)], [instance('b', { firstListedMs: NOW - SECOND })]));
+  it('ends when an instance is listed at the slot, and the slot is removed', () => {
+    const decided = evaluate(
+      missing({}, [sent(5 * SECOND)], [instance('b', { firstListedMs: NOW - SECOND })]),
+    );
     expect(decided.decisions).toEqual([]);
     expect(decided.slots.size).toBe(0);
     expect(decided.outcomesToForget).toEqual(['d1']);
   });
 
-  it('is not ended by the CRASHED trace of the instance before', () => {
+  it('is not ended by the previous instance, listed as CRASHED', () => {
     const crashed = instance('new-guid', { state: 'CRASHED', firstListedMs: NOW - SECOND });
-    expect(kinds(look(missing({}, [sent(5 * SECOND)], [crashed])))).toEqual([]);
+    expect(kinds(evaluate(missing({}, [sent(5 * SECOND)], [crashed])))).toEqual([]);
   });
 
-  it('an instance that came up and crashed is the crash it is', () => {
+  it('a crash of the started instance is handled as a crash', () => {
     const d = missing({}, [sent(5 * SECOND)]);
     d.exits = [exit('b', { atMs: NOW - SECOND })];
     expect(starts(d)).toEqual(['crashed 0 low']);
   });
 
-  it('is not ended by the exit of an instance that was there before it was sent', () => {
+  it('is not ended by the exit of an instance listed before it was sent', () => {
     const d = missing({}, [sent(5 * SECOND)], [instance('a', { state: 'EVACUATING' })]);
     d.exits = [exit('a', { reason: 'DEA_SHUTDOWN', atMs: NOW - SECOND })];
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toEqual([]);
     expect(decided.handledExits).toBe(d.exits[0]?.n);
   });
 
-  it('is not ended by an exit from before it was sent, of an instance never heard', () => {
+  it('is not ended by an earlier exit of an instance that no heartbeat listed', () => {
     const d = missing({}, [sent(5 * SECOND)]);
     d.exits = [exit('x', { atMs: NOW - 10 * SECOND })];
     d.handledExits = 1e9;
-    expect(kinds(look(d))).toEqual([]);
+    expect(kinds(evaluate(d))).toEqual([]);
   });
 
-  it('the exit of what it started, seen before it was known to be sent, is answered when it is', () => {
+  it('an exit of the started instance that is processed before the outcome triggers a start after it', () => {
     const d = missing();
     d.exits = [exit('b', { atMs: NOW - SECOND })];
-    const first = look(d);
+    const first = evaluate(d);
     expect(first.decisions).toEqual([]);
-    const later = applied(d, first);
+    const later = applyDecision(d, first);
     later.outcomes = new Map([['d1', sent(2 * SECOND)]]);
     expect(starts(later)).toEqual(['crashed 0 low']);
   });
 
-  it('dropped when leaving: the slot is decided anew at once', () => {
+  it('after a drop the slot is decided again at once', () => {
     const d = missing({}, [{ id: 'd1', outcome: 'dropped', atMs: NOW, why: 'held:actual_not_fresh' }]);
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
     expect(decided.slots.get(0)?.start?.id).not.toBe('d1');
     expect(decided.outcomesToForget).toEqual(['d1']);
@@ -469,24 +466,24 @@ describe('a start on its way', () => {
       droplet({ slots: [slot({ crashes: 5, lastCrashMs: NOW - SECOND, flapping: true, start: waiting() })] }),
       'given_up',
     ],
-  ])('is taken back when it is no longer right: %s', (_, d, why) => {
-    const decided = look(d);
+  ])('is canceled when it is no longer right: %s', (_, d, why) => {
+    const decided = evaluate(d);
     expect(decided.decisions).toMatchObject([{ kind: 'cancel', id: 'd1', why }]);
     expect(decided.slots.get(0)?.start).toBeUndefined();
   });
 
-  it('has an id that is unique for droplet and commit, without a colon, and no integer', () => {
+  it('has an id that is unique for droplet and revision, has no colon, and is no integer', () => {
     const d = droplet({ id: 'a:b.c/ü', instances: [instance('0', { index: 1 })] });
-    const ids = look({ ...d, rev: 41 }).decisions.map(({ id }) => id);
+    const ids = evaluate({ ...d, rev: 41 }).decisions.map(({ id }) => id);
     expect(ids[0]).toMatch(/^a%3Ab%2Ec%2F%C3%BC\.start-0\.42-/);
     expect(ids.join()).not.toMatch(/:/);
-    expect(new Set([...ids, ...look({ ...d, rev: 42 }).decisions.map(({ id }) => id)]).size).toBe(
+    expect(new Set([...ids, ...evaluate({ ...d, rev: 42 }).decisions.map(({ id }) => id)]).size).toBe(
       2 * ids.length,
     );
   });
 });
 
-describe('nothing to do', () => {
+describe('a healthy droplet', () => {
   it.each<[string, Droplet]>([
     ['one instance', droplet({ instances: [instance('a')] })],
     [
@@ -502,14 +499,14 @@ describe('nothing to do', () => {
       droplet({ instances: [instance('a')], updatedMs: 5, handledUpdateMs: 5, handledExits: 3 }),
     ],
     [
-      'more than fit the quick look',
+      'more than the quick check covers',
       droplet({
         desired: desired({ instances: 40 }),
         instances: Array.from({ length: 40 }, (_, index) => instance(`i${index}`, { index })),
       }),
     ],
-  ])('%s: nothing is written, and no look is needed', (_, d) => {
-    const decided = look(d);
+  ])('%s: nothing is stored or requeued', (_, d) => {
+    const decided = evaluate(d);
     expect(decided).toMatchObject({ decisions: [], verifyJobs: [], remove: false, changed: false });
     expect(decided.requeueAtMs).toBeUndefined();
     expect(decided.handledExits).toBe(d.handledExits);
@@ -521,13 +518,13 @@ describe('nothing to do', () => {
     expect(starts(d)).toEqual(['missing 1 normal']);
   });
 
-  it('an index beyond the bits of a number does not pass for one within', () => {
+  it('an index beyond 31 does not pass for a lower one', () => {
     const d = droplet({ instances: [instance('a', { index: 32 })] });
     expect(starts(d)).toEqual(['missing 0 normal']);
   });
 
-  it('an update is taken into account, also of a droplet as it should be', () => {
+  it('an update of a healthy droplet is processed', () => {
     const d = droplet({ instances: [instance('a')], updatedMs: NOW - SECOND, listedMs: NOW });
-    expect(look(d)).toMatchObject({ decisions: [], changed: true, handledUpdateMs: NOW - SECOND });
+    expect(evaluate(d)).toMatchObject({ decisions: [], changed: true, handledUpdateMs: NOW - SECOND });
   });
 });

@@ -14,20 +14,20 @@ import {
   SETTINGS,
 } from '../../common/testing/builders.ts';
 import { decide } from './decide.ts';
-import { applied } from './simulation/fixtures.ts';
+import { applyDecision } from './simulation/fixtures.ts';
 
-interface World {
+interface Conditions {
   deas?: Deas;
   holds?: Partial<Holds>;
   nowMs?: number;
 }
 
-const look = (d: Droplet, world: World = {}) =>
-  decide(d, world.deas ?? deas(), holds(world.holds), world.nowMs ?? NOW, SETTINGS);
+const evaluate = (d: Droplet, conditions: Conditions = {}) =>
+  decide(d, conditions.deas ?? deas(), holds(conditions.holds), conditions.nowMs ?? NOW, SETTINGS);
 
 /** `reason instance` of each stop decided. */
-const stops = (d: Droplet, world: World = {}) =>
-  look(d, world).decisions.flatMap((x) => (x.kind === 'stop' ? [`${x.reason} ${x.instance}`] : []));
+const stops = (d: Droplet, conditions: Conditions = {}) =>
+  evaluate(d, conditions).decisions.flatMap((x) => (x.kind === 'stop' ? [`${x.reason} ${x.instance}`] : []));
 
 const at = (index: number, over: Partial<Instance> = {}) => instance(`i${index}`, { index, ...over });
 const started = (instances: number, ...all: Instance[]) =>
@@ -74,9 +74,9 @@ describe('stopped', () => {
 describe('extra_index', () => {
   it.each<[string, Droplet, string[]]>([
     ['the one out of range', started(1, at(0), at(1)), ['extra_index i1']],
-    ['by index, not by order of arrival', started(1, at(1), at(0)), ['extra_index i1']],
+    ['by index, not by order of listing', started(1, at(1), at(0)), ['extra_index i1']],
     ['also one that is STARTING', started(1, at(0), at(1, { state: 'STARTING' })), ['extra_index i1']],
-    ['waits as long as too few would stay RUNNING', started(2, at(0), at(5)), []],
+    ['waits while too few would stay RUNNING', started(2, at(0), at(5)), []],
     [
       'a wanted one that is STARTING does not count as RUNNING',
       started(1, at(0, { state: 'STARTING' }), at(1)),
@@ -88,7 +88,7 @@ describe('extra_index', () => {
       ['extra_index i6'],
     ],
     [
-      'what is not RUNNING goes first',
+      'an instance that is not RUNNING is stopped first',
       started(1, at(0), at(6), at(7, { state: 'STARTING' }), at(8)),
       ['extra_index i7', 'extra_index i8', 'extra_index i6'],
     ],
@@ -99,7 +99,7 @@ describe('extra_index', () => {
       ['extra_index copy', 'extra_index i5'],
     ],
     [
-      'and once also where the controller would not mind',
+      'once also if the controller would accept it twice',
       started(0, at(5, { state: 'STARTING' }), at(5, { guid: 'copy', state: 'STARTING' })),
       ['extra_index copy', 'extra_index i5'],
     ],
@@ -108,7 +108,7 @@ describe('extra_index', () => {
     expect(stops(d)).toEqual(expected);
   });
 
-  it('together with the stops that are on their way', () => {
+  it('counting the pending stops', () => {
     const d = { ...started(2, at(0), at(5), at(6)), stops: new Map([['i6', stop('i6')]]) };
     expect(stops(d)).toEqual([]);
   });
@@ -127,10 +127,10 @@ describe('wrong_version', () => {
     expect(stops(d)).toEqual(expected);
   });
 
-  it('the last RUNNING one of the live version waits until the others have left', () => {
+  it('the last RUNNING one of the live version waits until the other versions are gone', () => {
     const d = started(0, at(0), old);
     expect(stops(d)).toEqual(['wrong_version old']);
-    const next = applied(d, look(d));
+    const next = applyDecision(d, evaluate(d));
     next.outcomes = new Map(
       [...next.stops.values()].map(({ id }) => [id, { id, outcome: 'sent', atMs: NOW }]),
     );
@@ -144,7 +144,7 @@ describe('duplicate', () => {
 
   it.each<[string, Instance[], string[]]>([
     [
-      'the younger goes',
+      'the younger one is stopped',
       [copy('a', { stateTimestampS: 2 }), copy('b', { stateTimestampS: 1 })],
       ['duplicate a'],
     ],
@@ -172,11 +172,11 @@ describe('duplicate', () => {
     ['a CRASHED one is no copy', [copy('a'), copy('b', { state: 'CRASHED' })], []],
     ['an exited one is no copy', [copy('a'), copy('gone')], []],
     [
-      'one that dropped off its list may be gone: wait',
+      'an instance no longer listed may be gone: wait',
       [copy('a'), copy('b', { lastListedMs: NOW - SECOND })],
       [],
     ],
-    ['one on a DEA heard only once is not known well enough', [copy('a'), copy('b', { dea: 'new' })], []],
+    ['an instance listed only once is not known well enough', [copy('a'), copy('b', { dea: 'new' })], []],
   ])('%s', (_, instances, expected) => {
     const d = {
       ...started(1, ...instances),
@@ -186,13 +186,13 @@ describe('duplicate', () => {
     expect(stops(d, { deas: deas({ new: { lastHeartbeatMs: NOW } }) }).sort()).toEqual(expected.sort());
   });
 
-  it('not before each was listed twice since the youngest was first heard: a host that just died must not win', () => {
+  it('not before each was listed twice since the youngest was first listed: a DEA that has just died must not win', () => {
     const d = started(1, copy('old'), copy('young', { dea: 'dea-2', firstListedMs: NOW - 11 * SECOND }));
     const silentOld = deas({
       'dea-1': { lastHeartbeatMs: NOW - 15 * SECOND, previousHeartbeatMs: NOW - 25 * SECOND },
     });
     expect(stops(d, { deas: silentOld })).toEqual([]);
-    expect(look(d, { deas: silentOld }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    expect(evaluate(d, { deas: silentOld }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
     const bothTwice = deas({
       'dea-1': { lastHeartbeatMs: NOW - SECOND, previousHeartbeatMs: NOW - 11 * SECOND },
     });
@@ -203,7 +203,7 @@ describe('duplicate', () => {
     ]);
   });
 
-  it('none while another copy is on its way out', () => {
+  it('none while the stop of another copy is pending', () => {
     const d = {
       ...started(1, copy('a'), copy('b'), copy('c')),
       stops: new Map([['c', stop('c', { reason: 'duplicate' })]]),
@@ -211,12 +211,12 @@ describe('duplicate', () => {
     expect(stops(d)).toEqual([]);
   });
 
-  it('not while another index is missing that the controller would count', () => {
+  it('not while another index is missing, because the controller counts all RUNNING instances', () => {
     expect(stops(started(2, copy('a'), copy('b')))).toEqual([]);
     expect(stops(started(2, copy('a'), copy('b'), at(1)))).toEqual(['duplicate b']);
   });
 
-  it('the last RUNNING one never goes, though its stop was decided when it was not', () => {
+  it('the last RUNNING one is never stopped, though its stop was decided when it was not the last', () => {
     const d = { ...started(1, copy('a')), stops: new Map([['b', stop('b')]]) };
     expect(stops(d)).toEqual([]);
   });
@@ -245,7 +245,7 @@ describe('evacuation_complete', () => {
       ['evacuation_complete leaving'],
     ],
     [
-      'not while that is STARTING, though the controller would not mind',
+      'not while that is STARTING, though the controller would accept it',
       started(2, leaving(), at(0, { state: 'STARTING' }), at(1), at(5)),
       [],
     ],
@@ -263,12 +263,12 @@ describe('evacuation_complete', () => {
     expect(stops(d)).toEqual([]);
   });
 
-  it('not while the one that runs in its slot is being stopped, though the controller would not mind', () => {
+  it('not while the one that runs in its slot is being stopped, though the controller would accept it', () => {
     const d = { ...started(1, leaving(), at(0), at(7)), stops: new Map([['i0', stop('i0')]]) };
     expect(stops(d)).toEqual([]);
   });
 
-  it('one that said DEA_EVACUATION, its heartbeats still saying RUNNING', () => {
+  it('after a DEA_EVACUATION exit, while heartbeats still report RUNNING', () => {
     const d = {
       ...started(1, instance('leaving'), at(0)),
       exits: [exit('leaving', { reason: 'DEA_EVACUATION' })],
@@ -287,46 +287,46 @@ describe('extra_app', () => {
     droplet({ desired: undefined, firstSeenMs: NOW - agoMs, instances: [at(0)] });
   const LATE = SETTINGS.desiredStateLostMs;
 
-  it('last listed more than desired_state_lost ago: whatever runs of it', () => {
+  it('last listed more than desired_state_lost ago: all its instances', () => {
     expect(stops(gone(LATE + 1)).sort()).toEqual(['extra_app i0', 'extra_app i1', 'extra_app i2']);
     expect(stops(gone(LATE))).toEqual([]);
-    expect(look(gone(LATE - 5 * SECOND)).requeueAtMs).toBe(NOW + 5 * SECOND + 1);
+    expect(evaluate(gone(LATE - 5 * SECOND)).requeueAtMs).toBe(NOW + 5 * SECOND + 1);
   });
 
-  it('never listed: first heard of that long ago, and a pass that began since', () => {
+  it('never listed: first seen that long ago, and a pass began since', () => {
     expect(stops(unknown(LATE + 1))).toEqual(['extra_app i0']);
     expect(stops(unknown(LATE))).toEqual([]);
     const before = { lastPassBegunMs: NOW - LATE - SECOND };
     expect(stops(unknown(LATE + 1), { holds: before })).toEqual([]);
-    expect(look(unknown(LATE + 1), { holds: before }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    expect(evaluate(unknown(LATE + 1), { holds: before }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
   });
 
   it('an entry that is listed but cannot be read counts as listed', () => {
     expect(stops({ ...unknown(3600 * SECOND), listedMs: NOW - 10 * SECOND })).toEqual([]);
   });
 
-  it('listed until just now, however old: a pass that fails says nothing', () => {
+  it('listed by the last complete pass, however old: a failed pass proves nothing', () => {
     expect(stops(droplet({ instances: [at(0)], listedMs: NOW - 3600 * SECOND }))).toEqual([]);
   });
 
   it('its missing slots are not started, nor is its crash', () => {
     const d = { ...gone(LATE + 1), instances: [], exits: [exit('x')] };
-    expect(look(d).decisions).toEqual([]);
+    expect(evaluate(d).decisions).toEqual([]);
   });
 });
 
-describe('a stop on its way', () => {
+describe('a pending stop', () => {
   const surplus = (stops: PendingStop[], outcomes: Outcome[] = []) =>
     droplet({ instances: [at(0), at(1)], stops, outcomes });
 
-  it('is not decided again while it waits; its job is made sure of after droplet_lost', () => {
-    expect(look(surplus([stop('i1')]))).toMatchObject({
+  it('is not decided again while it waits; its job is verified after droplet_lost', () => {
+    expect(evaluate(surplus([stop('i1')]))).toMatchObject({
       decisions: [],
       verifyJobs: [],
       changed: false,
       requeueAtMs: NOW + 29 * SECOND,
     });
-    const long = look(surplus([stop('i1', { decidedMs: NOW - LOST })]));
+    const long = evaluate(surplus([stop('i1', { decidedMs: NOW - LOST })]));
     expect(long).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + LOST });
     expect(long.verifyJobs).toMatchObject([
       { kind: 'stop', id: 'stop-i1', instance: 'i1', reason: 'extra_index' },
@@ -335,30 +335,32 @@ describe('a stop on its way', () => {
 
   it('is sent again droplet_lost after it was sent, if the instance is still there', () => {
     expect(stops(surplus([stop('i1')], [sent('i1', LOST)]))).toEqual([]);
-    expect(look(surplus([stop('i1')], [sent('i1', LOST)])).outcomesToForget).toEqual([]);
-    expect(look(surplus([stop('i1')], [sent('i1', LOST)])).requeueAtMs).toBe(NOW + 1);
-    const again = look(surplus([stop('i1')], [sent('i1', LOST + 1)]));
+    expect(evaluate(surplus([stop('i1')], [sent('i1', LOST)])).outcomesToForget).toEqual([]);
+    expect(evaluate(surplus([stop('i1')], [sent('i1', LOST)])).requeueAtMs).toBe(NOW + 1);
+    const again = evaluate(surplus([stop('i1')], [sent('i1', LOST + 1)]));
     expect(again.decisions).toMatchObject([{ kind: 'stop', instance: 'i1' }]);
     expect(again.stops.get('i1')?.id).not.toBe('stop-i1');
     expect(again.outcomesToForget).toEqual(['stop-i1']);
   });
 
-  it('dropped when leaving: decided anew at once', () => {
+  it('after a drop it is decided again at once', () => {
     const d = surplus([stop('i1')], [{ id: 'stop-i1', outcome: 'dropped', atMs: NOW, why: 'refused' }]);
     expect(stops(d)).toEqual(['extra_index i1']);
   });
 
   it('is over when the instance is gone', () => {
     const d = droplet({ instances: [at(0)], stops: [stop('i1')], outcomes: [sent('i1', SECOND)] });
-    const decided = look(d);
+    const decided = evaluate(d);
     expect(decided.stops.size).toBe(0);
     expect(decided.outcomesToForget).toEqual(['stop-i1']);
     expect(decided.decisions).toEqual([]);
   });
 
-  it('is taken back when the instance is gone by itself', () => {
+  it('is canceled when the instance is gone', () => {
     const d = droplet({ instances: [at(0)], stops: [stop('i1')] });
-    expect(look(d).decisions).toMatchObject([{ kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' }]);
+    expect(evaluate(d).decisions).toMatchObject([
+      { kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' },
+    ]);
   });
 
   it('never has the id of a start', () => {
@@ -366,7 +368,7 @@ describe('a stop on its way', () => {
       desired: desired({ instances: 2 }),
       instances: [instance('0', { index: 0, version: 'v0' }), instance('1', { index: 1 })],
     });
-    const ids = look(d).decisions.map(({ kind, id }) => `${kind} ${id}`);
+    const ids = evaluate(d).decisions.map(({ kind, id }) => `${kind} ${id}`);
     expect(ids).toHaveLength(2);
     expect(new Set(ids.map((x) => x.split(' ')[1])).size).toBe(2);
   });

@@ -49,7 +49,7 @@ const jobOf = async (queue: Queue, id: string): Promise<Job> => {
 };
 
 describe('a decision becomes a job', () => {
-  test('of its own id, in the queue that it belongs to', async () => {
+  test('with the id of the decision, in the right queue', async () => {
     const { clock } = of.context;
     await enqueue([start('app.start-2.7-x'), restart('r1', clock.nowMs() + 60_000), stop('p1')]);
     expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([
@@ -76,15 +76,15 @@ describe('a decision becomes a job', () => {
     });
   });
 
-  test('that carries the trace of its own look, be it alone or one of many', async () => {
+  test('that carries the trace of its own reconcile, alone or among many', async () => {
     const { clock } = of.context;
-    const look = (droplet: string, ...decisions: Decision[]) => ({
+    const evaluation = (droplet: string, ...decisions: Decision[]) => ({
       droplet: { id: droplet },
       decided: { decisions, verifyJobs: [] },
     });
-    const first = look('a', start('s1'), stop('p1'));
-    const second = look('b', start('s2'), restart('r1', clock.nowMs() + 60_000));
-    const untraced = look('c', start('s3'));
+    const first = evaluation('a', start('s1'), stop('p1'));
+    const second = evaluation('b', start('s2'), restart('r1', clock.nowMs() + 60_000));
+    const untraced = evaluation('c', start('s3'));
     const trace = (metadata: string) => ({ telemetry: { metadata } });
     await enqueuer.enqueue(
       [first, second, untraced],
@@ -99,12 +99,12 @@ describe('a decision becomes a job', () => {
     expect(await carried(starts, 's3')).toBeUndefined();
   });
 
-  test('once, however often', async () => {
+  test('once, however often it is enqueued', async () => {
     for (let time = 0; time < 3; time++) await enqueue([start('s1')], [start('s1'), stop('p1')]);
     expect([await idsOf(starts), await idsOf(stops)]).toEqual([['s1'], ['p1']]);
   });
 
-  test('those that are worse off leave first', async () => {
+  test('lower queue priorities are first', async () => {
     await enqueue([
       start('low', { queuePriority: 3000 }),
       start('high', { queuePriority: 10 }),
@@ -118,15 +118,15 @@ describe('a decision becomes a job', () => {
     expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 0, waiting: 1 });
   });
 
-  test('nothing decided is nothing done', async () => {
+  test('without decisions nothing is enqueued', async () => {
     await enqueue([]);
     await enqueuer.enqueue([]);
     expect(await idsOf(starts)).toEqual([]);
   });
 });
 
-describe('a job that waits', () => {
-  test('is raised before the others', async () => {
+describe('a waiting job', () => {
+  test('is moved before the others by a raise', async () => {
     await enqueue([start('a', { queuePriority: 100 }), start('b', { queuePriority: 2000 })]);
     await enqueue([
       {
@@ -142,7 +142,7 @@ describe('a job that waits', () => {
     expect((await starts.getPrioritized()).map(({ id }) => id)).toEqual(['b', 'a']);
   });
 
-  test('is taken back', async () => {
+  test('is removed by a cancel', async () => {
     const dueMs = of.context.clock.nowMs() + 1000;
     await enqueue([start('s1'), start('s2'), restart('r1', dueMs), stop('p1')]);
     await enqueue([
@@ -153,7 +153,7 @@ describe('a job that waits', () => {
     expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([['s2'], [], []]);
   });
 
-  test('that has left meanwhile is neither raised nor taken back, and that is no error', async () => {
+  test('that is gone already is neither raised nor removed, without an error', async () => {
     await enqueue([
       {
         kind: 'raise',
@@ -170,8 +170,8 @@ describe('a job that waits', () => {
   });
 });
 
-describe('what has waited for long is made sure of', () => {
-  test('a job that was lost is there again', async () => {
+describe('jobs are verified', () => {
+  test('a lost job is added again', async () => {
     await enqueue([], [start('s1'), stop('p1'), restart('r1', of.context.clock.nowMs() - 1)]);
     expect([await idsOf(starts), await idsOf(restarts), await idsOf(stops)]).toEqual([
       ['s1'],
@@ -181,7 +181,7 @@ describe('what has waited for long is made sure of', () => {
   });
 
   test.each(['starts', 'stops', 'restarts'] as const)(
-    'a job of %s that is done, and not by what the record says, is added again',
+    'a completed job of %s whose decision is still pending is added again',
     async (name) => {
       const { redis, lifecycle, log, clock } = of.context;
       const queue = { starts, stops, restarts }[name];
@@ -201,7 +201,7 @@ describe('what has waited for long is made sure of', () => {
     },
   );
 
-  test('a job that is there is not added again', async () => {
+  test('an existing job is not added again', async () => {
     const { client } = of.context.redis;
     await enqueue([start('s1'), stop('p1')]);
     const events = () => Promise.all([starts, stops].map((queue) => client.xlen(queue.toKey('events'))));
@@ -211,7 +211,7 @@ describe('what has waited for long is made sure of', () => {
     expect([await idsOf(starts), await idsOf(stops)]).toEqual([['s1'], ['p1']]);
   });
 
-  test('a restart that is due, and delayed by a wall clock that is ahead, leaves', async () => {
+  test('a due restart that a fast wall clock still delays is promoted', async () => {
     const dueMs = of.context.clock.nowMs() + 3_600_000;
     await enqueue([restart('r1', dueMs)]);
     await enqueue([], [restart('r1', dueMs)]);

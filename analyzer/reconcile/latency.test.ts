@@ -17,12 +17,12 @@ import { decide } from '../decide/decide.ts';
 import { latenciesOf } from './latency.ts';
 import { recordPatch } from './record-patch.ts';
 
-/** Of a look at this droplet now, as it is decided and logged. */
+/** The latencies of evaluating this droplet now. */
 function latencies(record: Droplet, dea1 = { lastHeartbeatMs: NOW - 2 * SECOND }) {
-  const seen = deas({ 'dea-1': dea1 });
-  const decided = decide(record, seen, holds(), NOW, SETTINGS);
-  const looked = { droplet: record, decided, deas: seen, nowMs: NOW };
-  return latenciesOf(looked, recordPatch(looked, SETTINGS).log);
+  const liveness = deas({ 'dea-1': dea1 });
+  const decided = decide(record, liveness, holds(), NOW, SETTINGS);
+  const evaluation = { droplet: record, decided, deas: liveness, nowMs: NOW };
+  return latenciesOf(evaluation, recordPatch(evaluation, SETTINGS).log);
 }
 
 const silent = { lastHeartbeatMs: NOW - LOST - 400 };
@@ -30,7 +30,7 @@ const started = { id: 's', reason: 'missing', priority: 'normal', decidedMs: NOW
 const sent = { id: 's', outcome: 'sent', atMs: NOW - 8 * SECOND } as const;
 
 describe('detection', () => {
-  test('of a crash and of a shutdown is from the message on', () => {
+  test('of a crash and of a shutdown counts from the message', () => {
     const crash = droplet({ instances: [instance('a')], exits: [exit('a', { atMs: NOW - 7 })] });
     expect(latencies(crash)).toEqual([{ of: 'detection', reason: 'crashed', ms: 7 }]);
     const shutdown = droplet({
@@ -40,7 +40,7 @@ describe('detection', () => {
     expect(latencies(shutdown)).toEqual([{ of: 'detection', reason: 'evacuated', ms: 5 }]);
   });
 
-  test('of a flapping slot is not the delay of its restart', () => {
+  test('of a flapping slot does not include the delay of its restart', () => {
     const flapping = droplet({
       exits: [exit('a', { atMs: NOW - 3 })],
       slots: [slot({ crashes: 1, lastCrashS: NOW / 1000 - 20, lastCrashMs: NOW - 20 * SECOND })],
@@ -48,7 +48,7 @@ describe('detection', () => {
     expect(latencies(flapping)).toEqual([{ of: 'detection', reason: 'flapping', ms: 3 }]);
   });
 
-  test('of each slot is from its own exit', () => {
+  test('of each slot counts from its own exit', () => {
     const both = droplet({
       desired: desired({ instances: 2 }),
       instances: [instance('a'), instance('b', { index: 1 })],
@@ -57,13 +57,13 @@ describe('detection', () => {
     expect(latencies(both).map(({ ms }) => ms)).toEqual([9, 4]);
   });
 
-  test('of a silent DEA is from its last heartbeat on', () => {
+  test('of a silent DEA counts from its last heartbeat', () => {
     expect(latencies(droplet({ instances: [instance('a')] }), silent)).toEqual([
       { of: 'detection', reason: 'missing', ms: LOST + 400 },
     ]);
   });
 
-  test('is none where nothing was lost: a new app, one that was stopped or updated, a crashed instance', () => {
+  test('is none if nothing was lost: a new app, one that was stopped or updated, a crashed instance', () => {
     const never = droplet();
     const stopped = droplet({
       instances: [instance('a')],
@@ -86,7 +86,7 @@ describe('detection', () => {
 });
 
 describe('healing', () => {
-  test('is from the decision to the first heartbeat', () => {
+  test('counts from the decision to the first heartbeat', () => {
     const healed = droplet({
       instances: [instance('b', { firstListedMs: NOW - SECOND })],
       slots: [slot({ start: started })],
@@ -95,7 +95,7 @@ describe('healing', () => {
     expect(latencies(healed)).toEqual([{ of: 'healing', reason: 'missing', ms: 8 * SECOND }]);
   });
 
-  test('of a flapping slot is from when its restart was due', () => {
+  test('of a flapping slot counts from when its restart was due', () => {
     const start = {
       ...started,
       reason: 'flapping',
@@ -110,7 +110,7 @@ describe('healing', () => {
     expect(latencies(healed)).toEqual([{ of: 'healing', reason: 'flapping', ms: 7 * SECOND }]);
   });
 
-  test('is none where the old instance is heard again', () => {
+  test('is none if the old instance is back', () => {
     const again = droplet({ instances: [instance('a')], slots: [slot({ start: started })] });
     expect(latencies(again)).toEqual([]);
   });

@@ -19,10 +19,10 @@ const slot = (index: number, more: Partial<Slot> = {}): Slot => ({
   flapping: false,
   ...more,
 });
-/** What is noted of a look at a droplet that had these slots, and has those in `decided`. */
-function news(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] = []) {
+/** The observed entries of a droplet that had these slots before, and has those in `decided`. */
+function entriesOf(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] = []) {
   const droplet = { ...read(hash), slots: slots(...before) };
-  const same: DecisionResult = {
+  const unchanged: DecisionResult = {
     decisions: [],
     slots: droplet.slots,
     stops: droplet.stops,
@@ -36,7 +36,7 @@ function news(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] = [])
     changed: true,
   };
   const deas = new Map([['dea-1', { lastHeartbeatMs: NOW - 1000 }]]);
-  return observedEntries({ droplet, decided: { ...same, ...decided }, deas, nowMs: NOW }, policy);
+  return observedEntries({ droplet, decided: { ...unchanged, ...decided }, deas, nowMs: NOW }, policy);
 }
 const instance = (index: number, agoMs: number, state = 'RUNNING', version = 'v') =>
   `${index} ${state} on dea-1 version ${version} since 1 first ${NOW - agoMs}`;
@@ -44,15 +44,17 @@ const start = (decidedAgoMs: number): Partial<Slot> => ({
   start: { id: 's', reason: 'missing', priority: 'normal', decidedMs: NOW - decidedAgoMs },
 });
 
-test('of a droplet that is as it was there is none', () => {
+test('an unchanged droplet yields none', () => {
   const hash = { 'instance:a': instance(0, 9000), updated: '5', handled_update: '5', handled: '1' };
-  expect(news({ ...hash, 'exit:b': '1 CRASHED version v at 3 crashed 1 n 1' }, {}, [slot(0)])).toEqual([]);
+  expect(entriesOf({ ...hash, 'exit:b': '1 CRASHED version v at 3 crashed 1 n 1' }, {}, [slot(0)])).toEqual(
+    [],
+  );
 });
 
-test('an update, once it is taken into account', () => {
+test('an update has an entry once it is processed', () => {
   const hash = { updated: '7', handled_update: '5' };
-  expect(news(hash, {})).toEqual([]);
-  expect(news(hash, { handledUpdateMs: 7 })).toEqual([{ atMs: 7, droplet: 'app', kind: 'updated' }]);
+  expect(entriesOf(hash, {})).toEqual([]);
+  expect(entriesOf(hash, { handledUpdateMs: 7 })).toEqual([{ atMs: 7, droplet: 'app', kind: 'updated' }]);
 });
 
 describe('exits', () => {
@@ -70,19 +72,19 @@ describe('exits', () => {
   });
   const counted = slots(slot(2, { crashes: 3, lastCrashMs: 30 }));
 
-  test('those that were taken into account now, in their order, the last crash with the count', () => {
-    expect(news(hash, { handledExits: 3, slots: counted })).toEqual([
+  test('have entries when they are processed, in their order, the last crash with the count', () => {
+    expect(entriesOf(hash, { handledExits: 3, slots: counted })).toEqual([
       of('b', 20),
       of('c', 30, { dea: 'dea-1', crashes: 3 }),
     ]);
-    expect(news(hash, { handledExits: 4, slots: counted })[2]).toEqual(
+    expect(entriesOf(hash, { handledExits: 4, slots: counted })[2]).toEqual(
       of('d', 40, { exit: 'STOPPED', index: 3 }),
     );
   });
 
-  test('a crash of another version is not among those that the slot counts', () => {
+  test('a crash of another version has no count', () => {
     const other = slots(slot(2, { crashes: 3, lastCrashMs: 30, version: 'w' }));
-    expect(news(hash, { handledExits: 3, slots: other })[1]).toEqual(of('c', 30, { dea: 'dea-1' }));
+    expect(entriesOf(hash, { handledExits: 3, slots: other })[1]).toEqual(of('c', 30, { dea: 'dea-1' }));
   });
 });
 
@@ -95,28 +97,28 @@ describe('a slot that has a live instance again', () => {
   const satisfied = { slots: slots(slot(0)) };
 
   test.each<[string, Partial<Slot>]>([
-    ['that a start was on its way to', start(5000)],
+    ['with a pending start', start(5000)],
     ['that was flapping', { flapping: true, crashes: 2, lastCrashMs: NOW - 5000 }],
     ['that was held', { held: 'mass_loss' }],
   ])('%s', (_, before) => {
-    expect(news({ 'instance:a': instance(0, 2000) }, satisfied, [slot(0, before)])).toMatchObject([
+    expect(entriesOf({ 'instance:a': instance(0, 2000) }, satisfied, [slot(0, before)])).toMatchObject([
       { kind: 'up', index: 0, instance: 'a', dea: 'dea-1', state: 'RUNNING' },
     ]);
   });
 
-  test('at the moment when the instance was first heard; that the slot is forgotten is no matter', () => {
+  test('has an entry at the time the instance was first listed, also if the slot is removed', () => {
     const hash = { 'instance:a': instance(0, 2000) };
-    expect(news(hash, { slots: slots() }, [slot(0, start(5000))])).toEqual([up()]);
+    expect(entriesOf(hash, { slots: slots() }, [slot(0, start(5000))])).toEqual([up()]);
   });
 
-  test('an instance from before the start is heard again, now', () => {
+  test('an instance older than the start is back: its entry is of now', () => {
     const hash = { 'instance:a': instance(0, 90_000) };
-    expect(news(hash, satisfied, [slot(0, start(5000))])).toEqual([up({ atMs: NOW, again: true })]);
+    expect(entriesOf(hash, satisfied, [slot(0, start(5000))])).toEqual([up({ atMs: NOW, again: true })]);
   });
 
-  test('not while it still wants for one, nor where none is live', () => {
+  test('no entry while it still needs one, or has no live instance', () => {
     const [before] = [slot(0, start(5000))];
-    expect(news({ 'instance:a': instance(0, 2000) }, { slots: slots(before) }, [before])).toEqual([]);
+    expect(entriesOf({ 'instance:a': instance(0, 2000) }, { slots: slots(before) }, [before])).toEqual([]);
     for (const hash of [
       {},
       { 'instance:a': instance(0, 2000, 'CRASHED') },
@@ -125,7 +127,7 @@ describe('a slot that has a live instance again', () => {
       { 'instance:a': `${instance(0, 90_000)} last ${NOW - 60_000}` },
       { 'instance:a': instance(0, 2000), 'exit:a': `0 STOPPED version v at ${NOW - 500} crashed - n 1` },
     ]) {
-      expect(news(hash, satisfied, [before])).toEqual([]);
+      expect(entriesOf(hash, satisfied, [before])).toEqual([]);
     }
   });
 
@@ -135,6 +137,6 @@ describe('a slot that has a live instance again', () => {
       'instance:a': instance(0, 2000),
       'instance:y': instance(0, 1000, 'STARTING'),
     };
-    expect(news(hash, satisfied, [slot(0, start(5000))])).toEqual([up()]);
+    expect(entriesOf(hash, satisfied, [slot(0, start(5000))])).toEqual([up()]);
   });
 });

@@ -60,7 +60,7 @@ function afterHeartbeat(
   agoMs: number,
   traceparent = `00-${TRACE}-00000000000000b1-01`,
 ): Evaluation {
-  return { ...of, droplet: { ...of.droplet, heardTrace: { atMs: of.nowMs - agoMs, traceparent } } };
+  return { ...of, droplet: { ...of.droplet, heartbeatTrace: { atMs: of.nowMs - agoMs, traceparent } } };
 }
 
 test('a reconcile has a span if an event led to it or it decided something; its jobs continue the trace', async () => {

@@ -38,7 +38,7 @@ function causesOf(
   { causes, heartbeatWithinMs }: Origin,
 ): readonly SpanContext[] {
   const events = causes?.get(droplet.id);
-  const heartbeat = droplet.heardTrace;
+  const heartbeat = droplet.heartbeatTrace;
   if (events !== undefined || heartbeat === undefined || decided.decisions.length === 0) return events ?? [];
   const isRecent = nowMs - heartbeat.atMs <= heartbeatWithinMs;
   const cause = isRecent ? readTraceparent(heartbeat.traceparent) : undefined;

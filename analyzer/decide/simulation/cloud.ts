@@ -1,9 +1,10 @@
 /**
- * For tests: a small pure cloud environment `decide`. DEAs that run and list instances, a controller that checks what it is
- * asked and places starts, queues that lose time, and a record that is kept as heartbeats and exits would keep it.
- * A step is a second. A droplet is looked at only when something happened to it or when the last look asked for it.
+ * For tests: a pure simulation of one app around `decide`. DEAs run and list its instances, a controller checks starts
+ * and stops and places instances, queues delay and lose jobs, and heartbeats and exits change the record.
  *
- * A fleet of such clouds, whose processes come and go: `testing-fleet.ts`.
+ * A step is a second. The droplet is reconciled only after an event or when its last decision requeued it.
+ *
+ * Many of these with processes that stop and restart make a fleet: `fleet.ts`.
  */
 import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { DeaLiveness, Desired, Droplet, Exit, Holds } from '../../../common/model/droplet.ts';
@@ -16,8 +17,15 @@ import type { StartDecision, StopDecision } from '../decision.ts';
 import { isStartAccepted, isStopAccepted } from './controller.ts';
 import { applyDecision, reload } from './fixtures.ts';
 import { afterExit, afterHeartbeat } from './record.ts';
-import { makeDeas, type Process, type Environment, type TrueDea, type TrueInstance, setAlive } from './truth.ts';
-import { harmOfSilence, harmOfStart, harmOfStop, isKnownRunning, type CloudState } from './safety.ts';
+import { type CloudState, harmOfSilence, harmOfStart, harmOfStop, isKnownRunning } from './safety.ts';
+import {
+  type Environment,
+  makeDeas,
+  type Process,
+  setAlive,
+  type TrueDea,
+  type TrueInstance,
+} from './truth.ts';
 
 interface Job {
   atMs: number;
@@ -34,7 +42,7 @@ export class Cloud {
   readonly holds: Holds;
   readonly settings: PolicySettings;
   readonly deas: TrueDea[];
-  readonly heard = new Map<string, DeaLiveness>();
+  readonly deaLiveness = new Map<string, DeaLiveness>();
   instances: TrueInstance[] = [];
   /** Everything decided, sent and refused, newest last. */
   readonly decisions: Decision[] = [];
@@ -44,21 +52,21 @@ export class Cloud {
   readonly harm: string[] = [];
   readonly #jobs = new Map<string, Job>();
   readonly #lost = new Set<string>();
-  readonly #away: Environment['away'];
-  readonly #cut: Environment['cut'];
+  readonly #down: Environment['down'];
+  readonly #cutOff: Environment['cutOff'];
   readonly #environment: Environment | undefined;
-  /** When the latest `droplet.updated` was heard, and when the latest pass began. */
+  /** When the latest `droplet.updated` was received, and when the latest pass began. */
   #updateMs = 0;
   #passMs = 0;
-  /** Sent or dropped: a queue may bring them once more. */
+  /** Ids of the last jobs that were sent or dropped: a queue may deliver them again. */
   #delivered: StartDecision['id'][] = [];
   readonly #enqueued = new Map<string, StartDecision | StopDecision>();
   readonly #sentIds = new Set<string>();
-  /** What the latest pass said. */
+  /** The app as the latest pass listed it. */
   #lastPass: Desired | undefined;
   /** The controller has the app. */
   isListed = true;
-  /** There is no record. */
+  /** The record was removed, and no event or heartbeat has created a new one. */
   isRecordRemoved = false;
   readonly #random: () => number;
   #dueMs: number | undefined;
@@ -73,8 +81,8 @@ export class Cloud {
     random: () => number,
     environment?: Environment,
   ) {
-    this.#away = environment?.away ?? new Set();
-    this.#cut = environment?.cut ?? new Set();
+    this.#down = environment?.down ?? new Set();
+    this.#cutOff = environment?.cutOff ?? new Set();
     this.#environment = environment;
     this.#lastPass = record.desired;
     this.record = record;
@@ -94,7 +102,7 @@ export class Cloud {
     this.deas = environment?.deas ?? makeDeas(deaNames, random);
   }
 
-  /** The live instances of wanted slots, and everything else that truly runs. */
+  /** Indices that lack a RUNNING instance, and guids of all other instances that truly run. */
   get state(): { missing: number[]; surplus: string[] } {
     const { desired } = this;
     const wanted = this.isListed && desired.state === 'STARTED' ? desired.instances : 0;
@@ -134,27 +142,30 @@ export class Cloud {
         instance.state = 'RUNNING';
     }
     for (const dea of this.deas) {
-      const beats = dea.alive && (this.#environment?.heartbeatsRequested || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
-      if (beats && !this.#away.has('ingest')) this.#heartbeat(dea.name);
-      const heard = this.heard.get(dea.name)?.lastHeartbeatMs ?? Number.NEGATIVE_INFINITY;
-      if (this.nowMs - heard > deaExpiryMs(this.settings)) this.heard.delete(dea.name);
-      if (this.nowMs - heard <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
+      const beats =
+        dea.alive &&
+        (this.#environment?.heartbeatsRequested || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
+      if (beats && !this.#down.has('ingest')) this.#heartbeat(dea.name);
+      const heartbeatMs = this.deaLiveness.get(dea.name)?.lastHeartbeatMs ?? Number.NEGATIVE_INFINITY;
+      if (this.nowMs - heartbeatMs > deaExpiryMs(this.settings)) this.deaLiveness.delete(dea.name);
+      if (this.nowMs - heartbeatMs <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
       else if (!this.#lost.has(dea.name)) {
         this.#lost.add(dea.name);
         this.markDue();
       }
     }
     if (this.#environment === undefined && this.nowMs % (60 * SECOND) === 0) this.pass();
-    if (!this.#away.has('nudger'))
+    if (!this.#down.has('nudger'))
       for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.nowMs) this.#deliver(id);
-    if (this.#away.has('analyzer')) return;
-    for (let looks = 0; this.#dueMs !== undefined && this.#dueMs <= this.nowMs; looks++) {
-      if (looks > 20) throw new Error(`looks without end at ${this.nowMs}`);
+    if (this.#down.has('analyzer')) return;
+    for (let times = 0; this.#dueMs !== undefined && this.#dueMs <= this.nowMs; times++) {
+      if (times > 20)
+        throw new Error(`the droplet stays due at ${this.nowMs}: reconciled 20 times in one step`);
       this.#reconcile();
     }
   }
 
-  /** The controller changes the app and says so; the pass that it asks for comes a second later. */
+  /** The controller changes the app and sends a `droplet.updated`; the pass that it requests comes a second later. */
   update(change: Partial<Desired>): void {
     this.change(change);
     this.receiveUpdate();
@@ -169,7 +180,7 @@ export class Cloud {
 
   /** A `droplet.updated`. */
   receiveUpdate(): void {
-    if (this.#away.has('ingest')) return;
+    if (this.#down.has('ingest')) return;
     this.#ensureRecord();
     this.#updateMs = this.nowMs;
     this.record = { ...this.record, rev: this.record.rev + 1, updatedMs: this.nowMs };
@@ -185,9 +196,9 @@ export class Cloud {
     const record = { ...this.record, rev: this.record.rev + 1 };
     if (this.isListed) {
       const { desired, goneMs, updatedMs, listedMs } = record;
-      const lifts = updatedMs !== undefined && !(listedMs !== undefined && listedMs > updatedMs);
-      // An entry as the last one writes nothing.
-      if (desired === this.desired && goneMs === undefined && !lifts && !this.isRecordRemoved) return;
+      const endsHold = updatedMs !== undefined && !(listedMs !== undefined && listedMs > updatedMs);
+      // A pass writes nothing for an unchanged entry.
+      if (desired === this.desired && goneMs === undefined && !endsHold && !this.isRecordRemoved) return;
       this.#ensureRecord();
       this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.nowMs };
       delete this.record.goneMs;
@@ -198,7 +209,7 @@ export class Cloud {
     }
   }
 
-  /** A process is killed and comes back: what it had in hand comes once more, and all is read anew. */
+  /** A process was killed and restarts: its unfinished messages are delivered again, and the record is reloaded. */
   restart(process: Process): void {
     if (process === 'cron') return;
     if (process === 'ingest') {
@@ -217,12 +228,12 @@ export class Cloud {
     this.record = reload(this.record);
   }
 
-  /** An instance vanishes from its DEA without a word. */
+  /** An instance ends without an exit message. */
   vanish(guid: string): void {
     this.instances = this.instances.filter((i) => i.guid !== guid);
   }
 
-  /** There is a record from now, as for everything that is heard. */
+  /** Creates the record if it was removed, as every event and heartbeat does. */
   #ensureRecord(): void {
     if (!this.isRecordRemoved) return;
     this.isRecordRemoved = false;
@@ -253,7 +264,7 @@ export class Cloud {
   }
 
   #receiveExit(exit: Omit<Exit, 'n'>): void {
-    if (this.#away.has('ingest')) return;
+    if (this.#down.has('ingest')) return;
     const exits = afterExit(this.record, { ...exit, n: this.#exits + 1 }, this.settings);
     if (exits === undefined) return;
     this.#exits++;
@@ -262,13 +273,13 @@ export class Cloud {
     this.markDue();
   }
 
-  /** A DEA dies with all that it runs, and comes back empty. */
+  /** A DEA dies with all its instances. It comes back empty. */
   killDea(name: string): void {
     for (const dea of this.deas) if (dea.name === name) dea.alive = false;
     this.instances = this.instances.filter((i) => i.dea !== name);
   }
 
-  /** A DEA is cut off: it goes on running, unheard. */
+  /** A DEA loses its network or has it back. It goes on running. */
   setReachable(name: string, alive: boolean): void {
     for (const dea of this.deas) if (dea.name === name) setAlive(dea, alive, this.nowMs);
   }
@@ -287,11 +298,11 @@ export class Cloud {
     this.instances.push(made);
   }
 
-  /** What a heartbeat of one DEA makes of the record: only a difference is written. */
+  /** Applies a heartbeat of one DEA to the record: only a difference is written. */
   #heartbeat(name: string): void {
-    const before = this.heard.get(name)?.lastHeartbeatMs;
+    const before = this.deaLiveness.get(name)?.lastHeartbeatMs;
     const wasLost = this.#lost.has(name);
-    this.heard.set(name, {
+    this.deaLiveness.set(name, {
       lastHeartbeatMs: this.nowMs,
       ...(before === undefined ? {} : { previousHeartbeatMs: before }),
     });
@@ -305,7 +316,7 @@ export class Cloud {
     this.markDue();
   }
 
-  /** It is looked at in this step. */
+  /** The droplet is reconciled in this step. */
   markDue(): void {
     this.#dueMs = this.nowMs;
   }
@@ -315,33 +326,33 @@ export class Cloud {
       this.#dueMs = undefined;
       return;
     }
-    const decided = decide(this.record, this.heard, this.holds, this.nowMs, this.settings);
+    const decided = decide(this.record, this.deaLiveness, this.holds, this.nowMs, this.settings);
     this.record = applyDecision(this.record, decided);
     this.#dueMs = decided.requeueAtMs;
     if (decided.remove) {
       this.#removeRecord();
       return;
     }
-    const again = decide(this.record, this.heard, this.holds, this.nowMs, this.settings);
+    const again = decide(this.record, this.deaLiveness, this.holds, this.nowMs, this.settings);
     for (const { kind, id } of again.decisions) this.harm.push(`not settled: ${kind} ${id} at ${this.nowMs}`);
-    let isSure = true;
+    let areEnqueued = true;
     for (const decision of decided.decisions) {
       this.decisions.push(decision);
-      if (decision.kind === 'start') isSure = this.#enqueue(decision) && isSure;
+      if (decision.kind === 'start') areEnqueued = this.#enqueue(decision) && areEnqueued;
       if (decision.kind === 'stop') this.#enqueue(decision);
       if (decision.kind === 'cancel') this.#jobs.delete(decision.id);
     }
     for (const decision of decided.verifyJobs)
-      if (!this.#jobs.has(decision.id)) isSure = this.#enqueue(decision) && isSure;
-    if (isSure) this.#dueMs = decided.requeueOnceEnqueuedMs ?? decided.requeueAtMs;
+      if (!this.#jobs.has(decision.id)) areEnqueued = this.#enqueue(decision) && areEnqueued;
+    if (areEnqueued) this.#dueMs = decided.requeueOnceEnqueuedMs ?? decided.requeueAtMs;
   }
 
   #removeRecord(): void {
     const running = this.instances.find(
       ({ guid, state }) => state !== 'CRASHED' && isKnownRunning(this.#state, guid),
     );
-    if (running !== undefined) this.harm.push(`forgotten while ${running.guid} runs at ${this.nowMs}`);
-    if (this.#lastPass !== undefined) this.harm.push(`forgotten while desired at ${this.nowMs}`);
+    if (running !== undefined) this.harm.push(`removed while ${running.guid} runs at ${this.nowMs}`);
+    if (this.#lastPass !== undefined) this.harm.push(`removed while desired at ${this.nowMs}`);
     const { id, rev } = this.record;
     const none = { instances: [], exits: [], slots: new Map(), stops: new Map(), outcomes: new Map() };
     this.record = { id, rev: rev + 1, firstSeenMs: this.nowMs, handledExits: 0, ...none };
@@ -350,14 +361,15 @@ export class Cloud {
     this.#dueMs = undefined;
   }
 
-  /** @returns whether whoever adds the job lives to know that it is there */
+  /** Returns whether the analyzer knows that the job was added: it may die before it has the answer. */
   #enqueue(decision: StartDecision | StopDecision): boolean {
     this.#enqueued.set(decision.id, decision);
-    // A job may be lost with the process that was to add it, or, more rarely, with the Redis that had it.
+    // A job may be lost with the process that adds it or, more rarely, with the Redis that stores it.
     const luck = this.#random();
     if (luck < 0.1) return luck < 0.02;
-    const waits = decision.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
-    const atMs = decision.kind === 'start' && decision.dueMs !== undefined ? decision.dueMs : this.nowMs + waits;
+    const delayMs = decision.kind === 'stop' ? 0 : Math.floor(this.#random() * 5) * SECOND;
+    const atMs =
+      decision.kind === 'start' && decision.dueMs !== undefined ? decision.dueMs : this.nowMs + delayMs;
     this.#jobs.set(decision.id, { atMs, decision });
     return true;
   }
@@ -365,11 +377,11 @@ export class Cloud {
   #deliver(id: string): void {
     const decision = this.#jobs.get(id)?.decision;
     if (decision === undefined) return;
-    const { record, heard, holds, nowMs, settings } = this;
+    const { record, deaLiveness, holds, nowMs, settings } = this;
     const checked =
       decision.kind === 'start'
-        ? checkStart(record, decision, heard, holds, nowMs, settings)
-        : checkStop(record, decision, heard, holds, nowMs, settings);
+        ? checkStart(record, decision, deaLiveness, holds, nowMs, settings)
+        : checkStop(record, decision, deaLiveness, holds, nowMs, settings);
     if ('wait' in checked) {
       this.#jobs.set(id, { atMs: checked.wait, decision });
       return;
@@ -400,31 +412,31 @@ export class Cloud {
     const state = this.#state;
     if (this.#environment !== undefined) this.harm.push(...harmOfSilence(state, message.index));
     this.harm.push(...harmOfStart(state, message.index));
-    // A start may fail: no room, a lost message.
+    // A start may fail: no DEA has room, or the message is lost.
     if (this.#random() < 0.9) this.place({ index: message.index });
   }
 
-  /** What nobody would send who heeds what he does not know. */
+  /** A start or stop is harm if it was sent while the desired state was not known well enough. */
   #checkHolds(id: string, reason: string): void {
     if (this.#updateMs > 0 && this.#passMs <= this.#updateMs)
       this.harm.push(`${id} sent before the pass after an update at ${this.nowMs}`);
-    const old = this.nowMs - this.#passMs > this.settings.desiredStateLostMs;
+    const isOutdated = this.nowMs - this.#passMs > this.settings.desiredStateLostMs;
     if (
       this.#environment !== undefined &&
-      old &&
+      isOutdated &&
       !['crashed', 'evacuated', 'flapping', 'duplicate'].includes(reason)
     )
       this.harm.push(`${id} (${reason}) sent on a desired state of ${this.#passMs} at ${this.nowMs}`);
   }
 
-  /** Nothing reaches it, and nothing of it is heard. */
+  /** The DEA of the instance is cut off: no message reaches it, and none comes from it. */
   #isCutOff(guid: string): boolean {
-    return this.instances.some((i) => i.guid === guid && this.#cut.has(i.dea));
+    return this.instances.some((i) => i.guid === guid && this.#cutOff.has(i.dea));
   }
 
   /**
-   * Nothing has changed at the controller since the latest pass, and that is believed: what is refused or harmed now
-   * was avoidable. (While `mass_delete` doubts it, a crash and an evacuation are acted on as if nothing was deleted.)
+   * Nothing has changed at the controller since the latest pass, so every refusal and harm now was avoidable. (Not for
+   * a deleted app under `mass_delete`: a crash and an evacuation are acted on as if it was not deleted.)
    */
   #isUpToDate(): boolean {
     if (!this.isListed && this.holds.massDelete) return false;
@@ -444,7 +456,7 @@ export class Cloud {
   }
 
   get #state(): CloudState {
-    const { nowMs, record, heard, instances, desired, settings, deas } = this;
-    return { nowMs, record, heard, instances, desired, settings, deas, cut: this.#cut };
+    const { nowMs, record, deaLiveness, instances, desired, settings, deas } = this;
+    return { nowMs, record, deaLiveness, instances, desired, settings, deas, cutOff: this.#cutOff };
   }
 }

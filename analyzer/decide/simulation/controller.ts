@@ -1,4 +1,4 @@
-/** For tests: a controller's check of what it is asked, from what the message says (contract: messages out). */
+/** For tests: the controller's check of a start or stop message (contract: messages out). */
 import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { Desired } from '../../../common/model/droplet.ts';
 

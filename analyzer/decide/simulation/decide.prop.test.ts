@@ -19,14 +19,14 @@ import { droplet, NOW, SECOND, SETTINGS } from '../../../common/testing/builders
 import { inputs } from '../../../common/testing/property-seed.ts';
 import { decide } from '../decide.ts';
 import { Cloud } from './cloud.ts';
-import { applied } from './fixtures.ts';
+import { applyDecision } from './fixtures.ts';
 import { seeded } from './truth.ts';
 
 const DEAS = ['dea-1', 'dea-2', 'dea-3', 'dea-4'];
 const version = fc.constantFrom('v1', 'v1', 'v1', 'v2', '__proto__');
 const guid = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g');
 const index = fc.nat(4);
-/** Around the times at which something changes. */
+/** Times close to those at which a decision changes. */
 const ago = fc
   .tuple(fc.constantFrom(0, 10, 15, 30, 60, 90, 180, 240, 500, 1000), fc.integer({ min: -5, max: 5 }))
   .map(([s, jitter]) => NOW - Math.max(0, s * SECOND + jitter));
@@ -180,7 +180,7 @@ function NO_HOLDS(): Holds {
 const RUNS = inputs(2000);
 
 describe('rule 1: never hurt what is healthy', () => {
-  it('no start for a slot that is not wanted, or has a live instance, or one that the controller would refuse', () => {
+  it('starts no slot that is not wanted or has a live instance, and sends no start that the controller would refuse', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
         const snapshot = takeSnapshot(d, deas, h, NOW, SETTINGS);
@@ -196,7 +196,7 @@ describe('rule 1: never hurt what is healthy', () => {
     );
   });
 
-  it('no stop of a wanted RUNNING instance but for a duplicate, and another RUNNING one stays', () => {
+  it('stops a wanted RUNNING instance only as a duplicate, and another RUNNING one stays', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
         const { effectiveStates, live } = takeSnapshot(d, deas, h, NOW, SETTINGS);
@@ -216,7 +216,7 @@ describe('rule 1: never hurt what is healthy', () => {
     );
   });
 
-  it('no stop of what does not run, and all stops on their way together are none that the controller would refuse', () => {
+  it('stops only running instances, and the controller would accept all pending stops together', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
         const { effectiveStates } = takeSnapshot(d, deas, h, NOW, SETTINGS);
@@ -240,11 +240,11 @@ describe('rule 1: never hurt what is healthy', () => {
   });
 });
 
-describe('the answer', () => {
-  it('is settled: stored and asked again at the same time it decides nothing more', () => {
+describe('the result', () => {
+  it('is stable: stored and decided again at the same time, it decides nothing more', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
-        const next = applied(d, decide(d, deas, h, NOW, SETTINGS));
+        const next = applyDecision(d, decide(d, deas, h, NOW, SETTINGS));
         const again = decide(next, deas, h, NOW, SETTINGS);
         expect(again.decisions).toEqual([]);
         expect(again.changed && !again.remove).toBe(false);
@@ -253,7 +253,7 @@ describe('the answer', () => {
     );
   });
 
-  it('leaves its input alone, has distinct ids, looks again in the future only', () => {
+  it('leaves its input unchanged, has distinct ids, and requeues only in the future', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
         const before = structuredClone(d);
@@ -269,15 +269,15 @@ describe('the answer', () => {
     );
   });
 
-  it('changes with time alone only when it said that it would be looked at', () => {
+  it('does not change with time alone before its requeue time', () => {
     fc.assert(
       fc.property(world, fc.double({ min: 0, max: 1, noNaN: true }), ([d, deas, h], share) => {
         const decided = decide(d, deas, h, NOW, SETTINGS);
-        // An instance that goes on being listed after its exit is believed at one of the next looks.
+        // An instance still listed after its exit is believed at one of the next reconciles.
         if (decided.remove || d.exits.length > 0) return;
-        const next = applied(d, decided);
+        const next = applyDecision(d, decided);
         const then = NOW + Math.floor(share * ((decided.requeueAtMs ?? NOW + 1200 * SECOND) - NOW - 1));
-        // The silence of DEAs is watched for elsewhere: here each that is heard goes on being heard.
+        // Ticks find silent DEAs: here every DEA that sends heartbeats goes on sending them.
         const later = new Map(
           [...deas].map(([name, x]) =>
             NOW - x.lastHeartbeatMs <= SETTINGS.dropletLostMs / 2
@@ -287,7 +287,7 @@ describe('the answer', () => {
         );
         const silent = (at: number, known: Deas) =>
           next.instances.filter((i) => at - lastHeartbeatMs(i, known) > SETTINGS.dropletLostMs).length;
-        // A stop that the controller takes once another instance is silent comes when that silence is noticed.
+        // A stop that the controller accepts only once another instance is silent comes when a tick finds that silence.
         const kinds = silent(NOW, deas) === silent(then, later) ? ['start', 'stop'] : ['start'];
         const again = decide(next, later, h, then, SETTINGS);
         expect(again.decisions.filter(({ kind }) => kinds.includes(kind))).toEqual([]);
@@ -298,19 +298,21 @@ describe('the answer', () => {
 });
 
 describe('rule 2: what is missing is started and what is surplus stopped, in bounded time', () => {
-  /** A tenth of the jobs is lost, also of those that are added anew: after 30, 120, 480 s, then every 480 s. */
-  const LONG = 3600;
-  /** Longer than a start waits that was decided on an exit which proves to be none: what comes of it is a duplicate. */
-  const STAYS = 600;
+  /** A tenth of the jobs is lost, also of those added again by the checks after 30, 120, 480 s and then every 480 s. */
+  const LIMIT_S = 3600;
+  /**
+   * Long enough for every waiting start to be sent. A start decided on an exit that proved wrong creates a duplicate.
+   */
+  const STABLE_S = 600;
 
-  /** Whether everything becomes as desired in time, and stays so. */
+  /** Whether the app becomes as desired in time, and stays so. */
   function settles(cloud: Cloud): boolean {
-    let stayed = 0;
-    for (let step = 0; step < LONG + STAYS && stayed < STAYS; step++) {
+    let stableS = 0;
+    for (let step = 0; step < LIMIT_S + STABLE_S && stableS < STABLE_S; step++) {
       cloud.step();
-      stayed = cloud.isConverged() ? stayed + 1 : 0;
+      stableS = cloud.isConverged() ? stableS + 1 : 0;
     }
-    return stayed === STAYS;
+    return stableS === STABLE_S;
   }
 
   it('from any record, with lost jobs and failing starts', () => {
@@ -361,8 +363,8 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
     if (kind === 'evacuate' && victim) cloud.kill(victim.guid, 'DEA_EVACUATION');
     if (kind === 'shutdown' && victim) cloud.kill(victim.guid, 'DEA_SHUTDOWN');
     if (kind === 'kill dea') cloud.killDea(dea);
-    if (kind === 'cut dea') cloud.setHeard(dea, false);
-    if (kind === 'back dea') cloud.setHeard(dea, true);
+    if (kind === 'cut dea') cloud.setReachable(dea, false);
+    if (kind === 'back dea') cloud.setReachable(dea, true);
     if (kind === 'duplicate') cloud.place({ index: which });
     if (kind === 'scale') cloud.update({ instances: which });
     if (kind === 'push') cloud.update({ version: `v${which}` });
@@ -371,7 +373,7 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
     cloud.run(which % 3);
   }
 
-  it('after any series of crashes, lost hosts, evacuations, copies, pushes and scalings', () => {
+  it('after any series of crashes, lost hosts, evacuations, duplicates, pushes and scalings', () => {
     fc.assert(
       fc.property(fc.array(event, { minLength: 1, maxLength: 25 }), fc.nat(), (events, seed) => {
         const settings = { ...SETTINGS, giveupCrashNumber: 0 };
@@ -380,7 +382,7 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
         const cloud = new Cloud(start, DEAS, settings, NOW, seeded(seed));
         cloud.run(90);
         for (const e of events) happen(cloud, e);
-        for (const name of DEAS) cloud.setHeard(name, true);
+        for (const name of DEAS) cloud.setReachable(name, true);
         expect(settles(cloud), JSON.stringify(cloud.state)).toBe(true);
         expect(cloud.harm).toEqual([]);
         expect(cloud.refused).toEqual([]);

@@ -1,4 +1,4 @@
-/** For tests: what storing a decision does to a record, and how it is read again, without Redis. */
+/** For tests: stores a decision in a record, and encodes and decodes a record, without Redis. */
 import type { Droplet } from '../../../common/model/droplet.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
 import {
@@ -10,7 +10,7 @@ import {
 import type { DecisionResult } from '../decision.ts';
 
 /** The record after the decision was stored. */
-export function applied(droplet: Droplet, decided: DecisionResult): Droplet {
+export function applyDecision(droplet: Droplet, decided: DecisionResult): Droplet {
   if (!decided.changed) return droplet;
   const next: Droplet = {
     ...droplet,
@@ -26,8 +26,8 @@ export function applied(droplet: Droplet, decided: DecisionResult): Droplet {
   return next;
 }
 
-/** The record as a process that has just started finds it: written in words, and read. */
-export function reread(droplet: Droplet): Droplet {
+/** The record as a restarted process reads it: encoded and decoded. */
+export function reload(droplet: Droplet): Droplet {
   const { id, rev, firstSeenMs, desired, handledExits, instances, exits, slots, stops, outcomes } = droplet;
   const fields: [string, string | number | undefined][] = [
     [FIELD.rev, rev],

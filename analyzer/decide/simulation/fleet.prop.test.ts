@@ -3,16 +3,16 @@ import { NOW, SECOND, SETTINGS } from '../../../common/testing/builders.ts';
 import { Fleet } from './fleet.ts';
 import { type Process, seeded } from './truth.ts';
 
-/** Random fleets; `HM_FLEETS=10000 npx vitest run analyzer/decide/simulation/fleet.prop.test.ts` for many. */
+/** Number of random fleets; `HM_FLEETS=10000 npx vitest run analyzer/decide/simulation/fleet.prop.test.ts` for many. */
 const FLEETS = Number(process.env.HM_FLEETS ?? 60);
-/** Of the first one; with HM_FLEETS=1 one fleet is run again. */
+/** Seed of the first fleet; with HM_FLEETS=1 that fleet alone is run again. */
 const SEED = Number(process.env.HM_FLEETS_SEED ?? 1);
 const LIMIT_MS = 60_000 + FLEETS * 2_000;
 
 const PROCESSES: Process[] = ['ingest', 'sync', 'analyzer', 'nudger', 'cron'];
-/** What must happen in bounded time happens within this: holds, lost DEAs, delayed restarts, extra apps, lost jobs, one after the other. */
+/** Everything that happens in bounded time happens within this: holds, lost DEAs, delayed restarts, extra apps and lost jobs, one after the other. */
 const QUIET_S = 3600;
-/** Shorter than usual, so that all of it happens in a short history. */
+/** Times are shorter than the defaults, so that all of them end within a short history. */
 const POLICY = {
   ...SETTINGS,
   desiredStateLostMs: 60 * SECOND,
@@ -24,12 +24,12 @@ const POLICY = {
   massDelete: { fraction: 0.5, minimumDroplets: 10, holdMs: 60 * SECOND },
 };
 
-/** Up to 50 droplets on up to 8 DEAs, and what happens to them: all drawn from one number. */
+/** A fleet of up to 50 droplets on up to 8 DEAs, and the events of its history, all drawn from one seed. */
 function history(seed: number): { fleet: Fleet; events: string[] } {
   const random = seeded(seed);
   const upTo = (n: number) => Math.floor(random() * (n + 1));
   const one = <T>(from: readonly T[]): T => from[upTo(from.length - 1)] as T;
-  // Small fleets are as many as large ones: they are quicker to have had everything.
+  // Half of the fleets are small: in a small fleet every kind of event hits the same app sooner.
   const count = 1 + (random() < 0.5 ? upTo(9) : upTo(49));
   const fleet = new Fleet({
     settings: POLICY,
@@ -41,15 +41,15 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
   });
   const events: string[] = [];
   const app = () => one(fleet.apps);
-  const dea = () => one(fleet.around.deas).name;
+  const dea = () => one(fleet.environment.deas).name;
   const running = () =>
     fleet.apps.flatMap((of) =>
       of.instances.filter(({ state }) => state !== 'CRASHED').map(({ guid }) => ({ of, guid })),
     );
   const change = (what: string, make: () => Parameters<Fleet['change']>[1]) => () => {
-    const [of, isTold, to] = [app(), random() < 0.7, make()];
-    events.push(`${what} ${of.record.id}${isTold ? ', told' : ''}: ${JSON.stringify(to)}`);
-    fleet.change(of, to, isTold);
+    const [of, isAnnounced, to] = [app(), random() < 0.7, make()];
+    events.push(`${what} ${of.record.id}${isAnnounced ? ', announced' : ''}: ${JSON.stringify(to)}`);
+    fleet.change(of, to, isAnnounced);
   };
   const happenings: [weight: number, happen: () => void][] = [
     [6, () => run(1 + upTo(34))],
@@ -83,7 +83,7 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
   function silent(): void {
     const name = dea();
     events.push(`${name} falls silent`);
-    fleet.setHeard(name, false);
+    fleet.setReachable(name, false);
   }
   function cut(): void {
     const seconds = 10 + upTo(40);
@@ -98,7 +98,7 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
   function returns(): void {
     const name = dea();
     events.push(`${name} is back`);
-    fleet.setHeard(name, true);
+    fleet.setReachable(name, true);
   }
   function vanishes(): void {
     const all = running();
@@ -139,21 +139,21 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
 }
 
 it(
-  'whatever happens to a fleet, in the end it is as the controller wants it, and nothing healthy was hurt',
+  'after any history a fleet becomes as the controller wants it, and nothing healthy was hurt',
   () => {
     for (let seed = SEED; seed < SEED + FLEETS; seed++) {
       const { fleet, events } = history(seed);
-      for (const { name } of fleet.around.deas) fleet.setHeard(name, true);
-      const calm = fleet.runUntilCalm(QUIET_S);
-      const end = { calm, wrong: fleet.wrong, faults: fleet.faults };
-      const told = `seed ${seed}\n${events.join('\n')}`;
-      expect(end, told).toEqual({ calm: true, wrong: [], faults: [] });
+      for (const { name } of fleet.environment.deas) fleet.setReachable(name, true);
+      const quiet = fleet.runUntilQuiet(QUIET_S);
+      const end = { quiet, deviations: fleet.deviations, faults: fleet.faults };
+      const message = `seed ${seed}\n${events.join('\n')}`;
+      expect(end, message).toEqual({ quiet: true, deviations: [], faults: [] });
     }
   },
   LIMIT_MS,
 );
 
-/** Twelve apps of three on six DEAs, which nothing has happened to yet. */
+/** Twelve apps of three instances on six DEAs, all healthy. */
 function healthyFleet(seed: number): Fleet {
   return new Fleet({
     settings: POLICY,
@@ -165,7 +165,7 @@ function healthyFleet(seed: number): Fleet {
   });
 }
 
-it('a network that is cut right after all ingestors were away makes nothing missing', () => {
+it('a network cut right after all ingestors were down starts nothing', () => {
   for (let awayS = 1; awayS <= 12; awayS++) {
     for (let backS = 0; backS <= 12; backS++) {
       const seed = SEED + 100 * awayS + backS;
@@ -179,7 +179,7 @@ it('a network that is cut right after all ingestors were away makes nothing miss
   }
 });
 
-it('a network that is cut while no tick comes makes nothing missing for who looks meanwhile', () => {
+it('a network cut while no tick comes starts nothing, though droplets are reconciled meanwhile', () => {
   for (let withoutTicksS = 1; withoutTicksS <= 52; withoutTicksS += 3) {
     for (let beforeS = 0; beforeS <= 30; beforeS += 3) {
       const fleet = healthyFleet(SEED + 100 * withoutTicksS + beforeS);

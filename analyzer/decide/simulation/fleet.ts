@@ -1,6 +1,6 @@
 /**
- * For tests: a fleet of pure clouds (`testing-cloud.ts`) on the same DEAs, with the holds of the whole deployment, one
- * bulk sync, and processes that go and come back.
+ * For tests: a fleet of simulated apps (`cloud.ts`) on the same DEAs, with the holds of the whole deployment, one bulk
+ * sync, and processes that stop and restart.
  */
 import type { Desired, Holds } from '../../../common/model/droplet.ts';
 import {
@@ -20,7 +20,7 @@ import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { evaluationGapMs, lateAfterMs, watermarkGapMs } from '../../../common/policy/thresholds.ts';
 import { desired, droplet } from '../../../common/testing/builders.ts';
 import { Cloud } from './cloud.ts';
-import { makeDeas, type Process, type Surroundings, type TrueDea, turn } from './truth.ts';
+import { type Environment, makeDeas, type Process, setAlive, type TrueDea } from './truth.ts';
 
 const SECOND = 1000;
 
@@ -37,7 +37,7 @@ export interface FleetOptions {
 
 export class Fleet {
   readonly apps: Cloud[];
-  readonly around: Surroundings;
+  readonly environment: Environment;
   nowMs: number;
   readonly #options: FleetOptions;
   readonly #back = new Map<Process, number>();
@@ -60,10 +60,16 @@ export class Fleet {
       massDelete: false,
     };
     const names = Array.from({ length: options.deas }, (_, n) => `dea-${n}`);
-    this.around = { deas: makeDeas(names, random), holds, away: new Set(), asked: false, cut: new Set() };
+    this.environment = {
+      deas: makeDeas(names, random),
+      holds,
+      down: new Set(),
+      heartbeatsRequested: false,
+      cutOff: new Set(),
+    };
     this.apps = options.apps.map((instances, n) => {
       const record = droplet({ id: `app-${n}`, firstSeenMs: nowMs, desired: desired({ instances }) });
-      return new Cloud(record, [], settings, nowMs, random, this.around);
+      return new Cloud(record, [], settings, nowMs, random, this.environment);
     });
   }
 
@@ -73,50 +79,50 @@ export class Fleet {
 
   step(): void {
     this.nowMs += SECOND;
-    const { away } = this.around;
-    this.around.asked = false;
+    const { down } = this.environment;
+    this.environment.heartbeatsRequested = false;
     for (const [process, atMs] of this.#back) {
       if (atMs > this.nowMs) continue;
-      if (process === 'ingest') this.around.asked = true;
+      if (process === 'ingest') this.environment.heartbeatsRequested = true;
       this.#back.delete(process);
-      away.delete(process);
+      down.delete(process);
       for (const app of this.apps) app.restart(process);
     }
-    if (!away.has('ingest')) {
+    if (!down.has('ingest')) {
       this.#listening = extendStreak(this.#listening, this.nowMs, watermarkGapMs(this.#options.settings));
     }
-    const passes = !away.has('sync') && this.nowMs >= this.#nextPassMs;
-    this.#judge(passes);
+    const passes = !down.has('sync') && this.nowMs >= this.#nextPassMs;
+    this.#evaluateHolds(passes);
     for (const app of this.apps) app.step();
-    this.#uncut();
+    this.#endCuts();
     if (!passes) return;
     this.#nextPassMs = this.nowMs + this.#options.passEveryS * SECOND;
     this.#lastPassMs = this.nowMs;
-    const { lastPassBegunMs } = this.around.holds;
+    const { lastPassBegunMs } = this.environment.holds;
     for (const app of this.apps) {
-      // Each app is told of the pass before, which is what it was last listed by.
-      if (lastPassBegunMs === undefined) delete this.around.holds.lastPassBegunMs;
-      else this.around.holds.lastPassBegunMs = lastPassBegunMs;
+      // Each app gets the time of the previous pass, which was the last one to list it.
+      if (lastPassBegunMs === undefined) delete this.environment.holds.lastPassBegunMs;
+      else this.environment.holds.lastPassBegunMs = lastPassBegunMs;
       app.pass();
     }
   }
 
-  /** A cut is over for a DEA when it has been heard again. */
-  #uncut(): void {
-    const { deas, cut } = this.around;
-    for (const dea of deas) if (dea.alive && this.#wasHeard(dea)) cut.delete(dea.name);
+  /** A network cut ends for a DEA with its next heartbeat. */
+  #endCuts(): void {
+    const { deas, cutOff } = this.environment;
+    for (const dea of deas) if (dea.alive && this.#hasHeartbeatSinceBack(dea)) cutOff.delete(dea.name);
   }
 
-  /** Which holds are on; what they kept back is looked at when one goes. */
-  #judge(passes: boolean): void {
+  /** Evaluates the holds of the deployment. When one changes, all apps are reconciled. */
+  #evaluateHolds(passes: boolean): void {
     const { settings } = this.#options;
-    const { holds, away } = this.around;
+    const { holds, down } = this.environment;
     if (passes) {
       const listed = this.apps.filter(({ isListed }) => isListed).length;
       this.#massDelete = massDeleteAfterPass(this.#massDelete, listed, this.nowMs, settings);
     }
     this.#massDelete = massDeleteAfter(this.#massDelete, this.nowMs, settings);
-    if (!away.has('analyzer') && !away.has('cron')) {
+    if (!down.has('analyzer') && !down.has('cron')) {
       if (this.#massLoss.sinceMs !== undefined || this.#isAnyLate())
         this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.nowMs, settings);
       holds.massLossEvaluated = extendStreak(holds.massLossEvaluated, this.nowMs, evaluationGapMs(settings));
@@ -128,19 +134,19 @@ export class Fleet {
     holds.desiredUnavailable = isDesiredUnavailable(this.#lastPassMs, this.nowMs, settings);
     const held = JSON.stringify([holds.massDelete, this.#massLoss.lateDeas, holds.actualNotFresh]);
     const now = `${held} ${holds.desiredUnavailable}`;
-    if (now !== this.#held) for (const app of this.apps) app.touch();
+    if (now !== this.#held) for (const app of this.apps) app.markDue();
     this.#held = now;
   }
 
   #isAnyLate(): boolean {
-    const heard = this.apps[0]?.heard.values() ?? [];
+    const known = this.apps[0]?.deaLiveness.values() ?? [];
     const lateMs = this.nowMs - lateAfterMs(this.#options.settings);
-    return [...heard].some(({ lastHeartbeatMs }) => lastHeartbeatMs < lateMs);
+    return [...known].some(({ lastHeartbeatMs }) => lastHeartbeatMs < lateMs);
   }
 
   #deaFacts(): DeaFacts[] {
-    return this.around.deas.flatMap(({ name }) => {
-      const lastHeartbeatMs = this.apps[0]?.heard.get(name)?.lastHeartbeatMs;
+    return this.environment.deas.flatMap(({ name }) => {
+      const lastHeartbeatMs = this.apps[0]?.deaLiveness.get(name)?.lastHeartbeatMs;
       if (lastHeartbeatMs === undefined) return [];
       const runsSomething = this.apps.some(({ record }) =>
         record.instances.some(
@@ -155,56 +161,57 @@ export class Fleet {
     });
   }
 
-  /** All copies of the processes are killed, and back after a while. */
+  /** Kills all copies of the processes; they restart after `seconds`. */
   kill(processes: readonly Process[], seconds: number): void {
     for (const process of processes) {
-      this.around.away.add(process);
+      this.environment.down.add(process);
       this.#back.set(process, Math.max(this.#back.get(process) ?? 0, this.nowMs + seconds * SECOND));
     }
   }
 
-  /** A change that is told (`droplet.updated`) or found by the next pass. */
-  change(app: Cloud, change: Partial<Desired>, isTold: boolean): void {
+  /** A change that the controller announces by `droplet.updated`, or that the next pass finds. */
+  change(app: Cloud, change: Partial<Desired>, isAnnounced: boolean): void {
     app.change(change);
-    if (!isTold || this.around.away.has('ingest')) return;
-    app.hearUpdate();
+    if (!isAnnounced || this.environment.down.has('ingest')) return;
+    app.receiveUpdate();
     this.#nextPassMs = Math.min(this.#nextPassMs, this.nowMs + SECOND);
   }
 
   killDea(name: string): void {
-    this.around.cut.delete(name);
+    this.environment.cutOff.delete(name);
     for (const app of this.apps) app.killDea(name);
   }
 
-  setHeard(name: string, alive: boolean): void {
-    if (!alive) this.around.cut.delete(name);
-    for (const dea of this.around.deas) if (dea.name === name) turn(dea, alive, this.nowMs);
+  /** One DEA loses its network or has it back. */
+  setReachable(name: string, alive: boolean): void {
+    if (!alive) this.environment.cutOff.delete(name);
+    for (const dea of this.environment.deas) if (dea.name === name) setAlive(dea, alive, this.nowMs);
   }
 
-  /** The network is cut off from all DEAs for a while; of none of them may anybody think that it is dead. */
+  /** Cuts the network to all DEAs for `seconds`. None of them may be taken for dead. */
   cut(seconds: number): void {
-    const { deas, cut, holds } = this.around;
+    const { deas, cutOff, holds } = this.environment;
     const alive = deas.filter((dea) => dea.alive);
-    const full = new Set(this.#deaFacts().flatMap((dea) => (dea.runsSomething ? [dea.guid] : [])));
-    const counted = alive.filter((dea) => full.has(dea.name) && this.#wasHeard(dea));
-    // A hold that is on, perhaps for a cut before this one, may end meanwhile; and so few are no mass.
-    cut.clear();
-    const isMass =
-      holds.massLossDeas.size === 0 && counted.length >= this.#options.settings.massLoss.minimumDeas;
-    for (const dea of alive) turn(dea, false, this.nowMs);
-    if (isMass) for (const { name } of counted) cut.add(name);
+    const counted = new Set(this.#deaFacts().flatMap((dea) => (dea.runsSomething ? [dea.guid] : [])));
+    const covered = alive.filter((dea) => counted.has(dea.name) && this.#hasHeartbeatSinceBack(dea));
+    cutOff.clear();
+    // mass_loss may fail to cover this cut if it is on for an earlier one, and ends meanwhile, or if too few DEAs count.
+    const isMassLoss =
+      holds.massLossDeas.size === 0 && covered.length >= this.#options.settings.massLoss.minimumDeas;
+    for (const dea of alive) setAlive(dea, false, this.nowMs);
+    if (isMassLoss) for (const { name } of covered) cutOff.add(name);
     this.run(seconds);
-    for (const dea of alive) turn(dea, true, this.nowMs);
+    for (const dea of alive) setAlive(dea, true, this.nowMs);
   }
 
-  /** One that was silent by itself before may be lost before the others are late. */
-  #wasHeard({ name, aliveMs }: TrueDea): boolean {
-    const lastHeartbeatMs = this.apps[0]?.heard.get(name)?.lastHeartbeatMs;
+  /** Whether a heartbeat has come since the DEA was last reachable again. Before that it is late earlier than others. */
+  #hasHeartbeatSinceBack({ name, aliveMs }: TrueDea): boolean {
+    const lastHeartbeatMs = this.apps[0]?.deaLiveness.get(name)?.lastHeartbeatMs;
     return lastHeartbeatMs !== undefined && aliveMs <= lastHeartbeatMs;
   }
 
-  /** What is not as the controller wants it. */
-  get wrong(): string[] {
+  /** Each app that differs from the desired state. */
+  get deviations(): string[] {
     return this.apps.flatMap((app) => {
       const { missing, surplus } = app.state;
       if (missing.length + surplus.length === 0) return [];
@@ -213,20 +220,20 @@ export class Fleet {
   }
 
   /**
-   * Whether everything came to be as desired, and nothing was asked for any more for a minute, all of it in time. (What
-   * is on its way when the last silent DEA is back may still do its work.)
+   * Runs until all apps have been as desired for a minute without a start or a stop, at most `atMostS`. Returns whether
+   * that happened. (Messages under way when the last silent DEA comes back may still have effects.)
    */
-  runUntilCalm(atMostS: number): boolean {
+  runUntilQuiet(atMostS: number): boolean {
     const untilMs = this.nowMs + atMostS * SECOND;
-    let calmS = 0;
-    for (let asked = this.#asked; calmS < 60 && this.nowMs < untilMs; asked = this.#asked) {
+    let quietS = 0;
+    for (let sent = this.#sentCount; quietS < 60 && this.nowMs < untilMs; sent = this.#sentCount) {
       this.step();
-      calmS = this.#asked === asked && this.apps.every((app) => app.isConverged()) ? calmS + 1 : 0;
+      quietS = this.#sentCount === sent && this.apps.every((app) => app.isConverged()) ? quietS + 1 : 0;
     }
-    return calmS >= 60;
+    return quietS >= 60;
   }
 
-  get #asked(): number {
+  get #sentCount(): number {
     return this.apps.reduce((sum, { started, stopped }) => sum + started.length + stopped.length, 0);
   }
 

@@ -1,13 +1,13 @@
-/** For tests: what heartbeats and exits make of a record. */
+/** For tests: applies heartbeats and exits to a record, as ingest does. */
 import type { Droplet, Exit, Instance } from '../../../common/model/droplet.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { exitInForceMs } from '../../../common/policy/thresholds.ts';
 import type { TrueInstance } from './truth.ts';
 
 /**
- * The record's instances after a heartbeat of one DEA, and whether they are others than before.
+ * The record's instances after a heartbeat of one DEA, and whether they differ from those before.
  *
- * @param before when the DEA was heard before (epoch ms)
+ * @param before time of the previous heartbeat of the DEA (epoch ms)
  */
 export function afterHeartbeat(
   record: Droplet,
@@ -37,8 +37,8 @@ export function afterHeartbeat(
 }
 
 /**
- * The record's exits after one more, or undefined if it is no news: an end that is known and still stands is none, that
- * of an instance that was to be evacuated is.
+ * The record's exits with one more, or undefined if it changes nothing: a known exit of the instance is still in force,
+ * and it is not an announced evacuation that this exit completes.
  */
 export function afterExit(
   { exits }: Droplet,

@@ -1,9 +1,9 @@
-/** For tests: what truly is, whatever is heard of it. */
+/** For tests: the true state of instances and DEAs, whether or not any heartbeat has reported it. */
 import type { Holds } from '../../../common/model/droplet.ts';
 
 const SECOND = 1000;
 
-/** An instance as it truly is. */
+/** The true state of an instance. */
 export interface TrueInstance {
   guid: string;
   index: number;
@@ -16,28 +16,28 @@ export interface TrueInstance {
 export interface TrueDea {
   name: string;
   alive: boolean;
-  /** Since when it is alive. */
+  /** Since when it is alive and reachable (epoch ms). */
   aliveMs: number;
-  /** Heartbeats are due at this offset of every ten seconds. */
+  /** It sends a heartbeat at this offset in every ten seconds. */
   offsetMs: number;
 }
 
 export type Process = 'ingest' | 'sync' | 'analyzer' | 'nudger' | 'cron';
 
-/** What the droplets of a fleet have in common. */
-export interface Surroundings {
+/** What the apps of a fleet share. */
+export interface Environment {
   deas: TrueDea[];
   holds: Holds;
-  /** Processes of which no copy runs now; `cron`: analyzers look at droplets, but no tick comes. */
-  away: Set<Process>;
-  /** All DEAs are asked for a heartbeat, whoever began to listen after nobody did. */
-  asked: boolean;
-  /** DEAs that a cut network keeps from being heard: so many together that nobody may think them dead. */
-  cut: Set<string>;
+  /** Processes of which no copy runs now; `cron`: analyzers reconcile droplets, but no tick comes. */
+  down: Set<Process>;
+  /** All DEAs send a heartbeat in this step, because an ingestor has just started and requested them. */
+  heartbeatsRequested: boolean;
+  /** DEAs cut off together. They are enough for `mass_loss`, so none of them may be taken for dead. */
+  cutOff: Set<string>;
 }
 
-/** A DEA is heard from now, or no more. */
-export function turn(dea: TrueDea, alive: boolean, nowMs: number): void {
+/** Makes a DEA reachable or unreachable. */
+export function setAlive(dea: TrueDea, alive: boolean, nowMs: number): void {
   if (alive && !dea.alive) dea.aliveMs = nowMs;
   dea.alive = alive;
 }
@@ -52,7 +52,7 @@ export function makeDeas(names: string[], random: () => number): TrueDea[] {
   }));
 }
 
-/** A small seeded generator (mulberry32): tests repeat. */
+/** A small seeded random generator (mulberry32), so that tests are repeatable. */
 export function seeded(seed: number): () => number {
   let a = seed >>> 0;
   return () => {

@@ -1,36 +1,36 @@
-/** For tests: what must never be done (rule 1), judged by what truly runs and by what was heard of it. */
+/** For tests: what must never be done (rule 1), checked against what truly runs and what heartbeats have reported. */
 import type { DeaLiveness, Desired, Droplet } from '../../../common/model/droplet.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import type { TrueDea, TrueInstance } from './truth.ts';
 
-/** A cloud at one moment. */
-export interface Seen {
+/** A simulated app at one moment. */
+export interface CloudState {
   nowMs: number;
   record: Droplet;
-  heard: ReadonlyMap<string, DeaLiveness>;
+  deaLiveness: ReadonlyMap<string, DeaLiveness>;
   instances: readonly TrueInstance[];
   desired: Desired;
   settings: PolicySettings;
   deas: readonly TrueDea[];
-  /** DEAs that a cut network keeps from being heard. */
-  cut: ReadonlySet<string>;
+  /** DEAs cut off together. */
+  cutOff: ReadonlySet<string>;
 }
 
-/** No start is asked for a slot with an instance that is heard to run. */
-export function harmOfStart(seen: Seen, index: number): string[] {
-  const isLive = seen.instances.some(
+/** No start is sent for a slot with an instance that heartbeats report as RUNNING. */
+export function harmOfStart(state: CloudState, index: number): string[] {
+  const isLive = state.instances.some(
     (i) =>
       i.index === index &&
-      i.version === seen.desired.version &&
+      i.version === state.desired.version &&
       i.state === 'RUNNING' &&
-      isHeard(seen, i.guid),
+      isKnownRunning(state, i.guid),
   );
-  return isLive ? [`start of live ${index} at ${seen.nowMs}`] : [];
+  return isLive ? [`start of live ${index} at ${state.nowMs}`] : [];
 }
 
-/** No start beside an instance that runs on a DEA that nobody listened to, or that was cut off with most others. */
-export function harmOfSilence(seen: Seen, index: number): string[] {
-  const { nowMs, record, heard, instances, desired, deas, cut } = seen;
+/** No start is sent beside an instance whose DEA was cut off with most others, or sent heartbeats that no ingestor received. */
+export function harmOfSilence(state: CloudState, index: number): string[] {
+  const { nowMs, record, deaLiveness, instances, desired, deas, cutOff } = state;
   const harm: string[] = [];
   for (const { index: its, version, state, guid, dea } of instances) {
     if (its !== index || version !== desired.version || state !== 'RUNNING') continue;
@@ -38,17 +38,17 @@ export function harmOfSilence(seen: Seen, index: number): string[] {
     if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') continue;
     if (record.exits.some((exit) => exit.instance === guid)) continue;
     const { alive = false, aliveMs = 0 } = deas.find(({ name }) => name === dea) ?? {};
-    const lastHeartbeatMs = heard.get(dea)?.lastHeartbeatMs ?? 0;
-    if (cut.has(dea)) harm.push(`start of ${guid} on the cut off ${dea} at ${nowMs}`);
+    const lastHeartbeatMs = deaLiveness.get(dea)?.lastHeartbeatMs ?? 0;
+    if (cutOff.has(dea)) harm.push(`start of ${guid} on the cut off ${dea} at ${nowMs}`);
     else if (alive && aliveMs < lastHeartbeatMs)
-      harm.push(`start of ${guid}, which nobody listened to, at ${nowMs}`);
+      harm.push(`start of ${guid}, whose heartbeats no ingestor received, at ${nowMs}`);
   }
   return harm;
 }
 
-/** A wanted RUNNING instance is stopped only if another copy of it runs on, as far as was heard. */
+/** A wanted RUNNING instance is stopped only if heartbeats report another copy of it as RUNNING. */
 export function harmOfStop(
-  { nowMs, record, heard, instances, desired, settings }: Seen,
+  { nowMs, record, deaLiveness, instances, desired, settings }: CloudState,
   guid: string,
 ): string[] {
   const victim = instances.find((i) => i.guid === guid);
@@ -61,15 +61,15 @@ export function harmOfStop(
       i.version === victim.version &&
       i.state === 'RUNNING' &&
       i.lastListedMs === undefined &&
-      nowMs - (heard.get(i.dea)?.lastHeartbeatMs ?? 0) <= settings.dropletLostMs,
+      nowMs - (deaLiveness.get(i.dea)?.lastHeartbeatMs ?? 0) <= settings.dropletLostMs,
   );
   return other ? [] : [`stop of healthy ${guid} at ${nowMs}`];
 }
 
-/** Whether the instance was heard to run, and not to end. */
-export function isHeard({ nowMs, record, heard, settings }: Seen, guid: string): boolean {
+/** Whether heartbeats report the instance as RUNNING, and no exit of it was received. */
+export function isKnownRunning({ nowMs, record, deaLiveness, settings }: CloudState, guid: string): boolean {
   const known = record.instances.find((i) => i.guid === guid);
   if (known === undefined || known.lastListedMs !== undefined || known.state !== 'RUNNING') return false;
   if (record.exits.some((exit) => exit.instance === guid)) return false;
-  return nowMs - (heard.get(known.dea)?.lastHeartbeatMs ?? 0) <= settings.dropletLostMs;
+  return nowMs - (deaLiveness.get(known.dea)?.lastHeartbeatMs ?? 0) <= settings.dropletLostMs;
 }
