@@ -89,7 +89,7 @@ describe('a heartbeat', () => {
 
   it('leaves out the entries of another partition without counting them as rejected', () => {
     expect(heartbeat({ ...RAW, cc_partition: 'other' }, RAW)).toEqual(parsed([ENTRY]));
-    // Beside an invalid entry each entry is checked by itself.
+    // Beside an invalid entry each entry is checked separately.
     expect(heartbeat({ ...RAW, cc_partition: 'other' }, RAW, 5)).toEqual(
       parsed([ENTRY], [{ reason: 'entry', count: 1 }]),
     );
@@ -184,58 +184,6 @@ describe('a heartbeat', () => {
         expect(byEntry.ok.entries).toEqual(whole.ok.entries);
         const rejected = byEntry.ok.rejected.reduce((sum, { count }) => sum + count, 0);
         expect(byEntry.ok.entries.length + rejected).toBe(droplets.length + 1);
-      }),
-    );
-  });
-});
-
-describe("a DEA's guid at the end of a raw heartbeat", () => {
-  it.each([
-    '{"droplets":[],"dea":"dea-1"}',
-    '{"droplets": [],\n  "dea" : "dea-1" }\n',
-    '{"dea":"dea-1"}',
-    '{"dea":"other","dea":"dea-1"}',
-    `{"droplets":[${'{"droplet":"x"},'.repeat(100)}{}],"dea":"dea-1"}`,
-    `{"x":"${'é'.repeat(190)}","dea":"dea-1"}`,
-  ])('is read: %s', (text) => {
-    expect(peekDeaId(utf8(text))).toBe('dea-1');
-    expect(JSON.parse(text).dea).toBe('dea-1');
-  });
-
-  it('may be as long as an id', () => {
-    const dea = 'x'.repeat(256);
-    expect(peekDeaId(json({ droplets: [RAW], dea }))).toBe(dea);
-    expect(peekDeaId(json({ droplets: [RAW], dea: `${dea}x` }))).toBeUndefined();
-  });
-
-  it.each([
-    '',
-    '{}',
-    '"dea":"x"}',
-    '{"dea":"x","droplets":[]}',
-    '{"dea":5}',
-    '{"dea":""}',
-    '{"dea":"a\\u0041"}',
-    '{"dea":"é"}',
-    '{"droplets":[{"dea":"x"}]}',
-    '{"a":{"dea":"x"}}',
-    '{"a":"\\"dea\\":\\"x"}',
-    '{"a":",\\"dea\\":\\"x"}',
-    '{"my-dea":"x"}',
-    '{"dea":"x"}}',
-    '{"dea":"x"',
-  ])('is not read, so the heartbeat must be parsed: %s', (text) => {
-    expect(peekDeaId(utf8(text))).toBeUndefined();
-  });
-
-  it('is the parsed one', () => {
-    const value = fc.oneof(fc.string(), fc.jsonValue(), fc.constantFrom('"dea":"x"}', 'dea', ',"dea":"x'));
-    const message = fc.array(fc.tuple(fc.constantFrom('dea', 'droplets', 'x', '{"dea"'), value));
-    fc.assert(
-      fc.property(message, (pairs) => {
-        const bytes = json(Object.fromEntries(pairs));
-        const dea = peekDeaId(bytes);
-        if (dea !== undefined) expect(dea).toBe(JSON.parse(new TextDecoder().decode(bytes)).dea);
       }),
     );
   });

@@ -44,7 +44,7 @@ export interface Instance {
 }
 
 /** Trace of the heartbeat that last changed the record. Written by `ingest`, only with tracing. No decision depends on it. */
-export interface HeardTrace {
+export interface HeartbeatTrace {
   atMs: number;
   /** W3C `traceparent`. */
   traceparent: string;
@@ -135,7 +135,7 @@ export interface Droplet {
   /** Start of the latest pass that wrote the droplet's entry. Later than `updatedMs`: `update_required` is over. */
   listedMs?: number;
   instances: Instance[];
-  heardTrace?: HeardTrace;
+  heartbeatTrace?: HeartbeatTrace;
   exits: Exit[];
   /** Number of exits that the analyzer has handled (see `Exit.n`). */
   handledExits: number;

@@ -167,7 +167,7 @@ describe('a droplet', () => {
     ['soon 00-trace', undefined],
     ['', undefined],
   ])('goes on from the heartbeat that changed it: %j', (trace, expected) => {
-    expect(decodeDroplet('d', reply({ ...WHOLE, trace }))?.heardTrace).toEqual(expected);
+    expect(decodeDroplet('d', reply({ ...WHOLE, trace }))?.heartbeatTrace).toEqual(expected);
   });
 
   test('is read from its hash', () => {

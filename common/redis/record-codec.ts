@@ -211,7 +211,7 @@ function readField(droplet: Droplet, field: string, value: string): void {
 function readTrace(droplet: Droplet, text: string): void {
   const [at, traceparent] = text.split(' ');
   const atMs = Number(at);
-  if (traceparent !== undefined && Number.isFinite(atMs)) droplet.heardTrace = { atMs, traceparent };
+  if (traceparent !== undefined && Number.isFinite(atMs)) droplet.heartbeatTrace = { atMs, traceparent };
 }
 
 export const SlotSchema = Type.Object({

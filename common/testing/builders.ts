@@ -1,4 +1,4 @@
-/** Builders for tests of the policy: a healthy world at `NOW`, in which each test changes what it is about. */
+/** Builders for tests: a healthy deployment at `NOW`. Each test overrides only what it tests. */
 import type {
   DeaLiveness,
   Desired,
@@ -45,7 +45,7 @@ export function desired(over: Partial<Desired> = {}): Desired {
   };
 }
 
-/** RUNNING for an hour on the regularly heard DEA `dea-1`. */
+/** RUNNING for an hour on `dea-1`, which sends regular heartbeats. */
 export function instance(guid: string, over: Partial<Instance> = {}): Instance {
   return {
     guid,
@@ -61,7 +61,7 @@ export function instance(guid: string, over: Partial<Instance> = {}): Instance {
 
 let exitCount = 0;
 
-/** Just received; numbered in the order in which exits are made. */
+/** Received at `NOW`; numbered in the order in which the exits are built. */
 export function exit(instanceGuid: string, over: Partial<Exit> = {}): Exit {
   const reason = over.reason ?? 'CRASHED';
   const atMs = over.atMs ?? NOW;
@@ -81,7 +81,7 @@ export function slot(over: Partial<Slot> = {}): Slot {
   return { index: 0, version: 'v1', crashes: 0, flapping: false, ...over };
 }
 
-/** Desired with one instance and seen for an hour; `desired: undefined` for one that never was desired. */
+/** Desired with one instance, first seen an hour ago. With `desired: undefined` it never was desired. */
 export function droplet(
   over: Partial<Omit<Droplet, 'slots' | 'stops' | 'outcomes' | 'desired'>> & {
     desired?: Desired | undefined;
@@ -90,8 +90,8 @@ export function droplet(
     outcomes?: Iterable<Outcome>;
   } = {},
 ): Droplet {
-  const { slots, stops, outcomes, desired: wanted, ...rest } = over;
-  const made: Droplet = {
+  const { slots, stops, outcomes, desired: given, ...rest } = over;
+  const built: Droplet = {
     id: 'droplet-1',
     rev: 7,
     firstSeenMs: NOW - 3600 * SECOND,
@@ -103,12 +103,12 @@ export function droplet(
     stops: new Map([...(stops ?? [])].map((s) => [s.instance, s])),
     outcomes: new Map([...(outcomes ?? [])].map((o) => [o.id, o])),
   };
-  if (!('desired' in over)) made.desired = desired();
-  else if (wanted !== undefined) made.desired = wanted;
-  return made;
+  if (!('desired' in over)) built.desired = desired();
+  else if (given !== undefined) built.desired = given;
+  return built;
 }
 
-/** When `dea-1`, `dea-2` and `dea-3` were heard: 2 s ago, and 10 s before that. Others, or others' times, by name. */
+/** Heartbeats of `dea-1`, `dea-2` and `dea-3`: 2 s ago, and 10 s before that. `over` adds, replaces or removes DEAs. */
 export function deas(over: Record<string, DeaLiveness | undefined> = {}): Map<string, DeaLiveness> {
   const regular = { lastHeartbeatMs: NOW - 2 * SECOND, previousHeartbeatMs: NOW - 12 * SECOND };
   const all: Record<string, DeaLiveness | undefined> = {
@@ -116,14 +116,14 @@ export function deas(over: Record<string, DeaLiveness | undefined> = {}): Map<st
     'dea-2': regular,
     'dea-3': regular,
   };
-  const map = new Map<string, DeaLiveness>();
-  for (const [name, liveness] of Object.entries({ ...all, ...over })) {
-    if (liveness !== undefined) map.set(name, liveness);
+  const known = new Map<string, DeaLiveness>();
+  for (const [guid, liveness] of Object.entries({ ...all, ...over })) {
+    if (liveness !== undefined) known.set(guid, liveness);
   }
-  return map;
+  return known;
 }
 
-/** No hold is on, and a pass began 10 s ago. */
+/** No hold is on, and the latest complete pass began 10 s ago. */
 export function holds(over: Partial<Holds> = {}): Holds {
   return {
     desiredUnavailable: false,
