@@ -10,7 +10,7 @@ const SEED = Number(process.env.HM_FLEETS_SEED ?? 1);
 const LIMIT_MS = 60_000 + FLEETS * 2_000;
 
 const PROCESSES: Process[] = ['ingest', 'sync', 'analyzer', 'nudger', 'cron'];
-/** Everything that happens in bounded time happens within this: holds, lost DEAs, delayed restarts, extra apps and lost jobs, one after the other. */
+/** Longer than all bounded times one after the other: holds, lost DEAs, delayed restarts, extra apps and lost jobs. */
 const QUIET_S = 3600;
 /** Times are shorter than the defaults, so that all of them end within a short history. */
 const POLICY = {

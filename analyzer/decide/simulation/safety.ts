@@ -28,7 +28,7 @@ export function harmOfStart(state: CloudState, index: number): string[] {
   return isLive ? [`start of live ${index} at ${state.nowMs}`] : [];
 }
 
-/** No start is sent beside an instance whose DEA was cut off with most others, or sent heartbeats that no ingestor received. */
+/** No start is sent beside an instance whose DEA is cut off with most others, or whose heartbeats no ingestor received. */
 export function harmOfSilence(state: CloudState, index: number): string[] {
   const { nowMs, record, deaLiveness, instances, desired, deas, cutOff } = state;
   const harm: string[] = [];
