@@ -11,7 +11,7 @@ import { packageRoot } from './runtime/package-root.ts';
 import { startNats, type TestNats } from './testing/nats.ts';
 import { freePort, startTestRedis, type TestRedis } from './testing/redis.ts';
 
-/** Real processes of compiled code: signals and exit codes cannot be tried inside this one. */
+/** Real processes of compiled code: signals and exit codes cannot be tested inside this process. */
 let built: string;
 let dir: string;
 let redis: TestRedis;
@@ -50,7 +50,7 @@ interface Running {
   lines: Record<string, unknown>[];
   stderr(): string;
   exited: Promise<{ code: number | null; signal: string | null }>;
-  /** Waits for a line. */
+  /** Waits for a line with this event. */
   event(name: string): Promise<Record<string, unknown>>;
 }
 
@@ -60,7 +60,7 @@ function config(more = ''): string {
   return file;
 }
 
-/** Gone, and all that it said is read. (`close` does not come for a child whose channel was closed by us.) */
+/** Resolves when the child has exited and all its output is read. (A child whose channel the test closed emits no `close`.) */
 async function ended(child: ChildProcess): Promise<{ code: number | null; signal: string | null }> {
   const streams = [child.stdout, child.stderr].map(
     (stream) => new Promise<void>((resolve) => stream?.once('close', () => resolve())),
@@ -121,7 +121,7 @@ describe('a process', () => {
     ]);
   });
 
-  it('logs what the configuration is warned about', async () => {
+  it('logs the warnings about its configuration', async () => {
     const running = run([config('slicess: 5'), 'serves']);
     await running.event('ready');
     expect(await running.event('config_warning')).toMatchObject({
@@ -129,7 +129,7 @@ describe('a process', () => {
     });
   });
 
-  it('says on stdout that it serves when it logs to a file', async () => {
+  it('logs ready on stdout even when it logs to a file', async () => {
     const file = path.join(dir, 'hm.log');
     const running = run([config(`logging: {file: ${file}, level: error}`), 'serves']);
     expect(await running.event('ready')).toMatchObject({ process: 'ingest' });
@@ -149,7 +149,7 @@ describe('a process', () => {
     expect(existsSync(file)).toBe(false);
   });
 
-  it('answers over HTTP while it waits for Redis, and says so', async () => {
+  it('answers over HTTP while it waits for Redis, and /readyz names Redis', async () => {
     const [redisPort, httpPort] = [await freePort(), await freePort()];
     const file = path.join(dir, 'health_manager.yml');
     writeFileSync(file, `mbus: ${nats.url}\nredis: {url: "redis://127.0.0.1:${redisPort}"}`);
@@ -165,8 +165,8 @@ describe('a process', () => {
       await running.event('ready');
       expect((await get('readyz')).status).toBe(200);
       expect((await get('metrics')).status).toBe(200);
-      const said = (event: string) => running.lines.filter((line) => line.event === event);
-      expect([said('redis_disconnected').length, said('redis_reconnected').length]).toEqual([1, 1]);
+      const logged = (event: string) => running.lines.filter((line) => line.event === event);
+      expect([logged('redis_disconnected').length, logged('redis_reconnected').length]).toEqual([1, 1]);
       running.child.kill('SIGTERM');
       expect(await running.exited).toEqual(CLEAN);
     } finally {
@@ -174,11 +174,11 @@ describe('a process', () => {
     }
   });
 
-  it('leaves its port to a server of its own', async () => {
+  it('leaves the HTTP port to its own server', async () => {
     const port = await freePort();
-    const running = run([config(), 'has a server of its own', String(port)]);
+    const running = run([config(), 'has its own server', String(port)]);
     await running.event('ready');
-    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('my own');
+    expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('own server');
   });
 
   it('can be stopped while it waits for Redis', async () => {
@@ -201,7 +201,7 @@ describe('a process', () => {
 });
 
 describe('a stop', () => {
-  it('is one even when something does not stop cleanly, which is logged', async () => {
+  it('ends with exit code 0 even when something does not stop cleanly, which is logged', async () => {
     const running = run([config(), 'stops badly']);
     await running.event('ready');
     running.child.kill('SIGTERM');
@@ -209,7 +209,7 @@ describe('a stop', () => {
     expect(running.lines).toContainEqual(expect.objectContaining({ event: 'stop_failed', level: 'error' }));
   });
 
-  it('is in time even when something never ends', async () => {
+  it('ends in time even when a release never ends', async () => {
     const running = run([config(), 'stops never']);
     await running.event('ready');
     const began = performance.now();
@@ -218,7 +218,7 @@ describe('a stop', () => {
     expect(performance.now() - began).toBeLessThan(10_000);
   });
 
-  it('is within ten seconds whatever does not end', async () => {
+  it('ends within ten seconds even when several releases never end', async () => {
     const running = run([config(), 'stops never, four times']);
     await running.event('ready');
     const askedMs = performance.now();
@@ -238,7 +238,7 @@ describe('a stop', () => {
     expect(running.lines.at(-1)).toMatchObject({ event: 'stop_forced' });
   });
 
-  it('comes when the parent goes', async () => {
+  it('begins when the parent exits', async () => {
     const running = run([config(), 'serves'], { channel: true });
     await running.event('ready');
     running.child.disconnect();
@@ -252,7 +252,7 @@ describe('a process that cannot go on', () => {
     ['throws', 'start_failed', 'cannot start'],
     ['rejects later', 'uncaught_error', 'nobody listens'],
     ['throws later', 'uncaught_error', 'nobody catches'],
-  ])('says why and fails: %s', async (behaviour, event, message) => {
+  ])('logs the cause and fails: %s', async (behaviour, event, message) => {
     const running = run([config(), behaviour]);
     expect(await running.exited).toEqual({ code: 1, signal: null });
     expect(running.lines).toContainEqual(
@@ -277,13 +277,13 @@ describe('a process that cannot go on', () => {
     expect(running.stderr()).toBe(`pid: ${file}: cannot be written (ENOENT)\n`);
   });
 
-  it('refuses to be without a configuration', async () => {
+  it('refuses to start without a configuration', async () => {
     const running = run([path.join(dir, 'nowhere.yml'), 'serves']);
     expect(await running.exited).toEqual({ code: 78, signal: null });
     expect(running.stderr()).toBe(`${path.join(dir, 'nowhere.yml')}: no such file\n`);
   });
 
-  it('refuses to be without a Redis', async () => {
+  it('refuses to start without a Redis', async () => {
     const file = path.join(dir, 'health_manager.yml');
     writeFileSync(file, '');
     const running = run([file, 'serves']);
@@ -291,7 +291,7 @@ describe('a process that cannot go on', () => {
     expect(running.stderr()).toMatch(/^health_manager\.yml: redis: expected redis\.url, /);
   });
 
-  it('refuses another number of slices than there is', async () => {
+  it('refuses another number of slices than Redis has', async () => {
     const first = run([config(), 'serves']);
     await first.event('ready');
     const running = run([config('slices: 7'), 'serves']);
@@ -299,7 +299,7 @@ describe('a process that cannot go on', () => {
     expect(running.stderr()).toMatch(/^slices: expected 256, /);
   });
 
-  it('refuses what another version of the layout wrote, and changes nothing of it', async () => {
+  it('refuses a Redis of another layout version, and changes nothing in it', async () => {
     const { layout } = createKeys('newer', 256);
     const client = new Redis(redis.url);
     try {
@@ -321,7 +321,7 @@ describe('a process that cannot go on', () => {
     }
   });
 
-  it('names a port that is taken', async () => {
+  it('names a port that is in use', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     try {

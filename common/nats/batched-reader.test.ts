@@ -15,7 +15,7 @@ let nats: TestNats;
 let lifecycle: Lifecycle;
 const health = new Health();
 const metrics = new Registry();
-/** Somebody else. */
+/** A second client. */
 let other: Bus;
 
 beforeEach(async () => {
@@ -40,8 +40,8 @@ function connect(readEveryMs?: number): Promise<Bus> {
   });
 }
 
-/** A connection that reads so often, and what it was given; nothing is under way on it. */
-async function gathering(readEveryMs: number): Promise<{ bus: Bus; got: string[] }> {
+/** An idle connection that is read in batches, and the messages it has handed over. */
+async function batchedConnection(readEveryMs: number): Promise<{ bus: Bus; got: string[] }> {
   const bus = await connect(readEveryMs);
   const got: string[] = [];
   bus.subscribe('x', {}, (message) => got.push(message.string()));
@@ -50,61 +50,61 @@ async function gathering(readEveryMs: number): Promise<{ bus: Bus; got: string[]
   return { bus, got };
 }
 
-/** Time enough for what lies there to be read, if anybody reads. */
+/** Time enough to read what has arrived. */
 async function turns(): Promise<void> {
   for (let n = 0; n < 50; n++) await turn();
 }
 
-async function say(...words: string[]): Promise<void> {
-  for (const word of words) other.publish('x', word);
+async function publish(...texts: string[]): Promise<void> {
+  for (const text of texts) other.publish('x', text);
   await other.flush();
   await turns();
 }
 
-test('what comes waits, and is read by whoever waits for an answer', async () => {
-  const { bus, got } = await gathering(NEVER_MS);
-  await say('a', 'b');
-  await say('c');
+test('messages wait, and are read together with the next reply', async () => {
+  const { bus, got } = await batchedConnection(NEVER_MS);
+  await publish('a', 'b');
+  await publish('c');
   expect(got).toEqual([]);
   await bus.flush();
   expect(got).toEqual(['a', 'b', 'c']);
   await turns();
-  await say('d');
+  await publish('d');
   expect(got).toEqual(['a', 'b', 'c']);
   bus.subscribe('echo', {}, (message) => message.respond(message.data));
   expect((await bus.request('echo', 'hello', { timeoutMs: 5_000 })).string()).toBe('hello');
   expect(got).toEqual(['a', 'b', 'c', 'd']);
 });
 
-test('it is known since when what is read may have waited', async () => {
+test('readLagMs tells how long a message may have waited', async () => {
   const bus = await connect(NEVER_MS);
   const since: number[] = [];
   bus.subscribe('x', {}, () => since.push(performance.now() - bus.readLagMs()));
   const flushedMs = performance.now();
   await bus.flush();
   await turns();
-  const saidMs = performance.now();
-  await say('a', 'b');
+  const publishedMs = performance.now();
+  await publish('a', 'b');
   await bus.flush();
   expect(since).toHaveLength(2);
   for (const ms of since) {
     expect(ms).toBeGreaterThanOrEqual(flushedMs);
-    expect(ms).toBeLessThanOrEqual(saidMs);
+    expect(ms).toBeLessThanOrEqual(publishedMs);
   }
-  expect(performance.now() - bus.readLagMs()).toBeGreaterThan(saidMs);
+  expect(performance.now() - bus.readLagMs()).toBeGreaterThan(publishedMs);
   expect(other.readLagMs()).toBe(0);
 });
 
-test('it is read before long in any case', async () => {
-  const { got } = await gathering(5);
-  await say('a');
+test('a batch is read periodically', async () => {
+  const { got } = await batchedConnection(5);
+  await publish('a');
   await vi.waitFor(() => expect(got).toEqual(['a']));
-  await say('b', 'c');
+  await publish('b', 'c');
   await vi.waitFor(() => expect(got).toEqual(['a', 'b', 'c']));
 });
 
-test('more than the system holds is taken in, too', async () => {
-  const { bus, got } = await gathering(5);
+test('more data than the socket buffers hold is read', async () => {
+  const { bus, got } = await batchedConnection(5);
   const large = 'x'.repeat(500_000);
   for (let n = 0; n < 40; n++) other.publish('x', `${n} ${large}`);
   await other.flush();
@@ -113,8 +113,8 @@ test('more than the system holds is taken in, too', async () => {
   await bus.flush();
 });
 
-test('after an outage it goes on', async () => {
-  const { bus, got } = await gathering(5);
+test('batches continue after an outage', async () => {
+  const { bus, got } = await batchedConnection(5);
   expect(await metricValue(metrics, 'hm_nats_connected', { connection: 'some' })).toBe(1);
   await nats.kill();
   await vi.waitFor(() => expect(bus.connected()).toBe(false), { timeout: 15_000 });
@@ -125,14 +125,14 @@ test('after an outage it goes on', async () => {
     timeout: 15_000,
   });
   await bus.flush();
-  await say('back');
+  await publish('back');
   await vi.waitFor(() => expect(got).toEqual(['back']));
   expect(health.ready()).toBe(true);
 });
 
-test('the end of the connection reads what has come', async () => {
-  const { bus, got } = await gathering(NEVER_MS);
-  await say('last');
+test('closing the connection reads what has arrived', async () => {
+  const { bus, got } = await batchedConnection(NEVER_MS);
+  await publish('last');
   expect(got).toEqual([]);
   await bus.close();
   expect(got).toEqual(['last']);

@@ -1,28 +1,29 @@
-/** How a connection to NATS is made and kept: login, pings, and when to try again. */
+/** Options of a NATS connection: login, pings, reconnects. */
 import { type ConnectionOptions, credsAuthenticator, nkeyAuthenticator } from 'nats';
 import type { MbusSettings } from '../config/settings.ts';
 
 const RECONNECT_WAIT_MS = 250;
-/** Spread, so that not all clients come at once when a server is back. */
+/** Spreads the reconnects of all clients after a server restart. */
 const RECONNECT_JITTER_MS = 250;
 /**
- * A connection that died without a word is noticed after three of these, so within a third of HM 2.0's
- * `droplet_lost`: before its silence could be taken for the hosts'.
+ * A dead connection that was not closed is noticed after three of these. That is a third of HM 2.0's `droplet_lost`, so
+ * its silence cannot count as the silence of DEAs.
  */
 const PING_INTERVAL_MS = 3_000;
 const MAX_PINGS_OUT = 2;
 const HANDSHAKE_MS = 5_000;
 
-/** How long to wait before the next try to connect (ms). */
+/** Wait before the next attempt to connect (ms). */
 export function retryWaitMs(): number {
   return RECONNECT_WAIT_MS + Math.random() * RECONNECT_JITTER_MS;
 }
 
 /**
- * How long the client has to wait before it tries to connect (ms), asked before each try.
+ * The client calls the result before each attempt to connect, for the wait in ms.
  *
- * It compares the wait with the wall clock and the time of its last try: set back by an hour since, it would not try for an
- * hour. So the wait is measured here, by a clock that nobody sets, and over it takes a wait that any comparison passes.
+ * It compares that wait with the wall clock time since its last attempt: after the clock was set back by an hour, it would
+ * not connect for an hour. So the wait is measured here, by a monotonic clock; when it is over, the result is a wait that
+ * passes every comparison.
  */
 function reconnectDelay(): () => number {
   let nextMs = Number.NEGATIVE_INFINITY;
@@ -34,14 +35,14 @@ function reconnectDelay(): () => number {
   };
 }
 
-/** @param name of this client, for who looks at the server's connections */
+/** @param name client name; NATS shows it in its list of connections */
 export function connectionOptions(mbus: MbusSettings, name: string): ConnectionOptions {
   return {
     servers: mbus.servers,
     name,
     maxReconnectAttempts: -1,
     reconnectDelayHandler: reconnectDelay(),
-    // A server whose users are being changed may refuse us for a while.
+    // A server may refuse the login for a while when its users are changed.
     ignoreAuthErrorAbort: true,
     pingInterval: PING_INTERVAL_MS,
     maxPingOut: MAX_PINGS_OUT,

@@ -50,7 +50,7 @@ describe('messages', () => {
     bus = await connect();
   });
 
-  it('come as bytes, with their headers', async () => {
+  it('arrive as bytes, with their headers', async () => {
     const got: [string, Uint8Array, string | undefined][] = [];
     bus.subscribe('a.*', {}, ({ subject, data, headers }) =>
       got.push([subject, data, headers?.get('hm-reason')]),
@@ -66,7 +66,7 @@ describe('messages', () => {
     ]);
   });
 
-  it('go to one of a queue group', async () => {
+  it('go to one member of a queue group', async () => {
     const got: string[] = [];
     for (const name of ['1', '2']) bus.subscribe('x', { queue: 'q' }, () => got.push(name));
     for (let i = 0; i < 20; i++) bus.publish('x');
@@ -74,18 +74,18 @@ describe('messages', () => {
     expect(got).toHaveLength(20);
   });
 
-  it('whose handler fails are counted, and the next one is handled', async () => {
+  it('whose handler fails are counted, and the next message is handled', async () => {
     const got: string[] = [];
     bus.subscribe('x', {}, (message) => {
       got.push(message.string());
       if (message.string() === 'throw') throw new Error('thrown');
       return message.string() === 'reject' ? Promise.reject(new Error('rejected')) : undefined;
     });
-    for (const word of ['throw', 'reject', 'good']) bus.publish('x', word);
+    for (const text of ['throw', 'reject', 'good']) bus.publish('x', text);
     await bus.flush();
     expect(got).toEqual(['throw', 'reject', 'good']);
     await until(async () => expect(await count('hm_handler_errors_total', { subject: 'other' })).toBe(2));
-    // The second within a second waits for its turn.
+    // The rate limit holds the second line back.
     expect(lines.filter((line) => line.reason === 'handler of x')).toMatchObject([
       { err: { message: 'thrown' } },
     ]);
@@ -98,7 +98,7 @@ describe('messages', () => {
     expect(await bus.answers('echo')).toBe(true);
   });
 
-  it('that nobody wants are told apart from those that nobody answers', async () => {
+  it('without a subscriber are distinguished from messages without an answer', async () => {
     bus.subscribe('silent', {}, () => {});
     await expect(bus.request('nobody', '', { timeoutMs: 5_000 })).rejects.toMatchObject({
       kind: 'no_responders',
@@ -108,7 +108,7 @@ describe('messages', () => {
     expect(await bus.answers('silent')).toBe(true);
   });
 
-  it('end with the bus: what has come is handled before', async () => {
+  it('that were received are handled before the bus closes', async () => {
     const other = await connect();
     const got: string[] = [];
     other.subscribe('x', {}, (message) => got.push(message.string()));
@@ -123,14 +123,14 @@ describe('messages', () => {
   });
 });
 
-describe('a server that goes', () => {
-  it('is waited for, said once, and its return once', async () => {
+describe('a server that ends', () => {
+  it('is retried; the loss and the reconnect are logged once each', async () => {
     nats = await startNats();
     const { port } = nats;
     const bus = await connect();
-    const told: string[] = [];
-    bus.onLost(() => told.push('lost'));
-    bus.onRestored(() => told.push('restored'));
+    const notified: string[] = [];
+    bus.onLost(() => notified.push('lost'));
+    bus.onRestored(() => notified.push('restored'));
     const got: string[] = [];
     bus.subscribe('x', { queue: 'q' }, (message) => got.push(message.string()));
     await bus.flush();
@@ -138,7 +138,7 @@ describe('a server that goes', () => {
 
     await nats.kill();
     await until(() => expect(bus.connected()).toBe(false));
-    expect(told).toEqual(['lost']);
+    expect(notified).toEqual(['lost']);
     expect(health.problems().get('nats')).toBe(`connection to 127.0.0.1:${port} lost`);
     expect(() => bus.publish('x', 'never sent')).toThrow(BusError);
     await expect(bus.request('x', '', { timeoutMs: 50 })).rejects.toMatchObject({ kind: 'disconnected' });
@@ -146,7 +146,7 @@ describe('a server that goes', () => {
 
     nats = await startNats({ port });
     await until(() => expect(bus.connected()).toBe(true));
-    expect(told).toEqual(['lost', 'restored']);
+    expect(notified).toEqual(['lost', 'restored']);
     bus.publish('x', 'sent');
     await bus.flush();
     expect(got).toEqual(['sent']);
@@ -167,7 +167,7 @@ describe('a server that goes', () => {
     await until(() => expect(bus.connected()).toBe(true));
   });
 
-  it('is noticed even when it goes without a word', async () => {
+  it('is noticed even when it does not close its connections', async () => {
     nats = await startNats();
     const bus = await connect();
     nats.pause();
@@ -188,8 +188,8 @@ describe('a server that goes', () => {
   });
 });
 
-describe('a server that is not there yet', () => {
-  it('is waited for, which is said once', async () => {
+describe('a server that does not listen yet', () => {
+  it('is retried, which is logged once', async () => {
     const first = await startNats();
     const { port } = first;
     await first.stop();
@@ -204,7 +204,7 @@ describe('a server that is not there yet', () => {
     expect(events('nats_disconnected')).toHaveLength(1);
   });
 
-  it('is waited for no longer when the process stops', async () => {
+  it('is not retried after the process stops', async () => {
     const first = await startNats();
     await first.stop();
     const connecting = connect({ servers: [`127.0.0.1:${first.port}`] });
@@ -215,20 +215,20 @@ describe('a server that is not there yet', () => {
   });
 });
 
-describe('a server that asks who we are', () => {
-  it('is given user and password', async () => {
+describe('a server that demands a login', () => {
+  it('gets user and password', async () => {
     nats = await startNats({ args: ['--user', 'u', '--pass', 'p w'] });
     const bus = await connect({ user: 'u', password: 'p w' });
     expect(bus.connected()).toBe(true);
   });
 
-  it('is given a token', async () => {
+  it('gets a token', async () => {
     nats = await startNats({ args: ['--auth', 's3cr3t'] });
     const bus = await connect({ token: 's3cr3t' });
     expect(bus.connected()).toBe(true);
   });
 
-  it('and does not like the answer is asked again, without a secret in the log', async () => {
+  it('and refuses it is retried, without a secret in the log', async () => {
     nats = await startNats({ args: ['--auth', 's3cr3t'] });
     const connecting = connect({ token: 'hunter2' });
     const ended = expect(connecting).rejects.toBeInstanceOf(BusError);
@@ -238,7 +238,7 @@ describe('a server that asks who we are', () => {
     expect(JSON.stringify(lines)).not.toContain('hunter2');
   });
 
-  it('without TLS, where TLS is asked for, is not talked to', async () => {
+  it('but has no TLS although the settings demand it is not used', async () => {
     nats = await startNats();
     const connecting = connect({ tls: true });
     const ended = expect(connecting).rejects.toBeInstanceOf(BusError);
@@ -247,7 +247,7 @@ describe('a server that asks who we are', () => {
     await ended;
   });
 
-  it('and forbids a subject says so, which is counted', async () => {
+  it('and forbids a subject reports it, which is counted', async () => {
     const dir = mkdtempSync(path.join(tmpdir(), 'hm-bus-'));
     try {
       const config = path.join(dir, 'nats.conf');

@@ -31,13 +31,13 @@ const create = (auth?: { user: string; password: string }): FastifyInstance =>
   });
 
 describe('every process', () => {
-  it('says that it lives', async () => {
+  it('answers /healthz', async () => {
     health.set('redis', 'away');
     const reply = await create().inject('/healthz');
     expect([reply.statusCode, reply.body]).toEqual([200, 'ok']);
   });
 
-  it('says why it is not ready', async () => {
+  it('names in /readyz why it is not ready', async () => {
     const app = create();
     expect((await app.inject('/readyz')).statusCode).toBe(200);
     health.set('redis', 'away');
@@ -57,7 +57,7 @@ describe('every process', () => {
     expect(reply.body).toMatch(/^process_resident_memory_bytes\{process="test"\} [0-9.]+$/m);
   });
 
-  it('keeps its errors to itself', async () => {
+  it('hides the details of an internal error from the client', async () => {
     const app = create();
     app.get('/fails', () => {
       throw new Error('inner secret');
@@ -79,7 +79,7 @@ describe('with a password', () => {
     return created;
   };
 
-  it.each(['/healthz', '/readyz', '/healthz?x=1'])('%s is open', async (url) => {
+  it.each(['/healthz', '/readyz', '/healthz?x=1'])('%s needs no login', async (url) => {
     expect((await app().inject(url)).statusCode).toBe(200);
   });
 
@@ -92,7 +92,7 @@ describe('with a password', () => {
     '/healthz/../private',
     '//healthz',
     '/private?/healthz',
-  ])('%s is not', async (url) => {
+  ])('%s needs a login', async (url) => {
     const reply = await app().inject(url);
     expect(reply.statusCode).toBe(401);
     expect(reply.headers['www-authenticate']).toMatch(/^Basic realm="health manager"/);
@@ -112,15 +112,15 @@ describe('with a password', () => {
     ['us', ''],
     ['', ''],
     ['us', 'p'],
-  ])('%s with %s is turned away', async (user, password) => {
+  ])('%s with %s is refused', async (user, password) => {
     expect((await app().inject({ url: '/private', headers: login(user, password) })).statusCode).toBe(401);
   });
 
-  it.each(['', 'Basic', 'Basic ???', 'Bearer x'])('the header "%s" is turned away', async (authorization) => {
+  it.each(['', 'Basic', 'Basic ???', 'Bearer x'])('the header "%s" is refused', async (authorization) => {
     expect((await app().inject({ url: '/private', headers: { authorization } })).statusCode).toBe(401);
   });
 
-  it('the right login sees all', async () => {
+  it('the right login has access to everything', async () => {
     const created = app();
     const headers = login('us', 'p:w');
     expect((await created.inject({ url: '/private', headers })).body).toBe('hidden');
@@ -128,7 +128,7 @@ describe('with a password', () => {
     expect((await created.inject({ url: '/nowhere', headers })).statusCode).toBe(404);
   });
 
-  it('what is registered later is protected too', async () => {
+  it('routes that are added later are protected, too', async () => {
     const created = app();
     created.register(async (scope) => {
       scope.get('/plugin', async () => 'hidden');
@@ -137,7 +137,7 @@ describe('with a password', () => {
   });
 });
 
-describe('who fails to log in', () => {
+describe('a client with failed logins', () => {
   const basic = (password: string) => `Basic ${Buffer.from(`us:${password}`).toString('base64')}`;
   const from = (
     app: FastifyInstance,
@@ -158,7 +158,7 @@ describe('who fails to log in', () => {
     return app;
   };
 
-  it('ten times has to wait for the rest of a minute, with the right password too', async () => {
+  it('must wait for the rest of a minute after ten of them, even with the right password', async () => {
     const app = await locked();
     const reply = await app.inject({
       url: '/metrics',
@@ -172,26 +172,26 @@ describe('who fails to log in', () => {
     expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
   });
 
-  it('keeps neither others out nor those who only ask whether the process lives', async () => {
+  it('does not lock out other addresses, nor its own health checks', async () => {
     const app = await locked();
     expect(await from(app, '192.0.2.2', 'pw')).toBe(200);
     expect(await from(app, '192.0.2.1', undefined, '/healthz')).toBe(200);
   });
 
-  it('cannot go on from a neighbouring IPv6 address', async () => {
+  it('cannot continue from a neighbouring IPv6 address', async () => {
     const app = await locked('2001:db8::1');
     expect(await from(app, '2001:db8::2:3', 'pw')).toBe(429);
     expect(await from(app, '2001:db8:0:1::1', 'pw')).toBe(200);
   });
 
-  it('a request without a login is no try', async () => {
+  it('is not locked by requests without a login', async () => {
     const app = create({ user: 'us', password: 'pw' });
     for (let n = 0; n < 20; n++) expect(await from(app, '192.0.2.1', undefined)).toBe(401);
     expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
   });
 });
 
-describe('what changes something', () => {
+describe('a request that changes something', () => {
   const write = async (method: 'POST' | 'PUT' | 'DELETE' | 'GET', headers: Record<string, string>) => {
     const app = create();
     app.route({ method: ['POST', 'PUT', 'DELETE', 'GET'], url: '/thing', handler: async () => 'done' });
@@ -203,7 +203,7 @@ describe('what changes something', () => {
     [{ origin: 'http://hm:1' }],
     [{ 'sec-fetch-site': 'same-origin' }],
     [{ 'sec-fetch-site': 'none' }],
-  ])('may come with %j', async (headers) => {
+  ])('is accepted with %j', async (headers) => {
     expect(await write('POST', headers)).toBe(200);
   });
 
@@ -213,14 +213,14 @@ describe('what changes something', () => {
     [{ origin: 'null' }],
     [{ 'sec-fetch-site': 'cross-site' }],
     [{ 'sec-fetch-site': 'same-site', origin: 'http://hm:1' }],
-  ])('may not come with %j', async (headers) => {
+  ])('is refused with %j', async (headers) => {
     for (const method of ['POST', 'PUT', 'DELETE'] as const) expect(await write(method, headers)).toBe(403);
     expect(await write('GET', headers)).toBe(200);
   });
 });
 
 describe('a port', () => {
-  it('that is taken is named', async () => {
+  it('that is in use is named in the error', async () => {
     const port = await listen(create(), HOST, 0);
     expect(port).toBeGreaterThan(0);
     const second = listen(create(), HOST, port);

@@ -53,7 +53,7 @@ describe('stop', () => {
     expect(last).toHaveBeenCalledTimes(1);
   });
 
-  it('can be asked for by a listener to the signal', async () => {
+  it('can be called by a listener of the signal', async () => {
     const lifecycle = new Lifecycle();
     const release = vi.fn();
     lifecycle.onStop('x', release);
@@ -66,7 +66,7 @@ describe('stop', () => {
     expect(release).toHaveBeenCalledTimes(1);
   });
 
-  it('releases what comes while it stops', async () => {
+  it('releases a resource that is registered while it stops', async () => {
     const lifecycle = new Lifecycle();
     const late = vi.fn();
     lifecycle.onStop('x', () => {
@@ -76,7 +76,7 @@ describe('stop', () => {
     expect(late).toHaveBeenCalledTimes(1);
   });
 
-  it('releases what comes after it', async () => {
+  it('releases a resource that is registered after the stop', async () => {
     const lifecycle = new Lifecycle();
     await lifecycle.stop();
     const late = vi.fn();
@@ -85,7 +85,7 @@ describe('stop', () => {
     expect(late).toHaveBeenCalledTimes(1);
   });
 
-  it('gives the error of what comes after it to whoever asks', async () => {
+  it('reports the error of a release that was registered after the stop', async () => {
     const lifecycle = new Lifecycle();
     await lifecycle.stop();
     lifecycle.onStop('late', () => {
@@ -99,7 +99,7 @@ describe('a release that does not end', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('keeps the others waiting only so long', async () => {
+  it('delays the others only until its time limit', async () => {
     const lifecycle = new Lifecycle({ stepMs: 500 });
     const other = vi.fn();
     lifecycle.onStop('other', other);
@@ -113,7 +113,7 @@ describe('a release that does not end', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('keeps them waiting as long as it says that it may', async () => {
+  it('delays the others until a time limit of its own', async () => {
     const lifecycle = new Lifecycle({ stepMs: 500 });
     const other = vi.fn();
     lifecycle.onStop('other', other);

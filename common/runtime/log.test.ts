@@ -18,7 +18,7 @@ const parsed = () => lines.map((line) => JSON.parse(line) as Record<string, unkn
 
 describe('the log', () => {
   it('is JSON lines', () => {
-    log.info({ event: 'x', n: 1 }, 'words');
+    log.info({ event: 'x', n: 1 }, 'text');
     expect(parsed()).toEqual([
       {
         level: 'info',
@@ -27,7 +27,7 @@ describe('the log', () => {
         time: expect.any(String),
         event: 'x',
         n: 1,
-        msg: 'words',
+        msg: 'text',
       },
     ]);
     expect(lines[0]).toMatch(/\}\n$/);
@@ -37,7 +37,7 @@ describe('the log', () => {
     ['debug', 3],
     ['info', 2],
     ['warn', 1],
-  ] as const)('leaves out what is below its level: %s', (level, kept) => {
+  ] as const)('leaves out lines below its level: %s', (level, kept) => {
     const logger = createLogger('test', { level }, { write: (line) => void lines.push(line) });
     logger.debug('x');
     logger.info('x');
@@ -45,17 +45,17 @@ describe('the log', () => {
     expect(lines).toHaveLength(kept);
   });
 
-  it.runIf(process.platform === 'linux')('is for people on a terminal, for programs elsewhere', () => {
+  it.runIf(process.platform === 'linux')('is readable text on a terminal and JSON elsewhere', () => {
     const log = `import(${JSON.stringify(join(packageRoot, 'dist/common/runtime/log.js'))})`;
-    const program = `${log}.then(({ createLogger }) => createLogger('one', { level: 'info' }).info({ n: 1 }, 'words'))`;
+    const program = `${log}.then(({ createLogger }) => createLogger('one', { level: 'info' }).info({ n: 1 }, 'text'))`;
     const args = ['-e', program];
     const piped = execFileSync(process.execPath, args, { encoding: 'utf8' });
-    expect(JSON.parse(piped)).toMatchObject({ name: 'one', n: 1, msg: 'words' });
+    expect(JSON.parse(piped)).toMatchObject({ name: 'one', n: 1, msg: 'text' });
     const quoted = [process.execPath, ...args].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
     const shown = execFileSync('script', ['-qec', quoted, '/dev/null'], { encoding: 'utf8' });
     expect(shown).not.toContain('"msg"');
     expect(stripVTControlCharacters(shown)).toMatch(
-      /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO \(one\): words\r?\n\s+n: 1/,
+      /^\[\d\d:\d\d:\d\d\.\d{3}\] INFO \(one\): text\r?\n\s+n: 1/,
     );
   });
 
@@ -95,7 +95,7 @@ describe('a log file', () => {
   });
   afterEach(() => rmSync(dir, { recursive: true }));
 
-  it('is made with its folder, and appended to', () => {
+  it('is created with its folder, and appended to', () => {
     const file = path.join(dir, 'a/b.log');
     createLogger('one', { level: 'info', file }).info('1');
     createLogger('two', { level: 'info', file }).info('2');
@@ -106,7 +106,7 @@ describe('a log file', () => {
     ]);
   });
 
-  it('that cannot be written is a problem of the configuration', () => {
+  it('that cannot be written is a configuration error', () => {
     expect(() => createLogger('x', { level: 'info', file: dir })).toThrow(
       new ConfigError([`logging.file: ${dir}: cannot be written (EISDIR)`]),
     );
@@ -117,30 +117,30 @@ describe('the rate limit', () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  it('lets one line a second of a reason through and says how many it kept back', () => {
+  it('logs one line a second for each reason, and the number of suppressed lines', () => {
     const limited = createRateLimit(log);
-    for (let n = 1; n <= 5; n++) limited.warn('bad', { n }, 'words');
-    limited.warn('other', { n: 9 }, 'words');
+    for (let n = 1; n <= 5; n++) limited.warn('bad', { n }, 'text');
+    limited.warn('other', { n: 9 }, 'text');
     expect(parsed()).toMatchObject([
-      { reason: 'bad', n: 1, msg: 'words' },
+      { reason: 'bad', n: 1, msg: 'text' },
       { reason: 'other', n: 9 },
     ]);
     lines.length = 0;
     vi.advanceTimersByTime(1_000);
-    // The latest of the four stands for three more.
-    expect(parsed()).toMatchObject([{ level: 'warn', reason: 'bad', n: 5, suppressed: 3, msg: 'words' }]);
-    limited.warn('bad', { n: 6 }, 'words');
+    // The last of the four suppressed lines, with the number of the other three.
+    expect(parsed()).toMatchObject([{ level: 'warn', reason: 'bad', n: 5, suppressed: 3, msg: 'text' }]);
+    limited.warn('bad', { n: 6 }, 'text');
     expect(lines).toHaveLength(1);
     vi.advanceTimersByTime(1_000);
     expect(parsed()[1]).toMatchObject({ n: 6, suppressed: 0 });
   });
 
-  it('forgets a reason that has been quiet', () => {
+  it('drops a reason that was not used for a second', () => {
     const limited = createRateLimit(log);
-    limited.error('bad', {}, 'words');
+    limited.error('bad', {}, 'text');
     vi.advanceTimersByTime(1_000);
     expect(vi.getTimerCount()).toBe(0);
-    limited.error('bad', {}, 'words');
+    limited.error('bad', {}, 'text');
     expect(lines).toHaveLength(2);
   });
 });

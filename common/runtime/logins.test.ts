@@ -8,7 +8,7 @@ import { startNats, type TestNats } from '../testing/nats.ts';
 import { startTestRedis, type TestRedis } from '../testing/redis.ts';
 import { packageRoot } from './package-root.ts';
 
-/** Real processes against servers that demand a login or TLS. Nothing that they say or show has a secret in it. */
+/** Real processes against servers that demand a login or TLS. Nothing that they log or show contains a secret. */
 const SECRET = 'k3pt s3cr3t';
 const ENCODED = encodeURIComponent(SECRET);
 const CERTIFICATES = path.join(packageRoot, 'common', 'testing', 'certificates');
@@ -46,12 +46,12 @@ function file(name: string, content: string): string {
 }
 
 interface Started {
-  /** What `ps` shows of it. */
+  /** The command line, as `ps` shows it. */
   command: string;
-  said(): string;
+  output(): string;
 }
 
-/** A process with this configuration. */
+/** Starts a process with this configuration. */
 function start(yaml: string, env: Record<string, string> = {}): Started {
   const config = file('health_manager.yml', yaml);
   const fixture = path.join(built, 'common', 'testing', 'process-fixture.js');
@@ -60,22 +60,22 @@ function start(yaml: string, env: Record<string, string> = {}): Started {
     env: { PATH: process.env.PATH, LOG_LEVEL: 'trace', ...env },
     cwd: dir,
   });
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (said += data));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data: Buffer) => (output += data));
   const ended = new Promise((resolve) => child.once('close', resolve));
   stop.push(async () => {
     child.kill('SIGKILL');
     await ended;
   });
-  return { command: readFileSync(`/proc/${child.pid}/cmdline`, 'utf8'), said: () => said };
+  return { command: readFileSync(`/proc/${child.pid}/cmdline`, 'utf8'), output: () => output };
 }
 
-/** Waits for the words; then nothing that was said, and nothing that `ps` shows, may have a secret. */
-async function says({ command, said }: Started, words: RegExp): Promise<void> {
-  await vi.waitFor(() => expect(said()).toMatch(words), { timeout: 15_000, interval: 20 });
-  const shown = `${said()} ${command}`;
+/** Waits for the text. Neither the output so far nor the command line may contain a secret. */
+async function logs({ command, output }: Started, text: RegExp): Promise<void> {
+  await vi.waitFor(() => expect(output()).toMatch(text), { timeout: 15_000, interval: 20 });
+  const shown = `${output()} ${command}`;
   for (const secret of [SECRET, ENCODED, JSON.stringify(SECRET)]) expect(shown).not.toContain(secret);
-  // Seeds of NKeys, of users and all others.
+  // Seeds of NKeys of every kind.
   expect(shown).not.toMatch(/\bS[UAOCNX][A-Z2-7]{56}/);
 }
 
@@ -93,15 +93,15 @@ const withNats = (mbus: string, more = '') => `mbus: "${mbus}"\nredis: {url: "${
 describe('NATS that demands', () => {
   test('user and password', async () => {
     const at = await nats('--user', 'hm', '--pass', SECRET);
-    await says(start(withNats(`nats://hm:${ENCODED}@${at}`)), SERVES);
-    await says(start(withNats(`nats://hm:${ENCODED}x@${at}`)), NATS_REFUSES);
-    await says(start(withNats(`nats://${at}`)), NATS_REFUSES);
+    await logs(start(withNats(`nats://hm:${ENCODED}@${at}`)), SERVES);
+    await logs(start(withNats(`nats://hm:${ENCODED}x@${at}`)), NATS_REFUSES);
+    await logs(start(withNats(`nats://${at}`)), NATS_REFUSES);
   });
 
   test('a token', async () => {
     const at = await nats('--auth', SECRET);
-    await says(start(withNats(`nats://${ENCODED}@${at}`)), SERVES);
-    await says(start(withNats(`nats://${ENCODED}x@${at}`)), NATS_REFUSES);
+    await logs(start(withNats(`nats://${ENCODED}@${at}`)), SERVES);
+    await logs(start(withNats(`nats://${ENCODED}x@${at}`)), NATS_REFUSES);
   });
 
   test('an NKey', async () => {
@@ -109,32 +109,32 @@ describe('NATS that demands', () => {
     const config = file('nkey.conf', `authorization { users: [ { nkey: ${user.getPublicKey()} } ] }`);
     const at = await nats('-c', config);
     const seed = (key: typeof user) => file(`${key.getPublicKey()}.nk`, `${Buffer.from(key.getSeed())}\n`);
-    await says(start(withNats(`nats://${at}`, `nats: {nkey_seed_file: "${seed(user)}"}`)), SERVES);
-    await says(start(withNats(`nats://${at}`, `nats: {nkey_seed_file: "${seed(other)}"}`)), NATS_REFUSES);
+    await logs(start(withNats(`nats://${at}`, `nats: {nkey_seed_file: "${seed(user)}"}`)), SERVES);
+    await logs(start(withNats(`nats://${at}`, `nats: {nkey_seed_file: "${seed(other)}"}`)), NATS_REFUSES);
   });
 
   test('a JWT: a credentials file', async () => {
     const { config, creds } = accounts();
     const at = await nats('-c', file('jwt.conf', config));
     const inFile = file('hm.creds', creds);
-    await says(start(withNats(`nats://${at}`, `nats: {creds: "${inFile}"}`)), SERVES);
-    await says(start(withNats(`nats://${at}`)), NATS_REFUSES);
+    await logs(start(withNats(`nats://${at}`, `nats: {creds: "${inFile}"}`)), SERVES);
+    await logs(start(withNats(`nats://${at}`)), NATS_REFUSES);
   });
 
-  test('TLS, of a CA of its own', async () => {
+  test('TLS with a certificate of a private CA', async () => {
     const at = await nats('--tls', '--tlscert', CERT, '--tlskey', KEY);
-    await says(start(withNats(`tls://${at}`), { NODE_EXTRA_CA_CERTS: CA }), SERVES);
-    await says(start(withNats(`tls://${at}`)), /"event":"nats_disconnected".*certificate/i);
+    await logs(start(withNats(`tls://${at}`), { NODE_EXTRA_CA_CERTS: CA }), SERVES);
+    await logs(start(withNats(`tls://${at}`)), /"event":"nats_disconnected".*certificate/i);
   });
 
-  test('no TLS, where the configuration does', async () => {
-    await says(start(withNats(`tls://127.0.0.1:${openNats.port}`)), /"event":"nats_disconnected"/);
+  test('no TLS, although the configuration demands it', async () => {
+    await logs(start(withNats(`tls://127.0.0.1:${openNats.port}`)), /"event":"nats_disconnected"/);
   });
 });
 
-test('a file of NATS that is not there is told by its name', async () => {
+test('an error names a missing credentials file of NATS', async () => {
   const started = start(withNats(openNats.url, 'nats: {creds: /nowhere/hm.creds}'));
-  await says(
+  await logs(
     started,
     /nats\.creds: expected the name of a file that can be read and is not empty, got "\/nowhere\/hm\.creds"/,
   );
@@ -145,17 +145,17 @@ describe('Redis that demands', () => {
 
   test('user and password', async () => {
     const { port } = await redis('--requirepass', SECRET);
-    await says(start(withRedis(`redis://default:${ENCODED}@127.0.0.1:${port}`)), SERVES);
-    await says(start(withRedis(`redis://default:${ENCODED}x@127.0.0.1:${port}`)), /WRONGPASS/);
-    await says(start(withRedis(`redis://127.0.0.1:${port}`)), /NOAUTH/);
+    await logs(start(withRedis(`redis://default:${ENCODED}@127.0.0.1:${port}`)), SERVES);
+    await logs(start(withRedis(`redis://default:${ENCODED}x@127.0.0.1:${port}`)), /WRONGPASS/);
+    await logs(start(withRedis(`redis://127.0.0.1:${port}`)), /NOAUTH/);
   });
 
-  test('TLS, of a CA of its own', async () => {
+  test('TLS with a certificate of a private CA', async () => {
     const tls = ['--tls-cert-file', CERT, '--tls-key-file', KEY, '--tls-ca-cert-file', CA];
     const { port } = await redis('--requirepass', SECRET, '--tls-auth-clients', 'no', ...tls, '--tls');
     const url = `rediss://:${ENCODED}@127.0.0.1:${port}`;
-    await says(start(withRedis(url), { NODE_EXTRA_CA_CERTS: CA }), SERVES);
-    await says(start(withRedis(url)), /"event":"redis_disconnected".*certificate/i);
+    await logs(start(withRedis(url), { NODE_EXTRA_CA_CERTS: CA }), SERVES);
+    await logs(start(withRedis(url)), /"event":"redis_disconnected".*certificate/i);
   });
 });
 

@@ -21,7 +21,7 @@ beforeEach(() => {
   };
 });
 
-/** What was measured: how often, and all of it together (s). */
+/** The number of measurements, and their sum (s). */
 const measured = async () => {
   const { values } = await seconds.get();
   const of = (suffix: string) =>
@@ -31,7 +31,7 @@ const measured = async () => {
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 describe('round trips', () => {
-  test('are measured again and again, until the stop', async () => {
+  test('are measured periodically until the stop', async () => {
     measureRoundTrips(seconds, () => pause(40), lifecycle, 1000);
     await vi.advanceTimersByTimeAsync(3_500);
     expect(await measured()).toEqual({ times: 3, seconds: expect.closeTo(0.12) });
@@ -40,7 +40,7 @@ describe('round trips', () => {
     expect((await measured()).times).toBe(3);
   });
 
-  test('are one at a time: one that takes long is measured whole', async () => {
+  test('do not overlap: a long one is measured in full', async () => {
     let trips = 0;
     measureRoundTrips(seconds, () => pause(trips++ === 0 ? 4_500 : 0), lifecycle, 1000);
     await vi.advanceTimersByTimeAsync(5_700);
@@ -50,13 +50,13 @@ describe('round trips', () => {
     expect(trips).toBe(2);
   });
 
-  test('that cannot be made are not counted, and the next ones are', async () => {
-    let away = true;
-    const trip = () => (away ? Promise.reject(new Error('away')) : Promise.resolve());
+  test('that fail are not counted, and later ones are', async () => {
+    let unreachable = true;
+    const trip = () => (unreachable ? Promise.reject(new Error('unreachable')) : Promise.resolve());
     measureRoundTrips(seconds, trip, lifecycle, 1000);
     await vi.advanceTimersByTimeAsync(2_500);
     expect((await measured()).times).toBe(0);
-    away = false;
+    unreachable = false;
     await vi.advanceTimersByTimeAsync(1_000);
     expect((await measured()).times).toBe(1);
   });
@@ -67,6 +67,6 @@ test('the event loop is late by as long as something blocks it', async () => {
   measureEventLoop(seconds, lifecycle);
   await pause(10);
   const until = performance.now() + 1_000;
-  while (performance.now() < until); // the first look is due in the midst of it
+  while (performance.now() < until); // the first measurement is due meanwhile
   await expect.poll(async () => (await measured()).seconds).toBeGreaterThan(0.4);
 });

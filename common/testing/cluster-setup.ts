@@ -1,4 +1,4 @@
-/** vitest's global set-up where the scenarios run on Redis Clusters: see `redis-under-test.ts`. */
+/** vitest's global set-up when the scenarios run on Redis Clusters: see `redis-under-test.ts`. */
 import type { TestProject } from 'vitest/node';
 import { startTestRedisCluster } from './redis-cluster.ts';
 import { provideClusters } from './redis-under-test.ts';

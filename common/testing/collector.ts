@@ -1,31 +1,31 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A span as it was exported. */
+/** An exported span. */
 export interface CollectedSpan {
   /** `service.name` */
   service: string;
   name: string;
   traceId: string;
   spanId: string;
-  /** '' of a trace's first. */
+  /** '' for the root of a trace. */
   parentSpanId: string;
   attributes: Record<string, unknown>;
-  /** Ids of the spans that it is linked to. */
+  /** Ids of the linked spans. */
   links: string[];
 }
 
-/** A collector of traces (OTLP over HTTP, JSON) of a test's own. */
+/** A trace collector (OTLP over HTTP, JSON) for one test. */
 export interface TestCollector {
   /** For OTEL_EXPORTER_OTLP_ENDPOINT. */
   url: string;
   spans: CollectedSpan[];
-  /** It takes what comes and never answers. */
+  /** The collector accepts requests and never answers them. */
   hang: boolean;
   stop(): Promise<void>;
 }
 
-/** On a free loopback port. */
+/** Starts a collector on a free loopback port. */
 export async function startCollector(): Promise<TestCollector> {
   const spans: CollectedSpan[] = [];
   const server = createServer(async (request, response) => {

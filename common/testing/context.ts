@@ -13,7 +13,7 @@ import { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log.ts';
 import { startTestRedis, type TestRedis } from './redis.ts';
 
-/** A clock that stands still until the test moves it. */
+/** A clock that only the test moves. */
 export class ManualClock implements Clock {
   #nowMs: number;
 
@@ -29,7 +29,7 @@ export class ManualClock implements Clock {
     this.#nowMs = nowMs;
   }
 
-  /** @returns the time it is then */
+  /** @returns the new time */
   advance(ms: number): number {
     this.#nowMs += ms;
     return this.#nowMs;
@@ -44,29 +44,29 @@ export function captureLog(): { log: Logger; lines: Record<string, unknown>[] } 
 }
 
 export interface TestContextOptions {
-  /** A real one (see `startTestRedis`), or several that are one (see `redis-under-test.ts`). */
+  /** A real Redis (see `startTestRedis`) or a cluster (see `redis-under-test.ts`). */
   redis: { url: string } | { settings: RedisSettings };
-  /** A real one; without it `connectBus` gives `bus` or fails. */
+  /** A real NATS; without it `connectBus` returns `bus`, or fails. */
   nats?: { url: string };
   bus?: Bus;
-  /** What differs from the defaults. */
+  /** Differences from the defaults. */
   settings?: Partial<Omit<Settings, 'policy'>> & { policy?: Partial<PolicySettings> };
-  /** One for all processes of a scenario, if there are several. */
+  /** One clock for all processes of a scenario. */
   clock?: ManualClock;
   lifecycle?: Lifecycle;
 }
 
 export interface TestContext extends ProcessContext {
   clock: ManualClock;
-  /** What was logged, from debug on. */
+  /** The logged lines, from level debug on. */
   lines: Record<string, unknown>[];
-  /** The connections to NATS that were made. */
+  /** All NATS connections of this context. */
   buses(): Promise<Bus[]>;
 }
 
 /**
- * What `runProcess` gives a process, for a test: on a real Redis, with a clock that the test moves, the default
- * settings and a log that is kept. End it with `context.lifecycle.stop()`.
+ * The context that `runProcess` gives to a process, for a test: a real Redis, a clock that the test moves, the default
+ * settings, and a log kept in memory. End it with `context.lifecycle.stop()`.
  */
 export async function testContext(options: TestContextOptions): Promise<TestContext> {
   const { clock = new ManualClock(), lifecycle = new Lifecycle() } = options;
@@ -78,7 +78,8 @@ export async function testContext(options: TestContextOptions): Promise<TestCont
   const made = new Map<string | undefined, Promise<Bus>>();
   const connect = (dedicated?: DedicatedConnection): Promise<Bus> => {
     if (options.bus !== undefined) return Promise.resolve(options.bus);
-    if (options.nats === undefined) throw new Error('this test context was given neither `nats` nor `bus`');
+    if (options.nats === undefined)
+      throw new Error('testContext: expected the option `nats` or `bus`, got neither');
     const { mbus } = settings;
     const bus =
       made.get(dedicated?.name) ??
@@ -101,7 +102,7 @@ function settingsOf({ redis, nats, settings: overrides }: TestContextOptions): S
   };
 }
 
-/** A droplet's hash as it is in Redis. */
+/** The hash of a droplet in Redis. */
 export function recordOf(
   { client, keys }: RedisConnections,
   droplet: string,
@@ -109,7 +110,7 @@ export function recordOf(
   return client.hgetall(keys.droplet(droplet));
 }
 
-/** The value of a metric now; 0 where it has not counted yet. */
+/** The sum of a metric's current values with these labels; 0 when it has none. */
 export async function metricValue(
   metrics: Registry,
   name: string,
@@ -125,13 +126,13 @@ export async function metricValue(
     .reduce((sum, { value }) => sum + value, 0);
 }
 
-/** What `useRedis` gives: filled before the first test of the file. */
+/** Filled before the first test of the file. */
 export interface RedisOfTests {
   server: TestRedis;
   context: TestContext;
 }
 
-/** A Redis of the test file's own and a context on it; empty before each test, ended after the last. */
+/** A Redis and a context on it for one test file: emptied before each test, stopped after the last. */
 export function useRedis(options: Omit<TestContextOptions, 'redis'> = {}): RedisOfTests {
   const of = {} as RedisOfTests;
   beforeAll(async () => {

@@ -1,7 +1,7 @@
 import type { RedisConnections } from '../redis/connections.ts';
 import type { ScriptName, Scripts } from '../redis/scripts/scripts.ts';
 
-/** Never a step: what the holds follow from does not change while droplets do, and every further step doubles the orders. */
+/** Never a step: it reads only what holds depend on, which these tests do not change. Each further step doubles the number of orders. */
 const UNGATED: ReadonlySet<ScriptName> = new Set<ScriptName>(['read_fleet_facts']);
 
 /** One call to Redis that waits for its turn. */
@@ -12,11 +12,10 @@ interface Step {
 }
 
 /**
- * Tasks whose calls to Redis are made one at a time, in an order that the test chooses: with it a test walks
- * through the interleavings of several processes, each ending of one at any point, and writes that come late.
+ * Tasks whose Redis scripts run one at a time, in an order that the test chooses. So a test can run every interleaving of
+ * several processes, end one of them at any point, and delay a write.
  *
- * A task gets its own `RedisConnections`, on which every script that touches droplets waits until it is chosen. All
- * else goes straight to Redis.
+ * A task gets its own `RedisConnections`, whose scripts wait until they are chosen. All other commands run at once.
  */
 export class Steps {
   readonly #redis: RedisConnections;
@@ -28,7 +27,7 @@ export class Steps {
     this.#redis = redis;
   }
 
-  /** Starts a task; it stands still at its first step. */
+  /** Starts a task; it waits at its first step. */
   task<T>(name: string, work: (redis: RedisConnections) => Promise<T>): Promise<T> {
     const promise = work(this.#connections(name));
     const entry = { done: false, promise };
@@ -41,9 +40,9 @@ export class Steps {
     return promise;
   }
 
-  /** The steps that can be taken now, once every task stands still. Of one task several, if it makes several calls at once. */
+  /** Resolves when every task waits or has ended, with the steps that can be taken. A task with concurrent calls has several. */
   async ready(): Promise<readonly Step[]> {
-    while (!this.#standsStill()) {
+    while (!this.#allWaiting()) {
       await new Promise<void>((resolve) => {
         this.#changed = resolve;
       });
@@ -51,20 +50,20 @@ export class Steps {
     return this.#waiting;
   }
 
-  /** Takes a step and waits for its end. */
+  /** Runs a step and waits for its end. */
   async take(step: Step): Promise<void> {
     this.#waiting = this.#waiting.filter((other) => other !== step);
     await step.run();
-    // What its task does next without asking Redis comes within this turn of the event loop.
+    // The task runs on to its next Redis call within this turn of the event loop.
     await new Promise(setImmediate);
   }
 
-  /** The ends of all tasks that have ended; a failure of one fails this. */
+  /** Throws the error of an ended task that failed. */
   async results(): Promise<void> {
     for (const task of this.#tasks.values()) if (task.done) await task.promise;
   }
 
-  #standsStill(): boolean {
+  #allWaiting(): boolean {
     return [...this.#tasks].every(
       ([name, task]) => task.done || this.#waiting.some((step) => step.task === name),
     );
@@ -88,29 +87,33 @@ export class Steps {
   }
 }
 
-/** Ways that are walked side by side, for speed. */
-const AT_ONCE = 16;
+/** Runs at a time, for speed. */
+const CONCURRENT_RUNS = 16;
 
 /**
- * Walks through all ways to choose: runs `run` again and again, each time with another sequence of choices,
- * until there is none left. Some runs go side by side, so each needs a world of its own.
+ * Explores all interleavings: calls `run` once for each possible sequence of choices. Some runs are concurrent, so each needs
+ * its own keys.
  *
- * @returns how many ways there were
+ * @returns the number of interleavings
  */
-export async function everyWay(run: (choose: (of: number) => number) => Promise<void>): Promise<number> {
-  let ways = 0;
-  const begun: number[][] = [[]];
-  const walk = async (first: number[]) => {
-    const way: number[] = [];
-    await run((of) => {
-      const choice = first[way.length] ?? 0;
-      // Where the first choices end, all others than 0 are left for later.
-      if (way.length >= first.length) for (let other = 1; other < of; other++) begun.push([...way, other]);
-      way.push(choice);
+export async function exploreInterleavings(
+  run: (choose: (count: number) => number) => Promise<void>,
+): Promise<number> {
+  let explored = 0;
+  /** Prefixes of sequences that are still to be run. */
+  const pending: number[][] = [[]];
+  const explore = async (prefix: number[]) => {
+    const choices: number[] = [];
+    await run((count) => {
+      const choice = prefix[choices.length] ?? 0;
+      // Behind the prefix this run takes 0; every other choice is left for a later run.
+      if (choices.length >= prefix.length)
+        for (let other = 1; other < count; other++) pending.push([...choices, other]);
+      choices.push(choice);
       return choice;
     });
-    ways++;
+    explored++;
   };
-  while (begun.length > 0) await Promise.all(begun.splice(-AT_ONCE).map(walk));
-  return ways;
+  while (pending.length > 0) await Promise.all(pending.splice(-CONCURRENT_RUNS).map(explore));
+  return explored;
 }

@@ -1,7 +1,7 @@
 import { startNats, type TestNats } from './nats.ts';
 import { freePort } from './redis.ts';
 
-/** NATS servers that are one cluster: what is published at one is heard at all. The caller stops each. */
+/** Starts the servers of a NATS cluster: a message published at one reaches the subscribers of all. The caller stops each. */
 export async function startNatsCluster(count = 3): Promise<TestNats[]> {
   const ports: number[] = [];
   for (let n = 0; n < count; n++) ports.push(await freePort());

@@ -4,29 +4,29 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
-/** A real nats-server of a test's own. */
+/** A real nats-server for one test. */
 export interface TestNats {
   port: number;
   /** `nats://127.0.0.1:<port>` */
   url: string;
   pid: number;
-  /** Ends it (by its pid) and waits until it is gone. Can be called again. */
+  /** Ends it and waits until it has exited. Can be called again. */
   stop(): Promise<void>;
-  /** The same without its having a chance to say goodbye. */
+  /** Kills it, so that it cannot close its connections in an orderly way. */
   kill(): Promise<void>;
-  /** It neither reads nor answers any more, its connections stay open. */
+  /** Suspends it: it neither reads nor answers, and its connections stay open. */
   pause(): void;
   resume(): void;
 }
 
 export interface TestNatsOptions {
-  /** That of a stopped one, to be its successor; a free one otherwise. */
+  /** The port of a stopped server that this one replaces; by default a free one. */
   port?: number;
-  /** More of nats-server's options. */
+  /** Further options of nats-server. */
   args?: readonly string[];
 }
 
-/** Ready when it returns. @throws Error with the server's own words when it does not come up */
+/** Returns when the server accepts connections. @throws Error with the server's output when it does not start */
 export async function startNats({ port = -1, args = [] }: TestNatsOptions = {}): Promise<TestNats> {
   const dir = mkdtempSync(path.join(tmpdir(), 'hm-nats-'));
   const portsDir = ['--ports_file_dir', dir];
@@ -35,22 +35,22 @@ export async function startNats({ port = -1, args = [] }: TestNatsOptions = {}):
   });
   const killed = () => child.kill('SIGKILL');
   process.once('exit', killed);
-  let said = '';
+  let output = '';
   child.stderr.on('data', (data: Buffer) => {
-    said += data.toString();
+    output += data.toString();
   });
-  const gone = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()));
   try {
     await spawned(child);
     const pid = child.pid as number;
     const url = await Promise.race([
       portsFile(dir, `nats-server_${pid}.ports`),
-      gone.then(() => Promise.reject(new Error(`nats-server ended: ${said}`))),
+      exited.then(() => Promise.reject(new Error(`nats-server ended: ${output}`))),
     ]);
     const end = async (signal: NodeJS.Signals) => {
       child.kill(signal);
       if (signal === 'SIGTERM') child.kill('SIGCONT');
-      await gone;
+      await exited;
       process.off('exit', killed);
       rmSync(dir, { recursive: true, force: true });
     };
@@ -98,7 +98,7 @@ function readPorts(file: string): string | undefined {
   try {
     return (JSON.parse(readFileSync(file, 'utf8')) as { nats: string[] }).nats[0];
   } catch {
-    return undefined; // Not there or not whole yet: its change is awaited.
+    return undefined; // missing or incomplete: `portsFile` waits for its next change
   }
 }
 
@@ -106,7 +106,7 @@ function accepting(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
     socket.once('error', reject);
-    // The server's first words.
+    // The server sends INFO first.
     socket.once('data', () => {
       socket.destroy();
       resolve();

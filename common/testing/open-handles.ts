@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { Server, Socket } from 'node:net';
 
-/** What this process has open that outlives a test: child processes, TCP connections and servers, in words. */
-export function whatIsOpen(): string[] {
+/** Describes what this process has open: child processes, TCP connections and servers. */
+export function listOpenHandles(): string[] {
   return [...children(), ...sockets()];
 }
 
@@ -13,7 +13,7 @@ function children(): string[] {
     .flatMap((thread) => read(`/proc/self/task/${thread}/children`).split(' '))
     .filter((pid) => pid !== '')
     .map((pid) => ({ pid, command: read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim() }))
-    .filter(({ command }) => command !== '') // gone, or ended and about to be collected
+    .filter(({ command }) => command !== '') // ended
     .map(({ pid, command }) => `child process ${pid}: ${command.slice(0, 200)}`);
 }
 
@@ -35,7 +35,7 @@ function sockets(): string[] {
     : counted.map((kind) => `${kind} (${named.join(', ') || 'no details'})`);
 }
 
-/** Not documented, but the only way to name what `getActiveResourcesInfo` counts. */
+/** Undocumented, but the only way to describe what `getActiveResourcesInfo` counts. */
 function handles(): unknown[] {
   const source = process as { _getActiveHandles?: () => unknown[] };
   return source._getActiveHandles?.() ?? [];
@@ -45,6 +45,6 @@ function read(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {
-    return ''; // it ended while we looked
+    return ''; // it ended meanwhile
   }
 }

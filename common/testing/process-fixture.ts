@@ -1,4 +1,4 @@
-/** A process to try `runProcess` with: `node process-fixture.js <config> <behaviour> [http port]`. */
+/** A process for the tests of `runProcess`: `node process-fixture.js <config> <behaviour> [http port]`. */
 import { createServer } from 'node:http';
 import { type ProcessContext, runProcess } from '../process.ts';
 
@@ -18,8 +18,8 @@ const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<voi
   'stops never, four times': ({ lifecycle }) => {
     for (const name of ['one', 'two', 'three', 'four']) lifecycle.onStop(name, () => new Promise(() => {}));
   },
-  'has a server of its own': ({ httpPort, lifecycle }) => {
-    const server = createServer((_, response) => response.end('my own'));
+  'has its own server': ({ httpPort, lifecycle }) => {
+    const server = createServer((_, response) => response.end('own server'));
     lifecycle.onStop('server', () => void server.close());
     return new Promise((resolve) => server.listen(httpPort, '127.0.0.1', resolve));
   },
@@ -39,7 +39,7 @@ const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<voi
 await runProcess({
   definition: {
     name: 'ingest',
-    ...(behaviour === 'has a server of its own' && { ownHttp: true }),
+    ...(behaviour === 'has its own server' && { ownHttp: true }),
     async start(context) {
       await BEHAVIOURS[behaviour ?? '']?.(context);
     },

@@ -17,7 +17,7 @@ import {
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
 
-describe('tracing is wanted', () => {
+describe('tracing is enabled', () => {
   const at = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318' };
 
   it.each<[boolean, NodeJS.ProcessEnv]>([
@@ -31,13 +31,13 @@ describe('tracing is wanted', () => {
     [false, { ...at, OTEL_TRACES_EXPORTER: 'none' }],
     [true, { ...at, OTEL_TRACES_EXPORTER: 'otlp' }],
     [false, { OTEL_SERVICE_NAME: 'hm', OTEL_TRACES_SAMPLER: 'always_on' }],
-  ])('%s: %j', (wanted, env) => {
-    expect(isTracingEnabled(env)).toBe(wanted);
+  ])('%s: %j', (enabled, env) => {
+    expect(isTracingEnabled(env)).toBe(enabled);
   });
 });
 
 describe('a traceparent', () => {
-  it.each([`00-${TRACE}-${SPAN}-01`, `00-${TRACE}-${SPAN}-00`])('%s is read as it was written', (text) => {
+  it.each([`00-${TRACE}-${SPAN}-01`, `00-${TRACE}-${SPAN}-00`])('%s is read back unchanged', (text) => {
     const context = readTraceparent(text);
     expect(context).toMatchObject({ traceId: TRACE, spanId: SPAN, isRemote: true });
     expect(writeTraceparent(context!)).toBe(text);
@@ -56,18 +56,18 @@ describe('a traceparent', () => {
     `00-${TRACE}-${SPAN}-01\n`,
     `00-${'0'.repeat(32)}-${SPAN}-01`,
     `00-${TRACE}-${'0'.repeat(16)}-01`,
-  ])('%j is none', (text) => {
+  ])('%j is rejected', (text) => {
     expect(readTraceparent(text)).toBeUndefined();
   });
 });
 
-test('while it is off, work is done as it is and nothing is written anywhere', async () => {
+test('while tracing is off, work runs unchanged and nothing is added to its data', async () => {
   const { log, lines } = captureLog();
   await startTracing({ name: 'ingest', env: {}, log, lifecycle: new Lifecycle() });
   expect(isTracing()).toBe(false);
   const done = Promise.resolve('done');
   const inside = traced(SPANS.exit, {}, () => {
-    setSpanAttributes({ nobody: 'hears it' });
+    setSpanAttributes({ ignored: 'yes' });
     expect([traceFields(), traceHeaders(), jobTelemetry()]).toEqual([[], undefined, undefined]);
     return done;
   });

@@ -15,7 +15,7 @@ import { createKeys } from '../../../common/redis/keys.ts';
 import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
 import { SETTINGS } from '../../../common/testing/builders.ts';
 import { ManualClock, useRedis } from '../../../common/testing/context.ts';
-import { everyWay, Steps } from '../../../common/testing/interleavings.ts';
+import { exploreInterleavings, Steps } from '../../../common/testing/interleavings.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
 import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.ts';
 import { storeExit, storeUpdate } from '../../../ingest/store-events.ts';
@@ -267,7 +267,7 @@ test.each([
   ['two analyzers and a nudger', 2, 1],
   ['an analyzer and two nudgers', 1, 2],
 ])('one crash, %s, in every order: one decision that is sent once', async (_, analyzers, nudgers) => {
-  const ways = await everyWay((choose) =>
+  const ways = await exploreInterleavings((choose) =>
     withDroplet(nudgers, async (fixture) => {
       fixture.exit('i0', 'CRASHED');
       for (let n = 0; n < analyzers; n++) fixture.reconcile();
@@ -286,7 +286,7 @@ test.each([
 });
 
 test('a start and an instance that starts without a request, in every order: sent once or cancelled', async () => {
-  await everyWay((choose) =>
+  await exploreInterleavings((choose) =>
     withDroplet(1, async (fixture) => {
       fixture.exit('i0', 'DEA_SHUTDOWN');
       await fixture.runAll(choose);

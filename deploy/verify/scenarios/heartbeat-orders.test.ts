@@ -10,7 +10,7 @@ import { createKeys } from '../../../common/redis/keys.ts';
 import { decodeDroplet, encodeHeartbeatEntry } from '../../../common/redis/record-codec.ts';
 import { SETTINGS } from '../../../common/testing/builders.ts';
 import { useRedis } from '../../../common/testing/context.ts';
-import { everyWay, Steps } from '../../../common/testing/interleavings.ts';
+import { exploreInterleavings, Steps } from '../../../common/testing/interleavings.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
 import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.ts';
 import { storeExit } from '../../../ingest/store-events.ts';
@@ -246,7 +246,7 @@ test.each<[name: string, plan: Omit<Plan, 'inFlight' | 'late'> & { older: List; 
             { list: older, stopsAfter: first },
             { list: newer, stopsAfter: second },
           ];
-          return everyWay((choose) => run({ ...plan, inFlight }, choose));
+          return exploreInterleavings((choose) => run({ ...plan, inFlight }, choose));
         }),
       ),
     );
@@ -255,7 +255,7 @@ test.each<[name: string, plan: Omit<Plan, 'inFlight' | 'late'> & { older: List; 
 );
 
 test('a heartbeat, an exit and a reconcile in every order', async () => {
-  await everyWay(async (choose) => {
+  await exploreInterleavings(async (choose) => {
     const inFlight = [{ list: X, stopsAfter: 4 }];
     await run(
       { slices: 1, base: X_TWICE, inFlight, newest: X_TWICE, exits: 'x1', reconciles: 'x', late: 'in order' },
