@@ -1,7 +1,8 @@
 /**
- * Builds the dashboard for browsers: `reporter/dashboard/` -> `dist/reporter/dashboard/public/`. Part of `npm run build`.
+ * Builds the dashboard: `reporter/dashboard/` -> `dist/reporter/dashboard/public/`. Part of `npm run build`.
  *
- * The names of its files change with their content, so that browsers keep them for ever; each is there compressed, too.
+ * File names contain a hash of the content, so that browsers can cache the files for ever. Each file is
+ * also written compressed.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -20,7 +21,7 @@ const { outputFiles } = await build({
   minify: true,
   write: false,
   format: 'esm',
-  // Two years old at least, in their long-term versions.
+  // Browsers of the last two years, in their long-term versions.
   target: ['chrome120', 'firefox115', 'safari17'],
   jsx: 'automatic',
   jsxImportSource: 'preact',
@@ -36,12 +37,12 @@ for (const { path, contents } of outputFiles) {
   writeFileSync(`${path}.gz`, gzipSync(contents, { level: 9 }));
   writeFileSync(`${path}.br`, brotliCompressSync(contents));
 }
-const nameOf = (ending: string) => {
+const assetPath = (ending: string) => {
   const file = outputFiles.find(({ path }) => path.endsWith(ending));
-  if (file === undefined) throw new Error(`the build of the dashboard gave no ${ending} file`);
+  if (file === undefined) throw new Error(`dashboard build: expected a ${ending} file, found none`);
   return `assets/${basename(file.path)}`;
 };
 const page = readFileSync(join(SOURCE, 'index.html'), 'utf8')
-  .replace('main.css', nameOf('.css'))
-  .replace('main.js', nameOf('.js'));
+  .replace('main.css', assetPath('.css'))
+  .replace('main.js', assetPath('.js'));
 writeFileSync(join(TARGET, 'index.html'), page);

@@ -21,7 +21,7 @@ import { isAlive } from './run/launcher/process-table.ts';
 const HM = join(packageRoot, 'deploy', 'hm');
 const ENV = { PATH: process.env.PATH, HOME: process.env.HOME };
 
-/** What must not happen while all is well. (That there is no controller is said too, and is no problem.) */
+/** Events that must not occur. (The missing controller is logged, too, and is no problem.) */
 const PROBLEMS = new Set([
   'child_ended',
   'child_given_up',
@@ -72,7 +72,7 @@ test('exit codes reach the caller', async () => {
   });
 });
 
-test('a single process has no private Redis: exit code 78', { timeout: 60_000 }, async () => {
+test('a single process without a configured Redis: exit code 78', { timeout: 60_000 }, async () => {
   const file = config();
   const ended = await Promise.all(PROCESS_NAMES.map((name) => run(HM, [name, '--config', file])));
   expect(ended.map(({ code }) => code)).toEqual(PROCESS_NAMES.map(() => 78));
@@ -81,7 +81,7 @@ test('a single process has no private Redis: exit code 78', { timeout: 60_000 },
   }
 });
 
-test('a program that is not to be had: exit code 69, and what to do', async () => {
+test('a missing program: exit code 69, with the program in the message', async () => {
   const main = hmProgram;
   const { code, stderr } = await run(process.execPath, [main, 'start', '--config', config()], {
     env: { PATH: dir },
@@ -90,7 +90,7 @@ test('a program that is not to be had: exit code 69, and what to do', async () =
   expect(stderr).toMatch(/^hm: redis-server: /);
 });
 
-test('all five processes start on servers of their own, serve, and stop on Ctrl-C', {
+test('all five processes start with private servers, become ready, and stop on Ctrl-C', {
   timeout: 60_000,
 }, async () => {
   const file = config(['pid: hm.pid', 'intervals: { droplets_analysis: 1 }']);
@@ -117,13 +117,13 @@ test('all five processes start on servers of their own, serve, and stop on Ctrl-
   expect(problems).toEqual([]);
   expect(pids.length).toBe(7);
   expect(pids.filter(isAlive)).toEqual([]);
-  // Of the launcher, which is the one to tell to stop; not of a process below it.
+  // The pid file has the launcher's pid, not that of a process: a signal must go to the launcher.
   expect(pidOf).toBe(`${child.pid}\n`);
   expect(existsSync(pidFile)).toBe(false);
   expect(existsSync(join(dir, '.hm', 'redis'))).toBe(true);
 });
 
-test('set-up that has nothing to do is silent and takes under a second', async () => {
+test('a set-up with nothing to do is silent and takes less than a second', async () => {
   const took: number[] = [];
   for (let n = 0; n < 3; n++) {
     const beganMs = performance.now();
@@ -135,7 +135,7 @@ test('set-up that has nothing to do is silent and takes under a second', async (
   expect(Math.min(...took)).toBeLessThan(1000);
 });
 
-test('set-up refuses what it does not know, and a Node that is too old', async () => {
+test('the set-up rejects unknown options and an old Node.js', async () => {
   const setup = join(packageRoot, 'deploy', 'setup.sh');
   expect(await run(setup, ['--nonsense'])).toMatchObject({
     code: 64,
@@ -150,8 +150,8 @@ test('set-up refuses what it does not know, and a Node that is too old', async (
   }
 });
 
-test('set-up that cannot install the servers names the ways', async () => {
-  // Neither redis-server nor a way to install it: a PATH with nothing but what set-up itself uses.
+test('a set-up that cannot install the servers lists the alternatives', async () => {
+  // A PATH with only the programs that the set-up itself uses: neither redis-server nor apt-get.
   for (const name of ['bash', 'dirname', 'node', 'npm', 'find', 'cmp', 'id', 'mkdir', 'sleep', 'rmdir']) {
     symlinkSync(
       execFileSync('/bin/sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).trim(),

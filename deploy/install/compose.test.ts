@@ -13,18 +13,18 @@ import { readDockerfile } from './testing/dockerfile.ts';
 const INSTALL = join(packageRoot, 'deploy', 'install');
 const text = (path: string) => readFileSync(join(INSTALL, path), 'utf8');
 
-/** What of the compose format is used here; a key that is none, or misspelled, does not fit. */
+/** The part of the compose format that the file uses. Unknown and misspelled keys are rejected. */
 const strict = { additionalProperties: false };
-const Words = Type.Array(Type.String());
+const Strings = Type.Array(Type.String());
 const Service = Type.Object(
   {
     image: Type.String({ pattern: '^[a-z/-]+(:[a-z0-9.]+)?$' }),
     build: Type.Optional(Type.Object({ context: Type.String(), dockerfile: Type.String() }, strict)),
     restart: Type.Literal('unless-stopped'),
     stop_grace_period: Type.Optional(Type.String({ pattern: '^\\d+s$' })),
-    command: Type.Optional(Words),
-    volumes: Type.Optional(Words),
-    ports: Type.Optional(Words),
+    command: Type.Optional(Strings),
+    volumes: Type.Optional(Strings),
+    ports: Type.Optional(Strings),
     environment: Type.Optional(Type.Record(Type.String(), Type.String())),
     depends_on: Type.Optional(
       Type.Record(
@@ -34,13 +34,13 @@ const Service = Type.Object(
     ),
     healthcheck: Type.Optional(
       Type.Object(
-        { test: Words, interval: Type.String(), timeout: Type.String(), retries: Type.Integer() },
+        { test: Strings, interval: Type.String(), timeout: Type.String(), retries: Type.Integer() },
         strict,
       ),
     ),
     read_only: Type.Optional(Type.Boolean()),
-    cap_drop: Type.Optional(Words),
-    security_opt: Type.Optional(Words),
+    cap_drop: Type.Optional(Strings),
+    security_opt: Type.Optional(Strings),
     deploy: Type.Optional(Type.Object({ replicas: Type.Integer({ minimum: 1 }) }, strict)),
   },
   strict,
@@ -60,11 +60,11 @@ const compose = value as Static<typeof Compose>;
 const { services } = compose;
 const ofProcess = (name: ProcessName) => services[name] as Static<typeof Service>;
 
-test('is what compose expects', () => {
+test('the file fits the compose format', () => {
   expect(Compile(Compose).Errors(value)).toEqual([]);
 });
 
-test('two of each process, as commands that there are', () => {
+test('there are two copies of each process, with valid commands', () => {
   for (const name of PROCESS_NAMES) {
     const { command = [], deploy, image } = ofProcess(name);
     expect({ deploy, image }).toEqual({ deploy: { replicas: 2 }, image: 'health-manager' });
@@ -74,12 +74,12 @@ test('two of each process, as commands that there are', () => {
   }
 });
 
-test('every file and volume that is mounted, and every service that is waited for, is there', () => {
+test('every mounted file or volume and every dependency exists', () => {
   for (const [name, { volumes = [], depends_on = {}, build }] of Object.entries(services)) {
     for (const volume of volumes) {
       const [source = ''] = volume.split(':');
-      const there = source.startsWith('.') ? existsSync(join(INSTALL, source)) : source in compose.volumes;
-      expect(there, `${name}: ${volume}`).toBe(true);
+      const exists = source.startsWith('.') ? existsSync(join(INSTALL, source)) : source in compose.volumes;
+      expect(exists, `${name}: ${volume}`).toBe(true);
     }
     for (const [other, { condition }] of Object.entries(depends_on)) {
       expect(services, `${name}: ${other}`).toHaveProperty(other);
@@ -89,7 +89,7 @@ test('every file and volume that is mounted, and every service that is waited fo
   }
 });
 
-test('the configuration is right, where the image looks for it, and reachable on the port that is checked', () => {
+test('the configuration is valid, mounted where the image reads it, and has the port of the health check', () => {
   const image = readDockerfile().at(-1);
   const port = image?.env.HM_HEALTH_PORT;
   for (const name of PROCESS_NAMES) {

@@ -14,7 +14,7 @@ import { readDockerfile } from '../testing/dockerfile.ts';
 const FOLDER = join(packageRoot, 'deploy', 'install', 'kubernetes');
 const text = (name: string) => readFileSync(join(FOLDER, name), 'utf8');
 
-/** An object as these files have it; what it may hold the schemas say. */
+/** A Kubernetes object. The schemas define its fields. */
 interface Manifest {
   apiVersion: string;
   kind: string;
@@ -48,7 +48,7 @@ const deployments = ofKind('Deployment').map((deployment) => ({
 }));
 const image = readDockerfile().at(-1);
 
-/** By the schema of Kubernetes. @throws Error that says what does not fit */
+/** Validates with the schema of Kubernetes. @throws Error that names the invalid field */
 async function validate(manifest: Manifest): Promise<void> {
   const { apiVersion, kind } = manifest;
   const module = (await import(`kubernetes-models/${apiVersion}/${kind}`)) as Record<
@@ -62,7 +62,7 @@ async function validate(manifest: Manifest): Promise<void> {
   new Model(manifest).validate();
 }
 
-test('every object fits the schema of Kubernetes, and a wrong one would not', async () => {
+test('every object fits the schema of Kubernetes, and a wrong one is rejected', async () => {
   const example = manifestsOf(text('secret.example.yaml'));
   for (const manifest of [...manifests, ...example]) await validate(manifest);
   const [deployment] = ofKind('Deployment');
@@ -71,7 +71,7 @@ test('every object fits the schema of Kubernetes, and a wrong one would not', as
   await expect(validate(wrong)).rejects.toThrow(/periodSeconds/);
 });
 
-test('every file is used, but for the examples', () => {
+test('every file except the examples is used', () => {
   const files = readdirSync(FOLDER).filter((name) => /\.ya?ml$/.test(name));
   const used = [
     'kustomization.yaml',
@@ -81,7 +81,7 @@ test('every file is used, but for the examples', () => {
   expect(files.filter((name) => !name.includes('.example.')).sort()).toEqual(used.sort());
 });
 
-test('a Deployment for each process, with a command that there is, of the image of this release', () => {
+test('each process has a Deployment, with a valid command and the image of this release', () => {
   expect(names('Deployment').sort()).toEqual([...PROCESS_NAMES].sort());
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
     version: string;
@@ -95,7 +95,7 @@ test('a Deployment for each process, with a command that there is, of the image 
   }
 });
 
-test('nobody may do more than it needs', () => {
+test('pods have the least privileges', () => {
   for (const { pod, container } of deployments) {
     expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: Number(image?.user) });
     expect(pod.automountServiceAccountToken).toBe(false);
@@ -109,7 +109,7 @@ test('nobody may do more than it needs', () => {
   }
 });
 
-test('configuration, secrets, probes and scrapes are where the image has them', () => {
+test('configuration, secrets, probes and scrapes match the image', () => {
   const [generator] = kustomization.configMapGenerator;
   const secrets = manifestsOf(text('secret.example.yaml'))[0] as Manifest;
   const known = Object.values(OPTIONS).flatMap((key) => ('env' in key ? key.env : []));
@@ -139,7 +139,7 @@ test('configuration, secrets, probes and scrapes are where the image has them', 
   }
 });
 
-test('budgets, autoscalers and the service are of processes that there are', () => {
+test('budgets, autoscalers and the service select existing processes', () => {
   expect(names('PodDisruptionBudget').sort()).toEqual([...PROCESS_NAMES].sort());
   for (const budget of [...ofKind('PodDisruptionBudget'), ...ofKind('Service')]) {
     const selector = budget.spec.selector.matchLabels ?? budget.spec.selector;
@@ -150,14 +150,14 @@ test('budgets, autoscalers and the service are of processes that there are', () 
   }
   const scaled = ofKind('HorizontalPodAutoscaler').map(({ spec }) => spec.scaleTargetRef.name);
   for (const { name, spec } of deployments) {
-    // Who says how many there are: one of the two, never both.
+    // The number of replicas is set either here or by the autoscaler.
     expect(scaled.includes(name)).toBe(spec.replicas === undefined);
     if (spec.replicas !== undefined) expect(spec.replicas).toBe(2);
   }
   for (const { spec } of ofKind('HorizontalPodAutoscaler')) expect(spec.minReplicas).toBe(2);
 });
 
-test('autoscalers go by metrics that there are, and that the adapter is told of', () => {
+test('autoscalers use existing metrics that the adapter provides', () => {
   const adapter = parse(text('prometheus-adapter.example.yaml')) as {
     rules: { external: { name: { as: string }; seriesQuery: string }[] };
   };
@@ -179,7 +179,7 @@ test('autoscalers go by metrics that there are, and that the adapter is told of'
 
 const hasKubectl = spawnSync('kubectl', ['kustomize', '--help']).status === 0;
 
-test.skipIf(!hasKubectl)('kustomize puts it all together (needs kubectl)', async () => {
+test.skipIf(!hasKubectl)('kustomize builds valid objects (needs kubectl)', async () => {
   const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', FOLDER], { encoding: 'utf8' });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   const built = manifestsOf(stdout);

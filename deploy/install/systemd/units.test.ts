@@ -25,30 +25,30 @@ const verify = (...names: string[]) =>
     encoding: 'utf8',
   });
 
-test.skipIf(!hasSystemd)('systemd finds nothing wrong (needs systemd-analyze)', () => {
+test.skipIf(!hasSystemd)('systemd-analyze verify succeeds (needs systemd-analyze)', () => {
   const { status, stderr } = verify('health-manager@.service', 'health-manager.target');
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-  // And would find it.
+  // It would report a wrong key.
   writeFileSync(join(dir, 'wrong@.service'), TEMPLATE.replace('TimeoutStopSec', 'TimeoutStopSex'));
   expect(verify('wrong@.service').stderr).toContain('TimeoutStopSex');
 });
 
-test('each instance runs the process that it is named after', () => {
+test('each instance runs the process of its name', () => {
   writeFileSync(join(dir, 'hm'), '#!/bin/sh\necho "hm $*"\n', { mode: 0o755 });
   const [, program = '', quoted = ''] = /^ExecStart=(\S+ -c) '(.*)' %i$/m.exec(TEMPLATE) ?? [];
   expect(program).toBe('/bin/sh -c');
-  // As systemd has it: %% is %, $$ is $.
+  // As systemd does: %% becomes %, and $$ becomes $.
   const script = quoted.replaceAll('%%', '%').replaceAll('$$', '$');
-  const said = (instance: string) =>
+  const outputOf = (instance: string) =>
     execFileSync('/bin/sh', ['-c', script, instance], {
       env: { PATH: `${dir}:${process.env.PATH}` },
       encoding: 'utf8',
     });
-  expect(said('ingest:2')).toBe('hm ingest\n');
-  expect(said('sync')).toBe('hm sync\n');
+  expect(outputOf('ingest:2')).toBe('hm ingest\n');
+  expect(outputOf('sync')).toBe('hm sync\n');
 });
 
-test('the target wants every process, two copies of all but the reporter', () => {
+test('the target starts every process, two copies of all except the reporter', () => {
   const wanted = [...TARGET.matchAll(/health-manager@(\w+):(\d)\.service/g)].map(([, name, copy]) => [
     name,
     copy,
@@ -60,6 +60,6 @@ test('the target wants every process, two copies of all but the reporter', () =>
   expect(new Set(wanted.map(([name]) => name))).toEqual(new Set(PROCESS_NAMES));
 });
 
-test('what a restart does not mend is left', () => {
+test('exit codes that a restart does not fix prevent it', () => {
   expect(TEMPLATE).toMatch(/^RestartPreventExitStatus=64 78$/m);
 });

@@ -24,11 +24,11 @@ const dashboard = JSON.parse(readFileSync(join(FOLDER, 'dashboards', 'health-man
 const panels = dashboard.panels.filter(({ type }) => type !== 'row');
 const queries = panels.flatMap(({ title, targets = [] }) => targets.map((target) => ({ title, ...target })));
 
-test('every metric, label and value that a panel names is there', () => {
+test('panels use only existing metrics, labels and values', () => {
   for (const { title, expr } of queries) expect(expectKnown(expr, title), title).not.toEqual([]);
 });
 
-test('every legend speaks of labels that its query groups by, or does not group at all', () => {
+test('legends use only labels of the query result', () => {
   for (const { title, expr, legendFormat } of queries) {
     const groups = [...expr.matchAll(/\bby\s*\(([^)]*)\)/g)].map(([, of = '']) => of.split(/,\s*/));
     for (const [, label = ''] of legendFormat.matchAll(/\{\{([a-z_]+)\}\}/g)) {
@@ -38,7 +38,7 @@ test('every legend speaks of labels that its query groups by, or does not group 
   }
 });
 
-test('every gauge and histogram is drawn, but for those named here', () => {
+test('panels show every gauge and histogram except those listed here', () => {
   const drawn = queries.flatMap(({ title, expr }) => expectKnown(expr, title));
   const measured = metricsOfAll().filter(({ type }) => String(type) !== 'counter');
   const left = measured.filter(({ name }) => !drawn.includes(name) && !drawn.includes(`${name}_bucket`));
@@ -49,7 +49,7 @@ test('every gauge and histogram is drawn, but for those named here', () => {
   ]);
 });
 
-test('panels do not lie upon each other, and each has an id of its own', () => {
+test('panels do not overlap, and their ids are unique', () => {
   expect(new Set(dashboard.panels.map(({ id }) => id)).size).toBe(dashboard.panels.length);
   const cells = new Set<string>();
   for (const { title, gridPos } of dashboard.panels) {
@@ -63,7 +63,7 @@ test('panels do not lie upon each other, and each has an id of its own', () => {
   }
 });
 
-test('it reads the Prometheus that is provisioned, and is the only one in its folder', () => {
+test('the dashboard uses the provisioned Prometheus and is the only one in its folder', () => {
   const { datasources } = parse(
     readFileSync(join(FOLDER, 'provisioning', 'datasources', 'prometheus.yml'), 'utf8'),
   ) as { datasources: { uid: string }[] };

@@ -9,7 +9,7 @@ import { expectKnown } from '../testing/known-metrics.ts';
 
 const read = (path: string) => readFileSync(join(packageRoot, path), 'utf8');
 
-/** What of Prometheus's rule files is used here; a key that is none, or misspelled, does not fit. */
+/** The part of Prometheus's rule format that the file uses. Unknown and misspelled keys are rejected. */
 const strict = { additionalProperties: false };
 const text = Type.String({ minLength: 1 });
 const Rule = Type.Object(
@@ -30,19 +30,19 @@ const Rules = Type.Object(
 const value: unknown = parse(read('deploy/monitor/prometheus/alerts.yml'));
 const alerts = (value as Static<typeof Rules>).groups.flatMap(({ rules }) => rules);
 
-test('is what Prometheus expects, each alert with what to do', () => {
+test('the file fits the rule format, and each alert has an action', () => {
   expect(Compile(Rules).Errors(value)).toEqual([]);
   expect(alerts.length).toBeGreaterThan(20);
 });
 
-test('every metric, label and process that an alert names is there', () => {
+test('alerts use only existing metrics, labels and processes', () => {
   for (const { alert, expr } of alerts) {
     const metrics = expectKnown(expr, alert);
     if (metrics.length === 0) expect(expr, alert).toMatch(/^up\{/);
   }
 });
 
-test('a label that an alert speaks of is one that its result has', () => {
+test('texts of an alert use only labels of its result', () => {
   for (const { alert, expr, annotations } of alerts) {
     const labels = `${annotations.summary} ${annotations.action}`.matchAll(/\$labels\.([a-z]+)/g);
     for (const [, label = ''] of labels) {
@@ -54,7 +54,7 @@ test('a label that an alert speaks of is one that its result has', () => {
   }
 });
 
-test('every alert has its section in operate.md, and every section its alert', () => {
+test('alerts and sections of operate.md match one to one', () => {
   const [, ofAlerts = ''] = /\n## Alerts\n([\s\S]*?)\n## /.exec(read('deploy/docs/operate.md')) ?? [];
   const sections = ofAlerts.split(/^### /m).slice(1);
   expect(sections.map((section) => section.split('\n')[0])).toEqual(alerts.map(({ alert }) => alert));
@@ -70,7 +70,7 @@ test('every alert has its section in operate.md, and every section its alert', (
   }
 });
 
-test('Prometheus loads them from where they are mounted', () => {
+test('Prometheus loads the rules from the mounted path', () => {
   const { rule_files } = parse(read('deploy/monitor/prometheus/prometheus.yml')) as { rule_files: string[] };
   const { services } = parse(read('deploy/install/compose.yml'), { merge: true }) as {
     services: { prometheus: { volumes: string[] } };

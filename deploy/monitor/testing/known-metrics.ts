@@ -1,22 +1,22 @@
-/** For tests of what looks at our metrics: that all that it names is there. */
+/** For the tests of alerts and dashboards: verifies that a PromQL expression uses only existing metrics and labels. */
 import { expect } from 'vitest';
 import { HOLD_NAMES } from '../../../common/model/reasons.ts';
 import { TOTALS } from '../../../common/redis/summary.ts';
 import { labelsOf, metricsOfAll } from '../../docs/metrics.ts';
 import { PROCESS_NAMES } from '../../run/launcher/child.ts';
 
-/** A metric as it stands in an expression: with `_bucket`, `_sum` or `_count` of a histogram. */
+/** The name of a series; that of a histogram ends with `_bucket`, `_sum` or `_count`. */
 const METRIC = /\b(?:hm|process)_[a-z0-9_]+/g;
 const SELECTOR = /\b((?:hm|process)_[a-z0-9_]+)\{([^}]*)\}/g;
 const MATCHER = /([a-z_]+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"/g;
 const GROUPING = /\b(?:by|without)\s*\(([^)]*)\)/g;
-/** Prometheus puts these to every series that it scrapes. */
-const OF_ALL = ['process', 'instance', 'job'];
+/** Prometheus adds these labels to every series. */
+const COMMON_LABELS = ['process', 'instance', 'job'];
 
-/** The labels of every name that a series can have. */
+/** The labels of each series, by name. */
 const SERIES = new Map(
   metricsOfAll().flatMap((metric): [string, string[]][] => {
-    const labels = [...labelsOf(metric), ...OF_ALL];
+    const labels = [...labelsOf(metric), ...COMMON_LABELS];
     if (String(metric.type) !== 'histogram') return [[metric.name, labels]];
     return [
       [`${metric.name}_bucket`, [...labels, 'le']],
@@ -26,7 +26,7 @@ const SERIES = new Map(
   }),
 );
 
-/** Values of the labels that have the same ones everywhere, or of one metric. */
+/** The values of a label, for all metrics or for one metric. */
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   process: PROCESS_NAMES,
   hold: HOLD_NAMES,
@@ -37,12 +37,12 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Expects that every metric and label that a PromQL expression names is there.
+ * Expects that all metrics, labels and label values of a PromQL expression exist.
  *
- * @returns the metrics that it names
+ * @returns the names of its series
  */
 export function expectKnown(expr: string, where: string): string[] {
-  // What stands in quotes is a label's value.
+  // Quoted text is the value of a label.
   const bare = expr.replaceAll(/"[^"]*"/g, '""');
   const metrics = bare.replaceAll(GROUPING, '').match(METRIC) ?? [];
   for (const metric of metrics) expect([...SERIES.keys()], where).toContain(metric);
