@@ -67,10 +67,11 @@ export class JobDataError extends Error {
 
 function read<T>(
   job: Job,
-  schema: { Check(v: unknown): boolean; Errors(v: unknown): { instancePath: string; message: string }[] },
+  schema: { Check(v: unknown): v is T; Errors(v: unknown): { instancePath: string; message: string }[] },
 ): T {
-  if (schema.Check(job.data)) return job.data as T;
-  const first = schema.Errors(job.data)[0];
+  const data: unknown = job.data;
+  if (schema.Check(data)) return data;
+  const first = schema.Errors(data)[0];
   throw new JobDataError(job, `${first?.instancePath ?? ''} ${first?.message ?? 'does not fit'}`.trim());
 }
 

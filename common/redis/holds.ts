@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Holds } from '../model/droplet.ts';
+import { parseJson } from '../model/parse-json.ts';
 import { isActualNotFresh, isDesiredUnavailable } from '../policy/freshness.ts';
 import { type MassDelete, massDeleteAfter } from '../policy/mass-delete.ts';
 import { type MassLoss, NO_MASS_LOSS } from '../policy/mass-loss.ts';
@@ -83,24 +84,15 @@ export const MassDeleteSchema = Type.Object({
 const massLossState = Compile(MassLossSchema);
 const massDeleteState = Compile(MassDeleteSchema);
 
-function read<T>(text: string, state: { Check(value: unknown): value is T }): T | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return state.Check(value) ? value : undefined;
-  } catch {
-    return undefined; // Said by who judges the hold, see isUnreadable.
-  }
-}
-
 /** Whether somebody edited the state of the hold into something that cannot be read. */
 export function isUnreadable(hold: ReleasableHold, { massLoss, massDelete }: FleetFacts): boolean {
-  if (hold === 'mass_loss') return massLoss !== undefined && read(massLoss, massLossState) === undefined;
-  return massDelete !== undefined && read(massDelete, massDeleteState) === undefined;
+  if (hold === 'mass_loss') return massLoss !== undefined && parseJson(massLossState, massLoss) === undefined;
+  return massDelete !== undefined && parseJson(massDeleteState, massDelete) === undefined;
 }
 
 /** State of the hold as it is kept in Redis. One that cannot be read is none: the next tick judges anew. */
 export function readMassLoss({ massLoss }: FleetFacts): MassLoss {
-  return (massLoss === undefined ? undefined : read(massLoss, massLossState)) ?? NO_MASS_LOSS;
+  return (massLoss === undefined ? undefined : parseJson(massLossState, massLoss)) ?? NO_MASS_LOSS;
 }
 
 /**
@@ -109,7 +101,7 @@ export function readMassLoss({ massLoss }: FleetFacts): MassLoss {
  */
 export function readMassDelete({ massDelete }: FleetFacts, nowMs: number): MassDelete {
   if (massDelete === undefined) return {};
-  return read(massDelete, massDeleteState) ?? { sinceMs: nowMs, accepted: Number.MAX_SAFE_INTEGER };
+  return parseJson(massDeleteState, massDelete) ?? { sinceMs: nowMs, accepted: Number.MAX_SAFE_INTEGER };
 }
 
 /** Whether the hold is on. */
