@@ -137,11 +137,11 @@ function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; t
   const { droplet, deas, nowMs, settings } = snapshot;
   const stop = droplet.stops.get(instance.guid);
   if (stop !== undefined) return { text: stopText(snapshot, stop), tone: 'action' };
-  // First what it counts as: an exit does not end an instance that is reported long after it, nor one that is evacuating.
-  const counts = snapshot.effectiveStates.get(instance);
-  if (counts === 'EVACUATING')
+  // The effective state comes before the exit: an instance may be reported long after its exit, or only be evacuating.
+  const effective = snapshot.effectiveStates.get(instance);
+  if (effective === 'EVACUATING')
     return { text: 'evacuating; stopped when another instance runs at its index', tone: 'action' };
-  if (counts !== undefined) return { text: 'surplus, not stopped yet', tone: 'action' };
+  if (effective !== undefined) return { text: 'surplus, not stopped yet', tone: 'action' };
   const exit = snapshot.exits.get(instance.guid);
   if (exit !== undefined) {
     return { text: `ended ${formatDuration(nowMs - exit.atMs)} ago (${exit.reason})`, tone: 'plain' };

@@ -98,8 +98,8 @@ function instanceJson(
     state,
     state_timestamp: stateTimestampS,
     dea,
-    first_heard: seconds(firstListedMs),
-    last_heard: seconds(lastHeartbeatMs(instance, deas)),
+    first_listed: seconds(firstListedMs),
+    last_listed: seconds(lastHeartbeatMs(instance, deas)),
     live: isLiveState(effective),
   };
 }

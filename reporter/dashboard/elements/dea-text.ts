@@ -18,6 +18,6 @@ export function summaryOf(cells: readonly DeaCell[]): string {
   const rest = (['lost', 'late', 'leaving'] as const)
     .map((state) => [of(state), STATE_TEXT[state]] as const)
     .filter(([n]) => n > 0)
-    .map(([n, words]) => `, ${n} ${words}`);
+    .map(([n, text]) => `, ${n} ${text}`);
   return `${of('alive')} of ${countText(cells.length, 'DEA')} alive${rest.join('')}.`;
 }

@@ -21,9 +21,9 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
   useEffect(() => {
     const parent = box.current;
     if (parent === null) return;
-    const watcher = new ResizeObserver(() => setWidth(parent.clientWidth));
-    watcher.observe(parent);
-    return () => watcher.disconnect();
+    const observer = new ResizeObserver(() => setWidth(parent.clientWidth));
+    observer.observe(parent);
+    return () => observer.disconnect();
   }, []);
   useEffect(() => {
     if (canvas.current !== null && width > 0) paint(canvas.current, cells, layout, chosen);

@@ -19,10 +19,10 @@ export function Timeline({ points }: Pick<Live, 'points'>) {
     if (parent === null) return;
     const made = new uPlot(optionsFor(parent), dataOf([]), parent);
     plot.current = made;
-    const watcher = new ResizeObserver(() => made.setSize({ width: parent.clientWidth, height: HEIGHT }));
-    watcher.observe(parent);
+    const observer = new ResizeObserver(() => made.setSize({ width: parent.clientWidth, height: HEIGHT }));
+    observer.observe(parent);
     return () => {
-      watcher.disconnect();
+      observer.disconnect();
       made.destroy();
     };
   }, [theme]);
