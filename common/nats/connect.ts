@@ -16,7 +16,7 @@ import { NatsBus } from './nats-bus.ts';
 export interface DedicatedConnection {
   /** Which messages, in one word. */
   name: string;
-  /** It is read in batches, one every so many milliseconds: see `BatchedReader`. */
+  /** Time between two batches (ms): see `BatchedReader`. */
   readEveryMs: number;
 }
 

@@ -29,7 +29,7 @@ interface NatsBusOptions {
   healthPart: string;
   metrics: BusMetrics;
   metricLabel: string;
-  /** Read in batches, one every so many milliseconds; without it, as messages come. */
+  /** Time between two batches (ms); without it, messages are read as they come. */
   readEveryMs: number | undefined;
 }
 
