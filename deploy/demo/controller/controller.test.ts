@@ -150,7 +150,7 @@ test('the credentials sent over NATS open the bulk API', async () => {
   expect(await response.json()).toMatchObject({ results: { web: { instances: 2, version: 'v1' } } });
 });
 
-test('a change of the file is told once for each app that it changes', async () => {
+test('a change of the file publishes droplet.updated once for each changed app', async () => {
   writeFileSync(appsFile, `${APPS.slice(0, -1)}, {name: api, command: x}]`);
   await emitted('apps', 2);
   writeFileSync(appsFile, 'apps: [{name: api, command: x}]');

@@ -24,7 +24,7 @@ export interface ControllerOptions {
   /** Of the bulk API (default: any free port). */
   port?: number;
   log: Logger;
-  onEvent(news: ControllerEvent): void;
+  onEvent(event: ControllerEvent): void;
 }
 
 export interface Controller {

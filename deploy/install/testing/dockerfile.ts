@@ -91,10 +91,10 @@ function add(stage: Stage, instruction: string, rest: string): boolean {
 }
 
 function copyOf(rest: string): Copy {
-  const words = rest.split(' ');
-  const from = words[0]?.startsWith('--from=') ? words.shift()?.slice('--from='.length) : undefined;
-  const target = words.pop() ?? '';
-  return { kind: 'COPY', ...(from !== undefined && { from }), sources: words, target };
+  const paths = rest.split(' ');
+  const from = paths[0]?.startsWith('--from=') ? paths.shift()?.slice('--from='.length) : undefined;
+  const target = paths.pop() ?? '';
+  return { kind: 'COPY', ...(from !== undefined && { from }), sources: paths, target };
 }
 
 function listOf(json: string): string[] {

@@ -87,7 +87,7 @@ export async function startNatsServer(options: NatsOptions = {}): Promise<Server
 interface ServerKind {
   command(port: number): [program: string, args: string[]];
   url(port: number): string;
-  /** The status of this server, told apart from another one on the same port. */
+  /** The status of this server; another server on the same port counts as silent. */
   probe(port: number, pid: number): Promise<ServerStatus>;
 }
 

@@ -109,9 +109,9 @@ test.each([
   [{ status: 401, body: '' }, 'answered with status 401'],
   [{ status: 200, body: '<html>' }, 'the page has no usable'],
   [{ status: 200, body: '{"results":[],"bulk_token":{}}' }, 'the page has no usable results'],
-])('the bulk API answers %j', async (answer, words) => {
+])('the bulk API answers %j', async (answer, problem) => {
   page = answer;
   expect(await check()).toBe(1);
   expect(lines[3]).toMatch(/^FAILED {2}bulk API: http:/);
-  expect(lines[3]).toContain(words);
+  expect(lines[3]).toContain(problem);
 });

@@ -44,7 +44,7 @@ test('as text: totals, holds, queues, the worst droplets, the latest decisions; 
   expect(text).toContain('dry_run is on');
   expect(text).toMatch(/^fleet +5 droplets, 3 started; 7 of 11 instances run, 4 missing, 1 flapping/m);
   expect(text).toMatch(/^DEAs +1 alive, 0 late, 0 lost$/m);
-  expect(text).toMatch(/^holds +mass_delete since \d\d:\d\d:\d\d, 7 droplets: so many droplets left/m);
+  expect(text).toMatch(/^holds +mass_delete since \d\d:\d\d:\d\d, 7 droplets: too many apps left/m);
   expect(text).toMatch(/^starts +1 +0 +heartbeats +0\.0 +exits +0\.0/m);
   const lines = text.split('\n').map((line) => line.trim());
   const at = lines.findIndex((line) => line.startsWith('NEEDS ATTENTION'));
