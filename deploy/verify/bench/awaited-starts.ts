@@ -1,77 +1,80 @@
-import type { Beats } from './beats.ts';
 import { dropletId } from './fleet.ts';
+import type { HeartbeatGenerator } from './heartbeat-generator.ts';
 import { Latencies } from './latency.ts';
-import { settled } from './pace.ts';
-import type { Came } from './protocol.ts';
+import { waitWhileProgressing } from './pace.ts';
+import type { StartStats } from './protocol.ts';
 
-/** The starts that are to come, how long each took, and those that nobody asked for. What is started runs again. */
+/** The starts that must come, how long each takes, and those without a cause. A started droplet runs again. */
 export class AwaitedStarts {
-  readonly #beats: Beats;
+  readonly #heartbeats: HeartbeatGenerator;
   readonly #reason: string;
   readonly #latencies = new Latencies();
   readonly #waiting = new Map<string, { n: number; sinceMs: number; reason: string }>();
-  /** When each came. */
-  readonly #cameMs: number[] = [];
-  /** How many of one reason came one after the other, from the first on. */
+  readonly #arrivedMs: number[] = [];
+  /** How many starts with the same reason came one after the other, from the first on. */
   readonly #runs: { reason: string; count: number }[] = [];
   readonly #answered = new Set<string>();
-  #twice = 0;
-  #unasked = 0;
+  #repeated = 0;
+  #unexpected = 0;
   #firstMs: number | undefined;
   #lastMs = 0;
 
-  /** @param reason of each of them (header `hm-reason`) */
-  constructor(beats: Beats, reason: string) {
-    this.#beats = beats;
+  /** @param reason the expected `hm-reason` header of most starts */
+  constructor(heartbeats: HeartbeatGenerator, reason: string) {
+    this.#heartbeats = heartbeats;
     this.#reason = reason;
   }
 
-  /** Droplet `n` is to be started; `sinceMs` (`performance.now()`): its cause. `reason`: another one than of most. */
+  /**
+   * Expects a start of droplet `n`.
+   *
+   * @param sinceMs when its cause happened (`performance.now()`)
+   */
   expect(n: number, sinceMs: number, reason = this.#reason): void {
     this.#waiting.set(dropletId(n), { n, sinceMs, reason });
   }
 
-  /** A `health.start` has come. */
-  came(droplet: string, reason: string): void {
+  /** A `health.start` arrived. */
+  add(droplet: string, reason: string): void {
     const cause = this.#waiting.get(droplet);
     if (cause === undefined) {
-      if (this.#answered.has(droplet)) this.#twice++;
-      else this.#unasked++;
+      if (this.#answered.has(droplet)) this.#repeated++;
+      else this.#unexpected++;
       return;
     }
-    if (reason !== cause.reason) this.#unasked++;
+    if (reason !== cause.reason) this.#unexpected++;
     this.#latencies.add(cause.sinceMs);
     this.#lastMs = performance.now();
     this.#firstMs ??= this.#lastMs;
-    this.#cameMs.push(this.#lastMs);
+    this.#arrivedMs.push(this.#lastMs);
     const run = this.#runs.at(-1);
     if (run?.reason === reason) run.count++;
     else this.#runs.push({ reason, count: 1 });
     this.#waiting.delete(droplet);
     this.#answered.add(droplet);
-    this.#beats.replace(cause.n);
+    this.#heartbeats.replace(cause.n);
   }
 
-  /** How they came, when all have come, or none has for `silentMs`. */
-  async all(silentMs: number): Promise<Came> {
-    await settled(
+  /** Waits until every start has come, or none has for `timeoutMs`. */
+  async stats(timeoutMs: number): Promise<StartStats> {
+    await waitWhileProgressing(
       () => this.#waiting.size === 0,
       () => this.#waiting.size,
-      silentMs,
+      timeoutMs,
     );
     return {
       latency: this.#latencies.summary(),
       seconds: (this.#lastMs - (this.#firstMs ?? this.#lastMs)) / 1000,
       missing: this.#waiting.size,
-      twice: this.#twice,
-      unasked: this.#unasked,
+      repeated: this.#repeated,
+      unexpected: this.#unexpected,
       runs: this.#runs,
-      mostIn10s: mostWithin(this.#cameMs, 10_000),
+      mostIn10s: mostWithin(this.#arrivedMs, 10_000),
     };
   }
 }
 
-/** The most of these times (ms, ascending) that lie within any window of that length. */
+/** The largest number of these times (ms, ascending) within any window of that length. */
 export function mostWithin(timesMs: readonly number[], windowMs: number): number {
   let first = 0;
   let most = 0;

@@ -1,99 +1,90 @@
-/** A load process: the hosts of a fleet, and the ears of a controller that starts what it is asked to start. */
+/** A load process: the DEAs of a fleet, and a controller that carries out every start that it receives. */
 import { connect, createInbox } from 'nats';
 import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
+import { exitedText } from '../../demo/dea/dea-messages.ts';
+import { PARTITION } from '../sim/dea.ts';
 import { AwaitedStarts } from './awaited-starts.ts';
-import { Beats } from './beats.ts';
-import { dropletId, instanceId, PER_DEA, versionOf } from './fleet.ts';
+import { dropletId, instanceOf, PER_DEA, versionOf } from './fleet.ts';
+import { HeartbeatGenerator } from './heartbeat-generator.ts';
 import { Latencies } from './latency.ts';
-import { atRate, settled } from './pace.ts';
-import { type Came, type CloudTasks, type Crashes, serveTasks } from './protocol.ts';
+import { atRate, waitWhileProgressing } from './pace.ts';
+import { type Batch, type CloudTasks, type EndBatch, type StartStats, serveTasks } from './protocol.ts';
 
-/** What does not come within this time does not come. */
-const SILENT_MS = 5_000;
-/** Droplets asked after in one question. */
-const ASKED_AT_ONCE = 100;
+/** After this time without a start or a reply, the rest counts as missing. */
+const NO_PROGRESS_MS = 5_000;
+const DROPLETS_A_QUERY = 100;
 
 const { nats: url } = JSON.parse(process.argv[2] ?? '{}') as { nats: string };
 const nats = await connect({ servers: url, name: 'bench-cloud' });
-const beats = new Beats(nats);
+const heartbeats = new HeartbeatGenerator(nats);
 
-/** Asked of the controller since it was last asked: `<subject> <droplet> <index or instance>` -> how often. */
-let asked = new Map<string, number>();
-/** The starts that are to come now. */
-let awaited = new AwaitedStarts(beats, 'crashed');
+/** The requests since `takeRequestCounts`: `<subject> <droplet> <index or instance>` -> count. */
+let requests = new Map<string, number>();
+let awaited = new AwaitedStarts(heartbeats, 'crashed');
 
-function note(what: string): void {
-  asked.set(what, (asked.get(what) ?? 0) + 1);
+function count(request: string): void {
+  requests.set(request, (requests.get(request) ?? 0) + 1);
 }
 
 nats.subscribe(SUBJECTS.start, {
   callback: (_error, message) => {
     const { droplet, indices } = message.json<{ droplet: string; indices: number[] }>();
-    awaited.came(droplet, message.headers?.get(HEADERS.reason) ?? '');
-    note(`start ${droplet} ${indices.join()}`);
+    awaited.add(droplet, message.headers?.get(HEADERS.reason) ?? '');
+    count(`start ${droplet} ${indices.join()}`);
   },
 });
 nats.subscribe(SUBJECTS.stop, {
   callback: (_error, message) => {
     const { droplet, instances } = message.json<{ droplet: string; instances: Record<string, string> }>();
-    note(`stop ${droplet} ${Object.keys(instances).join()}`);
+    count(`stop ${droplet} ${Object.keys(instances).join()}`);
   },
 });
 
-function takeAsked() {
-  const keys = [...asked.keys()];
+function takeRequestCounts() {
+  const keys = [...requests.keys()];
   const result = {
     starts: keys.filter((key) => key.startsWith('start')).length,
     stops: keys.filter((key) => key.startsWith('stop')).length,
-    twice: [...asked.values()].filter((times) => times > 1).length,
+    repeated: [...requests.values()].filter((times) => times > 1).length,
   };
-  asked = new Map();
+  requests = new Map();
   return result;
-}
-
-/** Scattered over the DEAs and the slices, each droplet once. */
-async function crashAll(crashes: Crashes): Promise<void> {
-  const { reason = 'crashed', ended } = crashes;
-  await toEach(crashes, (n) => {
-    awaited.expect(n, performance.now(), reason);
-    if (ended) beats.end(n);
-    if (reason !== 'missing') nats.publish(SUBJECTS.exited, JSON.stringify(exitOf(n, EXIT_REASONS[reason])));
-  });
 }
 
 const EXIT_REASONS = { crashed: 'CRASHED', evacuated: 'DEA_SHUTDOWN' } as const;
 
-async function toEach({ perS, from, count, of }: Crashes, work: (n: number) => void): Promise<void> {
+async function endAll(batch: EndBatch): Promise<void> {
+  const { reason = 'crashed', unlisted } = batch;
+  await forEachDroplet(batch, (n) => {
+    awaited.expect(n, performance.now(), reason);
+    if (unlisted) heartbeats.end(n);
+    if (reason !== 'missing') sendExited(n, EXIT_REASONS[reason]);
+  });
+}
+
+/** Takes each droplet of a batch once, scattered over the DEAs and the slices. */
+async function forEachDroplet({ perS, from, count, of }: Batch, work: (n: number) => void): Promise<void> {
   const step = coprime(7919, of);
   await atRate(perS, count, (k) => work(((from + k) * step) % of));
   await nats.flush();
 }
 
-async function crash(crashes: Crashes): Promise<Came> {
-  awaited = new AwaitedStarts(beats, 'crashed');
-  await crashAll(crashes);
-  return awaited.all(SILENT_MS);
+function sendExited(n: number, reason: (typeof EXIT_REASONS)[keyof typeof EXIT_REASONS]): void {
+  const instance = instanceOf(n, heartbeats.generationOf(n) ?? 0, 'RUNNING');
+  nats.publish(SUBJECTS.exited, exitedText(PARTITION, instance, reason, { code: 1, signal: null }));
 }
 
-async function silence({ dea, atMostS }: CloudTasks['silence']['args']): Promise<Came> {
-  awaited = new AwaitedStarts(beats, 'missing');
-  const lastMs = beats.silence(dea);
+async function endAndAwaitStarts(batch: EndBatch): Promise<StartStats> {
+  awaited = new AwaitedStarts(heartbeats, 'crashed');
+  await endAll(batch);
+  return awaited.stats(NO_PROGRESS_MS);
+}
+
+async function silenceDea({ dea, maxS }: CloudTasks['silenceDea']['args']): Promise<StartStats> {
+  awaited = new AwaitedStarts(heartbeats, 'missing');
+  const lastMs = heartbeats.silence(dea);
   for (let at = 0; at < PER_DEA; at++) awaited.expect(dea * PER_DEA + at, lastMs);
-  return awaited.all(atMostS * 1000);
-}
-
-function exitOf(n: number, reason: string): object {
-  return {
-    cc_partition: 'default',
-    droplet: dropletId(n),
-    version: versionOf(n),
-    instance: instanceId(n, beats.lifeOf(n) ?? 0),
-    index: 0,
-    reason,
-    exit_status: 1,
-    exit_description: 'app instance exited',
-    ...(reason === 'CRASHED' ? { crash_timestamp: Math.floor(Date.now() / 1000) } : {}),
-  };
+  return awaited.stats(maxS * 1000);
 }
 
 async function query({
@@ -108,19 +99,19 @@ async function query({
   const healthy = Buffer.from('"healthy":1}');
   const replies = nats.subscribe(`${inbox}.*`, {
     callback: (_error, { subject, data }) => {
-      // Not parsed: 100 replies a question would make the asking dearer than the answering.
+      // Not parsed: parsing the 100 replies of a query would cost more than answering it.
       if (!Buffer.from(data.buffer, data.byteOffset, data.byteLength).includes(healthy)) wrong++;
       const number = Number(subject.slice(inbox.length + 1));
-      const question = open.get(number);
-      if (question === undefined) return;
-      if (--question.left > 0) return;
+      const sent = open.get(number);
+      if (sent === undefined) return;
+      if (--sent.left > 0) return;
       open.delete(number);
-      latencies.add(question.sinceMs);
+      latencies.add(sent.sinceMs);
       complete++;
     },
   });
-  const questions = Array.from({ length: 100 }, (_, q) => {
-    const droplets = Array.from({ length: ASKED_AT_ONCE }, (_, k) => {
+  const queries = Array.from({ length: 100 }, (_, q) => {
+    const droplets = Array.from({ length: DROPLETS_A_QUERY }, (_, k) => {
       const n = (q * 100_003 + k * 9_973) % of;
       return { droplet: dropletId(n), version: versionOf(n) };
     });
@@ -128,22 +119,20 @@ async function query({
   });
   const beganMs = performance.now();
   await atRate(perS, count, (k) => {
-    open.set(k, { left: ASKED_AT_ONCE, sinceMs: performance.now() });
-    nats.publish(SUBJECTS.healthRequest, questions[k % questions.length] as Buffer, {
-      reply: `${inbox}.${k}`,
-    });
+    open.set(k, { left: DROPLETS_A_QUERY, sinceMs: performance.now() });
+    nats.publish(SUBJECTS.healthRequest, queries[k % queries.length] as Buffer, { reply: `${inbox}.${k}` });
   });
-  await settled(
+  await waitWhileProgressing(
     () => open.size === 0,
     () => open.size,
-    SILENT_MS,
+    NO_PROGRESS_MS,
   );
   const seconds = (performance.now() - beganMs) / 1000;
   replies.unsubscribe();
-  return { latency: latencies.summary(), asked: count, complete, wrong, seconds };
+  return { latency: latencies.summary(), sent: count, complete, wrong, seconds };
 }
 
-/** The least number from `from` on that shares no divisor with `n`. */
+/** The smallest number from `from` on that shares no divisor with `n`. */
 function coprime(from: number, n: number): number {
   const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
   let step = from;
@@ -152,37 +141,37 @@ function coprime(from: number, n: number): number {
 }
 
 serveTasks<CloudTasks>({
-  beat: ({ deas, periodMs, changes }) => {
-    beats.start(deas, periodMs, changes);
+  sendHeartbeats: ({ deas, periodMs, changes }) => {
+    heartbeats.start(deas, periodMs, changes);
     return null;
   },
-  hush: async () => {
-    beats.stop();
+  stopHeartbeats: async () => {
+    heartbeats.stop();
     await nats.flush();
-    return beats.told();
+    return heartbeats.totals();
   },
-  crash,
-  exits: async (crashes) => {
-    awaited = new AwaitedStarts(beats, 'crashed');
-    await crashAll(crashes);
+  endAndAwaitStarts,
+  end: async (batch) => {
+    awaited = new AwaitedStarts(heartbeats, 'crashed');
+    await endAll(batch);
     return null;
   },
-  more: async (crashes) => {
-    await crashAll(crashes);
+  endMore: async (batch) => {
+    await endAll(batch);
     return null;
   },
-  update: async (updates) => {
-    await toEach(updates, (n) =>
-      nats.publish(SUBJECTS.updated, JSON.stringify({ droplet: dropletId(n), cc_partition: 'default' })),
+  awaitStarts: () => awaited.stats(NO_PROGRESS_MS),
+  update: async (batch) => {
+    await forEachDroplet(batch, (n) =>
+      nats.publish(SUBJECTS.updated, JSON.stringify({ droplet: dropletId(n), cc_partition: PARTITION })),
     );
     return null;
   },
-  started: () => awaited.all(SILENT_MS),
-  silence,
-  resume: ({ dea }) => {
-    beats.resume(dea);
+  silenceDea,
+  resumeDea: ({ dea }) => {
+    heartbeats.resume(dea);
     return null;
   },
   query,
-  asked: takeAsked,
+  takeRequestCounts,
 });

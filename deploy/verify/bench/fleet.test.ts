@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest';
 import { parseBulkEntry, parseBulkPage } from '../../../common/messages/bulk.ts';
 import { parseHeartbeat } from '../../../common/messages/incoming.ts';
-import { deaId, dropletId, entryOf, instanceId, pageOf, versionOf } from './fleet.ts';
+import { heartbeatText } from '../../demo/dea/dea-messages.ts';
+import { deaId, dropletId, encodePage, instanceId, instanceOf, versionOf } from './fleet.ts';
 
-test('a million droplets, versions and instances have ids of their own', () => {
+test('a million droplets, versions and instances have unique ids', () => {
   const ids = new Set<string>();
   for (let n = 0; n < 1_000_000; n += 7) {
     for (const id of [dropletId(n), versionOf(n), instanceId(n, 0), instanceId(n, 1)]) ids.add(id);
@@ -11,14 +12,14 @@ test('a million droplets, versions and instances have ids of their own', () => {
   expect(ids.size).toBe(4 * Math.ceil(1_000_000 / 7));
 });
 
-test('a heartbeat of the fleet fits the contract', () => {
-  const droplets = [entryOf(0, 0, 'RUNNING'), entryOf(1, 3, 'STARTING')];
-  const parsed = parseHeartbeat(Buffer.from(JSON.stringify({ droplets, dea: deaId(0) })), 'default');
+test('a heartbeat of the fleet satisfies the contract', () => {
+  const instances = [instanceOf(0, 0, 'RUNNING'), instanceOf(1, 3, 'STARTING')];
+  const parsed = parseHeartbeat(Buffer.from(heartbeatText(deaId(0), 'default', instances)), 'default');
   expect(parsed).toMatchObject({ ok: { dea: deaId(0), entries: { length: 2 }, rejected: [] } });
 });
 
-test('a page of the fleet fits the contract', () => {
-  const page = pageOf(500, 503);
+test('a page of the fleet satisfies the contract', () => {
+  const page = encodePage(500, 503);
   expect(parseBulkPage(Buffer.from(page))).toMatchObject({ ok: {} });
   const { results } = JSON.parse(page) as { results: Record<string, unknown> };
   expect(Object.keys(results)).toEqual([500, 501, 502].map(dropletId));

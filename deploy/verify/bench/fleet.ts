@@ -1,13 +1,14 @@
 /**
- * The fleet of the benchmarks: droplets with one instance each, 100 on a DEA, under ids as real clouds have them.
- * Everything follows from a number, so that each process can make it up for itself and all mean the same.
+ * The fleet of the benchmarks: droplets with one instance each, 100 on a DEA, with ids as in real clouds. Every id follows
+ * from a number, so that each process can compute the whole fleet.
  */
+import type { Reported } from '../../demo/dea/dea-messages.ts';
 
 /** Instances on a DEA. */
 export const PER_DEA = 100;
 
-/** Pages of the bulk API have so many droplets (`bulk_api.batch_size`). */
-export const PAGE = 500;
+/** Droplets on a page of the bulk API (`bulk_api.batch_size`). */
+export const PAGE_SIZE = 500;
 
 const STATE_TIMESTAMP = 1_398_000_000;
 export const UPDATED_AT = '2014-04-20T13:20:00+00:00';
@@ -22,7 +23,7 @@ function scatter(n: number): number {
 
 const hex = (n: number) => n.toString(16).padStart(8, '0');
 
-/** 32 hex digits, another for every `n` and `salt`. */
+/** 32 hex digits, different for every `n` and `salt`. */
 function digits(n: number, salt: number): string {
   return hex(scatter(n)) + hex(scatter(n ^ (salt << 26))) + hex(scatter(n + salt)) + hex(scatter(~n - salt));
 }
@@ -35,24 +36,23 @@ function guid(n: number, salt: number): string {
 export const dropletId = (n: number): string => guid(n, 1);
 export const versionOf = (n: number): string => guid(n, 2);
 export const deaId = (dea: number): string => `${dea}-${digits(dea, 3)}`;
-/** @param life counts the instances that have run in the droplet's slot */
-export const instanceId = (n: number, life: number): string => digits(n, 4 + life);
+/** @param generation counts the instances that have run in the droplet's slot */
+export const instanceId = (n: number, generation: number): string => digits(n, 4 + generation);
 
-/** An entry of a heartbeat; droplet `n` runs on DEA `floor(n / PER_DEA)`. */
-export function entryOf(n: number, life: number, state: string): object {
+/** The instance of droplet `n`, which runs on DEA `floor(n / PER_DEA)`. */
+export function instanceOf(n: number, generation: number, state: string): Reported {
   return {
-    cc_partition: 'default',
+    guid: instanceId(n, generation),
     droplet: dropletId(n),
     version: versionOf(n),
-    instance: instanceId(n, life),
     index: 0,
     state,
-    state_timestamp: STATE_TIMESTAMP + life + (n % 1000) / 1000,
+    sinceS: STATE_TIMESTAMP + generation + (n % 1000) / 1000,
   };
 }
 
-/** A page of the bulk API: droplets `from` to `to - 1`. */
-export function pageOf(from: number, to: number): string {
+/** A page of the bulk API with droplets `from` to `to - 1`. */
+export function encodePage(from: number, to: number): string {
   const results: Record<string, object> = {};
   for (let n = from; n < to; n++) {
     results[dropletId(n)] = {

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import type { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import type { Handlers, Reply, Request } from './protocol.ts';
 
-/** A process of the benchmark's own: it makes the load, and its CPU time is not the health manager's. */
+/** A process of the benchmark that generates load. Its CPU time is not counted as the health manager's. */
 export interface LoadProcess<T> {
   pid: number;
   end(): Promise<void>;
-  ask<K extends keyof T & string>(
+  call<K extends keyof T & string>(
     task: K,
     args: Parameters<Handlers<T>[K]>[0],
   ): Promise<T[K] extends { result: infer R } ? R : never>;
@@ -20,7 +20,7 @@ export async function startLoadProcess<T>(
   argument: object,
 ): Promise<LoadProcess<T>> {
   const child = fork(join(import.meta.dirname, `${file}.js`), [JSON.stringify(argument)], {
-    // The pre-encoded heartbeats of millions of instances.
+    // It holds the encoded heartbeats of millions of instances.
     execArgv: ['--max-old-space-size=8192'],
     serialization: 'advanced',
   });
@@ -44,7 +44,7 @@ export async function startLoadProcess<T>(
   return {
     pid: child.pid as number,
     end: () => ended(child),
-    ask: async (task, args) => {
+    call: async (task, args) => {
       const id = ++last;
       const answer = answerTo(id);
       child.send({ id, task, args } satisfies Request);
@@ -57,6 +57,6 @@ async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   await new Promise((resolve) => {
     child.once('exit', resolve);
-    child.kill('SIGKILL'); // nothing to be saved
+    child.kill('SIGKILL'); // it has no state to save
   });
 }

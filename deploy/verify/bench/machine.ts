@@ -8,7 +8,7 @@ import { requireProgram } from '../../run/launcher/find-program.ts';
 import { startRedisServer } from '../../run/launcher/servers.ts';
 import { Latencies } from './latency.ts';
 
-/** The machine that measured, so that others can place the figures. */
+/** The machine of a measurement, so that its figures can be compared. */
 export interface Machine {
   cpu: string;
   cores: number;
@@ -17,7 +17,7 @@ export interface Machine {
   node: string;
   redis: string;
   nats: string;
-  /** Median of a PING to a Redis with nothing else to do, and back: what each step of a latency costs at least here. */
+  /** The median round trip of a PING to an idle Redis: the least that each step of a latency takes on this machine. */
   pingMs: number;
 }
 
@@ -40,7 +40,7 @@ export async function thisMachine(): Promise<Machine> {
 
 const PINGS = 500;
 
-/** Both are asleep between two of them, as they are in a fleet in which little happens: to be woken is most of it. */
+/** Both processes sleep between two PINGs, as they do in an idle fleet, so most of the time is the wake-up. */
 async function pingMs(): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-bench-'));
   const server = await startRedisServer({ dir });

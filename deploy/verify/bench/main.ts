@@ -1,17 +1,18 @@
-/** `npm run bench`: measures what the README's table says. Exit codes: 0 done, 1 a row is wrong, 64 wrong usage. */
+/** `npm run bench`: measures the figures of `deploy/docs/performance.md`. It fails if a row has an error. */
 import { writeFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { EXIT } from '../../../common/runtime/exit-codes.ts';
 import { HEARTBEAT_MS } from './load-fleet.ts';
 import { machineLine, thisMachine } from './machine.ts';
-import { farFrom, type Measured, reached } from './row.ts';
+import { farFrom, type RowResult, reached } from './row.ts';
+import { ROW_GROUPS } from './row-groups.ts';
 import { largestFleet } from './rows/largest-fleet.ts';
-import { SCENES } from './scenes.ts';
 import { tableOf } from './table.ts';
 
-/** A quick run has fewer DEAs: heard more often, the messages still are most of what the processes do. */
+/** A quick run has fewer DEAs with a shorter interval, so that messages are still most of the work. */
 const QUICK_HEARTBEAT_MS = 1_000;
 
-const ALL = SCENES.flatMap(({ rows }) => rows);
+const ALL = ROW_GROUPS.flatMap(({ rows }) => rows);
 
 interface Options {
   quick?: true;
@@ -32,22 +33,22 @@ function factor(text: string): number {
 const program = new Command('npm run bench --')
   .description('Measures the health manager with real servers and processes, and checks what it measures.')
   .argument('[rows...]', `rows to measure: ${ALL.join(', ')} (default: all)`)
-  .option('--quick', 'at a twentieth of the size')
-  .option('--json <file>', 'the results as JSON, too')
-  .option('--strict', 'exit code 1 also when a target is missed')
+  .option('--quick', 'a twentieth of the size')
+  .option('--json <file>', 'write the results as JSON, too')
+  .option('--strict', 'also fail if a target is missed')
   .option(
     '--at-worst <times>',
-    'a ratio (not a time) that is more than so many times worse than its target counts as wrong',
+    'a ratio (not a time) that is more than this many times worse than its target is an error',
     factor,
   )
   .option(
     '--largest',
-    'instead of rows: how large a steady fleet this machine holds, up to 3,000,000 instances',
+    'instead of rows: the largest steady fleet that this machine can serve, up to 3,000,000 instances',
   )
-  .option('--cluster', 'on a Redis Cluster of three nodes (P1, P4 and P5 tell how it compares)')
+  .option('--cluster', 'use a Redis Cluster of three nodes (compare P1, P4 and P5)')
   .option(
     '--profile <process...>',
-    'these processes write a CPU profile (*.cpuprofile) into the working directory',
+    'processes that write a CPU profile (*.cpuprofile) into the working directory',
   )
   .exitOverride();
 
@@ -57,8 +58,8 @@ async function main(): Promise<number> {
   const wanted = new Set((program.args.length === 0 ? ALL : program.args).map((row) => row.toUpperCase()));
   const unknown = [...wanted].filter((row) => !ALL.includes(row));
   if (unknown.length > 0) {
-    console.error(`no row ${unknown.join(', ')}; there are ${ALL.join(', ')}`);
-    return 64;
+    console.error(`unknown row ${unknown.join(', ')}; expected one of ${ALL.join(', ')}`);
+    return EXIT.usage;
   }
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort(new Error('ended by Ctrl-C')));
@@ -74,17 +75,17 @@ async function main(): Promise<number> {
     cluster: options.cluster === true,
     progress: (text: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${text}`),
   };
-  const results = new Map<string, Measured>();
-  const scenes = options.largest ? [{ rows: ['P1'], run: largestFleet }] : SCENES;
-  for (const draft of scenes) {
-    const rows = draft.rows.filter((row) => wanted.has(row));
+  const results = new Map<string, RowResult>();
+  const groups = options.largest ? [{ rows: ['P1'], run: largestFleet }] : ROW_GROUPS;
+  for (const group of groups) {
+    const rows = group.rows.filter((row) => wanted.has(row));
     if (rows.length === 0) continue;
     context.progress(rows.join(' '));
     const aborted = new Promise<never>((_, reject) => {
       abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
     });
-    const measured = await Promise.race([draft.run(context, new Set(rows)), aborted]);
-    for (const [row, found] of measured) results.set(row, found);
+    const measured = await Promise.race([group.run(context, new Set(rows)), aborted]);
+    for (const [row, result] of measured) results.set(row, result);
   }
   if (options.atWorst !== undefined) {
     for (const { figures, wrong } of results.values()) wrong.push(...farFrom(figures, options.atWorst));
@@ -97,13 +98,13 @@ async function main(): Promise<number> {
     const rows = Object.fromEntries(results);
     writeFileSync(options.json, `${JSON.stringify({ machine, scale: context.scale, rows }, null, 2)}\n`);
   }
-  return wrong || (missed && options.strict) ? 1 : 0;
+  return wrong || (missed && options.strict) ? EXIT.failed : EXIT.done;
 }
 
 process.exitCode = await main().catch((error: unknown) => {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 64;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
   console.error(error instanceof Error ? error.message : String(error));
-  return 1;
+  return EXIT.failed;
 });
-// A stage that was broken off leaves load processes; they end with this one.
+// An aborted stage leaves load processes behind, which end with this process.
 process.exit();

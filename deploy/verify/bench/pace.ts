@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Calls `work` `count` times, `perS` a second, evenly; what is late is caught up with. Resolves after the last call. */
+/** Calls `work` `count` times, evenly `perS` times a second; late calls are made up for. Resolves after the last call. */
 export async function atRate(perS: number, count: number, work: (n: number) => void): Promise<void> {
   const beganMs = performance.now();
   let done = 0;
@@ -11,11 +11,15 @@ export async function atRate(perS: number, count: number, work: (n: number) => v
   }
 }
 
-/** Waits until `done()`; gives up quietly after `atMostMs` without a change of `progress()`. */
-export async function settled(done: () => boolean, progress: () => number, atMostMs: number): Promise<void> {
+/** Waits until `done()`. Gives up without an error when `progress()` has not changed for `timeoutMs`. */
+export async function waitWhileProgressing(
+  done: () => boolean,
+  progress: () => number,
+  timeoutMs: number,
+): Promise<void> {
   let last = progress();
   let sinceMs = performance.now();
-  while (!done() && performance.now() - sinceMs < atMostMs) {
+  while (!done() && performance.now() - sinceMs < timeoutMs) {
     await delay(10);
     if (progress() === last) continue;
     last = progress();

@@ -1,4 +1,4 @@
-/** What the benchmark asks its load processes to do, and what they answer. One request at a time is answered once. */
+/** The tasks of the load processes. The benchmark sends a request, and the load process sends one reply. */
 
 /** Percentiles in ms. */
 export interface Latency {
@@ -9,84 +9,87 @@ export interface Latency {
   maxMs: number;
 }
 
-/** What the heartbeats said since the beginning. */
-export interface Told {
-  /** Heartbeats. */
+export interface HeartbeatTotals {
+  /** Heartbeats sent since the start. */
   sent: number;
-  /** Instances that the last heartbeats of their DEAs said to be STARTING; all others are RUNNING. */
+  /** Instances that the last heartbeats of their DEAs listed as STARTING; all others are RUNNING. */
   starting: number;
 }
 
-/** How the starts that had to come came. */
-export interface Came {
+/** The starts that were expected, and what came. */
+export interface StartStats {
   /** From each one's cause to its `health.start`. */
   latency: Latency;
-  /** From the first to the last. */
+  /** From the first start to the last. */
   seconds: number;
   missing: number;
-  twice: number;
-  /** For a droplet that nothing had happened to, or for another reason. */
-  unasked: number;
-  /** How many of one reason came one after the other, from the first on. */
+  repeated: number;
+  /** Starts without a cause, or with another reason than expected. */
+  unexpected: number;
+  /** How many starts with the same reason came one after the other, from the first on. */
   runs: { reason: string; count: number }[];
   /** The most within any ten seconds. */
   mostIn10s: number;
 }
 
-/** Instances to crash: `perS` a second, each of another droplet, the `from`th of a fleet of `of` and those after it. */
-export interface Crashes {
-  /** `crashed`: by default; `evacuated`: the DEA is shut down; `missing`: gone without a word. */
-  reason?: 'crashed' | 'evacuated' | 'missing';
-  /** Heartbeats list them no more: for starts that come late. */
-  ended?: true;
+/** A batch of droplets, numbers `from` to `from + count - 1` of a fleet of `of`, taken at `perS` a second. */
+export interface Batch {
   perS: number;
   from: number;
   count: number;
   of: number;
 }
 
-/** The simulated hosts and controller's ears. */
+export interface EndBatch extends Batch {
+  /** `crashed` (default); `evacuated`: the DEA shuts down; `missing`: the instance ends without an exit. */
+  reason?: 'crashed' | 'evacuated' | 'missing';
+  /** Heartbeats do not list the instances any more: for starts that come late. */
+  unlisted?: true;
+}
+
+/** The DEAs, and the part of the controller that receives requests. */
 export interface CloudTasks {
   /**
-   * Heartbeats of `deas` DEAs from now on, spread evenly over the period; `changes`: share of the instances of each
-   * that change state every time. None: each DEA goes on with what it said last.
+   * Sends the heartbeats of `deas` DEAs from now on, evenly spread over the period. `changes` is the share of the
+   * instances of each DEA that change state with every heartbeat; with 0, each DEA repeats its last states.
    */
-  beat: { args: { deas: number; periodMs: number; changes: number }; result: null };
-  /** No heartbeats any more; those that left have arrived at NATS. */
-  hush: { args: Record<string, never>; result: Told };
-  /** Crashes, and starts that are waited for. A droplet that is started runs again. */
-  crash: { args: Crashes; result: Came };
-  /** Crashes without waiting: `started` tells what becomes of them, and of those of the `more` after them. */
-  exits: { args: Crashes; result: null };
-  more: { args: Crashes; result: null };
-  /** The starts after `exits`. */
-  started: { args: Record<string, never>; result: Came };
-  /** The controller says that it changed droplets, and has changed none. */
-  update: { args: Crashes; result: null };
-  /** A DEA falls silent: the starts of its instances, from its last heartbeat on. At most so many seconds are waited. */
-  silence: { args: { dea: number; atMostS: number }; result: Came };
-  /** It is heard again, and runs what was started since. */
-  resume: { args: { dea: number }; result: null };
-  /** Questions after the health of 100 droplets each; the time to the last of the replies. */
+  sendHeartbeats: { args: { deas: number; periodMs: number; changes: number }; result: null };
+  /** Stops the heartbeats. NATS has received those that left. */
+  stopHeartbeats: { args: Record<string, never>; result: HeartbeatTotals };
+  /** Ends instances and waits for their starts. A started droplet runs again. */
+  endAndAwaitStarts: { args: EndBatch; result: StartStats };
+  /** Ends instances without waiting for their starts. */
+  end: { args: EndBatch; result: null };
+  /** Adds to the last `end`. */
+  endMore: { args: EndBatch; result: null };
+  /** Waits for the starts after `end` and `endMore`. */
+  awaitStarts: { args: Record<string, never>; result: StartStats };
+  /** The controller sends `droplet.updated` for droplets that did not change. */
+  update: { args: Batch; result: null };
+  /** Silences a DEA and waits for the starts of its instances, for at most `maxS`. */
+  silenceDea: { args: { dea: number; maxS: number }; result: StartStats };
+  /** The DEA sends heartbeats again, with the instances that were started meanwhile. */
+  resumeDea: { args: { dea: number }; result: null };
+  /** Queries the health of 100 droplets each; the latency is the time to the last reply. */
   query: {
     args: { perS: number; count: number; of: number };
-    result: { latency: Latency; asked: number; complete: number; wrong: number; seconds: number };
+    result: { latency: Latency; sent: number; complete: number; wrong: number; seconds: number };
   };
-  /** What was asked of the controller since the last time this was asked. */
-  asked: {
+  /** The requests that the controller received since the last call. */
+  takeRequestCounts: {
     args: Record<string, never>;
-    result: { starts: number; stops: number; twice: number };
+    result: { starts: number; stops: number; repeated: number };
   };
 }
 
-/** A subscriber to heartbeats that throws them away. */
+/** A subscriber to heartbeats that discards them. */
 export interface SubscriberTasks {
   count: { args: Record<string, never>; result: { received: number } };
 }
 
-/** The simulated controller's bulk API. */
+/** The controller's bulk API. */
 export interface ControllerTasks {
-  /** From now on it lists so many droplets. */
+  /** Lists this many droplets from now on. */
   list: { args: { droplets: number }; result: { port: number } };
 }
 
@@ -98,12 +101,12 @@ export interface Request {
 
 export type Reply = { id: number; result: unknown } | { id: number; error: string };
 
-/** What a load process does with each task. */
+/** The task handlers of a load process. */
 export type Handlers<T> = {
   [K in keyof T]: T[K] extends { args: infer A; result: infer R } ? (args: A) => R | Promise<R> : never;
 };
 
-/** In a load process: answers the benchmark's requests until the benchmark is gone. */
+/** Serves the benchmark's requests in a load process, until the benchmark ends. */
 export function serveTasks<T>(handlers: Handlers<T>): void {
   const table = handlers as Record<string, (args: unknown) => unknown>;
   process.on('message', async ({ id, task, args }: Request) => {
@@ -118,6 +121,6 @@ export function serveTasks<T>(handlers: Handlers<T>): void {
     process.send?.(reply);
   });
   process.on('disconnect', () => process.exit(0));
-  process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group; the benchmark ends us
+  process.on('SIGINT', () => {}); // Ctrl-C reaches the whole process group; the benchmark ends this process
   process.send?.({ id: 0, result: 'ready' } satisfies Reply);
 }

@@ -1,21 +1,21 @@
-/** One figure of a row, beside what it is to reach. */
+/** One figure of a row, with its target. */
 export interface Figure {
   what: string;
   value: number;
   unit: string;
-  /** `least` or `most` that is to be reached; absent: only told. */
-  least?: number;
-  most?: number;
-  /** By CPU time or memory and not by the clock: much the same on a machine that others use, too. */
+  /** The target; a figure with neither is only shown. */
+  min?: number;
+  max?: number;
+  /** The figure depends on CPU time or memory instead of the clock, so it is much the same on a shared machine. */
   ratio?: true;
 }
 
-/** What a row found. */
-export interface Measured {
-  /** What was run, in words with its numbers. */
+/** The result of a row. */
+export interface RowResult {
+  /** What was run, with its numbers. */
   run: string;
   figures: Figure[];
-  /** What is wrong with what was measured: something lost, invented, or not as it must be. */
+  /** Errors in what was measured: something lost, invented or different from the expected state. */
   wrong: string[];
 }
 
@@ -23,11 +23,11 @@ export interface Measured {
 export interface Size {
   /** Share of the full size: 1, or 0.05 for a quick run. */
   scale: number;
-  /** A steady fleet is watched for so long. */
+  /** How long a steady fleet is measured. */
   steadyS: number;
-  /** Everything else that is watched for a while. */
+  /** How long most other figures are measured. */
   windowS: number;
-  /** Each DEA is heard so often: a smaller fleet more often, so that as many heartbeats come a second. */
+  /** The heartbeat interval; shorter in a smaller fleet, so that as many heartbeats arrive a second. */
   heartbeatMs: number;
 }
 
@@ -36,36 +36,34 @@ export interface Context extends Size {
   profile: ReadonlySet<string>;
   /** On a Redis Cluster of three nodes. */
   cluster: boolean;
-  /** Says what is being done now. */
+  /** Prints the present step. */
   progress(text: string): void;
 }
 
-/** A row, or several that share a stage. */
-export interface Scene {
+/** One row, or several that share a stage. */
+export interface RowGroup {
   rows: readonly string[];
-  run(context: Context, wanted: ReadonlySet<string>): Promise<Map<string, Measured>>;
+  run(context: Context, wanted: ReadonlySet<string>): Promise<Map<string, RowResult>>;
 }
 
-export const reached = ({ value, least, most }: Figure): boolean =>
-  (least === undefined || value >= least) && (most === undefined || value <= most);
+export const reached = ({ value, min, max }: Figure): boolean =>
+  (min === undefined || value >= min) && (max === undefined || value <= max);
 
-/** The ratios that are more than `times` worse than they should be, in words. */
+/** @returns one line for each ratio that is more than `times` worse than its target */
 export function farFrom(figures: readonly Figure[], times: number): string[] {
   return figures
     .filter(({ ratio }) => ratio)
-    .filter(
-      ({ value, least, most }) => !(value >= (least ?? 0) / times && value <= (most ?? Infinity) * times),
-    )
+    .filter(({ value, min, max }) => !(value >= (min ?? 0) / times && value <= (max ?? Infinity) * times))
     .map(
       ({ what, value, unit }) =>
-        `${what}: ${value} ${unit} is more than ${times} times worse than it should be`,
+        `${what}: ${value} ${unit} is more than ${times} times worse than its target`,
     );
 }
 
-/** Compares what is with what must be. */
-export function differences(is: object, must: object): string[] {
-  const found = is as Record<string, unknown>;
-  return Object.entries(must)
-    .filter(([name, value]) => found[name] !== value)
-    .map(([name, value]) => `${name}: expected ${value}, found ${found[name]}`);
+/** @returns one line for each expected value that differs from the found one */
+export function differences(found: object, expected: object): string[] {
+  const values = found as Record<string, unknown>;
+  return Object.entries(expected)
+    .filter(([name, value]) => values[name] !== value)
+    .map(([name, value]) => `${name}: expected ${value}, found ${values[name]}`);
 }

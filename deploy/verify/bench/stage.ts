@@ -18,51 +18,51 @@ import { type LoadProcess, startLoadProcess } from './load-process.ts';
 import type { CloudTasks, ControllerTasks, SubscriberTasks } from './protocol.ts';
 import { CpuMeter } from './usage.ts';
 
-/** A health manager of real processes with real servers, and a cloud that loads it. */
+/** A health manager of real processes with real servers, and the load processes of a simulated cloud. */
 export interface Stage {
   settings: Settings;
   redis: RedisConnections;
   cloud: LoadProcess<CloudTasks>;
   controller: LoadProcess<ControllerTasks>;
-  /** Starts one more copy of a process and waits until it serves; `ingest`, then `ingest 2`, ... `config`: for it alone. */
+  /** Starts one more copy of a process (`ingest`, then `ingest 2`, ...) and waits until it is ready. `config` is for this copy alone. */
   start(name: ProcessName, config?: Config): Promise<void>;
-  /** Ends the last started copy, in order. */
+  /** Stops the copy that was started last, in order. */
   stop(name: ProcessName): Promise<void>;
-  /** Pids of servers (`redis`, `nats`) and processes, by name. Without the load. */
+  /** The pids of the servers (`redis`, `nats`) and processes, by name, without the load processes. */
   pids(): ReadonlyMap<string, number>;
-  /** Measures CPU seconds of these from now on; of all when none are named. */
+  /** Measures the CPU seconds of these from now on; of all if none is named. */
   meter(...names: string[]): CpuMeter;
-  /** Starts a subscriber to heartbeats that throws them away. */
+  /** Starts a subscriber to heartbeats that discards them. */
   startSubscriber(): Promise<LoadProcess<SubscriberTasks>>;
-  /** Starts in the queue. */
+  /** The number of starts in the queue. */
   waitingStarts(): Promise<number>;
-  /** A figure of a process's `/metrics`, summed over its labels and copies; 0 where there is none yet. */
+  /** A metric of a process, summed over its labels and copies; 0 if it does not exist yet. */
   metric(process: ProcessName, name: string): Promise<number>;
   close(): Promise<void>;
 }
 
-/** What a configuration says besides, as in the file. */
+/** Further options of the configuration file. */
 export type Config = { intervals?: Record<string, number> } & Record<string, unknown>;
 
 export interface StageOptions {
-  /** Droplets that the controller lists. */
+  /** How many droplets the controller lists. */
   droplets: number;
   config?: Config;
-  /** Processes by name (`analyzer`) that write a CPU profile when they end. */
+  /** The processes (`analyzer`) that write a CPU profile when they end. */
   profile?: ReadonlySet<string>;
   /** On a Redis Cluster of three nodes instead of one Redis. */
   cluster?: boolean;
 }
 
-/** Variables that would win over the generated configuration. */
-const OVERRULING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
+/** Variables that would override the generated configuration. */
+const OVERRIDING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
 
-/** Servers, cloud and controller; no process of the health manager runs yet. */
-export async function setStage(options: StageOptions, signal: AbortSignal): Promise<Stage> {
+/** Starts the servers, the cloud and the controller; no process of the health manager runs yet. */
+export async function startStage(options: StageOptions, signal: AbortSignal): Promise<Stage> {
   signal.throwIfAborted();
   const lifecycle = new Lifecycle({ stepMs: 15_000 });
   try {
-    return await set(options, lifecycle);
+    return await start(options, lifecycle);
   } catch (error) {
     await lifecycle.stop();
     throw error;
@@ -71,17 +71,17 @@ export async function setStage(options: StageOptions, signal: AbortSignal): Prom
 
 interface RedisServers {
   pids: readonly number[];
-  /** As in the configuration file. */
+  /** The `redis` option of the configuration file. */
   config: object;
 }
 
-async function startOne(dir: string, lifecycle: Lifecycle): Promise<RedisServers> {
+async function startSingle(dir: string, lifecycle: Lifecycle): Promise<RedisServers> {
   const { pid, url, stop } = await startRedisServer({ dir });
   lifecycle.onStop('redis-server', () => stop());
   return { pids: [pid], config: { url } };
 }
 
-/** Three nodes with the settings of `deploy/install/redis.conf`, as the one that is started alone. */
+/** Three nodes with the settings of `deploy/install/redis.conf`, which a single Redis has too. */
 async function startCluster(lifecycle: Lifecycle): Promise<RedisServers> {
   const more = ['--include', join(packageRoot, 'deploy', 'install', 'redis.conf')];
   const cluster = await startTestRedisCluster({ nodeTimeoutMs: 15_000, more });
@@ -90,12 +90,12 @@ async function startCluster(lifecycle: Lifecycle): Promise<RedisServers> {
   return { pids: servers.map(({ pid }) => pid), config: { cluster: servers.map(({ url }) => url) } };
 }
 
-async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> {
+async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-bench-'));
   lifecycle.onStop('folder', () => rmSync(dir, { recursive: true, force: true }));
   const redisServers = await (options.cluster
     ? startCluster(lifecycle)
-    : startOne(join(dir, 'redis'), lifecycle));
+    : startSingle(join(dir, 'redis'), lifecycle));
   const natsServer = await startNatsServer({ dir });
   lifecycle.onStop('nats-server', () => natsServer.stop());
   const pids = new Map([
@@ -105,7 +105,7 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
   const controller = await startLoadProcess<ControllerTasks>(lifecycle, 'controller', {
     nats: natsServer.url,
   });
-  const { port } = await controller.ask('list', { droplets: options.droplets });
+  const { port } = await controller.call('list', { droplets: options.droplets });
   const cloud = await startLoadProcess<CloudTasks>(lifecycle, 'cloud', { nats: natsServer.url });
 
   const configure = (name: string, own: Config = {}) => {
@@ -131,7 +131,7 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
   const running = new Map<string, { stop(): Promise<void> }>();
   const logFile = createWriteStream(join(dir, 'processes.log'));
   const env = { ...process.env };
-  for (const name of OVERRULING) delete env[name];
+  for (const name of OVERRIDING) delete env[name];
 
   const copiesOf = (name: string) => [...running.keys()].filter((key) => key.split(' ')[0] === name);
   return {
@@ -143,9 +143,9 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
       const copies = copiesOf(name).length;
       const key = copies === 0 ? name : `${name} ${copies + 1}`;
       const httpPort = await freePort();
-      let serves = (_: boolean) => {};
+      let setReady = (_: boolean) => {};
       const ready = new Promise<boolean>((resolve) => {
-        serves = resolve;
+        setReady = resolve;
       });
       const profile = options.profile?.has(key) ? ['--cpu-prof', '--cpu-prof-dir', process.cwd()] : [];
       const main = hmProgram;
@@ -154,15 +154,15 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
         args: [...profile, main, name, '--config', configure(key, config), '--http-port', String(httpPort)],
         env,
         output: { stdout: logFile, stderr: logFile, format: (line) => line },
-        onLine: (line) => line.includes('"event":"ready"') && serves(true),
+        onLine: (line) => line.includes('"event":"ready"') && setReady(true),
       });
       running.set(key, child);
       pids.set(key, child.pid);
       ports.set(key, httpPort);
       lifecycle.onStop(key, () => child.stop());
-      void child.exited.then(() => serves(false));
+      void child.exited.then(() => setReady(false));
       if (!(await ready))
-        throw new Error(`${key} ended before it served: ${tailOf(join(dir, 'processes.log'))}`);
+        throw new Error(`${key} ended before it was ready: ${tailOf(join(dir, 'processes.log'))}`);
     },
     async stop(name) {
       const key = copiesOf(name).at(-1);
@@ -190,12 +190,12 @@ async function set(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> 
   };
 }
 
-/** The last lines of a log: its folder goes with the stage. */
+/** The last lines of a log, for an error: the folder of the log is removed with the stage. */
 function tailOf(file: string): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-5).join('\n');
 }
 
-/** The reporter wants the login that the configuration names; the others do not look. */
+/** The reporter requires the login of the configuration; the other processes ignore it. */
 async function scrape(port: number): Promise<string> {
   const authorization = `Basic ${Buffer.from('bench:bench').toString('base64')}`;
   const reply = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization } });
@@ -203,7 +203,7 @@ async function scrape(port: number): Promise<string> {
   return reply.text();
 }
 
-/** The sum of a metric's samples in Prometheus's text format. */
+/** The sum of the samples of a metric in Prometheus's text format. */
 export function sumOf(text: string, metric: string): number {
   const sample = new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, 'gm');
   return [...text.matchAll(sample)].reduce((sum, [, value]) => sum + Number(value), 0);

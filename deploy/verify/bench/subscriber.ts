@@ -1,4 +1,4 @@
-/** A load process: the least that a subscriber to heartbeats can do, to compare `ingest` with. */
+/** A load process: a minimal subscriber to heartbeats, as a baseline for `ingest`. */
 import { connect } from 'nats';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { type SubscriberTasks, serveTasks } from './protocol.ts';

@@ -1,25 +1,25 @@
-import { type Figure, type Measured, reached } from './row.ts';
+import { type Figure, type RowResult, reached } from './row.ts';
 
-/** A number as a person reads it: three digits that count. */
+/** A number with three significant digits. */
 export function readable(value: number): string {
   if (!Number.isFinite(value)) return '-';
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en-US');
   return String(Number(value.toPrecision(3)));
 }
 
-function target({ least, most, unit }: Figure): string {
-  if (least !== undefined) return `at least ${readable(least)} ${unit}`;
-  return most === undefined ? '' : `under ${readable(most)} ${unit}`;
+function target({ min, max, unit }: Figure): string {
+  if (min !== undefined) return `at least ${readable(min)} ${unit}`;
+  return max === undefined ? '' : `under ${readable(max)} ${unit}`;
 }
 
 function verdict(figure: Figure): string {
-  if (figure.least === undefined && figure.most === undefined) return '';
+  if (figure.min === undefined && figure.max === undefined) return '';
   return reached(figure) ? 'reached' : 'MISSED';
 }
 
-/** The results as a Markdown table, which is also readable as it is. */
-export function tableOf(results: ReadonlyMap<string, Measured>): string {
-  const rows = [['', 'what was run', 'figure', 'measured', 'to reach', '']];
+/** The results as an aligned Markdown table. */
+export function tableOf(results: ReadonlyMap<string, RowResult>): string {
+  const rows = [['', 'what was run', 'figure', 'measured', 'target', '']];
   for (const [row, { run, figures, wrong }] of results) {
     figures.forEach((figure, at) => {
       const head = at === 0 ? [row, run] : ['', ''];

@@ -1,18 +1,18 @@
 import { readFileSync } from 'node:fs';
 
-/** Linux counts a process's CPU time in these. */
+/** The unit of CPU times in `/proc`. */
 const TICKS_PER_S = 100;
 
-/** CPU seconds (user and system, with children that have ended) of a process since it began. */
+/** The CPU seconds of a process since its start: user and system, with ended children. */
 export function cpuSecondsOf(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name, in brackets, may hold anything; the fields after it are numbered from 3.
+  // The name in brackets may contain any character; the fields after it are numbered from 3.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const ticks = [14, 15, 16, 17].reduce((sum, field) => sum + Number(fields[field - 3]), 0);
   return ticks / TICKS_PER_S;
 }
 
-/** Memory of a process in MB: resident now, and the most it ever was. */
+/** The resident memory of a process in MB, now and at its peak. */
 export function memoryMbOf(pid: number): { nowMb: number; peakMb: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const kb = (name: string) =>
@@ -20,7 +20,7 @@ export function memoryMbOf(pid: number): { nowMb: number; peakMb: number } {
   return { nowMb: kb('VmRSS') / 1024, peakMb: kb('VmHWM') / 1024 };
 }
 
-/** CPU seconds by name, over the time between two calls. */
+/** The CPU seconds of processes between two reads. */
 export class CpuMeter {
   readonly #pids: ReadonlyMap<string, number>;
   #before: Map<string, number>;
@@ -31,7 +31,7 @@ export class CpuMeter {
     this.#before = this.#read();
   }
 
-  /** CPU seconds of each since the meter was made or last read, and the seconds that have passed. */
+  /** The CPU seconds of each process, and the elapsed seconds, since the last read or the construction. */
   read(): { seconds: number; of: Map<string, number>; total: number } {
     const now = this.#read();
     const of = new Map([...now].map(([name, cpu]) => [name, cpu - (this.#before.get(name) ?? 0)]));

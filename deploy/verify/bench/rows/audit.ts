@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../fleet.ts';
 import { totalsOf, until } from '../load-fleet.ts';
-import { type Context, differences, type Figure, type Measured } from '../row.ts';
+import { type Context, differences, type Figure, type RowResult } from '../row.ts';
 import type { Stage } from '../stage.ts';
-import { becomes } from '../truth.ts';
+import { waitForMatch } from '../stored-fleet.ts';
 
-/** All droplets of the full fleet are audited within its default, those of a smaller one as many a second. */
+/** The default period of an audit, for the full fleet; a smaller fleet has the same rate. */
 const DROPLETS_ANALYSIS_S = 20;
-/** Slices that were counted while the fleet came up are counted anew within this. */
+/** Within this time the slices that were counted during the start are counted again. */
 const COUNTED_WITHIN_S = 120;
-/** `audit_rate` that limits nothing. */
+/** An `audit_rate` without effect. */
 const UNLIMITED = 1_000_000_000;
-/** The code of a process that has little to do is compiled for so long: it takes more CPU until then. */
+/** A process with little work takes this long until its code is compiled; until then it takes more CPU. */
 const COMPILED_AFTER_MS = 15_000;
 
 const fastAudit = (scale: number) => ({
@@ -19,31 +19,31 @@ const fastAudit = (scale: number) => ({
   intervals: { droplets_analysis: DROPLETS_ANALYSIS_S * scale },
 });
 
-/** P4: the audit of all droplets, again and again; and before it a scan that finds nothing due. */
-export async function audit(stage: Stage, droplets: number, context: Context): Promise<Measured> {
+/** P4: repeated audits of all droplets, and before them ticks that find nothing due. */
+export async function audit(stage: Stage, droplets: number, context: Context): Promise<RowResult> {
   const { progress, scale, windowS } = context;
-  progress('scans with nothing due');
-  const ticks = await ticksSo(stage);
+  progress('ticks with nothing due');
+  const ticks = await readTicks(stage);
   await delay(windowS * 1000);
-  const { count, seconds } = await ticksSo(stage);
+  const { count, seconds } = await readTicks(stage);
   await replaceAnalyzer(stage, scale);
-  progress('audits of everything');
+  progress('audits of all droplets');
   const counts = await audits(stage, droplets, windowS * 1000);
-  const whole = { droplets, apps: droplets, instances: droplets, missing: 0, flapping: 0 };
-  const wrong = await becomes(() => totalsOf(stage), whole, COUNTED_WITHIN_S);
+  const expected = { droplets, apps: droplets, instances: droplets, missing: 0, flapping: 0 };
+  const wrong = await waitForMatch(() => totalsOf(stage), expected, COUNTED_WITHIN_S);
   const figures: Figure[] = [
     {
       what: 'droplets audited a CPU s of the analyzer',
       value: counts.droplets / counts.analyzerCpuS,
       unit: '/s',
-      least: 200_000,
+      min: 200_000,
       ratio: true,
     },
     {
-      what: 'a scan with nothing due, all slices',
+      what: 'a tick with nothing due, all slices',
       value: (1000 * (seconds - ticks.seconds)) / (count - ticks.count),
       unit: 'ms',
-      most: 50,
+      max: 50,
     },
   ];
   await stage.stop('analyzer');
@@ -56,10 +56,10 @@ export async function audit(stage: Stage, droplets: number, context: Context): P
 }
 
 /**
- * P10: two ingestors and two analyzers, under the same load as one of each. First the ingestors beside the usual audit, then
- * the analyzers: all at once would be more than two cores can do, and who waits for a core is dearer, too.
+ * P10: two ingestors and two analyzers, under the same load as one of each. The ingestors are measured beside the usual
+ * audit, the analyzers after them. Together they would need more than two cores, and waiting for a core costs CPU, too.
  */
-export async function twoCopies(stage: Stage, droplets: number, context: Context): Promise<Measured> {
+export async function twoCopies(stage: Stage, droplets: number, context: Context): Promise<RowResult> {
   const { progress, scale, windowS } = context;
   progress('one ingestor');
   const [oneIngestor] = await intake(stage, windowS * 1000);
@@ -83,14 +83,14 @@ export async function twoCopies(stage: Stage, droplets: number, context: Context
         what: 'CPU a message, one = 1',
         value: twoIngestors / oneIngestor,
         unit: '',
-        most: 1.1,
+        max: 1.1,
         ratio: true,
       },
       {
         what: 'CPU a droplet, one = 1',
         value: perDroplet(two) / perDroplet(one),
         unit: '',
-        most: 1.1,
+        max: 1.1,
         ratio: true,
       },
       { what: 'CPU a message, two ingestors', value: twoIngestors, unit: 'us' },
@@ -101,13 +101,13 @@ export async function twoCopies(stage: Stage, droplets: number, context: Context
   };
 }
 
-/** One that audits as fast as it can. */
+/** Replaces the analyzer by one whose audit has no rate limit. */
 async function replaceAnalyzer(stage: Stage, scale: number): Promise<void> {
   await stage.stop('analyzer');
   await stage.start('analyzer', fastAudit(scale));
 }
 
-async function ticksSo(stage: Stage): Promise<{ count: number; seconds: number }> {
+async function readTicks(stage: Stage): Promise<{ count: number; seconds: number }> {
   const [count, seconds] = await Promise.all([
     stage.metric('analyzer', 'hm_tick_seconds_count'),
     stage.metric('analyzer', 'hm_tick_seconds_sum'),
@@ -115,10 +115,10 @@ async function ticksSo(stage: Stage): Promise<{ count: number; seconds: number }
   return { count, seconds };
 }
 
-/** @returns CPU of the ingestors a message (us), and the second one's share of it */
+/** @returns the CPU of all ingestors for each message (us), and the share of the second ingestor */
 async function intake(stage: Stage, forMs: number): Promise<[perMessageUs: number, secondShare: number]> {
   const messages = () => stage.metric('ingest', 'hm_heartbeats_received_total');
-  const meter = stage.meter(...named(stage, 'ingest'));
+  const meter = stage.meter(...copiesOf(stage, 'ingest'));
   const before = await messages();
   await delay(forMs);
   const { of, total } = meter.read();
@@ -131,18 +131,18 @@ interface Audits {
   misses: number;
 }
 
-/** Watches the analyzers for so long, and until every droplet was audited once. */
+/** Measures the analyzers for `forMs`, and until every droplet was audited once. */
 async function audits(stage: Stage, droplets: number, forMs: number): Promise<Audits> {
-  const meter = stage.meter(...named(stage, 'analyzer'));
-  const before = await auditedSo(stage);
+  const meter = stage.meter(...copiesOf(stage, 'analyzer'));
+  const before = await readAudits(stage);
   await delay(forMs);
   await until(
-    'all audited once',
+    'every droplet audited once',
     300,
-    async () => (await auditedSo(stage)).audited - before.audited >= droplets,
+    async () => (await readAudits(stage)).audited - before.audited >= droplets,
   );
   const { total } = meter.read();
-  const after = await auditedSo(stage);
+  const after = await readAudits(stage);
   return {
     droplets: after.audited - before.audited,
     analyzerCpuS: total,
@@ -150,7 +150,7 @@ async function audits(stage: Stage, droplets: number, forMs: number): Promise<Au
   };
 }
 
-async function auditedSo(stage: Stage): Promise<{ audited: number; misses: number }> {
+async function readAudits(stage: Stage): Promise<{ audited: number; misses: number }> {
   const [audited, misses] = await Promise.all([
     stage.metric('analyzer', 'hm_audit_reconciles_total'),
     stage.metric('analyzer', 'hm_audit_misses_total'),
@@ -158,7 +158,7 @@ async function auditedSo(stage: Stage): Promise<{ audited: number; misses: numbe
   return { audited, misses };
 }
 
-/** All copies of a process. */
-function named(stage: Stage, process: string): string[] {
+/** The names of all copies of a process. */
+function copiesOf(stage: Stage, process: string): string[] {
   return [...stage.pids().keys()].filter((name) => name.startsWith(process));
 }

@@ -1,20 +1,20 @@
-import { bringUp, calm } from '../load-fleet.ts';
-import { type Context, differences, type Measured, type Scene } from '../row.ts';
-import { type Stage, setStage } from '../stage.ts';
-import { truthBecomes } from '../truth.ts';
+import { bringUp, waitUntilNothingDue } from '../load-fleet.ts';
+import { type Context, differences, type RowGroup, type RowResult } from '../row.ts';
+import { type Stage, startStage } from '../stage.ts';
+import { waitForStoredFleet } from '../stored-fleet.ts';
 import { crashesOf, crashToStart } from './crash-to-start.ts';
 import { silentDea } from './silent-dea.ts';
 import { UNLIMITED } from './unlimited.ts';
 import { waitingStarts } from './waiting-starts.ts';
 
-/** A quick run does not wait for half a minute to find that somebody is silent. */
+/** A quick run finds a silent DEA sooner than after half a minute. */
 const DROPLET_LOST_S = { full: 30, quick: 10 };
-/** DEAs of the quick run are heard more often than those of the full one, in the same proportion. */
+/** Heartbeats within droplet_lost; the interval of a quick run is shorter in the same proportion. */
 const HEARTBEATS_A_LOSS = 3;
 const HEARTBEATS_TO_SETTLE = 6;
 
-/** A fleet that something happens to: a DEA falls silent, instances crash, starts wait. */
-export const events: Scene = {
+/** A fleet with events: a DEA goes silent, instances crash, starts wait. */
+export const events: RowGroup = {
   rows: ['P6', 'P5', 'P11'],
   async run(context, wanted) {
     const { scale, signal, profile, cluster, progress } = context;
@@ -22,14 +22,14 @@ export const events: Scene = {
     const dropletLostS = scale < 1 ? DROPLET_LOST_S.quick : DROPLET_LOST_S.full;
     const heartbeatMs = (dropletLostS * 1000) / HEARTBEATS_A_LOSS;
     const config = { intervals: { droplet_lost: dropletLostS } };
-    const stage = await setStage({ droplets, profile, config, cluster }, signal);
-    const results = new Map<string, Measured>();
+    const stage = await startStage({ droplets, profile, config, cluster }, signal);
+    const results = new Map<string, RowResult>();
     try {
       progress(`bringing up ${droplets} droplets`);
       for (const name of ['ingest', 'analyzer', 'nudger'] as const) await stage.start(name);
       await bringUp(stage, droplets, { heartbeatMs, sync: true });
       await stage.start('reporter');
-      await calm(stage);
+      await waitUntilNothingDue(stage);
       if (wanted.has('P6')) results.set('P6', await silentDea(stage, dropletLostS, context));
       await stage.stop('nudger');
       await stage.start('nudger', UNLIMITED);
@@ -45,7 +45,7 @@ export const events: Scene = {
   },
 };
 
-/** All that was started runs, nothing is on its way, and nothing was asked for beside what the rows saw. */
+/** Checks that every started instance runs, nothing is pending, and no request was sent beside those of the rows. */
 async function compare(
   stage: Stage,
   droplets: number,
@@ -53,9 +53,9 @@ async function compare(
   { progress }: Context,
 ): Promise<string[]> {
   progress('comparing');
-  const must = { droplets, desired: droplets, whole: droplets, starting: 0, underWay: 0, unreadable: 0 };
-  // Each DEA is heard with what was started last, and that is looked at.
-  const wrong = await truthBecomes(stage, must, HEARTBEATS_TO_SETTLE * (heartbeatMs / 1000));
-  const asked = await stage.cloud.ask('asked', {});
-  return [...wrong, ...differences(asked, { starts: 0, stops: 0 })];
+  const expected = { droplets, desired: droplets, healthy: droplets, starting: 0, pending: 0, unreadable: 0 };
+  // Until each DEA has reported the last instances, and their droplets were reconciled.
+  const wrong = await waitForStoredFleet(stage, expected, HEARTBEATS_TO_SETTLE * (heartbeatMs / 1000));
+  const requests = await stage.cloud.call('takeRequestCounts', {});
+  return [...wrong, ...differences(requests, { starts: 0, stops: 0 })];
 }

@@ -1,47 +1,47 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../fleet.ts';
-import { calm, hush, intakeSince, readIntake } from '../load-fleet.ts';
-import { type Context, differences, type Measured } from '../row.ts';
+import { intakeSince, readIntake, stopHeartbeats, waitUntilNothingDue } from '../load-fleet.ts';
+import { type Context, differences, type RowResult } from '../row.ts';
 import type { Stage } from '../stage.ts';
-import { truthBecomes, WHOLE_WITHIN_S } from '../truth.ts';
+import { STORED_WITHIN_S, waitForStoredFleet } from '../stored-fleet.ts';
 import { CpuMeter } from '../usage.ts';
 
-/** P3: the intake of heartbeats beside a subscriber that throws them away, over the same ones. */
+/** P3: the intake of heartbeats, compared with a subscriber that discards the same heartbeats. */
 export async function bareSubscriber(
   stage: Stage,
   droplets: number,
   { progress, windowS, heartbeatMs }: Context,
-): Promise<Measured> {
-  progress('beside a subscriber that throws its messages away');
+): Promise<RowResult> {
+  progress('beside a subscriber that discards its messages');
   const deas = droplets / PER_DEA;
   const fleet = { deas, periodMs: heartbeatMs, changes: 0 };
   const subscriber = await stage.startSubscriber();
-  await delay(windowS * 200); // until its code is compiled as well as that of ingest
-  const before = await hush(stage);
-  const { received: bareBefore } = await subscriber.ask('count', {});
+  await delay(windowS * 200); // until its code is compiled, as that of ingest is
+  const before = await stopHeartbeats(stage);
+  const { received: bareBefore } = await subscriber.call('count', {});
   const pids = new Map([
     ['ingest', stage.pids().get('ingest') as number],
     ['bare', subscriber.pid],
   ]);
   const meter = new CpuMeter(pids);
-  await stage.cloud.ask('beat', fleet);
+  await stage.cloud.call('sendHeartbeats', fleet);
   await delay(windowS * 1000);
-  const after = await hush(stage);
+  const after = await stopHeartbeats(stage);
   const { of } = meter.read();
-  const { received: bare } = await subscriber.ask('count', {});
+  const { received: bare } = await subscriber.call('count', {});
   await subscriber.end();
-  await stage.cloud.ask('beat', fleet);
+  await stage.cloud.call('sendHeartbeats', fleet);
   const sent = after.sent - before.sent;
   const { received, equal } = intakeSince(after.intake, before.intake);
   const rateOf = (name: string) => (sent * PER_DEA) / (of.get(name) ?? 0);
   return {
-    run: `${sent} equal heartbeats, each heard by ingest and by a bare subscriber`,
+    run: `${sent} equal heartbeats, each received by ingest and by a bare subscriber`,
     figures: [
       {
         what: 'rate of ingest, bare = 1',
         value: rateOf('ingest') / rateOf('bare'),
         unit: '',
-        least: 0.6,
+        min: 0.6,
         ratio: true,
       },
       { what: 'instances a CPU s of ingest', value: rateOf('ingest'), unit: '/s' },
@@ -54,55 +54,55 @@ export async function bareSubscriber(
   };
 }
 
-/** Share of the instances of every heartbeat that change state. */
+/** The share of instances that change state in every heartbeat. */
 const CHANGES = 0.05;
-/** Of the full fleet each DEA is heard so often: more than can be stored on two cores is another row (OVERLOAD). */
+/** The heartbeat interval of the full fleet, which two cores can store; more load is another row (OVERLOAD). */
 const FULL_PERIOD_MS = 25_000;
 
-/** P2: every heartbeat brings something new. */
+/** P2: instances change state in every heartbeat. */
 export async function changing(
   stage: Stage,
   droplets: number,
   { progress, scale, windowS, heartbeatMs }: Context,
-): Promise<Measured> {
+): Promise<RowResult> {
   progress(`${CHANGES * 100}% of the instances of every heartbeat change state`);
   const deas = droplets / PER_DEA;
   const periodMs = scale < 1 ? heartbeatMs : FULL_PERIOD_MS;
   const begun = await readIntake(stage);
-  await stage.cloud.ask('beat', { deas, periodMs, changes: CHANGES });
-  // Two rounds: the heartbeats are encoded, and the code is compiled.
+  await stage.cloud.call('sendHeartbeats', { deas, periodMs, changes: CHANGES });
+  // Two rounds, so that every heartbeat is encoded and the code is compiled.
   await delay(Math.max(2 * periodMs, 1_000));
   const before = await readIntake(stage);
   const meter = stage.meter();
   await delay(windowS * 1000);
   const { of } = meter.read();
   const end = await readIntake(stage);
-  const { received, changed, overtaken, dropletsChanged } = intakeSince(end, before);
-  const { sent, starting, intake } = await hush(stage);
-  await stage.cloud.ask('beat', { deas, periodMs: heartbeatMs, changes: 0 });
-  const whole = { droplets, whole: droplets, instances: droplets, starting };
-  const wrong = await truthBecomes(stage, whole, WHOLE_WITHIN_S);
-  await calm(stage);
+  const { received, changed, coalesced, dropletsChanged } = intakeSince(end, before);
+  const { sent, starting, intake } = await stopHeartbeats(stage);
+  await stage.cloud.call('sendHeartbeats', { deas, periodMs: heartbeatMs, changes: 0 });
+  const expected = { droplets, healthy: droplets, instances: droplets, starting };
+  const wrong = await waitForStoredFleet(stage, expected, STORED_WITHIN_S);
+  await waitUntilNothingDue(stage);
   const cpu = (...names: string[]) => names.reduce((sum, name) => sum + (of.get(name) ?? 0), 0);
-  const stored = (received - overtaken) * PER_DEA;
+  const stored = (received - coalesced) * PER_DEA;
   return {
-    run: `${droplets} instances on ${deas} DEAs, each heard every ${periodMs / 1000} s, ${CHANGES * 100}% change every time`,
+    run: `${droplets} instances on ${deas} DEAs, a heartbeat every ${periodMs / 1000} s, ${CHANGES * 100}% change every time`,
     figures: [
       {
         what: 'instances a CPU s of ingest and Redis',
         value: stored / cpu('ingest', 'redis'),
         unit: '/s',
-        least: 150_000,
+        min: 150_000,
         ratio: true,
       },
       { what: 'instances a CPU s of ingest', value: stored / cpu('ingest'), unit: '/s' },
       { what: 'changes stored', value: dropletsChanged / windowS, unit: '/s' },
-      { what: 'heartbeats overtaken by newer ones', value: overtaken / received, unit: '' },
+      { what: 'heartbeats replaced by newer ones', value: coalesced / received, unit: '' },
     ],
     wrong: [
-      ...differences({ stored: intake.equal + intake.changed + intake.overtaken }, { stored: sent }),
-      // What was overtaken may have brought an instance back to what is stored of it; or the one after it brings twice as much.
-      ...(intakeSince(end, begun).overtaken > 0
+      ...differences({ stored: intake.equal + intake.changed + intake.coalesced }, { stored: sent }),
+      // A dropped heartbeat may hide two changes that cancel out, or the next one may have twice as many.
+      ...(intakeSince(end, begun).coalesced > 0
         ? []
         : differences({ dropletsChanged }, { dropletsChanged: changed * PER_DEA * CHANGES })),
       ...wrong,

@@ -1,36 +1,36 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../fleet.ts';
-import { bringUp, calm, hush, intakeSince, until } from '../load-fleet.ts';
-import { type Context, differences, type Measured } from '../row.ts';
-import { type Stage, setStage } from '../stage.ts';
+import { bringUp, intakeSince, stopHeartbeats, until, waitUntilNothingDue } from '../load-fleet.ts';
+import { type Context, differences, type RowResult } from '../row.ts';
+import { type Stage, startStage } from '../stage.ts';
 
 const FIRST = 1_000_000;
 const STEP = 500_000;
-/** The largest that is tried, and to be held on a machine of 2 cores. */
+/** The largest size, which a machine with two cores should serve. */
 const LAST = 3_000_000;
-/** A fleet that grew by this much is there after so long, or it is not held. */
+/** Within this time a fleet that grew by one step must be complete. */
 const BROUGHT_UP_WITHIN_S = 1_200;
 
 /**
- * P1's other half: how large a steady fleet this machine holds, with all processes, the servers and the load. It grows
- * in steps until something is late, lost or asked for.
+ * The second half of P1: the largest steady fleet that this machine can serve, with all processes, the servers and the load.
+ * The fleet grows in steps until something is late, lost or requested.
  */
-export async function largestFleet(context: Context): Promise<Map<string, Measured>> {
+export async function largestFleet(context: Context): Promise<Map<string, RowResult>> {
   const { scale, signal, profile, cluster, progress } = context;
-  const stage = await setStage({ droplets: FIRST * scale, profile, cluster }, signal);
-  let held = 0;
+  const stage = await startStage({ droplets: FIRST * scale, profile, cluster }, signal);
+  let largest = 0;
   let cores = 0;
-  let limit = 'no larger one was tried';
+  let limit = 'the largest size was reached';
   try {
     for (const name of ['ingest', 'sync', 'analyzer', 'nudger', 'reporter'] as const) await stage.start(name);
     for (let droplets = FIRST * scale; droplets <= LAST * scale; droplets += STEP * scale) {
       progress(`${droplets} instances`);
-      const { problems, cores: used } = await hold(stage, droplets, context);
+      const { problems, cores: used } = await serve(stage, droplets, context);
       if (problems.length > 0) {
-        limit = `${droplets} are not: ${problems.join('; ')}`;
+        limit = `${droplets} are too many: ${problems.join('; ')}`;
         break;
       }
-      held = droplets;
+      largest = droplets;
       cores = used;
     }
   } finally {
@@ -42,8 +42,8 @@ export async function largestFleet(context: Context): Promise<Map<string, Measur
       {
         run: `a growing steady fleet; ${limit}`,
         figures: [
-          { what: 'largest that is held', value: held, unit: 'instances', least: LAST * scale },
-          { what: 'CPU of everything but the load then', value: cores, unit: 'cores' },
+          { what: 'largest fleet', value: largest, unit: 'instances', min: LAST * scale },
+          { what: 'CPU of all processes without the load', value: cores, unit: 'cores' },
         ],
         wrong: [],
       },
@@ -51,8 +51,12 @@ export async function largestFleet(context: Context): Promise<Map<string, Measur
   ]);
 }
 
-/** Grows the fleet to so many and watches it. @returns what is not as it must be, and the CPU that it took */
-async function hold(
+/**
+ * Grows the fleet to `droplets` and measures it.
+ *
+ * @returns the problems found, and the CPU used
+ */
+async function serve(
   stage: Stage,
   droplets: number,
   { heartbeatMs, windowS, progress }: Context,
@@ -60,34 +64,34 @@ async function hold(
   const { redis, cloud, controller } = stage;
   const fleet = { deas: droplets / PER_DEA, periodMs: heartbeatMs, changes: 0 };
   try {
-    await controller.ask('list', { droplets });
+    await controller.call('list', { droplets });
     await bringUp(stage, droplets, { heartbeatMs, sync: false });
     await until(
       `${droplets} droplets synced`,
       BROUGHT_UP_WITHIN_S,
       async () => Number(await redis.client.hget(redis.keys.syncState, 'listed')) === droplets,
     );
-    await calm(stage);
+    await waitUntilNothingDue(stage);
   } catch (error) {
     return { problems: [error instanceof Error ? error.message : String(error)], cores: 0 };
   }
   progress(`${droplets} instances, steady for ${windowS} s`);
-  const before = await hush(stage);
-  await cloud.ask('asked', {});
-  await cloud.ask('beat', fleet);
+  const before = await stopHeartbeats(stage);
+  await cloud.call('takeRequestCounts', {});
+  await cloud.call('sendHeartbeats', fleet);
   const meter = stage.meter();
   await delay(windowS * 1000);
   const { total, seconds } = meter.read();
-  const after = await hush(stage);
-  await cloud.ask('beat', fleet);
+  const after = await stopHeartbeats(stage);
+  await cloud.call('sendHeartbeats', fleet);
   const sent = after.sent - before.sent;
   const due = Math.floor((windowS * 1000 * fleet.deas) / heartbeatMs);
   const { received, equal } = intakeSince(after.intake, before.intake);
-  const asked = await cloud.ask('asked', {});
+  const requests = await cloud.call('takeRequestCounts', {});
   return {
     problems: [
-      ...differences({ received, equal, ...asked }, { received: sent, equal: sent, starts: 0, stops: 0 }),
-      // The load is part of what the machine must hold.
+      ...differences({ received, equal, ...requests }, { received: sent, equal: sent, starts: 0, stops: 0 }),
+      // The machine must also sustain the load.
       ...(sent < 0.98 * due ? [`only ${sent} of ${due} heartbeats left in time`] : []),
     ],
     cores: total / seconds,

@@ -1,34 +1,34 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../fleet.ts';
 import { intakeSince, readIntake } from '../load-fleet.ts';
-import { type Context, differences, type Measured } from '../row.ts';
+import { type Context, differences, type RowResult } from '../row.ts';
 import type { Stage } from '../stage.ts';
 import { memoryMbOf } from '../usage.ts';
 
 const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger', 'reporter'] as const;
 
-/** P1: CPU of everything while every heartbeat says what the last one said. */
+/** P1: the CPU of all processes while every heartbeat equals the one before. */
 export async function steady(
   stage: Stage,
   droplets: number,
   { progress, steadyS, heartbeatMs }: Context,
-): Promise<Measured> {
+): Promise<RowResult> {
   progress(`steady for ${steadyS} s`);
   const before = await readIntake(stage);
   const meter = stage.meter();
   await delay(steadyS * 1000);
   const { of, total, seconds } = meter.read();
   const { equal, changed } = intakeSince(await readIntake(stage), before);
-  const heard = equal * PER_DEA;
+  const instances = equal * PER_DEA;
   return {
-    run: `${droplets} instances on ${droplets / PER_DEA} DEAs, each heard every ${heartbeatMs / 1000} s, steady for ${steadyS} s`,
+    run: `${droplets} instances on ${droplets / PER_DEA} DEAs, a heartbeat every ${heartbeatMs / 1000} s, steady for ${steadyS} s`,
     figures: [
-      { what: 'CPU of everything, share of a core', value: total / seconds, unit: 'cores', most: 0.2 },
+      { what: 'CPU of all processes, share of a core', value: total / seconds, unit: 'cores', max: 0.2 },
       {
-        what: 'instances heard a CPU s of everything',
-        value: heard / total,
+        what: 'instances reported a CPU s of all processes',
+        value: instances / total,
         unit: '/s',
-        least: 500_000,
+        min: 500_000,
         ratio: true,
       },
       ...[...of].map(([name, cpu]) => ({ what: `CPU of ${name}`, value: cpu / seconds, unit: 'cores' })),
@@ -37,14 +37,14 @@ export async function steady(
   };
 }
 
-/** P9: what it all takes. */
-export async function memory(stage: Stage, droplets: number, emptyBytes: number): Promise<Measured> {
+/** P9: the memory of Redis and of each process. */
+export async function memory(stage: Stage, droplets: number, emptyBytes: number): Promise<RowResult> {
   const { used_memory: bytes } = await memoryOf(stage);
   const resident = PROCESSES.map((name) => ({
     what: `memory of ${name}`,
     value: memoryMbOf(stage.pids().get(name) ?? 0).nowMb,
     unit: 'MB',
-    most: 250,
+    max: 250,
   }));
   return {
     run: `${droplets} droplets with one instance each`,
@@ -53,7 +53,7 @@ export async function memory(stage: Stage, droplets: number, emptyBytes: number)
         what: 'Redis, a droplet',
         value: (bytes - emptyBytes) / droplets,
         unit: 'bytes',
-        most: 600,
+        max: 600,
         ratio: true,
       },
       ...resident,
@@ -62,7 +62,7 @@ export async function memory(stage: Stage, droplets: number, emptyBytes: number)
   };
 }
 
-/** Memory of Redis (bytes). */
+/** The memory of Redis (bytes). */
 export async function memoryOf({ redis }: Stage): Promise<{ used_memory: number }> {
   const info = await redis.client.info('memory');
   return { used_memory: Number(/used_memory:(\d+)/.exec(info)?.[1]) };

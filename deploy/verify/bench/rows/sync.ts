@@ -1,18 +1,18 @@
 import { lastPass, until } from '../load-fleet.ts';
-import type { Context, Measured } from '../row.ts';
+import type { Context, RowResult } from '../row.ts';
 import type { Stage } from '../stage.ts';
 import { memoryMbOf } from '../usage.ts';
 
-/** P7: the first pass, and one over the same. */
-export async function syncs(stage: Stage, droplets: number, { progress }: Context): Promise<Measured> {
+/** P7: the first pass, and a pass over unchanged droplets. */
+export async function syncs(stage: Stage, droplets: number, { progress }: Context): Promise<RowResult> {
   progress('the first pass of the sync');
   await stage.start('sync');
   const meter = stage.meter('sync');
   await until('a complete pass', 300, async () => (await lastPass(stage)) !== undefined);
-  // Its start is in it only as far as it came after it said that it serves.
+  // The CPU of the start counts only from the moment when the process is ready.
   const first = meter.read().total;
   const before = (await lastPass(stage))?.begunMs ?? 0;
-  progress('a pass that brings nothing new');
+  progress('a pass over unchanged droplets');
   await until('the next pass', 300, async () => ((await lastPass(stage))?.begunMs ?? 0) > before);
   const unchanged = meter.read().total;
   return {
@@ -22,15 +22,15 @@ export async function syncs(stage: Stage, droplets: number, { progress }: Contex
         what: 'first pass, droplets a CPU s of sync',
         value: droplets / first,
         unit: '/s',
-        least: 60_000,
+        min: 60_000,
         ratio: true,
       },
-      { what: 'unchanged', value: droplets / unchanged, unit: '/s', least: 200_000, ratio: true },
+      { what: 'unchanged', value: droplets / unchanged, unit: '/s', min: 200_000, ratio: true },
       {
         what: 'most memory of sync',
         value: memoryMbOf(stage.pids().get('sync') ?? 0).peakMb,
         unit: 'MB',
-        most: 300,
+        max: 300,
       },
     ],
     wrong: [],

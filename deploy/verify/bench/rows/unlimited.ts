@@ -1,2 +1,2 @@
-/** The configuration of a nudger whose rate limit is not what is measured. */
+/** The configuration of a nudger without a rate limit. */
 export const UNLIMITED = { intervals: { queue_batch_size: 1_000_000 } };
