@@ -4,21 +4,21 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['{common,ingest,analyzer,nudger,reporter,deploy}/**/*.test.ts'],
-    // Processes, not threads: what a file leaves open (connections, children) is seen by leaks.ts. Files that follow
-    // each other in one process share the modules they import: to load them anew took a third of the whole time.
+    // Processes instead of threads, so that leaks.ts sees the connections and children that a file leaves open. Files that
+    // run one after the other in a process share their imports, since importing again took a third of the time.
     pool: 'forks',
     isolate: false,
-    // Most files wait for processes and servers rather than compute: on 2 cores vitest would run one at a time.
+    // Most files wait for processes and servers. By default, vitest would run one file at a time on 2 cores.
     maxWorkers: Math.max(4, availableParallelism()),
     setupFiles: ['common/testing/leaks.ts', 'common/testing/property-seed.ts'],
     // HM_TEST_REDIS=cluster: the scenarios run on a Redis Cluster.
     globalSetup: process.env.HM_TEST_REDIS === 'cluster' ? ['common/testing/cluster-setup.ts'] : [],
-    // Debian keeps servers in sbin, which is not on everybody's PATH.
+    // Debian installs servers in sbin, which is often not in PATH.
     env: { PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` },
-    // A scenario asks again and again whether all is at rest, and on a cluster every question takes longer.
+    // A scenario checks often whether all work is done, and each check takes longer on a cluster.
     testTimeout: process.env.HM_TEST_REDIS === 'cluster' ? 120_000 : 60_000,
     hookTimeout: process.env.HM_TEST_REDIS === 'cluster' ? 120_000 : 60_000,
-    // What is waited for comes within milliseconds, unless something else keeps the machine busy.
+    // Polled conditions hold within milliseconds, unless the machine is busy.
     expect: { poll: { timeout: 15_000 } },
   },
 });

@@ -1,4 +1,4 @@
-/** Inputs made from a schema: such that fit it, and such that nearly do. */
+/** Arbitraries from a schema: valid inputs, and nearly valid ones. */
 import fc, { type Arbitrary } from 'fast-check';
 import type { TSchema } from 'typebox';
 
@@ -17,7 +17,7 @@ interface Schema {
   pattern?: string;
 }
 
-const BAD_WORDS = [
+const AWKWARD_STRINGS = [
   '__proto__',
   'constructor',
   'toString',
@@ -29,10 +29,10 @@ const BAD_WORDS = [
   '💥',
 ];
 
-const word = fc.oneof(
+const string = fc.oneof(
   { weight: 4, arbitrary: fc.stringMatching(/^[a-z0-9-]{1,12}$/) },
-  { weight: 2, arbitrary: fc.constantFrom(...BAD_WORDS, 'x'.repeat(256)) },
-  // Of 4 bytes at most each, so that it stays within the bounds of an id.
+  { weight: 2, arbitrary: fc.constantFrom(...AWKWARD_STRINGS, 'x'.repeat(256)) },
+  // At most 256 bytes, the bound of an id.
   {
     weight: 1,
     arbitrary: fc
@@ -41,8 +41,8 @@ const word = fc.oneof(
   },
 );
 
-/** What fits. */
-export function fits(schema: TSchema): Arbitrary<unknown> {
+/** Inputs that satisfy the schema. */
+export function valid(schema: TSchema): Arbitrary<unknown> {
   return fitting(schema as Schema);
 }
 
@@ -53,8 +53,8 @@ function fitting(schema: Schema): Arbitrary<unknown> {
   switch (schema.type) {
     case 'string':
       return schema.pattern === undefined && schema.minLength === undefined
-        ? fc.oneof(word, fc.constant(''))
-        : word;
+        ? fc.oneof(string, fc.constant(''))
+        : string;
     case 'integer':
       return fc.oneof(
         fc.maxSafeInteger().map((n) => within(n, min, max)),
@@ -76,12 +76,12 @@ function fitting(schema: Schema): Arbitrary<unknown> {
       return schema.patternProperties === undefined
         ? objectOf(schema, fitting)
         : fc
-            .array(fc.tuple(word, fitting(Object.values(schema.patternProperties)[0] ?? {})), {
+            .array(fc.tuple(string, fitting(Object.values(schema.patternProperties)[0] ?? {})), {
               maxLength: 4,
             })
             .map(Object.fromEntries);
     default:
-      throw new Error(`no inputs are known for a schema of type ${schema.type}`);
+      throw new Error(`expected a schema type with an arbitrary, found ${schema.type}`);
   }
 }
 
@@ -99,8 +99,8 @@ function objectOf(schema: Schema, of: (schema: Schema) => Arbitrary<unknown>): A
 
 const pair = (key: string, value: unknown) => Object.fromEntries([[key, value]]);
 
-/** Values that fit nearly nowhere. */
-export const odd: Arbitrary<unknown> = fc.oneof(
+/** Values that satisfy hardly any schema. */
+export const oddValue: Arbitrary<unknown> = fc.oneof(
   {
     weight: 20,
     arbitrary: fc.constantFrom<unknown>(
@@ -144,33 +144,33 @@ export const odd: Arbitrary<unknown> = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 1_000, max: 20_000 }).map((n) => 'y'.repeat(n)) },
 );
 
-/** What fits but for one thing or a few: a field that is missing, of another type, out of bounds, or one too many. */
-export function spoilt(schema: TSchema): Arbitrary<unknown> {
-  return spoiling(schema as Schema);
+/** Valid inputs with a few errors: a field that is missing, superfluous, out of bounds or of another type. */
+export function nearlyValid(schema: TSchema): Arbitrary<unknown> {
+  return nearlyFitting(schema as Schema);
 }
 
-function spoiling(schema: Schema): Arbitrary<unknown> {
-  if (schema.anyOf !== undefined) return fc.oneof(odd, ...schema.anyOf.map(spoiling));
+function nearlyFitting(schema: Schema): Arbitrary<unknown> {
+  if (schema.anyOf !== undefined) return fc.oneof(oddValue, ...schema.anyOf.map(nearlyFitting));
   if (schema.type === 'array') {
     const items = schema.items ?? {};
-    const mixed = fc.array(fc.oneof(fitting(items), spoiling(items)), { maxLength: 4 });
-    return fc.oneof({ weight: 1, arbitrary: odd }, { weight: 6, arbitrary: mixed });
+    const mixed = fc.array(fc.oneof(fitting(items), nearlyFitting(items)), { maxLength: 4 });
+    return fc.oneof({ weight: 1, arbitrary: oddValue }, { weight: 6, arbitrary: mixed });
   }
-  if (schema.type !== 'object') return odd;
+  if (schema.type !== 'object') return oddValue;
   const names = Object.keys(schema.properties ?? {});
   const table = Object.values(schema.patternProperties ?? {})[0];
   if (table !== undefined || names.length === 0) {
-    const key = fc.oneof(word, fc.string({ unit: 'binary', maxLength: 300 }));
+    const key = fc.oneof(string, fc.string({ unit: 'binary', maxLength: 300 }));
     const entry = table ?? {};
-    const value = table === undefined ? odd : fc.oneof(fitting(entry), spoiling(entry));
-    return fc.oneof(odd, fc.array(fc.tuple(key, value), { maxLength: 4 }).map(Object.fromEntries));
+    const value = table === undefined ? oddValue : fc.oneof(fitting(entry), nearlyFitting(entry));
+    return fc.oneof(oddValue, fc.array(fc.tuple(key, value), { maxLength: 4 }).map(Object.fromEntries));
   }
-  const whole = objectOf(schema, fitting);
-  const changed = fc.tuple(whole, fc.constantFrom(...names)).chain(([value, name]) =>
+  const validObject = objectOf(schema, fitting);
+  const changed = fc.tuple(validObject, fc.constantFrom(...names)).chain(([value, name]) =>
     fc.oneof(
       {
         weight: 4,
-        arbitrary: spoiling(schema.properties?.[name] ?? {}).map((field) => ({
+        arbitrary: nearlyFitting(schema.properties?.[name] ?? {}).map((field) => ({
           ...value,
           ...pair(name, field),
         })),
@@ -182,29 +182,31 @@ function spoiling(schema: Schema): Arbitrary<unknown> {
       {
         weight: 1,
         arbitrary: fc
-          .tuple(fc.oneof(word, fc.constant('__proto__')), odd)
+          .tuple(fc.oneof(string, fc.constant('__proto__')), oddValue)
           .map(([extra, field]) => Object.fromEntries([...Object.entries(value), [extra, field]])),
       },
     ),
   );
-  return fc.oneof({ weight: 1, arbitrary: odd }, { weight: 8, arbitrary: changed });
+  return fc.oneof({ weight: 1, arbitrary: oddValue }, { weight: 8, arbitrary: changed });
 }
 
 const DEEP = ['[', '{"a":'].flatMap((open) => [100, 50_000].map((depth) => open.repeat(depth)));
 
-/** Bytes as they come over a wire: JSON that fits, that nearly does, that is cut off or hit, and what is none. */
+/** Payloads: valid and nearly valid JSON, JSON that is truncated or corrupted, and bytes that are no JSON. */
 export function bytes(schema: TSchema): Arbitrary<Buffer> {
   const text = fc
-    .oneof(fits(schema), spoilt(schema))
+    .oneof(valid(schema), nearlyValid(schema))
     .map((value) => Buffer.from(JSON.stringify(value) ?? ''));
-  const cut = fc
+  const truncated = fc
     .tuple(text, fc.nat(1_000))
     .map(([whole, at]) => whole.subarray(0, (at * whole.length) / 1_000));
-  const hit = fc.tuple(text, fc.nat(1_000), fc.integer({ min: 0, max: 255 })).map(([whole, at, byte]) => {
-    const copy = Buffer.from(whole);
-    copy[Math.floor((at * copy.length) / 1_001)] = byte;
-    return copy;
-  });
+  const corrupted = fc
+    .tuple(text, fc.nat(1_000), fc.integer({ min: 0, max: 255 }))
+    .map(([whole, at, byte]) => {
+      const copy = Buffer.from(whole);
+      copy[Math.floor((at * copy.length) / 1_001)] = byte;
+      return copy;
+    });
   const nested = fc
     .tuple(
       fc.constantFrom(...DEEP),
@@ -212,13 +214,13 @@ export function bytes(schema: TSchema): Arbitrary<Buffer> {
     )
     .map(([deep, name]) => Buffer.from(`{${JSON.stringify(name)}:${deep}`));
   const noise = fc.uint8Array({ maxLength: 60 }).map((array) => Buffer.from(array));
-  const marked = text.map((whole) => Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole]));
+  const withByteOrderMark = text.map((whole) => Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), whole]));
   return fc.oneof(
     { weight: 60, arbitrary: text },
-    { weight: 12, arbitrary: cut },
-    { weight: 12, arbitrary: hit },
+    { weight: 12, arbitrary: truncated },
+    { weight: 12, arbitrary: corrupted },
     { weight: 5, arbitrary: noise },
-    { weight: 3, arbitrary: marked },
+    { weight: 3, arbitrary: withByteOrderMark },
     { weight: 1, arbitrary: nested },
   );
 }

@@ -6,30 +6,30 @@ import { Audit } from '../../../analyzer/tick/audit.ts';
 import { Tick } from '../../../analyzer/tick/tick.ts';
 import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
-import { odd } from './arbitrary.ts';
+import { oddValue } from './arbitrary.ts';
 import { SHARES } from './shares.ts';
 import { RECORD } from './stored.ts';
-import { must, type Target } from './target.ts';
+import { check, type Target } from './target.ts';
 
 const HELD = fc.oneof(
   fc.constant(undefined),
-  odd.map((value) => String(JSON.stringify(value))),
+  oddValue.map((value) => String(JSON.stringify(value))),
 );
 const EDIT = fc.record({
   record: RECORD,
-  /** Instead of a hash. */
+  /** The type of the record's key. */
   type: fc.constantFrom('hash', 'hash', 'hash', 'hash', 'string', 'list', 'set', 'zset'),
   massLoss: HELD,
   massDelete: HELD,
   event: fc.array(
-    odd.map((value) => String(JSON.stringify(value))),
+    oddValue.map((value) => String(JSON.stringify(value))),
     { minLength: 2, maxLength: 4 },
   ),
-  dea: odd.map((value) => String(JSON.stringify(value))),
+  dea: oddValue.map((value) => String(JSON.stringify(value))),
 });
 
-/** The analyzer, over records, holds and DEA lists that somebody edits; one droplet beside them is as it should be. */
-export function handEditedTarget(context: TestContext): Target {
+/** The analyzer over records, holds and DEA lists that were edited by hand, with one intact droplet beside them. */
+export function editedRedisTarget(context: TestContext): Target {
   const { redis, clock, log, lifecycle, settings } = context;
   const { policy } = settings;
   const { client, keys } = redis;
@@ -57,10 +57,10 @@ export function handEditedTarget(context: TestContext): Target {
   const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
   return {
     name: 'analyzer over an edited Redis',
-    share: SHARES.handEdited,
-    lot: 50,
+    share: SHARES.editedRedis,
+    batchSize: 50,
     input: EDIT,
-    async take(inputs) {
+    async process(inputs) {
       await client.flushall();
       context.lines.length = 0;
       const nowMs = clock.advance(1_000_000);
@@ -92,9 +92,9 @@ export function handEditedTarget(context: TestContext): Target {
       await tick.work({ slices, audit: false });
       await tick.work({ slices, audit: true });
       const [good] = [await client.hgetall(keys.droplet('good'))];
-      must(
+      check(
         good['slot:0']?.includes('"start"') === true,
-        `the good droplet was not helped: ${JSON.stringify(good)}`,
+        `the intact droplet got no start: ${JSON.stringify(good)}`,
       );
       return edits.map(({ type }) => type);
     },

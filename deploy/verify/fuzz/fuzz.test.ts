@@ -2,41 +2,41 @@ import fc from 'fast-check';
 import { Compile } from 'typebox/compile';
 import { describe, expect, test } from 'vitest';
 import * as wire from '../../../common/messages/schemas.ts';
-import { fits, spoilt } from './arbitrary.ts';
+import { nearlyValid, valid } from './arbitrary.ts';
 import { MESSAGES } from './messages.ts';
 import { run } from './run.ts';
 import { STORED } from './stored.ts';
 import { target } from './target.ts';
 
-/** A small share of `npm run fuzz`. */
+/** A small part of `npm run fuzz`. */
 const INPUTS = 20_000;
 const targets = [...MESSAGES, ...STORED];
 const shares = targets.reduce((sum, { share }) => sum + share, 0);
 
-describe('whatever comes is understood or rejected for a known reason', () => {
+describe('every input is accepted or rejected for a known reason', () => {
   test.each(targets.map((one) => [one.name, one] as const))('%s', async (_, one) => {
     const inputs = Math.ceil((INPUTS * one.share) / shares);
-    const { fates } = await run(one, inputs, 5);
-    expect(fates.size).toBeGreaterThan(0);
-    // Inputs that are all good or all bad would try only half of it.
-    if (/, any|entry|job|record|configuration/.test(one.name)) expect(fates.size).toBeGreaterThan(1);
+    const { outcomes } = await run(one, inputs, 5);
+    expect(outcomes.size).toBeGreaterThan(0);
+    // Inputs that are all valid or all invalid would test only half of the target.
+    if (/, any|entry|job|record|configuration/.test(one.name)) expect(outcomes.size).toBeGreaterThan(1);
   });
 });
 
 describe('the inputs', () => {
   const schemas = Object.entries(wire).map(([name, schema]) => [name, schema] as const);
 
-  test.each(schemas)('of %s that fit do fit', (_, schema) => {
+  test.each(schemas)('of %s that should be valid are valid', (_, schema) => {
     const compiled = Compile(schema);
-    for (const value of fc.sample(fits(schema), { numRuns: 100, seed: 1 })) {
-      const seen: unknown = JSON.parse(JSON.stringify(value));
-      expect(compiled.Check(seen), JSON.stringify(seen)).toBe(true);
+    for (const value of fc.sample(valid(schema), { numRuns: 100, seed: 1 })) {
+      const parsed: unknown = JSON.parse(JSON.stringify(value));
+      expect(compiled.Check(parsed), JSON.stringify(parsed)).toBe(true);
     }
   });
 
-  test.each(schemas)('of %s miss and spoil every field', (_, schema) => {
+  test.each(schemas)('of %s that are nearly valid omit and corrupt every field', (_, schema) => {
     const fields = Object.keys('properties' in schema ? schema.properties : {});
-    const samples = fc.sample(spoilt(schema), { numRuns: 1_000, seed: 1 });
+    const samples = fc.sample(nearlyValid(schema), { numRuns: 1_000, seed: 1 });
     for (const field of fields) {
       const of = samples.filter((value) => typeof value === 'object' && value !== null);
       expect(of.some((value) => !Object.hasOwn(value as object, field))).toBe(true);
@@ -49,8 +49,8 @@ describe('the inputs', () => {
   });
 });
 
-test('a fault is found and shown with its seed', async () => {
-  const faulty = target('faulty', 1, fits(wire.UPDATED), (value) => {
+test('a fault is reported with its seed', async () => {
+  const faulty = target('faulty', 1, valid(wire.UPDATED), (value) => {
     if ((value as { droplet: unknown }).droplet === '__proto__') throw new Error('tripped');
     return 'ok';
   });

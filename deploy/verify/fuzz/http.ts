@@ -8,20 +8,20 @@ import { LiveBroadcaster } from '../../../reporter/api/live-broadcaster.ts';
 import { Component } from '../../../reporter/http/component.ts';
 import { addRoutes } from '../../../reporter/http/routes.ts';
 import { DropletReader } from '../../../reporter/queries/droplet-reader.ts';
-import { odd } from './arbitrary.ts';
+import { oddValue } from './arbitrary.ts';
 import { SHARES } from './shares.ts';
-import { must, type Target } from './target.ts';
+import { check, type Target } from './target.ts';
 
 const LOGIN = { user: 'operator', password: 'k3pt-s3cr3t' };
 const OPEN = ['/healthz', '/readyz'];
 
-/** The reporter's HTTP server: all its routes and what is near them. */
+/** The reporter's HTTP server, with its routes and variations of their paths. */
 export function httpTarget(context: TestContext): Target {
   const { redis, clock, settings, health, lifecycle, log, metrics } = context;
   const app = createHttp({ lifecycle, log, health, metrics, auth: LOGIN });
   const routes = ['/healthz', '/readyz', '/metrics'];
   app.addHook('onRoute', ({ url }) => {
-    // It never ends by itself, which an injected request waits for.
+    // Its response does not end, so an injected request would wait forever.
     if (url !== '/api/live') routes.push(url);
   });
   const queue = (name: QueueName) => openQueue(redis, lifecycle, log, name);
@@ -54,7 +54,7 @@ export function httpTarget(context: TestContext): Target {
     fc
       .string({ unit: 'binary', maxLength: 20 })
       .map((text) => encodeURIComponent(text.replace(/\p{Cs}/gu, ''))),
-    odd.map((value) =>
+    oddValue.map((value) =>
       encodeURIComponent(
         String(JSON.stringify(value))
           .replace(/\p{Cs}/gu, '')
@@ -74,12 +74,12 @@ export function httpTarget(context: TestContext): Target {
   return {
     name: 'HTTP',
     share: SHARES.http,
-    lot: 1,
+    batchSize: 1,
     input,
-    async take([one]) {
+    async process([one]) {
       const given = one as ReturnType<typeof input.generate>['value'];
-      // What the tool that stands for the network takes for no path at all.
-      if (!URL.canParse(given.url, 'http://localhost')) return ['no path'];
+      // The injection tool rejects these paths itself.
+      if (!URL.canParse(given.url, 'http://localhost')) return ['invalid path'];
       const reply = await app.inject({
         method: given.method as NonNullable<InjectOptions['method']>,
         url: given.url,
@@ -91,11 +91,11 @@ export function httpTarget(context: TestContext): Target {
         },
         ...(given.body === undefined ? {} : { payload: given.body }),
       });
-      must(reply.statusCode < 500, `${given.url}: ${reply.statusCode} ${reply.body}`);
-      must(!reply.body.includes(LOGIN.password), `${given.url} tells the password`);
+      check(reply.statusCode < 500, `${given.url}: ${reply.statusCode} ${reply.body}`);
+      check(!reply.body.includes(LOGIN.password), `${given.url} shows the password`);
       const open = OPEN.some((path) => given.url.startsWith(path));
       const entered = reply.statusCode === 200 && !open;
-      must(!entered || given.authorization === authorization, `${given.url}: entered without a login`);
+      check(!entered || given.authorization === authorization, `${given.url}: entered without a login`);
       return [String(reply.statusCode)];
     },
   };

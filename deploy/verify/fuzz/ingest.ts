@@ -7,52 +7,54 @@ import { decodeDroplet } from '../../../common/redis/record-codec.ts';
 import { metricValue, type TestContext } from '../../../common/testing/context.ts';
 import { startIngest } from '../../../ingest/main.ts';
 import { bytes } from './arbitrary.ts';
-import { LooseBus } from './loose-bus.ts';
+import { FakeBus } from './fake-bus.ts';
 import { SHARES } from './shares.ts';
-import { type Fate, must, type Target } from './target.ts';
+import { check, type Outcome, type Target } from './target.ts';
 
-const SAID = fc.oneof(
+const MESSAGES = fc.oneof(
   fc.tuple(fc.constant(SUBJECTS.heartbeat), bytes(wire.HEARTBEAT)),
   fc.tuple(fc.constant(SUBJECTS.exited), bytes(wire.EXITED)),
   fc.tuple(fc.constant(SUBJECTS.updated), bytes(wire.UPDATED)),
   fc.tuple(fc.constant(SUBJECTS.shutdown), bytes(wire.SHUTDOWN)),
 );
-/** Of these each message that is rejected is counted at once. */
+/** The subjects whose rejected messages are counted at once. */
 const COUNTED = new Map<string, (data: Buffer) => object>([
   [SUBJECTS.exited, (data) => parseExited(data, 'default')],
   [SUBJECTS.updated, (data) => parseUpdated(data, 'default')],
   [SUBJECTS.shutdown, (data) => parseShutdown(data)],
 ]);
 
-/** Ingest, from its subscriptions to Redis. */
+/** The ingest process, from its subscriptions to Redis. */
 export async function ingestTarget(context: TestContext): Promise<Target> {
-  const loose = new LooseBus();
-  const { idle } = await startIngest({ ...context, connectBus: async () => loose.bus });
+  const fake = new FakeBus();
+  const { idle } = await startIngest({ ...context, connectBus: async () => fake.bus });
   const { client } = context.redis;
   return {
     name: 'ingest over Redis',
     share: SHARES.ingest,
-    lot: 100,
-    input: SAID,
-    async take(inputs) {
+    batchSize: 100,
+    input: MESSAGES,
+    async process(inputs) {
       await client.flushall();
       context.clock.advance(1_000);
       context.lines.length = 0;
-      const rejected = () => metricValue(context.metrics, 'hm_messages_rejected_total');
+      const rejections = () => metricValue(context.metrics, 'hm_messages_rejected_total');
       const before = await metricsOf(context, COUNTED.keys());
       let expected = 0;
       for (const [subject, data] of inputs as [string, Buffer][]) {
-        loose.say(subject, data);
+        fake.deliver(subject, data);
         const parse = COUNTED.get(subject);
         if (parse !== undefined && 'reject' in parse(data)) expected++;
       }
       await idle();
-      must((await metricsOf(context, COUNTED.keys())) - before === expected, 'a rejection was not counted');
+      check((await metricsOf(context, COUNTED.keys())) - before === expected, 'a rejection was not counted');
       const failed = context.lines.find(({ level }) => level === 50);
-      must(failed === undefined, `an error: ${JSON.stringify(failed)}`);
-      await wellWritten(context);
+      check(failed === undefined, `an error: ${JSON.stringify(failed)}`);
+      await checkRecords(context);
       return [
-        ...Array<Fate>(inputs.length).fill(`taken, ${(await rejected()) > 0 ? 'some' : 'none'} rejected`),
+        ...Array<Outcome>(inputs.length).fill(
+          `processed, ${(await rejections()) > 0 ? 'some' : 'none'} rejected`,
+        ),
       ];
     },
   };
@@ -66,17 +68,17 @@ async function metricsOf(context: TestContext, subjects: Iterable<string>): Prom
   return sum;
 }
 
-/** Every droplet's key is where it belongs and can be read. */
-async function wellWritten({ redis }: TestContext): Promise<void> {
+/** Every key has a known name, and every droplet has a readable record in its slice. */
+async function checkRecords({ redis }: TestContext): Promise<void> {
   const { client, keys } = redis;
   for (const key of await client.keys('*')) {
-    must(key.startsWith('hm:{'), `a key of nobody: ${key}`);
+    check(key.startsWith('hm:{'), `an unknown key: ${key}`);
     const id = /^hm:\{\d+\}:droplet:(.*)$/s.exec(key)?.[1];
     if (id === undefined) continue;
-    must(isId(id) && keys.droplet(id) === key, `a droplet in the wrong place: ${key}`);
+    check(isId(id) && keys.droplet(id) === key, `a droplet in the wrong slice: ${key}`);
     const record = decodeDroplet(id, (await client.call('HGETALL', key)) as string[]);
-    // What there is only a fence of is no droplet yet.
-    must(record !== undefined && record.rev > 0, `a record without a revision: ${key}`);
-    must((await client.hexists(keys.indexOf(id), id)) === 1, `not in the index: ${key}`);
+    // A record with only a fence is no droplet yet.
+    check(record !== undefined && record.rev > 0, `a record without a revision: ${key}`);
+    check((await client.hexists(keys.indexOf(id), id)) === 1, `not in the index: ${key}`);
   }
 }

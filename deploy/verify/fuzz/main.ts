@@ -1,8 +1,8 @@
-/** `npm run fuzz -- --inputs N --seed S`: gives every target its share of so many inputs and says what became of them. */
+/** `npm run fuzz -- --inputs N --seed S`: runs every target with its share of the inputs and prints the outcomes. */
 import { Command, InvalidArgumentError } from 'commander';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { startTestRedis } from '../../../common/testing/redis.ts';
-import { handEditedTarget } from './edited-redis.ts';
+import { editedRedisTarget } from './edited-redis.ts';
 import { httpTarget } from './http.ts';
 import { ingestTarget } from './ingest.ts';
 import { MESSAGES } from './messages.ts';
@@ -12,18 +12,18 @@ import { SHARES } from './shares.ts';
 import { STORED } from './stored.ts';
 import type { Target } from './target.ts';
 
-const whole = (text: string): number => {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('a whole number is expected');
+const wholeNumber = (text: string): number => {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('expected a whole number');
   return Number(text);
 };
 const options = new Command()
   .name('npm run fuzz --')
-  .option('--inputs <n>', 'how many inputs', whole, 1_000_000)
-  .option('--seed <n>', 'the same seed gives the same inputs', whole, 1)
+  .option('--inputs <n>', 'the number of inputs', wholeNumber, 1_000_000)
+  .option('--seed <n>', 'the same seed gives the same inputs', wholeNumber, 1)
   .parse()
   .opts<{ inputs: number; seed: number }>();
 
-/** Each on a Redis of its own: what runs writes also when nothing comes in. */
+/** Runs a target on its own Redis, because its periodic tasks write even without inputs. */
 async function onRedis(create: (context: TestContext) => Target | Promise<Target>): Promise<void> {
   const server = await startTestRedis();
   const context = await testContext({ redis: server, settings: { slices: 16 } });
@@ -39,7 +39,7 @@ const LIVE = [
   { create: ingestTarget, share: SHARES.ingest },
   { create: queriesTarget, share: SHARES.queries },
   { create: httpTarget, share: SHARES.http },
-  { create: handEditedTarget, share: SHARES.handEdited },
+  { create: editedRedisTarget, share: SHARES.editedRedis },
 ];
 const pure = [...MESSAGES, ...STORED];
 const shares = [...pure, ...LIVE].reduce((sum, { share }) => sum + share, 0);
@@ -49,12 +49,14 @@ let faults = 0;
 
 async function fuzz(target: Target): Promise<void> {
   try {
-    const row = await run(target, Math.ceil((options.inputs * target.share) / shares), options.seed);
-    inputs += row.inputs;
-    const fates = [...row.fates].sort(([, a], [, b]) => b - a).map(([fate, n]) => `${fate} ${n}`);
-    const grown = (row.grownBytes / 2 ** 20).toFixed(1);
+    const result = await run(target, Math.ceil((options.inputs * target.share) / shares), options.seed);
+    inputs += result.inputs;
+    const outcomes = [...result.outcomes]
+      .sort(([, a], [, b]) => b - a)
+      .map(([outcome, n]) => `${outcome} ${n}`);
+    const grown = (result.grownBytes / 2 ** 20).toFixed(1);
     console.log(
-      `${row.name}: ${row.inputs} inputs, ${(row.ms / 1000).toFixed(1)} s, heap ${grown} MB more\n    ${fates.slice(0, 12).join(', ')}`,
+      `${result.name}: ${result.inputs} inputs, ${(result.ms / 1000).toFixed(1)} s, heap ${grown} MB more\n    ${outcomes.slice(0, 12).join(', ')}`,
     );
   } catch (error) {
     faults++;

@@ -1,4 +1,4 @@
-/** Everything that comes in as JSON: each message of the contract, the bulk API's replies. */
+/** Everything that arrives as JSON: the messages of the contract and the replies of the bulk API. */
 
 import fc from 'fast-check';
 import type { TSchema } from 'typebox';
@@ -22,10 +22,10 @@ import { peekDeaId } from '../../../common/messages/peek-dea-id.ts';
 import * as wire from '../../../common/messages/schemas.ts';
 import type { Parsed } from '../../../common/messages/validation.ts';
 import { decodeDesired, encodeDesired } from '../../../common/redis/record-codec.ts';
-import { bytes, fits, spoilt } from './arbitrary.ts';
-import { must, type Target, target } from './target.ts';
+import { bytes, nearlyValid, valid } from './arbitrary.ts';
+import { check, type Target, target } from './target.ts';
 
-/** Reasons that are no field's name. */
+/** The rejection reasons that are not names of fields. */
 const REASONS = ['encoding', 'json', 'no object', 'entry', 'too many droplets'];
 const PARTITION = 'default';
 
@@ -38,42 +38,48 @@ function fieldsOf(schema: TSchema): string[] {
 }
 
 /**
- * What fits is understood (or another partition's), what does not is rejected for one of the few known reasons, and
- * nothing is understood that the schema does not allow.
+ * A valid message is accepted or belongs to another partition. Any other is rejected for a known reason, and nothing is
+ * accepted that the schema does not allow.
  *
- * @param least what of the schema must be right for the message as a whole to be understood
+ * @param required the part of the schema that must hold for the message as a whole to be accepted
  */
-function message(name: string, schema: TSchema, least: TSchema, parse: (bytes: Buffer) => Answer): Target[] {
+function message(
+  name: string,
+  schema: TSchema,
+  required: TSchema,
+  parse: (bytes: Buffer) => Answer,
+): Target[] {
   const reasons = new Set([...REASONS, ...fieldsOf(schema)]);
-  const allowed = Compile(least);
-  const fate = (answer: Answer): string => {
+  const allowed = Compile(required);
+  const outcome = (answer: Answer): string => {
     if ('foreign' in answer) return 'foreign';
     if ('ok' in answer) return 'ok';
-    must(reasons.has(answer.reject), `${name}: unknown reason ${answer.reject}`);
+    check(reasons.has(answer.reject), `${name}: unknown reason ${answer.reject}`);
     return answer.reject;
   };
-  const fitting = target(`${name}, fitting`, 10, fits(schema), (value) => {
-    const got = fate(parse(Buffer.from(JSON.stringify(value))));
-    must(got === 'ok' || got === 'foreign', `${name}: refuses what fits: ${got}`);
-    return got;
+  const fitting = target(`${name}, fitting`, 10, valid(schema), (value) => {
+    const result = outcome(parse(Buffer.from(JSON.stringify(value))));
+    check(result === 'ok' || result === 'foreign', `${name}: a valid message is rejected: ${result}`);
+    return result;
   });
   const any = target(`${name}, any`, 60, bytes(schema), (input) => {
     const answer = parse(input);
-    const got = fate(answer);
-    if ('ok' in answer) must(allowed.Check(JSON.parse(input.toString())), `${name}: takes what does not fit`);
+    const result = outcome(answer);
+    if ('ok' in answer)
+      check(allowed.Check(JSON.parse(input.toString())), `${name}: an invalid message is accepted`);
     if ('ok' in answer && typeof answer.ok === 'object' && 'rejected' in answer.ok) {
       const rejected = answer.ok.rejected as { reason: string }[];
       if (Array.isArray(rejected)) {
-        for (const { reason } of rejected) must(reasons.has(reason), `${name}: unknown reason ${reason}`);
+        for (const { reason } of rejected) check(reasons.has(reason), `${name}: unknown reason ${reason}`);
         if (rejected[0] !== undefined) return `in part: ${rejected[0].reason}`;
       }
     }
-    return got;
+    return result;
   });
   return [fitting, any];
 }
 
-/** With entries of which each is judged by itself. */
+/** The schema with any entries, because each entry is checked separately. */
 const inParts = (schema: TSchema): TSchema => {
   const { properties } = schema as unknown as { properties: Record<string, object> };
   return { ...schema, properties: { ...properties, droplets: { type: 'array' } } } as TSchema;
@@ -83,15 +89,15 @@ const STATUS = { ...wire.STATUS_REQUEST, required: ['droplet', 'state'] } as unk
 const bulkEntry = target(
   'bulk entry',
   60,
-  fc.oneof(fits(wire.BULK_ENTRY), spoilt(wire.BULK_ENTRY)),
+  fc.oneof(valid(wire.BULK_ENTRY), nearlyValid(wire.BULK_ENTRY)),
   (entry) => {
     const parsed = parseBulkEntry('id', entry);
     if ('reject' in parsed) return parsed.reject;
-    // What is stored is what is read again.
+    // The stored entry reads back unchanged.
     const again = decodeDesired(encodeDesired(parsed.ok));
-    must(
+    check(
       JSON.stringify(again) === JSON.stringify(parsed.ok),
-      'bulk entry: another one is read than was stored',
+      'bulk entry: the stored entry reads back changed',
     );
     return 'ok';
   },
@@ -102,7 +108,7 @@ const tail = target('DEA at the end of a heartbeat', 30, bytes(wire.HEARTBEAT), 
   if (dea === undefined) return 'not there';
   const parsed = parseHeartbeat(input, PARTITION);
   if ('ok' in parsed)
-    must(parsed.ok.dea === dea, 'the end of the heartbeat names another DEA than the heartbeat');
+    check(parsed.ok.dea === dea, 'the end of the heartbeat has another DEA than the parsed heartbeat');
   return 'ok';
 });
 

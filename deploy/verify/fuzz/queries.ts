@@ -7,11 +7,11 @@ import { Component } from '../../../reporter/http/component.ts';
 import { DropletReader } from '../../../reporter/queries/droplet-reader.ts';
 import { Queries } from '../../../reporter/queries/queries.ts';
 import { bytes } from './arbitrary.ts';
-import { LooseBus } from './loose-bus.ts';
+import { FakeBus } from './fake-bus.ts';
 import { SHARES } from './shares.ts';
-import { type Fate, must, type Target } from './target.ts';
+import { check, type Outcome, type Target } from './target.ts';
 
-const ASKED = fc.oneof(
+const QUERIES = fc.oneof(
   fc.tuple(fc.constant(SUBJECTS.statusRequest), bytes(wire.STATUS_REQUEST)),
   fc.tuple(fc.constant(SUBJECTS.healthRequest), bytes(wire.HEALTH_REQUEST)),
   fc.tuple(fc.constant(SUBJECTS.dropletRequest), bytes(wire.DROPLET_REQUEST)),
@@ -21,19 +21,19 @@ const ASKED = fc.oneof(
   ),
 );
 
-/** The reporter's queries: no answer creates anything. */
+/** The reporter's queries, none of which may write to Redis. */
 export function queriesTarget(context: TestContext): Target {
   const { redis, clock, log, health, settings } = context;
-  const loose = new LooseBus();
+  const fake = new FakeBus();
   const metrics = reporterMetrics(context.metrics);
   const counters = { increment: () => undefined } as never;
   const reader = new DropletReader(redis, clock);
   const { policy } = settings;
-  const options = { bus: loose.bus, reader, policy, log, health, metrics, counters };
+  const options = { bus: fake.bus, reader, policy, log, health, metrics, counters };
   const queries = new Queries(options);
   const stop = queries.start();
   context.lifecycle.onStop('queries', stop);
-  new Component(settings, clock).register(loose.bus);
+  new Component(settings, clock).register(fake.bus);
   const outcomes = ['answered', 'unknown', 'rejected', 'no_reply_subject', 'busy', 'failed'];
   const outcome = (of: string) => metricValue(context.metrics, 'hm_queries_total', { outcome: of });
   const done = async () => {
@@ -43,21 +43,21 @@ export function queriesTarget(context: TestContext): Target {
   return {
     name: 'queries over Redis',
     share: SHARES.queries,
-    lot: 100,
-    input: ASKED,
-    async take(inputs) {
+    batchSize: 100,
+    input: QUERIES,
+    async process(inputs) {
       await redis.client.flushall();
       const [before, failed] = [await done(), await outcome('failed')];
-      let asked = 0;
+      let sent = 0;
       for (const [subject, data] of inputs as [string, Buffer][]) {
-        loose.say(subject, data);
-        if (subject !== SUBJECTS.discover) asked++;
+        fake.deliver(subject, data);
+        if (subject !== SUBJECTS.discover) sent++;
       }
-      while ((await done()) < before + asked) await new Promise(setImmediate);
-      must((await outcome('failed')) === failed, 'a query failed');
-      must((await redis.client.dbsize()) === 0, 'a query created something');
-      loose.replies = [];
-      return Array<Fate>(inputs.length).fill('handled');
+      while ((await done()) < before + sent) await new Promise(setImmediate);
+      check((await outcome('failed')) === failed, 'a query failed');
+      check((await redis.client.dbsize()) === 0, 'a query wrote to Redis');
+      fake.replies = [];
+      return Array<Outcome>(inputs.length).fill('handled');
     },
   };
 }

@@ -1,42 +1,43 @@
 import fc from 'fast-check';
 import type { Target } from './target.ts';
 
-/** What became of a target's inputs. */
-export interface Row {
+/** The outcomes of a target's inputs. */
+export interface TargetResult {
   name: string;
   inputs: number;
-  /** How many inputs had which fate. */
-  fates: Map<string, number>;
+  /** How many inputs had which outcome. */
+  outcomes: Map<string, number>;
   ms: number;
-  /** Heap in use after it, more than before (bytes). */
+  /** How much the used heap grew (bytes). */
   grownBytes: number;
 }
 
-/** Inputs of a run of fast-check: it keeps what it needs to shrink one, so not all at once. */
-const PORTION = 20_000;
+/** Inputs of one run of fast-check, which keeps the state to shrink each of them in memory. */
+const INPUTS_A_RUN = 20_000;
 
 /**
- * Gives a target its inputs.
+ * Runs a target with generated inputs.
  *
- * @throws Error of fast-check with the smallest input that goes wrong, its seed and path
+ * @throws fast-check's Error with the smallest failing input, its seed and its path
  */
-export async function run(target: Target, inputs: number, seed: number): Promise<Row> {
-  const { name, lot, input } = target;
-  const fates = new Map<string, number>();
+export async function run(target: Target, inputs: number, seed: number): Promise<TargetResult> {
+  const { name, batchSize, input } = target;
+  const outcomes = new Map<string, number>();
   const begin = performance.now();
   const before = heap();
-  // To shrink a lot takes ages: seed and path say enough.
-  const unshrunk = lot > 1 ? { endOnFailure: true } : {};
-  const lots = fc.array(input, { minLength: lot, maxLength: lot });
-  const property = fc.asyncProperty(lots, async (some) => {
-    for (const fate of await target.take(some)) fates.set(fate, (fates.get(fate) ?? 0) + 1);
+  // Shrinking a batch takes too long; the seed and the path suffice.
+  const unshrunk = batchSize > 1 ? { endOnFailure: true } : {};
+  const batches = fc.array(input, { minLength: batchSize, maxLength: batchSize });
+  const property = fc.asyncProperty(batches, async (batch) => {
+    for (const outcome of await target.process(batch))
+      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
   });
-  for (let done = 0; done < inputs; done += PORTION) {
-    const numRuns = Math.ceil(Math.min(PORTION, inputs - done) / lot);
+  for (let done = 0; done < inputs; done += INPUTS_A_RUN) {
+    const numRuns = Math.ceil(Math.min(INPUTS_A_RUN, inputs - done) / batchSize);
     await fc.assert(property, { numRuns, seed: seed + done, ...unshrunk });
   }
-  const taken = [...fates.values()].reduce((sum, n) => sum + n, 0);
-  return { name, inputs: taken, fates, ms: performance.now() - begin, grownBytes: heap() - before };
+  const processed = [...outcomes.values()].reduce((sum, n) => sum + n, 0);
+  return { name, inputs: processed, outcomes, ms: performance.now() - begin, grownBytes: heap() - before };
 }
 
 function heap(): number {

@@ -1,5 +1,5 @@
 /**
- * How many of a thousand inputs are for each target that runs on a real Redis: said here, as it must be known before
- * there is a Redis to create the target on.
+ * How many of a thousand inputs each target on a real Redis gets. The shares are listed here because they are needed before
+ * the targets and their Redis exist.
  */
-export const SHARES = { ingest: 80, queries: 40, http: 15, handEdited: 30 } as const;
+export const SHARES = { ingest: 80, queries: 40, http: 15, editedRedis: 30 } as const;

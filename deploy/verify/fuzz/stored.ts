@@ -1,4 +1,4 @@
-/** What is read back from Redis, as if somebody had edited it: records, holds, jobs. And the configuration. */
+/** Data that may have been edited by hand: records, holds and jobs in Redis, and the configuration. */
 import fc, { type Arbitrary } from 'fast-check';
 import { decide } from '../../../analyzer/decide/decide.ts';
 import { ConfigError, parseConfig } from '../../../common/config/load.ts';
@@ -17,15 +17,11 @@ import {
 } from '../../../common/queues/queues.ts';
 import { holdsFrom, MassDeleteSchema, MassLossSchema } from '../../../common/redis/holds.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
-import {
-  decodeDroplet,
-  OutcomeSchema,
-  RecordError,
-  SlotSchema,
-  StopSchema,
-} from '../../../common/redis/record-codec.ts';
-import { bytes, fits, odd, spoilt } from './arbitrary.ts';
-import { must, type Target, target } from './target.ts';
+import { decodeDroplet } from '../../../common/redis/record-codec.ts';
+import { RecordError } from '../../../common/redis/record-error.ts';
+import { OutcomeSchema, SlotSchema, StopSchema } from '../../../common/redis/record-json.ts';
+import { bytes, nearlyValid, oddValue, valid } from './arbitrary.ts';
+import { check, type Target, target } from './target.ts';
 
 const { policy } = defaultSettings();
 const NOW = 1_700_000_000_000;
@@ -33,16 +29,16 @@ const text = (value: unknown) => (typeof value === 'string' ? value : (JSON.stri
 const mangled = (arbitrary: Arbitrary<string>) =>
   fc.oneof(
     { weight: 6, arbitrary },
-    { weight: 1, arbitrary: fc.tuple(arbitrary, fc.nat(60)).map(([words, at]) => words.slice(0, at)) },
+    { weight: 1, arbitrary: fc.tuple(arbitrary, fc.nat(60)).map(([value, at]) => value.slice(0, at)) },
     {
       weight: 2,
-      arbitrary: fc.tuple(arbitrary, fc.nat(12), odd).map(([words, at, by]) => {
-        const parts = words.split(' ');
+      arbitrary: fc.tuple(arbitrary, fc.nat(12), oddValue).map(([value, at, by]) => {
+        const parts = value.split(' ');
         parts[at % parts.length] = text(by);
         return parts.join(' ');
       }),
     },
-    { weight: 1, arbitrary: odd.map(text) },
+    { weight: 1, arbitrary: oddValue.map(text) },
   );
 
 const small = fc.nat(3);
@@ -50,7 +46,7 @@ const time = fc.oneof(fc.integer({ min: NOW - 100_000, max: NOW + 1_000 }), fc.c
 const state = fc.constantFrom('STARTING', 'RUNNING', 'CRASHED', 'EVACUATING', 'ODD');
 const reason = fc.constantFrom(...EXIT_REASONS);
 
-/** A value as the health manager writes it, of every field of a record; a new field has to be added here (see below). */
+/** For every field of a record, a value as the health manager writes it. A new field must be added here. */
 const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
   rev: small.map(String),
   seen: time.map(String),
@@ -69,9 +65,9 @@ const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
   exits: small.map(String),
   handled: small.map(String),
   handledUpdate: time.map(String),
-  slot: fc.oneof(fits(SlotSchema), spoilt(SlotSchema)).map(text),
-  stop: fc.oneof(fits(StopSchema), spoilt(StopSchema)).map(text),
-  outcome: fc.oneof(fits(OutcomeSchema), spoilt(OutcomeSchema)).map(text),
+  slot: fc.oneof(valid(SlotSchema), nearlyValid(SlotSchema)).map(text),
+  stop: fc.oneof(valid(StopSchema), nearlyValid(StopSchema)).map(text),
+  outcome: fc.oneof(valid(OutcomeSchema), nearlyValid(OutcomeSchema)).map(text),
 };
 
 const field = fc.constantFrom(...(Object.keys(FIELD) as (keyof typeof FIELD)[])).chain((name) =>
@@ -80,8 +76,8 @@ const field = fc.constantFrom(...(Object.keys(FIELD) as (keyof typeof FIELD)[]))
     return [known.endsWith(':') ? known + of : known, value];
   }),
 );
-const oddField = fc.tuple(odd.map(text), odd.map(text));
-/** A field's name and value after the other; each field once, as in a hash. */
+const oddField = fc.tuple(oddValue.map(text), oddValue.map(text));
+/** Alternating names and values of fields; each field once, as in a hash. */
 export const RECORD: Arbitrary<string[]> = fc
   .array(fc.oneof({ weight: 30, arbitrary: field }, { weight: 1, arbitrary: oddField }), { maxLength: 8 })
   .map((fields) => [...new Map(fields as [string, string][])].flat());
@@ -108,7 +104,7 @@ const hold = target(
   fc.tuple(bytes(MassLossSchema).map(String), bytes(MassDeleteSchema).map(String)),
   ([massLoss, massDelete]) => {
     const holds = holdsFrom({ massLoss, massDelete }, NOW, policy);
-    for (const dea of holds.massLossDeas) must(typeof dea === 'string', 'a late DEA that is no text');
+    for (const dea of holds.massLossDeas) check(typeof dea === 'string', 'a late DEA that is no string');
     return holds.massDelete ? 'on' : 'off';
   },
 );
@@ -119,7 +115,7 @@ const JOBS = [
   ['slices', SlicesJobSchema, readSlicesJob],
 ] as const;
 const jobs = JOBS.map(([name, schema, read]) =>
-  target(`job: ${name}`, 15, fc.oneof(fits(schema), spoilt(schema)), (data) => {
+  target(`job: ${name}`, 15, fc.oneof(valid(schema), nearlyValid(schema)), (data) => {
     try {
       read({ id: '1', queueName: name, data } as Parameters<typeof read>[0]);
       return 'ok';
@@ -142,7 +138,7 @@ const yamlValue = (path: string): Arbitrary<string> => {
     `[${SECRET}]`,
     `"${SECRET}"`,
   );
-  const plain = odd.map((value) => JSON.stringify(value) ?? '~');
+  const plain = oddValue.map((value) => JSON.stringify(value) ?? '~');
   const raw = fc.constantFrom(
     '!!binary x',
     '&a [*a]',
@@ -176,12 +172,13 @@ const yaml = target(
   (content) => {
     try {
       const { warnings } = parseConfig(content, '/etc/health_manager.yml', {});
-      for (const warning of warnings) must(!warning.includes(SECRET), `the configuration tells: ${warning}`);
+      for (const warning of warnings)
+        check(!warning.includes(SECRET), `the warning shows a secret: ${warning}`);
       return 'ok';
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      must(error.lines.length > 0, 'refused without a reason');
-      must(!error.message.includes(SECRET), `the configuration tells: ${error.message}`);
+      check(error.lines.length > 0, 'refused without a reason');
+      check(!error.message.includes(SECRET), `the error shows a secret: ${error.message}`);
       return /is not (valid|a) YAML/.test(error.message) ? 'no YAML' : 'refused';
     }
   },

@@ -1,31 +1,31 @@
-/** What is fuzzed: takes inputs of its own kind, throws where something is wrong. */
+/** The targets of the fuzzing. A target processes generated inputs and throws at every fault. */
 import type { Arbitrary } from 'fast-check';
 
-/** What became of an input: `ok`, or the reason of its rejection. */
-export type Fate = string;
+/** The result for one input: `ok`, or the reason of its rejection. */
+export type Outcome = string;
 
 export interface Target {
   name: string;
-  /** How many of a thousand inputs are for it. */
+  /** How many of a thousand inputs it gets. */
   share: number;
-  /** Inputs that are taken together: more than one where each lot is followed by a look at Redis. */
-  lot: number;
+  /** How many inputs it processes together; more than one if it reads Redis after each batch. */
+  batchSize: number;
   input: Arbitrary<unknown>;
-  /** @throws whatever is a fault: a crash, something wrong written, a reason that is none */
-  take(inputs: readonly unknown[]): Fate[] | Promise<Fate[]>;
+  /** @throws at a crash, a wrong write or an unknown reason */
+  process(inputs: readonly unknown[]): Outcome[] | Promise<Outcome[]>;
 }
 
-/** A target from an arbitrary and what takes one input of it. */
+/** A target that processes one input at a time. */
 export function target<T>(
   name: string,
   share: number,
   input: Arbitrary<T>,
-  take: (input: T) => Fate,
+  process: (input: T) => Outcome,
 ): Target {
-  return { name, share, lot: 1, input, take: (inputs) => inputs.map((one) => take(one as T)) };
+  return { name, share, batchSize: 1, input, process: (inputs) => inputs.map((one) => process(one as T)) };
 }
 
-/** @throws Error with the words if it is not so */
-export function must(condition: boolean, words: string): asserts condition {
-  if (!condition) throw new Error(words);
+/** @throws Error with `problem` unless the condition holds */
+export function check(condition: boolean, problem: string): asserts condition {
+  if (!condition) throw new Error(problem);
 }

@@ -25,7 +25,7 @@ function report(files: { message?: string; statuses: string[] }[], exitCode: num
   return countVitest(file, exitCode);
 }
 
-test('tests are counted, and what fails outside a test', () => {
+test('tests and failures outside of tests are counted', () => {
   expect(
     report([{ statuses: ['passed', 'passed'] }, { statuses: ['passed', 'skipped', 'todo'] }], 0),
   ).toEqual({
@@ -37,13 +37,13 @@ test('tests are counted, and what fails outside a test', () => {
     ...{ passed: 1, failed: 1, skipped: 0 },
     failures: ['file-0.test.ts: group test 1: expected 1'],
   });
-  expect(report([{ message: 'left open\nby somebody', statuses: ['passed'] }], 1)).toEqual({
+  expect(report([{ message: 'left open\nby a test', statuses: ['passed'] }], 1)).toEqual({
     ...{ passed: 1, failed: 1, skipped: 0 },
     failures: ['file-0.test.ts: left open'],
   });
 });
 
-test('a failure that the report does not show counts', () => {
+test('a failure outside the report counts', () => {
   expect(report([{ statuses: ['passed'] }], 1)).toEqual({ passed: 1, failed: 1, skipped: 0 });
   expect(report([{ statuses: ['passed'] }], null)).toEqual({ passed: 1, failed: 1, skipped: 0 });
   expect(report([], 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
@@ -82,7 +82,7 @@ test("the benchmark's rows are counted", () => {
   expect(countBench(join(dir, 'none.json'), 0)).toEqual({ passed: 0, failed: 1, skipped: 0 });
 });
 
-test('the last line', () => {
+test('the last line adds up all counts', () => {
   const counts = [
     { passed: 3, failed: 0, skipped: 0 },
     { passed: 1, failed: 2, skipped: 0 },

@@ -7,18 +7,18 @@ export interface Count {
   passed: number;
   failed: number;
   skipped: number;
-  /** What failed, a line each, as far as it is known by name. */
+  /** One line for each failure that has a name. */
   failures?: string[];
 }
 
-/** The part of vitest's JSON report that is counted. */
+/** The part of vitest's JSON report that is read. */
 const report = Compile(
   Type.Object({
     testResults: Type.Array(
       Type.Object({
-        /** Path of the file. */
+        /** The path of the file. */
         name: Type.String(),
-        /** Not empty: something failed that is no test, such as a hook, an import or the leak check. */
+        /** Not empty if something other than a test failed: a hook, an import or the leak check. */
         message: Type.String(),
         assertionResults: Type.Array(
           Type.Object({
@@ -35,12 +35,12 @@ const report = Compile(
 /**
  * Counts vitest's JSON report.
  *
- * @param exitCode vitest's: a failure that the report does not show (a crash, an unhandled error) still counts
+ * @param exitCode of vitest; a failure outside the report, such as a crash or an unhandled error, still counts
  */
 export function countVitest(file: string, exitCode: number | null): Count {
   const count = readReport(file);
   if (exitCode !== 0 && count.failed === 0) count.failed = 1;
-  // No test found at all is no success.
+  // A run without a test is a failure.
   if (count.passed + count.failed === 0) count.failed = 1;
   return count;
 }
@@ -49,7 +49,7 @@ function readReport(file: string): Count {
   const failures: string[] = [];
   const count: Count = { passed: 0, failed: 0, skipped: 0 };
   const found = readJson(file);
-  if (!report.Check(found)) return { ...count, failed: 1 }; // vitest ended before it wrote one
+  if (!report.Check(found)) return { ...count, failed: 1 }; // vitest ended before it wrote its report
   for (const testFile of found.testResults) {
     const file = basename(testFile.name);
     if (testFile.message !== '') failures.push(`${file}: ${firstLine(testFile.message)}`);
@@ -70,7 +70,7 @@ const demoReport = Compile(
   Type.Object({ results: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean() })) }),
 );
 
-/** Counts the results that `hm demo --check --json FILE` wrote. */
+/** Counts the results of `hm demo --check --json FILE`. */
 export function countDemo(file: string, exitCode: number | null): Count {
   const found = readJson(file);
   const results = demoReport.Check(found) ? found.results : [];
@@ -84,7 +84,7 @@ const benchReport = Compile(
   Type.Object({ rows: Type.Record(Type.String(), Type.Object({ wrong: Type.Array(Type.String()) })) }),
 );
 
-/** Counts the rows that `npm run bench -- --json FILE` wrote: passed are those with nothing wrong. */
+/** Counts the rows of `npm run bench -- --json FILE`. A row without errors has passed. */
 export function countBench(file: string, exitCode: number | null): Count {
   const found = readJson(file);
   const rows = benchReport.Check(found) ? Object.entries(found.rows) : [];
@@ -95,19 +95,19 @@ export function countBench(file: string, exitCode: number | null): Count {
 }
 
 /**
- * No part at all is no success, nor is a failure that no part tells of.
+ * A report without parts is a failure, and so is an exit code that no part explains.
  *
- * @param wrong what is wrong with each part
+ * @param wrong the errors of each part
  */
 function countParts(wrong: readonly string[][], exitCode: number | null): Count {
   const passed = wrong.filter(({ length }) => length === 0).length;
   const failed = wrong.length - passed;
-  const silent = (exitCode !== 0 && failed === 0) || wrong.length === 0;
-  const count = { passed, failed: silent ? failed + 1 : failed, skipped: 0 };
+  const isUnexplained = (exitCode !== 0 && failed === 0) || wrong.length === 0;
+  const count = { passed, failed: isUnexplained ? failed + 1 : failed, skipped: 0 };
   return failed === 0 ? count : { ...count, failures: wrong.flat() };
 }
 
-/** Undefined, which fits no schema, where there is no JSON. */
+/** @returns undefined, which satisfies no schema, if the file has no JSON */
 function readJson(file: string): unknown {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));

@@ -1,4 +1,4 @@
-/** `npm test`, after the set-up: every step, a summary, and last of all the line `N passed, N failed`. */
+/** `npm test` after the set-up: runs every step and prints a summary. The last line is always `N passed, N failed`. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,10 +7,10 @@ import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { hmProgram } from '../../run/hm-program.ts';
 import { type Count, countBench, countDemo, countVitest, lastLine } from './count.ts';
 
-/** A step that takes longer hangs: on a quiet machine none takes a quarter of this. */
-const STEP_AT_MOST_MS = 25 * 60_000;
-/** One that was told to stop and does not. */
-const STOP_AT_MOST_MS = 20_000;
+/** A step that takes longer hangs; on an idle machine no step takes a quarter of this. */
+const STEP_TIMEOUT_MS = 25 * 60_000;
+/** A step that has not stopped this long after SIGTERM is killed. */
+const STOP_TIMEOUT_MS = 20_000;
 
 interface Step {
   name: string;
@@ -19,16 +19,20 @@ interface Step {
 
 let current: ChildProcess | undefined;
 
-/** Runs a program with its output shown; its exit code. */
+/**
+ * Runs a program and shows its output.
+ *
+ * @returns its exit code
+ */
 async function show(program: string, args: string[]): Promise<number | null> {
   const child = spawn(program, args, { cwd: packageRoot, stdio: ['ignore', 'inherit', 'inherit'] });
   current = child;
   const timers = [
     setTimeout(() => {
-      console.log(`took more than ${STEP_AT_MOST_MS / 60_000} minutes, is ended`);
+      console.log(`took more than ${STEP_TIMEOUT_MS / 60_000} minutes and is stopped`);
       child.kill('SIGTERM');
-    }, STEP_AT_MOST_MS),
-    setTimeout(() => child.kill('SIGKILL'), STEP_AT_MOST_MS + STOP_AT_MOST_MS),
+    }, STEP_TIMEOUT_MS),
+    setTimeout(() => child.kill('SIGKILL'), STEP_TIMEOUT_MS + STOP_TIMEOUT_MS),
   ];
   const code = await new Promise<number | null>((resolve) => {
     child.once('error', (error) => {
@@ -63,7 +67,7 @@ async function vitest(report: string, files: readonly string[] = []): Promise<Co
   return countVitest(report, await show(join(packageRoot, 'node_modules', '.bin', 'vitest'), args));
 }
 
-/** What a cluster makes most different: several copies, the queues, restarts, what the Redis user may do. */
+/** The scenarios that a cluster affects most: several copies, queues, restarts and the rights of the Redis user. */
 const ON_CLUSTER = ['several-copies', 'queue', 'restarts', 'redis-acl'].map(
   (name) => `deploy/verify/scenarios/${name}.test.ts`,
 );
@@ -82,17 +86,17 @@ async function demo(report: string): Promise<Count> {
   return countDemo(report, await show(process.execPath, [main, 'demo', '--check', '--json', report]));
 }
 
-/** A minute of each of three seeds, side by side: they wait more than they compute. */
+/** One minute of three seeds in parallel, since they wait more than they compute. */
 async function chaos(): Promise<Count> {
   const main = join(packageRoot, 'dist', 'deploy', 'verify', 'chaos', 'main.js');
   const code = await show(process.execPath, [main, '--seconds', '60', '--seed', '1', '2', '3']);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
-/** Machines differ, and others may use this one: only a ratio that is worse than its target by so much is a failure. */
+/** Machines differ and may be shared, so a ratio fails only if it is this many times worse than its target. */
 const AT_WORST = '20';
 
-/** Every row of the benchmark at a twentieth of its size: nothing lost, nothing invented, no ratio out of all proportion. */
+/** Every row of the benchmark at a twentieth of its size: nothing may be lost or invented, and no ratio far off its target. */
 async function bench(report: string): Promise<Count> {
   const main = join(packageRoot, 'dist', 'deploy', 'verify', 'bench', 'main.js');
   const args = [main, '--quick', '--at-worst', AT_WORST, '--json', report];
@@ -110,7 +114,7 @@ const steps: Step[] = [
   { name: 'chaos', run: chaos },
 ];
 
-// A signal to us alone (not a terminal's Ctrl-C, which reaches all) ends the step first.
+// A signal to this process alone stops the step first. A terminal's Ctrl-C reaches the step as well.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     steps.length = 0;

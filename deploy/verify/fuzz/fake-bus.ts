@@ -1,7 +1,7 @@
 import type { Bus, Handler, Msg } from '../../../common/nats/bus.ts';
 
-/** A bus without a server: what is subscribed is called by the fuzzing, what is published is kept. */
-export class LooseBus {
+/** A bus without a server: the fuzzing delivers messages to the handlers, and replies are kept. */
+export class FakeBus {
   readonly handlers = new Map<string, Handler>();
   replies: string[] = [];
 
@@ -21,9 +21,9 @@ export class LooseBus {
     onRestored: () => undefined,
   } as unknown as Bus;
 
-  say(subject: string, data: Buffer): void {
+  deliver(subject: string, data: Buffer): void {
     const handler = this.handlers.get(subject);
-    if (handler === undefined) throw new Error(`nobody is subscribed to ${subject}`);
+    if (handler === undefined) throw new Error(`no subscription to ${subject}`);
     handler({ data, subject, reply: 'reply', respond: () => true } as unknown as Msg);
   }
 }
