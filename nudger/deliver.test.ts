@@ -3,9 +3,10 @@ import type { Bus, Headers } from '../common/nats/bus.ts';
 import type { StartJob, StopJob } from '../common/queues/queues.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
 import { FleetCounters } from '../common/redis/counters.ts';
-import { readDroplets } from '../common/redis/readers.ts';
-import { RecordError } from '../common/redis/record-codec.ts';
+import { RecordError } from '../common/redis/record-error.ts';
+import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
+import { withScripts } from '../common/testing/redis-scripts.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
 import { deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';
@@ -300,13 +301,13 @@ describe('a start', () => {
     await storeDroplet();
     const { redis, clock, settings } = fixture.context;
     let nowMs = 0;
-    const settleDeliveries = async (...call: Parameters<typeof redis.scripts.settleDeliveries>) => {
-      const settled = await redis.scripts.settleDeliveries(...call);
+    const stopped = withScripts(redis, ['settle_deliveries'], async (run) => {
+      const settled = await run();
       if (nowMs === 0) clock.advance(settings.policy.dropletLostMs / 3 + 1);
       nowMs = clock.nowMs();
       return settled;
-    };
-    await send(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
+    });
+    await send(undefined, false, { redis: stopped });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.get('s1')).toMatchObject({
       outcome: 'dropped',
@@ -324,13 +325,13 @@ describe('a start', () => {
   test('is neither sent nor reverted when its decision has ended while the process was suspended', async () => {
     await storeDroplet();
     const { redis, clock, settings } = fixture.context;
-    const settleDeliveries = async (...call: Parameters<typeof redis.scripts.settleDeliveries>) => {
-      const settled = await redis.scripts.settleDeliveries(...call);
+    const stopped = withScripts(redis, ['settle_deliveries'], async (run) => {
+      const settled = await run();
       clock.advance(2 * settings.policy.dropletLostMs);
       await redis.client.hdel(redis.keys.droplet(DROPLET), 'outcome:s1', 'slot:0');
       return settled;
-    };
-    await send(undefined, false, { redis: { ...redis, scripts: { ...redis.scripts, settleDeliveries } } });
+    });
+    await send(undefined, false, { redis: stopped });
     expect(bus.published).toEqual([]);
     expect((await record()).outcomes.size).toBe(0);
   });

@@ -1,25 +1,25 @@
-/** How a client finds Redis: one server, a cluster, or the master that sentinels name. */
+/** Clients for one server, a cluster, or the master that sentinels name. */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { RedisSettings } from '../config/settings.ts';
 import type { RedisClient } from './scripts/scripts.ts';
 
 export interface ClientBehaviour {
-  /** Of each connection. */
+  /** Options of each connection. */
   connection: Omit<RedisOptions, 'replyMapping'>;
-  /** Wait before the next try to reach any sentinel, or any node of a cluster (ms); null: do not try again. */
+  /** Wait before the next try to reach any sentinel, or any node of a cluster (ms); null: no further try. */
   retry(times: number): number | null;
-  /** Of a cluster's client besides. */
+  /** Further options of a cluster's client. */
   cluster?: ClusterOptions;
 }
 
 const SENTINEL_PORT = 26_379;
 
-/** A client; it begins to connect unless the behaviour says otherwise. */
+/** A client. It begins to connect, unless the behaviour has `lazyConnect`. */
 export function openClient(where: RedisSettings, behaviour: ClientBehaviour): RedisClient {
   const { connection, retry, cluster } = behaviour;
   switch (where.kind) {
     case 'single':
-      return writeTogether(new Redis(where.url, connection));
+      return sendInOnePacket(new Redis(where.url, connection));
     case 'sentinel': {
       const { tls, username, password } = accessOf(where.nodes);
       const client = new Redis({
@@ -34,7 +34,7 @@ export function openClient(where: RedisSettings, behaviour: ClientBehaviour): Re
         ...(password !== undefined && { password, sentinelPassword: password }),
         ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
       });
-      return writeTogether(client);
+      return sendInOnePacket(client);
     }
     case 'cluster': {
       const { tls, username, password } = accessOf(where.nodes);
@@ -43,18 +43,18 @@ export function openClient(where: RedisSettings, behaviour: ClientBehaviour): Re
         clusterRetryStrategy: retry,
         redisOptions: {
           ...connection,
-          // The nodes that the seeds tell of are known by address only.
+          // The seeds give the other nodes by address only, without a login.
           ...(username !== undefined && { username }),
           ...(password !== undefined && { password }),
           ...(tls && { tls: {} }),
         },
       });
-      return client.on('+node', writeTogether);
+      return client.on('+node', sendInOnePacket);
     }
   }
 }
 
-/** The login of the first URL that has one, and whether TLS is asked for: for all servers of the deployment. */
+/** For all servers of the deployment: the login of the first URL that has one, and whether one of them asks for TLS. */
 function accessOf(nodes: readonly string[]): { tls: boolean; username?: string; password?: string } {
   const urls = nodes.map((node) => new URL(node));
   const login = urls.find(({ username, password }) => username !== '' || password !== '');
@@ -66,12 +66,12 @@ function accessOf(nodes: readonly string[]): { tls: boolean; username?: string; 
 }
 
 /**
- * Commands of one turn of the event loop leave in one packet: a packet costs more than the commands in it.
+ * Sends the commands of one turn of the event loop in one packet, because a packet costs more than the commands in it.
  *
- * ioredis's own auto-pipelining does that too, but lets only one pipeline be under way, so that a command waits for
- * all that were sent before it, and copies every script's command into each pipeline.
+ * The auto-pipelining of ioredis does so, too. But it allows one pipeline at a time, so a command waits for all that were
+ * sent before it, and it copies every script's command into each pipeline.
  */
-function writeTogether(client: Redis): Redis {
+function sendInOnePacket(client: Redis): Redis {
   return client.on('connect', () => {
     const { stream } = client;
     const write = stream.write.bind(stream) as (...args: unknown[]) => boolean;

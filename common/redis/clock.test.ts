@@ -5,7 +5,7 @@ import { startClock } from './clock.ts';
 import { deploymentTime } from './scripts/fleet/deployment-time.ts';
 
 describe('the one clock', () => {
-  test('is Redis’s, whatever this host’s wall clock says, and never steps back', async () => {
+  test('is that of Redis, not of this host, and never steps back', async () => {
     const server = await startTestRedis();
     const { redis, lifecycle } = await testContext({ redis: server });
     try {
@@ -13,7 +13,7 @@ describe('the one clock', () => {
       const [seconds] = await redis.client.time();
       expect(Math.abs(clock.nowMs() - Number(seconds) * 1000)).toBeLessThan(1500);
 
-      // Redis has moved to a host whose clock is an hour behind the one that all went by.
+      // Redis has moved to a host whose clock is an hour behind.
       const hourMs = 3_600_000;
       await redis.client.hset(redis.keys.clock, 'last', clock.nowMs() + hourMs);
       const later = await startClock(redis, lifecycle);
@@ -21,7 +21,7 @@ describe('the one clock', () => {
       const again = await startClock(redis, lifecycle);
       expect(Math.abs(again.nowMs() - later.nowMs())).toBeLessThan(50);
 
-      // The time that a process already goes by stands too, when Redis has lost all that it knew.
+      // A process's own time is kept, too, after Redis has lost its data.
       await redis.client.del(redis.keys.clock);
       const own = clock.nowMs() + 2 * hourMs;
       expect(await deploymentTime(redis, { knownMs: own })).toBeGreaterThanOrEqual(own);

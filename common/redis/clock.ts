@@ -5,23 +5,23 @@ import type { RedisConnections } from './connections.ts';
 import { deploymentTime } from './scripts/fleet/deployment-time.ts';
 
 /**
- * The one clock of the deployment: Redis's (policy: times of different hosts are never compared), kept from
- * going back when Redis moves to another host. A host whose wall clock jumps changes nothing.
+ * The one clock of the deployment: the clock of Redis, because times of different hosts are never compared. It does not go
+ * back when Redis moves to another host. The wall clock of this host does not matter.
  */
 export interface Clock {
   /** Epoch milliseconds on Redis's clock. */
   nowMs(): number;
 }
 
-/** How often the offset is measured anew: clocks drift by some ms an hour, and Redis may move to another host. */
+/** How often the offset is measured: clocks drift by some ms an hour, and Redis may move to another host. */
 const MEASURE_EVERY_MS = 10_000;
-/** Of several measurements the one with the shortest round trip is the most exact. */
+/** Number of round trips in a measurement; the shortest one is the most exact. */
 const SAMPLES = 5;
 
 /**
  * This process's monotonic clock plus its measured offset to Redis's `TIME`.
  *
- * @returns when the first measurement is done: waits while Redis is away
+ * @returns after the first measurement, for which it waits while Redis is not reachable
  */
 export async function startClock(redis: RedisConnections, lifecycle: Lifecycle): Promise<Clock> {
   let offsetMs = await measure(redis, undefined);

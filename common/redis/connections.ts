@@ -13,22 +13,22 @@ import { defineScripts, type RedisClient, type Scripts } from './scripts/scripts
 
 export type { RedisClient };
 
-/** What a process has of Redis. */
+/** The connections of a process to Redis. */
 export interface RedisConnections {
   /**
-   * The connection for commands. Commands that are issued together leave in one packet, in a cluster one a
-   * node: so issue many and await them together, never one by one.
+   * The connection for commands. Commands issued in one turn of the event loop are sent in one packet (in a cluster one for
+   * each node), so issue many and await them together.
    */
   client: RedisClient;
   scripts: Scripts;
   keys: Keys;
-  /** A connection of its own for blocking reads or for BullMQ; closed when the process stops. */
+  /** Opens a connection for blocking reads or for BullMQ. It is closed when the process stops. */
   dedicated(name: string): RedisClient;
-  /** Slices may be on several nodes: the keys of one script or command are of one slice. */
+  /** Slices may be on several nodes, so the keys of one script or command must be of one slice. */
   isCluster: boolean;
   /** Only in a cluster. */
   failover?: Pick<FailoverDetector, 'check'>;
-  /** Only where a replica may take over. */
+  /** Only where a replica may take over: in a cluster or with sentinels. */
   replicas?: Pick<ReplicaAck, 'waitFor'>;
 }
 
@@ -47,11 +47,11 @@ interface Options {
   lifecycle: Lifecycle;
 }
 
-/** Longest wait between two tries to reconnect: Redis is back for us soon after it is back. */
-const RETRY_AT_MOST_MS = 1000;
+/** Longest wait between two tries to reconnect (ms). */
+const MAX_RETRY_MS = 1000;
 
 /**
- * Connects and waits until Redis answers and its layout is known to be ours.
+ * Connects, and waits until Redis answers and its layout is checked.
  *
  * @throws LayoutError when Redis holds state of another layout or number of slices
  */
@@ -79,19 +79,19 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
   };
 }
 
-/** A server that has not answered for so long is gone, whatever TCP says: a host without power sends no goodbye. */
-const SILENT_AT_MOST_MS = 8_000;
-/** Blocking commands wait for five seconds by their own will. */
-const BLOCKING_SILENT_AT_MOST_MS = 15_000;
-/** Between two tries of a command that a cluster in motion does not take. */
+/** A connection without a reply for this long is closed (ms): a host without power closes no TCP connection. */
+const SOCKET_TIMEOUT_MS = 8_000;
+/** The same where commands block, which they do for up to five seconds. */
+const BLOCKING_SOCKET_TIMEOUT_MS = 15_000;
+/** Between two tries of a command that a cluster refuses while it is resharded or fails over (ms). */
 const CLUSTER_RETRY_MS = 50;
-/** How often the nodes of a cluster are asked for their slots unasked: a dead one is noticed also by who is idle. */
+/** How often the slots of a cluster are read (ms), so that an idle process, too, notices a dead node. */
 const SLOTS_REFRESH_MS = 5_000;
 
 function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClient {
   if (where === undefined)
     throw new Error('redis: expected redis.url, redis.cluster or redis.sentinel, found none');
-  const retry = (times: number) => Math.min(50 * times, RETRY_AT_MOST_MS);
+  const retry = (times: number) => Math.min(50 * times, MAX_RETRY_MS);
   return openClient(where, {
     retry,
     connection: {
@@ -99,19 +99,19 @@ function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClie
       retryStrategy: retry,
       keepAlive: 10_000,
       protocol: 2,
-      socketTimeout: use === 'commands' ? SILENT_AT_MOST_MS : BLOCKING_SILENT_AT_MOST_MS,
+      socketTimeout: use === 'commands' ? SOCKET_TIMEOUT_MS : BLOCKING_SOCKET_TIMEOUT_MS,
       ...(where.kind !== 'cluster' && {
-        // A master that became a replica: its successor is found by connecting anew, and gets the command.
+        // The server is a replica now: connecting again finds the new master, which gets the command.
         reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? 2 : false),
       }),
     },
     cluster: {
-      // A command is redirected until it arrives, and waits for a failover, however long.
+      // A command is redirected until it arrives. It waits for a failover without a limit.
       maxRedirections: Number.MAX_SAFE_INTEGER,
       retryDelayOnMoved: CLUSTER_RETRY_MS,
       retryDelayOnTryAgain: CLUSTER_RETRY_MS,
-      // A cluster that is down when a client connects anew is waited for by the commands. With the check, `connect()`
-      // is neither done nor failed then, and a worker of BullMQ that awaits it never takes a job again.
+      // While a cluster is down, commands wait for it. With the check, `connect()` to such a cluster would neither resolve
+      // nor reject, and a BullMQ worker that awaits it would never take a job again.
       enableReadyCheck: false,
       slotsRefreshInterval: SLOTS_REFRESH_MS,
       slotsRefreshTimeout: SLOTS_REFRESH_MS,
@@ -119,36 +119,36 @@ function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClie
   });
 }
 
-/** A lost connection is said once, and its return once. */
+/** Logs a lost connection once, and its return once. */
 function watch(client: RedisClient, log: Logger, health: Health, lifecycle: Lifecycle): void {
-  let away: string | undefined;
-  const lost = (problem: string) => {
+  let isConnected = true;
+  const onLost = (problem: string) => {
     if (lifecycle.stopping) return;
     health.set('redis', problem);
-    if (away === undefined)
-      log.warn({ event: 'redis_disconnected', reason: problem }, 'Redis is away; retrying until it is back');
-    away = problem;
+    if (isConnected)
+      log.warn({ event: 'redis_disconnected', reason: problem }, 'redis disconnected; retrying');
+    isConnected = false;
   };
-  const back = () => {
+  const onBack = () => {
     health.set('redis', undefined);
-    if (away !== undefined) log.info({ event: 'redis_reconnected' }, 'Redis is back');
-    away = undefined;
+    if (!isConnected) log.info({ event: 'redis_reconnected' }, 'redis reconnected');
+    isConnected = true;
   };
-  client.on('error', (error: Error) => lost(error.message));
-  client.on('close', () => lost('connection closed'));
-  if (client instanceof Cluster) watchNodes(client, lifecycle, lost, back);
-  else client.on('ready', back);
+  client.on('error', (error: Error) => onLost(error.message));
+  client.on('close', () => onLost('connection closed'));
+  if (client instanceof Cluster) watchNodes(client, lifecycle, onLost, onBack);
+  else client.on('ready', onBack);
 }
 
-/** How often the masters of a cluster are asked whether they are there, and how long they may take (ms). */
+/** How often each master of a cluster gets a PING, and how long its reply may take (ms). */
 const NODE_CHECK_MS = 1_000;
 
-/** A cluster's client tells of the loss of all nodes only. But while one master is away, so is a part of the droplets. */
+/** A cluster's client reports only the loss of all nodes. But without one master a part of the droplets is not available. */
 function watchNodes(
   cluster: Cluster,
   lifecycle: Lifecycle,
-  lost: (problem: string) => void,
-  back: () => void,
+  onLost: (problem: string) => void,
+  onBack: () => void,
 ): void {
   const check = async () => {
     const addresses = new Set(cluster.slots.flatMap(([master]) => (master === undefined ? [] : [master])));
@@ -158,17 +158,17 @@ function watchNodes(
     );
     const problem = problems.find((text) => text !== undefined);
     if (cluster.status !== 'ready') return;
-    if (problem === undefined) back();
-    else lost(problem);
+    if (problem === undefined) onBack();
+    else onLost(problem);
   };
   const checks = new PeriodicTask(NODE_CHECK_MS, check);
   cluster.on('ready', () => void checks.runNow());
-  lifecycle.onStop('watch of the cluster', () => checks.cancel());
+  lifecycle.onStop('cluster checks', () => checks.cancel());
 }
 
 const addressOf = ({ options }: Redis) => `${options.host}:${options.port}`;
 
-/** Undefined: it answers. */
+/** Why a master is not available; undefined: it answers. */
 async function problemOf(address: string, node: Redis | undefined): Promise<string | undefined> {
   if (node === undefined) return `no connection to ${address}`;
   const onTimeout = () => `${address} does not answer`;
@@ -181,7 +181,7 @@ async function problemOf(address: string, node: Redis | undefined): Promise<stri
 }
 
 async function close(client: RedisClient): Promise<void> {
-  // A client that is not connected would wait for Redis to say goodbye.
+  // QUIT would wait for a connection.
   if (client.status !== 'ready') {
     client.disconnect();
     return;
@@ -189,19 +189,19 @@ async function close(client: RedisClient): Promise<void> {
   await client.quit();
 }
 
-/** The first process fixes the layout and the number of slices; all later ones must agree. */
+/** The first process stores the layout and the number of slices; later ones must have the same. */
 async function checkLayout(client: RedisClient, keys: Keys): Promise<void> {
   await client.hsetnx(keys.layout, 'version', LAYOUT_VERSION);
   await client.hsetnx(keys.layout, 'slices', keys.slices);
   const [version, slices] = await client.hmget(keys.layout, 'version', 'slices');
   if (version !== String(LAYOUT_VERSION)) {
     throw new LayoutError(
-      `${keys.layout}: expected layout ${LAYOUT_VERSION}, found ${version}: this Redis was written by another version; give this one another redis.prefix or an empty Redis`,
+      `${keys.layout}: expected layout ${LAYOUT_VERSION}, found ${version}: another version wrote this Redis; use another redis.prefix or an empty Redis`,
     );
   }
   if (slices !== String(keys.slices)) {
     throw new LayoutError(
-      `slices: expected ${slices}, as this Redis was set up with, got ${keys.slices}: set slices to ${slices}, or give this deployment another redis.prefix`,
+      `slices: expected ${slices}, with which this Redis was set up, found ${keys.slices}: set slices to ${slices}, or use another redis.prefix`,
     );
   }
 }

@@ -15,12 +15,12 @@ afterEach(async () => {
   await redis.stop();
 });
 
-test('nothing was counted yet', async () => {
+test('counts begin at 0', async () => {
   const counts = await readCounters(context.redis);
   expect(Object.values(counts)).toEqual(new Array(8).fill(0));
 });
 
-test('several processes count together', async () => {
+test('the counts of several processes are added', async () => {
   const one = new FleetCounters(context);
   const other = new FleetCounters(context);
   one.increment('heartbeat_msgs_received');
@@ -36,21 +36,21 @@ test('several processes count together', async () => {
   });
 });
 
-test('stored by itself within a second or so', async () => {
+test('counts are stored about once a second', async () => {
   new FleetCounters(context).increment('heartbeat_msgs_received', 5);
   await expect
     .poll(async () => (await readCounters(context.redis)).heartbeat_msgs_received, { timeout: 5_000 })
     .toBe(5);
 });
 
-test('what was counted last is stored at the stop', async () => {
+test('the last counts are stored at the stop', async () => {
   const process = await testContext({ redis });
   new FleetCounters(process).increment('droplet_exited_msgs_received', 3);
   await process.lifecycle.stop();
   expect((await readCounters(context.redis)).droplet_exited_msgs_received).toBe(3);
 });
 
-test('what cannot be stored is kept', async () => {
+test('counts that cannot be stored are kept', async () => {
   const { client, keys } = context.redis;
   const counters = new FleetCounters(context);
   await client.set(keys.counters, 'in the way');

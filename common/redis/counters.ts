@@ -5,7 +5,7 @@ import { singleFlight } from '../runtime/single-flight.ts';
 import { problemLevel } from './connection-error.ts';
 import type { RedisConnections } from './connections.ts';
 
-/** Messages that the whole deployment has received or sent, by the names that `/varz` gives them. */
+/** Messages that the whole deployment has received or sent, by their names in `/varz`. */
 export const COUNTERS = [
   'heartbeat_msgs_received',
   'droplet_exited_msgs_received',
@@ -24,14 +24,13 @@ const FLUSH_EVERY_MS = 1_000;
 interface Options {
   redis: RedisConnections;
   log: Logger;
-  /** What is counted until the stop is stored: create it before what counts. */
+  /** It stores the last counts at the stop, so create the counters before what increments them. */
   lifecycle: Lifecycle;
 }
 
 /**
- * Counters over all copies of all processes, kept in Redis. An increment is an addition in memory; once a second,
- * and at the stop, what came together is added in Redis. While Redis is away it waits here; what a process had not
- * stored when it was killed is lost.
+ * Counters over all copies of all processes, kept in Redis. An increment is an addition in memory; once a second, and at the
+ * stop, the sums are added in Redis. They wait in memory while Redis is not reachable, and are lost if the process is killed.
  */
 export class FleetCounters {
   readonly #redis: RedisConnections;
@@ -53,7 +52,7 @@ export class FleetCounters {
     this.#pending.set(name, (this.#pending.get(name) ?? 0) + by);
   }
 
-  /** Resolves when all that was counted before is stored, or could not be and waits for the next time. */
+  /** Resolves when all earlier increments are stored, or have failed and wait for the next flush. */
   async flush(): Promise<void> {
     await this.#store.idle(); // a run in progress may lack the latest counts
     await this.#store();
@@ -79,7 +78,7 @@ export class FleetCounters {
   }
 }
 
-/** What the whole deployment has counted since its Redis was set up. */
+/** The counts of the whole deployment since its Redis was set up. */
 export async function readCounters({ client, keys }: RedisConnections): Promise<Record<CounterName, number>> {
   const counts = await client.hmget(keys.counters, ...COUNTERS);
   return Object.fromEntries(COUNTERS.map((name, at) => [name, Number(counts[at] ?? 0)])) as Record<

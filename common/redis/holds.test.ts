@@ -12,7 +12,7 @@ const calm = {
   pass: { begunMs: NOW - 1, succeededMs: NOW },
 };
 
-describe('a hold whose state somebody edited into nonsense', () => {
+describe('a hold whose stored state is invalid', () => {
   test.each([
     '',
     'no json {',
@@ -30,7 +30,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
     expect(holdsFrom(facts, NOW, policy).massDelete).toBe(true);
   });
 
-  test('is known where it can be read', () => {
+  test('does not affect a valid state', () => {
     const facts = {
       ...calm,
       massLoss: '{"sinceMs":5,"lateDeas":["a"]}',
@@ -51,7 +51,7 @@ describe('a hold whose state somebody edited into nonsense', () => {
   });
 });
 
-test('times that are no numbers are not known, so the holds are on', () => {
+test('times that are no numbers count as unknown, so the holds are on', () => {
   expect(
     holdsFrom(
       { listening: { sinceMs: Number.NaN, untilMs: NOW }, pass: { begunMs: 1, succeededMs: Number.NaN } },
@@ -65,18 +65,18 @@ test('times that are no numbers are not known, so the holds are on', () => {
 });
 
 test.each([
-  ['what all ingestors have stored', { lowestWatermarkMs: NOW - 300 }, NOW - 300],
-  ['where all have signed off, the last word of any', {}, NOW - 200],
-  ['nobody ever listened', { listening: undefined }, undefined],
-  ['nonsense', { lowestWatermarkMs: Number.NaN }, undefined],
-])('what is heard is known as far as the words of the ingestors go: %s', (_, over, expected) => {
+  ['the lowest of all ingestors', { lowestWatermarkMs: NOW - 300 }, NOW - 300],
+  ['the time of the last one, after all have signed off', {}, NOW - 200],
+  ['none if none ever listened', { listening: undefined }, undefined],
+  ['none if it is no number', { lowestWatermarkMs: Number.NaN }, undefined],
+])('the watermark of the deployment is %s', (_, over, expected) => {
   const { lowestWatermarkMs: __, ...rest } = calm;
   const { listening, ...facts } = { ...rest, listening: { sinceMs: 1, untilMs: NOW - 200 }, ...over };
   const holds = holdsFrom({ ...facts, ...(listening && { listening }) }, NOW, policy);
   expect(holds.heartbeatWatermarkMs).toBe(expected);
 });
 
-test('an ingestor that fell silent without signing off swallows what it is given, whoever else listens', () => {
+test('an ingestor that is silent without signing off turns actual_not_fresh on, though others listen', () => {
   const silentFor = (ms: number) => holdsFrom({ ...calm, lowestWatermarkMs: NOW - ms }, NOW, policy);
   expect(silentFor(policy.dropletLostMs / 3).actualNotFresh).toBe(false);
   expect(silentFor(policy.dropletLostMs / 3 + 1).actualNotFresh).toBe(true);

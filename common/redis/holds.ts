@@ -11,7 +11,7 @@ import type { Clock } from './clock.ts';
 import type { RedisConnections } from './connections.ts';
 import { type FleetFacts, readFleetFacts } from './scripts/fleet/read-fleet-facts.ts';
 
-/** The holds that an operator may end, each with the field of the holds hash by which its end is asked for. */
+/** The holds that an operator may release, each with the field of the holds hash that requests it. */
 export const RELEASE_FIELD = {
   mass_loss: 'release_mass_loss',
   mass_delete: 'release_mass_delete',
@@ -19,37 +19,38 @@ export const RELEASE_FIELD = {
 
 export type ReleasableHold = keyof typeof RELEASE_FIELD;
 
-/** The holds that are on for the whole deployment now: what Redis says, judged by the policy. */
+/** The holds that are on for the whole deployment now. */
 export async function readHolds(
   redis: RedisConnections,
   clock: Clock,
-  policy: PolicySettings,
+  settings: PolicySettings,
 ): Promise<Holds> {
-  return holdsFrom(await readFleetFacts(redis), clock.nowMs(), policy);
+  return holdsFrom(await readFleetFacts(redis), clock.nowMs(), settings);
 }
 
-/** Pure: the holds that follow from the facts. */
-export function holdsFrom(facts: FleetFacts, nowMs: number, policy: PolicySettings): Holds {
+/** The holds that follow from the facts. */
+export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySettings): Holds {
   const { listening, lowestWatermarkMs, pass, massLossEvaluated, desiredStateSuspect = false } = facts;
-  // A silent ingestor that never signed off may still be subscribed and swallow what it is given.
-  const swallowing = lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(policy);
-  const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, policy);
-  // What somebody edited into no number is not known.
+  // An ingestor that falls silent without signing off may still be subscribed, and receive messages that it does not store.
+  const hasSilentIngestor =
+    lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);
+  const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, settings);
+  // A time that somebody edited so that it is no number counts as unknown.
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
   const listened = listening !== undefined && areNumbers(listening) ? listening : undefined;
   return {
-    desiredUnavailable: desiredStateSuspect || isDesiredUnavailable(succeededMs, nowMs, policy),
-    actualNotFresh: swallowing || isActualNotFresh(listened, nowMs, policy),
+    desiredUnavailable: desiredStateSuspect || isDesiredUnavailable(succeededMs, nowMs, settings),
+    actualNotFresh: hasSilentIngestor || isActualNotFresh(listened, nowMs, settings),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
-    ...whatWasHeard(facts),
+    ...silenceFacts(facts),
     ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
   };
 }
 
-/** By the ingestor that has had its word least lately; where all have signed off, by the last word of any. */
-function whatWasHeard({
+/** The watermark is the lowest of all ingestors; after all have signed off, the time of the last one. */
+function silenceFacts({
   listening,
   lowestWatermarkMs,
   lossPossibleUntilMs,
@@ -84,20 +85,20 @@ export const MassDeleteSchema = Type.Object({
 const massLossState = Compile(MassLossSchema);
 const massDeleteState = Compile(MassDeleteSchema);
 
-/** Whether somebody edited the state of the hold into something that cannot be read. */
+/** Whether the stored state of the hold is invalid, because somebody edited it. */
 export function isUnreadable(hold: ReleasableHold, { massLoss, massDelete }: FleetFacts): boolean {
   if (hold === 'mass_loss') return massLoss !== undefined && parseJson(massLossState, massLoss) === undefined;
   return massDelete !== undefined && parseJson(massDeleteState, massDelete) === undefined;
 }
 
-/** State of the hold as it is kept in Redis. One that cannot be read is none: the next tick judges anew. */
+/** The stored state of the hold. An invalid one counts as none: the next tick evaluates the hold from scratch. */
 export function readMassLoss({ massLoss }: FleetFacts): MassLoss {
   return (massLoss === undefined ? undefined : parseJson(massLossState, massLoss)) ?? NO_MASS_LOSS;
 }
 
 /**
- * State of the hold as it is kept in Redis. Where it cannot be read nobody knows how many droplets there should be:
- * the hold is on then, from now until its time is over or an operator ends it.
+ * The stored state of the hold. With an invalid one it is unknown how many droplets there should be: the hold is on from now
+ * until its time is over or an operator releases it.
  */
 export function readMassDelete({ massDelete }: FleetFacts, nowMs: number): MassDelete {
   if (massDelete === undefined) return {};
@@ -105,18 +106,18 @@ export function readMassDelete({ massDelete }: FleetFacts, nowMs: number): MassD
 }
 
 /** Whether the hold is on. */
-export function isOn(
+export function isHoldOn(
   hold: ReleasableHold,
   facts: FleetFacts,
   nowMs: number,
-  policy: PolicySettings,
+  settings: PolicySettings,
 ): boolean {
   if (hold === 'mass_loss') return readMassLoss(facts).sinceMs !== undefined;
-  return holdsFrom(facts, nowMs, policy).massDelete;
+  return holdsFrom(facts, nowMs, settings).massDelete;
 }
 
-/** An operator asks for the end of a hold: the one who judges it ends it (`mass_delete`: with the next pass). */
-export async function askRelease(
+/** Requests the release of a hold, for an operator. The next tick ends `mass_loss`, the next complete pass `mass_delete`. */
+export async function requestRelease(
   { client, keys }: Pick<RedisConnections, 'client' | 'keys'>,
   hold: ReleasableHold,
   nowMs: number,

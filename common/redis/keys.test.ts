@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { createKeys, EVENT_STREAMS, FIELD, type Keys, PIECES } from './keys.ts';
 import { SCHEMA } from './schema-docs.ts';
 
-/** What ioredis goes by, wherever it is installed. */
+/** The function that ioredis uses, wherever it is installed. */
 const calculateSlot = createRequire(import.meta.resolve('ioredis'))('cluster-key-slot') as (
   key: string,
 ) => number;
@@ -41,7 +41,7 @@ function allKeys(of: Keys): string[] {
   return made;
 }
 
-/** `<prefix>:{<slice>}:droplet:<id>` -> a pattern that its keys match. */
+/** Patterns for the keys of a row, from a name such as `<prefix>:{<slice>}:droplet:<id>`. */
 function patterns(row: string): RegExp[] {
   return row.split(' and ').map((key) => {
     const pattern = key
@@ -76,7 +76,7 @@ describe('the documentation of the schema', () => {
     }
   });
 
-  test('the fields of a droplet are spelled apart', () => {
+  test('no field name is the prefix of another', () => {
     const fields = Object.values(FIELD);
     expect(new Set(fields).size).toBe(fields.length);
     for (const a of fields) {
@@ -86,7 +86,7 @@ describe('the documentation of the schema', () => {
 });
 
 describe('keys', () => {
-  test('of one slice are in one slot of a cluster, whatever the droplet is called', () => {
+  test('of one slice are in one slot of a cluster, whatever the id of the droplet is', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.integer({ min: 1, max: 65_536 }), (droplet, slices) => {
         const of = createKeys('hm', slices);
@@ -119,6 +119,7 @@ describe('keys', () => {
         ...[
           keys.listening,
           keys.watermarks,
+          keys.ingestors,
           keys.syncState,
           keys.holds,
           keys.scan,
@@ -155,12 +156,12 @@ describe('keys', () => {
     );
   });
 
-  /** Another mapping would not find the droplets that are stored: it needs another LAYOUT_VERSION. */
+  /** With another mapping stored droplets would not be found, so it needs another LAYOUT_VERSION. */
   test.each([
     [DROPLET, 135, 11],
     ['17', 66, 0],
     ['ünï', 234, 8],
-  ])('the place of %s is for ever', (droplet, slice, piece) => {
+  ])('the place of %s never changes', (droplet, slice, piece) => {
     expect(keys.sliceOf(droplet)).toBe(slice);
     expect(keys.droplet(droplet)).toBe(`hm:{${slice}}:droplet:${droplet}`);
     expect(keys.indexOf(droplet)).toBe(`hm:{${slice}}:droplets:${piece}`);

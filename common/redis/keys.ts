@@ -29,6 +29,7 @@ export interface Keys {
   eventStreams: readonly string[];
   listening: string;
   watermarks: string;
+  ingestors: string;
   syncState: string;
   /** The pass of the sync that may write in the slice. */
   passOf(slice: number): string;
@@ -91,6 +92,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     eventStreams: Array.from({ length: EVENT_STREAMS }, (_, stream) => events(stream)),
     listening: `${prefix}:{fleet}:listening`,
     watermarks: `${prefix}:{fleet}:watermarks`,
+    ingestors: `${prefix}:{fleet}:ingestors`,
     syncState: `${prefix}:{fleet}:sync`,
     passOf: (slice) => `${prefix}:{${slice}}:pass`,
     syncPass: `${prefix}:{sync}:pass`,

@@ -2,13 +2,14 @@ import { expect, test } from 'vitest';
 import type { Droplet } from '../model/droplet.ts';
 import { useRedis } from '../testing/context.ts';
 import { readDeas, readWithDeas } from './readers.ts';
-import { encodeInstance, RecordError } from './record-codec.ts';
+import { encodeInstance } from './record-codec.ts';
+import { RecordError } from './record-error.ts';
 import { readDroplets } from './scripts/droplets/read-droplets.ts';
 import { readFleetFacts } from './scripts/fleet/read-fleet-facts.ts';
 
 const of = useRedis();
 
-test('droplets come in the order asked for; an unreadable one does not hurt the others', async () => {
+test('droplets are returned in the order of the ids; an unreadable one does not affect the others', async () => {
   const { redis } = of.context;
   const { client, keys } = redis;
   await client.hset(keys.droplet('a'), { rev: 1, seen: 5 });
@@ -26,13 +27,13 @@ test('droplets come in the order asked for; an unreadable one does not hurt the 
   expect(still).toMatchObject({ id: 'a' });
 });
 
-test('the DEAs are those that the droplets name', async () => {
+test('the DEAs of the instances are returned', async () => {
   const { redis } = of.context;
   const { client, keys } = redis;
   await client.zadd(keys.deasLastHeartbeat, 5000, 'd1', 6000, 'd2', 7000, 'd3');
   await client.zadd(keys.deasPreviousHeartbeat, 4000, 'd1');
   const droplet = (...deas: string[]) => ({ instances: deas.map((dea) => ({ dea })) }) as Droplet;
-  expect(await readDeas(redis, [droplet('d1', 'd2'), droplet('d1', 'unheard'), droplet()])).toEqual(
+  expect(await readDeas(redis, [droplet('d1', 'd2'), droplet('d1', 'unknown'), droplet()])).toEqual(
     new Map([
       ['d1', { lastHeartbeatMs: 5000, previousHeartbeatMs: 4000 }],
       ['d2', { lastHeartbeatMs: 6000 }],
@@ -41,11 +42,11 @@ test('the DEAs are those that the droplets name', async () => {
   expect(await readDeas(redis, [droplet()])).toEqual(new Map());
 });
 
-test('droplets are read with the DEAs of their instances, whatever their names are', async () => {
+test('droplets are read with the DEAs of their instances, which may have any name', async () => {
   const { redis, clock } = of.context;
   const { client, keys } = redis;
   const dea = 'dea 1/ü%';
-  const heard = (index: number, on: string) =>
+  const listed = (index: number, on: string) =>
     encodeInstance({
       guid: '',
       index,
@@ -55,14 +56,14 @@ test('droplets are read with the DEAs of their instances, whatever their names a
       dea: on,
       firstListedMs: 5,
     });
-  await client.hset(keys.droplet('one'), { rev: 1, seen: 5, 'instance:i': heard(0, dea) });
+  await client.hset(keys.droplet('one'), { rev: 1, seen: 5, 'instance:i': listed(0, dea) });
   await client.hset(keys.droplet('two'), {
     rev: 2,
     seen: 5,
-    'instance:j': heard(0, 'b'),
-    'instance:k': heard(1, 'c'),
+    'instance:j': listed(0, 'b'),
+    'instance:k': listed(1, 'c'),
   });
-  await client.hset(keys.droplet('alone'), { rev: 3, seen: 5, 'instance:l': heard(0, 'unheard') });
+  await client.hset(keys.droplet('alone'), { rev: 3, seen: 5, 'instance:l': listed(0, 'unknown') });
   await client.set(keys.droplet('bad'), 'no hash');
   const ids = ['two', 'bad', 'none', 'one', 'alone'];
   await client.zadd(keys.deasLastHeartbeat, 5000, dea, 6000, 'b', 7000, 'c', 8000, 'another');
@@ -81,7 +82,7 @@ test('droplets are read with the DEAs of their instances, whatever their names a
     ['c', { lastHeartbeatMs: 7000 }],
     [dea, expect.objectContaining({ lastHeartbeatMs: 5000 })],
   ]);
-  // Of many in another way.
+  // Many are read in two round trips.
   const many = await readWithDeas(redis, clock, [
     ...ids,
     ...Array.from({ length: 30 }, (_, n) => `none-${n}`),
@@ -91,7 +92,7 @@ test('droplets are read with the DEAs of their instances, whatever their names a
   expect(await readWithDeas(redis, clock, [])).toMatchObject({ droplets: [], deas: new Map() });
 });
 
-test('of an empty Redis there are no facts', async () => {
+test('an empty Redis has no facts', async () => {
   expect(await readFleetFacts(of.context.redis)).toEqual({});
 });
 
@@ -113,7 +114,7 @@ test('the facts of the fleet', async () => {
   });
 });
 
-test('a pass that began and was not completed is none', async () => {
+test('a pass that was not completed does not count', async () => {
   const { redis } = of.context;
   await redis.client.hset(redis.keys.syncState, { pass: 9, begun: 4, owner: 'a', failed: 5 });
   expect(await readFleetFacts(redis)).toEqual({});

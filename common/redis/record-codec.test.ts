@@ -10,12 +10,12 @@ import {
   encodeExit,
   encodeHeartbeatEntry,
   encodeInstance,
-  RecordError,
 } from './record-codec.ts';
+import { RecordError } from './record-error.ts';
 
 const GUID = 'a3c1f0de-8b1e-4f29-9a55-0c2a7f4f8d11';
 
-/** Ids as they may come: non-empty, no control characters, no half surrogate pairs; and the nasty ones often. */
+/** Ids that messages may contain: not empty, no control characters, no half surrogate pairs; difficult ones often. */
 const id = fc.oneof(
   fc.uuid(),
   fc.constantFrom(
@@ -76,8 +76,8 @@ const exit: fc.Arbitrary<Exit> = fc.record(
   { requiredKeys: ['instance', 'index', 'version', 'reason', 'atMs', 'n'] },
 );
 
-describe('words', () => {
-  test('the desired state comes back as it went', () => {
+describe('encoded values', () => {
+  test('a desired state is decoded to what was encoded', () => {
     fc.assert(
       fc.property(desired, (d) => {
         expect(decodeDesired(encodeDesired(d))).toEqual(d);
@@ -85,7 +85,7 @@ describe('words', () => {
     );
   });
 
-  test('an instance comes back as it went', () => {
+  test('an instance is decoded to what was encoded', () => {
     fc.assert(
       fc.property(instance, (i) => {
         expect(decodeInstance(i.guid, encodeInstance(i))).toEqual(i);
@@ -93,7 +93,7 @@ describe('words', () => {
     );
   });
 
-  test('an exit comes back as it went', () => {
+  test('an exit is decoded to what was encoded', () => {
     fc.assert(
       fc.property(exit, (e) => {
         expect(decodeExit(e.instance, encodeExit(e))).toEqual(e);
@@ -127,7 +127,7 @@ describe('words', () => {
     expect(encodeExit(e)).toBe('2 STOPPED version v1 at 17 crashed - n 4');
   });
 
-  test('of an ordinary instance are short: there are millions of them', () => {
+  test('an ordinary instance is short, because there are millions of them', () => {
     const text = encodeInstance({
       guid: GUID,
       index: 12,
@@ -166,11 +166,11 @@ describe('a droplet', () => {
     ['2000', undefined],
     ['soon 00-trace', undefined],
     ['', undefined],
-  ])('goes on from the heartbeat that changed it: %j', (trace, expected) => {
+  ])('has the trace of the heartbeat that changed it: %j', (trace, expected) => {
     expect(decodeDroplet('d', reply({ ...WHOLE, trace }))?.heartbeatTrace).toEqual(expected);
   });
 
-  test('is read from its hash', () => {
+  test('is decoded from its hash', () => {
     const slot: Slot = { index: 0, version: 'v1', crashes: 1, flapping: false };
     const stop: PendingStop = { instance: 'i9', id: 'd1', reason: 'duplicate', decidedMs: 9 };
     const outcome: Outcome = { id: 'd1', outcome: 'dropped', atMs: 10, why: 'live' };
@@ -192,11 +192,11 @@ describe('a droplet', () => {
     } satisfies Droplet);
   });
 
-  test('that is not there is undefined', () => {
+  test('without a hash is undefined', () => {
     expect(decodeDroplet('app', [])).toBeUndefined();
   });
 
-  test('ids of any kind are only names', () => {
+  test('may have ids with any characters', () => {
     fc.assert(
       fc.property(id, instance, exit, (of, i, e) => {
         const stop: PendingStop = { instance: of, id: of, reason: 'stopped', decidedMs: 1 };
@@ -220,7 +220,7 @@ describe('a droplet', () => {
     );
   });
 
-  /** What somebody with redis-cli may have left behind. */
+  /** Values that an edit with redis-cli may leave behind. */
   test.each<[field: string, value: string]>([
     ['rev', 'seven'],
     ['rev', ''],
@@ -265,7 +265,7 @@ describe('a droplet', () => {
     ['outcome:d1', '{"id":"d2","outcome":"sent","atMs":1}'],
     ['color', 'red'],
     ['color:0', 'red'],
-  ])('a field that nobody of ours wrote so is named: %s = %j', (field, value) => {
+  ])('an error names a field in another format: %s = %j', (field, value) => {
     const read = () => decodeDroplet('app', reply({ ...WHOLE, [field]: value }));
     expect(read).toThrow(RecordError);
     expect(read).toThrow(`field ${field}:`);

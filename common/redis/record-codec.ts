@@ -1,21 +1,16 @@
-import Type from 'typebox';
-import { Compile } from 'typebox/compile';
-import type { Desired, Droplet, Exit, Instance, Outcome, PendingStop, Slot } from '../model/droplet.ts';
-import {
-  EVENT_START_REASONS,
-  type ExitReason,
-  OUTCOMES,
-  PRIORITIES,
-  START_REASONS,
-} from '../model/reasons.ts';
+import type { Desired, Droplet, Exit, Instance } from '../model/droplet.ts';
+import type { ExitReason } from '../model/reasons.ts';
 import { FIELD } from './keys.ts';
+import { eachPair } from './pairs.ts';
+import { RecordError } from './record-error.ts';
+import { decodeJson, outcomeJson, slotJson, stopJson } from './record-json.ts';
 
 /**
- * A droplet's hash in Redis, to and from its type.
+ * Encodes and decodes a droplet's hash in Redis.
  *
- * What exists a million times (the desired state, instances, exits) is kept in words: shorter than JSON and
- * readable with a bare `redis-cli`. What only troubled droplets have is JSON. Ids inside the words are
- * URI-encoded, which leaves a guid as it is.
+ * Values that exist a million times (desired states, instances, exits) are short texts: shorter than JSON, and readable in a
+ * plain `redis-cli`. Values that only troubled droplets have are JSON. Ids inside a text are URI-encoded, which leaves a
+ * guid as it is.
  */
 
 /** `STARTED 3x STAGED version <v> 256M updated 1398000000` */
@@ -25,17 +20,18 @@ export function encodeDesired(d: Desired): string {
 
 const DESIRED = /^(STARTED|STOPPED) (\S+)x (STAGED|PENDING|FAILED) version (\S+) (\S+)M updated (\S+)$/;
 
-/** @throws RecordError when the text is not as `desiredToText` writes it */
+/** @throws RecordError when the text is not in the format of `encodeDesired` */
 export function decodeDesired(text: string): Desired {
-  const words = DESIRED.exec(text);
-  if (words === null) throw new RecordError(FIELD.desired, text);
+  const field = FIELD.desired;
+  const parts = DESIRED.exec(text);
+  if (parts === null) throw new RecordError(field, text);
   return {
-    state: words[1] as Desired['state'],
-    packageState: words[3] as Desired['packageState'],
-    instances: whole(FIELD.desired, text, words[2]),
-    version: decode(FIELD.desired, text, words[4]),
-    memoryMb: number(FIELD.desired, text, words[5]),
-    updatedAtS: number(FIELD.desired, text, words[6]),
+    state: parts[1] as Desired['state'],
+    packageState: parts[3] as Desired['packageState'],
+    instances: decodeCount(field, text, parts[2]),
+    version: decodeId(field, text, parts[4]),
+    memoryMb: decodeNumber(field, text, parts[5]),
+    updatedAtS: decodeNumber(field, text, parts[6]),
   };
 }
 
@@ -56,25 +52,25 @@ export function encodeInstance(i: Instance): string {
 
 const INSTANCE = /^(\S+) (\S+) on (\S+) version (\S+) since (\S+) first (\S+)(?: last (\S+))?$/;
 
-/** @throws RecordError when the text is not as `instanceToText` writes it */
+/** @throws RecordError when the text is not in the format of `encodeInstance` */
 export function decodeInstance(guid: string, text: string): Instance {
   const field = FIELD.instance + guid;
-  const words = INSTANCE.exec(text);
-  if (words === null) throw new RecordError(field, text);
+  const parts = INSTANCE.exec(text);
+  if (parts === null) throw new RecordError(field, text);
   const instance: Instance = {
     guid,
-    index: whole(field, text, words[1]),
-    version: decode(field, text, words[4]),
-    state: decode(field, text, words[2]),
-    stateTimestampS: number(field, text, words[5]),
-    dea: decode(field, text, words[3]),
-    firstListedMs: number(field, text, words[6]),
+    index: decodeCount(field, text, parts[1]),
+    version: decodeId(field, text, parts[4]),
+    state: decodeId(field, text, parts[2]),
+    stateTimestampS: decodeNumber(field, text, parts[5]),
+    dea: decodeId(field, text, parts[3]),
+    firstListedMs: decodeNumber(field, text, parts[6]),
   };
-  if (words[7] !== undefined) instance.lastListedMs = number(field, text, words[7]);
+  if (parts[7] !== undefined) instance.lastListedMs = decodeNumber(field, text, parts[7]);
   return instance;
 }
 
-/** `2 CRASHED version <v> at <ms>[ crashed <crash_timestamp>]`: as it came; the script adds ` n <n>`. */
+/** `2 CRASHED version <v> at <ms> crashed <crash_timestamp or ->`: what was received; the script appends ` n <n>`. */
 export function encodeReceivedExit(
   e: Pick<Exit, 'index' | 'reason' | 'version' | 'atMs' | 'crashTimestampS'>,
 ): string {
@@ -90,20 +86,20 @@ export function encodeExit(e: Exit): string {
 const EXIT =
   /^(\S+) (CRASHED|STOPPED|DEA_SHUTDOWN|DEA_EVACUATION) version (\S+) at (\S+) crashed (\S+) n (\S+)$/;
 
-/** @throws RecordError when the text is not as `exitToText` writes it */
+/** @throws RecordError when the text is not in the format of `encodeExit` */
 export function decodeExit(instance: string, text: string): Exit {
   const field = FIELD.exit + instance;
-  const words = EXIT.exec(text);
-  if (words === null) throw new RecordError(field, text);
+  const parts = EXIT.exec(text);
+  if (parts === null) throw new RecordError(field, text);
   const exit: Exit = {
     instance,
-    index: whole(field, text, words[1]),
-    version: decode(field, text, words[3]),
-    reason: words[2] as ExitReason,
-    atMs: number(field, text, words[4]),
-    n: whole(field, text, words[6]),
+    index: decodeCount(field, text, parts[1]),
+    version: decodeId(field, text, parts[3]),
+    reason: parts[2] as ExitReason,
+    atMs: decodeNumber(field, text, parts[4]),
+    n: decodeCount(field, text, parts[6]),
   };
-  if (words[5] !== '-') exit.crashTimestampS = number(field, text, words[5]);
+  if (parts[5] !== '-') exit.crashTimestampS = decodeNumber(field, text, parts[5]);
   return exit;
 }
 
@@ -111,7 +107,7 @@ export function decodeExit(instance: string, text: string): Exit {
  * A droplet from the flat reply of HGETALL (`field, value, field, value, ...`).
  *
  * @returns undefined for an empty reply: there is no such droplet
- * @throws RecordError naming the field that nobody of ours has written so
+ * @throws RecordError naming the field that is not in the format this program writes
  */
 export function decodeDroplet(id: string, reply: readonly string[]): Droplet | undefined {
   if (reply.length === 0) return undefined;
@@ -126,78 +122,76 @@ export function decodeDroplet(id: string, reply: readonly string[]): Droplet | u
     stops: NONE,
     outcomes: NONE,
   };
-  for (let at = 0; at + 1 < reply.length; at += 2) {
-    readField(droplet, reply[at] as string, reply[at + 1] as string);
-  }
+  eachPair(reply, (field, value) => setField(droplet, field, value));
   return droplet;
 }
 
-/** Most droplets have nothing to remember: they share one empty map, which a million of them need not make. */
+/** The one empty map that all droplets without slots, stops or outcomes share: a million maps would cost memory. */
 // biome-ignore lint/suspicious/noExplicitAny: empty, so of any type
 const NONE: ReadonlyMap<any, any> = new Map();
 
-function withOne<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
+function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<K, V> {
   const own = map === NONE ? new Map<K, V>() : (map as Map<K, V>);
   return own.set(key, value);
 }
 
-function readField(droplet: Droplet, field: string, value: string): void {
+function setField(droplet: Droplet, field: string, value: string): void {
   switch (field) {
     case FIELD.rev:
-      droplet.rev = whole(field, value, value);
+      droplet.rev = decodeCount(field, value, value);
       return;
     case FIELD.seen:
-      droplet.firstSeenMs = number(field, value, value);
+      droplet.firstSeenMs = decodeNumber(field, value, value);
       return;
     case FIELD.desired:
       droplet.desired = decodeDesired(value);
       return;
     case FIELD.gone:
-      droplet.goneMs = number(field, value, value);
+      droplet.goneMs = decodeNumber(field, value, value);
       return;
     case FIELD.listed:
-      droplet.listedMs = number(field, value, value);
+      droplet.listedMs = decodeNumber(field, value, value);
       return;
     case FIELD.updated:
-      droplet.updatedMs = number(field, value, value);
+      droplet.updatedMs = decodeNumber(field, value, value);
       return;
     case FIELD.handled:
-      droplet.handledExits = number(field, value, value);
+      droplet.handledExits = decodeNumber(field, value, value);
       return;
     case FIELD.handledUpdate:
-      droplet.handledUpdateMs = number(field, value, value);
+      droplet.handledUpdateMs = decodeNumber(field, value, value);
       return;
     case FIELD.exits:
       return;
     case FIELD.trace:
-      readTrace(droplet, value);
+      setTrace(droplet, value);
       return;
   }
   const colon = field.indexOf(':') + 1;
-  const of = field.slice(colon);
+  const id = field.slice(colon);
   switch (field.slice(0, colon)) {
     case FIELD.instance:
-      droplet.instances.push(decodeInstance(of, value));
+      droplet.instances.push(decodeInstance(id, value));
       return;
     case FIELD.exit:
-      droplet.exits.push(decodeExit(of, value));
+      droplet.exits.push(decodeExit(id, value));
       return;
     case FIELD.slot: {
-      const slot = json<Slot>(field, value, SlotJson);
-      if (String(slot.index) !== of) throw new RecordError(field, value);
-      droplet.slots = withOne(droplet.slots, slot.index, slot);
+      const slot = decodeJson(field, value, slotJson);
+      if (String(slot.index) !== id) throw new RecordError(field, value);
+      droplet.slots = withEntry(droplet.slots, slot.index, slot);
       return;
     }
     case FIELD.stop: {
-      const stop = json<PendingStop>(field, value, StopJson);
-      if (stop.instance !== of) throw new RecordError(field, value);
-      droplet.stops = withOne(droplet.stops, of, stop);
+      const stop = decodeJson(field, value, stopJson);
+      if (stop.instance !== id) throw new RecordError(field, value);
+      droplet.stops = withEntry(droplet.stops, id, stop);
       return;
     }
     case FIELD.outcome: {
-      const outcome = json<Outcome>(field, value, OutcomeJson);
-      if (outcome.id !== of) throw new RecordError(field, value);
-      droplet.outcomes = withOne(droplet.outcomes, of, outcome);
+      const outcome = decodeJson(field, value, outcomeJson);
+      if (outcome.id !== id) throw new RecordError(field, value);
+      droplet.outcomes = withEntry(droplet.outcomes, id, outcome);
       return;
     }
     case FIELD.fence:
@@ -207,93 +201,31 @@ function readField(droplet: Droplet, field: string, value: string): void {
   }
 }
 
-/** `<ms> <traceparent>`. One that somebody edited is passed over: nothing is decided by it. */
-function readTrace(droplet: Droplet, text: string): void {
+/** `<ms> <traceparent>`. An invalid one is ignored: no decision depends on it. */
+function setTrace(droplet: Droplet, text: string): void {
   const [at, traceparent] = text.split(' ');
   const atMs = Number(at);
   if (traceparent !== undefined && Number.isFinite(atMs)) droplet.heartbeatTrace = { atMs, traceparent };
 }
 
-export const SlotSchema = Type.Object({
-  index: Type.Integer({ minimum: 0 }),
-  version: Type.String(),
-  crashes: Type.Integer({ minimum: 0 }),
-  flapping: Type.Boolean(),
-  lastCrashS: Type.Optional(Type.Number()),
-  lastCrashMs: Type.Optional(Type.Number()),
-  held: Type.Optional(Type.String()),
-  heldFor: Type.Optional(Type.Enum(EVENT_START_REASONS)),
-  start: Type.Optional(
-    Type.Object({
-      id: Type.String(),
-      reason: Type.Enum(START_REASONS),
-      priority: Type.Enum(PRIORITIES),
-      decidedMs: Type.Number(),
-      dueMs: Type.Optional(Type.Number()),
-    }),
-  ),
-});
-
-export const StopSchema = Type.Object({
-  instance: Type.String(),
-  id: Type.String(),
-  reason: Type.String(),
-  decidedMs: Type.Number(),
-  held: Type.Optional(Type.String()),
-});
-
-export const OutcomeSchema = Type.Object({
-  id: Type.String(),
-  outcome: Type.Enum(OUTCOMES),
-  atMs: Type.Number(),
-  why: Type.Optional(Type.String()),
-  by: Type.Optional(Type.String()),
-});
-
-const SlotJson = Compile(SlotSchema);
-const StopJson = Compile(StopSchema);
-const OutcomeJson = Compile(OutcomeSchema);
-
-function json<T>(field: string, text: string, schema: { Check(value: unknown): boolean }): T {
-  let value: unknown;
+function decodeId(field: string, text: string, part: string | undefined): string {
+  if (part === undefined || part === '') throw new RecordError(field, text);
+  if (!part.includes('%')) return part;
   try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new RecordError(field, text, { cause });
-  }
-  if (!schema.Check(value)) throw new RecordError(field, text);
-  return value as T;
-}
-
-function decode(field: string, text: string, word: string | undefined): string {
-  if (word === undefined || word === '') throw new RecordError(field, text);
-  if (!word.includes('%')) return word;
-  try {
-    return decodeURIComponent(word);
+    return decodeURIComponent(part);
   } catch (cause) {
     throw new RecordError(field, text, { cause });
   }
 }
 
-function number(field: string, text: string, word: string | undefined): number {
-  const value = Number(word);
-  if (word === undefined || word.trim() === '' || !Number.isFinite(value)) throw new RecordError(field, text);
+function decodeNumber(field: string, text: string, part: string | undefined): number {
+  const value = Number(part);
+  if (part === undefined || part.trim() === '' || !Number.isFinite(value)) throw new RecordError(field, text);
   return value;
 }
 
-function whole(field: string, text: string, word: string | undefined): number {
-  const value = number(field, text, word);
+function decodeCount(field: string, text: string, part: string | undefined): number {
+  const value = decodeNumber(field, text, part);
   if (!Number.isInteger(value) || value < 0) throw new RecordError(field, text);
   return value;
-}
-
-/** A field of a droplet's hash that is not as the health manager writes it: somebody edited it by hand. */
-export class RecordError extends Error {
-  readonly field: string;
-
-  constructor(field: string, text: string, options?: ErrorOptions) {
-    super(`droplet record: field ${field}: cannot be read: ${JSON.stringify(text.slice(0, 200))}`, options);
-    this.name = 'RecordError';
-    this.field = field;
-  }
 }

@@ -1,31 +1,31 @@
 import { Cluster, Command, type Redis } from 'ioredis';
 import type { RedisClient } from './scripts/scripts.ts';
 
-/** A replica that is there confirms within a millisecond or two. */
-const WAIT_AT_MOST_MS = 50;
-/** A server whose replicas did not confirm in time, or that has none, is not asked again for so long (ms). */
-const NOT_ASKED_FOR_MS = 10_000;
+/** Longest wait for a replica (ms). A working one confirms within a millisecond or two. */
+const MAX_WAIT_MS = 50;
+/** How long no replica is waited for after none has confirmed in time, or there was none (ms). */
+const PAUSE_MS = 10_000;
 
 /**
- * Waits for replicas where it matters: what is about to leave for NATS must not be forgotten by the replica that takes
- * over a moment later, or it would leave again.
+ * Waits until a replica has a write. A request that is about to be sent to NATS must be stored there, too: a replica that
+ * takes over a moment later without that write would let it be sent again.
  *
- * A replica that is away delays nothing for long: who has no replica has nobody to take over either.
+ * A missing replica delays nothing for long: without one there is also none that could take over.
  */
 export class ReplicaAck {
   readonly #client: RedisClient;
-  readonly #notAskedUntilMs = new WeakMap<Redis, number>();
+  readonly #pausedUntilMs = new WeakMap<Redis, number>();
 
   constructor(client: RedisClient) {
     this.#client = client;
   }
 
-  /** Resolves when a replica has what this client has written to the key's server, or soon if none says so. */
+  /** Resolves when a replica has everything that this client wrote to the server of the key, or soon if none confirms it. */
   async waitFor(key: string): Promise<void> {
     const server = this.#serverOf(key);
-    if (server === undefined || (this.#notAskedUntilMs.get(server) ?? 0) > performance.now()) return;
-    const confirmed = await server.wait(1, WAIT_AT_MOST_MS).catch(() => 0);
-    if (confirmed === 0) this.#notAskedUntilMs.set(server, performance.now() + NOT_ASKED_FOR_MS);
+    if (server === undefined || (this.#pausedUntilMs.get(server) ?? 0) > performance.now()) return;
+    const confirmed = await server.wait(1, MAX_WAIT_MS).catch(() => 0);
+    if (confirmed === 0) this.#pausedUntilMs.set(server, performance.now() + PAUSE_MS);
   }
 
   #serverOf(key: string): Redis | undefined {

@@ -131,7 +131,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:listening',
     type: 'hash',
     holds:
-      'since, until (ms): ingestors have listened without a gap from then to then; loss_possible_until (ms): heartbeats sent before then may be lost',
+      'since, until (ms): ingestors have listened without a gap from then to then; gaps: when no ingestor could receive every heartbeat (begin and end of each in ms, separated by spaces, oldest first); loss_possible_until (ms): heartbeats sent before then may be lost; generation: the generation of the queue group that every ingestor must join, and joined: the one that has published a watermark; taken_over (id, host and pid of the ingestor whose share of the messages the others took over last) and taken_over_at (ms)',
     writer: 'ingest',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
@@ -143,6 +143,14 @@ export const SCHEMA: readonly SchemaEntry[] = [
     writer: 'ingest',
     readers: 'ingest, analyzer, nudger',
     life: 'until the ingestor stops or no longer answers',
+  },
+  {
+    key: '<prefix>:{fleet}:ingestors',
+    type: 'hash',
+    holds: 'ingestor -> when it last reached Redis (ms), its host and its pid',
+    writer: 'ingest',
+    readers: 'ingest',
+    life: 'as its watermark',
   },
   {
     key: '<prefix>:{fleet}:sync',

@@ -1,7 +1,7 @@
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
 import type { RedisConnections } from './connections.ts';
 
-/** What is counted of each slice at its audit; the sum over all slices is the fleet. */
+/** Totals that the audit counts for each slice; the sums over all slices are those of the fleet. */
 export const TOTALS = [
   /** Records, of whatever kind. */
   'droplets',

@@ -6,7 +6,7 @@ const of = useRedis();
 const T0 = 1_700_000_000_000;
 const point = (atMs: number) => ({ atMs, wanted: 10, running: 9, flapping: 1 });
 
-test('an hour of points, oldest first, never more', async () => {
+test('an hour of points is kept, oldest first', async () => {
   const { redis } = of.context;
   for (let n = 0; n < STEPS + 50; n++) await storePoint(redis, point(T0 + n * STEP_MS));
   const lastMs = T0 + (STEPS + 49) * STEP_MS;
@@ -15,17 +15,17 @@ test('an hour of points, oldest first, never more', async () => {
   expect(await redis.client.hlen(redis.keys.timeline)).toBe(STEPS);
 });
 
-test('of several within one step the latest stays', async () => {
+test('the latest point within a step stays', async () => {
   const { redis } = of.context;
   await storePoint(redis, point(T0));
   await storePoint(redis, { ...point(T0 + 1), running: 3 });
   expect(await readTimeline(redis, T0 + 1)).toEqual([{ ...point(T0 + 1), running: 3 }]);
 });
 
-test('what is older than an hour, or no point, is left out', async () => {
+test('points older than an hour and invalid ones are left out', async () => {
   const { redis } = of.context;
   await storePoint(redis, point(T0));
-  await redis.client.hset(redis.keys.timeline, '359', 'as I like it', '358', '1 2 3', '357', `${T0} -1 2 3`);
+  await redis.client.hset(redis.keys.timeline, '359', 'edited', '358', '1 2 3', '357', `${T0} -1 2 3`);
   expect(await readTimeline(redis, T0)).toEqual([point(T0)]);
   expect(await readTimeline(redis, T0 + STEPS * STEP_MS)).toEqual([]);
 });

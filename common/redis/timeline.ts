@@ -1,12 +1,12 @@
-/** The last hour of the fleet, in steps: what was wanted and what of it ran. Kept in Redis, bounded by its shape. */
+/** The last hour of the fleet in Redis, in steps: wanted slots, and those with a live instance. Its size is fixed. */
 import type { RedisConnections } from './connections.ts';
 
-/** Short enough to see a lost host healed, long enough that an hour is a few hundred points. */
+/** Short enough to show how a lost host is replaced, long enough that an hour is a few hundred points. */
 export const STEP_MS = 10_000;
-/** An hour. The fields are used in turn, so none is ever to be removed. */
+/** An hour. Each field is overwritten after an hour, so none is ever removed. */
 export const STEPS = 360;
 
-/** The fleet at one moment, as the latest audits counted it. */
+/** The fleet at one moment, from the latest audits. */
 export interface TimelinePoint {
   atMs: number;
   /** Wanted slots. */
@@ -17,14 +17,14 @@ export interface TimelinePoint {
   flapping: number;
 }
 
-/** Stores a point; of several within one step the latest stays. */
+/** Stores a point; the latest one within a step stays. */
 export async function storePoint({ client, keys }: RedisConnections, point: TimelinePoint): Promise<void> {
   const { atMs, wanted, running, flapping } = point;
   const field = Math.floor(atMs / STEP_MS) % STEPS;
   await client.hset(keys.timeline, String(field), `${atMs} ${wanted} ${running} ${flapping}`);
 }
 
-/** The points of the last hour, oldest first. What somebody edited into no point is left out. */
+/** The points of the last hour, oldest first. Invalid ones are left out. */
 export async function readTimeline(
   { client, keys }: RedisConnections,
   nowMs: number,

@@ -5,7 +5,7 @@ import { Compile } from 'typebox/compile';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
-import { askRelease, isOn, RELEASE_FIELD, type ReleasableHold } from '../../common/redis/holds.ts';
+import { isHoldOn, RELEASE_FIELD, type ReleasableHold, requestRelease } from '../../common/redis/holds.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log.ts';
@@ -31,8 +31,8 @@ export function addRelease({ app, redis, clock, policy, log, health }: Options):
     let requested: boolean;
     try {
       requested = await readRedis(health, async () => {
-        if (!isOn(name, await readFleetFacts(redis), nowMs, policy)) return false;
-        await askRelease(redis, name, nowMs);
+        if (!isHoldOn(name, await readFleetFacts(redis), nowMs, policy)) return false;
+        await requestRelease(redis, name, nowMs);
         return true;
       });
     } catch (error) {

@@ -67,7 +67,7 @@ export interface ScriptAccess {
 const RETRY_MS = 50;
 
 /**
- * Errors that pass: a cluster or a failover in motion, a server that is loading its data or has lost its replicas, a
+ * Errors that pass: a cluster that is resharded or fails over, a server that is loading its data or has lost its replicas, a
  * connection that broke in the middle of a pipeline.
  */
 const TRANSIENT =
@@ -97,7 +97,7 @@ function load(file: string): string {
 
 /**
  * Defines the scripts on a client, which loads each into Redis when it is first needed (also after a restart). While
- * Redis is away or a cluster is in motion calls wait, like all commands of a client that never gives up.
+ * Redis is not reachable, or a cluster fails over, calls wait; so do all commands of a client that never gives up.
  */
 export function defineScripts(client: RedisClient): Scripts {
   const commands = new Map<ScriptName, (...args: ScriptArgument[]) => Promise<unknown>>();

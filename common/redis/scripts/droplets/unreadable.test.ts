@@ -91,7 +91,11 @@ test.each([
     watermarkMs: 100_000,
     gapMs: 10_000,
     silenceMs: 3_000,
+    keepGapsMs: 300_000,
+    generation: 0,
+    ...{ host: 'test', pid: 1 },
     mayHaveLost: false,
+    mayTakeOver: false,
     gone: [],
   });
   expect(await client().hgetall(keys.listening)).toMatchObject({ since: '100000', until: '100000' });

@@ -1,10 +1,16 @@
 import type { FailoverDetector } from '../../failover-detector.ts';
+import { pairsOf } from '../../pairs.ts';
 import type { ScriptAccess } from '../scripts.ts';
+import { decodeHostAndPid, type TakenOver } from './publish-watermark.ts';
 
 /** What the holds of the deployment follow from. Times in ms on Redis's clock. */
 export interface FleetFacts {
   /** Ingestors have listened without a gap, from then to then; absent if none ever did. */
   listening?: { sinceMs: number; untilMs: number };
+  /** When no ingestor could receive every heartbeat; oldest first, without overlaps. Absent if there was no gap lately. */
+  listeningGaps?: readonly ListeningGap[];
+  /** The ingestor that was last taken over from, because it stood still. */
+  takenOver?: TakenOver & { atMs: number };
   /** The lowest watermark of all ingestors that have not signed off. */
   lowestWatermarkMs?: number;
   /** Heartbeats sent before this time may be lost; absent if none is known to be. */
@@ -19,6 +25,12 @@ export interface FleetFacts {
   massDelete?: string;
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
   desiredStateSuspect?: true;
+}
+
+/** From the last moment at which every heartbeat was received to the moment from which that is so again. */
+export interface ListeningGap {
+  fromMs: number;
+  toMs: number;
 }
 
 type Values = (string | null)[];
@@ -42,11 +54,14 @@ export async function readFleetFacts({
     1 | null,
     Values,
   ];
-  const [since, until, lossPossibleUntil] = listening;
+  const [since, until, lossPossibleUntil, gaps, takenOver, takenOverAt] = listening;
   const [completed, succeeded] = sync;
   const [massLoss, massDelete, evaluated] = holds;
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
+  const listeningGaps = decodeGaps(gaps ?? '');
+  if (listeningGaps.length > 0) facts.listeningGaps = listeningGaps;
+  if (takenOver && takenOverAt) facts.takenOver = decodeTakenOver(takenOver, takenOverAt);
   if (watermark) facts.lowestWatermarkMs = Number(watermark);
   if (lossPossibleUntil) facts.lossPossibleUntilMs = Number(lossPossibleUntil);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
@@ -58,4 +73,16 @@ export async function readFleetFacts({
   }
   if (isSuspect === 1) facts.desiredStateSuspect = true;
   return facts;
+}
+
+/** @param text begin and end of each gap (ms), separated by spaces; what is not in this format is left out */
+export function decodeGaps(text: string): ListeningGap[] {
+  return pairsOf(text.split(' '))
+    .map(([from, to]) => ({ fromMs: Number(from), toMs: Number(to) }))
+    .filter(({ fromMs, toMs }) => Number.isFinite(fromMs) && Number.isFinite(toMs) && fromMs < toMs);
+}
+
+function decodeTakenOver(text: string, at: string): TakenOver & { atMs: number } {
+  const [ingestor = '', ...about] = text.split(' ');
+  return { ingestor, ...decodeHostAndPid(about.join(' ')), atMs: Number(at) };
 }

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatDuration } from '../../../../common/explain/wording.ts';
-import { askRelease, isOn, type ReleasableHold } from '../../../../common/redis/holds.ts';
+import { isHoldOn, type ReleasableHold, requestRelease } from '../../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
@@ -20,13 +20,13 @@ const ENDED_BY: Readonly<Record<ReleasableHold, string>> = {
 /** `hm release <hold>`: ends a hold. */
 export function release(hold: ReleasableHold, options: ConfigOption): Promise<number> {
   return withRedis(options, async (session) => {
-    if (!(await isHoldOn(session, hold)))
+    if (!(await isOn(session, hold)))
       throw new FailedError(`${hold} is not on: there is nothing to release`);
     const output = new Output();
     await output.line(`${hold} is on; release requested`);
     const requestedMs = performance.now();
-    await askRelease(session.redis, hold, await session.now());
-    while (await isHoldOn(session, hold)) {
+    await requestRelease(session.redis, hold, await session.now());
+    while (await isOn(session, hold)) {
       if (performance.now() - requestedMs > WAIT_MS) {
         throw new FailedError(
           `${hold} is still on after ${formatDuration(WAIT_MS)}. The request stays in force: ${ENDED_BY[hold]}`,
@@ -39,6 +39,6 @@ export function release(hold: ReleasableHold, options: ConfigOption): Promise<nu
   });
 }
 
-async function isHoldOn({ redis, settings, now }: RedisSession, hold: ReleasableHold): Promise<boolean> {
-  return isOn(hold, await readFleetFacts(redis), await now(), settings.policy);
+async function isOn({ redis, settings, now }: RedisSession, hold: ReleasableHold): Promise<boolean> {
+  return isHoldOn(hold, await readFleetFacts(redis), await now(), settings.policy);
 }
