@@ -1,11 +1,11 @@
-import { LOG_LENGTH, type LogEntry } from '../common/model/decision-log.ts';
-import type { Droplet, Holds, Outcome } from '../common/model/droplet.ts';
+import type { Droplet, Holds } from '../common/model/droplet.ts';
 import type { Deas } from '../common/policy/liveness.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
 import { readHolds } from '../common/redis/holds.ts';
-import { forOneCall, readWithDeas } from '../common/redis/readers.ts';
+import { readWithDeas } from '../common/redis/readers.ts';
+import { type Settlement, settleDeliveries } from '../common/redis/scripts/droplets/settle-deliveries.ts';
 import { batched } from './batched.ts';
 
 /** Droplets of one script call. A call blocks Redis, so it is kept to some milliseconds. */
@@ -26,14 +26,6 @@ export interface RecheckInput {
   holds: Holds;
   /** The time of the read (epoch ms on Redis's clock). */
   nowMs: number;
-}
-
-/** The outcome of a decision, for the revision of the record that was checked. */
-export interface Settlement {
-  droplet: Pick<Droplet, 'id' | 'rev'>;
-  outcome: Outcome;
-  entry: LogEntry;
-  requeueAtMs: number;
 }
 
 /** Reads and settles deliveries. Concurrent deliveries share their Redis calls. */
@@ -67,33 +59,8 @@ async function settleAll(
   settlements: readonly Settlement[],
   redis: RedisConnections,
 ): Promise<(boolean | Error)[]> {
-  const { keys, scripts } = redis;
-  const results: (boolean | Error)[] = [];
-  const calls = forOneCall(
-    redis,
-    settlements.map(({ droplet }) => droplet.id),
-    BATCH_SIZE,
+  const results = await settleDeliveries(redis, settlements);
+  return results.map((result) =>
+    typeof result === 'string' ? result === 'settled' : new Error(result.problem),
   );
-  await Promise.all(
-    calls.map(async (places) => {
-      const some = places.map((at) => settlements[at] as Settlement);
-      const settled = await scripts.settleDeliveries(
-        some.flatMap(({ droplet: { id } }) => {
-          const slice = keys.sliceOf(id);
-          return [keys.droplet(id), keys.due(slice), keys.decisions(slice)];
-        }),
-        [
-          LOG_LENGTH,
-          ...some.flatMap(({ droplet: { id, rev }, outcome, entry, requeueAtMs }) => [
-            ...[id, rev, outcome.id, JSON.stringify(outcome), requeueAtMs, JSON.stringify(entry)],
-          ]),
-        ],
-      );
-      places.forEach((at, n) => {
-        const result = settled[n];
-        results[at] = typeof result === 'string' ? new Error(result) : result === 1;
-      });
-    }),
-  );
-  return results;
 }
