@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
 import { parseExited, parseShutdown, parseUpdated } from '../common/messages/incoming.ts';
 import { SUBJECTS } from '../common/messages/subjects.ts';
+import { deaExpiryMs } from '../common/policy/thresholds.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { requestSync } from '../common/queues/sync-request.ts';
@@ -56,6 +57,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     ...{ id: randomUUID(), redis, clock, log, lifecycle, dropletLostMs },
     heartbeatBus,
     messageBus: bus,
+    keepGapsMs: Math.max(deaExpiryMs(settings.policy), settings.policy.massLoss.holdMs),
     backlogAgeMs: () => heartbeats.backlogAgeMs(),
   });
   const idle = async () => {

@@ -170,7 +170,11 @@ test('after a failover both holds stay on until everything is stored again', asy
         watermarkMs: nowMs,
         gapMs: 10_000,
         silenceMs: 5_000,
+        keepGapsMs: 300_000,
+        generation: 0,
+        ...{ host: 'test', pid: 1 },
         mayHaveLost: false,
+        mayTakeOver: false,
         gone: [],
       });
       if (ms < forMs) clock.advance(5_000);

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { ingestorSubject, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
@@ -23,6 +24,8 @@ interface Options {
   log: Logger;
   lifecycle: Lifecycle;
   dropletLostMs: number;
+  /** Gaps are kept until there was that much listening time after them (ms). */
+  keepGapsMs: number;
   /** Age of the oldest heartbeat that is not stored yet (ms); 0 if there is none. */
   backlogAgeMs(): number;
 }
@@ -169,7 +172,11 @@ export class IngestWatermark {
       watermarkMs,
       gapMs: this.#gapMs,
       silenceMs: this.#gapMs / 2,
+      keepGapsMs: this.#options.keepGapsMs,
+      generation: 0,
+      ...{ host: hostname(), pid: process.pid },
       mayHaveLost: hasReconnected,
+      mayTakeOver: false,
       gone: killed,
     });
     this.#recordedReconnects = reconnects;

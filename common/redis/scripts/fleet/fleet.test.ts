@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
 import { deploymentTime } from './deployment-time.ts';
 import { publishWatermark, type Watermark } from './publish-watermark.ts';
+import { readFleetFacts } from './read-fleet-facts.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
@@ -16,16 +17,23 @@ describe('publish_watermark', () => {
       watermarkMs: nowMs,
       gapMs: GAP,
       silenceMs: SILENCE,
+      keepGapsMs: 1_000_000,
+      host: `host-of-${ingestor}`,
+      pid: 7,
+      generation: 0,
       mayHaveLost: false,
+      mayTakeOver: false,
       gone: [],
       ...more,
     });
   const sinceMs = async (nowMs: number, ingestor = 'a') => (await publish(nowMs, ingestor)).sinceMs;
   const mayBeLost = async (nowMs: number, ingestor = 'a') => (await publish(nowMs, ingestor)).mayBeLost;
   const result = (since: number, lost: boolean, ...removed: string[]) => ({
+    generation: 0,
     sinceMs: since,
     mayBeLost: lost,
     removed,
+    takenOver: [],
   });
   const signOff = (ingestor: string) => redis().client.zrem(redis().keys.watermarks, ingestor);
   const state = () => redis().client.hgetall(redis().keys.listening);
@@ -37,6 +45,8 @@ describe('publish_watermark', () => {
       since: '1000',
       until: `${1000 + GAP}`,
       loss_possible_until: `${1000 + GAP}`,
+      generation: '0',
+      joined: '0',
     });
     expect(await redis().client.zrange(redis().keys.watermarks, '0', '-1', 'WITHSCORES')).toEqual([
       'a',
@@ -140,6 +150,128 @@ describe('publish_watermark', () => {
     await sinceMs(1000);
     await redis().client.flushall();
     expect(await sinceMs(2000)).toBe(2000);
+  });
+
+  describe('gaps', () => {
+    const gaps = async () => (await readFleetFacts(redis())).listeningGaps ?? [];
+
+    test('a gap lasts from the end of the streak to the watermark that begins a new one', async () => {
+      await publish(1000);
+      expect(await gaps()).toEqual([]);
+      await publish(1000 + GAP);
+      await publish(1001 + 2 * GAP);
+      expect(await gaps()).toEqual([{ fromMs: 1000 + GAP, toMs: 1001 + 2 * GAP }]);
+    });
+
+    test('the gap of one ingestor begins with its watermark', async () => {
+      await publish(1000, 'a');
+      for (let time = 2000; time <= 11_000; time += 1000) await publish(time, 'b');
+      await publish(1001 + GAP, 'a');
+      expect(await gaps()).toEqual([{ fromMs: 1000, toMs: 1001 + GAP }]);
+    });
+
+    test('gaps that overlap are one', async () => {
+      await publish(1000, 'a');
+      for (let time = 2000; time <= 20_000; time += 2000) await publish(time, 'b');
+      await publish(40_000, 'b');
+      expect(await gaps()).toEqual([{ fromMs: 20_000, toMs: 40_000 }]);
+      await publish(40_000, 'a');
+      expect(await gaps()).toEqual([{ fromMs: 1000, toMs: 40_000 }]);
+    });
+
+    test('a gap is dropped after enough listening time, and their number is bounded', async () => {
+      let nowMs = 1000;
+      const next = (pauseMs: number, more: Partial<Watermark> = {}) => {
+        nowMs += pauseMs;
+        return publish(nowMs, 'a', more);
+      };
+      await next(0);
+      await next(GAP + 1);
+      for (let i = 0; i < 10; i++) await next(GAP);
+      await next(GAP + 1, { keepGapsMs: 10 * GAP });
+      expect(await gaps()).toHaveLength(2);
+      await next(1);
+      await next(GAP + 1, { keepGapsMs: 10 * GAP });
+      expect(await gaps()).toHaveLength(2);
+      for (let i = 0; i < 100; i++) {
+        await next(GAP + 1);
+        await next(1);
+      }
+      const kept = await gaps();
+      expect(kept).toHaveLength(64);
+      expect(kept[0]?.fromMs).toBeLessThan(20 * GAP);
+    });
+
+    test('text that is no list of gaps counts as none', async () => {
+      await publish(1000);
+      await redis().client.hset(
+        redis().keys.listening,
+        'gaps',
+        'soon 12 x 5 3 99999999999999 999999999999999',
+      );
+      await publish(1001 + GAP);
+      expect(await gaps()).toEqual([{ fromMs: 1000, toMs: 1001 + GAP }]);
+    });
+  });
+
+  describe('a peer that stands still', () => {
+    const listed = () => redis().client.zrange(redis().keys.watermarks, '0', '-1');
+    const facts = () => readFleetFacts(redis());
+
+    test('is taken over from: the generation grows by one, and the gap ends when the new group has a member', async () => {
+      for (const ingestor of ['a', 'b', 'stopped']) await publish(1000, ingestor);
+      for (const ingestor of ['a', 'b']) await publish(1000 + GAP, ingestor, { mayTakeOver: true });
+      expect(await listed()).toContain('stopped');
+      for (const ingestor of ['a', 'b']) await publish(1001 + GAP, ingestor);
+      expect(await listed()).toContain('stopped');
+      expect(await publish(1002 + GAP, 'a', { mayTakeOver: true })).toEqual({
+        generation: 1,
+        mayBeLost: true,
+        removed: [],
+        takenOver: [{ ingestor: 'stopped', host: 'host-of-stopped', pid: 7 }],
+      });
+      expect(await facts()).toMatchObject({
+        listening: { sinceMs: 1002 + GAP },
+        listeningGaps: [{ fromMs: 1000, toMs: 1002 + GAP }],
+        takenOver: { ingestor: 'stopped', host: 'host-of-stopped', pid: 7, atMs: 1002 + GAP },
+      });
+      const before = await state();
+      for (const ingestor of ['a', 'b', 'stopped'])
+        expect(await publish(1100 + GAP, ingestor, { mayTakeOver: true })).toMatchObject({ generation: 1 });
+      expect(await state()).toEqual(before);
+      expect(await listed()).toEqual(['a', 'b']);
+      await publish(1200 + GAP, 'b', { generation: 1 });
+      await publish(1300 + GAP, 'a', { generation: 1 });
+      expect(await facts()).toMatchObject({
+        listening: { sinceMs: 1200 + GAP, untilMs: 1300 + GAP },
+        listeningGaps: [{ fromMs: 1000, toMs: 1200 + GAP }],
+      });
+    });
+
+    test('that comes back and joins the new generation makes no gap', async () => {
+      for (const ingestor of ['a', 'stopped']) await publish(1000, ingestor);
+      await publish(1001 + GAP, 'a', { mayTakeOver: true });
+      await publish(1002 + GAP, 'a', { generation: 1 });
+      await publish(1003 + 2 * GAP, 'a', { generation: 1 });
+      const since = (await state()).since;
+      await publish(1004 + 2 * GAP, 'stopped', { generation: 1 });
+      expect((await state()).since).toBe(since);
+      expect(await listed()).toEqual(['a', 'stopped']);
+    });
+
+    test('is not one that publishes, however old its backlog', async () => {
+      for (const ingestor of ['a', 'busy']) await publish(1000, ingestor);
+      await publish(900 + GAP, 'busy', { watermarkMs: undefined });
+      expect(await publish(1001 + GAP, 'a', { mayTakeOver: true })).toMatchObject({ takenOver: [] });
+      expect(await publish(1001 + 2 * GAP, 'a', { mayTakeOver: true })).toMatchObject({ generation: 1 });
+    });
+
+    test('the generation that an ingestor remembers counts when Redis lost it', async () => {
+      await publish(1000, 'a', { generation: 5 });
+      expect(await publish(2000, 'b')).toMatchObject({ generation: 5 });
+      await redis().client.flushall();
+      expect(await publish(3000, 'b', { generation: 5 })).toMatchObject({ generation: 5, sinceMs: 3000 });
+    });
   });
 });
 
