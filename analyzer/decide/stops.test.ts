@@ -61,6 +61,14 @@ describe('stopped', () => {
     expect(stops(d).sort()).toEqual(['stopped i0', 'stopped i1', 'stopped i2']);
   });
 
+  it('not what its DEA no longer lists', () => {
+    const d = droplet({
+      desired: desired({ state: 'STOPPED' }),
+      instances: [at(0, { lastListedMs: NOW - SECOND }), at(1)],
+    });
+    expect(stops(d)).toEqual(['stopped i1']);
+  });
+
   it('not what has exited', () => {
     const d = droplet({
       desired: desired({ state: 'STOPPED' }),
@@ -123,6 +131,12 @@ describe('wrong_version', () => {
     ['not while it is only STARTING', started(1, at(0, { state: 'STARTING' }), old), []],
     ['not while there is none', started(1, old), []],
     ['also out of range', started(1, at(0), { ...old, index: 7 }), ['wrong_version old']],
+    ['not what its DEA no longer lists', started(1, at(0), { ...old, lastListedMs: NOW - SECOND }), []],
+    [
+      'not while its DEA no longer lists the one that runs',
+      started(1, at(0, { lastListedMs: NOW - SECOND }), old),
+      [],
+    ],
   ])('%s', (_, d, expected) => {
     expect(stops(d)).toEqual(expected);
   });
@@ -361,6 +375,23 @@ describe('a pending stop', () => {
     expect(evaluate(d).decisions).toMatchObject([
       { kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' },
     ]);
+  });
+
+  it('is canceled when its instance leaves the list of its DEA', () => {
+    const d = droplet({ instances: [at(0), at(1, { lastListedMs: NOW - SECOND })], stops: [stop('i1')] });
+    expect(evaluate(d).decisions).toMatchObject([
+      { kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' },
+    ]);
+  });
+
+  it('that was sent is pending although one heartbeat of its DEA does not list the instance', () => {
+    const d = droplet({
+      instances: [at(0), at(1, { lastListedMs: NOW - SECOND })],
+      stops: [stop('i1')],
+      outcomes: [sent('i1', SECOND)],
+    });
+    expect(evaluate(d).decisions).toEqual([]);
+    expect([...evaluate(d).stops.keys()]).toEqual(['i1']);
   });
 
   it('never has the id of a start', () => {

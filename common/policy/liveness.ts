@@ -27,6 +27,11 @@ export function lastHeartbeatMs(instance: Instance, deas: Deas): number {
     : instance.firstListedMs;
 }
 
+/** Whether its DEA's latest list has the instance. One that it does not have is gone for stops, and for starts only later. */
+export function isListed({ lastListedMs }: Instance): boolean {
+  return lastListedMs === undefined;
+}
+
 /** Whether an exit overrides a heartbeat received at `heartbeatMs`: one received after `2 * droplet_lost` counts again. */
 export function isExitInForce(exit: Exit, heartbeatMs: number, settings: PolicySettings): boolean {
   return heartbeatMs <= exit.atMs + exitInForceMs(settings);

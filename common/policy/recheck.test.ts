@@ -262,6 +262,18 @@ describe('the recheck of a stop', () => {
     expect(running('STARTING')).toEqual({ reason: 'extra_index', send: message });
   });
 
+  it('names an instance of a STOPPED app with the live version, because a controller refuses any other version', () => {
+    const d = droplet({
+      desired: desired({ state: 'STOPPED', version: 'v2' }),
+      instances: [b, instance('o')],
+      stops: [stop('b')],
+    });
+    expect(recheckStop(d)).toMatchObject({
+      reason: 'stopped',
+      send: { instances: [['b', 'v2']], running: { v2: 1, v1: 1 }, version: 'v2' },
+    });
+  });
+
   it('sends neither a version nor a time when the droplet is not desired', () => {
     const d = droplet({ goneMs: NOW - 3600 * SECOND, instances: [b], stops: [stop('b')] });
     expect(recheckStop(d)).toEqual({
@@ -298,6 +310,18 @@ describe('the recheck of a stop', () => {
     ['gone', surplus({ instances: [a] }), {}, { drop: 'gone' }],
     ['exited', surplus({ exits: [exit('b')] }), {}, { drop: 'gone' }],
     ['CRASHED', surplus({ instances: [a, { ...b, state: 'CRASHED' }] }), {}, { drop: 'gone' }],
+    [
+      'no longer on the list of its DEA',
+      surplus({ instances: [a, { ...b, lastListedMs: NOW - SECOND }] }),
+      {},
+      { drop: 'gone' },
+    ],
+    [
+      'the one that would stay is no longer on the list of its DEA',
+      surplus({ instances: [{ ...a, lastListedMs: NOW - SECOND }, b] }),
+      {},
+      { drop: 'refused' },
+    ],
     ['wanted meanwhile', surplus({ desired: desired({ instances: 2 }) }), {}, { drop: 'not_surplus' }],
     ['too few would stay', surplus({ instances: [{ ...a, state: 'STARTING' }, b] }), {}, { drop: 'refused' }],
     [

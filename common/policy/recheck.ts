@@ -8,7 +8,7 @@ import type { DropReason, StartReason, StopReason } from '../model/reasons.ts';
 import { acceptsStart, acceptsStop } from './admission.ts';
 import { isGivenUp } from './flapping.ts';
 import { holdOnStart, holdOnStop } from './holds.ts';
-import type { Deas } from './liveness.ts';
+import { type Deas, isListed } from './liveness.ts';
 import { countRunning, runningForStart, runningForStop } from './running-counts.ts';
 import type { PolicySettings } from './settings.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -87,23 +87,25 @@ export function checkStop(
   if (droplet === undefined || stop?.id !== job.id || stop.held !== undefined) return { drop: 'superseded' };
   if (droplet.outcomes.has(job.id)) return { drop: 'done' };
   const snapshot = takeSnapshot(droplet, deas, holds, nowMs, settings);
-  if (![...snapshot.effectiveStates.keys()].some(({ guid }) => guid === job.instance))
-    return { drop: 'gone' };
+  const found = [...snapshot.effectiveStates.keys()].find(({ guid }) => guid === job.instance);
+  if (found === undefined || !isListed(found)) return { drop: 'gone' };
   const pending = pendingStops(snapshot, job.instance);
-  const found = surplus(snapshot, pending).find(({ instance }) => instance.guid === job.instance);
-  if (found === undefined) return { drop: 'not_surplus' };
-  const { instance, reason } = found;
+  const surplusOne = surplus(snapshot, pending).find(({ instance }) => instance === found);
+  if (surplusOne === undefined) return { drop: 'not_surplus' };
+  const { instance, reason } = surplusOne;
   const hold = holdOnStop(snapshot, reason);
   if (hold !== undefined) return { drop: `held:${hold}` };
   const staysRunning = countRunning(snapshot, new Set([...pending, instance.guid]));
   if (!acceptsStop(droplet, instance, staysRunning, isOtherVersionStopping(snapshot, pending)))
     return { drop: 'refused' };
   const desired = isDesired(droplet) ? droplet.desired : undefined;
+  // Of a STOPPED app a controller refuses every version but the live one; it finds the instance by its guid.
+  const version = desired?.state === 'STOPPED' ? desired.version : instance.version;
   const send: StopMessage = {
     droplet: droplet.id,
     updatedAtS: desired?.updatedAtS,
-    instances: [[instance.guid, instance.version]],
-    running: runningForStop(snapshot, [instance]),
+    instances: [[instance.guid, version]],
+    running: runningForStop(snapshot, instance, version),
     version: desired?.version,
   };
   return { send, reason };

@@ -1,5 +1,6 @@
 /** The `running` counts of `health.start` and `health.stop`, which the controller checks. */
 import type { Instance } from '../model/droplet.ts';
+import { isListed } from './liveness.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Counts by version; a version without running instances is left out. */
@@ -23,23 +24,30 @@ export function runningForStart({ droplet, effectiveStates }: Snapshot): Running
 }
 
 /**
- * The counts of a stop: each version's live RUNNING instances, and the stopped ones whatever their state. So `running` minus the
- * stopped ones is what stays RUNNING.
+ * The counts of a stop: each version's live RUNNING instances, and the stopped one whatever its state. So `running` minus the
+ * stopped one is what stays RUNNING.
+ *
+ * @param namedVersion the version under which the message names the stopped instance
  */
-export function runningForStop({ effectiveStates }: Snapshot, stopped: readonly Instance[]): Running {
+export function runningForStop(
+  { effectiveStates }: Snapshot,
+  stopped: Instance,
+  namedVersion: string,
+): Running {
   const counts = new Map<string, number>();
   for (const [instance, state] of effectiveStates) {
-    if (state === 'RUNNING' && !stopped.includes(instance)) increment(counts, instance.version);
+    if (state === 'RUNNING' && instance !== stopped) increment(counts, instance.version);
   }
-  for (const instance of stopped) increment(counts, instance.version);
+  increment(counts, namedVersion);
   return counts;
 }
 
-/** How many instances of the live version are live and RUNNING, without those whose guid is in `except`. */
+/** How many instances of the live version are listed, live and RUNNING, without those whose guid is in `except`. */
 export function countRunning({ droplet, effectiveStates }: Snapshot, except: ReadonlySet<string>): number {
   let count = 0;
   for (const [instance, state] of effectiveStates) {
     if (state !== 'RUNNING' || instance.version !== droplet.desired?.version) continue;
+    if (!isListed(instance)) continue;
     if (!except.has(instance.guid)) count++;
   }
   return count;

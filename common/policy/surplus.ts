@@ -1,7 +1,7 @@
 /** Surplus: which running instances should be stopped, and why. */
 import type { Instance, PendingStop } from '../model/droplet.ts';
 import type { StopReason } from '../model/reasons.ts';
-import type { Deas, EffectiveState } from './liveness.ts';
+import { type Deas, type EffectiveState, isListed } from './liveness.ts';
 import type { Snapshot } from './snapshot.ts';
 import { isDesired, isWanted, missedByPass, notDesiredSinceMs } from './wanted.ts';
 
@@ -20,13 +20,21 @@ export function isStopPending({ droplet, nowMs, settings }: Snapshot, stop: Pend
   return outcome.outcome === 'sent' && nowMs - outcome.atMs <= settings.dropletLostMs;
 }
 
-/** @returns guids of the running instances whose stop is pending, without `except` (the one that is rechecked) */
+/**
+ * An instance that left its DEA's list needs no stop, so a stop that waits is not pending any more. One that was sent still is:
+ * a DEA that lists only a new instance in one heartbeat lists the others again in the next.
+ *
+ * @returns guids of the running instances whose stop is pending, without `except` (the one that is rechecked)
+ */
 export function pendingStops(snapshot: Snapshot, except?: string): Set<string> {
   const guids = new Set<string>();
   if (snapshot.droplet.stops.size === 0) return guids;
-  for (const { guid } of snapshot.effectiveStates.keys()) {
-    const stop = snapshot.droplet.stops.get(guid);
-    if (stop !== undefined && guid !== except && isStopPending(snapshot, stop)) guids.add(guid);
+  const { stops, outcomes } = snapshot.droplet;
+  for (const instance of snapshot.effectiveStates.keys()) {
+    const { guid } = instance;
+    const stop = stops.get(guid);
+    if (stop === undefined || guid === except || !isStopPending(snapshot, stop)) continue;
+    if (isListed(instance) || outcomes.has(stop.id)) guids.add(guid);
   }
   return guids;
 }
@@ -40,14 +48,15 @@ export function pendingStops(snapshot: Snapshot, except?: string): Set<string> {
 export function surplus(snapshot: Snapshot, pending: ReadonlySet<string>): Surplus[] {
   const found: Surplus[] = [];
   for (const [instance, state] of snapshot.effectiveStates) {
-    if (pending.has(instance.guid)) continue;
+    if (pending.has(instance.guid) || !isListed(instance)) continue;
     const reason = surplusReason(snapshot, instance, state, pending);
     if (reason !== undefined) found.push({ instance, state, reason });
   }
   for (const [index, copies] of snapshot.live) {
-    if (copies.length < 2 || !isWanted(snapshot.droplet, index) || !knownLongEnough(copies, snapshot.deas))
+    const listed = copies.filter(isListed);
+    if (listed.length < 2 || !isWanted(snapshot.droplet, index) || !knownLongEnough(listed, snapshot.deas))
       continue;
-    const instance = duplicateToStop(snapshot, copies, pending);
+    const instance = duplicateToStop(snapshot, listed, pending);
     if (instance === undefined) continue;
     const state = snapshot.effectiveStates.get(instance) ?? 'NONE';
     found.push({ instance, state, reason: 'duplicate' });
@@ -72,7 +81,9 @@ export function isOtherVersionStopping(
 /** Whether a wanted slot has copies that must be listed in more heartbeats before one of them may be stopped. */
 export function duplicatesWait({ droplet, live, deas }: Snapshot): boolean {
   for (const [index, copies] of live) {
-    if (copies.length > 1 && isWanted(droplet, index) && !knownLongEnough(copies, deas)) return true;
+    if (copies.length < 2 || !isWanted(droplet, index)) continue;
+    const listed = copies.filter(isListed);
+    if (listed.length > 1 && !knownLongEnough(listed, deas)) return true;
   }
   return false;
 }
@@ -113,7 +124,7 @@ function isReplaced(
   pending: ReadonlySet<string>,
 ): boolean {
   return (live.get(evacuating.index) ?? []).some(
-    (copy) => effectiveStates.get(copy) === 'RUNNING' && !pending.has(copy.guid),
+    (copy) => isListed(copy) && effectiveStates.get(copy) === 'RUNNING' && !pending.has(copy.guid),
   );
 }
 
@@ -144,7 +155,7 @@ function knownLongEnough(copies: readonly Instance[], deas: Deas): boolean {
   for (const copy of copies) youngestMs = Math.max(youngestMs, copy.firstListedMs);
   return copies.every((copy) => {
     const previousMs = deas.get(copy.dea)?.previousHeartbeatMs;
-    return copy.lastListedMs === undefined && previousMs !== undefined && previousMs >= youngestMs;
+    return previousMs !== undefined && previousMs >= youngestMs;
   });
 }
 

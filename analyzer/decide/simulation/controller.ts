@@ -20,13 +20,14 @@ export function isStartAccepted({ desired, isListed }: TrueApp, message: StartMe
   );
 }
 
-/** @param version of the instance to stop */
+/** @param version under which the message names the instance to stop */
 export function isStopAccepted(
   { desired, isListed }: TrueApp,
   message: StopMessage,
   version: string,
 ): boolean {
-  if (!isListed || desired.state !== 'STARTED') return true;
+  if (!isListed) return true;
+  if (desired.state !== 'STARTED') return version === desired.version;
   const running = new Map(message.running);
   if (version !== desired.version) return (running.get(desired.version) ?? 0) > 0;
   return (running.get(version) ?? 0) - 1 >= desired.instances;

@@ -65,6 +65,12 @@ describe('a stop', () => {
     ],
     ['of all of a stopped app', stoppedWeb, stop({ running: { v2: 1 } }), undefined],
     [
+      'of a stopped app, with an old version',
+      stoppedWeb,
+      stop({ instances: { a: 'v1' }, running: { v1: 1 } }),
+      'not the current version',
+    ],
+    [
       'of an unknown app',
       undefined,
       stop({ running: { v2: 1 }, version: null, last_updated: null }),

@@ -60,7 +60,11 @@ export function refuseStart(app: App | undefined, request: StartRequest): string
 
 /** @returns why the stop is refused; undefined when it is accepted */
 export function refuseStop(app: App | undefined, request: StopRequest): string | undefined {
-  if (app === undefined || app.state !== 'STARTED') return undefined;
+  if (app === undefined) return undefined;
+  if (app.state !== 'STARTED') {
+    const isOther = Object.values(request.instances).some((version) => version !== app.version);
+    return isOther ? 'not the current version' : undefined;
+  }
   for (const [version, stopped] of countByVersion(request.instances)) {
     if (version === app.version) {
       const left = (request.running[version] ?? 0) - stopped;

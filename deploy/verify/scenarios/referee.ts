@@ -112,7 +112,9 @@ export class Referee {
       yield 'stop of an instance that never ran';
       return;
     }
-    if (victim.version !== version) yield 'stop with a wrong version';
+    // A controller goes by the guid, and refuses every other version of a STOPPED app.
+    const expected = app?.state === 'STOPPED' ? app.version : victim.version;
+    if (version !== expected) yield 'stop with a wrong version';
     if (victim.state === 'CRASHED') yield 'stop of a crashed instance';
     if (!victim.isListed || victim.state !== 'RUNNING' || app?.state !== 'STARTED') return;
     if (victim.version !== app.version || victim.index >= (app.instances as number)) return;

@@ -45,6 +45,30 @@ describe('stopped', () => {
     expect(deployment.takeSent('off')).toEqual(guids.map((guid) => `stop ${guid} of off (stopped)`).sort());
   });
 
+  test('names instances of every version with the live one, so that the controller accepts it', async () => {
+    await deployment.desire('old and off', { version: 'two' });
+    const old = deployment.dea('dea-2').run('old and off', 0, 'one');
+    const current = deployment.dea('dea-1').run('old and off', 0, 'two', 'STARTING');
+    await deployment.heartbeat();
+    deployment.takeSentMessages('old and off');
+    await deployment.desire('old and off', { state: 'STOPPED' });
+    const sent = deployment.takeSentMessages('old and off').map(({ message }) => message);
+    expect(sent).toHaveLength(2);
+    expect(sent).toContainEqual(expect.objectContaining({ instances: { [old]: 'two' }, version: 'two' }));
+    expect(sent).toContainEqual(expect.objectContaining({ instances: { [current]: 'two' } }));
+  });
+
+  test('asks for no stop of an instance that left the list of its DEA without an exit', async () => {
+    const [first, second] = await healthyApp(deployment, 'ended', 2);
+    deployment.dea('dea-1').forget(first as string);
+    await deployment.heartbeat();
+    await deployment.desire('ended', { state: 'STOPPED' });
+    expect(deployment.takeSent('ended')).toEqual([`stop ${second} of ended (stopped)`]);
+    deployment.dea('dea-2').forget(second as string);
+    await deployment.advance(65);
+    expect(deployment.takeSent('ended')).toEqual([]);
+  });
+
   test('is repeated after droplet_lost while the instance is listed, and not after it ended', async () => {
     const [stays, goes] = await healthyApp(deployment, 'stubborn', 2);
     await deployment.desire('stubborn', { state: 'STOPPED' });
