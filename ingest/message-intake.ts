@@ -1,7 +1,7 @@
 import type { Attributes } from '@opentelemetry/api';
 import { QUEUE_GROUPS } from '../common/messages/subjects.ts';
 import type { Parsed } from '../common/messages/validation.ts';
-import type { Bus, Subscription } from '../common/nats/bus.ts';
+import type { Bus, BusSubscription } from '../common/nats/bus.ts';
 import type { CounterName, FleetCounters } from '../common/redis/counters.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../common/runtime/log.ts';
 import { type SPANS, traced } from '../common/tracing/tracing.ts';
@@ -30,7 +30,7 @@ interface Options {
 export class MessageIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  readonly #subscriptions: Subscription[] = [];
+  readonly #subscriptions: BusSubscription[] = [];
   readonly #inFlight = new Set<Promise<void>>();
 
   constructor(options: Options) {

@@ -43,6 +43,17 @@ const events = (event: string) => lines.filter((line) => line.event === event);
 const until = (condition: () => void | Promise<void>) =>
   vi.waitFor(condition, { timeout: 15_000, interval: 10 });
 
+it('publishes without headers where the server has none, and takes an unanswered request for no proof', async () => {
+  nats = await startNats({ withoutHeaders: true });
+  const bus = await connect();
+  const got: string[] = [];
+  bus.subscribe('a.*', {}, ({ data }) => got.push(Buffer.from(data).toString()));
+  bus.publish('a.b', 'x', { 'hm-reason': 'missing' });
+  await bus.flush();
+  expect(got).toEqual(['x']);
+  expect(await bus.answers('nobody')).toBe(true);
+});
+
 describe('messages', () => {
   let bus: Bus;
   beforeEach(async () => {

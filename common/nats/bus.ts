@@ -1,7 +1,9 @@
-import type { Msg, NatsConnection, Subscription } from 'nats';
+import type { Msg, NatsConnection } from 'nats';
+import type { BusSubscription } from './subscriptions.ts';
 
-export type { Msg, Subscription } from 'nats';
+export type { Msg } from 'nats';
 export { BusError } from './bus-errors.ts';
+export type { BusSubscription } from './subscriptions.ts';
 
 export type Handler = (message: Msg) => unknown;
 export type Headers = Readonly<Record<string, string>>;
@@ -10,10 +12,10 @@ export interface Bus {
   readonly connection: NatsConnection;
   connected(): boolean;
   /**
-   * Subscribes; the subscription survives reconnects. Of all subscribers with the same `queue` one gets each message.
+   * Subscribes; the subscription survives reconnects, and is retried while the server refuses it. Of all subscribers with the same `queue` one gets each message.
    * An error that a handler throws, or rejects with, is logged and counted.
    */
-  subscribe(subject: string, options: { queue?: string }, handler: Handler): Subscription;
+  subscribe(subject: string, options: { queue?: string }, handler: Handler): BusSubscription;
   /** @throws BusError `disconnected` */
   publish(subject: string, data?: string | Uint8Array, headers?: Headers): void;
   /** @throws BusError */

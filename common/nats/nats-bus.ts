@@ -11,7 +11,7 @@ import {
   type Msg,
   type MsgHdrs,
   type NatsConnection,
-  type Subscription,
+  type PublishOptions,
 } from 'nats';
 import { subjectLabel } from '../messages/subjects.ts';
 import type { Health } from '../runtime/health.ts';
@@ -21,6 +21,7 @@ import { BatchedReader } from './batched-reader.ts';
 import type { Bus, Handler, Headers } from './bus.ts';
 import { BusError, busError, errorKind } from './bus-errors.ts';
 import { abandon, lastServerError, socketOf } from './client-internals.ts';
+import { type BusSubscription, Subscriptions } from './subscriptions.ts';
 
 interface NatsBusOptions {
   connection: NatsConnection;
@@ -44,6 +45,7 @@ export class NatsBus implements Bus {
   readonly #healthPart: string;
   readonly #label: { connection: string };
   readonly #reader: BatchedReader | undefined;
+  readonly #subscriptions: Subscriptions;
   readonly #lostListeners: (() => void)[] = [];
   readonly #restoredListeners: (() => void)[] = [];
   #connected = true;
@@ -60,6 +62,11 @@ export class NatsBus implements Bus {
     this.#label = { connection: metricLabel };
     this.#metrics.connected.set(this.#label, 1);
     health.set(healthPart, undefined);
+    this.#subscriptions = new Subscriptions({
+      ...{ health, log },
+      refused: metrics.refusedSubscriptions,
+      flush: () => this.flush(),
+    });
     void this.#watchStatus();
     void this.#watchEnd();
     if (readEveryMs === undefined) return;
@@ -71,19 +78,16 @@ export class NatsBus implements Bus {
     return this.#connected && !this.connection.isClosed();
   }
 
-  subscribe(subject: string, options: { queue?: string }, handler: Handler): Subscription {
-    return this.connection.subscribe(subject, {
-      ...options,
-      callback: (error, message) => {
-        if (error !== null)
-          this.#limited.error(
-            'subscription',
-            { event: 'nats_subscription_refused', subject, problem: error.message },
-            'nats subscription refused',
-          );
-        else this.#handle(subject, handler, message);
-      },
-    });
+  subscribe(subject: string, { queue }: { queue?: string }, handler: Handler): BusSubscription {
+    return this.#subscriptions.add(subject, queue, subjectLabel(subject), (refused) =>
+      this.connection.subscribe(subject, {
+        ...(queue !== undefined && { queue }),
+        callback: (error, message) => {
+          if (error === null) this.#handle(subject, handler, message);
+          else refused();
+        },
+      }),
+    );
   }
 
   #handle(subject: string, handler: Handler, message: Msg): void {
@@ -108,10 +112,16 @@ export class NatsBus implements Bus {
     // The client would use TextEncoder, which takes half as long again for messages of this size.
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     try {
-      this.connection.publish(subject, bytes, headers === undefined ? {} : { headers: headersOf(headers) });
+      this.connection.publish(subject, bytes, this.#withHeaders(headers));
     } catch (cause) {
       throw busError(subject, cause);
     }
+  }
+
+  /** Servers before 2.2 have no headers. Nothing in the messages depends on them. */
+  #withHeaders(headers: Headers | undefined): PublishOptions {
+    if (headers === undefined || this.connection.info?.headers !== true) return {};
+    return { headers: headersOf(headers) };
   }
 
   async request(
@@ -178,6 +188,7 @@ export class NatsBus implements Bus {
   async close(): Promise<void> {
     this.#closing = true;
     this.#reader?.stop();
+    this.#subscriptions.close();
     if (this.connection.isClosed()) return;
     // Draining needs the server.
     if (this.#connected) await this.connection.drain().catch(() => this.connection.close());
@@ -185,9 +196,10 @@ export class NatsBus implements Bus {
   }
 
   async #watchStatus(): Promise<void> {
-    for await (const { type, data } of this.connection.status()) {
+    for await (const { type, data, permissionContext: refused } of this.connection.status()) {
       if (type === Events.Disconnect) this.#onDisconnect(String(data));
       else if (type === Events.Reconnect) this.#onReconnect(String(data));
+      else if (type === Events.Error && refused?.operation === 'subscription') this.#onRefused(refused);
       else if (type === Events.Error) this.#onError(lastServerError(this.connection) ?? String(data));
     }
   }
@@ -222,6 +234,13 @@ export class NatsBus implements Bus {
     this.#health.set(this.#healthPart, undefined);
     this.#log.info({ event: 'nats_reconnected', server }, 'nats reconnected');
     this.#notify(this.#restoredListeners);
+  }
+
+  #onRefused({ subject, queue }: { subject: string; queue?: string | undefined }): void {
+    this.#metrics.errors.inc({ kind: 'permission' });
+    if (this.#subscriptions.refused(subject, queue)) return;
+    const problem = `subscription to ${subject} refused`;
+    this.#limited.error('nats permission', { event: 'nats_error', problem }, 'nats reported an error');
   }
 
   #onError(problem: string): void {

@@ -22,7 +22,8 @@ export const LOG_EVENTS = {
   nats_disconnected: 'NATS is not reachable; retrying. Check NATS, `mbus` and the network if it lasts.',
   nats_reconnected: 'NATS is reachable again.',
   nats_error: 'NATS reported an error, e.g. a permission or a slow consumer: see `problem`.',
-  nats_subscription_refused: 'NATS refused a subscription: give the account of `mbus` the permission.',
+  subscription_refused: 'NATS refuses a subscription; retrying. Give the account of `mbus` the permission.',
+  subscription_accepted: 'NATS accepts a subscription that it refused before.',
   nats_listener_failed: 'A bug in a reaction to a lost or restored connection. Report it with its stack.',
   message_handler_failed:
     'A bug in the handler of a message: the message has no effect. Report it with its stack.',

@@ -67,6 +67,7 @@ export interface BusMetrics {
   /** `kind`: slow_consumer, permission, authentication, other. */
   errors: Counter<'kind'>;
   handlerErrors: Counter<'subject'>;
+  refusedSubscriptions: Gauge<'subject'>;
   roundTrip: Histogram;
 }
 
@@ -99,6 +100,14 @@ export function busMetrics(registry: Registry): BusMetrics {
       return new Counter({
         name: 'hm_handler_errors_total',
         help: 'Messages whose handling failed',
+        labelNames: ['subject'],
+        registers,
+      });
+    }),
+    refusedSubscriptions: known('hm_nats_subscriptions_refused', () => {
+      return new Gauge({
+        name: 'hm_nats_subscriptions_refused',
+        help: 'Subscriptions that NATS refuses: nothing is received on that subject; subjects with an id are `other`',
         labelNames: ['subject'],
         registers,
       });

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, watch } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -24,13 +24,22 @@ export interface TestNatsOptions {
   port?: number;
   /** Further options of nats-server. */
   args?: readonly string[];
+  /** Without headers, and so without "no responders", as before release 2.2. */
+  withoutHeaders?: boolean;
 }
 
 /** Returns when the server accepts connections. @throws Error with the server's output when it does not start */
-export async function startNats({ port = -1, args = [] }: TestNatsOptions = {}): Promise<TestNats> {
+export async function startNats({
+  port = -1,
+  args = [],
+  withoutHeaders = false,
+}: TestNatsOptions = {}): Promise<TestNats> {
   const dir = mkdtempSync(path.join(tmpdir(), 'hm-nats-'));
   const portsDir = ['--ports_file_dir', dir];
-  const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port), ...portsDir, ...args], {
+  const config = path.join(dir, 'nats.conf');
+  writeFileSync(config, 'no_header_support: true\n');
+  const options = [...portsDir, ...(withoutHeaders ? ['-c', config] : []), ...args];
+  const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port), ...options], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const killed = () => child.kill('SIGKILL');
