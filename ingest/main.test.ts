@@ -103,7 +103,7 @@ describe('ingest stores', () => {
     expect(await record('app')).toContain('updated');
     expect(await counted('hm_updates_received_total')).toBe(1);
     const { client, keys } = cloud.redis;
-    expect(await client.hexists(keys.syncState, 'wanted')).toBe(1);
+    expect(await client.hexists(keys.syncState, 'requested')).toBe(1);
   });
 
   test('a shutdown, and removes it when the DEA sends another heartbeat', async () => {

@@ -19,7 +19,7 @@ export async function requestSync(
   clock: Clock,
 ): Promise<void> {
   // Before the job, so that the pass which the job starts begins after this time and counts as the requested one.
-  await client.hset(keys.syncState, 'wanted', clock.nowMs());
+  await client.hset(keys.syncState, 'requested', clock.nowMs());
   await queue.add(
     'bulk sync: requested by droplet.updated',
     {},

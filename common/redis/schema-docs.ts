@@ -156,8 +156,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:sync',
     type: 'hash',
     holds:
-      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, last_reply, rewrite, users, wanted (when a pass was last requested), rewritten_at_epoch (the data epoch in which the latest pass that wrote everything began); times in ms',
-    writer: 'sync; wanted: any process that requests a pass',
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, last_reply, rewrite, users, requested (when a pass was last requested), rewritten_at_epoch (the data epoch in which the latest pass that wrote everything began); times in ms',
+    writer: 'sync; requested: any process that requests a pass',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',
   },

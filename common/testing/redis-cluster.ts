@@ -5,29 +5,29 @@ import { freePort, startTestRedis, type TestRedis } from './redis.ts';
 
 /** Slots of a Redis Cluster. */
 const SLOTS = 16_384;
-/** The cluster is whole when every node says so; new masters wait two seconds before they serve. */
-const WHOLE_WITHIN_MS = 20_000;
+/** Longest wait until every node reports that the cluster is complete (ms). New masters wait two seconds before they serve. */
+const COMPLETE_WITHIN_MS = 20_000;
 
 /** One node of a test's cluster. */
 export interface ClusterNode {
   server: TestRedis;
-  /** A plain connection to this very node, for the test. */
+  /** A connection of the test to this node only. */
   admin: Redis;
-  /** The node's own id (`CLUSTER MYID`). */
+  /** The id of the node (`CLUSTER MYID`). */
   id: string;
-  /** It neither reads nor answers any more, its connections stay open: as a host that lost its network. */
+  /** The node stops reading and answering, and its connections stay open: like a host that lost its network. */
   pause(): void;
   resume(): void;
-  /** SIGKILL: whatever was not replicated is lost. */
+  /** SIGKILL: writes that were not replicated are lost. */
   kill(): Promise<void>;
 }
 
-/** A real Redis Cluster of a test's own: nodes on free loopback ports, ended by their pids. */
+/** A real Redis Cluster for one test: its nodes are on free loopback ports. */
 export interface TestRedisCluster {
   settings: RedisSettings;
   /** In the order of their slots. */
   masters: ClusterNode[];
-  /** `replicas[n]` is of `masters[n]`; empty without replicas. */
+  /** `replicas[n]` is the replica of `masters[n]`; empty without replicas. */
   replicas: ClusterNode[];
   stop(): Promise<void>;
 }
@@ -36,9 +36,9 @@ export interface ClusterOptions {
   masters?: number;
   /** One replica for each master. */
   replicas?: boolean;
-  /** After so long a silent node counts as failing, and its replica takes over (ms). */
+  /** Silence after which a node counts as failing, so its replica takes over (ms). */
   nodeTimeoutMs?: number;
-  /** More of redis-server's options, for every node. */
+  /** Further options of redis-server, for every node. */
   more?: readonly string[];
 }
 
@@ -132,10 +132,10 @@ async function infoOf(admin: Redis, name: string): Promise<string | undefined> {
 }
 
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  const giveUpMs = performance.now() + WHOLE_WITHIN_MS;
+  const giveUpMs = performance.now() + COMPLETE_WITHIN_MS;
   while (!(await condition())) {
     if (performance.now() > giveUpMs)
-      throw new Error(`Redis Cluster: ${what}: not within ${WHOLE_WITHIN_MS} ms`);
+      throw new Error(`Redis Cluster: ${what}: not within ${COMPLETE_WITHIN_MS} ms`);
     await delay(20);
   }
 }
@@ -162,7 +162,7 @@ export async function migrateSlot(
   for (const node of cluster.masters) {
     if (node !== to && node !== from) await node.admin.call('CLUSTER', 'SETSLOT', `${slot}`, 'NODE', to.id);
   }
-  // Whoever takes a slot takes an epoch after the highest that it knows of: two that do so at once would fall out over it.
+  // A node that takes a slot takes the epoch after the highest one it knows. Two that do so at once would conflict.
   await until('all nodes know of the move', async () => {
     const nodes = [...cluster.masters, ...cluster.replicas];
     const epochs = await Promise.all(nodes.map(({ admin }) => infoOf(admin, 'cluster_current_epoch')));

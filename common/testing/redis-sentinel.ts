@@ -10,7 +10,7 @@ import { freePort, startTestRedis, type TestRedis } from './redis.ts';
 const NAME = 'hm';
 const WATCHED_WITHIN_MS = 20_000;
 
-/** A master with a replica, and three sentinels that watch them; all on free loopback ports, ended by their pids. */
+/** A master with a replica, and three sentinels that monitor them, all on free loopback ports. */
 export interface TestSentinels {
   settings: RedisSettings;
   master: TestRedis;
@@ -18,7 +18,7 @@ export interface TestSentinels {
   stop(): Promise<void>;
 }
 
-/** @param downAfterMs after so long a silent master counts as down */
+/** @param downAfterMs silence after which a master counts as down */
 export async function startTestSentinels({ downAfterMs = 1_000 } = {}): Promise<TestSentinels> {
   const ends: (() => Promise<void>)[] = [];
   const stop = async () => {
@@ -44,7 +44,7 @@ export async function startTestSentinels({ downAfterMs = 1_000 } = {}): Promise<
   }
 }
 
-/** @returns what ends it */
+/** @returns a function that ends it */
 async function startSentinel(
   port: number,
   master: number,

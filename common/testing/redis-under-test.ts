@@ -7,10 +7,10 @@ import { emptyRedis, type RedisUnderTest, startTestRedis } from './redis.ts';
  */
 export const onCluster = process.env.HM_TEST_REDIS === 'cluster';
 
-/** The clusters that `cluster-setup.ts` has started: one for each worker of vitest, as to start one takes seconds. */
+/** The clusters that `cluster-setup.ts` has started, one for each worker of vitest, because starting one takes seconds. */
 const CLUSTERS = 'HM_TEST_CLUSTERS';
 
-/** Hands clusters over to the workers, that begin after this. */
+/** Passes clusters to the workers, which begin after this. */
 export function provideClusters(nodes: readonly (readonly string[])[]): void {
   process.env[CLUSTERS] = JSON.stringify(nodes);
 }

@@ -7,7 +7,7 @@ import { Cluster } from 'ioredis';
 import type { RedisSettings } from '../config/settings.ts';
 import type { RedisClient } from '../redis/scripts/scripts.ts';
 
-/** A real redis-server of a test file's own, on a free loopback port, without persistence. */
+/** A real redis-server for one test file, on a free loopback port, without persistence. */
 export interface TestRedis {
   /** `redis://127.0.0.1:<port>` */
   url: string;
@@ -17,30 +17,30 @@ export interface TestRedis {
   stop(): Promise<void>;
 }
 
-/** Where a health manager under test has its data: one server, or a cluster. */
+/** The Redis of a health manager under test: one server, or a cluster. */
 export interface RedisUnderTest {
   settings: RedisSettings;
-  /** Of every server that holds data. */
+  /** The URLs of all servers with data. */
   urls: readonly string[];
   stop(): Promise<void>;
 }
 
-/** Empties every server that the client knows. */
+/** Removes all data of every server that the client knows. */
 export async function emptyRedis(client: RedisClient): Promise<void> {
   await (client instanceof Cluster
     ? Promise.all(client.nodes('master').map((node) => node.flushall()))
     : client.flushall());
 }
 
-/** Another program may take a port between our finding it free and the server's having it. */
+/** How often a start is tried: another program may take a port between the check that it is free and its use. */
 const TRIES = 5;
 
 /**
  * Starts redis-server and waits until it accepts connections.
  *
- * @param port to start one again where another was (a Redis that comes back without its data)
- * @param more of redis-server's options; `--tls` instead of a port without it
- * @throws Error with the server's own words when it does not start
+ * @param port to replace another server (a Redis that comes back without its data); else a free one
+ * @param more further options of redis-server; with `--tls` its port accepts only TLS
+ * @throws Error with the output of redis-server when it does not start
  */
 export async function startTestRedis(port?: number, more: readonly string[] = []): Promise<TestRedis> {
   let problem = '';
@@ -66,10 +66,10 @@ export async function startTestRedis(port?: number, more: readonly string[] = []
     const killed = () => child.kill('SIGKILL');
     process.once('exit', killed);
     const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
-    const started = await serves(child);
+    const started = await untilReady(child);
     let stopped: Promise<void> | undefined;
     const stop = async () => {
-      child.kill('SIGKILL'); // nothing to be saved
+      child.kill('SIGKILL'); // it keeps no data
       await ended;
       process.off('exit', killed);
       rmSync(dir, { recursive: true, force: true });
@@ -83,7 +83,7 @@ export async function startTestRedis(port?: number, more: readonly string[] = []
   throw new Error(`redis-server did not start: ${problem}`);
 }
 
-/** A loopback port that nobody listens on at this moment. */
+/** A loopback port on which no program listens at this moment. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve, reject) => {
@@ -96,17 +96,17 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** True when it says that it is ready; otherwise what it said before it ended. */
-function serves(child: ChildProcess): Promise<true | string> {
+/** True once the server is ready; its output if it ended before. */
+function untilReady(child: ChildProcess): Promise<true | string> {
   return new Promise((resolve) => {
-    let said = '';
-    const hear = (data: Buffer) => {
-      said = `${said}${data}`.slice(-2000);
-      if (said.includes('Ready to accept connections')) resolve(true);
+    let output = '';
+    const onOutput = (data: Buffer) => {
+      output = `${output}${data}`.slice(-2000);
+      if (output.includes('Ready to accept connections')) resolve(true);
     };
-    child.stdout?.on('data', hear);
-    child.stderr?.on('data', hear);
+    child.stdout?.on('data', onOutput);
+    child.stderr?.on('data', onOutput);
     child.once('error', (error) => resolve(error.message));
-    child.once('close', () => resolve(said));
+    child.once('close', () => resolve(output));
   });
 }

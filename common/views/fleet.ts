@@ -2,6 +2,8 @@
 import type { Queue } from 'bullmq';
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
 import type { PolicySettings } from '../policy/settings.ts';
+import { listenedAgoMs } from '../policy/listening-time.ts';
+import { lostBefore } from '../policy/liveness.ts';
 import { lateAfterMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
@@ -16,6 +18,7 @@ import {
   TOTALS,
   type TotalName,
 } from '../redis/summary.ts';
+import { readSyncState, type SyncState } from '../redis/sync-state.ts';
 
 export interface HoldState {
   hold: HoldName;
@@ -46,15 +49,8 @@ export interface Fleet {
   /** `late`: silent for more than two thirds of `droplet_lost`; `lost`: for longer than it. */
   deas: { alive: number; late: number; lost: number };
   queues: Record<'starts' | 'restarts' | 'stops', QueueLength>;
-  sync: {
-    /** End of the latest complete pass (epoch ms); absent before the first. */
-    succeededMs?: number;
-    /** Duration of the latest complete pass. */
-    durationMs?: number;
-    listed?: number;
-    rejected?: number;
-    users?: number;
-  };
+  /** Absent before the first complete pass: its end, its duration, and what it listed. */
+  sync: Pick<SyncState, 'succeededMs' | 'durationMs' | 'listed' | 'rejected' | 'users'>;
   counters: Record<CounterName, number>;
 }
 
@@ -75,7 +71,7 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
     lengthOf(queues.starts),
     lengthOf(queues.restarts),
     lengthOf(queues.stops),
-    readSync(redis),
+    readSyncState(redis),
     readCounters(redis),
   ]);
   const sum = (field: string) => summary.get(field) ?? 0;
@@ -113,23 +109,6 @@ async function lengthOf(queue: Queue): Promise<QueueLength> {
     delayed = 0,
   } = await queue.getJobCounts('waiting', 'prioritized', 'delayed');
   return { waiting: waiting + prioritized, delayed };
-}
-
-async function readSync({ client, keys }: RedisConnections): Promise<Fleet['sync']> {
-  const names = {
-    succeededMs: 'succeeded',
-    durationMs: 'duration_ms',
-    listed: 'listed',
-    rejected: 'rejected',
-    users: 'users',
-  };
-  const values = await client.hmget(keys.syncState, ...Object.values(names));
-  return Object.fromEntries(
-    Object.keys(names).flatMap((name, at) => {
-      const value = values[at];
-      return value == null || value === '' ? [] : [[name, Number(value)]];
-    }),
-  );
 }
 
 function holdStates(

@@ -7,6 +7,7 @@ import type { PolicySettings } from '../policy/settings.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import { wantedIndices } from '../policy/wanted.ts';
 import type { RedisConnections } from '../redis/connections.ts';
+import { pairsOf } from '../redis/pairs.ts';
 import type { DropletReads } from '../redis/readers.ts';
 import type { LastInstance, SlotGroup, TroubledDroplet, TroubledUpdate } from './troubled-types.ts';
 
@@ -47,7 +48,7 @@ export async function readWorstIds({
   );
   const scored: [id: string, score: number][] = [];
   for (const list of lists) {
-    for (let at = 0; at + 1 < list.length; at += 2) scored.push([list[at] as string, Number(list[at + 1])]);
+    for (const [id, score] of pairsOf(list)) scored.push([id, Number(score)]);
   }
   scored.sort(([a, scoreA], [b, scoreB]) => scoreB - scoreA || (a < b ? -1 : 1));
   return {

@@ -195,7 +195,7 @@ test('after a failover both holds stay on until everything is stored again', asy
   expect(await holds()).toEqual({ desiredUnavailable: false, actualNotFresh: false });
   await masters('a', 'b', 'C');
   expect(await holds()).toEqual({ desiredUnavailable: true, actualNotFresh: true });
-  expect(await client.hget(keys.syncState, 'wanted')).toBe(await client.hget(keys.syncState, 'begun'));
+  expect(await client.hget(keys.syncState, 'requested')).toBe(await client.hget(keys.syncState, 'begun'));
   await listen(25_000);
   expect(await holds()).toEqual({ desiredUnavailable: true, actualNotFresh: true });
   await listen(10_000);

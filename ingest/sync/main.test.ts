@@ -180,7 +180,7 @@ describe('the sync process', () => {
     await started.sync.check(); // a pass is due, but one is running: adds nothing
     page.release();
     await passes(started, 3);
-    expect(Number((await state(started)).begun)).toBeGreaterThan(Number((await state(started)).wanted));
+    expect(Number((await state(started)).begun)).toBeGreaterThan(Number((await state(started)).requested));
   });
 
   test('runs a requested pass whose job was lost', async () => {
@@ -188,7 +188,7 @@ describe('the sync process', () => {
     await passes(started, 1);
     const { client, keys } = started.context.redis;
     clock.advance(1000);
-    await client.hset(keys.syncState, 'wanted', clock.nowMs());
+    await client.hset(keys.syncState, 'requested', clock.nowMs());
     clock.advance(1);
     await started.sync.check();
     await passes(started, 2);

@@ -3,6 +3,7 @@ import { bulkCredentialsSubject } from '../../common/messages/subjects.ts';
 import type { ProcessContext, ProcessDefinition } from '../../common/process.ts';
 import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import { requestDueSync } from '../../common/queues/sync-request.ts';
+import { readSyncState } from '../../common/redis/sync-state.ts';
 import { createRateLimit } from '../../common/runtime/log.ts';
 import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
 import { withTimeout } from '../../common/runtime/with-timeout.ts';
@@ -10,7 +11,7 @@ import { BulkApi } from './api/bulk-api.ts';
 import { Credentials } from './api/credentials.ts';
 import { syncMetrics } from './metrics.ts';
 import { type PassOutcome, runPass } from './pass/pass.ts';
-import { nextPassMs, readRelease, readSyncState } from './sync-state.ts';
+import { nextPassMs, readRelease } from './sync-state.ts';
 
 /** A running sync process, for tests. */
 export interface Sync {

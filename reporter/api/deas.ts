@@ -2,6 +2,7 @@
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
+import { pairsOf } from '../../common/redis/pairs.ts';
 import type { DeaCell, DeaState } from './types.ts';
 
 export interface Dea {
@@ -25,9 +26,8 @@ export async function readAllDeas(
   ]);
   const leavingDeas = new Set(leaving);
   const deas: Dea[] = [];
-  for (let at = 0; at + 1 < lastHeartbeats.length; at += 2) {
-    const dea = lastHeartbeats[at] as string;
-    const lastHeartbeatMs = Number(lastHeartbeats[at + 1]);
+  for (const [dea, score] of pairsOf(lastHeartbeats)) {
+    const lastHeartbeatMs = Number(score);
     const state = stateOf(lastHeartbeatMs, leavingDeas.has(dea), nowMs, policy);
     deas.push({
       dea,

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { readSyncState } from '../../../common/redis/sync-state.ts';
 import { metricValue, testContext } from '../../../common/testing/context.ts';
 import { ids, testSync, useSync } from '../../../deploy/verify/fixtures/sync.ts';
-import { nextPassMs, readSyncState } from '../sync-state.ts';
+import { nextPassMs } from '../sync-state.ts';
 
 const fixture = useSync();
 

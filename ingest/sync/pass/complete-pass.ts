@@ -6,7 +6,8 @@ import {
 } from '../../../common/policy/mass-delete.ts';
 import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { readRelease, readSyncState } from '../sync-state.ts';
+import { readSyncState } from '../../../common/redis/sync-state.ts';
+import { readRelease } from '../sync-state.ts';
 import { markGone } from './mark-gone.ts';
 import type { PassContext } from './pass-context.ts';
 

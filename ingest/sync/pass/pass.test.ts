@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { readSyncState } from '../../../common/redis/sync-state.ts';
 import { metricValue, recordOf, testContext } from '../../../common/testing/context.ts';
 import { countCalls, ids, testSync, useSync } from '../../../deploy/verify/fixtures/sync.ts';
-import { nextPassMs, readSyncState } from '../sync-state.ts';
+import { nextPassMs } from '../sync-state.ts';
 
 const fixture = useSync();
 

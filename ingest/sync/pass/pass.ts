@@ -23,8 +23,8 @@
  * The hold `mass_delete` is decided before any droplet is marked. The pass counts as complete after all are marked.
  */
 
+import { readSyncState } from '../../../common/redis/sync-state.ts';
 import { PassFailedError, SupersededError } from '../errors.ts';
-import { readSyncState } from '../sync-state.ts';
 import { completePass } from './complete-pass.ts';
 import { FencedWriter } from './fenced-writer.ts';
 import { PageWriter } from './page-writer.ts';

@@ -44,6 +44,6 @@ redis.call('DEL', KEYS[3])
 -- As if a pass had been requested since the latest began.
 local begun = redis.call('HGET', KEYS[4], 'begun')
 if begun then
-  redis.call('HSET', KEYS[4], 'wanted', begun)
+  redis.call('HSET', KEYS[4], 'requested', begun)
 end
 return 'changed'

@@ -74,10 +74,10 @@ describe('store_heartbeat_droplets', () => {
     const trace = async () => (await record('traced')).trace;
     await write(1000, undefined, { i: 'RUNNING' });
     expect(await trace()).toBeUndefined();
-    await write(2000, 'told', { i: 'STARTING' });
-    expect(await trace()).toBe('2000 told');
+    await write(2000, 'second', { i: 'STARTING' });
+    expect(await trace()).toBe('2000 second');
     await write(3000, 'other', { i: 'STARTING' });
-    expect(await trace()).toBe('2000 told');
+    expect(await trace()).toBe('2000 second');
     await write(4000, 'back', { i: 'STARTING' }, { due: true });
     expect(await trace()).toBe('4000 back');
   });
