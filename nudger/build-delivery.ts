@@ -1,13 +1,11 @@
 import type { Attributes } from '@opentelemetry/api';
 import { startMessage, stopMessage } from '../common/messages/outgoing.ts';
-import { checkStart, checkStop } from '../common/policy/recheck.ts';
-import type { PolicySettings } from '../common/policy/settings.ts';
 import type { StartJob, StopJob } from '../common/queues/queues.ts';
 import { ATTRIBUTES } from '../common/tracing/tracing.ts';
 import type { Delivery } from './deliver.ts';
 
 /** The delivery of a job in `starts` or `restarts`. */
-export function startDelivery(job: StartJob, policy: PolicySettings): Delivery {
+export function startDelivery(job: StartJob): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
@@ -18,15 +16,15 @@ export function startDelivery(job: StartJob, policy: PolicySettings): Delivery {
       const pending = droplet.slots.get(job.index)?.start;
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
-    recheck: (droplet, deas, holds, nowMs) => {
-      const result = checkStart(droplet, job, deas, holds, nowMs, policy);
+    recheck: (recheck) => {
+      const result = recheck.checkStart(job);
       return 'send' in result ? { ...result, send: startMessage(result.send) } : result;
     },
   };
 }
 
 /** The delivery of a job in `stops`. */
-export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
+export function stopDelivery(job: StopJob): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
@@ -37,8 +35,8 @@ export function stopDelivery(job: StopJob, policy: PolicySettings): Delivery {
       const pending = droplet.stops.get(job.instance);
       return pending?.id === job.id && !droplet.outcomes.has(job.id) ? pending.decidedMs : undefined;
     },
-    recheck: (droplet, deas, holds, nowMs) => {
-      const result = checkStop(droplet, job, deas, holds, nowMs, policy);
+    recheck: (recheck) => {
+      const result = recheck.checkStop(job);
       return 'send' in result ? { ...result, send: stopMessage(result.send) } : result;
     },
   };

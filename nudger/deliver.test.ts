@@ -100,7 +100,7 @@ async function storeDroplet(fields: Record<string, string> = {}): Promise<void> 
 }
 
 const send = (
-  delivery = startDelivery(START, fixture.context.settings.policy),
+  delivery = startDelivery(START),
   dryRun = false,
   {
     redis = fixture.context.redis,
@@ -258,7 +258,7 @@ describe('a start', () => {
 
   test('whose record changes between the recheck and the settling is rechecked', async () => {
     await storeDroplet();
-    const delivery = startDelivery(START, fixture.context.settings.policy);
+    const delivery = startDelivery(START);
     let rechecks = 0;
     const { client, keys } = fixture.context.redis;
     const changing = {
@@ -281,7 +281,7 @@ describe('a start', () => {
 
   test('whose record changes at every attempt is not sent and stays pending', async () => {
     await storeDroplet();
-    const delivery = startDelivery(START, fixture.context.settings.policy);
+    const delivery = startDelivery(START);
     const { client, keys } = fixture.context.redis;
     await send({
       ...delivery,
@@ -355,7 +355,7 @@ test('a stop that is still right is sent once', async () => {
     'instance:i2': `0 RUNNING on dea-1 version v since 1 first ${nowMs - 60_000}`,
     'stop:i1': JSON.stringify({ instance: 'i1', id: 'p1', reason: 'extra_index', decidedMs: nowMs }),
   });
-  const delivery = () => stopDelivery(STOP, fixture.context.settings.policy);
+  const delivery = () => stopDelivery(STOP);
   await Promise.all([send(delivery()), send(delivery())]);
   expect(bus.published).toEqual([
     {
@@ -419,7 +419,7 @@ describe('NATS', () => {
     await storeDroplet();
     bus.flushHangs = true;
     const policy = { ...fixture.context.settings.policy, dropletLostMs: 90 };
-    await send(startDelivery(START, policy), false, { policy });
+    await send(startDelivery(START), false, { policy });
     expect(bus.abandoned).toBe(1);
     expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
     expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);

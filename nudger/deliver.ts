@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { HEADERS, SUBJECTS } from '../common/messages/subjects.ts';
 import type { LogEntry } from '../common/model/decision-log.ts';
-import type { DeaLiveness, Droplet, Holds, Outcome } from '../common/model/droplet.ts';
+import type { Droplet, Outcome } from '../common/model/droplet.ts';
 import type { StartReason, StopReason } from '../common/model/reasons.ts';
 import type { Bus } from '../common/nats/bus.ts';
+import type { Recheck } from '../common/policy/recheck.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
@@ -34,12 +35,7 @@ export interface Delivery {
   /** When it was decided (epoch ms); undefined if the record no longer has this decision as pending. */
   decidedMs(droplet: Droplet): number | undefined;
   /** Checks the decision once more, by the same pure rules that made it. */
-  recheck(
-    droplet: Droplet,
-    deas: ReadonlyMap<string, DeaLiveness>,
-    holds: Holds,
-    nowMs: number,
-  ): RecheckResult;
+  recheck(recheck: Recheck): RecheckResult;
 }
 
 interface Options {
@@ -69,8 +65,8 @@ const MAX_ATTEMPTS = 20;
 /**
  * Rechecks a decided start or stop and sends it if it is still right: read, recheck, settle, publish.
  *
- * Settling stores the outcome. It succeeds only on the revision that was checked, and for one nudger only. So one
- * decision is never sent twice, and nothing is sent that the record contradicts at that moment.
+ * Settling stores the outcome. It succeeds only if the record is as it was checked, apart from other outcomes, and for one
+ * nudger only. So one decision is never sent twice, and nothing is sent that the record contradicts at that moment.
  *
  * A crash between settling and publishing loses the message; it is decided again after `droplet_lost`. After a pause
  * there (SIGSTOP, a suspended VM) the message is not sent. If NATS does not take it in time, the connection is
@@ -86,9 +82,10 @@ export async function deliver(delivery: Delivery, options: Options): Promise<Del
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     // The wait comes before the recheck, which would be out of date after it.
     if (!(await gate.waitUntilConnected())) return { requeue: true };
-    const { droplet, deas, holds, nowMs } = await store.read(delivery.droplet);
-    if (droplet === undefined) return dropped('unknown', false);
-    const result = delivery.recheck(droplet, deas, holds, nowMs);
+    const recheck = await store.read(delivery.droplet);
+    if (recheck === undefined) return dropped('unknown', false);
+    const { droplet, nowMs } = recheck;
+    const result = delivery.recheck(recheck);
     if ('wait' in result) {
       setSpanAttributes({ [ATTRIBUTES.outcome]: 'not_due' });
       return { waitMs: result.wait - nowMs };
@@ -137,6 +134,7 @@ async function settle(
   droplet: Droplet,
   nowMs: number,
   { store, policy, dryRun }: Options,
+  replaces?: Outcome,
 ): Promise<boolean> {
   const dropped = 'drop' in result;
   const outcome: Outcome = {
@@ -158,7 +156,7 @@ async function settle(
     ...(dryRun && !dropped ? { dryRun } : {}),
   };
   const requeueAtMs = dropped ? nowMs : nowMs + policy.dropletLostMs + 1;
-  return store.settle({ droplet, outcome, entry, requeueAtMs });
+  return store.settle({ droplet, outcome, entry, requeueAtMs, ...(replaces !== undefined && { replaces }) });
 }
 
 /** Changes the outcome from sent to dropped, so that the droplet is reconciled at once, unless its outcome has changed meanwhile. */
@@ -171,9 +169,10 @@ async function revertSent(delivery: Delivery, options: Options): Promise<void> {
     'message not sent: this process was suspended between the recheck and the publish',
   );
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const { droplet } = await store.read(delivery.droplet);
-    if (droplet?.outcomes.get(delivery.id)?.outcome !== 'sent') return;
-    if (await settle(delivery, { drop: 'late' }, droplet, clock.nowMs(), options)) return;
+    const droplet = (await store.read(delivery.droplet))?.droplet;
+    const sent = droplet?.outcomes.get(delivery.id);
+    if (droplet === undefined || sent?.outcome !== 'sent') return;
+    if (await settle(delivery, { drop: 'late' }, droplet, clock.nowMs(), options, sent)) return;
   }
 }
 

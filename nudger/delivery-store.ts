@@ -1,14 +1,13 @@
-import type { Droplet, Holds } from '../common/model/droplet.ts';
-import type { Deas } from '../common/policy/liveness.ts';
+import { Recheck } from '../common/policy/recheck.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connections.ts';
 import { readHolds } from '../common/redis/holds.ts';
-import { readWithDeas } from '../common/redis/readers.ts';
+import { isRead, readWithDeas } from '../common/redis/readers.ts';
 import { type Settlement, settleDeliveries } from '../common/redis/scripts/droplets/settle-deliveries.ts';
 import { batched } from './batched.ts';
 
-/** Droplets of one script call. A call blocks Redis, so it is kept to some milliseconds. */
+/** Deliveries of one script call. A call blocks Redis, so it is kept to some milliseconds. */
 const BATCH_SIZE = 100;
 
 interface Options {
@@ -17,23 +16,16 @@ interface Options {
   policy: PolicySettings;
 }
 
-/** What the recheck of a delivery reads. */
-export interface RecheckInput {
-  /** Undefined: there is no record. */
-  droplet: Droplet | undefined;
-  /** At least the DEAs of its instances. */
-  deas: Deas;
-  holds: Holds;
-  /** The time of the read (epoch ms on Redis's clock). */
-  nowMs: number;
-}
-
 /** Reads and settles deliveries. Concurrent deliveries share their Redis calls. */
 export class DeliveryStore {
-  /** Reads a droplet with its DEAs and the holds. @throws Error if its record cannot be read */
-  readonly read: (id: string) => Promise<RecheckInput>;
   /**
-   * Stores the outcome of a decision if the record still has the revision that was checked. Of all nudgers that
+   * Reads a droplet for the recheck of its deliveries; those of one batch share the read. Undefined: there is no record.
+   *
+   * @throws Error if its record cannot be read
+   */
+  readonly read: (id: string) => Promise<Recheck | undefined>;
+  /**
+   * Stores the outcome of a decision if nothing but other outcomes has changed since it was checked. Of all nudgers that
    * process the same job, exactly one gets true.
    */
   readonly settle: (settlement: Settlement) => Promise<boolean>;
@@ -47,12 +39,19 @@ export class DeliveryStore {
 async function readAll(
   ids: readonly string[],
   { redis, clock, policy }: Options,
-): Promise<(RecheckInput | Error)[]> {
+): Promise<(Recheck | undefined | Error)[]> {
+  const distinct = [...new Set(ids)];
   const [{ droplets, deas, nowMs }, holds] = await Promise.all([
-    readWithDeas(redis, clock, ids),
+    readWithDeas(redis, clock, distinct),
     readHolds(redis, clock, policy),
   ]);
-  return droplets.map((droplet) => (droplet instanceof Error ? droplet : { droplet, deas, holds, nowMs }));
+  const rechecks = new Map(
+    distinct.map((id, at) => {
+      const droplet = droplets[at];
+      return [id, isRead(droplet) ? new Recheck(droplet, deas, holds, nowMs, policy) : droplet] as const;
+    }),
+  );
+  return ids.map((id) => rechecks.get(id));
 }
 
 async function settleAll(

@@ -1,8 +1,8 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError, WaitingError } from 'bullmq';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import {
-  JobDataError,
   createDoneJobKeeper,
+  JobDataError,
   openWorker,
   readStartJob,
   readStopJob,
@@ -79,8 +79,8 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   };
 
   const limiter = { max: settings.startsPerPeriod, duration: settings.startsPeriodMs };
-  const starts = processor((job) => startDelivery(readStartJob(job), policy));
-  const stops = processor((job) => stopDelivery(readStopJob(job), policy));
+  const starts = processor((job) => startDelivery(readStartJob(job)));
+  const stops = processor((job) => stopDelivery(readStopJob(job)));
   const workers = [
     openWorker(redis, lifecycle, log, 'stops', stops, { concurrency: CONCURRENCY }),
     openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency: CONCURRENCY }),

@@ -9,8 +9,8 @@ import { countRunning } from '../../common/policy/running-counts.ts';
 import {
   duplicatesWait,
   extraAppDueMs,
-  isOtherVersionStopping,
   isStopPending,
+  otherVersionsStopping,
   pendingStops,
   type Surplus,
   surplus,
@@ -31,7 +31,7 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
   cancelGone(draft, next);
 
   let staysRunning = countRunning(snapshot, pending);
-  let otherVersionStopping = isOtherVersionStopping(snapshot, pending);
+  let otherVersionStopping = otherVersionsStopping(snapshot, pending) > 0;
   for (const found of surplus(snapshot, pending)) {
     const { instance, state } = found;
     const isCurrent = instance.version === snapshot.droplet.desired?.version;

@@ -40,6 +40,8 @@ export function recordPatch(evaluation: Evaluation, settings: PolicySettings): R
     if (!decided.stops.has(instance)) remove.push(FIELD.stop + instance);
   }
   for (const id of decided.outcomesToForget) remove.push(FIELD.outcome + id);
+  const hasOutcomesLeft = decided.outcomesToForget.length < droplet.outcomes.size;
+  if (droplet.settlements !== undefined && !hasOutcomesLeft) remove.push(FIELD.settlements);
   for (const guid of decided.instancesToForget) remove.push(FIELD.instance + guid);
   for (const guid of decided.exitsToForget) remove.push(FIELD.exit + guid);
   const decisions = decided.decisions.map((decision) => logEntry(evaluation, decision));

@@ -61,8 +61,12 @@ export interface Exit {
   atMs: number;
   /** Number of this exit among the droplet's exits, from 1. Larger than `Droplet.handledExits`: not handled yet. */
   n: number;
-  /** Only with CRASHED. */
+  /** Only with CRASHED, and only shown: it is a time of the DEA's clock. */
   crashTimestampS?: number;
+  /** `exit_status`, only shown. */
+  status?: number;
+  /** `exit_description`, only shown. */
+  description?: string;
 }
 
 /** A decided start that waits in a queue, or was sent and has had no effect yet. */
@@ -83,15 +87,13 @@ export interface Slot {
   version: string;
   /** Crashes in a row, each at most `flapping_timeout` after the one before. */
   crashes: number;
-  /** `crash_timestamp` of the latest counted crash. */
-  lastCrashS?: number;
   /** When the latest counted crash was received. A slot is given up until `flapping_timeout` after this. */
   lastCrashMs?: number;
   flapping: boolean;
   start?: PendingStart;
   /** The hold that covers the slot's start. Kept so that a held start is logged once, not by every reconcile. */
   held?: HoldName;
-  /** The event that the held start answers. The event is received only once, so it is kept here. */
+  /** The event that the start answers which is held or waits. The event is received only once, so it is kept here. */
   heldFor?: EventStartReason;
 }
 
@@ -121,6 +123,8 @@ export interface Droplet {
   id: string;
   /** Increases with every change of the record. A decision is stored only if `rev` is what it was when it was read. */
   rev: number;
+  /** How many of the changes that `rev` counts only stored the outcome of a delivery. Absent: none that still matters. */
+  settlements?: number;
   /** When the droplet first appeared in a heartbeat or in the desired state. */
   firstSeenMs: number;
   /** The last known desired state. It stays when the droplet leaves the desired state, see `goneMs`. */
@@ -132,6 +136,8 @@ export interface Droplet {
   goneMs?: number;
   /** When the latest `droplet.updated` was received. */
   updatedMs?: number;
+  /** When a pass brought the version of `desired`, if another was known before, or instances long before. */
+  versionSinceMs?: number;
   /** Start of the latest pass that wrote the droplet's entry. Later than `updatedMs`: `update_required` is over. */
   listedMs?: number;
   instances: Instance[];
@@ -155,10 +161,19 @@ export interface DeaLiveness {
   previousHeartbeatMs?: number;
 }
 
+/** From the last moment at which ingestors received every heartbeat to the moment from which they do again (epoch ms). */
+export interface ListeningGap {
+  fromMs: number;
+  /** Infinite while the gap lasts. */
+  toMs: number;
+}
+
 /** The holds of the whole deployment (`update_required` belongs to one droplet). */
 export interface Holds {
   desiredUnavailable: boolean;
   actualNotFresh: boolean;
+  /** Oldest first. In these times a DEA's silence does not grow. Absent if there was no gap lately. */
+  listeningGaps?: readonly ListeningGap[];
   /** Every ingestor has stored every heartbeat delivered before this time. Absent if no ingestor has written a watermark. */
   heartbeatWatermarkMs?: number;
   /** Heartbeats sent before this time may be lost, with a connection or a process. Absent if no loss is known. */

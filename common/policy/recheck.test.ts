@@ -15,7 +15,7 @@ import {
   slot,
 } from '../testing/builders.ts';
 import type { Deas } from './liveness.ts';
-import { checkStart, checkStop } from './recheck.ts';
+import { Recheck } from './recheck.ts';
 
 const start = (over: Partial<PendingStart> = {}): PendingStart => ({
   id: 's1',
@@ -30,8 +30,8 @@ const starting = (over: Parameters<typeof droplet>[0] = {}, pending: Partial<Pen
 
 const JOB = { id: 's1', index: 0, version: 'v1' };
 
-function recheckStart(d: Droplet | undefined, on: Partial<Holds> = {}, job = JOB, liveness: Deas = deas()) {
-  const checked = checkStart(d, job, liveness, holds(on), NOW, SETTINGS);
+function recheckStart(d: Droplet, on: Partial<Holds> = {}, job = JOB, liveness: Deas = deas()) {
+  const checked = new Recheck(d, liveness, holds(on), NOW, SETTINGS).checkStart(job);
   if (!('send' in checked)) return checked;
   const { running, ...send } = checked.send;
   return { ...checked, send: { ...send, running: Object.fromEntries(running) } };
@@ -83,8 +83,7 @@ describe('the recheck of a start', () => {
   const held = { updatedMs: NOW - LOST, handledUpdateMs: NOW - LOST };
   const noPassSince = { lastPassBegunMs: NOW - LOST };
 
-  it.each<[string, Droplet | undefined, Partial<Holds>, unknown]>([
-    ['no record', undefined, {}, { drop: 'superseded' }],
+  it.each<[string, Droplet, Partial<Holds>, unknown]>([
     ['no start in the record', droplet(), {}, { drop: 'superseded' }],
     ['another start in the record', starting({}, { id: 's2' }), {}, { drop: 'superseded' }],
     [
@@ -231,8 +230,8 @@ describe('the recheck of a stop', () => {
   const a = instance('a');
   const b = instance('b', { index: 1 });
 
-  function recheckStop(d: Droplet | undefined, on: Partial<Holds> = {}) {
-    const checked = checkStop(d, job, deas(), holds(on), NOW, SETTINGS);
+  function recheckStop(d: Droplet, on: Partial<Holds> = {}) {
+    const checked = new Recheck(d, deas(), holds(on), NOW, SETTINGS).checkStop(job);
     if (!('send' in checked)) return checked;
     const { running, instances, ...send } = checked.send;
     return { ...checked, send: { ...send, running: Object.fromEntries(running), instances: [...instances] } };
@@ -291,8 +290,7 @@ describe('the recheck of a stop', () => {
   const surplus = (over: Parameters<typeof droplet>[0] = {}) =>
     droplet({ instances: [a, b], stops: [stop('b')], ...over });
 
-  it.each<[string, Droplet | undefined, Partial<Holds>, unknown]>([
-    ['no record', undefined, {}, { drop: 'superseded' }],
+  it.each<[string, Droplet, Partial<Holds>, unknown]>([
     ['no stop in the record', surplus({ stops: [] }), {}, { drop: 'superseded' }],
     [
       'another stop in the record',

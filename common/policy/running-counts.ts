@@ -23,20 +23,31 @@ export function runningForStart({ droplet, effectiveStates }: Snapshot): Running
   return counts;
 }
 
+/** How many instances of each version are live and RUNNING. */
+export function runningByVersion({ effectiveStates }: Snapshot): Running {
+  const counts = new Map<string, number>();
+  for (const [{ version }, state] of effectiveStates) if (state === 'RUNNING') increment(counts, version);
+  return counts;
+}
+
 /**
  * The counts of a stop: each version's live RUNNING instances, and the stopped one whatever its state. So `running` minus the
  * stopped one is what stays RUNNING.
  *
+ * @param running what `runningByVersion` returns
  * @param namedVersion the version under which the message names the stopped instance
  */
 export function runningForStop(
   { effectiveStates }: Snapshot,
+  running: Running,
   stopped: Instance,
   namedVersion: string,
 ): Running {
-  const counts = new Map<string, number>();
-  for (const [instance, state] of effectiveStates) {
-    if (state === 'RUNNING' && instance !== stopped) increment(counts, instance.version);
+  const counts = new Map(running);
+  if (effectiveStates.get(stopped) === 'RUNNING') {
+    const others = (running.get(stopped.version) ?? 0) - 1;
+    if (others > 0) counts.set(stopped.version, others);
+    else counts.delete(stopped.version);
   }
   increment(counts, namedVersion);
   return counts;

@@ -24,16 +24,16 @@ export function isStopPending({ droplet, nowMs, settings }: Snapshot, stop: Pend
  * An instance that left its DEA's list needs no stop, so a stop that waits is not pending any more. One that was sent still is:
  * a DEA that lists only a new instance in one heartbeat lists the others again in the next.
  *
- * @returns guids of the running instances whose stop is pending, without `except` (the one that is rechecked)
+ * @returns guids of the running instances whose stop is pending
  */
-export function pendingStops(snapshot: Snapshot, except?: string): Set<string> {
+export function pendingStops(snapshot: Snapshot): Set<string> {
   const guids = new Set<string>();
   if (snapshot.droplet.stops.size === 0) return guids;
   const { stops, outcomes } = snapshot.droplet;
   for (const instance of snapshot.effectiveStates.keys()) {
     const { guid } = instance;
     const stop = stops.get(guid);
-    if (stop === undefined || guid === except || !isStopPending(snapshot, stop)) continue;
+    if (stop === undefined || !isStopPending(snapshot, stop)) continue;
     if (isListed(instance) || outcomes.has(stop.id)) guids.add(guid);
   }
   return guids;
@@ -52,11 +52,8 @@ export function surplus(snapshot: Snapshot, pending: ReadonlySet<string>): Surpl
     const reason = surplusReason(snapshot, instance, state, pending);
     if (reason !== undefined) found.push({ instance, state, reason });
   }
-  for (const [index, copies] of snapshot.live) {
-    const listed = copies.filter(isListed);
-    if (listed.length < 2 || !isWanted(snapshot.droplet, index) || !knownLongEnough(listed, snapshot.deas))
-      continue;
-    const instance = duplicateToStop(snapshot, listed, pending);
+  for (const index of snapshot.live.keys()) {
+    const instance = duplicateToStop(snapshot, index, pending);
     if (instance === undefined) continue;
     const state = snapshot.effectiveStates.get(instance) ?? 'NONE';
     found.push({ instance, state, reason: 'duplicate' });
@@ -66,16 +63,36 @@ export function surplus(snapshot: Snapshot, pending: ReadonlySet<string>): Surpl
     : found;
 }
 
-/** Whether an instance of another than the live version has a pending stop. */
-export function isOtherVersionStopping(
+/**
+ * Why a listed instance is surplus, if it is: the same as `surplus` finds without the instance's own pending stop. Its cost does
+ * not depend on the number of instances.
+ *
+ * @param pending guids of all instances whose stop is pending, also of this one
+ */
+export function surplusReasonOf(
+  snapshot: Snapshot,
+  instance: Instance,
+  pending: ReadonlySet<string>,
+): StopReason | undefined {
+  const state = snapshot.effectiveStates.get(instance);
+  if (state === undefined) return undefined;
+  const reason = surplusReason(snapshot, instance, state, pending);
+  if (reason !== undefined || !snapshot.live.get(instance.index)?.includes(instance)) return reason;
+  const isDuplicate = duplicateToStop(snapshot, instance.index, pending, instance) === instance;
+  return isDuplicate ? 'duplicate' : undefined;
+}
+
+/** How many instances of another than the live version have a pending stop. */
+export function otherVersionsStopping(
   { droplet, effectiveStates }: Snapshot,
   pending: ReadonlySet<string>,
-): boolean {
-  if (pending.size === 0) return false;
+): number {
+  let count = 0;
+  if (pending.size === 0) return count;
   for (const { guid, version } of effectiveStates.keys()) {
-    if (version !== droplet.desired?.version && pending.has(guid)) return true;
+    if (version !== droplet.desired?.version && pending.has(guid)) count++;
   }
-  return false;
+  return count;
 }
 
 /** Whether a wanted slot has copies that must be listed in more heartbeats before one of them may be stopped. */
@@ -128,14 +145,24 @@ function isReplaced(
   );
 }
 
-/** One copy at a time: none while the stop of another copy is pending. Never the last RUNNING one. */
+/**
+ * The copy at a wanted slot to stop, if there are several. One at a time: none while the stop of another copy is pending. Never
+ * the last RUNNING one.
+ *
+ * @param rechecked the copy whose own pending stop does not count
+ */
 function duplicateToStop(
   snapshot: Snapshot,
-  copies: readonly Instance[],
+  index: number,
   pending: ReadonlySet<string>,
+  rechecked?: Instance,
 ): Instance | undefined {
-  if (copies.some((copy) => pending.has(copy.guid))) return undefined;
-  return [...copies].sort((a, b) => byRightToStay(snapshot, a, b)).at(-1);
+  const live = snapshot.live.get(index) ?? [];
+  if (live.length < 2 || !isWanted(snapshot.droplet, index)) return undefined;
+  const copies = live.filter(isListed);
+  if (copies.length < 2 || !knownLongEnough(copies, snapshot.deas)) return undefined;
+  if (copies.some((copy) => copy !== rechecked && pending.has(copy.guid))) return undefined;
+  return copies.sort((a, b) => byRightToStay(snapshot, a, b)).at(-1);
 }
 
 /** RUNNING before STARTING, then the smallest `state_timestamp`, then the smallest guid. */

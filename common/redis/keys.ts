@@ -116,6 +116,7 @@ export const FIELD = {
   desired: 'desired',
   gone: 'gone',
   listed: 'listed',
+  versionSince: 'version_since',
   updated: 'updated',
   instance: 'instance:',
   fence: 'fence:',
@@ -127,4 +128,5 @@ export const FIELD = {
   slot: 'slot:',
   stop: 'stop:',
   outcome: 'outcome:',
+  settlements: 'settlements',
 } as const;

@@ -152,11 +152,17 @@ function setField(droplet: Droplet, field: string, value: string): void {
     case FIELD.listed:
       droplet.listedMs = decodeNumber(field, value, value);
       return;
+    case FIELD.versionSince:
+      droplet.versionSinceMs = decodeNumber(field, value, value);
+      return;
     case FIELD.updated:
       droplet.updatedMs = decodeNumber(field, value, value);
       return;
     case FIELD.handled:
       droplet.handledExits = decodeNumber(field, value, value);
+      return;
+    case FIELD.settlements:
+      droplet.settlements = decodeCount(field, value, value);
       return;
     case FIELD.handledUpdate:
       droplet.handledUpdateMs = decodeNumber(field, value, value);

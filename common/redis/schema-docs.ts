@@ -268,6 +268,10 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
     holds: 'only if the droplet left the desired state: when it was last listed (ms)',
   },
   listed: { writer: 'sync', holds: 'begin of the latest pass that wrote the entry (ms)' },
+  versionSince: {
+    writer: 'sync',
+    holds: 'only if the live version changed: when a pass brought it (ms)',
+  },
   updated: { writer: 'ingest', holds: 'latest `droplet.updated` (ms)' },
   instance: { writer: 'ingest', holds: 'instance guid -> the instance as last listed, encoded' },
   fence: {
@@ -285,4 +289,8 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
   slot: { writer: 'analyzer', holds: 'index -> slot (JSON)' },
   stop: { writer: 'analyzer', holds: 'instance guid -> pending stop (JSON)' },
   outcome: { writer: 'nudger', holds: 'decision id -> its outcome (JSON)' },
+  settlements: {
+    writer: 'nudger; removed by the analyzer with the last outcome',
+    holds: 'how many of the changes that `rev` counts only stored an outcome',
+  },
 };

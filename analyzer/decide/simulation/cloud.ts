@@ -9,7 +9,7 @@
 import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { DeaLiveness, Desired, Droplet, Exit, Holds } from '../../../common/model/droplet.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
-import { checkStart, checkStop } from '../../../common/policy/recheck.ts';
+import { Recheck } from '../../../common/policy/recheck.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../../common/policy/thresholds.ts';
 import { type Decision, decide } from '../decide.ts';
@@ -378,10 +378,8 @@ export class Cloud {
     const decision = this.#jobs.get(id)?.decision;
     if (decision === undefined) return;
     const { record, deaLiveness, holds, nowMs, settings } = this;
-    const checked =
-      decision.kind === 'start'
-        ? checkStart(record, decision, deaLiveness, holds, nowMs, settings)
-        : checkStop(record, decision, deaLiveness, holds, nowMs, settings);
+    const recheck = new Recheck(record, deaLiveness, holds, nowMs, settings);
+    const checked = decision.kind === 'start' ? recheck.checkStart(decision) : recheck.checkStop(decision);
     if ('wait' in checked) {
       this.#jobs.set(id, { atMs: checked.wait, decision });
       return;

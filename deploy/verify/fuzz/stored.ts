@@ -50,18 +50,20 @@ const reason = fc.constantFrom(...EXIT_REASONS);
 const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
   rev: small.map(String),
   seen: time.map(String),
+  settlements: small.map(String),
   desired: fc
     .tuple(fc.constantFrom(...APP_STATES), small, fc.constantFrom(...PACKAGE_STATES))
     .map(([s, n, p]) => `${s} ${n}x ${p} version v 256M updated 1398000000`),
   gone: time.map(String),
   listed: time.map(String),
+  versionSince: time.map(String),
   updated: time.map(String),
   instance: fc
     .tuple(small, state, time, fc.boolean())
     .map(([n, s, at, last]) => `${n} ${s} on dea version v since 1 first ${at}${last ? ` last ${at}` : ''}`),
   fence: time.map(String),
   trace: time.map((at) => `${at} 00-0af7651916cd43dd8448eb211c80319c-00000000000000a1-01`),
-  exit: fc.tuple(small, reason, time).map(([n, r, at]) => `${n} ${r} version v at ${at} crashed - n ${n}`),
+  exit: fc.tuple(small, reason, time).map(([n, r, at]) => `${n} ${r} version v at ${at} crashed - status ${n} because killed n ${n}`),
   exits: small.map(String),
   handled: small.map(String),
   handledUpdate: time.map(String),

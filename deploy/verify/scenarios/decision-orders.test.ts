@@ -225,7 +225,7 @@ class DropletFixture {
       },
     } as unknown as Bus;
     const { policy } = settings;
-    const delivery = job.of === 'stops' ? stopDelivery(job.data, policy) : startDelivery(job.data, policy);
+    const delivery = job.of === 'stops' ? stopDelivery(job.data) : startDelivery(job.data);
     const end = await deliver(delivery, {
       redis,
       store: new DeliveryStore({ redis, clock: this.clock, policy }),

@@ -21,7 +21,12 @@ const settle = async (more?: Partial<Settlement>) => (await settleDeliveries(red
 test('the outcome is stored and logged, and the droplet becomes due', async () => {
   await put({ rev: 5, seen: 1 });
   expect(await settle()).toBe('settled');
-  expect(await record()).toEqual({ rev: '6', seen: '1', 'outcome:d1': JSON.stringify(SENT) });
+  expect(await record()).toEqual({
+    rev: '6',
+    settlements: '1',
+    seen: '1',
+    'outcome:d1': JSON.stringify(SENT),
+  });
   expect(await logged()).toEqual([ENTRY]);
   expect(await dueAt()).toBe(9000);
 });
@@ -77,7 +82,53 @@ test('of several deliveries each has a result of its own', async () => {
   );
   const problem = { problem: expect.stringMatching(/^WRONGTYPE /) };
   expect(results).toEqual(['settled', 'conflict', problem, 'settled']);
-  expect(await record('four')).toEqual({ rev: '6', 'outcome:d-four': JSON.stringify(outcomeOf('four')) });
+  expect(await record('four')).toEqual({
+    rev: '6',
+    settlements: '1',
+    'outcome:d-four': JSON.stringify(outcomeOf('four')),
+  });
   expect((await logged()).map(({ atMs }) => atMs)).toEqual([0, 3]);
   expect(await client.zrange(keys.due(0), '0', '-1', 'WITHSCORES')).toEqual(['one', '9000', 'four', '9003']);
+});
+
+const outcome = (id: string) => ({ ...SENT, id });
+
+test('settlements of one droplet on one read do not conflict, in one call or in several', async () => {
+  await put({ rev: 5, seen: 1 });
+  const inOneCall = ['d1', 'd2', 'd3'].map((id) => settlement({ outcome: outcome(id) }));
+  expect(await settleDeliveries(redis(), inOneCall)).toEqual(['settled', 'settled', 'settled']);
+  expect(await settle({ outcome: outcome('d4') })).toBe('settled');
+  const read = { id: 'x', rev: 9, settlements: 4 };
+  expect(await settle({ droplet: read, outcome: outcome('d5') })).toBe('settled');
+  expect(await record()).toMatchObject({ rev: '10', settlements: '5' });
+  expect(await logged()).toHaveLength(5);
+});
+
+test('any other change of the record conflicts, also one that removes the count of settlements', async () => {
+  await put({ rev: 5, seen: 1 });
+  await settle();
+  const { client, keys } = redis();
+  await client.hincrby(keys.droplet('x'), 'rev', 1);
+  expect(await settle({ outcome: outcome('d2') })).toBe('conflict');
+  await client.hdel(keys.droplet('x'), 'settlements');
+  expect(await settle({ outcome: outcome('d2') })).toBe('conflict');
+  expect(await settle({ droplet: { id: 'x', rev: 7 }, outcome: outcome('d2') })).toBe('settled');
+  expect(await record()).toMatchObject({ rev: '8', settlements: '1' });
+});
+
+test('an outcome is replaced only by a settlement that names it', async () => {
+  await put({ rev: 5, seen: 1 });
+  await settle();
+  const dropped = { ...SENT, outcome: 'dropped', why: 'late' } as const;
+  expect(await settle({ outcome: dropped })).toBe('conflict');
+  expect(await settle({ outcome: dropped, replaces: { ...SENT, atMs: 2 } })).toBe('conflict');
+  expect(await settle({ outcome: dropped, replaces: SENT })).toBe('settled');
+  expect(await settle({ outcome: outcome('d2'), replaces: SENT })).toBe('conflict');
+  expect((await record())['outcome:d1']).toBe(JSON.stringify(dropped));
+});
+
+test('a count of settlements that is no number counts as 0', async () => {
+  await put({ rev: 5, settlements: 'many' });
+  expect(await settle()).toBe('settled');
+  expect(await record()).toMatchObject({ rev: '6', settlements: '1' });
 });
