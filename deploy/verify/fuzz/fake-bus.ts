@@ -15,11 +15,11 @@ export class FakeBus {
       if (subject === 'reply') this.replies.push(String(data));
     },
     flush: async () => undefined,
-    waitedAtMostMs: () => 0,
+    readLagMs: () => 0,
     answers: async () => true,
     onLost: () => undefined,
     onRestored: () => undefined,
-  } as unknown as Bus;
+  } satisfies Partial<Record<keyof Bus, unknown>> as unknown as Bus;
 
   deliver(subject: string, data: Buffer): void {
     const handler = this.handlers.get(subject);

@@ -28,7 +28,7 @@ export function httpTarget(context: TestContext): Target {
   const queues = { starts: queue('starts'), restarts: queue('restarts'), stops: queue('stops') };
   const { policy } = settings;
   const component = new Component(settings, clock);
-  const reader = new DropletReader(redis, clock);
+  const reader = new DropletReader(redis, clock, policy);
   const fleet = () => readFleet({ redis, clock, policy, queues });
   const sources = { redis, clock, policy, reader, fleet, log, health };
   const broadcaster = lifecycle.own(

@@ -27,9 +27,13 @@ export function queriesTarget(context: TestContext): Target {
   const fake = new FakeBus();
   const metrics = reporterMetrics(context.metrics);
   const counters = { increment: () => undefined } as never;
-  const reader = new DropletReader(redis, clock);
   const { policy } = settings;
-  const options = { bus: fake.bus, reader, policy, log, health, metrics, counters };
+  const reader = new DropletReader(redis, clock, policy);
+  const options = {
+    ...{ bus: fake.bus, reader, policy, log, health, metrics, counters },
+    deployment: { redisPrefix: settings.redisPrefix, ccPartition: settings.ccPartition },
+    pingRedis: () => redis.client.ping(),
+  };
   const queries = new Queries(options);
   const stop = queries.start();
   context.lifecycle.onStop('queries', stop);
