@@ -26,7 +26,7 @@ export function redisPage(): string {
     ),
     '## Fields of a droplet',
     '',
-    'Of the hash `<prefix>:{<slice>}:droplet:<id>`. A field whose name ends in a colon is followed by what it is of.',
+    'Of the hash `<prefix>:{<slice>}:droplet:<id>`. A name that ends in a colon is followed by an id or an index.',
     '',
     table(
       ['field', 'writer', 'holds'],
@@ -36,7 +36,7 @@ export function redisPage(): string {
         plain(FIELD_NOTES[name].holds),
       ]),
     ),
-    'A look at one without knowing its slice:',
+    'To read a droplet without knowing its slice:',
     '',
     '```sh',
     "redis-cli --scan --pattern 'hm:*:droplet:<id>'    # its key",
