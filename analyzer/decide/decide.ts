@@ -8,7 +8,7 @@ import { isLiveState } from '../../common/model/instance-states.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { takeSnapshot } from '../../common/policy/snapshot.ts';
-import { overdueAfterMs } from '../../common/policy/thresholds.ts';
+import { heartbeatPollMs, overdueAfterMs } from '../../common/policy/thresholds.ts';
 import type { DecisionResult } from './decision.ts';
 import { DecisionDraft } from './decision-draft.ts';
 import { processEvents } from './exits.ts';
@@ -92,7 +92,9 @@ function decideInFull(
   nowMs: number,
   settings: PolicySettings,
 ): DecisionResult {
-  const draft = new DecisionDraft(takeSnapshot(droplet, deas, holds, nowMs, settings));
+  const snapshot = takeSnapshot(droplet, deas, holds, nowMs, settings);
+  const draft = new DecisionDraft(snapshot);
+  requeueForVersion(draft);
   const triggers = processEvents(draft);
   decideStarts(draft, triggers);
   const stops = decideStops(draft);
@@ -124,6 +126,7 @@ function decideInFull(
     decided.remove;
   const toStore = { changed: acts || cleansUp, ...(cleansUp && !acts && { isCleanUpOnly: true as const }) };
   const { requeueAtMs, requeueOnceEnqueuedMs, lossMs } = draft;
+  const { unknownVersionSinceMs } = snapshot;
   if (requeueAtMs === undefined || requeueOnceEnqueuedMs === undefined) return { ...decided, ...toStore };
   return {
     ...decided,
@@ -131,5 +134,13 @@ function decideInFull(
     requeueAtMs,
     ...(requeueOnceEnqueuedMs > requeueAtMs && { requeueOnceEnqueuedMs }),
     ...(lossMs !== undefined && { lossMs }),
+    ...(unknownVersionSinceMs !== undefined && { passNeededSinceMs: unknownVersionSinceMs }),
   };
+}
+
+/** No event announces that a DEA sent a heartbeat that equals its last one, or that a pass without changes completed. */
+function requeueForVersion(draft: DecisionDraft): void {
+  const { unknownVersionSinceMs, versionGraceEndsMs, nowMs, settings } = draft.snapshot;
+  if (unknownVersionSinceMs !== undefined) draft.requeueSoon('update_required');
+  if (versionGraceEndsMs > nowMs) draft.requeueAt(nowMs + Math.min(5000, heartbeatPollMs(settings)));
 }

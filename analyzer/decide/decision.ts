@@ -14,6 +14,8 @@ export interface StartDecision {
   queuePriority: number;
   /** Only with reason `flapping`: when the delay ends (epoch ms). */
   dueMs?: number;
+  /** How many starts of the slot in a row before this one had no effect; absent: none. */
+  attempts?: number;
 }
 
 /** Stop one instance. */
@@ -58,13 +60,23 @@ export interface GiveUpDecision {
   crashes: number;
 }
 
+/** Several starts of the slot in a row had no effect. Decided once. */
+export interface UnplacedDecision {
+  kind: 'unplaced';
+  id: string;
+  index: number;
+  version: string;
+  attempts: number;
+}
+
 export type Decision =
   | StartDecision
   | StopDecision
   | RaisePriorityDecision
   | CancelDecision
   | HeldDecision
-  | GiveUpDecision;
+  | GiveUpDecision
+  | UnplacedDecision;
 
 /** What to do about one droplet, and the next values of the analyzer's fields in its record. */
 export interface DecisionResult {
@@ -93,6 +105,8 @@ export interface DecisionResult {
   requeueAtMs?: number;
   /** As `requeueAtMs`, if the jobs of all waiting starts are known to be in their queue; absent: no later. */
   requeueOnceEnqueuedMs?: number;
+  /** A bulk pass that begins after this is needed at once (epoch ms); absent: none. */
+  passNeededSinceMs?: number;
   /** When a tick makes the droplet due, unless its silent DEA sends a heartbeat before (epoch ms). */
   lossMs?: number;
 }

@@ -1,9 +1,11 @@
 /** Applies what happened since the last reconcile: a new version, a `droplet.updated`, exits. Counts crashes. */
 
 import { decisionId } from '../../common/model/decision-id.ts';
-import type { Droplet, Exit } from '../../common/model/droplet.ts';
+import type { Exit } from '../../common/model/droplet.ts';
 import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
+import { isListed } from '../../common/policy/liveness.ts';
+import type { Snapshot } from '../../common/policy/snapshot.ts';
 import { isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 import { cancelStart } from './pending.ts';
@@ -24,9 +26,14 @@ export function processEvents(draft: DecisionDraft): StartTriggers {
   }
   if (droplet.exits.length === 0) return triggers;
   const newExits = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
-  const mustWait = newExits.length > 0 && updateRequired(droplet, holds);
-  if (mustWait) draft.requeueSoon('update_required');
+  const isUpdateRequired = newExits.length > 0 && updateRequired(draft.snapshot);
+  if (isUpdateRequired) draft.requeueSoon('update_required');
+  let mustWait = isUpdateRequired;
   for (const exit of newExits) {
+    if (!mustWait && mayBeListedNext(draft.snapshot, exit)) {
+      mustWait = true;
+      draft.requeueSoon();
+    }
     const isCurrent = exit.version === droplet.desired?.version;
     if (isCurrent && isWantedIgnoringMassDelete(droplet, exit.index, holds)) {
       if (mustWait) triggers.awaitingPass.add(exit.index);
@@ -38,13 +45,27 @@ export function processEvents(draft: DecisionDraft): StartTriggers {
 }
 
 function processExit(draft: DecisionDraft, exit: Exit, triggers: StartTriggers): void {
-  if (exit.reason === 'CRASHED' && isCounted(draft.snapshot.droplet, exit)) addCrash(draft, exit);
+  if (exit.reason === 'CRASHED' && isCounted(draft.snapshot, exit)) addCrash(draft, exit);
   addTrigger(exit, triggers);
 }
 
-/** Whether the crash is later than the update that reset the count, and the first one of its instance. */
-function isCounted(droplet: Droplet, exit: Exit): boolean {
+/**
+ * Whether no pass has listed the droplet yet, and the next one may: an app may crash before the pass that first lists it.
+ * Exits are numbered, so those that follow wait with it.
+ */
+function mayBeListedNext({ droplet, holds }: Snapshot, exit: Exit): boolean {
+  if (droplet.desired !== undefined) return false;
+  return holds.lastPassBegunMs === undefined || holds.lastPassBegunMs <= exit.atMs;
+}
+
+/**
+ * Whether the crash is later than the update that reset the count, and the first one of its instance. A made-up crash must
+ * not give up a healthy slot: one of an instance that no heartbeat listed does not count while another is listed and live.
+ */
+function isCounted({ droplet, live }: Snapshot, exit: Exit): boolean {
   if (droplet.updatedMs !== undefined && exit.atMs < droplet.updatedMs) return false;
+  const wasListed = droplet.instances.some(({ guid }) => guid === exit.instance);
+  if (!wasListed && live.get(exit.index)?.some(isListed)) return false;
   return !droplet.exits.some(
     (other) => other.instance === exit.instance && other.reason === 'CRASHED' && other.n < exit.n,
   );
@@ -83,7 +104,6 @@ function resetCrashCounts(draft: DecisionDraft): void {
     const slot = draft.slots.edit(index, version);
     slot.crashes = 0;
     slot.flapping = false;
-    delete slot.lastCrashS;
     delete slot.lastCrashMs;
     if (!hasPendingRestart) continue;
     cancelStart(draft, slot, 'updated');

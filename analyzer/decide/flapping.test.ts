@@ -39,7 +39,6 @@ const flapping = (over: Partial<Slot> = {}): Slot =>
   slot({
     crashes: 2,
     lastCrashMs: NOW - 10 * SECOND,
-    lastCrashS: (NOW - 10 * SECOND) / 1000,
     flapping: true,
     ...over,
   });
@@ -101,10 +100,10 @@ describe('the delay', () => {
 
   it('noise: at most delay_time_noise either way, constant for a crash, different for each crash, never below 0', () => {
     const dues = Array.from({ length: 200 }, (_, i) => {
-      const s = flapping({ lastCrashS: 1000 + i, lastCrashMs: NOW });
+      const s = flapping({ lastCrashMs: NOW + i });
       const due = restartDueMs('d', s, SETTINGS);
       expect(restartDueMs('d', s, SETTINGS)).toBe(due);
-      return due - NOW;
+      return due - (NOW + i);
     });
     expect(Math.min(...dues)).toBeGreaterThanOrEqual(55 * SECOND);
     expect(Math.max(...dues)).toBeLessThanOrEqual(65 * SECOND);
@@ -112,31 +111,58 @@ describe('the delay', () => {
     expect(Math.max(...dues)).toBeGreaterThan(63 * SECOND);
     const noisy = { ...SETTINGS, minRestartDelayMs: SECOND, delayTimeNoiseMs: 1000 * SECOND };
     for (let i = 0; i < 50; i++) {
-      expect(restartDueMs('d', flapping({ lastCrashS: i, lastCrashMs: NOW }), noisy)).toBeGreaterThanOrEqual(
-        NOW,
-      );
+      expect(restartDueMs('d', flapping({ lastCrashMs: NOW + i }), noisy)).toBeGreaterThanOrEqual(NOW + i);
     }
   });
 });
 
 describe('the count', () => {
-  it('starts again when the previous crash is more than flapping_timeout older, by crash_timestamp', () => {
-    const at = (gapS: number): Droplet => ({
-      ...droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW - 100, lastCrashS: 5000 })] }),
-      exits: [exit('b', { crashTimestampS: 5000 + gapS })],
+  it('starts again when the previous crash was received more than flapping_timeout before', () => {
+    const gapOf = (gapMs: number): Droplet => ({
+      ...droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW - gapMs })] }),
+      exits: [exit('b')],
     });
-    expect(evaluate(at(500)).slots.get(0)?.crashes).toBe(2);
-    expect(evaluate(at(500.1)).slots.get(0)?.crashes).toBe(1);
-  });
-
-  it('starts again by when the crashes were received if one has no crash_timestamp', () => {
-    const gapOf = (gapMs: number): Droplet => {
-      const { crashTimestampS: _, ...crash } = exit('b');
-      const known = slot({ crashes: 1, lastCrashMs: NOW - gapMs, lastCrashS: 5000 });
-      return { ...droplet({ slots: [known] }), exits: [crash] };
-    };
     expect(evaluate(gapOf(TIMEOUT)).slots.get(0)?.crashes).toBe(2);
     expect(evaluate(gapOf(TIMEOUT + 1)).slots.get(0)?.crashes).toBe(1);
+  });
+
+  it.each([undefined, 0, NOW / 1000 - 3600, NOW / 1000 + 3600])(
+    'does not depend on crash_timestamp, because the clocks of DEAs differ (%s)',
+    (crashTimestampS) => {
+      const { crashTimestampS: _, ...crash } = exit('b');
+      const given = crashTimestampS === undefined ? crash : { ...crash, crashTimestampS };
+      const known = slot({ crashes: 1, lastCrashMs: NOW - 10 * SECOND });
+      const decided = evaluate({ ...droplet({ slots: [known] }), exits: [given] });
+      expect(decided.slots.get(0)).toMatchObject({ crashes: 2, flapping: true, lastCrashMs: NOW });
+    },
+  );
+
+  it('is not raised by a crash of an instance that no heartbeat listed, while another one is listed and live', () => {
+    const crash = exit('never listed');
+    const listed = evaluate(droplet({ instances: [instance('a')], exits: [crash] }));
+    expect(listed.slots.size).toBe(0);
+    expect(listed.decisions).toEqual([]);
+    expect(listed.handledExits).toBe(crash.n);
+    const left = instance('a', { lastListedMs: NOW - 10 * SECOND });
+    for (const instances of [[], [instance('a', { state: 'CRASHED' })], [left], [instance('never listed')]]) {
+      expect(evaluate(droplet({ instances, exits: [crash] })).slots.get(0)?.crashes).toBe(1);
+    }
+  });
+
+  it('is raised by a crash that was received before a bulk pass first listed the droplet', () => {
+    const d = droplet({ desired: undefined, firstSeenMs: NOW - SECOND, exits: [exit('a'), exit('b')] });
+    const before = evaluate(d);
+    expect(before.handledExits).toBe(0);
+    expect(before.decisions).toEqual([]);
+    expect(before.requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    const after = evaluate({ ...applyDecision(d, before), desired: desired() });
+    expect(after.slots.get(0)).toMatchObject({ crashes: 2, flapping: true });
+  });
+
+  it('is not waited for when a complete pass that began after the crash did not list the droplet', () => {
+    const d = droplet({ desired: undefined, firstSeenMs: NOW - SECOND, exits: [exit('a')] });
+    const decided = decide(d, deas(), holds({ lastPassBegunMs: NOW + 1 }), NOW + 2, SETTINGS);
+    expect(decided.handledExits).toBe(d.exits[0]?.n);
   });
 
   it('counts each instance guid once, also when several crash between two reconciles', () => {
@@ -150,11 +176,11 @@ describe('the count', () => {
   });
 
   it('processes exits in the order in which they were received', () => {
-    const first = exit('a', { crashTimestampS: 1000 });
-    const second = exit('b', { crashTimestampS: 2000 });
+    const first = exit('a', { atMs: NOW - TIMEOUT - 1 });
+    const second = exit('b');
     expect(evaluate(droplet({ exits: [second, first] })).slots.get(0)).toMatchObject({
       crashes: 1,
-      lastCrashS: 2000,
+      lastCrashMs: NOW,
     });
   });
 
@@ -301,7 +327,7 @@ describe('FLAPPING', () => {
   it('an old count is forgotten', () => {
     const old = NOW - 2 * TIMEOUT - 1;
     const d = droplet({
-      slots: [slot({ crashes: 1, lastCrashMs: old, lastCrashS: old / 1000 })],
+      slots: [slot({ crashes: 1, lastCrashMs: old })],
       instances: [instance('a')],
     });
     expect(evaluate(d).slots.size).toBe(0);

@@ -1,7 +1,9 @@
 /** Starts: which slot needs one now, and why. (From then on: pending.ts.) */
 import type { Slot } from '../../common/model/droplet.ts';
+import { forgetAttempts } from '../../common/policy/attempts.ts';
 import { isGivenUp, restartDueMs } from '../../common/policy/flapping.ts';
 import { holdOnStart } from '../../common/policy/holds.ts';
+import { listeningTimeMs } from '../../common/policy/listening-time.ts';
 import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import { overdueAfterMs } from '../../common/policy/thresholds.ts';
 import {
@@ -60,11 +62,25 @@ function decideStart(draft: DecisionDraft, index: number, triggers: StartTrigger
     if (isEvacuated) raisePriority(draft, slot, slot.start);
     return;
   }
-  const need = neededStart(draft, index, slot, triggers, isEvacuated);
+  if (slot?.retryMs !== undefined && mustWaitForRetry(draft, slot, slot.retryMs, triggers)) return;
+  const need = neededStart(draft, index, slots.get(index), triggers, isEvacuated);
   const hold = need === undefined ? undefined : holdOnStart(snapshot, need.reason, index);
   if (need === undefined || hold === undefined) setHeld(draft, index, undefined);
   else setHeld(draft, index, { hold, reason: need.reason });
   if (need !== undefined && hold === undefined) recordStart(draft, index, need);
+}
+
+/** A slot whose starts did not help waits for its next try. A new exit is acted on at once, because an instance was there. */
+function mustWaitForRetry(draft: DecisionDraft, slot: Slot, retryMs: number, triggers: StartTriggers): boolean {
+  const { index, version } = slot;
+  if (triggers.crashed.has(index) || triggers.evacuated.has(index)) {
+    forgetAttempts(draft.slots.edit(index, version));
+    return false;
+  }
+  if (draft.snapshot.nowMs >= retryMs) return false;
+  draft.requeueAt(retryMs);
+  setHeld(draft, index, undefined);
+  return true;
 }
 
 /** The start that the slot needs, and why; undefined if none, or not yet. */
@@ -87,7 +103,7 @@ function neededStart(
   if (isCrashed) return { reason: 'crashed' };
   if (triggers.awaitingPass.has(index)) return { reason: 'crashed' };
   if (!isWanted(droplet, index)) return undefined;
-  const graceMs = graceEndsMs(droplet, index, settings);
+  const graceMs = graceEndsMs(draft.snapshot, index);
   if (nowMs >= graceMs) return { reason: 'missing' };
   draft.requeueAt(graceMs);
   return undefined;
@@ -95,10 +111,10 @@ function neededStart(
 
 /** A live instance is lost when its DEA, which is silent or not known yet, has been silent for `droplet_lost`. */
 function requeueAtLossOfDea(draft: DecisionDraft, index: number): void {
-  const { live, deas, nowMs, settings } = draft.snapshot;
+  const { live, deas, holds, nowMs, settings } = draft.snapshot;
   for (const instance of live.get(index) ?? []) {
     if (instance.lastListedMs !== undefined) continue;
-    const silentMs = nowMs - lastHeartbeatMs(instance, deas);
+    const silentMs = listeningTimeMs(lastHeartbeatMs(instance, deas), nowMs, holds.listeningGaps);
     const lossMs = nowMs - silentMs + settings.dropletLostMs + 1;
     if (!deas.has(instance.dea)) draft.requeueAt(lossMs);
     else if (silentMs > overdueAfterMs(settings)) draft.requeueAtLoss(lossMs);

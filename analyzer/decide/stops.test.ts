@@ -141,6 +141,17 @@ describe('wrong_version', () => {
     expect(stops(d)).toEqual(expected);
   });
 
+  it('not before its DEA has sent a heartbeat since the version became live, because the DEA may have renamed it', () => {
+    const d = { ...started(2, at(0, { dea: 'dea-2' }), old), versionSinceMs: NOW - 5 * SECOND };
+    const before = deas({ 'dea-1': { lastHeartbeatMs: NOW - 6 * SECOND } });
+    expect(stops(d, { deas: before })).toEqual([]);
+    expect(evaluate(d, { deas: before }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    expect(stops(d)).toEqual(['wrong_version old']);
+    const leaving = { ...d, instances: [at(0, { dea: 'dea-2' }), { ...old, state: 'EVACUATING' }] };
+    expect(stops(leaving, { deas: before })).toEqual([]);
+    expect(stops(leaving)).toEqual(['evacuation_complete old']);
+  });
+
   it('the last RUNNING one of the live version waits until the other versions are gone', () => {
     const d = started(0, at(0), old);
     expect(stops(d)).toEqual(['wrong_version old']);

@@ -1,6 +1,6 @@
 import type { Droplet, Slot } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { graceEndsMs, wantedIndices } from '../../common/policy/wanted.ts';
+import { graceEndsMs, versionGraceEndsMs, wantedIndices } from '../../common/policy/wanted.ts';
 import { isQuiet } from '../decide/decision.ts';
 import type { Evaluation } from './evaluation.ts';
 import { liveIndices } from './live-indices.ts';
@@ -17,15 +17,20 @@ const PLACES = 1000;
  *
  * A slot in its grace period is not missing.
  */
-export function severityOf({ droplet, decided, deas, nowMs }: Evaluation, settings: PolicySettings): number {
+export function severityOf(
+  { droplet, decided, deas, nowMs, lostBeforeMs }: Evaluation,
+  settings: PolicySettings,
+): number {
   const { slots, stops } = decided;
   if (slots.size === 0 && stops.size === 0 && isQuiet(decided)) return 0;
   const wanted = wantedIndices(droplet);
-  const live = liveIndices(droplet, deas, nowMs, settings);
+  const live = liveIndices(droplet, deas, lostBeforeMs, settings);
+  const newVersionEndsMs = versionGraceEndsMs(droplet, deas, lostBeforeMs, nowMs);
+  const grace = { droplet, settings, versionGraceEndsMs: newVersionEndsMs };
   let missing = 0;
   for (let index = 0; index < wanted; index++) {
     if (live.has(index)) continue;
-    if (isTroubled(slots.get(index), droplet) || nowMs >= graceEndsMs(droplet, index, settings)) missing++;
+    if (isTroubled(slots.get(index), droplet) || nowMs >= graceEndsMs(grace, index)) missing++;
   }
   if (missing > 0) return Math.round((missing / wanted) * PLACES) * PLACES + Math.min(PLACES - 1, missing);
   return Math.min(PLACES - 1, stops.size) / PLACES;

@@ -91,6 +91,10 @@ export interface Slot {
   lastCrashMs?: number;
   flapping: boolean;
   start?: PendingStart;
+  /** Starts in a row that were sent and after which nothing was heard of an instance at the slot. Absent: none. */
+  attempts?: number;
+  /** With `attempts`: no start before this time, unless an exit asks for one. */
+  retryMs?: number;
   /** The hold that covers the slot's start. Kept so that a held start is logged once, not by every reconcile. */
   held?: HoldName;
   /** The event that the start answers which is held or waits. The event is received only once, so it is kept here. */

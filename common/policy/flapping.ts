@@ -14,20 +14,13 @@ import type { PolicySettings } from './settings.ts';
 /** Counts a crash; changes `slot`. */
 export function countCrash(slot: Slot, exit: Exit, settings: PolicySettings): void {
   slot.crashes = isInARow(slot, exit, settings) ? slot.crashes + 1 : 1;
-  if (exit.crashTimestampS === undefined) delete slot.lastCrashS;
-  else slot.lastCrashS = exit.crashTimestampS;
   slot.lastCrashMs = exit.atMs;
   slot.flapping = slot.crashes > settings.flappingDeath;
 }
 
-/** Compares `crash_timestamp`s, or the times of receipt where one of the two crashes has none. */
-function isInARow(slot: Slot, exit: Exit, settings: PolicySettings): boolean {
-  if (slot.crashes === 0) return false;
-  const gapMs =
-    slot.lastCrashS !== undefined && exit.crashTimestampS !== undefined
-      ? (exit.crashTimestampS - slot.lastCrashS) * 1000
-      : exit.atMs - (slot.lastCrashMs ?? exit.atMs);
-  return gapMs <= settings.flappingTimeoutMs;
+/** By the times of receipt: `crash_timestamp`s are of the clocks of several DEAs, which differ. */
+function isInARow({ crashes, lastCrashMs }: Slot, exit: Exit, settings: PolicySettings): boolean {
+  return crashes > 0 && exit.atMs - (lastCrashMs ?? exit.atMs) <= settings.flappingTimeoutMs;
 }
 
 /** Whether the slot is given up: it crashed too often, and the last time at most `flapping_timeout` ago. */
@@ -49,6 +42,6 @@ export function restartDueMs(dropletId: string, slot: Slot, settings: PolicySett
 
 /** -1..1 */
 function noise(dropletId: string, slot: Slot): number {
-  const crash = `${dropletId} ${slot.index} ${slot.crashes} ${slot.lastCrashS ?? slot.lastCrashMs}`;
+  const crash = `${dropletId} ${slot.index} ${slot.crashes} ${slot.lastCrashMs}`;
   return (crc32(crash) / 0xffff_ffff) * 2 - 1;
 }

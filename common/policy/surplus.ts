@@ -3,7 +3,7 @@ import type { Instance, PendingStop } from '../model/droplet.ts';
 import type { StopReason } from '../model/reasons.ts';
 import { type Deas, type EffectiveState, isListed } from './liveness.ts';
 import type { Snapshot } from './snapshot.ts';
-import { isDesired, isWanted, missedByPass, notDesiredSinceMs } from './wanted.ts';
+import { isDesired, isWanted, mayBeRenamed, missedByPass, notDesiredSinceMs } from './wanted.ts';
 
 /** An instance that runs and should not. A hold or the controller's own check may still forbid its stop. */
 export interface Surplus {
@@ -111,7 +111,7 @@ function surplusReason(
   state: EffectiveState,
   pending: ReadonlySet<string>,
 ): StopReason | undefined {
-  const { droplet, holds, nowMs } = snapshot;
+  const { droplet, deas, holds, nowMs } = snapshot;
   const { desired } = droplet;
   if (desired === undefined || !isDesired(droplet)) {
     const dueMs = extraAppDueMs(snapshot);
@@ -119,6 +119,8 @@ function surplusReason(
   }
   if (desired.state === 'STOPPED') return 'stopped';
   const isCurrent = instance.version === desired.version;
+  // Its DEA may have given it the new version and a new guid.
+  if (!isCurrent && mayBeRenamed(droplet, instance, deas)) return undefined;
   if (state === 'EVACUATING') {
     const isOver =
       !isCurrent || !isWanted(droplet, instance.index) || isReplaced(snapshot, instance, pending);

@@ -1,6 +1,7 @@
 /** Which slots the controller wants an instance in, and since when it should be there. */
-import type { Droplet, Holds } from '../model/droplet.ts';
-import type { PolicySettings } from './settings.ts';
+import type { Droplet, Holds, Instance } from '../model/droplet.ts';
+import { type Deas, isListed, lastHeartbeatMs } from './liveness.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /** The wire has indices 0..65535, so no slot beyond can ever be filled. */
 const MAX_INDICES = 65_536;
@@ -35,17 +36,50 @@ function indicesOf({ desired }: Droplet): number {
 }
 
 /**
- * When the grace period of a slot of the live version ends or ended (epoch ms). It is `droplet_lost` after the latest of: the
- * droplet was first seen, its last update, the last STOPPED exit at this slot.
+ * Until when the slots of a version that has just become live are in their grace period (epoch ms); 0 if they are not.
+ *
+ * A controller may give an app a new version without a `droplet.updated`, as when a route is mapped. The DEAs then rename its
+ * running instances in place: a new version and a new guid, no exit, and the next heartbeat lists them. So a missing slot counts
+ * only once every DEA that lists an instance of the droplet, of whatever version, has sent a heartbeat since the version
+ * became live. This lasts at most `droplet_lost` of listening time.
+ *
+ * @param lostBeforeMs what was last listed before this time is lost
  */
-export function graceEndsMs(droplet: Droplet, index: number, settings: PolicySettings): number {
+export function versionGraceEndsMs(
+  droplet: Droplet,
+  deas: Deas,
+  lostBeforeMs: number,
+  nowMs: number,
+): number {
+  const { versionSinceMs, instances } = droplet;
+  if (versionSinceMs === undefined || versionSinceMs < lostBeforeMs) return 0;
+  if (!instances.some((instance) => mayBeRenamed(droplet, instance, deas))) return 0;
+  return nowMs + (versionSinceMs - lostBeforeMs) + 1;
+}
+
+/** Whether the DEA that lists the instance has sent no heartbeat since the droplet's version became live. */
+export function mayBeRenamed({ versionSinceMs }: Droplet, instance: Instance, deas: Deas): boolean {
+  if (versionSinceMs === undefined || !isListed(instance)) return false;
+  return lastHeartbeatMs(instance, deas) <= versionSinceMs;
+}
+
+/**
+ * When the grace period of a slot of the live version ends or ended (epoch ms). It is `droplet_lost` after the latest of: the
+ * droplet was first seen, its last update, the last STOPPED exit at this slot; and it lasts as long as that of the version.
+ *
+ * @param context its `versionGraceEndsMs` is computed once for all slots
+ */
+export function graceEndsMs(
+  { droplet, settings, versionGraceEndsMs }: Pick<Snapshot, 'droplet' | 'settings' | 'versionGraceEndsMs'>,
+  index: number,
+): number {
   let sinceMs = Math.max(droplet.firstSeenMs, droplet.updatedMs ?? 0);
   for (const exit of droplet.exits) {
     if (exit.reason !== 'STOPPED' || exit.index !== index || exit.version !== droplet.desired?.version)
       continue;
     if (exit.atMs > sinceMs) sinceMs = exit.atMs;
   }
-  return sinceMs + settings.dropletLostMs;
+  return Math.max(sinceMs + settings.dropletLostMs, versionGraceEndsMs);
 }
 
 /**

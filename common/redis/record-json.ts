@@ -17,8 +17,9 @@ export const SlotSchema = Type.Object({
   version: Type.String(),
   crashes: Type.Integer({ minimum: 0 }),
   flapping: Type.Boolean(),
-  lastCrashS: Type.Optional(Type.Number()),
   lastCrashMs: Type.Optional(Type.Number()),
+  attempts: Type.Optional(Type.Integer({ minimum: 1 })),
+  retryMs: Type.Optional(Type.Number()),
   held: Type.Optional(Type.Enum(HOLD_NAMES)),
   heldFor: Type.Optional(Type.Enum(EVENT_START_REASONS)),
   start: Type.Optional(

@@ -35,6 +35,7 @@ export function reload(droplet: Droplet): Droplet {
     [FIELD.desired, desired && encodeDesired(desired)],
     [FIELD.gone, droplet.goneMs],
     [FIELD.listed, droplet.listedMs],
+    [FIELD.versionSince, droplet.versionSinceMs],
     [FIELD.updated, droplet.updatedMs],
     [FIELD.handled, handledExits],
     [FIELD.handledUpdate, droplet.handledUpdateMs],
