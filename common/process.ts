@@ -12,8 +12,16 @@ import { EXIT } from './runtime/exit-codes.ts';
 import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http.ts';
 import { Lifecycle } from './runtime/lifecycle.ts';
-import { createLogger, type Logger, logReady, withoutLogins } from './runtime/log.ts';
-import { busMetrics, createRegistry, selfMetrics } from './runtime/metrics.ts';
+import {
+  createLogger,
+  type Logger,
+  type LogOutput,
+  logReady,
+  openLogOutput,
+  reopenOnHangUp,
+  withoutLogins,
+} from './runtime/log.ts';
+import { busMetrics, createRegistry, logMetrics, selfMetrics } from './runtime/metrics.ts';
 import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
 import { withTimeout } from './runtime/with-timeout.ts';
 import { startTracing } from './tracing/tracing.ts';
@@ -93,9 +101,13 @@ export async function runProcess(options: RunOptions): Promise<never> {
   const { definition } = options;
   let loaded: LoadedConfig;
   let log: Logger;
+  let output: LogOutput;
   try {
     loaded = configure(options);
-    log = createLogger(definition.name, loaded.settings.logging);
+    const { logging } = loaded.settings;
+    output = openLogOutput(logging);
+    log = createLogger(definition.name, logging, output);
+    reopenOnHangUp(log, logging, output);
     // Under the launcher the pid file has the launcher's pid.
     if (loaded.settings.pidFile !== undefined && process.send === undefined)
       writePidFile(loaded.settings.pidFile);
@@ -109,7 +121,7 @@ export async function runProcess(options: RunOptions): Promise<never> {
   const stopped = stopOnSignals(lifecycle, log);
   exitOnUncaught(log);
   try {
-    await start(options, loaded.settings, log, lifecycle);
+    await start(options, loaded.settings, { log, output }, lifecycle);
   } catch (error) {
     // A connection attempt that the stop has ended is no failure.
     if (!lifecycle.stopping) await fail(error, lifecycle, log);
@@ -120,11 +132,12 @@ export async function runProcess(options: RunOptions): Promise<never> {
 async function start(
   { definition, httpPort }: RunOptions,
   settings: Settings,
-  log: Logger,
+  { log, output }: { log: Logger; output: LogOutput },
   lifecycle: Lifecycle,
 ): Promise<void> {
   const health = new Health();
   const metrics = createRegistry(definition.name);
+  logMetrics(metrics, output);
   health.set('process', 'starting');
   // Before anything connects, and so released last: work in progress makes spans until it ends.
   await startTracing({ name: definition.name, env: process.env, log, lifecycle });

@@ -15,6 +15,9 @@ export const LOG_EVENTS = {
     'The stop took too long; the process ends. Unfinished work is in Redis, and others take it over.',
   stop_forced: 'A second signal ended the stop at once.',
   uncaught_error: 'A bug: the process ends and must be restarted. Report it with its stack.',
+  log_lines_dropped: 'Log lines were dropped: the disk was full, or the reader of stdout took no more.',
+  log_reopened: 'SIGHUP: the log file is opened anew.',
+  log_not_reopened: 'The log file could not be opened anew; lines still go to the old one. See the error.',
   http_request_failed: 'A bug in an HTTP route: the client got status 500. Report it with its stack.',
 
   // NATS
@@ -55,6 +58,11 @@ export const LOG_EVENTS = {
   heartbeats_requested: 'Heartbeats may have been lost, so every DEA was asked for one.',
   ingestor_stalled: 'This process was suspended; heartbeats that waited meanwhile are dropped.',
   ingestor_removed: 'Another ingestor has ended and no longer counts.',
+  ingestor_taken_over:
+    'An ingestor stands still, e.g. suspended or without Redis; the others receive its share of the messages. See `host` and `ingestorPid`.',
+  generation_joined: 'The ingestors have formed a new queue group, because one of them stood still.',
+  queue_group_left: 'This process cannot use Redis, so that others receive the messages until it can.',
+  queue_group_joined: 'This process receives messages again.',
   watermark_not_written:
     'This ingestor could not publish its watermark; no DEA counts as lost until one does.',
 

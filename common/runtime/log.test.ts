@@ -5,7 +5,7 @@ import path, { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../config/load.ts';
-import { createLogger, createRateLimit, type Logger, withoutLogins } from './log.ts';
+import { createLogger, createRateLimit, type Logger, openLogOutput, withoutLogins } from './log.ts';
 import { packageRoot } from './package-root.ts';
 
 let lines: string[];
@@ -47,7 +47,7 @@ describe('the log', () => {
 
   it.runIf(process.platform === 'linux')('is readable text on a terminal and JSON elsewhere', () => {
     const log = `import(${JSON.stringify(join(packageRoot, 'dist/common/runtime/log.js'))})`;
-    const program = `${log}.then(({ createLogger }) => createLogger('one', { level: 'info' }).info({ n: 1 }, 'text'))`;
+    const program = `${log}.then(({ createLogger, openLogOutput }) => createLogger('one', { level: 'info' }, openLogOutput({})).info({ n: 1 }, 'text'))`;
     const args = ['-e', program];
     const piped = execFileSync(process.execPath, args, { encoding: 'utf8' });
     expect(JSON.parse(piped)).toMatchObject({ name: 'one', n: 1, msg: 'text' });
@@ -97,8 +97,8 @@ describe('a log file', () => {
 
   it('is created with its folder, and appended to', () => {
     const file = path.join(dir, 'a/b.log');
-    createLogger('one', { level: 'info', file }).info('1');
-    createLogger('two', { level: 'info', file }).info('2');
+    createLogger('one', { level: 'info' }, openLogOutput({ file })).info('1');
+    createLogger('two', { level: 'info' }, openLogOutput({ file })).info('2');
     const written = readFileSync(file, 'utf8').trim().split('\n');
     expect(written.map((line) => JSON.parse(line))).toMatchObject([
       { name: 'one', msg: '1' },
@@ -107,7 +107,7 @@ describe('a log file', () => {
   });
 
   it('that cannot be written is a configuration error', () => {
-    expect(() => createLogger('x', { level: 'info', file: dir })).toThrow(
+    expect(() => openLogOutput({ file: dir })).toThrow(
       new ConfigError([`logging.file: ${dir}: cannot be written (EISDIR)`]),
     );
   });

@@ -1,10 +1,10 @@
 /** The log: JSON lines to stdout (pretty on a terminal) or to a file, without secrets. */
-import { mkdirSync } from 'node:fs';
-import path from 'node:path';
-import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from 'pino';
-import { PinoPretty } from 'pino-pretty';
-import { ConfigError } from '../config/load.ts';
+import { closeSync, openSync } from 'node:fs';
+import { type DestinationStream, type Logger, type LoggerOptions, pino } from 'pino';
+import { prettyFactory } from 'pino-pretty';
 import type { LoggingSettings } from '../config/settings.ts';
+import type { LineOutput } from './line-output.ts';
+import { fileOutput, stdoutOutput } from './log-sinks.ts';
 
 export type { Logger } from 'pino';
 
@@ -29,43 +29,86 @@ function options(level: LoggingSettings['level'], name: string): LoggerOptions {
   };
 }
 
-/** Writes are synchronous, so that the last lines of a dying process are not lost. */
-function stdout(): DestinationStream {
-  if (process.stdout.isTTY)
-    return PinoPretty({ sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
-  return ignoreBrokenPipe(destination({ fd: 1, sync: true }));
+/** A terminal gets readable text, everything else JSON. */
+function stdout(): LogOutput {
+  const output = stdoutOutput();
+  process.once('exit', () => output.flushAtExit());
+  if (!process.stdout.isTTY) return output;
+  const pretty = prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
+  return prettyOutput(output, pretty);
 }
 
-/** The reader of stdout may exit first (EPIPE); this process must survive that. */
-function ignoreBrokenPipe<
-  S extends { on(event: 'error', fn: (error: NodeJS.ErrnoException) => void): unknown },
->(stream: S): S {
-  stream.on('error', (error) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
-  return stream;
+function prettyOutput(output: LineOutput, pretty: (line: string) => string): LogOutput {
+  return {
+    write: (line) => output.write(pretty(line) ?? ''),
+    get dropped() {
+      return output.dropped;
+    },
+    onRecovered: (report) => output.onRecovered(report),
+    reopen: () => output.reopen(),
+  };
 }
 
-function file(name: string): DestinationStream {
-  try {
-    mkdirSync(path.dirname(name), { recursive: true });
-    return destination({ dest: name, append: true, sync: true });
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
-    throw new ConfigError([`logging.file: ${name}: cannot be written (${code})`], { cause });
-  }
+/** Where the lines of a process go. */
+export type LogOutput = Pick<LineOutput, 'write' | 'dropped' | 'onRecovered' | 'reopen'>;
+
+/**
+ * Opens stdout or the log file.
+ *
+ * @throws ConfigError when the path of the file is wrong
+ */
+export function openLogOutput({ file }: Pick<LoggingSettings, 'file'>): LogOutput {
+  return file === undefined ? stdout() : fileOutput(file);
+}
+
+/** @param name the process */
+export function createLogger(
+  name: string,
+  { level }: Pick<LoggingSettings, 'level'>,
+  output: DestinationStream | LogOutput,
+): Logger {
+  const log = pino(options(level, name), output);
+  if ('onRecovered' in output)
+    output.onRecovered((lines) => log.warn({ event: 'log_lines_dropped', lines }, 'log lines dropped'));
+  return log;
 }
 
 /**
- * @param name the process
- * @param stream instead of stdout or the file; for tests
- * @throws ConfigError when the file cannot be written
+ * SIGHUP reopens the log file, as log rotation expects. Without a log file, and when the terminal of this process was
+ * closed, the signal ends the process as it does with any program.
+ *
+ * @param pass called after the file is open again
  */
-export function createLogger(name: string, logging: LoggingSettings, stream?: DestinationStream): Logger {
-  return pino(
-    options(logging.level, name),
-    stream ?? (logging.file === undefined ? stdout() : file(logging.file)),
-  );
+export function reopenOnHangUp(
+  log: Logger,
+  { file }: Pick<LoggingSettings, 'file'>,
+  output: LogOutput,
+  pass: () => void = () => undefined,
+): void {
+  if (file === undefined) return;
+  process.on('SIGHUP', () => {
+    if (process.stdout.isTTY && !hasTerminal()) {
+      process.kill(process.pid, 'SIGTERM');
+      return;
+    }
+    try {
+      output.reopen();
+      log.info({ event: 'log_reopened' }, 'log file reopened');
+    } catch (error) {
+      log.error({ event: 'log_not_reopened', err: error }, 'log file not reopened; the old one stays open');
+    }
+    pass();
+  });
+}
+
+/** False once the controlling terminal was closed. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Logs that the process serves. The launcher waits for this line, so it goes to stdout whatever the settings are. */

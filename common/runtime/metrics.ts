@@ -39,6 +39,19 @@ export function createRegistry(name: string): Registry {
   return registry;
 }
 
+/** @param output where this process logs to */
+export function logMetrics(registry: Registry, output: { readonly dropped: number }): void {
+  new Counter({
+    name: 'hm_log_lines_dropped_total',
+    help: 'Log lines dropped because the disk was full or the reader of stdout took no more',
+    registers: [registry],
+    collect() {
+      this.reset();
+      this.inc(output.dropped);
+    },
+  });
+}
+
 const ROUND_TRIP_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 
 /** The metrics that `self-metrics.ts` measures. */

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 import { prettyFactory } from 'pino-pretty';
 import { loadConfig } from '../../../common/config/load.ts';
 import { writePidFile } from '../../../common/process.ts';
-import { createLogger } from '../../../common/runtime/log.ts';
+import { createLogger, openLogOutput, reopenOnHangUp } from '../../../common/runtime/log.ts';
 import { hmProgram } from '../hm-program.ts';
 import type { ProcessName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';
@@ -13,9 +13,12 @@ import type { ConfigOption } from './options.ts';
 export async function start(options: ConfigOption): Promise<number> {
   const { settings, file } = loadConfig({ file: options.config, env: process.env, cwd: process.cwd() });
   if (settings.pidFile !== undefined) writePidFile(settings.pidFile);
+  const { logging } = settings;
+  const output = openLogOutput(logging);
+  const log = createLogger('start', logging, output);
   const launcher = launch({
     settings,
-    log: createLogger('start', settings.logging),
+    log,
     dataDir: join(dirname(file), '.hm'),
     command: (name: ProcessName) => ({
       program: process.execPath,
@@ -24,7 +27,8 @@ export async function start(options: ConfigOption): Promise<number> {
     env: process.env,
     output: { stdout: process.stdout, stderr: process.stderr, format: formatter() },
   });
-  onStopSignals(launcher);
+  reopenOnHangUp(log, logging, output, () => launcher.hangUp());
+  onStopSignals(launcher, logging.file === undefined ? undefined : ['SIGINT', 'SIGTERM']);
   return launcher.done;
 }
 

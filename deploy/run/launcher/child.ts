@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { withTimeout } from '../../../common/runtime/with-timeout.ts';
 import { spawnBoundToParent } from './kill-with-parent.ts';
 import { passLines } from './pass-lines.ts';
 import type { Running } from './supervise.ts';
@@ -12,6 +13,9 @@ export interface Output {
   /** Formats a line of a child's stdout. */
   format(line: string): string;
 }
+
+/** How long the last output of an ended process may take to be passed on (ms). */
+const LAST_OUTPUT_MS = 1_000;
 
 interface Options {
   /** Absolute path of the program. */
@@ -41,8 +45,12 @@ export async function startChild(options: Options): Promise<Running> {
     passed.push(passLines(child.stdout, output.stdout, format));
   }
   if (child.stderr) passed.push(passLines(child.stderr, output.stderr, (line) => line));
-  // Only when all of its output is passed on, so that the last lines stand before the report of its end.
-  const exited = Promise.all([child.exited, ...passed]).then(([code]) => code);
+  // When all of its output is passed on, so that the last lines stand before the report of its end. But a reader that
+  // stalls must not keep the process from being restarted.
+  const exited = child.exited.then(async (code) => {
+    await withTimeout(Promise.all(passed), { timeoutMs: LAST_OUTPUT_MS, onTimeout: () => [] });
+    return code;
+  });
   return {
     pid: child.pid,
     exited,

@@ -31,6 +31,8 @@ export interface Launcher {
   stop(): void;
   /** SIGKILL for everything that still runs. */
   force(): void;
+  /** SIGHUP for the processes, which open their log file anew; not for the servers. */
+  hangUp(): void;
 }
 
 /**
@@ -40,6 +42,7 @@ export interface Launcher {
 export function launch(options: LauncherOptions): Launcher {
   const stopping = new AbortController();
   const supervisors: Supervisor[] = [];
+  const children: Supervisor[] = [];
   let exitCode: number = EXIT.done;
   let forced = false;
 
@@ -56,7 +59,6 @@ export function launch(options: LauncherOptions): Launcher {
 
   async function run(): Promise<number> {
     const servers = new Servers(options, stopping.signal);
-    const children: Supervisor[] = [];
     try {
       const env = { ...options.env, ...(await servers.start()) };
       supervisors.push(...servers.supervisors);
@@ -77,7 +79,10 @@ export function launch(options: LauncherOptions): Launcher {
     return forced ? EXIT.failed : exitCode;
   }
 
-  return { done: run(), stop, force };
+  const hangUp = () => {
+    for (const child of children) child.signal('SIGHUP');
+  };
+  return { done: run(), stop, force, hangUp };
 }
 
 function startChildren(

@@ -52,6 +52,8 @@ export interface Supervisor {
   stop(): Promise<void>;
   /** SIGKILL, without waiting. `stop` must be called as well. */
   kill(): void;
+  /** Sends a signal to the process, if it runs. */
+  signal(signal: NodeJS.Signals): void;
 }
 
 /** Keeps a process running: starts it again, after growing waits, whenever it ends. */
@@ -102,8 +104,11 @@ export function supervise(options: Options): Supervisor {
     },
     kill() {
       stopping.abort();
+      this.signal('SIGKILL');
+    },
+    signal(name) {
       try {
-        if (current) process.kill(current.pid, 'SIGKILL');
+        if (current) process.kill(current.pid, name);
       } catch {
         // The process has ended since `current` was read.
       }
