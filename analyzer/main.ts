@@ -36,6 +36,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     starts: openQueue(redis, lifecycle, log, 'starts'),
     restarts: openQueue(redis, lifecycle, log, 'restarts'),
     stops: openQueue(redis, lifecycle, log, 'stops'),
+    sync: openQueue(redis, lifecycle, log, 'sync'),
   });
   const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
   const audit = new Audit({ redis, clock, log, metrics, policy, reconciler, auditRate });

@@ -105,7 +105,7 @@ export interface DecisionResult {
   requeueAtMs?: number;
   /** As `requeueAtMs`, if the jobs of all waiting starts are known to be in their queue; absent: no later. */
   requeueOnceEnqueuedMs?: number;
-  /** A bulk pass that begins after this is needed at once (epoch ms); absent: none. */
+  /** A bulk pass is needed at once that does not begin before this (epoch ms); absent: none. */
   passNeededSinceMs?: number;
   /** When a tick makes the droplet due, unless its silent DEA sends a heartbeat before (epoch ms). */
   lossMs?: number;

@@ -10,6 +10,7 @@ const of = useRedis();
 let starts: Queue;
 let restarts: Queue;
 let stops: Queue;
+let sync: Queue;
 let enqueuer: Enqueuer;
 
 beforeAll(() => {
@@ -17,7 +18,8 @@ beforeAll(() => {
   starts = openQueue(redis, lifecycle, log, 'starts');
   restarts = openQueue(redis, lifecycle, log, 'restarts');
   stops = openQueue(redis, lifecycle, log, 'stops');
-  enqueuer = new Enqueuer({ redis, clock, starts, restarts, stops });
+  sync = openQueue(redis, lifecycle, log, 'sync');
+  enqueuer = new Enqueuer({ redis, clock, starts, restarts, stops, sync });
 });
 
 const start = (id: string, more: Partial<StartDecision> = {}): StartDecision => ({
@@ -219,5 +221,32 @@ describe('jobs are verified', () => {
     of.context.clock.advance(3_600_000);
     for (let time = 0; time < 2; time++) await enqueue([], [restart('r1', dueMs)]);
     expect(await restarts.getJobCounts('delayed', 'waiting')).toEqual({ delayed: 0, waiting: 1 });
+  });
+});
+
+describe('a bulk pass that a droplet needs', () => {
+  const need = (...sinceMs: number[]) =>
+    enqueuer.enqueue(
+      sinceMs.map((passNeededSinceMs) => ({
+        droplet: { id: 'app' },
+        decided: { decisions: [], verifyJobs: [], passNeededSinceMs },
+      })),
+    );
+  const requestedMs = async () => {
+    const { client, keys } = of.context.redis;
+    return Number(await client.hget(keys.syncState, 'requested'));
+  };
+
+  test('is requested once for all droplets, and not while it is requested already', async () => {
+    const { clock } = of.context;
+    await need(clock.nowMs() - 5000, clock.nowMs());
+    const first = await requestedMs();
+    expect(first).toBe(clock.nowMs());
+    expect(await sync.getJobCounts('waiting')).toEqual({ waiting: 1 });
+    clock.advance(1000);
+    await need(first - 5000, first);
+    expect(await requestedMs()).toBe(first);
+    await need(first + 1);
+    expect(await requestedMs()).toBe(first + 1000);
   });
 });

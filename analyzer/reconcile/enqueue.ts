@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Droplet } from '../../common/model/droplet.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
+import { requestSyncSince } from '../../common/queues/sync-request.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { JobTrace } from '../../common/tracing/tracing.ts';
@@ -9,15 +10,16 @@ import type { DecisionResult, StartDecision, StopDecision } from '../decide/deci
 /** The part of a stored evaluation that jobs are made of. */
 interface Enqueueable {
   droplet: Pick<Droplet, 'id'>;
-  decided: Pick<DecisionResult, 'decisions' | 'verifyJobs'>;
+  decided: Pick<DecisionResult, 'decisions' | 'verifyJobs' | 'passNeededSinceMs'>;
 }
 
 interface Options {
-  redis: Pick<RedisConnections, 'client'>;
+  redis: Pick<RedisConnections, 'client' | 'keys'>;
   clock: Clock;
   starts: Queue;
   restarts: Queue;
   stops: Queue;
+  sync: Queue;
 }
 
 /**
@@ -31,7 +33,8 @@ export class Enqueuer {
   }
 
   /**
-   * Adds, raises and removes the jobs of these decisions, and adds the jobs to be verified that are lost.
+   * Adds, raises and removes the jobs of these decisions, and adds the jobs to be verified that are lost. Requests the bulk
+   * pass that a droplet needs.
    *
    * @param traces the traces that jobs carry, by evaluation
    */
@@ -43,9 +46,12 @@ export class Enqueuer {
     const jobs = { starts: [] as BulkJob[], restarts: [] as BulkJob[], stops: [] as BulkJob[] };
     const verified = { starts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];
+    let passNeededSinceMs: number | undefined;
     for (const evaluation of evaluations) {
       const { droplet, decided } = evaluation;
       const trace = traces?.get(evaluation);
+      const sinceMs = decided.passNeededSinceMs;
+      if (sinceMs !== undefined) passNeededSinceMs = Math.max(passNeededSinceMs ?? 0, sinceMs);
       for (const decision of decided.decisions) {
         if (decision.kind === 'start') {
           const queue = decision.reason === 'flapping' ? jobs.restarts : jobs.starts;
@@ -65,6 +71,10 @@ export class Enqueuer {
         else if (decision.reason === 'flapping') others.push(this.#verifyRestart(droplet.id, decision));
         else verified.starts.push(this.#startJob(droplet.id, decision));
       }
+    }
+    if (passNeededSinceMs !== undefined) {
+      const { sync, redis, clock } = this.#options;
+      others.push(requestSyncSince(sync, redis, clock, passNeededSinceMs));
     }
     await Promise.all([
       addAll(starts, jobs.starts),

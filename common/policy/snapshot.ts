@@ -22,7 +22,7 @@ export interface Snapshot {
   /** The exit that counts for an instance, by its guid. */
   exits: ReadonlyMap<string, Exit>;
   /**
-   * When an instance of another than the live version was first listed, if no pass began after that (epoch ms; of several the
+   * When an instance of another than the live version was first listed, if every pass began before that (epoch ms; of several the
    * latest). The controller may have made that version the live one without a `droplet.updated`.
    */
   unknownVersionSinceMs: number | undefined;
@@ -65,7 +65,7 @@ export function takeSnapshot(
   };
 }
 
-/** Whether the latest complete pass began after `atMs`, so that it read what the controller had changed by then. */
+/** Whether the latest complete pass did not begin before `atMs`, so that it read what the controller had changed by then. */
 function isReadSince({ lastPassBegunMs }: Holds, atMs: number): boolean {
-  return lastPassBegunMs !== undefined && lastPassBegunMs > atMs;
+  return lastPassBegunMs !== undefined && lastPassBegunMs >= atMs;
 }

@@ -6,7 +6,7 @@ import type { RedisConnections } from '../redis/connections.ts';
 const PASS = { id: 'pass' };
 
 /**
- * Requests a bulk sync at once (policy: `droplet.updated`). Many requests together start one pass; a request during a pass is
+ * Requests a bulk sync at once (policy: `droplet.updated`, and an instance of an unknown version). Many requests together start one pass; a request during a pass is
  * followed by exactly one more pass.
  *
  * The request is also kept in Redis, so that it survives a lost job.
@@ -15,16 +15,27 @@ const PASS = { id: 'pass' };
  */
 export async function requestSync(
   queue: Queue,
-  { client, keys }: RedisConnections,
+  { client, keys }: Pick<RedisConnections, 'client' | 'keys'>,
   clock: Clock,
 ): Promise<void> {
   // Before the job, so that the pass which the job starts begins after this time and counts as the requested one.
   await client.hset(keys.syncState, 'requested', clock.nowMs());
   await queue.add(
-    'bulk sync: requested by droplet.updated',
+    'bulk sync: requested',
     {},
     { deduplication: { ...PASS, keepLastIfActive: true } },
   );
+}
+
+/** Requests a pass at once, unless one has been requested since `sinceMs`. */
+export async function requestSyncSince(
+  queue: Queue,
+  redis: Pick<RedisConnections, 'client' | 'keys'>,
+  clock: Clock,
+  sinceMs: number,
+): Promise<void> {
+  const requested = await redis.client.hget(redis.keys.syncState, 'requested');
+  if (!(Number(requested) >= sinceMs)) await requestSync(queue, redis, clock);
 }
 
 /** Requests a pass because one is due: does nothing if one waits or runs. */

@@ -41,6 +41,7 @@ export function editedRedisTarget(context: TestContext): Target {
     starts: queue('starts'),
     restarts: queue('restarts'),
     stops: queue('stops'),
+    sync: queue('sync'),
   });
   const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
   const audit = new Audit({ redis, clock, log, metrics, policy, reconciler, auditRate: 1e9 });

@@ -176,12 +176,15 @@ class DropletFixture {
           client: {
             exists: async (...ids: string[]) => ids.filter((id) => this.jobs.has(id)).length,
             zmscore: async (_: string, ...ids: string[]) => ids.map(() => null),
+            hget: async () => String(Number.MAX_SAFE_INTEGER), // a pass is requested already
           } as unknown as RedisClient,
+          keys: createKeys('hm', 1),
         },
         clock: this.clock,
         starts: this.#queue('starts'),
         restarts: this.#queue('restarts'),
         stops: this.#queue('stops'),
+        sync: {} as Queue,
       }),
     });
   }

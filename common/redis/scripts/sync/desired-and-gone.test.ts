@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
 import { redisRecords } from '../../../testing/redis-records.ts';
 import { storeUpdate } from '../droplets/store-update.ts';
@@ -97,6 +97,32 @@ test('changes are logged, but not a first desired state and not another `updated
     { atMs: 1500, droplet: 'x', kind: 'gone', listedMs: 900 },
     { atMs: 1500, droplet: 'x', kind: 'listed' },
   ]);
+});
+
+describe('version_since', () => {
+  const encoded = (version: string, instances = 1) =>
+    `STARTED ${instances}x STAGED version ${version} 256M updated 1`;
+  const since = async (id = 'x') => (await record(id)).version_since;
+
+  test('is when a pass brought another version', async () => {
+    await fence(1);
+    await desire({ x: encoded('v1') }, { nowMs: 1500 });
+    expect(await since()).toBeUndefined();
+    await desire({ x: encoded('v1', 2) }, { nowMs: 2500 });
+    expect(await since()).toBeUndefined();
+    await desire({ x: encoded('v2') }, { begun: 2000, nowMs: 3500 });
+    expect(await since()).toBe('3500');
+    await desire({ x: encoded('v2', 2) }, { nowMs: 4500 });
+    expect(await since()).toBe('3500');
+  });
+
+  test('is set by the first pass that lists a droplet whose record is old', async () => {
+    await fence(1);
+    await storeUpdate(redis(), { droplet: 'x', nowMs: 1000 });
+    await storeUpdate(redis(), { droplet: 'y', nowMs: 1001 });
+    await desire({ x: encoded('v1'), y: encoded('v1') }, { nowMs: 21_001 });
+    expect([await since('x'), await since('y')]).toEqual(['21001', undefined]);
+  });
 });
 
 test('a pass that may not write, or no longer, changes nothing', async () => {

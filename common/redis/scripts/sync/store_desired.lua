@@ -17,12 +17,16 @@
 -- Guarantees
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
 --   others are written.
+--   'version_since' is set when another version becomes the live one. The first pass that lists a droplet sets it, too, if the
+--   record is so old that its grace period may end before all DEAs have sent their next heartbeat.
 --   Repeatable. An older pass never overwrites a newer one, however late its writes are.
 -- include is_unwritable
 -- include append_to_log
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return 'superseded'
 end
+-- The grace period of a record is droplet_lost (30 s); all DEAs send a heartbeat every 10 s.
+local OLD_RECORD_MS = 20000
 local now, begun = ARGV[1], ARGV[2]
 local changed, k = 0, 4
 local function log(kind, id, old, new)
@@ -31,6 +35,15 @@ local function log(kind, id, old, new)
 end
 local function without_time(encoded)
   return string.match(encoded, '^(.*) updated ')
+end
+local function version_of(encoded)
+  return string.match(encoded, ' version (%S+) ')
+end
+local function is_new_version(seen, old, new)
+  if old then
+    return version_of(old) ~= version_of(new)
+  end
+  return tonumber(now) - (tonumber(seen or '') or tonumber(now)) > OLD_RECORD_MS
 end
 for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   local key = KEYS[k]
@@ -57,6 +70,9 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
     end
     if differs then
       redis.call('HSET', key, 'desired', desired)
+      if is_new_version(old[1], old_desired, desired) then
+        redis.call('HSET', key, 'version_since', now)
+      end
       -- Neither a first desired state nor a change of `updated` alone is logged.
       if old_desired and without_time(old_desired) ~= without_time(desired) then
         log('desired', id, old_desired, desired)
