@@ -46,6 +46,7 @@ describe('the defaults', () => {
         maxRestartDelayMs: 480_000,
         delayTimeNoiseMs: 5_000,
         giveupCrashNumber: 4,
+        probeCrashedApps: false,
         dropletsAnalysisMs: 20_000,
         dropletGcMs: 300_000,
         dropletGcGraceMs: 240_000,
@@ -180,6 +181,7 @@ slices: 31
 audit_rate: 32
 mass_loss: {fraction: 0.33, minimum_deas: 34, hold: 35}
 mass_delete: {fraction: 0.36, minimum_droplets: 37, hold: 38}
+probe_crashed_apps: true
 dry_run: true
 `;
 
@@ -201,6 +203,7 @@ dry_run: true
         maxRestartDelayMs: 22_000,
         delayTimeNoiseMs: 23_000,
         giveupCrashNumber: 24,
+        probeCrashedApps: true,
         dropletsAnalysisMs: 18_000,
         dropletGcMs: 27_000,
         dropletGcGraceMs: 28_000,

@@ -82,6 +82,18 @@ export const OPTIONS = {
   cc_partition: key(text, 'default', 'the own partition; messages of another partition are ignored'),
   'bulk_api.host': key(httpUrl, 'http://api.vcap.me', 'URL of the controller', OLD, { secret: true }),
   'bulk_api.batch_size': key(wholeFrom(1), 500, 'droplets in one page of the bulk API'),
+  'bulk_api.timeout': key(
+    seconds,
+    10,
+    'time-out of one page of the bulk API',
+    'a page of 500 droplets takes well below a second',
+  ),
+  'bulk_api.max_apps': key(
+    wholeFrom(1),
+    5_000_000,
+    'a bulk sync that lists more droplets fails',
+    'above the largest fleet that was measured; a list that never ends would fill Redis',
+  ),
   'logging.level': key(logLevel, 'info', 'lowest level that is logged', OLD, { env: 'LOG_LEVEL' }),
   'logging.file': optional(text, 'log file', 'standard output, which the supervisor collects'),
   'logging.syslog': unused('a syslog name', 'warn'),
@@ -210,6 +222,12 @@ export const OPTIONS = {
     'in a small cloud half of all apps are easily deleted',
   ),
   'mass_delete.hold': key(seconds, 3_600, 'the hold ends after this', 'surplus apps do no harm for an hour'),
+  probe_crashed_apps: key(
+    yesNo,
+    false,
+    'of an app of which every instance has crashed only index 0 is restarted; the others follow when it is RUNNING',
+    'as in HealthManager 2.0; hm9000 did it',
+  ),
   dry_run: key(yesNo, false, 'decide and log, but publish nothing', 'normal operation'),
 } as const;
 

@@ -33,7 +33,7 @@ export interface Settings {
   /** False: neither the file nor MBUS_URI has a URL, so the launcher starts a private NATS server. */
   mbusGiven: boolean;
   ccPartition: string;
-  bulkApi: { host: string; batchSize: number };
+  bulkApi: { host: string; batchSize: number; timeoutMs: number; maxApps: number };
   /** Absent: the launcher starts a private Redis. Without the launcher Redis is required. */
   redis?: RedisSettings;
   redisPrefix: string;
@@ -105,6 +105,7 @@ function policyOf(get: Get): PolicySettings {
     maxRestartDelayMs: ms(get('intervals.max_restart_delay')),
     delayTimeNoiseMs: Math.round(get('intervals.delay_time_noise') * 1000),
     giveupCrashNumber: get('intervals.giveup_crash_number'),
+    probeCrashedApps: get('probe_crashed_apps'),
     dropletsAnalysisMs: ms(get('intervals.droplets_analysis')),
     dropletGcMs: ms(get('intervals.droplet_gc')),
     dropletGcGraceMs: ms(get('intervals.droplet_gc_grace_period')),
@@ -142,7 +143,12 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
     },
     mbusGiven: given('mbus'),
     ccPartition: get('cc_partition'),
-    bulkApi: { host: get('bulk_api.host'), batchSize: get('bulk_api.batch_size') },
+    bulkApi: {
+      host: get('bulk_api.host'),
+      batchSize: get('bulk_api.batch_size'),
+      timeoutMs: ms(get('bulk_api.timeout')),
+      maxApps: get('bulk_api.max_apps'),
+    },
     ...(redis === undefined ? {} : { redis }),
     redisPrefix: get('redis.prefix'),
     slices: get('slices'),

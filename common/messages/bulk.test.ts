@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { DateTime, FixedOffsetZone } from 'luxon';
 import { describe, expect, it } from 'vitest';
-import { parseBulkCredentials, parseBulkEntry, parseBulkPage, parseDate, parseUserCount } from './bulk.ts';
+import {
+  isLastToken,
+  parseBulkCredentials,
+  parseBulkEntry,
+  parseBulkPage,
+  parseDate,
+  parseUserCount,
+} from './bulk.ts';
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const json = (value: unknown) => utf8(JSON.stringify(value));
@@ -34,6 +41,23 @@ describe('a page', () => {
     expect(parseBulkPage(json({ results: {}, bulk_token: {} }))).toMatchObject({ ok: { ids: [] } });
   });
 
+  it.each([[null], [0], ['x'], [[1]]])('may have any JSON as its token: %j', (token) => {
+    const page = parseBulkPage(json({ results: { a: RAW }, bulk_token: token }));
+    expect(page).toMatchObject({ ok: { token } });
+  });
+
+  it.each([
+    [null, true],
+    [{ id: null }, true],
+    [{ id: 0 }, true],
+    [{ id: 7 }, false],
+    [{}, false],
+    [{ id: 0, page: 3 }, false],
+    ['x', false],
+  ])('with the token %j is the last one: %s', (token, isLast) => {
+    expect(isLastToken(token)).toBe(isLast);
+  });
+
   it('may have an entry with the id __proto__', () => {
     const page = parseBulkPage(utf8(`{"results":{"__proto__":${JSON.stringify(RAW)}},"bulk_token":{}}`));
     if (!('ok' in page)) throw new Error('rejected');
@@ -48,8 +72,9 @@ describe('a page', () => {
     ['encoding', Uint8Array.of(0xff)],
     ['results', json({ bulk_token: {} })],
     ['results', json({ results: [], bulk_token: {} })],
-    ['bulk_token', json({ results: {} })],
-    ['bulk_token', json({ results: {}, bulk_token: 'x' })],
+    ['results', json({})],
+    ['results', json({ results: null, bulk_token: {} })],
+    ['bulk_token', json({ results: { a: RAW } })],
   ])('is rejected for its %s', (reject, bytes) => {
     expect(parseBulkPage(bytes)).toEqual({ reject });
   });
@@ -118,6 +143,8 @@ describe('a date is parsed', () => {
     ['2014-04-15 15:14:56 UTC', 1_397_574_896],
     ['2014-04-15 15:14:56 GMT', 1_397_574_896],
     ['2014-04-15 15:14:56 +0000', 1_397_574_896],
+    ['2014/04/15 15:14:56 +0000', 1_397_574_896],
+    ['2014/04/15 15:14:56 +0800', 1_397_546_096],
     ['2014-04-15 15:14:56 +0800', 1_397_546_096],
     ['2014-04-15T15:14:56-05:30', 1_397_594_696],
     ['2014-04-15T15:14:56.789Z', 1_397_574_896],
@@ -139,6 +166,9 @@ describe('a date is parsed', () => {
     'soon',
     '2014-02-30T00:00:00Z',
     '2014-04-31T00:00:00Z',
+    '2014/04-15 15:14:56 +0000',
+    `2014-04-15T15:14:56Z${' '.repeat(50)}`,
+    `2014-${'0'.repeat(200_000)}`,
     '2014-00-10T00:00:00Z',
     '2014-04-00T00:00:00Z',
     '2014-13-01T00:00:00Z',

@@ -6,7 +6,8 @@ export type BulkApiFailure =
   | 'unauthorized'
   | 'credentials'
   | 'page'
-  | 'too_large';
+  | 'too_large'
+  | 'encoding';
 
 /** A failed request to the bulk API. Its message contains no credentials. */
 export class BulkApiError extends Error {
@@ -18,15 +19,15 @@ export class BulkApiError extends Error {
     this.reason = reason;
   }
 
-  /** An oversized body would be as large at the next try. */
+  /** An oversized body would be as large at the next try, and an unknown encoding as unknown. */
   get retryable(): boolean {
-    return this.reason !== 'too_large';
+    return this.reason !== 'too_large' && this.reason !== 'encoding';
   }
 }
 
 /** The pass cannot be completed; the next one begins after `postpone_update`. */
 export class PassFailedError extends Error {
-  readonly reason: BulkApiFailure | 'token';
+  readonly reason: BulkApiFailure | 'token' | 'bound';
 
   constructor(reason: PassFailedError['reason'], message: string, options?: ErrorOptions) {
     super(message, options);

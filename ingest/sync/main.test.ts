@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { defaultSettings } from '../../common/config/settings.ts';
 import { openQueue } from '../../common/queues/queues.ts';
 import { requestSync } from '../../common/queues/sync-request.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle.ts';
@@ -50,7 +51,7 @@ interface StartOptions {
 
 async function start(options: StartOptions = {}): Promise<Started> {
   const { isControllerSilent = false, postponeUpdateMs, firstDelayMs = 0.01 } = options;
-  const bulkApi = { host: cc.host, batchSize: 3 };
+  const bulkApi = { ...defaultSettings().bulkApi, host: cc.host, batchSize: 3 };
   const settings = {
     slices: 4,
     ccPartition: 'zone-2',

@@ -52,14 +52,13 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
     const reply = await bus.request(subject, '', { timeoutMs: settings.bulkCredentialsTimeoutMs });
     return reply.data;
   });
-  const { pageTimeoutMs } = options;
   const api = lifecycle.own(
     'bulk api',
     new BulkApi({
       host: settings.bulkApi.host,
       batchSize: settings.bulkApi.batchSize,
       credentials,
-      ...(pageTimeoutMs === undefined ? {} : { pageTimeoutMs }),
+      pageTimeoutMs: options.pageTimeoutMs ?? settings.bulkApi.timeoutMs,
     }),
     (owned) => owned.close(),
   );
@@ -69,6 +68,7 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
     api,
     policy: settings.policy,
     postponeUpdateMs: settings.postponeUpdateMs,
+    maxApps: settings.bulkApi.maxApps,
     log,
     limited,
     metrics: syncMetrics(context.metrics),

@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
 import { expect } from 'vitest';
-import type { Settings } from '../../../common/config/settings.ts';
+import { defaultSettings, type Settings } from '../../../common/config/settings.ts';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
@@ -303,7 +303,7 @@ export class Deployment {
       settings: {
         startsPerPeriod: 1_000_000,
         slices: SLICES,
-        bulkApi: { host: this.controller.host, batchSize: 10 },
+        bulkApi: { ...defaultSettings().bulkApi, host: this.controller.host, batchSize: 10 },
         ...settings,
         ...(policy === undefined ? {} : { policy }),
       },

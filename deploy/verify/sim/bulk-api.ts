@@ -18,6 +18,14 @@ export interface BulkApiFaults {
   pagesByCount?: boolean;
   /** Every page has the token of the first one. */
   repeatFirstToken?: boolean;
+  /** Every body is encoded, as by a proxy. */
+  encoding?: { name: string; encode(body: Buffer): Buffer };
+  /** The body of the page without apps. */
+  lastPage?: string;
+  /** The token (JSON) of every page with apps. */
+  token?: string;
+  /** Every page has new apps, and its token advances. */
+  endless?: boolean;
 }
 
 /** The `bulk_token` of a page request; the product treats it as opaque. */
@@ -37,6 +45,8 @@ export abstract class BulkApiServer {
   users = 42;
   /** Page requests so far, with any reply. */
   pageRequests = 0;
+  /** `accept-encoding` of the latest page request. */
+  acceptEncoding: string | undefined;
   /** Requests for `/bulk/counts` so far. */
   countRequests = 0;
   /** Runs before a page is built: for changes while pages are read. */
@@ -100,7 +110,11 @@ export abstract class BulkApiServer {
     const { faults } = this;
     if (faults.hang) return new Promise(() => undefined);
     if (!this.#authorized(request)) return reply.code(401).send('not authorized');
-    const token = JSON.parse(request.query.bulk_token ?? '{}') as BulkToken;
+    this.acceptEncoding = request.headers['accept-encoding'] as string | undefined;
+    const asked: unknown = JSON.parse(request.query.bulk_token ?? '{}');
+    const isOwn = typeof asked === 'object' && asked !== null && !Array.isArray(asked);
+    // A token of `faults.token` follows the only page with apps.
+    const token = (isOwn ? asked : { id: Number.MAX_SAFE_INTEGER }) as BulkToken;
     const page = token.page ?? 0;
     await this.beforePage(page);
     if (faults.status !== undefined && (faults.status.page ?? page) === page) {
@@ -109,6 +123,10 @@ export abstract class BulkApiServer {
     const body = this.page(token, Number(request.query.batch_size));
     reply.type('application/json');
     if (faults.cutOff) return reply.send(body.slice(0, body.length / 2));
+    if (faults.encoding !== undefined) {
+      const padded = Buffer.from(' '.repeat(faults.padding ?? 0) + body);
+      return reply.header('content-encoding', faults.encoding.name).send(faults.encoding.encode(padded));
+    }
     if (faults.padding !== undefined) return reply.send(' '.repeat(faults.padding) + body);
     if (!faults.breakOff) return reply.send(body);
     reply.hijack();

@@ -64,10 +64,19 @@ export class SimulatedController extends BulkApiServer {
       if (position > after) listed.push(entry);
       if (listed.length === batchSize) break;
     }
+    if (this.faults.endless) return endlessPage(page, batchSize);
+    if (listed.length === 0 && this.faults.lastPage !== undefined) return this.faults.lastPage;
     const last = this.faults.pagesByCount ? after + listed.length : (listed.at(-1)?.[1].order ?? after);
     const token = this.faults.repeatFirstToken ? { id: batchSize, page: 1 } : { id: last, page: page + 1 };
     // Concatenated, because an object would list numeric ids first.
     const results = listed.map(([id, { app }]) => `${JSON.stringify(id)}:${JSON.stringify(app)}`);
-    return `{"results":{${results.join(',')}},"bulk_token":${JSON.stringify(token)}}`;
+    return `{"results":{${results.join(',')}},"bulk_token":${this.faults.token ?? JSON.stringify(token)}}`;
   }
+}
+
+function endlessPage(page: number, batchSize: number): string {
+  const entry =
+    '{"id":1,"instances":1,"state":"STARTED","memory":1,"package_state":"STAGED","updated_at":"2014-04-15","version":"v"}';
+  const results = Array.from({ length: batchSize }, (_, n) => `"made-up-${page}-${n}":${entry}`);
+  return `{"results":{${results.join(',')}},"bulk_token":{"page":${page + 1}}}`;
 }

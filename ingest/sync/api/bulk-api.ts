@@ -1,3 +1,5 @@
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { type Dispatcher, Pool } from 'undici';
 import { parseUserCount } from '../../../common/messages/bulk.ts';
 import { BulkApiError } from '../errors.ts';
@@ -8,6 +10,16 @@ export const PAGE_TIMEOUT_MS = 10_000;
 export const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /** The user count is only shown, so it is not worth a long wait. */
 const USERS_TIMEOUT_MS = 2_000;
+
+type Unpack = (raw: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+/** What a proxy may have done to a reply, by `content-encoding`. */
+const UNPACK: Readonly<Record<string, Unpack>> = {
+  gzip: promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
+  'x-gzip': promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip),
+  deflate: promisify<Buffer, { maxOutputLength: number }, Buffer>(inflate),
+  br: promisify<Buffer, { maxOutputLength: number }, Buffer>(brotliDecompress),
+};
 
 export interface BulkApiOptions {
   /** `bulk_api.host`, with scheme. */
@@ -86,7 +98,8 @@ export class BulkApi {
     }, timeoutMs);
     try {
       const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
-      const headers = { authorization, accept: 'application/json' };
+      // Not compressed: on a local network that costs more than it saves. A proxy may do it all the same.
+      const headers = { authorization, accept: 'application/json', 'accept-encoding': 'identity' };
       const response = await this.#pool.request({ method: 'GET', path, headers, signal: abort.signal });
       return await this.#read(response);
     } catch (error) {
@@ -121,9 +134,39 @@ export class BulkApi {
     if (size > this.#maxBodyBytes) {
       body.on('error', () => undefined); // caused by the `destroy` below
       body.destroy();
-      throw new BulkApiError('too_large', `${this.#name}: body larger than ${this.#maxBodyBytes} bytes`);
+      throw this.#tooLarge();
     }
-    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+    const raw = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size);
+    return this.#unpack(raw, String(headers['content-encoding'] ?? 'identity').toLowerCase());
+  }
+
+  async #unpack(raw: Buffer, encoding: string): Promise<Buffer> {
+    if (encoding === 'identity' || encoding === '') return raw;
+    const unpack = UNPACK[encoding];
+    if (unpack === undefined) {
+      const known = ['identity', ...Object.keys(UNPACK)].join(', ');
+      throw new BulkApiError(
+        'encoding',
+        `${this.#name}: content-encoding: expected ${known}, found ${encoding.slice(0, 64)}`,
+      );
+    }
+    try {
+      return await unpack(raw, { maxOutputLength: this.#maxBodyBytes });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw this.#tooLarge();
+      const { message } = error as Error;
+      throw new BulkApiError(
+        'encoding',
+        `${this.#name}: content-encoding ${encoding}: body not readable: ${message}`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  #tooLarge(): BulkApiError {
+    return new BulkApiError('too_large', `${this.#name}: body larger than ${this.#maxBodyBytes} bytes`);
   }
 
   #asBulkApiError(error: unknown): BulkApiError {

@@ -14,6 +14,8 @@ export interface PassDeps {
   api: BulkApi;
   policy: PolicySettings;
   postponeUpdateMs: number;
+  /** A list with more apps fails the pass. */
+  maxApps: number;
   log: Logger;
   limited: RateLimitedLog;
   metrics: SyncMetrics;

@@ -1,4 +1,4 @@
-import { parseBulkPage } from '../../../common/messages/bulk.ts';
+import { isLastToken, parseBulkPage } from '../../../common/messages/bulk.ts';
 import { withRetry } from '../api/retry.ts';
 import { BulkApiError, PassFailedError } from '../errors.ts';
 import { diffPage, type NewPage } from './page-diff.ts';
@@ -9,6 +9,9 @@ import type { PassContext, PassDeps } from './pass-context.ts';
 /** A long pass reports its progress this often; a report also finds out whether another pass has begun. */
 const PROGRESS_EVERY_MS = 1000;
 
+/** A list that is longer to read does not end: a million apps take less than a minute. */
+const MAX_PASS_MINUTES = 15;
+
 /**
  * Reads all pages, and hands the changed ones to the page writer.
  *
@@ -16,18 +19,33 @@ const PROGRESS_EVERY_MS = 1000;
  */
 export async function readPages(pass: PassContext): Promise<void> {
   const { deps, writer, pages, progress } = pass;
-  const { clock, metrics } = deps;
+  const { clock, metrics, maxApps } = deps;
   const tokens = new Set<string>();
   let reportedMs = clock.nowMs();
-  for (let token = '{}'; ; progress.pages++) {
+  const deadlineMs = reportedMs + MAX_PASS_MINUTES * 60_000;
+  for (let token = '{}'; ; ) {
     tokens.add(token);
     const number = progress.pages;
     const page = await readPageWithRetry(pass, number, token);
     const receivedMs = clock.nowMs();
     progress.lastReplyMs = receivedMs;
     if (page === 'end') return;
+    if (receivedMs > deadlineMs) {
+      const limit = `expected the end of the pass within ${MAX_PASS_MINUTES} min`;
+      throw new PassFailedError(
+        'bound',
+        `page ${number}: ${limit}, got another page: the list may never end`,
+      );
+    }
     let head: PageHead;
     if ('page' in page) {
+      if (progress.listed + page.page.ids.length > maxApps) {
+        const limit = `expected at most ${maxApps} apps in the list, got more`;
+        throw new PassFailedError(
+          'bound',
+          `page ${number}: ${limit}: raise bulk_api.max_apps if they are real`,
+        );
+      }
       progress.changedPages++;
       const changed = await diffStoredPage(pass, page);
       head = changed.head;
@@ -38,6 +56,8 @@ export async function readPages(pass: PassContext): Promise<void> {
     progress.listed += head.count;
     progress.rejected += head.rejected;
     metrics.pages.inc({ kind: 'page' in page ? 'changed' : 'equal' });
+    progress.pages = number + 1;
+    if (isLastToken(JSON.parse(page.token))) return;
     if (tokens.has(page.token)) {
       throw new PassFailedError(
         'token',
@@ -82,7 +102,7 @@ async function readPage(
   const stored = await storedHead;
   const sha1 = pageDigest(body);
   if (stored?.sha1 === sha1 && !fullRewrite) return stored;
-  const parsed = parseBulkPage(body);
+  const parsed = parseBulkPage(body, number === 0);
   if (!('ok' in parsed)) throw new BulkApiError('page', `page ${number}: invalid: ${parsed.reject}`);
   const page = parsed.ok;
   if (page.ids.length === 0) return 'end';
