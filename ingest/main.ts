@@ -48,17 +48,21 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   const syncQueue = openQueue(redis, lifecycle, log, 'sync');
   const [bus, heartbeatBus] = await Promise.all([context.connectBus(), context.connectBus(HEARTBEATS)]);
 
-  const messages = new MessageIntake({ counters, metrics, log });
+  const deployment = { redisPrefix: settings.redisPrefix, ccPartition };
+  const messages = new MessageIntake({ deployment, counters, metrics, log });
   const heartbeats = new HeartbeatIntake({
     ...{ redis, clock, log, metrics, ccPartition, dropletLostMs },
     rejected: (reason, detail) => messages.reject(SUBJECTS.heartbeat, reason, detail),
   });
   const watermark = new IngestWatermark({
     ...{ id: randomUUID(), redis, clock, log, lifecycle, dropletLostMs },
+    deployment,
     heartbeatBus,
     messageBus: bus,
+    intake: messages,
     keepGapsMs: Math.max(deaExpiryMs(settings.policy), settings.policy.massLoss.holdMs),
     backlogAgeMs: () => heartbeats.backlogAgeMs(),
+    lostHeartbeats: () => heartbeats.lostHeartbeats,
   });
   const idle = async () => {
     await messages.idle();
@@ -100,6 +104,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   messages.consume(bus, {
     subject: SUBJECTS.shutdown,
     parse: parseShutdown,
+    optional: true,
     accepted: () => metrics.shutdowns.inc(),
     store: ({ dea }) => storeShutdown(redis, clock, dea),
   });

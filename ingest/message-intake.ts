@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import { QUEUE_GROUPS } from '../common/messages/subjects.ts';
+import { type DeploymentName, queueGroup } from '../common/messages/subjects.ts';
 import type { Parsed } from '../common/messages/validation.ts';
 import type { Bus, BusSubscription } from '../common/nats/bus.ts';
 import type { CounterName, FleetCounters } from '../common/redis/counters.ts';
@@ -18,20 +18,37 @@ export interface MessageKind<T> {
   trace?: { span: (typeof SPANS)[keyof typeof SPANS]; attributes(message: T): Attributes };
   /** Called in the same turn of the event loop in which the message was received. */
   store(message: T): Promise<unknown>;
+  /** The deployment works without these messages, so a refused subscription does not stop it. */
+  optional?: true;
 }
 
 interface Options {
+  deployment: DeploymentName;
   counters: FleetCounters;
   metrics: Pick<IngestMetrics, 'rejected'>;
   log: Logger;
 }
 
-/** Subscribes in ingest's queue group: each message goes to one copy of the process. */
+/** What to subscribe to in each generation of the queue group. */
+interface Source {
+  bus: Bus;
+  subject: string;
+  handle(data: Uint8Array): void;
+  isOptional: boolean;
+}
+
+/**
+ * Subscribes in ingest's queue group: each message goes to one copy of the process. Nothing is received before the first `join`.
+ */
 export class MessageIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  readonly #subscriptions: BusSubscription[] = [];
+  readonly #sources: Source[] = [];
   readonly #inFlight = new Set<Promise<void>>();
+  #generation: number | undefined;
+  #subscriptions: { isOptional: boolean; subscription: BusSubscription }[] = [];
+  #changing: Promise<void> = Promise.resolve();
+  #hasEnded = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -40,8 +57,8 @@ export class MessageIntake {
 
   /** Parses and stores every message of a kind. A message of another partition is ignored. */
   consume<T>(bus: Bus, kind: MessageKind<T>): void {
-    const { subject, trace } = kind;
-    this.subscribe(bus, subject, kind.received, (data) => {
+    const { subject, trace, received, optional = false } = kind;
+    const handle = (data: Uint8Array) => {
       const parsed = kind.parse(data);
       if ('reject' in parsed) return this.reject(subject, parsed.reject);
       if ('foreign' in parsed) return;
@@ -52,7 +69,8 @@ export class MessageIntake {
         subject,
         trace === undefined ? store() : traced(trace.span, trace.attributes(message), store),
       );
-    });
+    };
+    this.#add(bus, subject, received, handle, optional);
   }
 
   /** Hands the payload of every message to `handle`. */
@@ -62,11 +80,7 @@ export class MessageIntake {
     received: CounterName | undefined,
     handle: (data: Uint8Array) => void,
   ): void {
-    const subscription = bus.subscribe(subject, { queue: QUEUE_GROUPS.ingest }, ({ data }) => {
-      if (received !== undefined) this.#options.counters.increment(received);
-      handle(data);
-    });
-    this.#subscriptions.push(subscription);
+    this.#add(bus, subject, received, handle, false);
   }
 
   /** Counts and logs a rejected message, or rejected entries of one. */
@@ -79,14 +93,83 @@ export class MessageIntake {
     );
   }
 
-  /** Ends the subscriptions. Resolves when every delivered message has been handed to its handler. */
+  /** The generation of the queue group that this process has joined; undefined if none. */
+  get generation(): number | undefined {
+    return this.#generation;
+  }
+
+  /** NATS refuses a subscription that the deployment needs. Known after a flush that began after the join. */
+  get isRefused(): boolean {
+    return this.#subscriptions.some(({ isOptional, subscription }) => !isOptional && subscription.isRefused);
+  }
+
+  /**
+   * Joins the queue group of a generation, and then leaves the one before. Meanwhile a message may arrive twice, which is
+   * harmless: storing is repeatable.
+   *
+   * @returns when the servers have processed the subscriptions  @throws BusError when a connection is lost meanwhile
+   */
+  join(generation: number): Promise<void> {
+    return this.#inTurn(async () => {
+      if (generation === this.#generation || this.#hasEnded) return;
+      const before = this.#subscriptions;
+      const queue = queueGroup(this.#options.deployment, 'ingest', generation);
+      this.#subscriptions = this.#sources.map(({ bus, subject, handle, isOptional }) => ({
+        isOptional,
+        subscription: bus.subscribe(subject, { queue }, ({ data }) => handle(data)),
+      }));
+      this.#generation = generation;
+      try {
+        await Promise.all(this.#buses().map((bus) => bus.flush()));
+      } finally {
+        await drain(before);
+      }
+    });
+  }
+
+  /** Leaves the queue group, so that the other copies get all messages. */
+  leave(): Promise<void> {
+    return this.#inTurn(async () => {
+      const before = this.#subscriptions;
+      this.#subscriptions = [];
+      this.#generation = undefined;
+      await drain(before);
+    });
+  }
+
+  /** Leaves for good. Resolves when every delivered message has been handed to its handler. */
   async drain(): Promise<void> {
-    await Promise.all(this.#subscriptions.map((subscription) => subscription.drain()));
+    this.#hasEnded = true;
+    await this.leave();
   }
 
   /** Resolves when every message of `consume` is stored or has failed. */
   async idle(): Promise<void> {
     while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+  }
+
+  #add(
+    bus: Bus,
+    subject: string,
+    received: CounterName | undefined,
+    handle: (data: Uint8Array) => void,
+    isOptional: boolean,
+  ): void {
+    const counted = (data: Uint8Array) => {
+      if (received !== undefined) this.#options.counters.increment(received);
+      handle(data);
+    };
+    this.#sources.push({ bus, subject, handle: counted, isOptional });
+  }
+
+  #buses(): Bus[] {
+    return [...new Set(this.#sources.map(({ bus }) => bus))];
+  }
+
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.#changing.then(change);
+    this.#changing = done.catch(() => undefined);
+    return done;
   }
 
   #track(subject: string, storing: Promise<unknown>): void {
@@ -99,4 +182,9 @@ export class MessageIntake {
       .finally(() => this.#inFlight.delete(done));
     this.#inFlight.add(done);
   }
+}
+
+/** A connection that is lost meanwhile has ended its subscriptions too. */
+async function drain(subscriptions: readonly { subscription: BusSubscription }[]): Promise<void> {
+  await Promise.allSettled(subscriptions.map(({ subscription }) => subscription.drain()));
 }

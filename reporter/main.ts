@@ -38,7 +38,7 @@ export interface Reporter {
 export async function startReporter(context: ProcessContext): Promise<Reporter> {
   const { settings, log, clock, lifecycle, redis, health } = context;
   const { policy, status } = settings;
-  const reader = new DropletReader(redis, clock);
+  const reader = new DropletReader(redis, clock, policy);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const queues = openQueues(context);
   const fleet = () => readFleet({ redis, clock, policy, queues });
@@ -64,7 +64,12 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   // After the HTTP server, so that `/readyz` shows a missing NATS meanwhile.
   const bus = await context.connectBus();
   const metrics = reporterMetrics(context.metrics);
-  const stop = new Queries({ bus, reader, policy, log, health, metrics, counters }).start();
+  const { redisPrefix, ccPartition } = settings;
+  const stop = new Queries({
+    ...{ bus, reader, policy, log, health, metrics, counters },
+    deployment: { redisPrefix, ccPartition },
+    pingRedis: () => redis.client.ping(),
+  }).start();
   lifecycle.onStop('queries', stop);
   component.register(bus);
   return { port, counters };

@@ -3,7 +3,8 @@ import {
   bulkCredentialsSubject,
   HEADERS,
   ingestorSubject,
-  QUEUE_GROUPS,
+  ingestorsSubject,
+  queueGroup,
   SUBJECTS,
   subjectLabel,
 } from './subjects.ts';
@@ -37,5 +38,17 @@ test('the headers are those of the contract', () => {
 });
 
 test('the queue groups are the same in every release, because processes of two releases share them during an upgrade', () => {
-  expect(QUEUE_GROUPS).toEqual({ ingest: 'hm-ingest', reporter: 'hm-reporter' });
+  const deployment = { redisPrefix: 'hm', ccPartition: 'default' };
+  expect(queueGroup(deployment, 'ingest', 3)).toBe('hm.hm.default.ingest.3');
+  expect(queueGroup(deployment, 'reporter')).toBe('hm.hm.default.reporter');
+  expect(ingestorsSubject(deployment)).toBe('healthmanager.ingestors.hm.default');
+});
+
+test('a queue group has no character that NATS forbids, and those of two deployments differ', () => {
+  expect(queueGroup({ redisPrefix: 'a b.*>', ccPartition: 'é%' }, 'reporter')).toBe(
+    'hm.a%20b%2E%2A%3E.%C3%A9%25.reporter',
+  );
+  expect(queueGroup({ redisPrefix: 'a.b', ccPartition: 'c' }, 'reporter')).not.toBe(
+    queueGroup({ redisPrefix: 'a', ccPartition: 'b.c' }, 'reporter'),
+  );
 });

@@ -34,8 +34,39 @@ export function bulkCredentialsSubject(ccPartition: string): string {
   return `cloudcontroller.bulk.credentials.${ccPartition}`;
 }
 
-/** Queue groups: each message is delivered to one of the processes in the group. */
-export const QUEUE_GROUPS = { ingest: 'hm-ingest', reporter: 'hm-reporter' } as const;
+/** Tells two deployments on one NATS apart. */
+export interface DeploymentName {
+  redisPrefix: string;
+  ccPartition: string;
+}
+
+/** An ingestor that can write to Redis answers here when another one that cannot asks. */
+export function ingestorsSubject({ redisPrefix, ccPartition }: DeploymentName): string {
+  return `healthmanager.ingestors.${token(redisPrefix)}.${token(ccPartition)}`;
+}
+
+/**
+ * The queue group of the processes of one kind: each message is delivered to one of them, and to one of every other
+ * deployment.
+ *
+ * @param generation grows when ingestors take over from one that stands still: it stays alone in its old group
+ */
+export function queueGroup(
+  { redisPrefix, ccPartition }: DeploymentName,
+  kind: 'ingest' | 'reporter',
+  generation?: number,
+): string {
+  const names = ['hm', token(redisPrefix), token(ccPartition), kind];
+  return (generation === undefined ? names : [...names, generation]).join('.');
+}
+
+/** A text as one token of a subject or of a queue group: percent-encoded, because NATS forbids spaces and wildcards. */
+function token(text: string): string {
+  return Array.from(Buffer.from(text), (byte) => {
+    const char = String.fromCharCode(byte);
+    return /[A-Za-z0-9_-]/.test(char) ? char : `%${byte.toString(16).padStart(2, '0').toUpperCase()}`;
+  }).join('');
+}
 
 /** Headers of published messages. */
 export const HEADERS = { messageId: 'Nats-Msg-Id', reason: 'hm-reason', decision: 'hm-decision' } as const;

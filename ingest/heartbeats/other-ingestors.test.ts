@@ -24,7 +24,7 @@ describe('an ingestor whose watermark stands still', () => {
     expect(fixture.bus.published.slice(requested)).toEqual(['healthmanager.start']);
   });
 
-  test('and that still answers stays on the list, because it swallows its share of the messages', async () => {
+  test('and that still answers stays on the list until a gap, because it swallows its share of the messages', async () => {
     fixture.bus.answering.add('healthmanager.ingestor.stopped');
     await fixture.context.redis.client.zadd(
       fixture.context.redis.keys.watermarks,
@@ -90,5 +90,42 @@ describe('an ingestor whose watermark stands still', () => {
     await a.publishWatermark();
     await a.publishWatermark();
     expect(await fixture.ingestors()).toEqual(['a']);
+  });
+
+  test('is taken over from after a gap, whether it answers or not: all others join a new generation', async () => {
+    const { client, keys } = fixture.context.redis;
+    const [a, b, stopped] = [fixture.create('a'), fixture.create('b'), fixture.create('stopped')];
+    for (const ingestor of [a, b]) await ingestor.start();
+    fixture.bus.answering.add('healthmanager.ingestor.stopped');
+    await stopped.publishWatermark();
+    const stoppedMs = fixture.context.clock.nowMs();
+    while (fixture.context.clock.nowMs() < stoppedMs + GAP_MS + 250) {
+      fixture.context.clock.advance(250);
+      await a.publishWatermark();
+      await b.publishWatermark();
+    }
+    const takenOverMs = fixture.context.clock.nowMs();
+    for (const ingestor of [a, b, a, b]) await ingestor.publishWatermark();
+    expect(await fixture.ingestors()).toEqual(['a', 'b']);
+    expect(['a', 'b'].map((id) => fixture.generationOf(id))).toEqual([1, 1]);
+    expect(await fixture.streak()).toEqual({ since: `${takenOverMs}`, until: `${takenOverMs}` });
+    expect(await client.hget(keys.listening, 'gaps')).toBe(`${stoppedMs} ${takenOverMs}`);
+    const logged = fixture.context.lines.filter(({ event }) => event === 'ingestor_taken_over');
+    expect(logged).toEqual([expect.objectContaining({ ingestor: 'stopped', ingestorPid: process.pid })]);
+
+    expect(fixture.generationOf('stopped')).toBe(0);
+    await stopped.publishWatermark();
+    expect(fixture.generationOf('stopped')).toBe(1);
+    expect(await fixture.ingestors()).toEqual(['a', 'b', 'stopped']);
+    expect(await fixture.streak()).toMatchObject({ since: `${takenOverMs}` });
+  });
+
+  test('is not taken over from by one that has been silent itself', async () => {
+    const [a, b] = [fixture.create('a'), fixture.create('b')];
+    for (const ingestor of [a, b]) await ingestor.start();
+    fixture.context.clock.advance(3 * GAP_MS);
+    for (const ingestor of [a, a, b, b]) await ingestor.publishWatermark();
+    expect(await fixture.ingestors()).toEqual(['a', 'b']);
+    expect(fixture.generationOf('a')).toBe(0);
   });
 });

@@ -39,4 +39,16 @@ describe('a heartbeat', () => {
     expect(a.isFresh()).toBe(false);
     await vi.waitFor(() => expect(a.isFresh()).toBe(true));
   });
+
+  test('is stale until the process has joined the generation that the others formed meanwhile', async () => {
+    const { client, keys } = fixture.context.redis;
+    const a = fixture.create('a');
+    await a.start();
+    await client.hset(keys.listening, 'generation', 7);
+    const nowMs = performance.now();
+    vi.spyOn(performance, 'now').mockReturnValue(nowMs + GAP_MS + 1000);
+    expect(a.isFresh()).toBe(false);
+    await vi.waitFor(() => expect(a.isFresh()).toBe(true));
+    expect(fixture.generationOf('a')).toBe(7);
+  });
 });

@@ -12,7 +12,9 @@ describe('an ingestor', () => {
     expect(await fixture.streak()).toEqual({ since: `${nowMs}`, until: `${nowMs}` });
     expect(fixture.bus.published).toEqual(['healthmanager.start']);
     expect(fixture.bus.payloads).toEqual(['{}']);
-    expect(fixture.bus.answering).toEqual(new Set(['healthmanager.ingestor.a']));
+    expect(fixture.bus.answering).toEqual(
+      new Set(['healthmanager.ingestor.a', 'healthmanager.ingestors.hm.default']),
+    );
   });
 
   test('that stops during a write is not on the list afterwards', async () => {
@@ -196,5 +198,35 @@ describe('an ingestor', () => {
     expect(await fixture.ingestors()).toEqual(['b']);
     await staying.stop();
     expect(await fixture.ingestors()).toEqual([]);
+  });
+
+  test('whose subscriptions NATS refuses leaves the list, and publishes again when NATS accepts them', async () => {
+    const a = fixture.create('a');
+    await a.start();
+    fixture.bus.published.length = 0;
+    fixture.bus.isRefused = true;
+    fixture.context.clock.advance(250);
+    await a.publishWatermark();
+    await a.publishWatermark();
+    expect(await fixture.ingestors()).toEqual([]);
+    const { client, keys } = fixture.context.redis;
+    expect(await client.exists(keys.ingestors)).toBe(0);
+    fixture.bus.isRefused = false;
+    const backMs = fixture.context.clock.advance(250);
+    await a.publishWatermark();
+    expect(await fixture.ingestors()).toEqual(['a']);
+    expect(await fixture.possibleLossMs()).toBe(backMs);
+    expect(fixture.bus.published).toEqual(['healthmanager.start']);
+  });
+
+  test('that gave up a heartbeat for lack of memory records the possible loss, once', async () => {
+    const a = fixture.create('a');
+    await a.start();
+    fixture.lostHeartbeats = 1;
+    const lostMs = fixture.context.clock.advance(250);
+    await a.publishWatermark();
+    fixture.context.clock.advance(250);
+    await a.publishWatermark();
+    expect(await fixture.possibleLossMs()).toBe(lostMs);
   });
 });

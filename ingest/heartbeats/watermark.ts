@@ -1,24 +1,34 @@
 import { hostname } from 'node:os';
-import { performance } from 'node:perf_hooks';
-import { ingestorSubject, SUBJECTS } from '../../common/messages/subjects.ts';
+import { type DeploymentName, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
+import { extendStreak, type Streak } from '../../common/policy/freshness.ts';
 import { watermarkGapMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import { problemLevel } from '../../common/redis/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
-import { pairsOf } from '../../common/redis/pairs.ts';
-import { publishWatermark } from '../../common/redis/scripts/fleet/publish-watermark.ts';
+import {
+  publishWatermark,
+  type Watermark,
+  type WatermarkResult,
+} from '../../common/redis/scripts/fleet/publish-watermark.ts';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
 import { singleFlight } from '../../common/runtime/single-flight.ts';
+import type { MessageIntake } from '../message-intake.ts';
+import { GroupMember } from './group-member.ts';
+import { Peers } from './peers.ts';
+import { StallDetector } from './stall.ts';
 
 interface Options {
   /** Identifies this ingestor in Redis and in its NATS subject. */
   id: string;
+  deployment: DeploymentName;
   heartbeatBus: Bus;
   /** The connection for all other messages. */
   messageBus: Pick<Bus, 'flush'>;
+  /** The subscriptions of this ingestor in the queue group. */
+  intake: Pick<MessageIntake, 'join' | 'leave' | 'generation' | 'isRefused'>;
   redis: RedisConnections;
   clock: Clock;
   log: Logger;
@@ -28,35 +38,40 @@ interface Options {
   keepGapsMs: number;
   /** Age of the oldest heartbeat that is not stored yet (ms); 0 if there is none. */
   backlogAgeMs(): number;
+  /** How many heartbeats this ingestor has given up so far, because memory was used up. */
+  lostHeartbeats(): number;
 }
 
 /** A DEA counts as lost once every watermark has passed its time-out: at most this much later (ms). */
 const PUBLISH_EVERY_MS = 250;
 
 /**
- * Publishes this ingestor's watermark and removes ingestors that are gone (policy: hold `actual_not_fresh`).
+ * Publishes this ingestor's watermark, removes ingestors that are gone, and takes over from those that stand still (policy: hold
+ * `actual_not_fresh`).
  *
  * Every 250 ms, after a successful NATS round trip, each ingestor writes a watermark to Redis: every heartbeat delivered
  * before this time is stored. A DEA counts as silent only up to the lowest watermark of all ingestors. An ingestor whose
- * backlog is older than a gap writes none, because it holds heartbeats of DEAs that appear silent.
+ * backlog is older than a gap writes none, because it holds heartbeats of DEAs that appear silent. One whose subscriptions
+ * NATS refuses hears nothing, so it leaves the list.
  *
- * An ingestor whose watermark stands still may still be subscribed: a stopped process swallows its share of the
- * heartbeats. That counts as a gap, unless NATS soon reports that its subject has no subscriber. Then it was killed, lost
- * only what it held in memory, and is removed from the list of ingestors. Redis can lose that list with its data, so each
- * ingestor remembers the others.
+ * An ingestor that stands still may still be subscribed: a stopped process swallows its share of the heartbeats. NATS may soon
+ * report that its subject has no subscriber. Then it was killed, lost only what it held in memory, and is removed from the
+ * list. Otherwise, after a gap, the others take over: they join the queue group of a new generation, which the silent one
+ * is not in. When it comes back it joins that generation before it publishes a watermark. Redis can lose the list with its
+ * data, so each ingestor remembers the others.
  *
  * A heartbeat can also be lost without a gap: when all ingestors restart, when one is killed, or when one loses NATS. Its
  * DEA then times out up to ten seconds before all others. If all DEAs were cut off at that moment, this one would be taken
  * for dead before `mass_loss` finds the others late. So after every possible loss all DEAs are asked for a heartbeat. A
- * DEA that is cut off at that moment cannot answer. So Redis keeps the time of the possible loss (`missed`), and a DEA
- * whose last heartbeat is older may have sent one more.
+ * DEA that is cut off at that moment cannot answer. So Redis keeps the time of the possible loss (`loss_possible_until`), and a
+ * DEA whose last heartbeat is older may have sent one more.
  */
 export class IngestWatermark {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
-  /** When `publishWatermark` last ran (ms, monotonic clock). It ages beyond a gap only while this process is stopped. */
-  #lastRunMs = performance.now();
-  #catchingUp = false;
+  readonly #peers: Peers;
+  readonly #member: GroupMember;
+  readonly #stall: StallDetector;
   readonly #publishOnce = singleFlight(() =>
     this.#publish().catch((error: unknown) => {
       // The next run comes soon.
@@ -68,17 +83,34 @@ export class IngestWatermark {
     }),
   );
   #hasPublished = false;
-  /** How often the heartbeat connection was lost and restored; and how many of these times Redis has recorded. */
-  #reconnects = 0;
-  #recordedReconnects = 0;
+  /** How often this ingestor was not subscribed for a while; and how many possible losses Redis has recorded. */
+  #interruptions = 0;
+  #recordedLosses = 0;
   /** Heartbeats may be lost, and the DEAs have not been asked for new ones yet. */
   #mustRequestHeartbeats = false;
-  /** The other ingestors and their watermarks (ms), as last read from the list. */
-  #others: ReadonlyMap<string, number> = new Map();
+  /** Since when, and until when, this ingestor has published without a pause. */
+  #streak: Streak | undefined;
+  #isRefused = false;
 
   constructor(options: Options) {
+    const { id, deployment, heartbeatBus, messageBus, redis, log, dropletLostMs, intake } = options;
     this.#options = options;
-    this.#limited = createRateLimit(options.log);
+    this.#limited = createRateLimit(log);
+    this.#peers = new Peers({
+      ...{ id, deployment, redis },
+      bus: heartbeatBus,
+      generation: () => intake.generation,
+      canWrite: () => this.#member.canWrite,
+    });
+    this.#member = new GroupMember({ intake, peers: this.#peers, log, patienceMs: this.#gapMs / 4 });
+    this.#stall = new StallDetector({
+      ...{ log, dropletLostMs },
+      buses: [heartbeatBus, messageBus],
+      gapMs: this.#gapMs,
+      joinNewest: async () => {
+        if (intake.generation !== undefined) await this.#joinNewest();
+      },
+    });
   }
 
   /** A longer time without a watermark is a gap (ms). */
@@ -86,103 +118,137 @@ export class IngestWatermark {
     return watermarkGapMs(this.#options);
   }
 
-  /** Publishes the first watermark, then one every 250 ms until the process stops. */
+  /** Joins the queue group and publishes the first watermark, then one every 250 ms until the process stops. */
   async start(): Promise<void> {
-    const { heartbeatBus, id, lifecycle, redis } = this.#options;
-    const subscription = heartbeatBus.subscribe(ingestorSubject(id), {}, (message) => message.respond());
+    const { heartbeatBus, lifecycle } = this.#options;
+    const stopAnswering = this.#peers.answer();
     // Even a short disconnection loses heartbeats on their way here, above all when NATS cut off a slow consumer.
     heartbeatBus.onRestored(() => {
-      this.#reconnects++;
+      this.#interruptions++;
     });
     await this.publishWatermark();
     // The task ends at once: each call must take note of the time, also during a run that waits for Redis.
     const task = new PeriodicTask(Math.min(PUBLISH_EVERY_MS, this.#gapMs / 8), () => {
       void this.publishWatermark();
+      if (heartbeatBus.connected()) void this.#member.leaveIfOnlyOthersCanWrite();
     });
     lifecycle.onStop('watermark', async () => {
       task.cancel();
       await this.#publishOnce.idle(); // a later write would put this ingestor back on the list
       // Before the list: another ingestor puts one back that is missing there but still answers.
-      subscription.unsubscribe();
+      stopAnswering();
       if (heartbeatBus.connected()) await heartbeatBus.flush().catch(() => undefined); // a lost connection ends it too
-      await redis.client.zrem(redis.keys.watermarks, id);
+      await this.#signOff();
     });
   }
 
-  /**
-   * Whether a heartbeat that is delivered now counts. After this process was stopped for longer than a gap it does not: it
-   * may have waited all that time, and a heartbeat has no time of its own. A round trip to NATS on both connections
-   * ends this, because nothing older can arrive after it.
-   */
+  /** Whether a heartbeat that is delivered now counts: see `StallDetector`. */
   isFresh(): boolean {
-    if (!this.#catchingUp && performance.now() - this.#lastRunMs > this.#gapMs) {
-      this.#catchingUp = true;
-      this.#options.log.warn(
-        { event: 'ingestor_stalled' },
-        'ingestor stalled: this process was stopped; heartbeats that waited are dropped',
-      );
-      void this.#catchUp();
-    }
-    return !this.#catchingUp;
+    return this.#stall.isFresh();
   }
 
   /** How long a message that is delivered now may have waited in this process (ms), at most `droplet_lost`. */
   get stallMs(): number {
-    return this.isFresh() ? 0 : Math.min(performance.now() - this.#lastRunMs, this.#options.dropletLostMs);
-  }
-
-  async #catchUp(): Promise<void> {
-    const { heartbeatBus, messageBus } = this.#options;
-    // A connection that fails here is lost, and everything that waited in it with it.
-    await Promise.allSettled([heartbeatBus.flush(), messageBus.flush()]);
-    this.#lastRunMs = performance.now();
-    this.#catchingUp = false;
+    return this.#stall.stallMs;
   }
 
   /** Publishes a watermark, unless NATS or Redis fails or the backlog is too old. Concurrent calls share one run. */
   publishWatermark(): Promise<void> {
-    if (this.isFresh()) this.#lastRunMs = performance.now();
+    this.#stall.tick();
     return this.#publishOnce();
   }
 
   async #publish(): Promise<void> {
-    const { heartbeatBus, redis, clock, id, log } = this.#options;
+    const { heartbeatBus, intake, log } = this.#options;
     if (!heartbeatBus.connected()) return;
+    if (intake.generation === undefined) await this.#joinNewest();
+    for (;;) {
+      const result = await this.#publishOnceJoined();
+      if (result === undefined) return;
+      for (const { ingestor, host, pid } of result.takenOver) {
+        const fields = { event: 'ingestor_taken_over', ingestor, host, ingestorPid: pid };
+        log.warn(fields, 'ingestor stands still: the others take over its share of the messages');
+      }
+      for (const ingestor of result.removed)
+        log.info({ event: 'ingestor_removed', ingestor }, 'ingestor removed: it no longer answers');
+      if (result.generation === intake.generation) {
+        this.#requestHeartbeats(result.mayBeLost);
+        return;
+      }
+      await this.#member.join(result.generation);
+    }
+  }
+
+  /** @returns undefined if there is nothing to publish now */
+  async #publishOnceJoined(): Promise<WatermarkResult | undefined> {
+    const { heartbeatBus, clock, intake } = this.#options;
     const flushedMs = clock.nowMs(); // the server delivers what it has now before it answers the flush
     await heartbeatBus.flush();
+    this.#member.redisAsked();
+    if (intake.isRefused) {
+      if (!this.#isRefused) await this.#signOff();
+      this.#isRefused = true;
+      return undefined;
+    }
+    if (this.#isRefused) this.#interruptions++;
+    this.#isRefused = false;
     const nowMs = clock.nowMs();
     const backlogAgeMs = this.#options.backlogAgeMs();
+    const losses = this.#interruptions + this.#member.departures + this.#options.lostHeartbeats();
     if (backlogAgeMs > this.#gapMs) {
       this.#limited.warn(
         'backlog',
         { event: 'heartbeat_backlog', backlogAgeMs },
         'heartbeat backlog too old: no DEA counts as lost until this ingestor has caught up; start more ingestors if this persists',
       );
-      return;
+      return await this.#write({ nowMs });
     }
     // The first run checks all others, because earlier ingestors may just have been killed.
     const askBeforeMs = this.#hasPublished ? nowMs - this.#gapMs / 3 : Number.POSITIVE_INFINITY;
-    const killed = await this.#findKilled(askBeforeMs);
-    const watermarkMs = Math.min(flushedMs, nowMs - backlogAgeMs);
-    const reconnects = this.#reconnects;
-    const hasReconnected = reconnects > this.#recordedReconnects;
-    const { mayBeLost, removed } = await publishWatermark(redis, {
-      ingestor: id,
+    const gone = await this.#peers.findKilled(askBeforeMs);
+    const result = await this.#write({
       nowMs,
-      watermarkMs,
-      gapMs: this.#gapMs,
-      silenceMs: this.#gapMs / 2,
-      keepGapsMs: this.#options.keepGapsMs,
-      generation: 0,
-      ...{ host: hostname(), pid: process.pid },
-      mayHaveLost: hasReconnected,
-      mayTakeOver: false,
-      gone: killed,
+      watermarkMs: Math.min(flushedMs, nowMs - backlogAgeMs),
+      mayHaveLost: losses > this.#recordedLosses,
+      mayTakeOver: this.#hasPublishedSteadily(nowMs),
+      gone,
     });
-    this.#recordedReconnects = reconnects;
-    for (const ingestor of removed)
-      log.info({ event: 'ingestor_removed', ingestor }, 'ingestor removed: it no longer answers');
+    if (result.sinceMs === undefined) return result;
+    this.#recordedLosses = losses;
     this.#hasPublished = true;
+    this.#streak = extendStreak(this.#streak, nowMs, this.#gapMs / 2);
+    return result;
+  }
+
+  async #joinNewest(): Promise<void> {
+    this.#member.redisAsked();
+    const { generation } = await this.#write({ nowMs: this.#options.clock.nowMs(), generation: undefined });
+    await this.#member.join(generation);
+  }
+
+  async #write(watermark: Partial<Watermark> & { nowMs: number }): Promise<WatermarkResult> {
+    const { redis, id, keepGapsMs, intake } = this.#options;
+    const result = await publishWatermark(redis, {
+      ...{ ingestor: id, host: hostname(), pid: process.pid, keepGapsMs },
+      ...{ gapMs: this.#gapMs, silenceMs: this.#gapMs / 2, generation: intake.generation },
+      ...{ mayHaveLost: false, mayTakeOver: false, gone: [] },
+      ...watermark,
+    });
+    this.#member.redisAnswered();
+    return result;
+  }
+
+  async #signOff(): Promise<void> {
+    const { redis, id } = this.#options;
+    await Promise.all([
+      redis.client.zrem(redis.keys.watermarks, id),
+      redis.client.hdel(redis.keys.ingestors, id),
+    ]);
+    this.#member.redisAnswered();
+  }
+
+  #requestHeartbeats(mayBeLost: boolean): void {
+    const { heartbeatBus, log } = this.#options;
     if (mayBeLost) this.#mustRequestHeartbeats = true;
     if (!this.#mustRequestHeartbeats) return;
     heartbeatBus.publish(SUBJECTS.healthmanagerStart, '{}');
@@ -190,29 +256,9 @@ export class IngestWatermark {
     log.info({ event: 'heartbeats_requested' }, 'heartbeats requested of all DEAs: some may be lost');
   }
 
-  /**
-   * Finds ingestors that no longer answer on their subject. One that answers but is missing from the list is added again,
-   * because Redis lost it with its data: a stopped ingestor must not swallow its share unnoticed.
-   *
-   * @param beforeMs of the listed ingestors, those with an older watermark are asked
-   * @returns the listed ingestors that do not answer
-   */
-  async #findKilled(beforeMs: number): Promise<string[]> {
-    const { heartbeatBus, redis, id } = this.#options;
-    const list = await redis.client.zrange(redis.keys.watermarks, '0', '-1', 'WITHSCORES');
-    const listed = new Map(pairsOf(list).map(([other, atMs]) => [other, Number(atMs)]));
-    const others = new Map([...this.#others, ...listed]);
-    others.delete(id);
-    const suspects = [...others].filter(([other, atMs]) => atMs <= beforeMs || !listed.has(other));
-    const killed: string[] = [];
-    await Promise.all(
-      suspects.map(async ([other, atMs]) => {
-        if (!(await heartbeatBus.answers(ingestorSubject(other)))) killed.push(other);
-        else if (!listed.has(other)) await redis.client.zadd(redis.keys.watermarks, 'NX', atMs, other);
-      }),
-    );
-    for (const other of killed) others.delete(other);
-    this.#others = others;
-    return killed.filter((other) => listed.has(other));
+  /** Only then are the others silent, and not this one: after an outage all of them need a moment to publish again. */
+  #hasPublishedSteadily(nowMs: number): boolean {
+    if (this.#streak === undefined || nowMs - this.#streak.untilMs > this.#gapMs / 2) return false;
+    return nowMs - this.#streak.sinceMs >= this.#gapMs / 2;
   }
 }

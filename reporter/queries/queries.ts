@@ -6,7 +6,7 @@ import {
   type Rejected,
   type StatusRequest,
 } from '../../common/messages/incoming.ts';
-import { QUEUE_GROUPS, SUBJECTS } from '../../common/messages/subjects.ts';
+import { type DeploymentName, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Result } from '../../common/messages/validation.ts';
 import type { Bus, Msg } from '../../common/nats/bus.ts';
 import { BusError } from '../../common/nats/bus.ts';
@@ -19,6 +19,7 @@ import { flappingIndices, healthyCount, isKnown } from '../../common/views/dropl
 import { dropletJson } from '../../common/views/droplet-json.ts';
 import type { QueryOutcome, ReporterMetrics } from '../figures/metrics.ts';
 import { BusyError, type DropletReader } from './droplet-reader.ts';
+import { QueryGroup } from './query-group.ts';
 
 /** A valid query: the droplets that it asks for, and the reply for each. */
 interface Query {
@@ -83,6 +84,9 @@ function statusReply(view: ObservedDroplet, request: StatusRequest): unknown {
 
 interface Options {
   bus: Bus;
+  deployment: DeploymentName;
+  /** Rejects or stays pending while Redis cannot be read. */
+  pingRedis(): Promise<unknown>;
   reader: DropletReader;
   policy: PolicySettings;
   log: Logger;
@@ -104,13 +108,12 @@ export class Queries {
 
   /** @returns stops taking queries, and resolves when those that were received are answered */
   start(): () => Promise<void> {
-    const subscriptions = QUERY_KINDS.map((kind) =>
-      this.#options.bus.subscribe(kind.subject, { queue: QUEUE_GROUPS.reporter }, (message) =>
-        this.#accept(kind, message),
-      ),
+    const handlers = new Map(
+      QUERY_KINDS.map((kind) => [kind.subject, (message: Msg) => this.#accept(kind, message)]),
     );
+    const leave = new QueryGroup(this.#options, handlers).start();
     return async () => {
-      await Promise.all(subscriptions.map((subscription) => subscription.drain()));
+      await leave();
       await Promise.all(this.#inProgress);
     };
   }
@@ -150,12 +153,13 @@ export class Queries {
     const { bus, reader, policy, health, metrics } = this.#options;
     // The controller would not wait until Redis answers again.
     if (health.problems().has('redis')) return 'busy';
-    const { droplets, deas, nowMs } = await reader.read(query.ids);
+    const { droplets, deas, nowMs, lostBeforeMs } = await reader.read(query.ids);
     let sent = 0;
     droplets.forEach((droplet, at) => {
       if (droplet instanceof Error) this.#unreadable(query.ids[at] as string, droplet);
       else if (droplet !== undefined && isKnown(droplet)) {
-        bus.publish(reply, JSON.stringify(query.reply({ droplet, deas, nowMs, settings: policy }, at)));
+        const view = { droplet, deas, nowMs, lostBeforeMs, settings: policy };
+        bus.publish(reply, JSON.stringify(query.reply(view, at)));
         sent++;
       }
     });
