@@ -18,11 +18,14 @@ const DEAS = deas({ silent: { lastHeartbeatMs: NOW - 31 * SECOND } });
 /** The fields that are not 0. */
 function count(...droplets: Droplet[]): Record<string, number> {
   const totals = new Totals(SETTINGS);
-  for (const one of droplets) totals.add({ droplet: one, decided: one, deas: DEAS, nowMs: NOW });
+  const moment = { deas: DEAS, nowMs: NOW, lostBeforeMs: NOW - SETTINGS.dropletLostMs };
+  for (const one of droplets) totals.add({ droplet: one, decided: one, ...moment });
   return Object.fromEntries(Object.entries(totals.toFields()).filter(([, value]) => value !== 0));
 }
 
 const one = { droplets: 1, apps: 1, instances: 1, memory_mb: 256 };
+/** It has a live instance, wanted or not. */
+const lives = { live_droplets: 1 };
 const started = { started_apps: 1, started_instances: 1, started_memory_mb: 256 };
 
 test('all fields are present, so that storing them overwrites old values', () => {
@@ -33,11 +36,11 @@ test('all fields are present, so that storing them overwrites old values', () =>
 
 describe('a droplet', () => {
   test.each<[string, Parameters<typeof droplet>[0], Record<string, number>]>([
-    ['that runs', { instances: [instance('a')] }, { ...one, ...started, running: 1 }],
+    ['that runs', { instances: [instance('a')] }, { ...lives, ...one, ...started, running: 1 }],
     [
       'that starts',
       { instances: [instance('a', { state: 'STARTING' })] },
-      { ...one, ...started, running: 1 },
+      { ...lives, ...one, ...started, running: 1 },
     ],
     ['without an instance', {}, { ...one, ...started, missing: 1 }],
     [
@@ -50,17 +53,25 @@ describe('a droplet', () => {
       { instances: [instance('a', { dea: 'silent' })] },
       { ...one, ...started, missing: 1 },
     ],
-    ['that runs twice', { instances: [instance('a'), instance('b')] }, { ...one, ...started, running: 1 }],
+    [
+      'that runs twice',
+      { instances: [instance('a'), instance('b')] },
+      { ...lives, ...one, ...started, running: 1 },
+    ],
     [
       'of another version',
       { instances: [instance('a', { version: 'v0' })] },
-      { ...one, ...started, missing: 1 },
+      { ...lives, ...one, ...started, missing: 1 },
     ],
-    ['of another index', { instances: [instance('a', { index: 1 })] }, { ...one, ...started, missing: 1 }],
+    [
+      'of another index',
+      { instances: [instance('a', { index: 1 })] },
+      { ...lives, ...one, ...started, missing: 1 },
+    ],
     ['that is stopped', { desired: desired({ state: 'STOPPED' }) }, one],
     ['that is not staged', { desired: desired({ packageState: 'PENDING' }) }, { ...one, ...started }],
-    ['that is gone', { goneMs: NOW, instances: [instance('a')] }, { droplets: 1 }],
-    ['that never was desired', { desired: undefined, instances: [instance('a')] }, { droplets: 1 }],
+    ['that is gone', { goneMs: NOW, instances: [instance('a')] }, { ...lives, droplets: 1 }],
+    ['that never was desired', { desired: undefined, instances: [instance('a')] }, { ...lives, droplets: 1 }],
     [
       'that crashed',
       { exits: [exit('a'), exit('b', { atMs: NOW - 501 * SECOND }), exit('c', { reason: 'STOPPED' })] },

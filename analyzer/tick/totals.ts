@@ -1,6 +1,9 @@
 import type { Droplet } from '../../common/model/droplet.ts';
+import { isLiveState } from '../../common/model/instance-states.ts';
 import { HOLD_NAMES, type HoldName } from '../../common/model/reasons.ts';
+import { isUnplaced } from '../../common/policy/attempts.ts';
 import { crashesOf } from '../../common/policy/crashes.ts';
+import { type Deas, lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isDesired, wantedIndices } from '../../common/policy/wanted.ts';
 import { heldField, TOTALS, type TotalName } from '../../common/redis/summary.ts';
@@ -9,7 +12,7 @@ import type { Evaluation } from '../reconcile/evaluation.ts';
 import { liveIndices } from '../reconcile/live-indices.ts';
 
 /** The part of an evaluation that the totals need. */
-interface Counted extends Pick<Evaluation, 'droplet' | 'deas' | 'nowMs'> {
+interface Counted extends Pick<Evaluation, 'droplet' | 'deas' | 'nowMs' | 'lostBeforeMs'> {
   decided: Pick<DecisionResult, 'slots' | 'stops'>;
 }
 
@@ -23,7 +26,7 @@ export class Totals {
     this.#settings = settings;
   }
 
-  add({ droplet, decided, deas, nowMs }: Counted): void {
+  add({ droplet, decided, deas, nowMs, lostBeforeMs }: Counted): void {
     const { slots, stops } = decided;
     const totals = this.#totals;
     totals.droplets++;
@@ -43,7 +46,9 @@ export class Totals {
     const wanted = wantedIndices(droplet);
     let live = 0;
     if (wanted > 0)
-      for (const index of liveIndices(droplet, deas, nowMs, this.#settings)) if (index < wanted) live++;
+      for (const index of liveIndices(droplet, deas, lostBeforeMs, this.#settings))
+        if (index < wanted) live++;
+    if (live > 0 || hasLiveInstance(droplet, deas, lostBeforeMs)) totals.live_droplets++;
     totals.running += live;
     totals.missing += wanted - live;
     if (droplet.exits.length > 0 || hasCrashed(droplet)) {
@@ -52,8 +57,10 @@ export class Totals {
       if (started) totals.started_crashed += crashes;
     }
     if (slots.size === 0 && stops.size === 0) return;
-    for (const { flapping, index, version } of slots.values()) {
-      if (flapping && index < wanted && version === desired?.version) totals.flapping++;
+    for (const slot of slots.values()) {
+      if (slot.index >= wanted || slot.version !== desired?.version) continue;
+      if (slot.flapping) totals.flapping++;
+      if (isUnplaced(slot)) totals.unplaced++;
     }
     for (const hold of holdsOn(decided)) this.#held.set(hold, (this.#held.get(hold) ?? 0) + 1);
   }
@@ -63,6 +70,12 @@ export class Totals {
     const held = HOLD_NAMES.map((hold) => [heldField(hold), this.#held.get(hold) ?? 0]);
     return { ...this.#totals, ...Object.fromEntries(held) };
   }
+}
+
+function hasLiveInstance({ instances }: Droplet, deas: Deas, lostBeforeMs: number): boolean {
+  return instances.some(
+    (instance) => isLiveState(instance.state) && lastHeartbeatMs(instance, deas) >= lostBeforeMs,
+  );
 }
 
 function hasCrashed({ instances }: Droplet): boolean {

@@ -15,21 +15,32 @@ export interface MassDelete {
   accepted?: number;
   /** While on: droplets that the latest pass listed. */
   listed?: number;
+  /** The hold ended by its time or an operator: running droplets that are not listed do not raise it again. */
+  ended?: true;
 }
 
-/** The state after a complete pass. Must be stored before that pass marks any droplet as gone. */
+/**
+ * The state after a complete pass. Must be stored before that pass marks any droplet as gone. What the pass lists is compared
+ * with the last accepted pass, and with the droplets that run: so the first pass of an empty Redis is protected, too.
+ *
+ * @param liveDroplets droplets with a live instance, as the latest audit round counted them
+ */
 export function massDeleteAfterPass(
   previous: MassDelete,
   listed: number,
+  liveDroplets: number,
   nowMs: number,
   settings: PolicySettings,
 ): MassDelete {
   const { fraction, minimumDroplets } = settings.massDelete;
-  const { accepted } = previous;
-  const tooFew =
-    accepted !== undefined && listed < (1 - fraction) * accepted && accepted - listed >= minimumDroplets;
-  if (!tooFew) return { accepted: listed };
-  return massDeleteAfter({ accepted, sinceMs: previous.sinceMs ?? nowMs, listed }, nowMs, settings);
+  const isTooFew = (baseline: number) =>
+    listed < (1 - fraction) * baseline && baseline - listed >= minimumDroplets;
+  const fewerThanLive = isTooFew(liveDroplets);
+  const baseline = Math.max(previous.accepted ?? 0, previous.ended ? 0 : liveDroplets);
+  if (!isTooFew(baseline))
+    return { accepted: listed, ...(previous.ended && fewerThanLive && { ended: true }) };
+  const on = { accepted: baseline, sinceMs: previous.sinceMs ?? nowMs, listed };
+  return massDeleteAfter(on, nowMs, settings);
 }
 
 /** The state at `nowMs`: the hold ends after `hold` seconds. */
@@ -41,5 +52,5 @@ export function massDeleteAfter(previous: MassDelete, nowMs: number, settings: P
 
 /** Ends the hold: what the latest pass listed is accepted. */
 export function releaseMassDelete(previous: MassDelete): MassDelete {
-  return previous.sinceMs === undefined ? previous : { accepted: previous.listed ?? 0 };
+  return previous.sinceMs === undefined ? previous : { accepted: previous.listed ?? 0, ended: true };
 }

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Holds } from '../model/droplet.ts';
+import type { Holds, ListeningGap } from '../model/droplet.ts';
 import { parseJson } from '../model/parse-json.ts';
 import { isActualNotFresh, isDesiredUnavailable } from '../policy/freshness.ts';
 import { type MassDelete, massDeleteAfter } from '../policy/mass-delete.ts';
@@ -34,6 +34,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
   // An ingestor that falls silent without signing off may still be subscribed, and receive messages that it does not store.
   const hasSilentIngestor =
     lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);
+  const listeningGaps = gapsFrom(facts, nowMs, settings);
   const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, settings);
   // A time that somebody edited so that it is no number counts as unknown.
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
@@ -43,10 +44,26 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
     actualNotFresh: hasSilentIngestor || isActualNotFresh(listened, nowMs, settings),
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
     ...silenceFacts(facts),
+    ...(listeningGaps.length > 0 && { listeningGaps }),
     ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
   };
+}
+
+/**
+ * When ingestors did not receive every heartbeat, oldest first. If they do not now, the last gap lasts: it begins with the lowest
+ * watermark. A pause of less than a gap is none, because the watermarks are written a moment apart.
+ */
+export function gapsFrom(
+  { listening, lowestWatermarkMs, listeningGaps = [] }: FleetFacts,
+  nowMs: number,
+  settings: PolicySettings,
+): readonly ListeningGap[] {
+  const fromMs = Math.min(lowestWatermarkMs ?? nowMs, listening?.untilMs ?? nowMs);
+  // A time that somebody edited so that it is no number begins no gap.
+  const isOngoing = nowMs - fromMs > watermarkGapMs(settings);
+  return isOngoing ? [...listeningGaps, { fromMs, toMs: Number.POSITIVE_INFINITY }] : listeningGaps;
 }
 
 /** The watermark is the lowest of all ingestors; after all have signed off, the time of the last one. */
@@ -73,13 +90,14 @@ export const MassLossSchema = Type.Object({
   sinceMs: Type.Optional(Time),
   lateDeas: Type.Array(Type.String()),
   belowSinceMs: Type.Optional(Time),
-  acceptedMs: Type.Optional(Time),
+  acceptedBeforeMs: Type.Optional(Time),
 });
 /** State of `mass_delete` in Redis. */
 export const MassDeleteSchema = Type.Object({
   sinceMs: Type.Optional(Time),
   accepted: Type.Optional(Type.Integer({ minimum: 0 })),
   listed: Type.Optional(Type.Integer({ minimum: 0 })),
+  ended: Type.Optional(Type.Literal(true)),
 });
 
 const massLossState = Compile(MassLossSchema);

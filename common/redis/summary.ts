@@ -5,6 +5,8 @@ import type { RedisConnections } from './connections.ts';
 export const TOTALS = [
   /** Records, of whatever kind. */
   'droplets',
+  /** Records with a live instance, whether the controller lists them or not. */
+  'live_droplets',
   /** Apps that the controller lists. */
   'apps',
   /** Their instances, also of those that are stopped. */
@@ -21,6 +23,8 @@ export const TOTALS = [
   'missing',
   /** Wanted slots that are FLAPPING. */
   'flapping',
+  /** Wanted slots that are *unplaced*: several starts in a row had no effect. */
+  'unplaced',
   /** Crash records, as a status query shows them. */
   'crashed',
   /** Crash records of apps that are STARTED. */

@@ -2,22 +2,25 @@
  * For tests: a fleet of simulated apps (`cloud.ts`) on the same DEAs, with the holds of the whole deployment, one bulk
  * sync, and processes that stop and restart.
  */
-import type { Desired, Holds } from '../../../common/model/droplet.ts';
+import type { Desired, Holds, ListeningGap } from '../../../common/model/droplet.ts';
 import {
   extendStreak,
   isActualNotFresh,
   isDesiredUnavailable,
   type Streak,
 } from '../../../common/policy/freshness.ts';
+import { isLeftOut, isListed } from '../../../common/policy/liveness.ts';
 import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../../common/policy/mass-delete.ts';
 import {
+  cutoffs,
   type DeaFacts,
   type MassLoss,
   NO_MASS_LOSS,
   nextMassLoss,
 } from '../../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
-import { evaluationGapMs, lateAfterMs, watermarkGapMs } from '../../../common/policy/thresholds.ts';
+import { evaluationGapMs, watermarkGapMs } from '../../../common/policy/thresholds.ts';
+import { isWanted } from '../../../common/policy/wanted.ts';
 import { desired, droplet } from '../../../common/testing/builders.ts';
 import { Cloud } from './cloud.ts';
 import { type Environment, makeDeas, type Process, setAlive, type TrueDea } from './truth.ts';
@@ -42,6 +45,7 @@ export class Fleet {
   readonly #options: FleetOptions;
   readonly #back = new Map<Process, number>();
   #listening: Streak | undefined;
+  #gaps: ListeningGap[] = [];
   #massLoss: MassLoss = NO_MASS_LOSS;
   #massDelete: MassDelete = {};
   #lastPassMs: number | undefined;
@@ -89,8 +93,12 @@ export class Fleet {
       for (const app of this.apps) app.restart(process);
     }
     if (!down.has('ingest')) {
-      this.#listening = extendStreak(this.#listening, this.nowMs, watermarkGapMs(this.#options.settings));
+      const before = this.#listening;
+      this.#listening = extendStreak(before, this.nowMs, watermarkGapMs(this.#options.settings));
+      if (before !== undefined && before.sinceMs !== this.#listening.sinceMs)
+        this.#gaps.push({ fromMs: before.untilMs, toMs: this.nowMs });
     }
+    this.environment.holds.listeningGaps = this.#currentGaps();
     const passes = !down.has('sync') && this.nowMs >= this.#nextPassMs;
     this.#evaluateHolds(passes);
     for (const app of this.apps) app.step();
@@ -107,6 +115,13 @@ export class Fleet {
     }
   }
 
+  /** The past gaps, and the one that lasts. */
+  #currentGaps(): ListeningGap[] {
+    const fromMs = this.#listening?.untilMs ?? this.nowMs;
+    const isOngoing = this.nowMs - fromMs > watermarkGapMs(this.#options.settings);
+    return isOngoing ? [...this.#gaps, { fromMs, toMs: Number.POSITIVE_INFINITY }] : this.#gaps;
+  }
+
   /** A network cut ends for a DEA with its next heartbeat. */
   #endCuts(): void {
     const { deas, cutOff } = this.environment;
@@ -119,12 +134,19 @@ export class Fleet {
     const { holds, down } = this.environment;
     if (passes) {
       const listed = this.apps.filter(({ isListed }) => isListed).length;
-      this.#massDelete = massDeleteAfterPass(this.#massDelete, listed, this.nowMs, settings);
+      const live = this.apps.filter(({ record }) => record.instances.length > 0).length;
+      this.#massDelete = massDeleteAfterPass(this.#massDelete, listed, live, this.nowMs, settings);
     }
     this.#massDelete = massDeleteAfter(this.#massDelete, this.nowMs, settings);
     if (!down.has('analyzer') && !down.has('cron')) {
       if (this.#massLoss.sinceMs !== undefined || this.#isAnyLate())
-        this.#massLoss = nextMassLoss(this.#massLoss, this.#deaFacts(), this.nowMs, settings);
+        this.#massLoss = nextMassLoss(
+          this.#massLoss,
+          this.#deaFacts(),
+          this.nowMs,
+          holds.listeningGaps,
+          settings,
+        );
       holds.massLossEvaluated = extendStreak(holds.massLossEvaluated, this.nowMs, evaluationGapMs(settings));
     }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
@@ -140,8 +162,9 @@ export class Fleet {
 
   #isAnyLate(): boolean {
     const known = this.apps[0]?.deaLiveness.values() ?? [];
-    const lateMs = this.nowMs - lateAfterMs(this.#options.settings);
-    return [...known].some(({ lastHeartbeatMs }) => lastHeartbeatMs < lateMs);
+    const { listeningGaps } = this.environment.holds;
+    const { lateBeforeMs } = cutoffs(this.nowMs, listeningGaps, this.#options.settings);
+    return [...known].some(({ lastHeartbeatMs }) => lastHeartbeatMs < lateBeforeMs);
   }
 
   #deaFacts(): DeaFacts[] {
@@ -150,11 +173,13 @@ export class Fleet {
       if (lastHeartbeatMs === undefined) return [];
       const runsSomething = this.apps.some(({ record }) =>
         record.instances.some(
-          ({ dea, guid, state, lastListedMs }) =>
-            dea === name &&
-            lastListedMs === undefined &&
-            state !== 'CRASHED' &&
-            !record.exits.some((exit) => exit.instance === guid),
+          (instance) =>
+            instance.dea === name &&
+            instance.version === record.desired?.version &&
+            isWanted(record, instance.index) &&
+            (isListed(instance) || isLeftOut(instance, lastHeartbeatMs, this.#options.settings)) &&
+            instance.state !== 'CRASHED' &&
+            !record.exits.some((exit) => exit.instance === instance.guid),
         ),
       );
       return [{ guid: name, lastHeartbeatMs, runsSomething, shutdown: false }];
@@ -202,6 +227,25 @@ export class Fleet {
     if (isMassLoss) for (const { name } of covered) cutOff.add(name);
     this.run(seconds);
     for (const dea of alive) setAlive(dea, true, this.nowMs);
+  }
+
+  /**
+   * NATS is away for `seconds`; then the DEAs reconnect one by one within eight seconds. None of them may be taken for dead,
+   * whatever they run.
+   */
+  outage(seconds: number): void {
+    const { deas, cutOff } = this.environment;
+    const alive = deas.filter((dea) => dea.alive);
+    const covered = alive.filter((dea) => this.#hasHeartbeatSinceBack(dea));
+    cutOff.clear();
+    for (const dea of alive) setAlive(dea, false, this.nowMs);
+    for (const { name } of covered) cutOff.add(name);
+    this.kill(['ingest'], seconds);
+    this.run(seconds);
+    for (const [n, dea] of alive.entries()) {
+      if (n < 8) this.run(1);
+      setAlive(dea, true, this.nowMs);
+    }
   }
 
   /** Whether a heartbeat has come since the DEA was last reachable again. Before that it is late earlier than others. */

@@ -61,7 +61,7 @@ test('alerts and sections of operate.md match one to one', () => {
   for (const section of sections) {
     expect([...section.matchAll(/^- \*\*(.+?):\*\* /gm)].map(([, part]) => part)).toEqual([
       'Means',
-      'Look at',
+      'Check',
       'Do',
     ]);
   }

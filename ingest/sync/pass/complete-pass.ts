@@ -6,6 +6,7 @@ import {
 } from '../../../common/policy/mass-delete.ts';
 import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/holds.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { readSummary } from '../../../common/redis/summary.ts';
 import { readSyncState } from '../../../common/redis/sync-state.ts';
 import { readRelease } from '../sync-state.ts';
 import { markGone } from './mark-gone.ts';
@@ -82,7 +83,11 @@ async function decideMassDelete({
   progress,
 }: PassContext): Promise<{ before: MassDelete; after: MassDelete }> {
   const { redis, clock, policy, log, metrics } = deps;
-  const [facts, isReleased] = await Promise.all([readFleetFacts(redis), readRelease(redis)]);
+  const [facts, isReleased, totals] = await Promise.all([
+    readFleetFacts(redis),
+    readRelease(redis),
+    readSummary(redis, ['live_droplets']),
+  ]);
   if (isUnreadable('mass_delete', facts)) {
     metrics.holdUnreadable.inc();
     log.warn(
@@ -92,7 +97,13 @@ async function decideMassDelete({
   }
   let before = massDeleteAfter(readMassDelete(facts, clock.nowMs()), clock.nowMs(), policy);
   if (isReleased) before = releaseMassDelete(before);
-  const after = massDeleteAfterPass(before, progress.listed, clock.nowMs(), policy);
+  const after = massDeleteAfterPass(
+    before,
+    progress.listed,
+    totals.get('live_droplets') ?? 0,
+    clock.nowMs(),
+    policy,
+  );
   await writer.report(
     { mass_delete: JSON.stringify(after), [RELEASE_FIELD.mass_delete]: '' },
     redis.keys.holds,

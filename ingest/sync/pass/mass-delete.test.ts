@@ -61,3 +61,22 @@ describe('the hold mass_delete', () => {
     expect(await massDelete()).toBe(false);
   });
 });
+
+test('the first pass of an empty Redis is compared with the droplets that run', async () => {
+  const { client, keys } = fixture.context.redis;
+  await client.hset(keys.summary(0), 'live_droplets', 12);
+  await client.hset(keys.summary(1), 'live_droplets', 8);
+  expect(await fixture.sync.pass()).toBe('complete');
+  const holds = await readHolds(
+    fixture.context.redis,
+    fixture.context.clock,
+    fixture.context.settings.policy,
+  );
+  expect(holds.massDelete).toBe(true);
+  fixture.put(20);
+  await fixture.sync.pass();
+  expect(
+    (await readHolds(fixture.context.redis, fixture.context.clock, fixture.context.settings.policy))
+      .massDelete,
+  ).toBe(false);
+});
