@@ -3,8 +3,11 @@ import { ErrorCode, NatsError } from 'nats';
 
 /** A NATS operation failed. */
 export class BusError extends Error {
-  /** `disconnected`: not connected now; `no_responders`: nothing is subscribed to the subject; `timeout`: no reply in time. */
-  readonly kind: 'disconnected' | 'no_responders' | 'timeout' | 'other';
+  /**
+   * `disconnected`: not connected now; `no_responders`: nothing is subscribed to the subject; `timeout`: no reply in time;
+   * `too_large`: the message exceeds the server's `max_payload`.
+   */
+  readonly kind: 'disconnected' | 'no_responders' | 'timeout' | 'too_large' | 'other';
 
   constructor(kind: BusError['kind'], message: string, options?: ErrorOptions) {
     super(message, options);
@@ -34,6 +37,8 @@ export function busError(subject: string, cause: unknown): BusError {
   if (code === ErrorCode.NoResponders)
     return new BusError('no_responders', `${subject}: nobody is subscribed`, { cause });
   if (code === ErrorCode.Timeout) return new BusError('timeout', `${subject}: no reply in time`, { cause });
+  if (code === ErrorCode.MaxPayloadExceeded)
+    return new BusError('too_large', `${subject}: the message exceeds max_payload of NATS`, { cause });
   const disconnected =
     code === ErrorCode.Disconnect ||
     code === ErrorCode.ConnectionClosed ||

@@ -34,6 +34,9 @@ export const LOG_EVENTS = {
   // Redis and its queues
   redis_disconnected: 'Redis is not reachable; retrying. Check Redis, its URL and the network if it lasts.',
   redis_reconnected: 'Redis is reachable again.',
+  redis_refuses_writes:
+    'Redis is full, cannot save, or is a replica: nothing is decided or stored. Repair Redis; nothing else is needed.',
+  redis_accepts_writes: 'Redis takes writes again.',
   redis_failover: 'A Redis node was replaced and may have lost writes: everything is read and stored again.',
   queue_error:
     'A queue could not use Redis for another reason than a lost connection, e.g. NOPERM or WRONGTYPE.',
@@ -52,6 +55,9 @@ export const LOG_EVENTS = {
   // ingest
   message_rejected: 'A message is not in the expected format and is ignored: find its sender by the fields.',
   message_not_stored: 'A message had no effect because Redis refused a write: see its error.',
+  messages_waiting: 'Redis is away or refuses writes: exits, updates and shutdowns wait in memory.',
+  messages_stored: 'Redis takes writes again: the waiting messages are stored.',
+  messages_dropped: 'Too many messages waited for Redis: the oldest were dropped. Repair Redis.',
   heartbeats_not_stored: 'Heartbeats were not stored; the next ones replace them. See the error.',
   heartbeat_backlog:
     'Heartbeats wait too long: silence does not count as loss. Start more ingestors if it lasts.',
@@ -77,6 +83,7 @@ export const LOG_EVENTS = {
   // analyzer
   dea_lost: 'A DEA sent no heartbeat for `droplet_lost`: its instances are lost.',
   dea_expired: 'A DEA was silent for very long and was removed.',
+  deas_expired: 'More DEAs expired at once than are logged one by one: `deas` is their number.',
   hold_on: 'A hold keeps decisions back: see `hold`, and operate.md for what to do.',
   hold_off: 'A hold has ended.',
   decision_not_stored:
@@ -101,6 +108,8 @@ export const LOG_EVENTS = {
 
   // reporter
   query_not_answered: 'A query could not be answered: see its error.',
+  reply_too_large:
+    'A reply was left out because it exceeds max_payload of NATS: raise max_payload, or ask for fewer details.',
   holds_not_read: 'The holds could not be read for the log; tried again.',
   hold_release_requested: 'An operator asked for the end of a hold.',
   dashboard_not_read: 'The live figures could not be read: see the error.',

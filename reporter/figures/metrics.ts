@@ -6,6 +6,7 @@ export type QueryOutcome = 'answered' | 'unknown' | 'rejected' | 'no_reply_subje
 export interface ReporterMetrics {
   queries: Counter<'subject' | 'outcome'>;
   replies: Counter<'subject'>;
+  oversized: Counter<'subject'>;
   rejected: Counter<'subject' | 'reason'>;
   /** From the arrival of a query to its last reply. */
   seconds: Histogram<'subject'>;
@@ -25,6 +26,12 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
     replies: new Counter({
       name: 'hm_query_replies_total',
       help: 'Reply messages to queries',
+      labelNames: ['subject'],
+      registers,
+    }),
+    oversized: new Counter({
+      name: 'hm_query_replies_oversized_total',
+      help: 'Reply messages that were left out because they exceed max_payload of NATS',
       labelNames: ['subject'],
       registers,
     }),

@@ -26,7 +26,7 @@ test('queries that share a read get their own droplets, in their own order', asy
     await store(context.redis, droplet({ id, instances: [instance(id, { dea: `dea-${id}` })] }));
   }
   await client.zadd(keys.deasLastHeartbeat, NOW, 'dea-a', NOW, 'dea-b');
-  const reader = new DropletReader(context.redis, context.clock);
+  const reader = new DropletReader(context.redis, context.clock, context.settings.policy);
   const many = Array.from({ length: 1_234 }, (_, n) => (n % 100 === 0 ? 'b' : `none-${n}`));
   const [one, two, none, lots] = await Promise.all([
     reader.read(['c', 'x', 'a']),
@@ -43,7 +43,7 @@ test('queries that share a read get their own droplets, in their own order', asy
 });
 
 test('reads are refused when too many droplets are waiting', async () => {
-  const reader = new DropletReader(context.redis, context.clock);
+  const reader = new DropletReader(context.redis, context.clock, context.settings.policy);
   const ids = new Array<string>(10_000).fill('a');
   const answers = await Promise.allSettled(Array.from({ length: 20 }, () => reader.read(ids)));
   const refused = answers.filter((answer) => answer.status === 'rejected');
@@ -55,7 +55,7 @@ test('reads are refused when too many droplets are waiting', async () => {
 test('an unreadable record is an Error in its place, and does not affect the others', async () => {
   const { client, keys } = context.redis;
   await client.set(keys.droplet('no-hash'), 'x');
-  const reader = new DropletReader(context.redis, context.clock);
+  const reader = new DropletReader(context.redis, context.clock, context.settings.policy);
   const [unreadable, readable] = idsOf(await reader.read(['no-hash', 'a']));
   expect(unreadable).toBeInstanceOf(Error);
   expect(readable).toBe('a');
@@ -65,7 +65,7 @@ test('a failed read rejects all its queries, and the next one succeeds', async (
   const { client, keys } = context.redis;
   await client.rename(keys.deasLastHeartbeat, keys.deasPreviousHeartbeat);
   await client.set(keys.deasLastHeartbeat, 'x');
-  const reader = new DropletReader(context.redis, context.clock);
+  const reader = new DropletReader(context.redis, context.clock, context.settings.policy);
   const answers = await Promise.allSettled([reader.read(['a']), reader.read(['b'])]);
   expect(answers.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   await client.rename(keys.deasPreviousHeartbeat, keys.deasLastHeartbeat);

@@ -1,6 +1,10 @@
+import { lostBefore } from '../../common/policy/liveness.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
+import { gapsFrom } from '../../common/redis/holds.ts';
 import { type DropletReads, readWithDeas } from '../../common/redis/readers.ts';
+import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 
 /** Too many reads are waiting because Redis is slow or does not answer; the caller would not wait for the result. */
 export class BusyError extends Error {
@@ -17,9 +21,15 @@ const CONCURRENT_BATCHES = 2;
 /** Droplets that may wait: about a second of work. Callers do not wait much longer. */
 const MAX_WAITING = 50_000;
 
+/** Droplets at one moment, and which of their instances are lost. */
+export interface ObservedReads extends DropletReads {
+  /** What was last listed before this time is lost (epoch ms). */
+  lostBeforeMs: number;
+}
+
 interface WaitingRead {
   ids: readonly string[];
-  resolve(found: DropletReads): void;
+  resolve(found: ObservedReads): void;
   reject(error: unknown): void;
 }
 
@@ -30,17 +40,19 @@ interface WaitingRead {
 export class DropletReader {
   readonly #redis: RedisConnections;
   readonly #clock: Clock;
+  readonly #policy: PolicySettings;
   readonly #waiting: WaitingRead[] = [];
   #waitingIds = 0;
   #reading = 0;
 
-  constructor(redis: RedisConnections, clock: Clock) {
+  constructor(redis: RedisConnections, clock: Clock, policy: PolicySettings) {
     this.#redis = redis;
     this.#clock = clock;
+    this.#policy = policy;
   }
 
   /** @throws BusyError */
-  read(ids: readonly string[]): Promise<DropletReads> {
+  read(ids: readonly string[]): Promise<ObservedReads> {
     if (this.#waitingIds > 0 && this.#waitingIds + ids.length > MAX_WAITING) {
       return Promise.reject(new BusyError());
     }
@@ -71,14 +83,15 @@ export class DropletReader {
 
   async #readBatch(batch: readonly WaitingRead[]): Promise<void> {
     try {
-      const { droplets, deas, nowMs } = await readWithDeas(
-        this.#redis,
-        this.#clock,
-        batch.flatMap(({ ids }) => ids),
-      );
+      const ids = batch.flatMap((read) => read.ids);
+      const [{ droplets, deas, nowMs }, facts] = await Promise.all([
+        readWithDeas(this.#redis, this.#clock, ids),
+        readFleetFacts(this.#redis),
+      ]);
+      const lostBeforeMs = lostBefore(nowMs, gapsFrom(facts, nowMs, this.#policy), this.#policy);
       let at = 0;
       for (const { ids, resolve } of batch) {
-        resolve({ droplets: droplets.slice(at, at + ids.length), deas, nowMs });
+        resolve({ droplets: droplets.slice(at, at + ids.length), deas, nowMs, lostBeforeMs });
         at += ids.length;
       }
     } catch (error) {

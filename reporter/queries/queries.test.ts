@@ -309,6 +309,26 @@ describe('no reply', () => {
   });
 });
 
+test('an id that occurs several times in a query is answered once', async () => {
+  const twice = (entry: object) => ({ droplets: Array.from({ length: 50 }, () => entry) });
+  expect(await ask(bench, HEALTH, twice({ droplet: '42', version: 'v1' }))).toHaveLength(1);
+  expect(await ask(bench, DROPLET, twice({ droplet: '42' }))).toHaveLength(1);
+});
+
+test('a reply that exceeds max_payload is left out and counted; the others are sent', async () => {
+  const { context } = bench;
+  const crashes = Array.from({ length: 12_000 }, (_, n) => exit(`${'x'.repeat(60)}-${n}`, { n: n + 1 }));
+  await store(context.redis, droplet({ id: 'huge', exits: crashes }));
+  const replies = await ask(bench, DROPLET, { droplets: [{ droplet: 'huge' }, { droplet: '42' }] });
+  expect(replies).toMatchObject([{ droplet: '42' }]);
+  expect(await metricValue(context.metrics, 'hm_query_replies_oversized_total', { subject: DROPLET })).toBe(
+    1,
+  );
+  expect(context.lines).toContainEqual(
+    expect.objectContaining({ event: 'reply_too_large', droplet: 'huge' }),
+  );
+});
+
 test('queries are counted by kind for the whole deployment', async () => {
   const { reporter, context } = bench;
   const { client, keys } = context.redis;

@@ -50,26 +50,35 @@ const QUERY_KINDS: readonly QueryKind[] = [
     subject: SUBJECTS.healthRequest,
     counter: 'healthmanager_health_request_msgs_received',
     parse: (data) =>
-      mapOk(parseHealthRequest(data), ({ droplets, rejected }) => ({
-        ids: droplets.map(({ droplet }) => droplet),
-        rejected,
-        reply: (view, at) => {
-          const version = droplets[at]?.version ?? '';
-          return { droplet: view.droplet.id, version, healthy: healthyCount(view, version) };
-        },
-      })),
+      mapOk(parseHealthRequest(data), ({ droplets, rejected }) => {
+        const asked = withoutRepeats(droplets);
+        return {
+          ids: asked.map(({ droplet }) => droplet),
+          rejected,
+          reply: (view, at) => {
+            const version = asked[at]?.version ?? '';
+            return { droplet: view.droplet.id, version, healthy: healthyCount(view, version) };
+          },
+        };
+      }),
   },
   {
     subject: SUBJECTS.dropletRequest,
     counter: 'healthmanager_droplet_request_msgs_received',
     parse: (data) =>
       mapOk(parseDropletRequest(data), ({ droplets, rejected }) => ({
-        ids: droplets,
+        ids: [...new Set(droplets)],
         rejected,
         reply: dropletJson,
       })),
   },
 ];
+
+/** Each droplet and version once: a query of 5,000 times one id must not cost 5,000 replies. */
+function withoutRepeats<T extends { droplet: string; version: string }>(entries: readonly T[]): T[] {
+  const byKey = new Map(entries.map((entry) => [JSON.stringify([entry.droplet, entry.version]), entry]));
+  return [...byKey.values()];
+}
 
 function mapOk<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
   return 'ok' in result ? { ok: fn(result.ok) } : result;
@@ -150,7 +159,7 @@ export class Queries {
   }
 
   async #send(subject: string, reply: string, query: Query): Promise<QueryOutcome> {
-    const { bus, reader, policy, health, metrics } = this.#options;
+    const { reader, policy, health, metrics } = this.#options;
     // The controller would not wait until Redis answers again.
     if (health.problems().has('redis')) return 'busy';
     const { droplets, deas, nowMs, lostBeforeMs } = await reader.read(query.ids);
@@ -159,12 +168,30 @@ export class Queries {
       if (droplet instanceof Error) this.#unreadable(query.ids[at] as string, droplet);
       else if (droplet !== undefined && isKnown(droplet)) {
         const view = { droplet, deas, nowMs, lostBeforeMs, settings: policy };
-        bus.publish(reply, JSON.stringify(query.reply(view, at)));
-        sent++;
+        if (this.#publish(subject, reply, droplet.id, query.reply(view, at))) sent++;
       }
     });
     metrics.replies.inc({ subject }, sent);
     return sent > 0 ? 'answered' : 'unknown';
+  }
+
+  /** @returns false if the reply is too large for NATS: the other replies of the query are sent all the same */
+  #publish(subject: string, reply: string, droplet: string, answer: unknown): boolean {
+    const { bus, metrics } = this.#options;
+    const text = JSON.stringify(answer);
+    try {
+      bus.publish(reply, text);
+      return true;
+    } catch (error) {
+      if (!(error instanceof BusError) || error.kind !== 'too_large') throw error;
+      metrics.oversized.inc({ subject });
+      this.#limited.warn(
+        `${subject} too large`,
+        { event: 'reply_too_large', subject, droplet, bytes: Buffer.byteLength(text) },
+        'reply left out: it exceeds max_payload of NATS',
+      );
+      return false;
+    }
   }
 
   #rejected(subject: string, reason: string, count: number): void {
