@@ -1,7 +1,9 @@
 /** The decision about one droplet while it is made: what its parts share and add to. */
 import type { Slot } from '../../common/model/droplet.ts';
-import type { HoldName } from '../../common/model/reasons.ts';
+import type { StartWait } from '../../common/policy/holds.ts';
+import { isProbing } from '../../common/policy/probing.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
+import { heartbeatPeriodMs } from '../../common/policy/thresholds.ts';
 import { wantedIndices } from '../../common/policy/wanted.ts';
 import type { Decision, StartDecision, StopDecision } from './decision.ts';
 
@@ -15,6 +17,7 @@ export class DecisionDraft {
   requeueOnceEnqueuedMs: number | undefined;
   lossMs: number | undefined;
   #missingShare: number | undefined;
+  #isProbing: boolean | undefined;
 
   constructor(snapshot: Snapshot) {
     this.snapshot = snapshot;
@@ -25,6 +28,12 @@ export class DecisionDraft {
   get missingShare(): number {
     this.#missingShare ??= this.#countMissing();
     return this.#missingShare;
+  }
+
+  /** Whether only one index may be started, as a probe. Call it when all new exits are processed. */
+  get isProbing(): boolean {
+    this.#isProbing ??= isProbing(this.snapshot, this.slots);
+    return this.#isProbing;
   }
 
   #countMissing(): number {
@@ -68,13 +77,15 @@ export class DecisionDraft {
    *   to this droplet.
    * - `mass_loss`: every `droplet_lost`. It holds a large part of the fleet for minutes, and when it ends a tick makes
    *   the droplets of its DEAs due.
+   * - `evaluating`: every heartbeat period. A tick makes the droplets of a lost DEA due when it is over.
    * - others: every few seconds.
    */
-  requeueSoon(hold?: HoldName): void {
+  requeueSoon(hold?: StartWait): void {
     const { nowMs, settings } = this.snapshot;
     const { dropletLostMs, dropletsAnalysisMs } = settings;
     if (hold === 'update_required') this.requeueAt(nowMs + 1000);
     else if (hold === 'mass_loss') this.requeueAt(nowMs + dropletLostMs);
+    else if (hold === 'evaluating') this.requeueAt(nowMs + heartbeatPeriodMs(settings));
     else this.requeueAt(nowMs + Math.min(5000, dropletsAnalysisMs / 4));
   }
 }

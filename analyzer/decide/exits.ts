@@ -2,6 +2,7 @@
 
 import { decisionId } from '../../common/model/decision-id.ts';
 import type { Exit } from '../../common/model/droplet.ts';
+import { forgetAttempts } from '../../common/policy/attempts.ts';
 import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
 import { isListed } from '../../common/policy/liveness.ts';
@@ -22,7 +23,7 @@ export function processEvents(draft: DecisionDraft): StartTriggers {
   };
   if (droplet.slots.size > 0) {
     dropOldVersions(draft);
-    if (droplet.updatedMs !== droplet.handledUpdateMs) resetCrashCounts(draft);
+    if (droplet.updatedMs !== droplet.handledUpdateMs) resetCounts(draft);
   }
   if (droplet.exits.length === 0) return triggers;
   const newExits = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
@@ -96,12 +97,18 @@ function dropOldVersions(draft: DecisionDraft): void {
   }
 }
 
-/** A `droplet.updated` resets all crash counts and cancels pending restarts. */
-function resetCrashCounts(draft: DecisionDraft): void {
-  for (const { index, version, crashes, flapping, start } of draft.slots.all()) {
-    const hasPendingRestart = start?.reason === 'flapping' && !draft.snapshot.droplet.outcomes.has(start.id);
-    if (crashes === 0 && !flapping && !hasPendingRestart) continue;
+/**
+ * A `droplet.updated` resets all crash counts and attempts. It cancels pending restarts, and starts that wait behind all others
+ * because earlier ones did not help.
+ */
+function resetCounts(draft: DecisionDraft): void {
+  for (const { index, version, crashes, flapping, start, attempts } of draft.slots.all()) {
+    const isDelayed = start?.reason === 'flapping' || attempts !== undefined;
+    const hasPendingRestart =
+      start !== undefined && isDelayed && !draft.snapshot.droplet.outcomes.has(start.id);
+    if (crashes === 0 && !flapping && attempts === undefined && !hasPendingRestart) continue;
     const slot = draft.slots.edit(index, version);
+    forgetAttempts(slot);
     slot.crashes = 0;
     slot.flapping = false;
     delete slot.lastCrashMs;

@@ -9,8 +9,10 @@ import { decisionId } from '../../common/model/decision-id.ts';
 import type { Exit, Instance, PendingStart, Slot } from '../../common/model/droplet.ts';
 import { isActiveState } from '../../common/model/instance-states.ts';
 import { type DropReason, START_PRIORITY, type StartReason } from '../../common/model/reasons.ts';
+import { countAttempt, forgetAttempts, isUnplaced } from '../../common/policy/attempts.ts';
 import { isGivenUp } from '../../common/policy/flapping.ts';
 import { updateRequired } from '../../common/policy/holds.ts';
+import { PROBED_INDEX } from '../../common/policy/probing.ts';
 import { isWanted, isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
 import { queuePriority } from '../../common/queues/queue-priority.ts';
 import type { StartDecision } from './decision.ts';
@@ -45,7 +47,8 @@ export function recordStart(draft: DecisionDraft, index: number, { reason, dueMs
 export function raisePriority(draft: DecisionDraft, { index, version }: Slot, start: PendingStart): void {
   if (start.priority === 'high' || draft.snapshot.droplet.outcomes.has(start.id)) return;
   const raised: PendingStart = { ...start, reason: 'evacuated', priority: 'high' };
-  draft.slots.edit(index, version).start = raised;
+  const slot = draft.slots.edit(index, version);
+  slot.start = raised;
   draft.decisions.push({
     kind: 'raise',
     id: start.id,
@@ -53,11 +56,12 @@ export function raisePriority(draft: DecisionDraft, { index, version }: Slot, st
     version,
     reason: 'evacuated',
     priority: 'high',
-    queuePriority: queuePriority('high', draft.missingShare),
+    queuePriority: queuePriority('high', draft.missingShare, slot.attempts),
   });
 }
 
-function startDecision(draft: DecisionDraft, { index, version }: Slot, start: PendingStart): StartDecision {
+function startDecision(draft: DecisionDraft, slot: Slot, start: PendingStart): StartDecision {
+  const { index, version, attempts } = slot;
   const { id, reason, priority, dueMs } = start;
   return {
     kind: 'start',
@@ -66,8 +70,9 @@ function startDecision(draft: DecisionDraft, { index, version }: Slot, start: Pe
     version,
     reason,
     priority,
-    queuePriority: queuePriority(priority, draft.missingShare),
+    queuePriority: queuePriority(priority, draft.missingShare, attempts),
     ...(dueMs === undefined ? {} : { dueMs }),
+    ...(attempts === undefined ? {} : { attempts }),
   };
 }
 
@@ -82,43 +87,63 @@ export function cancelStart(
   draft.decisions.push({ kind: 'cancel', what: 'start', id, index, version, reason, why });
 }
 
-/** Ends the slot's start if it is over. Otherwise requeues the droplet for when it may be. */
+/** Ends the slot's start if it is over, and counts it if it did not help. Otherwise requeues the droplet for when it may be. */
 export function closeStartIfDone(draft: DecisionDraft, slot: Slot, triggers: StartTriggers): void {
   if (slot.start === undefined) return;
-  if (isStartOver(draft, slot, slot.start, triggers)) delete draft.slots.edit(slot.index, slot.version).start;
+  const end = startEnd(draft, slot, slot.start, triggers);
+  if (end === undefined) return;
+  const ended = draft.slots.edit(slot.index, slot.version);
+  delete ended.start;
+  if (end === 'helped') forgetAttempts(ended);
+  if (end !== 'did_not_help') return;
+  const sentMs = draft.snapshot.droplet.outcomes.get(slot.start.id)?.atMs ?? draft.snapshot.nowMs;
+  addAttempt(draft, ended, sentMs);
 }
 
-function isStartOver(
+function addAttempt(draft: DecisionDraft, slot: Slot, sentMs: number): void {
+  const { droplet, nowMs, settings } = draft.snapshot;
+  const wasUnplaced = isUnplaced(slot);
+  countAttempt(slot, sentMs, settings);
+  const { index, version, attempts } = slot;
+  if (wasUnplaced || !isUnplaced(slot) || attempts === undefined) return;
+  const id = decisionId(droplet, `unplaced-${index}`, nowMs);
+  draft.decisions.push({ kind: 'unplaced', id, index, version, attempts });
+}
+
+/** How a start is over: `ended` without having been sent. Undefined: it is not over. */
+function startEnd(
   draft: DecisionDraft,
   slot: Slot,
   start: PendingStart,
   triggers: StartTriggers,
-): boolean {
+): 'ended' | 'helped' | 'did_not_help' | undefined {
   const { droplet, holds, live, nowMs, settings } = draft.snapshot;
   const outcome = droplet.outcomes.get(start.id);
   if (outcome === undefined) {
     const why = whyCancel(draft, slot, start);
     if (why === undefined) scheduleJobCheck(draft, slot, start);
     else cancelStart(draft, slot, why);
-    return why !== undefined;
+    return why === undefined ? undefined : 'ended';
   }
-  if (outcome.outcome === 'dropped' || live.has(slot.index)) return true;
+  if (outcome.outcome === 'dropped') return 'ended';
+  if (live.has(slot.index)) return 'helped';
   // An exit triggers a start only after the pass that follows a droplet.updated, so until then it does not end this one.
-  const mustWait = updateRequired(droplet, holds);
+  const mustWait = updateRequired(draft.snapshot);
   const sent = { index: slot.index, reason: start.reason, atMs: outcome.atMs };
   const exit = mustWait ? undefined : exitSince(draft, sent);
   if (exit !== undefined) addTrigger(exit, triggers);
-  if (exit !== undefined || wasListedSince(draft, sent)) return true;
+  if (exit !== undefined || wasListedSince(draft, sent)) return 'helped';
   const expiresMs = outcome.atMs + settings.dropletLostMs;
   // While actual_not_fresh is on, heartbeats of the started instance may have been missed.
-  if (nowMs > expiresMs && !holds.actualNotFresh) return true;
+  if (nowMs > expiresMs && !holds.actualNotFresh) return 'did_not_help';
   if (nowMs > expiresMs) draft.requeueSoon('actual_not_fresh');
   else draft.requeueAt(expiresMs + 1);
-  return false;
+  return undefined;
 }
 
 /** Why a waiting start is no longer right; undefined if it still is. */
-function whyCancel({ snapshot }: DecisionDraft, slot: Slot, start: PendingStart): DropReason | undefined {
+function whyCancel(draft: DecisionDraft, slot: Slot, start: PendingStart): DropReason | undefined {
+  const { snapshot } = draft;
   const { droplet, holds, live, nowMs, settings } = snapshot;
   const wanted =
     start.reason === 'missing'
@@ -126,7 +151,8 @@ function whyCancel({ snapshot }: DecisionDraft, slot: Slot, start: PendingStart)
       : isWantedIgnoringMassDelete(droplet, slot.index, holds);
   if (!wanted) return 'not_wanted';
   if (live.has(slot.index)) return 'live';
-  return isGivenUp(slot, nowMs, settings) ? 'given_up' : undefined;
+  if (isGivenUp(slot, nowMs, settings)) return 'given_up';
+  return slot.index !== PROBED_INDEX && draft.isProbing ? 'probing' : undefined;
 }
 
 /**

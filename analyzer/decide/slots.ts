@@ -2,33 +2,44 @@
 
 import { decisionId } from '../../common/model/decision-id.ts';
 import type { Slot } from '../../common/model/droplet.ts';
-import type { HoldName, StartReason } from '../../common/model/reasons.ts';
+import type { StartReason } from '../../common/model/reasons.ts';
+import { forgetAttempts } from '../../common/policy/attempts.ts';
+import type { StartWait } from '../../common/policy/holds.ts';
 import { isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
-/** Records the hold that prevents the start of a slot (undefined: none). It is logged when it first applies. */
+/**
+ * Records the hold that prevents the start of a slot (undefined: none). It is logged when it first applies. Of a start that only
+ * waits for an evaluation nothing is recorded but the event that it answers.
+ */
 export function setHeld(
   draft: DecisionDraft,
   index: number,
-  held: { hold: HoldName; reason: StartReason } | undefined,
+  held: { hold: StartWait; reason: StartReason } | undefined,
 ): void {
   const before = draft.slots.get(index);
   const { droplet, nowMs } = draft.snapshot;
   const version = droplet.desired?.version ?? '';
   if (held === undefined) {
-    if (before?.held !== undefined) clearHeld(draft.slots.edit(index, version));
+    if (isHeld(before)) clearHeld(draft.slots.edit(index, version));
     return;
   }
   draft.requeueSoon(held.hold);
+  const hold = held.hold === 'evaluating' ? undefined : held.hold;
   // Under update_required the exit stays unprocessed, so it triggers the start again after the pass.
   const heldFor = held.hold === 'update_required' || held.reason === 'missing' ? undefined : held.reason;
-  if (before?.held === held.hold && before.heldFor === heldFor) return;
+  if (before?.held === hold && before?.heldFor === heldFor) return;
   const slot = draft.slots.edit(index, version);
   clearHeld(slot);
-  slot.held = held.hold;
   if (heldFor !== undefined) slot.heldFor = heldFor;
+  if (hold === undefined) return;
+  slot.held = hold;
   const id = decisionId(droplet, `held-${index}`, nowMs);
-  draft.decisions.push({ kind: 'held', what: 'start', id, index, version, ...held });
+  draft.decisions.push({ kind: 'held', what: 'start', id, index, version, hold, reason: held.reason });
+}
+
+function isHeld(slot: { held?: unknown; heldFor?: unknown } | undefined): boolean {
+  return slot?.held !== undefined || slot?.heldFor !== undefined;
 }
 
 function clearHeld(slot: Slot): void {
@@ -42,12 +53,14 @@ function clearHeld(slot: Slot): void {
  */
 export function tidySlot(
   draft: DecisionDraft,
-  { index, version, crashes, lastCrashMs, flapping, held, start }: Slot,
+  { index, version, crashes, lastCrashMs, flapping, held, heldFor, start, attempts }: Slot,
 ): void {
   const { droplet, holds, live, nowMs, settings } = draft.snapshot;
   const isLive = live.has(index);
-  if (held !== undefined && (isLive || !isWantedIgnoringMassDelete(droplet, index, holds))) {
-    clearHeld(draft.slots.edit(index, version));
+  if (isHeld({ held, heldFor }) || attempts !== undefined) {
+    const needsNothing = isLive || !isWantedIgnoringMassDelete(droplet, index, holds);
+    if (needsNothing && isHeld({ held, heldFor })) clearHeld(draft.slots.edit(index, version));
+    if (needsNothing && attempts !== undefined) forgetAttempts(draft.slots.edit(index, version));
   }
   const timeoutMs = settings.flappingTimeoutMs;
   if (flapping) {
@@ -55,10 +68,10 @@ export function tidySlot(
     if (isLive || isOver) draft.slots.edit(index, version).flapping = false;
     else if (start === undefined) draft.requeueAt((lastCrashMs ?? 0) + timeoutMs + 1);
   }
-  // Twice the timeout: the count goes by the crashes' own timestamps, and the next exit may arrive late.
+  // Twice the timeout, because an exit that waited in a stopped process is dated back.
   const remembersCrashes = crashes > 0 && nowMs - (lastCrashMs ?? 0) <= 2 * timeoutMs;
   const slot = draft.slots.get(index);
-  if (slot?.start !== undefined || slot?.held !== undefined || slot?.flapping) return;
+  if (slot?.start !== undefined || slot?.attempts !== undefined || isHeld(slot) || slot?.flapping) return;
   if (remembersCrashes) draft.requeueAt((lastCrashMs ?? 0) + 2 * timeoutMs + 1);
   else draft.slots.remove(index);
 }

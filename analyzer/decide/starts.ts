@@ -5,6 +5,7 @@ import { isGivenUp, restartDueMs } from '../../common/policy/flapping.ts';
 import { holdOnStart } from '../../common/policy/holds.ts';
 import { listeningTimeMs } from '../../common/policy/listening-time.ts';
 import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import { crashExpiresMs, PROBED_INDEX } from '../../common/policy/probing.ts';
 import { overdueAfterMs } from '../../common/policy/thresholds.ts';
 import {
   graceEndsMs,
@@ -62,6 +63,11 @@ function decideStart(draft: DecisionDraft, index: number, triggers: StartTrigger
     if (isEvacuated) raisePriority(draft, slot, slot.start);
     return;
   }
+  if (slot !== undefined && index !== PROBED_INDEX && draft.isProbing) {
+    draft.requeueAt(crashExpiresMs(slot, snapshot));
+    setHeld(draft, index, undefined);
+    return;
+  }
   if (slot?.retryMs !== undefined && mustWaitForRetry(draft, slot, slot.retryMs, triggers)) return;
   const need = neededStart(draft, index, slots.get(index), triggers, isEvacuated);
   const hold = need === undefined ? undefined : holdOnStart(snapshot, need.reason, index);
@@ -71,7 +77,12 @@ function decideStart(draft: DecisionDraft, index: number, triggers: StartTrigger
 }
 
 /** A slot whose starts did not help waits for its next try. A new exit is acted on at once, because an instance was there. */
-function mustWaitForRetry(draft: DecisionDraft, slot: Slot, retryMs: number, triggers: StartTriggers): boolean {
+function mustWaitForRetry(
+  draft: DecisionDraft,
+  slot: Slot,
+  retryMs: number,
+  triggers: StartTriggers,
+): boolean {
   const { index, version } = slot;
   if (triggers.crashed.has(index) || triggers.evacuated.has(index)) {
     forgetAttempts(draft.slots.edit(index, version));

@@ -25,7 +25,7 @@ function exitEntries({ droplet, decided }: Evaluation): LogEntry[] {
   return droplet.exits
     .filter(({ n }) => n > droplet.handledExits && n <= decided.handledExits)
     .sort((a, b) => a.n - b.n)
-    .map(({ instance, index, version, reason, atMs }) => {
+    .map(({ instance, index, version, reason, atMs, status, description }) => {
       const dea = droplet.instances.find(({ guid }) => guid === instance)?.dea;
       const slot = decided.slots.get(index);
       // The slot keeps only its last count, so of several crashes in one reconcile only the last is given it.
@@ -35,6 +35,8 @@ function exitEntries({ droplet, decided }: Evaluation): LogEntry[] {
         droplet: droplet.id,
         kind: 'exit',
         exit: reason,
+        ...(status === undefined ? {} : { exitStatus: status }),
+        ...(description === undefined ? {} : { exitDescription: description }),
         index,
         version,
         instance,
@@ -70,13 +72,13 @@ function upEntries(evaluation: Evaluation, settings: PolicySettings): LogEntry[]
   return entries;
 }
 
-function needsInstance({ start, flapping, held }: Slot): boolean {
-  return start !== undefined || flapping || held !== undefined;
+function needsInstance({ start, flapping, held, attempts }: Slot): boolean {
+  return start !== undefined || flapping || held !== undefined || attempts !== undefined;
 }
 
 /** The live instance of a slot. Of several: RUNNING before STARTING, then the youngest. */
 function liveAt(
-  { droplet, deas, nowMs }: Evaluation,
+  { droplet, deas, lostBeforeMs }: Evaluation,
   slot: Slot,
   settings: PolicySettings,
 ): Instance | undefined {
@@ -84,7 +86,7 @@ function liveAt(
   const rank = (instance: Instance) => (instance.state === 'RUNNING' ? 1 : 0);
   return instancesOf(droplet, slot)
     .filter((instance) => {
-      return isLiveState(effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings));
+      return isLiveState(effectiveState(instance, exits.get(instance.guid), deas, lostBeforeMs, settings));
     })
     .sort((a, b) => rank(b) - rank(a) || b.firstListedMs - a.firstListedMs)[0];
 }

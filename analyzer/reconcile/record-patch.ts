@@ -64,6 +64,7 @@ function logEntry(evaluation: Evaluation, decision: Decision): LogEntry {
     ...('instance' in decision ? { instance: decision.instance } : {}),
     ...('priority' in decision ? { priority: decision.priority } : {}),
     ...('dueMs' in decision ? { dueMs: decision.dueMs } : {}),
+    ...('attempts' in decision ? { attempts: decision.attempts } : {}),
     ...('hold' in decision ? { hold: decision.hold } : {}),
     ...('why' in decision ? { why: decision.why } : {}),
     ...('crashes' in decision ? { crashes: decision.crashes } : crashes ? { crashes } : {}),

@@ -1,10 +1,16 @@
 /** Sentences about decisions: what was decided, held, cancelled, and what became of it. */
 import type { Fact } from './facts.ts';
 import { instanceText, type Line, line, type StoryOptions, slotText } from './line.ts';
+import { attemptsText } from './step.ts';
 import { decisionOf, type StoryState } from './story-state.ts';
 import { countText, dropText, formatDuration, HOLD_TEXT, STOP_TEXT } from './wording.ts';
 
 export function startLine(fact: Fact, slot: string, options: StoryOptions): Line {
+  const { tone, text } = startReasonLine(fact, slot, options);
+  return line(tone, fact.attempts === undefined ? text : `${text}; ${attemptsText(fact.attempts)}`);
+}
+
+function startReasonLine(fact: Fact, slot: string, options: StoryOptions): Line {
   switch (fact.reason) {
     case 'missing':
       return line(
@@ -54,6 +60,11 @@ export function heldLine(fact: Fact, slot: string, options: StoryOptions): Line 
 export function giveUpText(fact: Fact, { flappingTimeoutMs }: StoryOptions): string {
   const timeout = formatDuration(flappingTimeoutMs);
   return `given up${crashesText(fact)}: no start until the app is changed or ${timeout} have passed`;
+}
+
+/** `unplaced: 3 starts in a row had no effect, so no DEA seems to have room; it is tried again, more rarely each time` */
+export function unplacedText({ attempts = 0 }: Fact): string {
+  return `unplaced: ${attemptsText(attempts)}, so no DEA seems to have room; it is tried again, more rarely each time`;
 }
 
 /** The outcome of a start or stop. */

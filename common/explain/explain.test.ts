@@ -35,6 +35,10 @@ describe('each kind of fact has its sentence', () => {
       ],
       [{ reason: 'crashed' }, 'index 2: start decided because it crashed'],
       [
+        { reason: 'missing', attempts: 1 },
+        'index 2 is missing (no instance is known): start decided; the last start had no effect',
+      ],
+      [
         { reason: 'evacuated', dea: 'dea-7', state: 'EVACUATING' },
         'index 2: start decided because its instance on dea-7 (EVACUATING) is being evacuated',
       ],
@@ -95,6 +99,12 @@ describe('each kind of fact has its sentence', () => {
         "index 2 (instance i) should be stopped: the controller no longer lists the app (extra_app); not stopped: hold mass_delete (too many apps left the desired state at once; a failure of the controller's database is more likely than deleted apps)",
       ],
     ],
+    unplaced: [
+      [
+        { attempts: 3 },
+        'index 2 unplaced: 3 starts in a row had no effect, so no DEA seems to have room; it is tried again, more rarely each time',
+      ],
+    ],
     giveup: [
       [
         { crashes: 5 },
@@ -121,6 +131,15 @@ describe('each kind of fact has its sentence', () => {
     exit: [
       [{ exit: 'CRASHED', crashes: 1, dea: 'dea-7' }, 'index 2 crashed on dea-7'],
       [{ exit: 'CRASHED', crashes: 12 }, 'index 2 crashed (12th time in a row)'],
+      [
+        { exit: 'CRASHED', exitStatus: 137, exitDescription: 'out of memory' },
+        'index 2 crashed (exit status 137, out of memory)',
+      ],
+      [
+        { exit: 'CRASHED', exitStatus: 0, crashes: 2, dea: 'dea-7' },
+        'index 2 crashed (exit status 0) on dea-7 (2nd time in a row)',
+      ],
+      [{ exit: 'CRASHED', exitDescription: 'out of memory' }, 'index 2 crashed (out of memory)'],
       [{ exit: 'STOPPED', dea: 'dea-7' }, 'index 2 was stopped on dea-7'],
       [{ exit: 'DEA_SHUTDOWN', dea: 'dea-7' }, 'index 2 ended because dea-7 is shutting down'],
       [{ exit: 'DEA_EVACUATION' }, 'index 2 is being evacuated from its DEA'],

@@ -69,7 +69,7 @@ function exitFacts({ droplet }: ObservedDroplet, log: readonly LogEntry[]): Fact
       ({ instance, reason }) =>
         !log.some((entry) => entry.kind === 'exit' && entry.instance === instance && entry.exit === reason),
     )
-    .map(({ instance, index, version, reason, atMs }) => {
+    .map(({ instance, index, version, reason, atMs, status, description }) => {
       const dea = droplet.instances.find(({ guid }) => guid === instance)?.dea;
       return {
         ...{
@@ -83,13 +83,15 @@ function exitFacts({ droplet }: ObservedDroplet, log: readonly LogEntry[]): Fact
           instance,
         },
         ...(dea === undefined ? {} : { dea }),
+        ...(status === undefined ? {} : { exitStatus: status }),
+        ...(description === undefined ? {} : { exitDescription: description }),
       };
     });
 }
 
 /** One fact for all instances of one version on one DEA that have it in common at one moment. */
 function instanceFacts(
-  { droplet, deas, nowMs, settings }: ObservedDroplet,
+  { droplet, deas, lostBeforeMs, settings }: ObservedDroplet,
   log: readonly LogEntry[],
 ): Fact[] {
   const groups = new Map<string, Fact>();
@@ -122,7 +124,7 @@ function instanceFacts(
     if (ended !== undefined && ended.reason !== 'DEA_EVACUATION') continue;
     if (lastListedMs !== undefined) add('unlisted', lastListedMs, instance, { state });
     // Of an expired DEA the last heartbeat is not known any more.
-    else if (deas.has(dea) && nowMs - lastHeartbeatMs(instance, deas) > settings.dropletLostMs) {
+    else if (deas.has(dea) && lastHeartbeatMs(instance, deas) < lostBeforeMs) {
       add('silent', lastHeartbeatMs(instance, deas), instance, { state });
     }
   }

@@ -9,5 +9,7 @@ export interface ObservedDroplet {
   deas: Deas;
   /** Epoch ms on Redis's clock. */
   nowMs: number;
+  /** What was last listed before this time is lost (epoch ms). */
+  lostBeforeMs: number;
   settings: PolicySettings;
 }

@@ -80,6 +80,18 @@ describe('the present state', () => {
       'MISSING',
       'crashed once, 9 s ago; start (crashed) queued for 9 s, priority normal',
     ],
+    [
+      'started twice without effect',
+      { 'slot:0': slot(0, { attempts: 2, retryMs: NOW + 20 * S }) },
+      'MISSING',
+      '2 starts in a row had no effect; next try in 20 s, at 15:15:16, or when the app is changed',
+    ],
+    [
+      'unplaced, and the fourth start sent',
+      { 'slot:0': slot(0, { attempts: 3, retryMs: NOW - 9 * S, start: start({}) }), 'outcome:s': sent },
+      'UNPLACED',
+      '3 starts in a row had no effect; start (missing) sent 4 s ago; sent again in 236 s, at 15:18:52, if no heartbeat lists it',
+    ],
     ['held', { 'slot:0': slot(0, { held: 'mass_loss' }) }, 'MISSING', 'not started: hold mass_loss'],
   ])('of a slot without a live instance: %s', (_, hash, state, text) => {
     expect(slotOf(hash)).toEqual([state, text]);
@@ -164,9 +176,9 @@ describe('the present state', () => {
     expect(names({ updated: String(NOW) }, {})).toEqual(['update_required']);
     expect(names(on, { massLossDeas: new Set(['dea-2']) })).toEqual(['mass_loss']);
     expect(names(on, { massLossDeas: new Set(['dea-3']) })).toEqual([]);
-    expect(names(on, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 12 * S } }, { 'dea-2': 41 })).toEqual([
-      'mass_loss',
-    ]);
+    expect(names(on, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 12 * S } }, { 'dea-2': 41 })).toEqual(
+      [],
+    );
     expect(names(on, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - S } }, { 'dea-2': 30 })).toEqual([]);
     expect(names(on, { heartbeatWatermarkMs: NOW - 12 * S }, { 'dea-2': 41 })).toEqual(['actual_not_fresh']);
     expect(names(on, { heartbeatWatermarkMs: NOW - S }, { 'dea-2': 41 })).toEqual([]);

@@ -1,8 +1,9 @@
 /** The present state of a droplet, slot by slot, as text. Pure. */
-import type { Droplet, Holds, Instance, PendingStart, PendingStop } from '../model/droplet.ts';
+import type { Droplet, Holds, Instance, PendingStart, PendingStop, Slot } from '../model/droplet.ts';
 import type { HoldName } from '../model/reasons.ts';
+import { isUnplaced, retryAtMs } from '../policy/attempts.ts';
 import { isGivenUp } from '../policy/flapping.ts';
-import { mayBeMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/holds.ts';
+import { isMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/holds.ts';
 import { lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
@@ -26,7 +27,7 @@ export interface Present {
 /** A wanted slot. */
 export interface SlotPresent {
   index: number;
-  /** RUNNING, STARTING; without a live instance FLAPPING, GIVEN UP or MISSING. */
+  /** RUNNING, STARTING; without a live instance GIVEN UP, UNPLACED, FLAPPING or MISSING. */
   state: string;
   tone: Tone;
   instances: Instance[];
@@ -58,12 +59,12 @@ export function presentOf(view: ObservedDroplet, holds: Holds, times: Times): Pr
 function holdsOf(snapshot: Snapshot): HoldName[] {
   const { droplet, holds } = snapshot;
   const mayBeStale = droplet.instances.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance));
-  const mayBeInMassLoss = droplet.instances.some((instance) => mayBeMassLoss(snapshot, instance));
+  const isInMassLoss = droplet.instances.some((instance) => isMassLoss(snapshot, instance));
   const on: [HoldName, boolean][] = [
-    ['update_required', updateRequired(droplet, holds)],
+    ['update_required', updateRequired(snapshot)],
     ['desired_unavailable', holds.desiredUnavailable],
     ['actual_not_fresh', holds.actualNotFresh || mayBeStale],
-    ['mass_loss', mayBeInMassLoss],
+    ['mass_loss', isInMassLoss],
     ['mass_delete', holds.massDelete && notDesiredSinceMs(droplet) !== undefined],
   ];
   return on.filter(([, isOn]) => isOn).map(([name]) => name);
@@ -100,33 +101,46 @@ function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPrese
 }
 
 /** The crashes and the next step of a wanted slot without a live instance. */
-export function absentOf({ droplet, nowMs, settings }: Snapshot, index: number): Absent {
+export function absentOf(snapshot: Snapshot, index: number): Absent {
+  const { droplet, nowMs, settings } = snapshot;
   const slot = droplet.slots.get(index);
   const crashes = slot?.crashes ?? 0;
-  const last = slot?.lastCrashMs === undefined ? {} : { lastCrashMs: slot.lastCrashMs };
+  const last = {
+    ...(slot?.lastCrashMs !== undefined && { lastCrashMs: slot.lastCrashMs }),
+    ...(slot?.attempts !== undefined && { attempts: slot.attempts }),
+  };
   if (slot !== undefined && isGivenUp(slot, nowMs, settings)) {
     const untilMs = (slot.lastCrashMs ?? nowMs) + settings.flappingTimeoutMs;
     return { state: 'GIVEN UP', crashes, ...last, step: { kind: 'given_up', untilMs } };
   }
-  const state = slot?.flapping ? 'FLAPPING' : 'MISSING';
+  const state = slot !== undefined && isUnplaced(slot) ? 'UNPLACED' : slot?.flapping ? 'FLAPPING' : 'MISSING';
   if (slot?.start !== undefined) {
-    return { state, crashes, ...last, step: stepOf(slot.start, droplet, settings) };
+    return { state, crashes, ...last, step: stepOf(slot, slot.start, droplet, settings) };
   }
   if (slot?.held !== undefined) {
     return { state, crashes, ...last, step: { kind: 'held', hold: slot.held } };
   }
-  const untilMs = graceEndsMs(droplet, index, settings);
+  if (slot?.retryMs !== undefined && nowMs < slot.retryMs) {
+    return { state, crashes, ...last, step: { kind: 'retry', untilMs: slot.retryMs } };
+  }
+  const untilMs = graceEndsMs(snapshot, index);
   return { state, crashes, ...last, step: nowMs < untilMs ? { kind: 'grace', untilMs } : { kind: 'soon' } };
 }
 
-function stepOf(start: PendingStart, { outcomes }: Droplet, { dropletLostMs }: PolicySettings): Step {
+function stepOf(
+  { attempts = 0 }: Slot,
+  start: PendingStart,
+  { outcomes }: Droplet,
+  settings: PolicySettings,
+): Step {
   const { id, reason, priority, decidedMs, dueMs } = start;
   const outcome = outcomes.get(id);
   if (outcome?.outcome === 'dropped') {
     return { kind: 'dropped', ...(outcome.why === undefined ? {} : { why: outcome.why }) };
   }
   if (outcome !== undefined) {
-    return { kind: 'sent', reason, atMs: outcome.atMs, retryAtMs: outcome.atMs + dropletLostMs };
+    const { atMs } = outcome;
+    return { kind: 'sent', reason, atMs, retryAtMs: retryAtMs(attempts + 1, atMs, settings) };
   }
   if (dueMs !== undefined) return { kind: 'restart', dueMs };
   return { kind: 'queued', reason, priority, sinceMs: decidedMs };
@@ -134,7 +148,7 @@ function stepOf(start: PendingStart, { outcomes }: Droplet, { dropletLostMs }: P
 
 /** An instance that is not live at a wanted slot. */
 function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; tone: Tone } {
-  const { droplet, deas, nowMs, settings } = snapshot;
+  const { droplet, deas, nowMs, lostBeforeMs } = snapshot;
   const stop = droplet.stops.get(instance.guid);
   if (stop !== undefined) return { text: stopText(snapshot, stop), tone: 'action' };
   // The effective state comes before the exit: an instance may be reported long after its exit, or only be evacuating.
@@ -155,8 +169,7 @@ function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; t
   const isMissed = index < wantedIndices(droplet) && !snapshot.live.has(index);
   const tone = isMissed ? 'trouble' : 'plain';
   if (lastListedMs !== undefined) return { text: 'its DEA no longer lists it', tone };
-  if (nowMs - lastHeartbeatMs(instance, deas) > settings.dropletLostMs)
-    return { text: 'its DEA is silent', tone };
+  if (lastHeartbeatMs(instance, deas) < lostBeforeMs) return { text: 'its DEA is silent', tone };
   return { text: 'does not count as running', tone };
 }
 

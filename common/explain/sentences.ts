@@ -7,12 +7,13 @@ import {
   raiseLine,
   startLine,
   stopLine,
+  unplacedText,
 } from './decision-sentences.ts';
 import { desiredSentence } from './desired.ts';
 import type { Fact } from './facts.ts';
 import { type Line, line, type StoryOptions, slotText } from './line.ts';
 import { type StoryState, slotKey } from './story-state.ts';
-import { formatDuration, ordinal } from './wording.ts';
+import { exitCauseText, formatDuration, ordinal } from './wording.ts';
 
 export function renderFact(fact: Fact, state: StoryState, options: StoryOptions): Line {
   const { kind } = fact;
@@ -30,6 +31,8 @@ export function renderFact(fact: Fact, state: StoryState, options: StoryOptions)
       return heldLine(fact, slot, options);
     case 'giveup':
       return line('trouble', `${slot} ${giveUpText(fact, options)}`);
+    case 'unplaced':
+      return line('trouble', `${slot} ${unplacedText(fact)}`);
     case 'sent':
     case 'dropped':
       return outcomeLine(fact, state);
@@ -69,7 +72,7 @@ function exitLine(fact: Fact, slot: string, state: StoryState): Line {
   const on = dea === undefined ? '' : ` on ${dea}`;
   switch (fact.exit) {
     case 'CRASHED':
-      return line(tone, `${slot} crashed${on}${repetitionText(fact, state)}`);
+      return line(tone, `${slot} crashed${causeText(fact)}${on}${repetitionText(fact, state)}`);
     case 'STOPPED':
       return line(tone, `${slot} was stopped${on}`);
     case 'DEA_SHUTDOWN':
@@ -79,6 +82,12 @@ function exitLine(fact: Fact, slot: string, state: StoryState): Line {
     default:
       return line(tone, `${slot} ended${on}`);
   }
+}
+
+/** ` (exit status 137, out of memory)` */
+function causeText({ exitStatus, exitDescription }: Fact): string {
+  const cause = exitCauseText(exitStatus, exitDescription);
+  return cause && ` (${cause})`;
 }
 
 /** ` (3rd time in 187 s)` */

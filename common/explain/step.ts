@@ -8,6 +8,8 @@ export type Step =
   | { kind: 'given_up'; untilMs: number }
   /** Its start was dropped by the recheck; the droplet is reconciled again. */
   | { kind: 'dropped'; why?: string }
+  /** Starts of it had no effect: it is tried again at `untilMs`. */
+  | { kind: 'retry'; untilMs: number }
   /** Its start was sent; it is sent again at `retryAtMs` if no heartbeat lists an instance. */
   | { kind: 'sent'; reason: StartReason; atMs: number; retryAtMs: number }
   /** A flapping restart is due. */
@@ -23,17 +25,32 @@ export type Step =
 
 /** A wanted slot without a live instance. */
 export interface Absent {
-  state: 'GIVEN UP' | 'FLAPPING' | 'MISSING';
+  state: 'GIVEN UP' | 'UNPLACED' | 'FLAPPING' | 'MISSING';
   /** Crashes in a row. */
   crashes: number;
   lastCrashMs?: number;
+  /** Starts in a row that had no effect; absent: none. */
+  attempts?: number;
   step: Step;
 }
 
 /** Its crashes and its next step, in one line. */
-export function absentText({ crashes, lastCrashMs, step }: Absent, nowMs: number, times: Times): string {
-  const crashed = crashesText(crashes, lastCrashMs, nowMs);
-  return crashed === '' ? stepText(step, nowMs, times) : `${crashed}; ${stepText(step, nowMs, times)}`;
+export function absentText(
+  { crashes, lastCrashMs, attempts, step }: Absent,
+  nowMs: number,
+  times: Times,
+): string {
+  const parts = [
+    crashesText(crashes, lastCrashMs, nowMs),
+    attempts === undefined ? '' : attemptsText(attempts),
+    stepText(step, nowMs, times),
+  ];
+  return parts.filter((part) => part !== '').join('; ');
+}
+
+/** `3 starts in a row had no effect` */
+export function attemptsText(attempts: number): string {
+  return attempts === 1 ? 'the last start had no effect' : `${attempts} starts in a row had no effect`;
 }
 
 /** `3 crashes in a row, the last 12 s ago`; empty without a crash */
@@ -47,6 +64,8 @@ export function crashesText(crashes: number, lastCrashMs: number | undefined, no
 function stepText(step: Step, nowMs: number, times: Times): string {
   switch (step.kind) {
     case 'given_up':
+      return `next try ${at(step.untilMs, nowMs, times)}, or when the app is changed`;
+    case 'retry':
       return `next try ${at(step.untilMs, nowMs, times)}, or when the app is changed`;
     case 'dropped':
       return `start dropped: ${dropText(step.why)}; reconciled again at once`;

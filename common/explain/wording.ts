@@ -27,6 +27,12 @@ export function countText(n: number, one: string, many = `${one}s`): string {
   return `${n} ${n === 1 ? one : many}`;
 }
 
+/** `exit status 137, out of memory`; empty if neither is known */
+export function exitCauseText(status: number | undefined, description: string | undefined): string {
+  const parts = [...(status === undefined ? [] : [`exit status ${status}`]), ...(description ? [description] : [])];
+  return parts.join(', ');
+}
+
 /** `0 to 3, 5 and 7`; sorted */
 export function indicesText(indices: readonly number[]): string {
   const runs: [first: number, last: number][] = [];
@@ -96,6 +102,7 @@ const DROP_TEXT: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, string
   live: 'the index has a live instance',
   not_wanted: 'it is no longer wanted',
   given_up: 'it crashed too often',
+  probing: 'all its instances have crashed, and only index 0 is restarted at first',
   updated: 'the controller changed the app',
   in_grace_period: 'the index is in a new grace period',
   gone: 'the instance no longer runs',

@@ -3,7 +3,9 @@ import type { Droplet } from './droplet.ts';
 const PLAIN = /^[A-Za-z0-9_-]+$/;
 
 /** What a decision is about: `start-<index>`, `held-<index>`, `stop-<instance>`, ... */
-export type Subject = `${'start' | 'giveup' | 'held'}-${number}` | `${'stop' | 'hold'}-${string}`;
+export type Subject =
+  | `${'start' | 'giveup' | 'held' | 'unplaced'}-${number}`
+  | `${'stop' | 'hold'}-${string}`;
 
 /**
  * `<droplet>.<subject>.<rev>-<time>`: unique and readable. BullMQ requires a job id that is no integer and has no `:`.

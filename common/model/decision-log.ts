@@ -17,6 +17,8 @@ export type LogKind =
   | 'held'
   /** A slot crashed too often and is not started any more. */
   | 'giveup'
+  /** Several starts of a slot in a row had no effect, so no DEA seems to have room for it. It is still tried, more rarely. */
+  | 'unplaced'
   /** A start or stop was published on NATS. */
   | 'sent'
   /** The recheck of a start or stop found that it is no longer right. */
@@ -56,11 +58,15 @@ export interface LogEntry {
   dueMs?: number;
   /** How many times in a row the slot has crashed. */
   crashes?: number;
+  /** With `start` and `unplaced`: how many starts of the slot in a row had no effect. */
+  attempts?: number;
   hold?: HoldName;
   /** Why the decision was taken back or dropped. */
   why?: string;
   /** With `exit`. */
   exit?: ExitReason;
+  exitStatus?: number;
+  exitDescription?: string;
   /** Evidence about `instance`: its DEA, its last listed state, and the last heartbeat that listed it. */
   dea?: string;
   state?: string;

@@ -60,6 +60,8 @@ export type DropReason =
   | 'not_wanted'
   /** The slot crashed too often. */
   | 'given_up'
+  /** Every instance of the app has crashed, and only one of them is restarted at first (`probe_crashed_apps`). */
+  | 'probing'
   /** A `droplet.updated` was received, which resets the crash count. */
   | 'updated'
   /** An update or a STOPPED exit started a new grace period of the slot. */

@@ -1,7 +1,7 @@
 /** Properties of rechecks that share a read: they are sent together, and must be right together. */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import type { DeaLiveness, Droplet, Instance } from '../model/droplet.ts';
+import type { DeaLiveness, Droplet, Instance, Outcome } from '../model/droplet.ts';
 import { deas, desired, droplet, holds, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import { Recheck } from './recheck.ts';
 import { takeSnapshot } from './snapshot.ts';
@@ -58,7 +58,7 @@ const aDroplet: fc.Arbitrary<Droplet> = fc
         const held = stops[at] === 'held' ? ({ held: 'desired_unavailable' } as const) : {};
         return [{ instance: guid, id: `p-${guid}`, reason: 'stopped', decidedMs: NOW - SECOND, ...held }];
       }),
-      outcomes: instances.flatMap(({ guid }, at) => {
+      outcomes: instances.flatMap(({ guid }, at): Outcome[] => {
         const id = `p-${guid}`;
         if (stops[at] === 'sent') return [{ id, outcome: 'sent', atMs: NOW - SECOND }];
         if (stops[at] === 'sent long ago') return [{ id, outcome: 'sent', atMs: NOW - LOST - 1 }];

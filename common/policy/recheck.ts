@@ -9,6 +9,7 @@ import { acceptsStart, acceptsStop } from './admission.ts';
 import { isGivenUp } from './flapping.ts';
 import { holdOnStart, holdOnStop } from './holds.ts';
 import { type Deas, isListed } from './liveness.ts';
+import { isProbing, PROBED_INDEX } from './probing.ts';
 import {
   countRunning,
   type Running,
@@ -47,6 +48,7 @@ export class Recheck {
   readonly #takeSnapshot: () => Snapshot;
   #snapshot: Snapshot | undefined;
   #forStarts: Running | undefined;
+  #probing: boolean | undefined;
   #forStops: StopFacts | undefined;
 
   constructor(droplet: Droplet, deas: Deas, holds: Holds, nowMs: number, settings: PolicySettings) {
@@ -76,6 +78,7 @@ export class Recheck {
     const updated = droplet.updatedMs !== droplet.handledUpdateMs;
     if (updated && start.reason === 'flapping') return { drop: 'updated' };
     if (!updated && isGivenUp(slot, nowMs, settings)) return { drop: 'given_up' };
+    if (!updated && job.index !== PROBED_INDEX && this.#isProbing()) return { drop: 'probing' };
     if (start.dueMs !== undefined && nowMs < start.dueMs) return { wait: start.dueMs };
     const hold = holdOnStart(snapshot, start.reason, job.index);
     if (hold === 'evaluating' || (hold === 'update_required' && start.reason !== 'missing')) {
@@ -126,6 +129,11 @@ export class Recheck {
       version: desired?.version,
     };
     return { send, reason };
+  }
+
+  #isProbing(): boolean {
+    this.#probing ??= isProbing(this.#read(), this.droplet.slots);
+    return this.#probing;
   }
 
   #read(): Snapshot {

@@ -13,6 +13,8 @@ export interface PolicySettings {
   delayTimeNoiseMs: number;
   /** A slot with more crashes is given up; 0 or negative: never. */
   giveupCrashNumber: number;
+  /** While every wanted index of a droplet has crashed and none runs, only index 0 is restarted. */
+  probeCrashedApps: boolean;
   /** Every droplet is reconciled at least this often. */
   dropletsAnalysisMs: number;
   dropletGcMs: number;

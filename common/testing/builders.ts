@@ -26,6 +26,7 @@ export const SETTINGS: PolicySettings = {
   maxRestartDelayMs: 480 * SECOND,
   delayTimeNoiseMs: 5 * SECOND,
   giveupCrashNumber: 4,
+  probeCrashedApps: false,
   dropletsAnalysisMs: 20 * SECOND,
   dropletGcMs: 300 * SECOND,
   dropletGcGraceMs: 240 * SECOND,

@@ -3,6 +3,7 @@
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
 import { isLiveState } from '../model/instance-states.ts';
+import { isUnplaced } from '../policy/attempts.ts';
 import { crashesOf } from '../policy/crashes.ts';
 import { isGivenUp } from '../policy/flapping.ts';
 import { type EffectiveState, lastHeartbeatMs } from '../policy/liveness.ts';
@@ -104,19 +105,29 @@ function instanceJson(
   };
 }
 
-function exitJson({ index, version, reason, atMs, crashTimestampS }: Exit): Record<string, unknown> {
-  const crashed = crashTimestampS === undefined ? {} : { crash_timestamp: crashTimestampS };
-  return { index, version, reason, received: seconds(atMs), ...crashed };
+function exitJson(exit: Exit): Record<string, unknown> {
+  const { index, version, reason, atMs, crashTimestampS, status, description } = exit;
+  return {
+    index,
+    version,
+    reason,
+    received: seconds(atMs),
+    ...(crashTimestampS === undefined ? {} : { crash_timestamp: crashTimestampS }),
+    ...(status === undefined ? {} : { exit_status: status }),
+    ...(description === undefined ? {} : { exit_description: description }),
+  };
 }
 
 function slotJson({ nowMs, settings }: ObservedDroplet, slot: Slot): Record<string, unknown> {
-  const { version, crashes, flapping, lastCrashMs, held } = slot;
+  const { version, crashes, flapping, lastCrashMs, held, attempts, retryMs } = slot;
   return {
     version,
     crashes,
     flapping,
     given_up: isGivenUp(slot, nowMs, settings),
     ...(lastCrashMs === undefined ? {} : { last_crash: seconds(lastCrashMs) }),
+    ...(attempts === undefined ? {} : { starts_without_effect: attempts, unplaced: isUnplaced(slot) }),
+    ...(retryMs === undefined ? {} : { next_try: seconds(retryMs) }),
     ...(held === undefined ? {} : { hold: held }),
   };
 }

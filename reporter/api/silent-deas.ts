@@ -75,6 +75,7 @@ const NONE: SilentDea['missing'] = {
   restart: 0,
   queued: 0,
   held: 0,
+  retry: 0,
   grace: 0,
   soon: 0,
 };

@@ -1,12 +1,17 @@
 /** Why a slot has no live instance, and what happens next. The times are updated every second. */
-import type { Absent, Step } from '../../../common/explain/step.ts';
+import { type Absent, attemptsText, type Step } from '../../../common/explain/step.ts';
 import { dropText, formatDuration } from '../../../common/explain/wording.ts';
 import type { HoldName } from '../../../common/model/reasons.ts';
 import type { LastInstance } from '../../api/types.ts';
 import { useNow } from './clock.ts';
 import { DeaLink, Since, Until } from './text.tsx';
 
-const CLASSES = { 'GIVEN UP': 'tag bad', FLAPPING: 'tag warn', MISSING: 'tag bad' } as const;
+const CLASSES = {
+  'GIVEN UP': 'tag bad',
+  UNPLACED: 'tag bad',
+  FLAPPING: 'tag warn',
+  MISSING: 'tag bad',
+} as const;
 
 export function StateTag({ state }: Pick<Absent, 'state'>) {
   return <span class={CLASSES[state]}>{state}</span>;
@@ -16,8 +21,9 @@ export function StateTag({ state }: Pick<Absent, 'state'>) {
 export function Why({
   crashes,
   lastCrashMs,
+  attempts,
   lastInstance,
-}: Pick<Absent, 'crashes' | 'lastCrashMs'> & { lastInstance?: LastInstance | undefined }) {
+}: Pick<Absent, 'crashes' | 'lastCrashMs' | 'attempts'> & { lastInstance?: LastInstance | undefined }) {
   const now = useNow();
   if (crashes > 0) {
     const ago =
@@ -26,6 +32,7 @@ export function Why({
         : ` ${formatDuration(Math.max(0, Math.ceil((now - lastCrashMs) / 1000) * 1000))} ago`;
     return <>{crashes === 1 ? `crashed${ago}` : `${crashes} crashes in a row${ago && `, the last${ago}`}`}</>;
   }
+  if (attempts !== undefined) return <>{attemptsText(attempts)}</>;
   if (lastInstance === undefined) return <>no instance is known</>;
   if (lastInstance.cause === 'ended') {
     return (
@@ -69,6 +76,7 @@ export function Next({ step }: { step: Step }) {
         </>
       );
     case 'given_up':
+    case 'retry':
       return (
         <>
           next try <Until ms={step.untilMs} />, or when the app is changed

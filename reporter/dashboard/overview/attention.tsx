@@ -127,6 +127,7 @@ const PARTS: [kinds: (keyof SilentDea['missing'])[], text: string][] = [
   [['queued', 'dropped', 'soon', 'grace'], 'waiting for their start'],
   [['held'], 'held back'],
   [['restart'], 'waiting for a flapping restart'],
+  [['retry'], 'waiting for their next try'],
   [['given_up'], 'given up'],
 ];
 

@@ -32,6 +32,11 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
           note={
             <>
               <Num of={totals.flapping} /> flapping
+              {totals.unplaced > 0 && (
+                <>
+                  , <Num of={totals.unplaced} /> unplaced
+                </>
+              )}
             </>
           }
         >

@@ -57,22 +57,25 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
   );
   return (
     <tbody data-droplet={droplet}>
-      {groups.map(({ indices, count: many, state, crashes, lastCrashMs, lastInstance, step }, at) => (
-        <tr key={indices}>
-          {at === 0 && head}
-          <td>
-            <StateTag state={state} /> {many === 1 ? 'index' : 'indices'} {indices}:{' '}
-            <Why
-              crashes={crashes}
-              {...(lastCrashMs === undefined ? {} : { lastCrashMs })}
-              lastInstance={lastInstance}
-            />
-          </td>
-          <td class="next">
-            <Next step={step} />
-          </td>
-        </tr>
-      ))}
+      {groups.map(
+        ({ indices, count: many, state, crashes, lastCrashMs, attempts, lastInstance, step }, at) => (
+          <tr key={indices}>
+            {at === 0 && head}
+            <td>
+              <StateTag state={state} /> {many === 1 ? 'index' : 'indices'} {indices}:{' '}
+              <Why
+                crashes={crashes}
+                {...(lastCrashMs !== undefined && { lastCrashMs })}
+                {...(attempts !== undefined && { attempts })}
+                lastInstance={lastInstance}
+              />
+            </td>
+            <td class="next">
+              <Next step={step} />
+            </td>
+          </tr>
+        ),
+      )}
       {more > 0 && (
         <tr>
           <td class="note">and {countText(more, 'more index', 'more indices')}</td>

@@ -108,11 +108,12 @@ function Slots({ slots, moreSlots, version }: RecordData) {
                   <ServerText text={text} />
                 ) : (
                   <>
-                    {absent.crashes > 0 && (
+                    {(absent.crashes > 0 || absent.attempts !== undefined) && (
                       <>
                         <Why
                           crashes={absent.crashes}
-                          {...(absent.lastCrashMs === undefined ? {} : { lastCrashMs: absent.lastCrashMs })}
+                          {...(absent.lastCrashMs !== undefined && { lastCrashMs: absent.lastCrashMs })}
+                          {...(absent.attempts !== undefined && { attempts: absent.attempts })}
                         />
                         ;{' '}
                       </>

@@ -94,6 +94,7 @@ function fleetLines({ fleet }: Figures): Piece[][] {
       problemCount(totals.missing, 'missing'),
       ', ',
       problemCount(totals.flapping, 'flapping'),
+      ...(totals.unplaced > 0 ? [', ', problemCount(totals.unplaced, 'unplaced')] : []),
       `, ${countText(totals.crashed, 'crash record')} (counted by the audit, in ${formatDuration(auditMs)})`,
     ],
     [
