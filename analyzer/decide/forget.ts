@@ -2,7 +2,9 @@
 import type { Exit, Instance, PendingStop, Slot } from '../../common/model/droplet.ts';
 import { isActiveState } from '../../common/model/instance-states.ts';
 import { isSuspect } from '../../common/policy/holds.ts';
+import { listeningTimeMs } from '../../common/policy/listening-time.ts';
 import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import type { Snapshot } from '../../common/policy/snapshot.ts';
 import {
   exitInForceMs,
   exitKeptMs,
@@ -38,17 +40,25 @@ export function instancesToForget(draft: DecisionDraft, forgottenExits: readonly
  *   that has ended.
  */
 function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): number {
-  const { deas, holds, nowMs, settings } = snapshot;
+  const { deas, holds, nowMs, lostBeforeMs, settings } = snapshot;
   const { state, lastListedMs, dea } = instance;
   if (lastListedMs !== undefined) {
-    return lastListedMs + (state === 'CRASHED' ? settings.flappingTimeoutMs : settings.dropletLostMs) + 1;
+    if (state === 'CRASHED') return lastListedMs + settings.flappingTimeoutMs + 1;
+    const atMs = listenedSinceMs(snapshot, lastListedMs, settings.dropletLostMs) + 1;
+    // Without the instance nothing would hold back the start that replaces it.
+    return isSuspect(snapshot, instance) ? Math.max(atMs, nowMs + heartbeatPollMs(settings)) : atMs;
   }
   const heartbeatMs = lastHeartbeatMs(instance, deas);
-  if (deas.has(dea) && nowMs - heartbeatMs <= settings.dropletLostMs) return Number.POSITIVE_INFINITY;
-  const atMs = heartbeatMs + instanceExpiryMs(settings) + 1;
+  if (deas.has(dea) && heartbeatMs >= lostBeforeMs) return Number.POSITIVE_INFINITY;
+  const atMs = listenedSinceMs(snapshot, heartbeatMs, instanceExpiryMs(settings)) + 1;
   // An instance whose loss a hold keeps back stays as long as the hold is on, even when its DEA has expired.
   const isHeld = holds.actualNotFresh || isSuspect(snapshot, instance);
   return isHeld ? Math.max(atMs, nowMs + settings.dropletGcMs) : atMs;
+}
+
+/** When that much listening time will have passed since `fromMs` (epoch ms), if ingestors listen from now on. */
+function listenedSinceMs({ holds, nowMs }: Snapshot, fromMs: number, durationMs: number): number {
+  return nowMs + durationMs - listeningTimeMs(fromMs, nowMs, holds.listeningGaps);
 }
 
 /**
@@ -57,7 +67,7 @@ function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): nu
  * would be taken for the started one.
  */
 export function exitsToForget(draft: DecisionDraft, handledExits: number): string[] {
-  const { droplet, nowMs, effectiveStates, deas, settings } = draft.snapshot;
+  const { droplet, nowMs, lostBeforeMs, effectiveStates, deas, settings } = draft.snapshot;
   const guids: string[] = [];
   for (const exit of droplet.exits) {
     const atMs = forgetExitAtMs(draft, exit);
@@ -71,7 +81,7 @@ export function exitsToForget(draft: DecisionDraft, handledExits: number): strin
     const exit = draft.snapshot.exits.get(instance.guid);
     if (exit === undefined || effectiveStates.has(instance) || instance.lastListedMs !== undefined) continue;
     const heartbeatMs = deas.get(instance.dea)?.lastHeartbeatMs;
-    if (heartbeatMs === undefined || nowMs - heartbeatMs > settings.dropletLostMs) continue;
+    if (heartbeatMs === undefined || heartbeatMs < lostBeforeMs) continue;
     draft.requeueAt(Math.max(exit.atMs + exitInForceMs(settings) + 1, nowMs + heartbeatPollMs(settings)));
   }
   return guids;
@@ -92,8 +102,8 @@ function isMistakableForStarted({ slots, snapshot }: DecisionDraft, exit: Exit):
  */
 function forgetExitAtMs({ snapshot }: DecisionDraft, exit: Exit): number {
   const { settings } = snapshot;
-  const keepMs = Math.max(exitKeptMs(settings), exit.reason === 'CRASHED' ? settings.flappingTimeoutMs : 0);
-  return exit.atMs + keepMs + 1;
+  const shownUntilMs = exit.reason === 'CRASHED' ? exit.atMs + settings.flappingTimeoutMs : 0;
+  return Math.max(listenedSinceMs(snapshot, exit.atMs, exitKeptMs(settings)), shownUntilMs) + 1;
 }
 
 /** Ids of the outcomes whose start or stop is no longer pending. */

@@ -203,9 +203,14 @@ describe('which hold covers what', () => {
     expect(answers(d, { massLossDeas: new Set(['dea-1']) }, silent(LOST + 1))).toEqual([expected]);
   });
 
-  it.each<[string, number, Parameters<typeof droplet>[0], string]>([
+  it.each<[string, number, Parameters<typeof droplet>[0], string?]>([
     ['evaluated since the DEA was lost', NOW - 4, {}, 'start missing'],
-    ['last evaluated just before the DEA was lost', NOW - 5, {}, 'held missing mass_loss'],
+    ['last evaluated just before the DEA was lost: no hold, but it waits', NOW - 5, {}],
+    [
+      'not evaluated since, and left out by its latest heartbeat: it waits',
+      1,
+      { instances: [instance('a', { lastListedMs: NOW - LOST - 5 - LOST / 3 })] },
+    ],
     [
       'not evaluated since, but listed at another index',
       1,
@@ -219,15 +224,16 @@ describe('which hold covers what', () => {
       'start missing',
     ],
     [
-      'not evaluated since, but no longer listed before',
+      'not evaluated since, but no longer listed for longer than a heartbeat period before',
       1,
-      { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
+      { instances: [instance('a', { lastListedMs: NOW - LOST - 6 - LOST / 3 })] },
       'start missing',
     ],
   ])('mass_loss: what is missing on a lost DEA, %s', (_, untilMs, over, expected) => {
     const d = droplet({ instances: [instance('a')], ...over });
     const lost = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 5 } });
-    expect(answers(d, { massLossEvaluated: { sinceMs: 0, untilMs } }, lost)).toEqual([expected]);
+    const waits = expected === undefined ? [] : [expected];
+    expect(answers(d, { massLossEvaluated: { sinceMs: 0, untilMs } }, lost)).toEqual(waits);
   });
 
   it.each<[string, number | undefined, { instances?: Instance[] }, string]>([
@@ -237,7 +243,7 @@ describe('which hold covers what', () => {
     [
       'with a watermark before the loss, but no longer listed before',
       NOW - 5,
-      { instances: [instance('a', { lastListedMs: NOW - LOST - 5 })] },
+      { instances: [instance('a', { lastListedMs: NOW - 2 * LOST })] },
       'start missing',
     ],
     [
@@ -271,12 +277,12 @@ describe('which hold covers what', () => {
     expect(answers(d, { lossPossibleUntilMs }, silent(silentMs))).toEqual([expected]);
   });
 
-  it.each<[string, number, string]>([
-    ['too short', LOST / 3 - 1, 'held missing mass_loss'],
-    ['long enough', LOST / 3, 'start missing'],
+  it.each<[string, number, string[]]>([
+    ['too short', LOST / 3 - 1, []],
+    ['long enough', LOST / 3, ['start missing']],
   ])('mass_loss: what is missing on a lost DEA, evaluated for a time that is %s', (_, forMs, expected) => {
     const on = { massLossEvaluated: { sinceMs: NOW - forMs, untilMs: NOW } };
-    expect(answers(droplet({ instances: [instance('a')] }), on, silent(2 * LOST))).toEqual([expected]);
+    expect(answers(droplet({ instances: [instance('a')] }), on, silent(2 * LOST))).toEqual(expected);
   });
 
   describe('a start that rests on the silence of another instance at its slot', () => {
@@ -289,12 +295,12 @@ describe('which hold covers what', () => {
       instances: [other],
       slots: [slot({ flapping: true, crashes: 2, lastCrashMs: NOW - 50 * SECOND })],
     });
-    it.each<[string, Droplet, Partial<Holds>, string]>([
+    it.each<[string, Droplet, Partial<Holds>, string?]>([
       ['a crash, no hold', crashes, {}, 'start crashed'],
       ['a crash, actual_not_fresh', crashes, { actualNotFresh: true }, 'held crashed actual_not_fresh'],
       ['a crash, mass_loss', crashes, LATE, 'held crashed mass_loss'],
       ['a crash, mass_loss of another DEA', crashes, { massLossDeas: new Set(['dea-2']) }, 'start crashed'],
-      ['a crash, mass_loss not evaluated', crashes, NOT_EVALUATED, 'held crashed mass_loss'],
+      ['a crash, mass_loss not evaluated: no hold, but it waits', crashes, NOT_EVALUATED],
       ['a crash, desired_unavailable', crashes, { desiredUnavailable: true }, 'start crashed'],
       ['an evacuation, no hold', evacuates, {}, 'start evacuated'],
       [
@@ -308,7 +314,7 @@ describe('which hold covers what', () => {
       ['a restart, actual_not_fresh', flaps, { actualNotFresh: true }, 'held flapping actual_not_fresh'],
       ['a restart, mass_loss', flaps, LATE, 'held flapping mass_loss'],
     ])('%s', (_, d, on, expected) => {
-      expect(answers(d, on, silent(LOST + 1))).toEqual([expected]);
+      expect(answers(d, on, silent(LOST + 1))).toEqual(expected === undefined ? [] : [expected]);
     });
 
     const LATER = NOW + 40 * SECOND;
@@ -325,6 +331,10 @@ describe('which hold covers what', () => {
       ['a restart', flaps, 'start flapping'],
     ])('%s is not forgotten while it is held', (_, d, expected) => {
       const lost = silent(LOST + 1);
+      const waits = applyDecision(d, decide(d, lost, holds(NOT_EVALUATED), NOW, SETTINGS));
+      expect(waits.slots.get(0)).toMatchObject({ heldFor: expected.split(' ')[1] });
+      expect(decide(waits, lost, holds(NOT_EVALUATED), NOW, SETTINGS).changed).toBe(false);
+      expect(afterwards(waits, NOW - LOST - 1)).toEqual([[expected], [0]]);
       const held = applyDecision(d, decide(d, lost, holds({ actualNotFresh: true }), NOW, SETTINGS));
       expect(decide(held, lost, holds({ actualNotFresh: true }), NOW, SETTINGS).changed).toBe(false);
       expect(afterwards(held, NOW - LOST - 1)).toEqual([[expected], [0]]);
@@ -347,7 +357,7 @@ describe('which hold covers what', () => {
       ['EVACUATING', { state: 'EVACUATING' }],
       ['of another version', { version: 'v0' }],
       ['of another index', { index: 1 }],
-      ['not listed any more', { lastListedMs: NOW - LOST - 5 }],
+      ['not listed any more', { lastListedMs: NOW - 2 * LOST }],
     ])('an instance that is %s does not count', (_, over) => {
       const d = { ...crashes, instances: [instance('other', over)] };
       expect(answers(d, { actualNotFresh: true, ...LATE }, silent(LOST + 1))).toEqual(['start crashed']);
@@ -373,7 +383,53 @@ describe('which hold covers what', () => {
       NOW,
       SETTINGS,
     );
-    expect(decisions).toMatchObject([{ kind: 'held', hold: 'mass_loss' }]);
+    expect(decisions).toEqual([]);
+  });
+
+  it('mass_loss: what the latest heartbeat of a late DEA left out', () => {
+    const d = droplet({ instances: [instance('a', { lastListedMs: NOW - LOST - 1 })] });
+    const late = { massLossDeas: new Set(['dea-1']) };
+    expect(answers(d, late, silent(LOST - 5 * SECOND))).toEqual(['held missing mass_loss']);
+    // Until its DEA is lost or sends its next heartbeat, it is not known whether the heartbeat was a full list.
+    expect(answers(d, {}, silent(LOST - 5 * SECOND))).toEqual([]);
+    expect(answers(d, {}, silent(SECOND))).toEqual(['start missing']);
+    const { instancesToForget } = decide(d, silent(LOST - 5 * SECOND), holds(), NOW, SETTINGS);
+    expect(instancesToForget).toEqual([]);
+  });
+
+  describe('while no ingestor listened', () => {
+    const gap = (fromMs: number, toMs: number) => ({ listeningGaps: [{ fromMs, toMs }] });
+    const d = droplet({ instances: [instance('a')] });
+    it.each<[string, Partial<Holds>, number, string[]]>([
+      ['no DEA is lost', gap(NOW - 100 * SECOND, Number.POSITIVE_INFINITY), 120 * SECOND, []],
+      [
+        'a DEA is lost after droplet_lost of listening',
+        gap(NOW - 100 * SECOND, NOW - 29 * SECOND),
+        102 * SECOND,
+        ['start missing'],
+      ],
+      ['a DEA is not lost before', gap(NOW - 100 * SECOND, NOW - 28 * SECOND), 102 * SECOND, []],
+    ])('%s', (_, on, silentMs, expected) => {
+      expect(answers(d, on, silent(silentMs))).toEqual(expected);
+    });
+
+    it('an exit is kept until no heartbeat that it overrides counts', () => {
+      const ended = droplet({
+        exits: [exit('gone', { reason: 'STOPPED', atMs: NOW - 400 * SECOND })],
+        handledExits: 1_000,
+      });
+      const { exitsToForget } = decide(
+        ended,
+        deas(),
+        holds(gap(NOW - 350 * SECOND, NOW - 39 * SECOND)),
+        NOW,
+        SETTINGS,
+      );
+      expect(exitsToForget).toEqual([]);
+      expect(
+        decide(ended, deas(), holds(gap(NOW - 350 * SECOND, NOW - 41 * SECOND)), NOW, SETTINGS).exitsToForget,
+      ).toEqual(['gone']);
+    });
   });
 
   it('update_required: on until the first complete pass', () => {

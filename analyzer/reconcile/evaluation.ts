@@ -10,4 +10,6 @@ export interface Evaluation {
   deas: Deas;
   /** Time of the decision (epoch ms on Redis's clock). */
   nowMs: number;
+  /** What was last listed before this time is lost (epoch ms). */
+  lostBeforeMs: number;
 }

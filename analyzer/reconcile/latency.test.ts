@@ -21,7 +21,7 @@ import { recordPatch } from './record-patch.ts';
 function latencies(record: Droplet, dea1 = { lastHeartbeatMs: NOW - 2 * SECOND }) {
   const liveness = deas({ 'dea-1': dea1 });
   const decided = decide(record, liveness, holds(), NOW, SETTINGS);
-  const evaluation = { droplet: record, decided, deas: liveness, nowMs: NOW };
+  const evaluation = { droplet: record, decided, deas: liveness, nowMs: NOW, lostBeforeMs: NOW - LOST };
   return latenciesOf(evaluation, recordPatch(evaluation, SETTINGS).log);
 }
 
@@ -43,7 +43,7 @@ describe('detection', () => {
   test('of a flapping slot does not include the delay of its restart', () => {
     const flapping = droplet({
       exits: [exit('a', { atMs: NOW - 3 })],
-      slots: [slot({ crashes: 1, lastCrashS: NOW / 1000 - 20, lastCrashMs: NOW - 20 * SECOND })],
+      slots: [slot({ crashes: 1, lastCrashMs: NOW - 20 * SECOND })],
     });
     expect(latencies(flapping)).toEqual([{ of: 'detection', reason: 'flapping', ms: 3 }]);
   });

@@ -36,7 +36,8 @@ function entriesOf(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] 
     changed: true,
   };
   const deas = new Map([['dea-1', { lastHeartbeatMs: NOW - 1000 }]]);
-  return observedEntries({ droplet, decided: { ...unchanged, ...decided }, deas, nowMs: NOW }, policy);
+  const moment = { deas, nowMs: NOW, lostBeforeMs: NOW - policy.dropletLostMs };
+  return observedEntries({ droplet, decided: { ...unchanged, ...decided }, ...moment }, policy);
 }
 const instance = (index: number, agoMs: number, state = 'RUNNING', version = 'v') =>
   `${index} ${state} on dea-1 version ${version} since 1 first ${NOW - agoMs}`;

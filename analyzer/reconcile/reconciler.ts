@@ -1,4 +1,5 @@
 import type { Droplet } from '../../common/model/droplet.ts';
+import { lostBefore } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { heartbeatCauseMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
@@ -122,10 +123,12 @@ export class Reconciler {
         ];
       }),
     );
+    const lostBeforeMs = lostBefore(nowMs, holds.listeningGaps, policy);
     return droplets.map((droplet) => ({
       droplet,
       deas,
       nowMs,
+      lostBeforeMs,
       decided: decide(droplet, deas, holds, nowMs, policy),
     }));
   }

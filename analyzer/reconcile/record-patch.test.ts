@@ -27,7 +27,13 @@ const unchanged = (droplet: Droplet): DecisionResult => ({
 });
 const patch = (droplet: Droplet, decided: Partial<DecisionResult>) =>
   recordPatch(
-    { droplet, decided: { ...unchanged(droplet), ...decided }, deas: new Map(), nowMs: NOW },
+    {
+      droplet,
+      decided: { ...unchanged(droplet), ...decided },
+      deas: new Map(),
+      nowMs: NOW,
+      lostBeforeMs: NOW - policy.dropletLostMs,
+    },
     policy,
   );
 
@@ -218,7 +224,13 @@ test('a missing start names the instance that ran last, not one still listed as 
   });
   const deas = new Map([['dea-2', { lastHeartbeatMs: 99 }]]);
   const { log } = recordPatch(
-    { droplet, decided: { ...unchanged(droplet), decisions: [MISSING] }, deas, nowMs: NOW },
+    {
+      droplet,
+      decided: { ...unchanged(droplet), decisions: [MISSING] },
+      deas,
+      nowMs: NOW,
+      lostBeforeMs: NOW - policy.dropletLostMs,
+    },
     policy,
   );
   expect(log).toContainEqual(expect.objectContaining({ kind: 'start', dea: 'dea-1', state: 'RUNNING' }));

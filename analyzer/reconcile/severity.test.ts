@@ -12,7 +12,7 @@ const deas = new Map([['dea-1', { lastHeartbeatMs: NOW - SECOND, previousHeartbe
 
 function severity(of: Droplet): number {
   const decided = decide(of, deas, HOLDS, NOW, SETTINGS);
-  return severityOf({ droplet: of, decided, deas, nowMs: NOW }, SETTINGS);
+  return severityOf({ droplet: of, decided, deas, nowMs: NOW, lostBeforeMs: NOW - LOST }, SETTINGS);
 }
 
 const running = (count: number) =>

@@ -37,14 +37,12 @@ function neededMs(
 export async function unmarkedDeas(
   { client, keys }: RedisConnections,
   evaluations: readonly Evaluation[],
-  { dropletLostMs }: PolicySettings,
 ): Promise<ReadonlySet<string>> {
   const silent = new Map<string, number>();
-  for (const { droplet, deas, nowMs } of evaluations) {
+  for (const { droplet, deas, lostBeforeMs } of evaluations) {
     for (const { dea } of droplet.instances) {
       const lastHeartbeatMs = deas.get(dea)?.lastHeartbeatMs;
-      if (lastHeartbeatMs !== undefined && nowMs - lastHeartbeatMs > dropletLostMs)
-        silent.set(dea, lastHeartbeatMs);
+      if (lastHeartbeatMs !== undefined && lastHeartbeatMs < lostBeforeMs) silent.set(dea, lastHeartbeatMs);
     }
   }
   if (silent.size === 0) return new Set();

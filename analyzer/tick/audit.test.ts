@@ -29,6 +29,7 @@ function audit(auditRate = 1_000_000): Audit {
           droplet: healthy,
           deas: deas(),
           nowMs: NOW,
+          lostBeforeMs: NOW - policy.dropletLostMs,
           decided: decide(healthy, deas(), holds(), NOW, policy),
         };
       });

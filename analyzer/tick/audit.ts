@@ -101,12 +101,12 @@ export class Audit {
 
   async #handleUnscheduled(slice: number, suspected: readonly Evaluation[]): Promise<void> {
     if (suspected.length === 0) return;
-    const { redis, policy, metrics, log, reconciler } = this.#options;
+    const { redis, metrics, log, reconciler } = this.#options;
     // Checked twice: another analyzer may have reconciled a droplet between the reads of its record and of its due time.
     const again = await reconciler.evaluate(suspected.map(({ droplet }) => droplet.id));
     const busy = again.filter(({ decided }) => !isQuiet(decided));
     const unscheduled = await this.#unscheduled(slice, busy);
-    const unmarked = await unmarkedDeas(redis, unscheduled, policy);
+    const unmarked = await unmarkedDeas(redis, unscheduled);
     const missed = unscheduled.filter((evaluation) => !isLeftToTick(evaluation, unmarked));
     if (missed.length > 0) {
       metrics.auditMisses.inc(missed.length);

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { ListeningGap } from '../../common/model/droplet.ts';
 import { beginHeartbeat } from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
 import { finishHeartbeat } from '../../common/redis/scripts/heartbeats/finish-heartbeat.ts';
 import { useRedis } from '../../common/testing/context.ts';
@@ -15,7 +16,7 @@ beforeEach(() => {
 const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
   const list = droplets.map((droplet) => `f0000000${droplet}\n`).join('');
-  return beginHeartbeat(redis, { dea, receivedMs: clock.nowMs(), list });
+  return beginHeartbeat(redis, { dea, receivedMs: clock.nowMs(), earliestMs: clock.nowMs(), list });
 };
 /** The DEA lists an instance of each of these droplets. */
 async function heartbeat(dea: string, ...droplets: string[]): Promise<void> {
@@ -56,9 +57,9 @@ const markLostAtWatermark = (agoMs?: number, lossPossibleUntilMs?: number) => {
     ...(lossPossibleUntilMs !== undefined && { lossPossibleUntilMs }),
   });
 };
-const expire = () => {
+const expire = (listeningGaps: ListeningGap[] = []) => {
   const { redis, clock, settings, log } = of.context;
-  return expireDeas(redis, clock, settings.policy, log);
+  return expireDeas(redis, clock, settings.policy, log, { listeningGaps });
 };
 const due = async () => {
   const { client } = of.context.redis;
@@ -154,6 +155,27 @@ describe('a silent DEA', () => {
     await markLost();
     expect(await due()).toEqual(['x', 'y']);
   });
+});
+
+test('however many DEAs have expired, one tick removes all of them', async () => {
+  const { client, keys } = of.context.redis;
+  const nowMs = of.context.clock.nowMs();
+  await client.zadd(keys.deasLastHeartbeat, ...Array.from({ length: 1_234 }, (_, n) => [nowMs, `dea-${n}`]).flat());
+  of.context.clock.advance(10 * LOST + 1);
+  await expire();
+  expect(await client.zcard(keys.deasLastHeartbeat)).toBe(0);
+  expect(logged('deas_expired')).toMatchObject([{ deas: 1_234 }]);
+});
+
+test('no DEA expires while no ingestor listens', async () => {
+  await heartbeat('gone', 'x');
+  const heartbeatMs = of.context.clock.nowMs();
+  of.context.clock.advance(30 * LOST);
+  await expire([{ fromMs: heartbeatMs + 1, toMs: Number.POSITIVE_INFINITY }]);
+  await expire([{ fromMs: heartbeatMs, toMs: heartbeatMs + 20 * LOST }]);
+  expect(logged('dea_expired')).toEqual([]);
+  await expire([{ fromMs: heartbeatMs, toMs: heartbeatMs + 20 * LOST - 1 }]);
+  expect(logged('dea_expired')).toMatchObject([{ dea: 'gone' }]);
 });
 
 test('a DEA expires after ten times droplet_lost, not a moment earlier', async () => {

@@ -1,5 +1,7 @@
 import type { Holds } from '../../common/model/droplet.ts';
 import { isLossUnconfirmed } from '../../common/policy/freshness.ts';
+import { listenedAgoMs } from '../../common/policy/listening-time.ts';
+import { lostBefore } from '../../common/policy/liveness.ts';
 import { isEvaluatedLongEnough } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../common/policy/thresholds.ts';
@@ -7,14 +9,20 @@ import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
 import { expireDea } from '../../common/redis/scripts/heartbeats/expire-dea.ts';
-import { listLostDeas } from '../../common/redis/scripts/heartbeats/list-lost-deas.ts';
+import { type LostDea, listLostDeas } from '../../common/redis/scripts/heartbeats/list-lost-deas.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 
 /** The holds that decide whether a silent DEA counts as lost. */
 type SilenceHolds = Pick<
   Holds,
-  'massLossDeas' | 'massLossEvaluated' | 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'
+  'massLossDeas' | 'massLossEvaluated' | 'heartbeatWatermarkMs' | 'lossPossibleUntilMs' | 'listeningGaps'
 >;
+
+/** Expired DEAs that one tick logs one by one. */
+const MAX_LOGGED = 20;
+
+/** DEAs that are marked or removed at once: bounds the commands that wait. */
+const DEAS_AT_ONCE = 100;
 
 /**
  * Marks the droplets of lost DEAs due, once for each silence of a DEA.
@@ -31,12 +39,14 @@ export async function markLostDeas(
   holds: SilenceHolds,
 ): Promise<void> {
   // Until mass_loss has been evaluated long enough, all starts for lost DEAs are held (`mayBeMassLoss`).
-  const { massLossDeas: held, massLossEvaluated: evaluated } = holds;
-  if (evaluated === undefined || !isEvaluatedLongEnough(evaluated, policy)) return;
+  const { massLossDeas: held, massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
+  if (evaluated === undefined || !isEvaluatedLongEnough(evaluated, gaps, policy)) return;
   const { client, keys } = redis;
-  const lost = await listLostDeas(redis, { nowMs: evaluated.untilMs, dropletLostMs: policy.dropletLostMs });
-  for (const { dea, lastHeartbeatMs } of lost) {
-    if (held.has(dea) || isLossUnconfirmed(lastHeartbeatMs, holds, policy)) continue;
+  const silent = await listLostDeas(redis, { lostBeforeMs: lostBefore(evaluated.untilMs, gaps, policy) });
+  const lost = silent.filter(
+    ({ dea, lastHeartbeatMs }) => !held.has(dea) && !isLossUnconfirmed(lastHeartbeatMs, holds, policy),
+  );
+  const mark = async ({ dea, lastHeartbeatMs }: LostDea) => {
     const droplets = await listedDroplets(redis, dea);
     const nowMs = clock.nowMs();
     await Promise.all([...droplets].map((id) => client.zadd(keys.due(keys.sliceOf(id)), nowMs, id)));
@@ -45,22 +55,31 @@ export async function markLostDeas(
       { event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - lastHeartbeatMs },
       'DEA lost: no heartbeat for longer than droplet_lost',
     );
-  }
+  };
+  for (let at = 0; at < lost.length; at += DEAS_AT_ONCE)
+    await Promise.all(lost.slice(at, at + DEAS_AT_ONCE).map(mark));
 }
 
-/** Clean-up: removes expired DEAs. */
+/** Clean-up: removes all expired DEAs, however many they are. None expires while no ingestor listens. */
 export async function expireDeas(
   redis: RedisConnections,
   clock: Clock,
   policy: PolicySettings,
   log: Logger,
+  { listeningGaps }: Pick<Holds, 'listeningGaps'>,
 ): Promise<void> {
-  const beforeMs = clock.nowMs() - deaExpiryMs(policy);
+  const beforeMs = listenedAgoMs(clock.nowMs(), deaExpiryMs(policy), listeningGaps);
   const { client, keys } = redis;
-  const silent = await client.zrangebyscore(keys.deasLastHeartbeat, '-inf', `(${beforeMs}`, 'LIMIT', 0, 100);
-  for (const dea of silent) {
-    const result = await expireDea(redis, { dea, beforeMs });
-    if (result === 'expired')
+  const silent = await client.zrangebyscore(keys.deasLastHeartbeat, '-inf', `(${beforeMs}`);
+  let expired = 0;
+  for (let at = 0; at < silent.length; at += DEAS_AT_ONCE) {
+    const chunk = silent.slice(at, at + DEAS_AT_ONCE);
+    const results = await Promise.all(chunk.map((dea) => expireDea(redis, { dea, beforeMs })));
+    for (const [n, dea] of chunk.entries()) {
+      if (results[n] !== 'expired' || ++expired > MAX_LOGGED) continue;
       log.info({ event: 'dea_expired', dea }, 'DEA expired: removed after a long silence');
+    }
   }
+  if (expired > MAX_LOGGED)
+    log.info({ event: 'deas_expired', deas: expired }, 'many DEAs expired: removed after a long silence');
 }

@@ -1,18 +1,24 @@
 import { isActiveState } from '../../common/model/instance-states.ts';
 import { extendStreak } from '../../common/policy/freshness.ts';
-import { exitsByInstance, isExitInForce } from '../../common/policy/liveness.ts';
+import { NO_GAPS } from '../../common/policy/listening-time.ts';
+import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/liveness.ts';
 import {
+  cutoffs,
   type DeaFacts,
+  isCountedIfLate,
+  isEnough,
   type MassLoss,
+  type MassLossCutoffs,
   nextMassLoss,
   releaseMassLoss,
 } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { evaluationGapMs, lateAfterMs, massLossCountsMs } from '../../common/policy/thresholds.ts';
+import { evaluationGapMs } from '../../common/policy/thresholds.ts';
+import { isWanted } from '../../common/policy/wanted.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
-import { isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/holds.ts';
+import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/holds.ts';
 import { pairsOf } from '../../common/redis/pairs.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
@@ -38,11 +44,14 @@ export async function evaluateMassLoss(options: Options): Promise<void> {
   const { redis, clock, policy, log, metrics } = options;
   const { client, keys } = redis;
   const nowMs = clock.nowMs();
-  const [facts, released, late] = await Promise.all([
+  const [facts, released, lateWithoutGaps] = await Promise.all([
     readFleetFacts(redis),
     client.hget(keys.holds, RELEASE_FIELD.mass_loss),
-    countLate(options, nowMs),
+    countLate(redis, cutoffs(nowMs, NO_GAPS, policy)),
   ]);
+  const gaps = gapsFrom(facts, nowMs, policy);
+  const times = cutoffs(nowMs, gaps, policy);
+  const late = gaps.length === 0 ? lateWithoutGaps : await countLate(redis, times);
   const previous = readMassLoss(facts);
   const isOn = previous.sinceMs !== undefined;
   const unreadable = isUnreadable('mass_loss', facts);
@@ -57,10 +66,11 @@ export async function evaluateMassLoss(options: Options): Promise<void> {
   let encoded = before;
   let next = previous;
   if (isOn || unreadable || released !== null || late >= policy.massLoss.minimumDeas) {
-    next =
-      released !== null
-        ? releaseMassLoss(previous, nowMs)
-        : nextMassLoss(previous, await deaFacts(options, nowMs), nowMs, policy);
+    const evaluate = async () => {
+      const deas = await deaFacts(options, previous, times);
+      return nextMassLoss(previous, deas, nowMs, gaps, policy);
+    };
+    next = released === null ? await evaluate() : releaseMassLoss(previous, nowMs, gaps, policy);
     encoded = JSON.stringify(next);
   }
   const evaluated = extendStreak(facts.massLossEvaluated, nowMs, evaluationGapMs(policy));
@@ -85,13 +95,23 @@ function logChange(log: Logger, previous: MassLoss, next: MassLoss): void {
   }
 }
 
-/** An upper bound of the counted late DEAs: those that are late, but not silent for longer than 3 * `droplet_lost`. */
-async function countLate({ redis, policy }: Options, nowMs: number): Promise<number> {
-  const countedMs = nowMs - massLossCountsMs(policy);
-  return redis.client.zcount(redis.keys.deasLastHeartbeat, countedMs, `(${nowMs - lateAfterMs(policy)}`);
+/** An upper bound of the DEAs that have become late and are counted. */
+async function countLate(
+  { client, keys }: RedisConnections,
+  { lateBeforeMs, countedFromMs }: MassLossCutoffs,
+): Promise<number> {
+  return client.zcount(keys.deasLastHeartbeat, countedFromMs, `(${lateBeforeMs}`);
 }
 
-async function deaFacts({ redis, policy }: Options, nowMs: number): Promise<DeaFacts[]> {
+/**
+ * Reads all DEAs. Of late DEAs that are counted, what should still run is read from the records: instances may have exited since
+ * their last heartbeat, and what they listed may not be wanted. Of the others the count that ingest stored with the list is used.
+ */
+async function deaFacts(
+  { redis, policy }: Options,
+  previous: MassLoss,
+  times: MassLossCutoffs,
+): Promise<DeaFacts[]> {
   const { client, keys } = redis;
   const [lastHeartbeats, counts, shutdown] = await Promise.all([
     client.zrange(keys.deasLastHeartbeat, '0', '-1', 'WITHSCORES'),
@@ -108,23 +128,57 @@ async function deaFacts({ redis, policy }: Options, nowMs: number): Promise<DeaF
       shutdown: hasShutDown.has(guid),
     }),
   );
-  // The counts are those of the last heartbeats: of late DEAs, instances may have exited since.
-  const silent = facts.filter(
-    (dea) => dea.runsSomething && nowMs - dea.lastHeartbeatMs > lateAfterMs(policy),
-  );
-  await Promise.all(
-    silent.map(async (dea) => {
-      dea.runsSomething = await hasInstanceLeft(redis, dea, policy);
-    }),
-  );
+  // Those that were late stay counted until their next heartbeat, whatever they run.
+  const wereLate = new Set(previous.lateDeas);
+  const late = facts.filter((dea) => isCountedIfLate(dea, previous, times) && !wereLate.has(dea.guid));
+  await forEachChunk(late, async (dea) => {
+    dea.runsSomething = await hasWantedInstance(redis, dea, policy);
+  });
+  await countEmptyDeas(redis, policy, facts, times);
   return facts;
+}
+
+/**
+ * The stored count of a DEA may be 0 although an instance on it is wanted: the first pass may have come after the heartbeat. Where
+ * the hold would be raised, DEAs that send heartbeats and seem empty are read, too, until the share is too small.
+ */
+async function countEmptyDeas(
+  redis: RedisConnections,
+  policy: PolicySettings,
+  facts: readonly DeaFacts[],
+  { lateBeforeMs, countedFromMs }: MassLossCutoffs,
+): Promise<void> {
+  const known = facts.filter(
+    ({ shutdown, lastHeartbeatMs }) => !shutdown && lastHeartbeatMs >= countedFromMs,
+  );
+  const running = known.filter(({ runsSomething }) => runsSomething);
+  const late = running.filter(({ lastHeartbeatMs }) => lastHeartbeatMs < lateBeforeMs).length;
+  let counted = running.length;
+  const empty = known.filter(
+    ({ runsSomething, lastHeartbeatMs }) => !runsSomething && lastHeartbeatMs >= lateBeforeMs,
+  );
+  for (let at = 0; at < empty.length && isEnough(late, counted, policy); at += DEAS_AT_ONCE) {
+    const chunk = empty.slice(at, at + DEAS_AT_ONCE);
+    await forEachChunk(chunk, async (dea) => {
+      dea.runsSomething = await hasWantedInstance(redis, dea, policy);
+    });
+    counted += chunk.filter(({ runsSomething }) => runsSomething).length;
+  }
+}
+
+/** Bounds the commands that wait at once. */
+const DEAS_AT_ONCE = 100;
+
+async function forEachChunk(deas: readonly DeaFacts[], run: (dea: DeaFacts) => Promise<void>): Promise<void> {
+  for (let at = 0; at < deas.length; at += DEAS_AT_ONCE)
+    await Promise.all(deas.slice(at, at + DEAS_AT_ONCE).map(run));
 }
 
 /** Droplets in one read. Usually the first droplet has an instance that has not exited. */
 const DROPLETS_PER_READ = 20;
 
-/** Whether the DEA's last list has an instance that has not exited since. */
-async function hasInstanceLeft(
+/** Whether the records have an instance on the DEA that is at a wanted slot and has not exited since the DEA's last heartbeat. */
+async function hasWantedInstance(
   redis: RedisConnections,
   dea: DeaFacts,
   policy: PolicySettings,
@@ -134,13 +188,14 @@ async function hasInstanceLeft(
     for (const droplet of await readDroplets(redis, droplets.slice(at, at + DROPLETS_PER_READ))) {
       if (droplet === undefined || droplet instanceof Error) continue;
       const exits = exitsByInstance(droplet.exits);
-      const isLeft = droplet.instances.some((instance) => {
-        if (instance.dea !== dea.guid || instance.lastListedMs !== undefined) return false;
-        if (!isActiveState(instance.state)) return false;
+      const isOnDea = droplet.instances.some((instance) => {
+        if (instance.dea !== dea.guid || !isActiveState(instance.state)) return false;
+        if (instance.version !== droplet.desired?.version || !isWanted(droplet, instance.index)) return false;
+        if (!isListed(instance) && !isLeftOut(instance, dea.lastHeartbeatMs, policy)) return false;
         const exit = exits.get(instance.guid);
         return exit === undefined || !isExitInForce(exit, dea.lastHeartbeatMs, policy);
       });
-      if (isLeft) return true;
+      if (isOnDea) return true;
     }
   }
   return false;

@@ -63,7 +63,7 @@ export class Tick {
     const holds = await readHolds(redis, clock, policy);
     // Under actual_not_fresh silence is no evidence, and all starts that rest on it would be held.
     if (!holds.actualNotFresh) await markLostDeas(redis, clock, policy, log, holds);
-    await expireDeas(redis, clock, policy, log);
+    await expireDeas(redis, clock, policy, log, holds);
     await this.#dispatchDue();
     // Audit jobs still waiting mean that the audit is behind: its next turn waits, so that no slice is skipped.
     if ((await slicesQueue.getPrioritizedCount()) === 0)

@@ -1,17 +1,17 @@
 /** The present state of a droplet, slot by slot, as text. Pure. */
-import type { Droplet, Holds, Instance, PendingStart, PendingStop, Slot } from '../model/droplet.ts';
+import type { Droplet, Exit, Holds, Instance, PendingStart, PendingStop, Slot } from '../model/droplet.ts';
 import type { HoldName } from '../model/reasons.ts';
 import { isUnplaced, retryAtMs } from '../policy/attempts.ts';
 import { isGivenUp } from '../policy/flapping.ts';
 import { isMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/holds.ts';
-import { lastHeartbeatMs } from '../policy/liveness.ts';
+import { isListed, lastHeartbeatMs } from '../policy/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import { graceEndsMs, notDesiredSinceMs, wantedIndices } from '../policy/wanted.ts';
 import type { Tone } from './line.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
 import { type Absent, absentText, crashesText, type Step } from './step.ts';
-import { dropText, formatDuration, HOLD_TEXT, STOP_TEXT, type Times } from './wording.ts';
+import { dropText, exitCauseText, formatDuration, HOLD_TEXT, STOP_TEXT, type Times } from './wording.ts';
 
 export interface Present {
   /** Number of wanted indices. */
@@ -82,7 +82,14 @@ function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPrese
       ...(live.length > 1 ? [`runs ${live.length} times`] : []),
       ...stops.map((stop) => stopText(snapshot, stop)),
       ...(slot !== undefined && slot.crashes > 0
-        ? [crashesText(slot.crashes, slot.lastCrashMs, snapshot.nowMs)]
+        ? [
+            crashesText(
+              slot.crashes,
+              slot.lastCrashMs,
+              snapshot.nowMs,
+              lastCrashAt(snapshot.droplet, index).lastCrash,
+            ),
+          ]
         : []),
     ];
     const isGood = state === 'RUNNING' && live.length === 1;
@@ -107,6 +114,7 @@ export function absentOf(snapshot: Snapshot, index: number): Absent {
   const crashes = slot?.crashes ?? 0;
   const last = {
     ...(slot?.lastCrashMs !== undefined && { lastCrashMs: slot.lastCrashMs }),
+    ...lastCrashAt(droplet, index),
     ...(slot?.attempts !== undefined && { attempts: slot.attempts }),
   };
   if (slot !== undefined && isGivenUp(slot, nowMs, settings)) {
@@ -146,6 +154,17 @@ function stepOf(
   return { kind: 'queued', reason, priority, sinceMs: decidedMs };
 }
 
+/** What the DEA reported of the last crash at the slot. */
+function lastCrashAt({ exits, desired }: Droplet, index: number): Pick<Absent, 'lastCrash'> {
+  let last: Exit | undefined;
+  for (const exit of exits) {
+    if (exit.reason !== 'CRASHED' || exit.index !== index || exit.version !== desired?.version) continue;
+    if (last === undefined || exit.n > last.n) last = exit;
+  }
+  const lastCrash = last && exitCauseText(last.status, last.description);
+  return lastCrash ? { lastCrash } : {};
+}
+
 /** An instance that is not live at a wanted slot. */
 function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; tone: Tone } {
   const { droplet, deas, nowMs, lostBeforeMs } = snapshot;
@@ -155,10 +174,13 @@ function otherPresent(snapshot: Snapshot, instance: Instance): { text: string; t
   const effective = snapshot.effectiveStates.get(instance);
   if (effective === 'EVACUATING')
     return { text: 'evacuating; stopped when another instance runs at its index', tone: 'action' };
-  if (effective !== undefined) return { text: 'surplus, not stopped yet', tone: 'action' };
+  if (effective !== undefined && isListed(instance))
+    return { text: 'surplus, not stopped yet', tone: 'action' };
   const exit = snapshot.exits.get(instance.guid);
   if (exit !== undefined) {
-    return { text: `ended ${formatDuration(nowMs - exit.atMs)} ago (${exit.reason})`, tone: 'plain' };
+    const cause = exit.reason === 'CRASHED' ? exitCauseText(exit.status, exit.description) : '';
+    const why = cause === '' ? exit.reason : `${exit.reason}: ${cause}`;
+    return { text: `ended ${formatDuration(nowMs - exit.atMs)} ago (${why})`, tone: 'plain' };
   }
   const { state, index, lastListedMs } = instance;
   if (state === 'CRASHED') {

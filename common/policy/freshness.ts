@@ -1,5 +1,6 @@
 /** The holds `actual_not_fresh` and `desired_unavailable`: how current the actual state and the desired state are. */
 import type { Holds } from '../model/droplet.ts';
+import { listeningTimeMs } from './listening-time.ts';
 import type { PolicySettings } from './settings.ts';
 import { heartbeatPeriodMs, watermarkGapMs } from './thresholds.ts';
 
@@ -50,16 +51,20 @@ export function latestPossibleHeartbeatMs(
 
 /**
  * Whether a DEA's silence since `lastHeartbeatMs` does not prove its loss yet. Silence is only proved up to the watermark:
- * an ingestor may hold a later heartbeat that it has not stored.
+ * an ingestor may hold a later heartbeat that it has not stored. A gap proves nothing.
  */
 export function isLossUnconfirmed(
   lastHeartbeatMs: number,
-  { heartbeatWatermarkMs, lossPossibleUntilMs }: Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'>,
+  {
+    heartbeatWatermarkMs,
+    lossPossibleUntilMs,
+    listeningGaps,
+  }: Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs' | 'listeningGaps'>,
   settings: PolicySettings,
 ): boolean {
   if (heartbeatWatermarkMs === undefined) return true;
   const latestMs = latestPossibleHeartbeatMs(lastHeartbeatMs, lossPossibleUntilMs, settings);
-  return heartbeatWatermarkMs - latestMs <= settings.dropletLostMs;
+  return listeningTimeMs(latestMs, heartbeatWatermarkMs, listeningGaps) <= settings.dropletLostMs;
 }
 
 /**

@@ -3,16 +3,30 @@ import type { Droplet, Holds, Instance } from '../model/droplet.ts';
 import { isLiveState } from '../model/instance-states.ts';
 import type { HoldName, StartReason, StopReason } from '../model/reasons.ts';
 import { isLossUnconfirmed } from './freshness.ts';
-import { isExitInForce, lastHeartbeatMs } from './liveness.ts';
+import { listeningTimeMs } from './listening-time.ts';
+import { heartbeatOfItsDeaMs, isExitInForce, isListed } from './liveness.ts';
 import { isEvaluatedLongEnough } from './mass-loss.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** A `droplet.updated` was received, and no pass that began after it has listed the droplet or completed. */
-export function updateRequired(droplet: Droplet, holds: Holds): boolean {
+/**
+ * The hold `update_required`: a `droplet.updated` was received, and no pass that began after it has listed the droplet or
+ * completed; or the droplet has an instance of a version that no pass has brought, and every pass began before it was first listed.
+ */
+export function updateRequired({ droplet, holds, unknownVersionSinceMs }: Snapshot): boolean {
+  return unknownVersionSinceMs !== undefined || isUpdateUnread(droplet, holds);
+}
+
+function isUpdateUnread(droplet: Droplet, holds: Holds): boolean {
   const { updatedMs, listedMs } = droplet;
   if (updatedMs === undefined || (listedMs !== undefined && listedMs > updatedMs)) return false;
   return holds.lastPassBegunMs === undefined || holds.lastPassBegunMs <= updatedMs;
 }
+
+/**
+ * Why a start waits: a hold, or `evaluating`, for the second or so after a loss in which it is not known yet whether `mass_loss`
+ * will be raised. That is no hold, so it is not shown as one.
+ */
+export type StartWait = HoldName | 'evaluating';
 
 /**
  * The hold that covers this start, if any. A crash or an evacuation is a message about one instance and is acted on under every
@@ -21,24 +35,26 @@ export function updateRequired(droplet: Droplet, holds: Holds): boolean {
  * The slot may have another instance that is presumed lost only because its DEA is silent. Then the start relies on that
  * silence, whatever its reason, so the holds on silence cover it.
  */
-export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: number): HoldName | undefined {
-  const { droplet, holds } = snapshot;
-  if (updateRequired(droplet, holds)) return 'update_required';
+export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: number): StartWait | undefined {
+  const { holds } = snapshot;
+  if (updateRequired(snapshot)) return 'update_required';
   if (reason === 'missing' && holds.desiredUnavailable) return 'desired_unavailable';
   const silent = silentAt(snapshot, index);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
-  return silent.some((instance) => mayBeMassLoss(snapshot, instance)) ? 'mass_loss' : undefined;
+  if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
+  return silent.some((instance) => mayBeMassLoss(snapshot, instance)) ? 'evaluating' : undefined;
 }
 
-/** Instances last listed at the slot as STARTING or RUNNING that have not exited and are in their DEA's latest list. */
+/** Instances last listed at the slot as STARTING or RUNNING that have not exited and that their DEA did not drop from its list. */
 function silentAt({ droplet, deas, settings, exits }: Snapshot, index: number): Instance[] {
   return droplet.instances.filter((instance) => {
     if (instance.index !== index || instance.version !== droplet.desired?.version) return false;
     if (!isLiveState(instance.state)) return false;
-    if (instance.lastListedMs !== undefined) return false;
+    const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
+    if (heartbeatMs === undefined) return false;
     const exit = exits.get(instance.guid);
-    return exit === undefined || !isExitInForce(exit, lastHeartbeatMs(instance, deas), settings);
+    return exit === undefined || !isExitInForce(exit, heartbeatMs, settings);
   });
 }
 
@@ -47,13 +63,17 @@ function silentAt({ droplet, deas, settings, exits }: Snapshot, index: number): 
  * behind, or stopped for less than a gap; or the heartbeat was lost with a connection or a process.
  */
 export function mayHaveUnstoredHeartbeat(
-  { deas, holds, nowMs, settings }: Snapshot,
+  { deas, holds, lostBeforeMs, settings }: Snapshot,
   instance: Instance,
 ): boolean {
-  if (instance.lastListedMs !== undefined) return false;
-  const heartbeatMs = lastHeartbeatMs(instance, deas);
-  if (nowMs - heartbeatMs <= settings.dropletLostMs) return false;
+  const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
+  if (heartbeatMs === undefined || heartbeatMs >= lostBeforeMs) return false;
   return isLossUnconfirmed(heartbeatMs, holds, settings);
+}
+
+/** Whether `mass_loss` is on and counts the instance's DEA as late. */
+export function isMassLoss({ deas, holds, settings }: Snapshot, instance: Instance): boolean {
+  return holds.massLossDeas.has(instance.dea) && heartbeatOfItsDeaMs(instance, deas, settings) !== undefined;
 }
 
 /**
@@ -65,16 +85,21 @@ export function mayHaveUnstoredHeartbeat(
  * - `mass_loss` has been evaluated for less than a third of `droplet_lost`, so not when the DEA became late. DEAs that were cut
  *   off with it may have reconnected, which leaves too few late ones to raise the hold. The DEA itself may be back next: DEAs
  *   reconnect spread over a heartbeat period.
+ *
+ * An instance that the latest heartbeats left out is lost before its DEA is. Until then it waits for the next heartbeat.
  */
-export function mayBeMassLoss({ deas, holds, nowMs, settings }: Snapshot, instance: Instance): boolean {
-  if (instance.lastListedMs !== undefined) return false;
-  const { massLossDeas, massLossEvaluated: evaluated } = holds;
+export function mayBeMassLoss(
+  { deas, holds, lostBeforeMs, settings }: Snapshot,
+  instance: Instance,
+): boolean {
+  const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
+  if (heartbeatMs === undefined) return false;
+  const { massLossDeas, massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
   if (massLossDeas.has(instance.dea)) return true;
-  const { dropletLostMs } = settings;
-  const heartbeatMs = lastHeartbeatMs(instance, deas);
-  if (nowMs - heartbeatMs <= dropletLostMs) return false;
-  if (evaluated === undefined || evaluated.untilMs - heartbeatMs <= dropletLostMs) return true;
-  return !isEvaluatedLongEnough(evaluated, settings);
+  if (heartbeatMs >= lostBeforeMs) return !isListed(instance);
+  if (evaluated === undefined) return true;
+  if (listeningTimeMs(heartbeatMs, evaluated.untilMs, gaps) <= settings.dropletLostMs) return true;
+  return !isEvaluatedLongEnough(evaluated, gaps, settings);
 }
 
 /** Whether the instance may still run although its DEA seems lost. Decisions that rely on its loss wait. */
@@ -83,8 +108,9 @@ export function isSuspect(snapshot: Snapshot, instance: Instance): boolean {
 }
 
 /** The hold that covers this stop, if any. */
-export function holdOnStop({ droplet, holds }: Snapshot, reason: StopReason): HoldName | undefined {
-  if (updateRequired(droplet, holds)) return 'update_required';
+export function holdOnStop(snapshot: Snapshot, reason: StopReason): HoldName | undefined {
+  const { holds } = snapshot;
+  if (updateRequired(snapshot)) return 'update_required';
   if (reason === 'duplicate') return holds.actualNotFresh ? 'actual_not_fresh' : undefined;
   if (holds.desiredUnavailable) return 'desired_unavailable';
   return reason === 'extra_app' && holds.massDelete ? 'mass_delete' : undefined;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { deas, exit, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
-import { effectiveState, exitsByInstance } from './liveness.ts';
+import { effectiveState, exitsByInstance, lostBefore } from './liveness.ts';
 
 describe('liveness', () => {
   const stateOf = (over: Parameters<typeof instance>[1], silentMs = 0, end?: ReturnType<typeof exit>) =>
@@ -8,7 +8,7 @@ describe('liveness', () => {
       instance('a', over),
       end,
       deas({ 'dea-1': { lastHeartbeatMs: NOW - silentMs } }),
-      NOW,
+      lostBefore(NOW, undefined, SETTINGS),
       SETTINGS,
     );
 
@@ -21,6 +21,20 @@ describe('liveness', () => {
       expect(stateOf({ state, lastListedMs: NOW - LOST - 1 })).toBe('NONE');
     },
   );
+
+  it('the age of a heartbeat is listening time', () => {
+    const gaps = [{ fromMs: NOW - 100 * SECOND, toMs: NOW - 20 * SECOND }];
+    const stateAt = (agoMs: number) =>
+      effectiveState(
+        instance('a'),
+        undefined,
+        deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } }),
+        lostBefore(NOW, gaps, SETTINGS),
+        SETTINGS,
+      );
+    expect(stateAt(110 * SECOND)).toBe('RUNNING');
+    expect(stateAt(110 * SECOND + 1)).toBe('NONE');
+  });
 
   it('an instance that was just listed counts, although the last known heartbeat of its DEA is old', () => {
     expect(stateOf({ firstListedMs: NOW - SECOND }, LOST + 1)).toBe('RUNNING');

@@ -1,13 +1,15 @@
 /**
  * What an instance counts as now.
  *
- * It counts as the state that its DEA last listed, if that was at most `droplet_lost` ago and no exit has ended the instance.
+ * It counts as the state that its DEA last listed, if that was at most `droplet_lost` of listening time ago and no exit has ended
+ * the instance.
  * STARTING and RUNNING are *live*; EVACUATING runs, but is not live for its slot.
  */
-import type { DeaLiveness, Exit, Instance } from '../model/droplet.ts';
+import type { DeaLiveness, Exit, Instance, ListeningGap } from '../model/droplet.ts';
 import { type ActiveState, isActiveState } from '../model/instance-states.ts';
+import { listenedAgoMs } from './listening-time.ts';
 import type { PolicySettings } from './settings.ts';
-import { exitInForceMs } from './thresholds.ts';
+import { exitInForceMs, lateAfterMs, leftOutMs } from './thresholds.ts';
 
 /** Heartbeat times by DEA guid. */
 export type Deas = ReadonlyMap<string, DeaLiveness>;
@@ -32,23 +34,76 @@ export function isListed({ lastListedMs }: Instance): boolean {
   return lastListedMs === undefined;
 }
 
+/**
+ * The last heartbeat of the DEA that the instance is on (epoch ms); undefined if its DEA no longer lists it.
+ *
+ * What the latest heartbeats left out within a heartbeat period is still on the DEA, because not every heartbeat is the full list:
+ * some DEAs send one with a single instance when it comes up. A DEA that goes on sending heartbeats lists it again or has lost it.
+ */
+export function heartbeatOfItsDeaMs(
+  instance: Instance,
+  deas: Deas,
+  settings: PolicySettings,
+): number | undefined {
+  if (isListed(instance)) return lastHeartbeatMs(instance, deas);
+  const lastMs = deas.get(instance.dea)?.lastHeartbeatMs;
+  return lastMs !== undefined && isLeftOut(instance, lastMs, settings) ? lastMs : undefined;
+}
+
+/** Whether only the latest heartbeats of the instance's DEA left it out, the last of them received at `heartbeatMs`. */
+export function isLeftOut(
+  { lastListedMs }: Instance,
+  heartbeatMs: number,
+  settings: PolicySettings,
+): boolean {
+  return lastListedMs !== undefined && heartbeatMs - lastListedMs <= leftOutMs(settings);
+}
+
+/** What was last listed before this time (epoch ms) is lost: more than `droplet_lost` of listening time has passed since. */
+export function lostBefore(
+  nowMs: number,
+  gaps: readonly ListeningGap[] | undefined,
+  settings: PolicySettings,
+): number {
+  return listenedAgoMs(nowMs, settings.dropletLostMs, gaps);
+}
+
+export type SilenceState = 'alive' | 'late' | 'lost';
+
+/** Returns a function that tells the state of a DEA by its last heartbeat (epoch ms). The cutoffs are computed once for all DEAs. */
+export function silenceStates(
+  nowMs: number,
+  gaps: readonly ListeningGap[] | undefined,
+  settings: PolicySettings,
+): (lastHeartbeatMs: number) => SilenceState {
+  const lostBeforeMs = lostBefore(nowMs, gaps, settings);
+  const lateBeforeMs = listenedAgoMs(nowMs, lateAfterMs(settings), gaps);
+  return (lastHeartbeatMs) => {
+    if (lastHeartbeatMs < lostBeforeMs) return 'lost';
+    return lastHeartbeatMs < lateBeforeMs ? 'late' : 'alive';
+  };
+}
+
 /** Whether an exit overrides a heartbeat received at `heartbeatMs`: one received after `2 * droplet_lost` counts again. */
 export function isExitInForce(exit: Exit, heartbeatMs: number, settings: PolicySettings): boolean {
   return heartbeatMs <= exit.atMs + exitInForceMs(settings);
 }
 
-/** @param exit the instance's own exit, if there is one */
+/**
+ * @param exit the instance's own exit, if there is one
+ * @param lostBeforeMs see `lostBefore`
+ */
 export function effectiveState(
   instance: Instance,
   exit: Exit | undefined,
   deas: Deas,
-  nowMs: number,
+  lostBeforeMs: number,
   settings: PolicySettings,
 ): EffectiveState {
   const { state } = instance;
   if (!isActiveState(state)) return 'NONE';
   const heartbeatMs = lastHeartbeatMs(instance, deas);
-  if (nowMs - heartbeatMs > settings.dropletLostMs) return 'NONE';
+  if (heartbeatMs < lostBeforeMs) return 'NONE';
   if (exit === undefined || !isExitInForce(exit, heartbeatMs, settings)) return state;
   return exit.reason === 'DEA_EVACUATION' ? 'EVACUATING' : 'NONE';
 }

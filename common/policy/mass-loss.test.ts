@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { ListeningGap } from '../model/droplet.ts';
 import { NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
 
@@ -12,8 +13,8 @@ describe('mass_loss', () => {
       shutdown: false,
       ...(i < silent ? over : {}),
     }));
-  const next = (state: MassLoss, facts: DeaFacts[], nowMs = NOW) =>
-    nextMassLoss(state, facts, nowMs, SETTINGS);
+  const next = (state: MassLoss, facts: DeaFacts[], nowMs = NOW, gaps: ListeningGap[] = []) =>
+    nextMassLoss(state, facts, nowMs, gaps, SETTINGS);
   const isOn = ({ sinceMs }: MassLoss) => sinceMs !== undefined;
   const ON = next(NO_MASS_LOSS, fleet(6, 21));
 
@@ -38,8 +39,8 @@ describe('mass_loss', () => {
 
   it('is raised by exactly the fraction', () => {
     const half = { ...SETTINGS, massLoss: { ...SETTINGS.massLoss, fraction: 0.5 } };
-    expect(isOn(nextMassLoss(NO_MASS_LOSS, fleet(5, 21), NOW, half))).toBe(true);
-    expect(isOn(nextMassLoss(NO_MASS_LOSS, fleet(4, 21), NOW, half))).toBe(false);
+    expect(isOn(nextMassLoss(NO_MASS_LOSS, fleet(5, 21), NOW, [], half))).toBe(true);
+    expect(isOn(nextMassLoss(NO_MASS_LOSS, fleet(4, 21), NOW, [], half))).toBe(false);
   });
 
   it('keeps the time at which it was raised', () => {
@@ -92,25 +93,58 @@ describe('mass_loss', () => {
       const then = NOW + 10 * SECOND;
       const ended =
         how === 'it has lasted `hold` seconds'
-          ? nextMassLoss(ON, fleet(6, 21), then, hold)
-          : releaseMassLoss(ON, then);
+          ? nextMassLoss(ON, fleet(6, 21), then, [], hold)
+          : releaseMassLoss(ON, then, [], hold);
       expect(ended).toMatchObject({ lateDeas: [] });
       expect(isOn(ended)).toBe(false);
-      expect(isOn(nextMassLoss(ended, fleet(6, 21), then + SECOND, hold))).toBe(false);
+      expect(isOn(nextMassLoss(ended, fleet(6, 21), then + SECOND, [], hold))).toBe(false);
       const lostAgain = fleet(6, -11).map((d) => ({ ...d, lastHeartbeatMs: then + SECOND }));
-      expect(isOn(nextMassLoss(ended, lostAgain, then + 22 * SECOND, hold))).toBe(true);
+      expect(isOn(nextMassLoss(ended, lostAgain, then + 22 * SECOND, [], hold))).toBe(true);
     },
   );
+
+  describe('while no ingestor listens', () => {
+    const gap = (fromS: number, toS: number): ListeningGap[] => [
+      { fromMs: NOW + fromS * SECOND, toMs: NOW + toS * SECOND },
+    ];
+    const later = (s: number, gaps: ListeningGap[], facts = fleet(6, 21)) =>
+      next(ON, facts, NOW + s * SECOND, gaps);
+    const holdS = SETTINGS.massLoss.holdMs / SECOND;
+
+    it('no DEA becomes late', () => {
+      expect(isOn(next(NO_MASS_LOSS, fleet(6, 600), NOW, gap(-590, Number.POSITIVE_INFINITY)))).toBe(false);
+    });
+
+    it('it is raised by the DEAs that stay silent afterwards, together', () => {
+      const outage = gap(-1000, -19);
+      expect(isOn(next(NO_MASS_LOSS, fleet(6, 1001), NOW, outage))).toBe(false);
+      expect(next(NO_MASS_LOSS, fleet(6, 1002), NOW, outage).lateDeas).toHaveLength(6);
+    });
+
+    it('its hold time does not run', () => {
+      expect(isOn(later(holdS, []))).toBe(false);
+      expect(isOn(later(holdS + 100, gap(10, 111)))).toBe(true);
+      expect(isOn(later(holdS + 101, gap(10, 111)))).toBe(false);
+      expect(isOn(later(holdS + 1000, gap(10, Number.POSITIVE_INFINITY)))).toBe(true);
+    });
+
+    it('it does not end because too few DEAs are late', () => {
+      const below = next(ON, fleet(5, 60));
+      const facts = fleet(5, 50);
+      expect(isOn(next(below, facts, NOW + 12 * SECOND, gap(1, 4)))).toBe(true);
+      expect(isOn(next(below, facts, NOW + 13 * SECOND, gap(1, 4)))).toBe(false);
+    });
+  });
 
   it('is raised again at once by DEAs that fell silent during a hold that has just ended', () => {
     // While no analyzer ran, the DEAs reconnected and were cut off again.
     const then = NOW + SETTINGS.massLoss.holdMs;
     const again = fleet(6, 0).map((dea) => ({ ...dea, lastHeartbeatMs: then - 40 * SECOND }));
-    expect(nextMassLoss(ON, again, then, SETTINGS)).toMatchObject({
+    expect(next(ON, again, then)).toMatchObject({
       sinceMs: then,
       lateDeas: again.map(({ guid }) => guid),
     });
     const back = again.map((dea) => ({ ...dea, lastHeartbeatMs: then - SECOND }));
-    expect(isOn(nextMassLoss(ON, back, then, SETTINGS))).toBe(false);
+    expect(isOn(next(ON, back, then))).toBe(false);
   });
 });

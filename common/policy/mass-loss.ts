@@ -4,15 +4,19 @@
  *     off --(enough counted DEAs late)-------------------------> on
  *     on  --(too few late for a third of `droplet_lost`)-------> off
  *     on  --(after `hold` seconds, or released by an operator)-> off; the late DEAs count as dead until their next heartbeat
+ *
+ * All times are listening times: while no ingestor listens, no DEA becomes late and the hold's time does not run.
  */
+import type { ListeningGap } from '../model/droplet.ts';
 import type { Streak } from './freshness.ts';
+import { listenedAgoMs, listeningTimeMs } from './listening-time.ts';
 import type { PolicySettings } from './settings.ts';
 import { evaluationSettlesMs, lateAfterMs, massLossCountsMs, massLossEndsMs } from './thresholds.ts';
 
 export interface DeaFacts {
   guid: string;
   lastHeartbeatMs: number;
-  /** Its last list has an instance that has not exited since, so it should still run something. */
+  /** An instance on it is at a wanted slot and has not exited, so it should still run something. */
   runsSomething: boolean;
   /** It sent `dea.shutdown`. */
   shutdown: boolean;
@@ -25,49 +29,100 @@ export interface MassLoss {
   lateDeas: string[];
   /** While on: since when too few DEAs have been late to raise it. */
   belowSinceMs?: number;
-  /** A hold has ended with DEAs still late: those that were late at this time are not counted until their next heartbeat. */
-  acceptedMs?: number;
+  /** A hold has ended with DEAs still late: those whose last heartbeat was before this time are not counted until the next. */
+  acceptedBeforeMs?: number;
 }
 
 export const NO_MASS_LOSS: MassLoss = { lateDeas: [] };
 
 /** Whether `mass_loss` has been evaluated long enough, without a gap, that every reconnected DEA has sent a heartbeat. */
-export function isEvaluatedLongEnough({ sinceMs, untilMs }: Streak, settings: PolicySettings): boolean {
-  return untilMs - sinceMs >= evaluationSettlesMs(settings);
+export function isEvaluatedLongEnough(
+  { sinceMs, untilMs }: Streak,
+  gaps: readonly ListeningGap[] | undefined,
+  settings: PolicySettings,
+): boolean {
+  return listeningTimeMs(sinceMs, untilMs, gaps) >= evaluationSettlesMs(settings);
 }
 
-/** The next state of the hold. `deas` must contain every DEA that is not forgotten. */
+/**
+ * The next state of the hold.
+ *
+ * @param deas every DEA that has not expired
+ * @param gaps in which no ingestor listened, oldest first
+ */
 export function nextMassLoss(
   previous: MassLoss,
   deas: Iterable<DeaFacts>,
   nowMs: number,
+  gaps: readonly ListeningGap[] | undefined,
   settings: PolicySettings,
 ): MassLoss {
-  if (previous.sinceMs !== undefined && nowMs - previous.sinceMs >= settings.massLoss.holdMs) {
-    return nextMassLoss(expired(previous.sinceMs, settings), deas, nowMs, settings);
-  }
-  const { late, counted } = count(previous, deas, nowMs, settings);
-  const { minimumDeas, fraction } = settings.massLoss;
-  const above = late.length >= minimumDeas && late.length >= fraction * counted;
-  const accepted = previous.acceptedMs === undefined ? {} : { acceptedMs: previous.acceptedMs };
+  const { sinceMs } = previous;
+  if (sinceMs !== undefined && listeningTimeMs(sinceMs, nowMs, gaps) >= settings.massLoss.holdMs)
+    return nextMassLoss(expired(sinceMs), deas, nowMs, gaps, settings);
+  const { late, counted } = count(previous, deas, cutoffs(nowMs, gaps, settings));
+  const above = isEnough(late.length, counted, settings);
+  const accepted =
+    previous.acceptedBeforeMs === undefined ? {} : { acceptedBeforeMs: previous.acceptedBeforeMs };
   if (above) return { ...accepted, sinceMs: previous.sinceMs ?? nowMs, lateDeas: late };
   if (previous.sinceMs === undefined) return { ...accepted, lateDeas: [] };
   const belowSinceMs = previous.belowSinceMs ?? nowMs;
-  if (nowMs - belowSinceMs >= massLossEndsMs(settings)) return { ...accepted, lateDeas: [] };
+  if (listeningTimeMs(belowSinceMs, nowMs, gaps) >= massLossEndsMs(settings))
+    return { ...accepted, lateDeas: [] };
   return { ...accepted, sinceMs: previous.sinceMs, lateDeas: late, belowSinceMs };
+}
+
+/** Whether that many late DEAs, of those that are counted, raise the hold. */
+export function isEnough(late: number, counted: number, { massLoss }: PolicySettings): boolean {
+  return late >= massLoss.minimumDeas && late >= massLoss.fraction * counted;
+}
+
+/** The times (epoch ms) with which last heartbeats are compared. */
+export interface MassLossCutoffs {
+  /** A DEA is late if its last heartbeat was before. */
+  lateBeforeMs: number;
+  /** A DEA is counted only if its last heartbeat was not before. */
+  countedFromMs: number;
+}
+
+export function cutoffs(
+  nowMs: number,
+  gaps: readonly ListeningGap[] | undefined,
+  settings: PolicySettings,
+): MassLossCutoffs {
+  return {
+    lateBeforeMs: listenedAgoMs(nowMs, lateAfterMs(settings), gaps),
+    countedFromMs: listenedAgoMs(nowMs, massLossCountsMs(settings), gaps),
+  };
+}
+
+/** Whether a DEA is late and is counted if it should still run something. */
+export function isCountedIfLate(
+  { lastHeartbeatMs, shutdown }: Pick<DeaFacts, 'lastHeartbeatMs' | 'shutdown'>,
+  { acceptedBeforeMs = Number.NEGATIVE_INFINITY }: MassLoss,
+  { lateBeforeMs, countedFromMs }: MassLossCutoffs,
+): boolean {
+  if (shutdown || lastHeartbeatMs >= lateBeforeMs || lastHeartbeatMs < countedFromMs) return false;
+  return lastHeartbeatMs >= acceptedBeforeMs;
 }
 
 /**
  * The hold has lasted `hold` seconds. DEAs that were late when it began count as dead until their next heartbeat. DEAs that
  * fell silent later, perhaps while no analyzer ran, have not been waited for: they are counted anew.
  */
-function expired(sinceMs: number, settings: PolicySettings): MassLoss {
-  return { lateDeas: [], acceptedMs: sinceMs + lateAfterMs(settings) };
+function expired(sinceMs: number): MassLoss {
+  return { lateDeas: [], acceptedBeforeMs: sinceMs };
 }
 
 /** An operator ends the hold: the DEAs that are late now count as dead until their next heartbeat. */
-export function releaseMassLoss(previous: MassLoss, nowMs: number): MassLoss {
-  return previous.sinceMs === undefined ? previous : { lateDeas: [], acceptedMs: nowMs };
+export function releaseMassLoss(
+  previous: MassLoss,
+  nowMs: number,
+  gaps: readonly ListeningGap[] | undefined,
+  settings: PolicySettings,
+): MassLoss {
+  if (previous.sinceMs === undefined) return previous;
+  return { lateDeas: [], acceptedBeforeMs: cutoffs(nowMs, gaps, settings).lateBeforeMs };
 }
 
 /**
@@ -77,27 +132,23 @@ export function releaseMassLoss(previous: MassLoss, nowMs: number): MassLoss {
 function count(
   previous: MassLoss,
   deas: Iterable<DeaFacts>,
-  nowMs: number,
-  settings: PolicySettings,
+  { lateBeforeMs, countedFromMs }: MassLossCutoffs,
 ): { late: string[]; counted: number } {
-  const lateMs = lateAfterMs(settings);
-  const countsMs = massLossCountsMs(settings);
+  const { acceptedBeforeMs = Number.NEGATIVE_INFINITY } = previous;
   const wereLate = new Set(previous.lateDeas);
   const late: string[] = [];
   let counted = 0;
   for (const dea of deas) {
     const wasLate = wereLate.delete(dea.guid);
     if (dea.shutdown) continue;
-    const silentMs = nowMs - dea.lastHeartbeatMs;
-    const isLate = silentMs > lateMs;
+    const isLate = dea.lastHeartbeatMs < lateBeforeMs;
     if (isLate && wasLate) {
       late.push(dea.guid);
       counted++;
       continue;
     }
-    if (!dea.runsSomething || silentMs > countsMs) continue;
-    if (isLate && previous.acceptedMs !== undefined && dea.lastHeartbeatMs < previous.acceptedMs - lateMs)
-      continue;
+    if (!dea.runsSomething || dea.lastHeartbeatMs < countedFromMs) continue;
+    if (isLate && dea.lastHeartbeatMs < acceptedBeforeMs) continue;
     counted++;
     if (isLate) late.push(dea.guid);
   }

@@ -195,7 +195,7 @@ describe('the recheck of a start', () => {
     });
     expect(recheckStart(d, { massLossDeas: new Set(['dea-2']) }, JOB, silent)).toHaveProperty('send');
     expect(recheckStart(d, { massLossEvaluated: { sinceMs: 0, untilMs: NOW - 1 } }, JOB, silent)).toEqual({
-      drop: 'held:mass_loss',
+      wait: NOW + SECOND,
     });
     expect(recheckStart(d, { heartbeatWatermarkMs: NOW - 1 }, JOB, silent)).toEqual({
       drop: 'held:actual_not_fresh',
@@ -209,7 +209,7 @@ describe('the recheck of a start whose slot has an instance on a silent DEA', ()
     ['crashed', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
     ['evacuated', { actualNotFresh: true }, { drop: 'held:actual_not_fresh' }],
     ['flapping', { massLossDeas: new Set(['dea-1']) }, { drop: 'held:mass_loss' }],
-    ['crashed', { massLossEvaluated: { sinceMs: 0, untilMs: NOW - LOST } }, { drop: 'held:mass_loss' }],
+    ['crashed', { massLossEvaluated: { sinceMs: 0, untilMs: NOW - LOST } }, { wait: NOW + SECOND }],
     ['crashed', {}, { reason: 'crashed' }],
     ['crashed', { desiredUnavailable: true }, { reason: 'crashed' }],
   ])('%s under %j', (reason, on, expected) => {

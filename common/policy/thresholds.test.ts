@@ -13,6 +13,7 @@ describe('thresholds of droplet_lost', () => {
       longestTickMs: 7_500,
       heartbeatPeriodMs: 10_000,
       watermarkGapMs: 10_000,
+      leftOutMs: 10_000,
       evaluationGapMs: 10_000,
       evaluationSettlesMs: 10_000,
       massLossEndsMs: 10_000,

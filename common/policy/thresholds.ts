@@ -15,6 +15,9 @@ export const heartbeatPollMs = ({ dropletLostMs }: Settings): number => dropletL
 /** A DEA silent for longer has missed a heartbeat, so its droplets are reconciled as soon as it is lost. */
 export const overdueAfterMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 2;
 
+/** An instance that the latest heartbeats left out for no longer is still on its DEA: they may not have been full lists. */
+export const leftOutMs = heartbeatPeriodMs;
+
 /** A DEA silent for longer is late. `mass_loss` is raised by the share of late DEAs. */
 export const lateAfterMs = ({ dropletLostMs }: Settings): number => (dropletLostMs * 2) / 3;
 

@@ -45,6 +45,8 @@ export const LOG_EVENTS = {
   unreadable_record: 'A record in Redis was edited or damaged; it is rebuilt from heartbeats and bulk syncs.',
   unreadable_hold: 'A hold in Redis was edited or damaged; it is evaluated anew.',
 
+  state_repaired: 'Something was missing or damaged in Redis and is built again: see `what`. Find its cause if it repeats.',
+
   // Tracing
   tracing_not_started: 'Tracing could not start; the process runs without it.',
   tracing_setting_rejected: 'OpenTelemetry rejected an environment variable: correct it.',
@@ -62,6 +64,8 @@ export const LOG_EVENTS = {
   heartbeat_backlog:
     'Heartbeats wait too long: silence does not count as loss. Start more ingestors if it lasts.',
   heartbeats_requested: 'Heartbeats may have been lost, so every DEA was asked for one.',
+  heartbeats_not_verified:
+    'Could not find out whether Redis still has all that equal heartbeats list; the next turn of the DEA does.',
   ingestor_stalled: 'This process was suspended; heartbeats that waited meanwhile are dropped.',
   ingestor_removed: 'Another ingestor has ended and no longer counts.',
   ingestor_taken_over:

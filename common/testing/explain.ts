@@ -33,7 +33,7 @@ export function view(hash: Hash, heartbeats: Record<string, number> = {}): Obser
   const deas = Object.entries(heartbeats).map(
     ([dea, agoS]) => [dea, { lastHeartbeatMs: NOW - agoS * S }] as const,
   );
-  return { droplet, deas: new Map(deas), nowMs: NOW, settings };
+  return { droplet, deas: new Map(deas), nowMs: NOW, lostBeforeMs: NOW - settings.dropletLostMs, settings };
 }
 
 /** An instance as encoded in its field; `first` and `last` in seconds before NOW. */

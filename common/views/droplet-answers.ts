@@ -14,14 +14,14 @@ export function isKnown({ desired, instances }: Droplet): boolean {
 export function effectiveStatesOf({
   droplet,
   deas,
-  nowMs,
+  lostBeforeMs,
   settings,
 }: ObservedDroplet): Map<Instance, EffectiveState> {
   const exits = exitsByInstance(droplet.exits);
   return new Map(
     droplet.instances.map((instance) => [
       instance,
-      effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings),
+      effectiveState(instance, exits.get(instance.guid), deas, lostBeforeMs, settings),
     ]),
   );
 }

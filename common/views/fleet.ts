@@ -1,14 +1,14 @@
 /** The state of the whole deployment, read from Redis. */
 import type { Queue } from 'bullmq';
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
-import type { PolicySettings } from '../policy/settings.ts';
 import { listenedAgoMs } from '../policy/listening-time.ts';
 import { lostBefore } from '../policy/liveness.ts';
+import type { PolicySettings } from '../policy/settings.ts';
 import { lateAfterMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import { type CounterName, readCounters } from '../redis/counters.ts';
-import { holdsFrom, readMassDelete, readMassLoss } from '../redis/holds.ts';
+import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/holds.ts';
 import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
 import {
   AUDIT_DURATION,
@@ -46,7 +46,7 @@ export interface Fleet {
   /** Duration of the latest audits, summed over all slices. */
   auditMs: number;
   holds: HoldState[];
-  /** `late`: silent for more than two thirds of `droplet_lost`; `lost`: for longer than it. */
+  /** By listening time since the last heartbeat. `late`: more than two thirds of `droplet_lost`; `lost`: more than it. */
   deas: { alive: number; late: number; lost: number };
   queues: Record<'starts' | 'restarts' | 'stops', QueueLength>;
   /** Absent before the first complete pass: its end, its duration, and what it listed. */
@@ -64,10 +64,11 @@ export interface FleetSources {
 /** Reads the state of the deployment: one command for each slice, in one pipeline. */
 export async function readFleet({ redis, clock, policy, queues }: FleetSources): Promise<Fleet> {
   const nowMs = clock.nowMs();
+  const reading = readFleetFacts(redis);
   const [summary, facts, deas, starts, restarts, stops, sync, counters] = await Promise.all([
     readSummary(redis, SUMMARY_FIELDS),
-    readFleetFacts(redis),
-    readDeaCounts(redis, nowMs, policy),
+    reading,
+    reading.then((facts) => readDeaCounts(redis, facts, nowMs, policy)),
     lengthOf(queues.starts),
     lengthOf(queues.restarts),
     lengthOf(queues.stops),
@@ -89,15 +90,17 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
 
 async function readDeaCounts(
   { client, keys }: RedisConnections,
+  facts: FleetFacts,
   nowMs: number,
   policy: PolicySettings,
 ): Promise<Fleet['deas']> {
-  const lateBefore = nowMs - lateAfterMs(policy);
-  const lostBefore = nowMs - policy.dropletLostMs;
+  const gaps = gapsFrom(facts, nowMs, policy);
+  const lateBeforeMs = listenedAgoMs(nowMs, lateAfterMs(policy), gaps);
+  const lostBeforeMs = lostBefore(nowMs, gaps, policy);
   const [alive, late, lost] = await Promise.all([
-    client.zcount(keys.deasLastHeartbeat, lateBefore, '+inf'),
-    client.zcount(keys.deasLastHeartbeat, lostBefore, `(${lateBefore}`),
-    client.zcount(keys.deasLastHeartbeat, '-inf', `(${lostBefore}`),
+    client.zcount(keys.deasLastHeartbeat, lateBeforeMs, '+inf'),
+    client.zcount(keys.deasLastHeartbeat, lostBeforeMs, `(${lateBeforeMs}`),
+    client.zcount(keys.deasLastHeartbeat, '-inf', `(${lostBeforeMs}`),
   ]);
   return { alive, late, lost };
 }

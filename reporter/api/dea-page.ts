@@ -1,5 +1,6 @@
 /** The data of a DEA's page: the DEA with its instances, running or lost. */
 import { absentOf } from '../../common/explain/present.ts';
+import { silenceStates } from '../../common/policy/liveness.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
@@ -34,7 +35,10 @@ export async function readDeaPage(
   return {
     dea,
     nowMs: found.nowMs,
-    state: stateOf(lastHeartbeatMs, shutdown !== null, found.nowMs, policy),
+    state: stateOf(
+      silenceStates(found.nowMs, holds.listeningGaps, policy)(lastHeartbeatMs),
+      shutdown !== null,
+    ),
     lastHeartbeatMs,
     ...(shutdown === null ? {} : { shutdownMs: Number(shutdown) }),
     instances: Number(count ?? 0),

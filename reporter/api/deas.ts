@@ -1,6 +1,5 @@
 /** The DEAs for the dashboard's map. */
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { lateAfterMs } from '../../common/policy/thresholds.ts';
+import type { SilenceState } from '../../common/policy/liveness.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { pairsOf } from '../../common/redis/pairs.ts';
 import type { DeaCell, DeaState } from './types.ts';
@@ -13,11 +12,10 @@ export interface Dea {
   instances: number;
 }
 
-/** Reads all known DEAs, in three commands. */
+/** Reads all known DEAs, in three commands. @param silenceOf see `silenceStates` */
 export async function readAllDeas(
   { client, keys }: RedisConnections,
-  nowMs: number,
-  policy: PolicySettings,
+  silenceOf: (lastHeartbeatMs: number) => SilenceState,
 ): Promise<Dea[]> {
   const [lastHeartbeats, counts, leaving] = await Promise.all([
     client.zrange(keys.deasLastHeartbeat, '0', '-1', 'WITHSCORES'),
@@ -28,7 +26,7 @@ export async function readAllDeas(
   const deas: Dea[] = [];
   for (const [dea, score] of pairsOf(lastHeartbeats)) {
     const lastHeartbeatMs = Number(score);
-    const state = stateOf(lastHeartbeatMs, leavingDeas.has(dea), nowMs, policy);
+    const state = stateOf(silenceOf(lastHeartbeatMs), leavingDeas.has(dea));
     deas.push({
       dea,
       state,
@@ -39,16 +37,8 @@ export async function readAllDeas(
   return deas;
 }
 
-export function stateOf(
-  lastHeartbeatMs: number,
-  leaving: boolean,
-  nowMs: number,
-  policy: PolicySettings,
-): DeaState {
-  const silentMs = nowMs - lastHeartbeatMs;
-  if (silentMs > policy.dropletLostMs) return 'lost';
-  if (silentMs > lateAfterMs(policy)) return 'late';
-  return leaving ? 'leaving' : 'alive';
+export function stateOf(silence: SilenceState, isLeaving: boolean): DeaState {
+  return silence === 'alive' && isLeaving ? 'leaving' : silence;
 }
 
 /** The cells of the map at the latest update, to find what changes. */

@@ -23,7 +23,7 @@ export async function readDropletPage(
   id: string,
 ): Promise<DropletPage | undefined> {
   const { redis, clock, policy, reader } = sources;
-  const [{ droplets, deas, nowMs }, log, holds] = await Promise.all([
+  const [{ droplets, deas, nowMs, lostBeforeMs }, log, holds] = await Promise.all([
     reader.read([id]),
     readLog(redis, id, MAX_LINES),
     readHolds(redis, clock, policy),
@@ -31,7 +31,7 @@ export async function readDropletPage(
   const [droplet] = droplets;
   if (droplet instanceof Error) throw droplet;
   if (droplet === undefined && log.entries.length === 0) return undefined;
-  const view = droplet === undefined ? undefined : { droplet, deas, nowMs, settings: policy };
+  const view = droplet === undefined ? undefined : { droplet, deas, nowMs, lostBeforeMs, settings: policy };
   const facts = factsOf(log.entries, view);
   const story = storyOf(facts, droplet?.desired?.version, placeholderOptions(policy));
   const reachesBack = droplet !== undefined && (log.reachesBackToMs ?? 0) <= droplet.firstSeenMs;

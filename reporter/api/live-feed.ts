@@ -1,10 +1,11 @@
 /** The data of the dashboard, read from Redis once for all viewers. */
 import { LogFollower } from '../../common/explain/follow-log.ts';
 import { Stories } from '../../common/explain/stories.ts';
+import { silenceStates } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
-import { holdsFrom } from '../../common/redis/holds.ts';
+import { gapsFrom, holdsFrom } from '../../common/redis/holds.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { readTimeline, type TimelinePoint } from '../../common/redis/timeline.ts';
 import type { Fleet, HoldState } from '../../common/views/fleet.ts';
@@ -63,9 +64,12 @@ export class LiveFeed {
     const poll = this.#polls;
     const { redis, clock, policy, reader, fleet } = this.#sources;
     const nowMs = clock.nowMs();
+    const reading = readFleetFacts(redis);
     const [deas, facts, entries, fleetNow, points] = await Promise.all([
-      readAllDeas(redis, nowMs, policy),
-      readFleetFacts(redis),
+      reading.then((known) =>
+        readAllDeas(redis, silenceStates(nowMs, gapsFrom(known, nowMs, policy), policy)),
+      ),
+      reading,
       poll === 0 ? this.#follower.begin(redis, MAX_LINES) : this.#follower.read(redis),
       poll % FLEET_EVERY === 0 ? fleet() : undefined,
       poll % TIMELINE_EVERY === 0 ? readTimeline(redis, nowMs) : undefined,

@@ -64,11 +64,11 @@ export function addRoutes(options: Options): void {
     json(reply, async () => {
       const id = request.params['*'];
       if (!isId(id)) return undefined;
-      const { droplets, deas, nowMs } = await reader.read([id]);
+      const { droplets, deas, nowMs, lostBeforeMs } = await reader.read([id]);
       const [droplet] = droplets;
       if (droplet instanceof Error) throw droplet;
       return droplet !== undefined && isKnown(droplet)
-        ? dropletJson({ droplet, deas, nowMs, settings: policy })
+        ? dropletJson({ droplet, deas, nowMs, lostBeforeMs, settings: policy })
         : undefined;
     }),
   );

@@ -9,6 +9,8 @@
 import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { DeaLiveness, Desired, Droplet, Exit, Holds } from '../../../common/model/droplet.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
+import { listenedAgoMs } from '../../../common/policy/listening-time.ts';
+import { lostBefore } from '../../../common/policy/liveness.ts';
 import { Recheck } from '../../../common/policy/recheck.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../../common/policy/thresholds.ts';
@@ -141,14 +143,17 @@ export class Cloud {
       if (instance.state === 'STARTING' && this.nowMs - instance.sinceMs >= 3 * SECOND)
         instance.state = 'RUNNING';
     }
+    const { listeningGaps } = this.holds;
+    const expiredBeforeMs = listenedAgoMs(this.nowMs, deaExpiryMs(this.settings), listeningGaps);
+    const lostBeforeMs = lostBefore(this.nowMs, listeningGaps, this.settings);
     for (const dea of this.deas) {
       const beats =
         dea.alive &&
         (this.#environment?.heartbeatsRequested || (this.nowMs - dea.offsetMs) % HEARTBEAT === 0);
       if (beats && !this.#down.has('ingest')) this.#heartbeat(dea.name);
       const heartbeatMs = this.deaLiveness.get(dea.name)?.lastHeartbeatMs ?? Number.NEGATIVE_INFINITY;
-      if (this.nowMs - heartbeatMs > deaExpiryMs(this.settings)) this.deaLiveness.delete(dea.name);
-      if (this.nowMs - heartbeatMs <= this.settings.dropletLostMs) this.#lost.delete(dea.name);
+      if (heartbeatMs < expiredBeforeMs) this.deaLiveness.delete(dea.name);
+      if (heartbeatMs >= lostBeforeMs) this.#lost.delete(dea.name);
       else if (!this.#lost.has(dea.name)) {
         this.#lost.add(dea.name);
         this.markDue();

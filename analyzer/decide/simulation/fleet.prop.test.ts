@@ -57,6 +57,7 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     [2, () => silent()],
     [1, () => dies()],
     [2, () => cut()],
+    [1, () => outage()],
     [3, () => returns()],
     [1, () => vanishes()],
     [2, () => copy()],
@@ -89,6 +90,11 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     const seconds = 10 + upTo(40);
     events.push(`the network is cut for ${seconds} s`);
     fleet.cut(seconds);
+  }
+  function outage(): void {
+    const seconds = 15 + upTo(random() < 0.5 ? 20 : 200);
+    events.push(`NATS is away for ${seconds} s`);
+    fleet.outage(seconds);
   }
   function dies(): void {
     const name = dea();
@@ -176,6 +182,21 @@ it('a network cut right after all ingestors were down starts nothing', () => {
       fleet.cut(45);
       expect(fleet.faults, `seed ${seed}: away for ${awayS} s, back for ${backS} s`).toEqual([]);
     }
+  }
+});
+
+it('a NATS outage of any length starts nothing, and a DEA that dies in it is replaced', () => {
+  for (let seconds = 5; seconds <= 400; seconds += 5 + Math.floor(seconds / 10)) {
+    const fleet = healthyFleet(SEED + 1000 * seconds);
+    expect(fleet.runUntilQuiet(QUIET_S)).toBe(true);
+    const before = fleet.apps.map(({ started }) => started.length);
+    fleet.outage(seconds);
+    fleet.run(60);
+    const started = fleet.apps.flatMap((app, n) => app.started.slice(before[n]));
+    expect({ faults: fleet.faults, started }, `away for ${seconds} s`).toEqual({ faults: [], started: [] });
+    fleet.killDea('dea-1');
+    fleet.outage(seconds);
+    expect(fleet.runUntilQuiet(300), `away for ${seconds} s`).toBe(true);
   }
 });
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Droplet } from '../../../common/model/droplet.ts';
-import { effectiveState, exitsByInstance } from '../../../common/policy/liveness.ts';
+import { effectiveState, exitsByInstance, lostBefore } from '../../../common/policy/liveness.ts';
 import { readDeas, readIds } from '../../../common/redis/readers.ts';
 import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
 import { differences } from './row.ts';
@@ -82,11 +82,18 @@ export async function readStoredFleet({ redis, settings }: Stage): Promise<Store
       const deas = await readDeas(redis, droplets);
       const [seconds, micros] = await client.time();
       const nowMs = Number(seconds) * 1000 + Number(micros) / 1000;
+      const lostBeforeMs = lostBefore(nowMs, undefined, settings.policy);
       for (const droplet of droplets) {
         const { desired, instances } = droplet;
         const exits = exitsByInstance(droplet.exits);
         const live = instances.filter((instance) => {
-          const state = effectiveState(instance, exits.get(instance.guid), deas, nowMs, settings.policy);
+          const state = effectiveState(
+            instance,
+            exits.get(instance.guid),
+            deas,
+            lostBeforeMs,
+            settings.policy,
+          );
           return state === 'RUNNING' || state === 'STARTING';
         });
         fleet.droplets++;

@@ -1,3 +1,4 @@
+import type { ListeningGap } from '../../../model/droplet.ts';
 import type { FailoverDetector } from '../../failover-detector.ts';
 import { pairsOf } from '../../pairs.ts';
 import type { ScriptAccess } from '../scripts.ts';
@@ -25,12 +26,6 @@ export interface FleetFacts {
   massDelete?: string;
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
   desiredStateSuspect?: true;
-}
-
-/** From the last moment at which every heartbeat was received to the moment from which that is so again. */
-export interface ListeningGap {
-  fromMs: number;
-  toMs: number;
 }
 
 type Values = (string | null)[];

@@ -11,7 +11,7 @@ const { touch, begin, finish, heartbeatsOf } = heartbeatScripts(redis, LOST);
 
 describe('list_lost_deas', () => {
   const lost = async (nowMs: number) =>
-    (await listLostDeas(redis(), { nowMs, dropletLostMs: LOST })).map(({ dea, lastHeartbeatMs }) => [
+    (await listLostDeas(redis(), { lostBeforeMs: nowMs - LOST })).map(({ dea, lastHeartbeatMs }) => [
       dea,
       lastHeartbeatMs,
     ]);

@@ -6,15 +6,11 @@ export interface LostDea {
   lastHeartbeatMs: number;
 }
 
-/** The DEAs that were silent for longer than `dropletLostMs` at `nowMs` and whose droplets have not been made due since. */
+/** The DEAs whose last heartbeat was before `lostBeforeMs` and whose droplets have not been made due since. */
 export async function listLostDeas(
   { scripts, keys }: ScriptAccess,
-  { nowMs, dropletLostMs }: { nowMs: number; dropletLostMs: number },
+  { lostBeforeMs }: { lostBeforeMs: number },
 ): Promise<LostDea[]> {
-  const reply = await scripts.run(
-    'list_lost_deas',
-    [keys.deasLastHeartbeat, keys.deasLost],
-    [nowMs, dropletLostMs],
-  );
+  const reply = await scripts.run('list_lost_deas', [keys.deasLastHeartbeat, keys.deasLost], [lostBeforeMs]);
   return pairsOf(reply as string[]).map(([dea, last]) => ({ dea, lastHeartbeatMs: Number(last) }));
 }

@@ -1,6 +1,7 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
+import { lostBefore } from '../../../../common/policy/liveness.ts';
 import { readHolds } from '../../../../common/redis/holds.ts';
 import { isRead, readIds, readWithDeas } from '../../../../common/redis/readers.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
@@ -63,10 +64,15 @@ async function viewsOf(
   ids: readonly string[],
 ): Promise<{ views: ObservedDroplet[]; failed: [id: string, error: Error][] }> {
   const requestedMs = await now();
-  const { droplets: records, deas, nowMs } = await readWithDeas(redis, { nowMs: () => requestedMs }, ids);
+  const clock = { nowMs: () => requestedMs };
+  const [{ droplets: records, deas, nowMs }, { listeningGaps }] = await Promise.all([
+    readWithDeas(redis, clock, ids),
+    readHolds(redis, clock, settings.policy),
+  ]);
+  const lostBeforeMs = lostBefore(nowMs, listeningGaps, settings.policy);
   const droplets = records.filter(isRead);
   return {
-    views: droplets.map((droplet) => ({ droplet, deas, nowMs, settings: settings.policy })),
+    views: droplets.map((droplet) => ({ droplet, deas, nowMs, lostBeforeMs, settings: settings.policy })),
     failed: records.flatMap((record, at): [string, Error][] =>
       record instanceof Error ? [[ids[at] as string, record]] : [],
     ),

@@ -1,4 +1,6 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
+import { lostBefore } from '../../../../common/policy/liveness.ts';
+import { readHolds } from '../../../../common/redis/holds.ts';
 import { readWithDeas } from '../../../../common/redis/readers.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
@@ -13,10 +15,15 @@ export async function readDroplet(
   id: string,
 ): Promise<ObservedDroplet | undefined> {
   const requestedMs = await now();
-  const { droplets, deas, nowMs } = await readWithDeas(redis, { nowMs: () => requestedMs }, [id]);
+  const clock = { nowMs: () => requestedMs };
+  const [{ droplets, deas, nowMs }, { listeningGaps }] = await Promise.all([
+    readWithDeas(redis, clock, [id]),
+    readHolds(redis, clock, settings.policy),
+  ]);
   const [droplet] = droplets;
   if (droplet instanceof Error)
     throw new FailedError(`droplet ${id}: ${droplet.message}`, { cause: droplet });
   if (droplet === undefined) return undefined;
-  return { droplet, deas, nowMs, settings: settings.policy };
+  const lostBeforeMs = lostBefore(nowMs, listeningGaps, settings.policy);
+  return { droplet, deas, nowMs, lostBeforeMs, settings: settings.policy };
 }

@@ -1,6 +1,7 @@
 import { presentOf } from '../../../../common/explain/present.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
+import { lostBefore } from '../../../../common/policy/liveness.ts';
 import { readDeas } from '../../../../common/redis/readers.ts';
 import { readDroplets } from '../../../../common/redis/scripts/droplets/read-droplets.ts';
 import { readWorstIds } from '../../../../common/views/troubled.ts';
@@ -35,8 +36,10 @@ export async function readWorst(session: RedisSession, holds: Holds, times: Time
   );
   const nowMs = await session.now();
   const deas = await readDeas(redis, droplets);
+  const lostBeforeMs = lostBefore(nowMs, holds.listeningGaps, settings.policy);
   const troubled = droplets.flatMap((droplet): Troubled[] => {
-    const present = presentOf({ droplet, deas, nowMs, settings: settings.policy }, holds, times);
+    const view = { droplet, deas, nowMs, lostBeforeMs, settings: settings.policy };
+    const present = presentOf(view, holds, times);
     const trouble = troubleOf(present, plain);
     // Healthy by now: the next reconcile removes it from the index.
     if (trouble.length === 0) return [];
