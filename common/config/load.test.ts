@@ -34,7 +34,7 @@ describe('the defaults', () => {
       mbus: { servers: ['127.0.0.1:4222'], tls: false },
       mbusGiven: false,
       ccPartition: 'default',
-      bulkApi: { host: 'http://api.vcap.me', batchSize: 500 },
+      bulkApi: { host: 'http://api.vcap.me', batchSize: 500, timeoutMs: 10_000, maxApps: 5_000_000 },
       redisPrefix: 'hm',
       slices: 256,
       policy: {
@@ -112,7 +112,12 @@ describe("HM 2.0's own file", () => {
       mbusGiven: true,
       pidFile: '/var/vcap/sys/run/healthmanager2.pid',
       logging: { level: 'warn' },
-      bulkApi: { host: 'http://api.appcloud27.dev.example.com', batchSize: 500 },
+      bulkApi: {
+        host: 'http://api.appcloud27.dev.example.com',
+        batchSize: 500,
+        timeoutMs: 10_000,
+        maxApps: 5_000_000,
+      },
       status: { user: 'thin', password: 'thin', port: 54_321, host: '127.0.0.1' },
       // HM 2.0 read queue_batch_size only among the intervals.
       startsPerPeriod: 40,
@@ -153,7 +158,7 @@ describe('each key', () => {
   const ALL_KEYS = `
 mbus: [nats://a:1, tls://us%40er:p%3Aw@b:2]
 cc_partition: other
-bulk_api: {host: https://cc.example.com, batch_size: 11}
+bulk_api: {host: https://cc.example.com, batch_size: 11, timeout: 12, max_apps: 13}
 logging: {level: all, file: hm.log}
 pid: hm.pid
 index: 12
@@ -190,7 +195,7 @@ dry_run: true
       mbus: { servers: ['a:1', 'b:2'], tls: true, user: 'us@er', password: 'p:w' },
       mbusGiven: true,
       ccPartition: 'other',
-      bulkApi: { host: 'https://cc.example.com', batchSize: 11 },
+      bulkApi: { host: 'https://cc.example.com', batchSize: 11, timeoutMs: 12_000, maxApps: 13 },
       redis: { kind: 'single', url: 'redis://r:1/3' },
       redisPrefix: 'other',
       slices: 31,

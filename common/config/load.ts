@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, parseDocument } from 'yaml';
+import { conflicts } from './conflicts.ts';
 import { OPTIONS, type Option, type Path, type ValueOf } from './options.ts';
 import { type Raw, shown } from './parsers.ts';
 import { hasSeveralLogins, type Settings, toSettings } from './settings.ts';
@@ -206,6 +207,7 @@ class ConfigReader {
       this.#warn('mbus', 'the URLs have different logins; the first login is used for all');
     }
     const settings = toSettings(get, (path) => this.#values.has(path));
+    for (const [path, warning] of conflicts(settings)) this.#warn(path, warning);
     return { settings, warnings: this.#warnings };
   }
 

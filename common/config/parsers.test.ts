@@ -112,6 +112,24 @@ describe('a value', () => {
       { kind: 'cluster', nodes: ['redis://a', 'redis://b'] },
     ],
     [
+      'IPv6 sentinels',
+      'redis: {sentinel: {name: m, nodes: ["[::1]:26379", "[fe80::2]"]}}',
+      (s) => s.redis,
+      { kind: 'sentinel', name: 'm', nodes: ['redis://[::1]:26379', 'redis://[fe80::2]'] },
+    ],
+    [
+      'a percent sign in a password that is not encoded',
+      'redis: {url: "redis://:50%off@h"}',
+      (s) => s.redis,
+      { kind: 'single', url: 'redis://:50%25off@h' },
+    ],
+    [
+      'an encoded password',
+      'redis: {url: "redis://u:a%40b@h"}',
+      (s) => s.redis,
+      { kind: 'single', url: 'redis://u:a%40b@h' },
+    ],
+    [
       'sentinels',
       'redis: {sentinel: {name: m, nodes: [a:1, "redis://b"]}}',
       (s) => s.redis,

@@ -179,7 +179,27 @@ export const natsUrls: Parser<NatsUrl[]> = {
 function redisUrlOf(raw: string): string | undefined {
   const url = URL.canParse(raw.trim()) ? new URL(raw.trim()) : undefined;
   if (url === undefined || !/^rediss?:$/.test(url.protocol) || url.hostname === '') return undefined;
-  return /^\/?\d*$/.test(url.pathname) ? raw.trim() : undefined;
+  if (!/^\/?\d*$/.test(url.pathname)) return undefined;
+  const login = [encodeBarePercent(url.username), encodeBarePercent(url.password)] as const;
+  if (!login.every(isPercentEncoded)) return undefined;
+  if (login[0] === url.username && login[1] === url.password) return raw.trim();
+  [url.username, url.password] = login;
+  return url.href;
+}
+
+/** A `%` in a login that is not percent-encoded stands for itself. */
+function encodeBarePercent(part: string): string {
+  return part.replace(/%(?![0-9a-f]{2})/gi, '%25');
+}
+
+/** False for bytes that are not UTF-8: the client could not decode them. */
+function isPercentEncoded(part: string): boolean {
+  try {
+    decodeURIComponent(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export const redisUrl: Parser<string> = {
@@ -197,7 +217,9 @@ export const sentinelNodes: Parser<string[]> = {
   expected: 'a list of host:port or redis:// URLs',
   parse: (raw) =>
     listOf(raw, (node) =>
-      redisUrlOf(/^[\w.-]+(:\d{1,5})?$/.test(node.trim()) ? `redis://${node.trim()}` : node),
+      redisUrlOf(
+        /^([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/i.test(node.trim()) ? `redis://${node.trim()}` : node,
+      ),
     ),
 };
 

@@ -27,7 +27,8 @@ export function openClient(where: RedisSettings, behaviour: ClientBehaviour): Re
         name: where.name,
         sentinels: where.nodes.map((node) => {
           const { hostname, port } = new URL(node);
-          return { host: hostname, port: Number(port || SENTINEL_PORT) };
+          // A URL has brackets around an IPv6 address, a socket does not.
+          return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || SENTINEL_PORT) };
         }),
         sentinelRetryStrategy: retry,
         ...(username !== undefined && { username, sentinelUsername: username }),

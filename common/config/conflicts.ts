@@ -1,0 +1,38 @@
+/** Settings that are valid one by one, and do not fit together. */
+import type { Path } from './options.ts';
+import type { Settings } from './settings.ts';
+
+/** A warning for each pair of settings that do not fit together, by the key to change. */
+export function conflicts({ policy, syncPeriodMs }: Settings): [Path, string][] {
+  const found: [Path, string][] = [];
+  if (syncPeriodMs >= policy.desiredStateLostMs) {
+    found.push([
+      'intervals.desired_state_update',
+      `expected less than intervals.desired_state_lost (${seconds(policy.desiredStateLostMs)}), got ${seconds(syncPeriodMs)}: the desired state is too old to act on before the next bulk sync`,
+    ]);
+  }
+  const delayMs = largestRestartDelayMs(policy);
+  if (policy.flappingTimeoutMs <= delayMs) {
+    found.push([
+      'intervals.flapping_timeout',
+      `expected more than the largest restart delay (${seconds(delayMs)}), got ${seconds(policy.flappingTimeoutMs)}: each restart begins a new crash count, so no slot is ever given up`,
+    ]);
+  }
+  if (policy.minRestartDelayMs > policy.maxRestartDelayMs) {
+    found.push([
+      'intervals.min_restart_delay',
+      `expected at most intervals.max_restart_delay (${seconds(policy.maxRestartDelayMs)}), got ${seconds(policy.minRestartDelayMs)}: every delay is the shorter one`,
+    ]);
+  }
+  return found;
+}
+
+/** The longest delay of a flapping restart before the slot is given up. */
+function largestRestartDelayMs(policy: Settings['policy']): number {
+  const { minRestartDelayMs, maxRestartDelayMs, delayTimeNoiseMs, giveupCrashNumber, flappingDeath } = policy;
+  const doublings =
+    giveupCrashNumber > 0 ? Math.max(0, giveupCrashNumber - flappingDeath - 1) : Number.POSITIVE_INFINITY;
+  return Math.min(maxRestartDelayMs, minRestartDelayMs * 2 ** doublings) + delayTimeNoiseMs;
+}
+
+const seconds = (ms: number): string => `${ms / 1000} s`;
