@@ -18,7 +18,7 @@ export interface Parser<T> {
 /** Longer times are cut to this: a Node timer of more than 2^31 - 1 ms (about 24 days) fires at once. */
 const MAX_SECONDS = 2_147_483;
 
-const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const DECIMAL = /^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/i;
 
 function numberOf(value: unknown): number | undefined {
   if (typeof value === 'string' && DECIMAL.test(value.trim())) return numberOf(Number(value));
