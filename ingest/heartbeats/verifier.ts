@@ -1,0 +1,165 @@
+import type { Counter } from 'prom-client';
+import type { Clock } from '../../common/redis/clock.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { dropletOfLine, linesOf } from '../../common/redis/dea-list.ts';
+import { isRead, readIds } from '../../common/redis/readers.ts';
+import { reportRepair } from '../../common/redis/repairs.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import type { RateLimitedLog } from '../../common/runtime/log.ts';
+import type { RepairedByHeartbeat } from './store-changed.ts';
+
+interface Options {
+  redis: RedisConnections;
+  clock: Clock;
+  limited: RateLimitedLog;
+  metrics: { repairs: Counter<'what'> };
+}
+
+/** Whole heartbeats that one ingestor stores a second for verification: more would cost a steady fleet of a million instances 5% of its CPU. */
+const WHOLE_PER_S = 1;
+/** Whole heartbeats that an ingestor which had fewer may store at once. */
+const MAX_WHOLE_AT_ONCE = 100;
+/** Stands for the digest of a DEA whose next heartbeat must be stored whole. */
+const EXPIRED = '';
+/** Droplets read at once by the search for instances that no DEA lists. */
+const READ_AT_ONCE = 500;
+
+/**
+ * Finds what Redis has lost although heartbeats stay equal. Each DEA has its turn once in nine minutes (touch_deas.lua).
+ *
+ * Then the digest of the DEA expires, so its next heartbeat is stored whole. In a fleet that is too large for that only some of the
+ * DEAs have this; of the others it is checked that a record exists for each droplet on their list, which costs a tenth.
+ */
+export class DeaVerifier {
+  readonly #options: Options;
+  #allowance = MAX_WHOLE_AT_ONCE;
+  #allowedAtMs: number | undefined;
+  /** DEAs whose list was lost: instances that no heartbeat lists any more are searched for in all records. */
+  readonly #relisted = new Set<string>();
+  #search: Promise<void> | undefined;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Verifies DEAs whose heartbeats were equal. */
+  async verify(deas: readonly string[]): Promise<void> {
+    if (deas.length === 0) return;
+    const whole = this.#takeAllowance(deas.length);
+    const rest = deas.slice(whole);
+    await this.#expire([...deas.slice(0, whole), ...(await this.#incomplete(rest))]);
+  }
+
+  /** Reports what the heartbeat of a DEA that was stored whole has built again. */
+  report(dea: string, { records, indexEntries, isDigestMissing, isListLost }: RepairedByHeartbeat): void {
+    reportRepair(this.#reporter, 'record', records);
+    reportRepair(this.#reporter, 'index', [], indexEntries);
+    if (isDigestMissing) reportRepair(this.#reporter, 'digest', [dea]);
+    if (!isListLost) return;
+    reportRepair(this.#reporter, 'list', [dea]);
+    this.#relisted.add(dea);
+    this.#search ??= this.#findUnlisted().finally(() => {
+      this.#search = undefined;
+    });
+  }
+
+  /** Resolves when no search is under way. */
+  async idle(): Promise<void> {
+    await this.#search;
+  }
+
+  get #reporter() {
+    const { metrics, limited } = this.#options;
+    return { repairs: metrics.repairs, limited };
+  }
+
+  /** How many of so many DEAs may be stored whole now. */
+  #takeAllowance(wanted: number): number {
+    const nowMs = this.#options.clock.nowMs();
+    const earned = ((nowMs - (this.#allowedAtMs ?? nowMs)) * WHOLE_PER_S) / 1000;
+    this.#allowedAtMs = nowMs;
+    this.#allowance = Math.min(MAX_WHOLE_AT_ONCE, this.#allowance + Math.max(0, earned));
+    const taken = Math.min(wanted, Math.floor(this.#allowance));
+    this.#allowance -= taken;
+    return taken;
+  }
+
+  async #expire(deas: readonly string[]): Promise<void> {
+    const { client, keys } = this.#options.redis;
+    if (deas.length > 0)
+      await client.hset(keys.deasDigest, Object.fromEntries(deas.map((dea) => [dea, EXPIRED])));
+  }
+
+  /** Those of the DEAs whose list is lost, or lists a droplet without a record. */
+  async #incomplete(deas: readonly string[]): Promise<string[]> {
+    const incomplete = await Promise.all(
+      deas.map(async (dea) => ((await this.#isComplete(dea)) ? [] : [dea])),
+    );
+    return incomplete.flat();
+  }
+
+  async #isComplete(dea: string): Promise<boolean> {
+    const { redis } = this.#options;
+    const { client, keys } = redis;
+    const list = await client.hget(keys.deaList(dea), 'list');
+    if (list === null) return false;
+    const records = [...new Set(linesOf(list).map(dropletOfLine))].map(keys.droplet);
+    if (records.length === 0) return true;
+    if (!redis.isCluster) return (await client.exists(...records)) === records.length;
+    const exist = await Promise.all(records.map((record) => client.exists(record)));
+    return exist.every((exists) => exists === 1);
+  }
+
+  /**
+   * Searches all records for instances on DEAs whose list was lost and that do not list them any more. The next heartbeat of the
+   * DEA marks them as no longer listed. Without the list nothing else would ever find them, and they would count as live for ever.
+   */
+  async #findUnlisted(): Promise<void> {
+    const { redis, limited } = this.#options;
+    const { client, keys } = redis;
+    try {
+      while (this.#relisted.size > 0) {
+        const deas = new Set(this.#relisted);
+        this.#relisted.clear();
+        const unlisted = await this.#unlistedOf(deas);
+        for (const dea of deas) {
+          const lines = [...(unlisted.get(dea) ?? [])].map((droplet) => `        ${droplet}\n`).join('');
+          if (lines !== '') await client.hset(keys.deaList(dea), 'suspects', lines);
+          await client.hdel(keys.deaList(dea), 'list_lost');
+          if (lines !== '') await this.#expire([dea]);
+        }
+      }
+    } catch (error) {
+      // The field `list_lost` stays, so the next turn of the DEA searches again.
+      limited.warn(
+        'search',
+        { event: 'heartbeats_not_verified', err: error },
+        'search for unlisted instances failed',
+      );
+    }
+  }
+
+  async #unlistedOf(deas: ReadonlySet<string>): Promise<Map<string, Set<string>>> {
+    const { redis } = this.#options;
+    const { client, keys } = redis;
+    const found = new Map<string, Set<string>>();
+    for (let slice = 0; slice < keys.slices; slice++) {
+      const ids = await readIds(redis, slice);
+      for (let at = 0; at < ids.length; at += READ_AT_ONCE) {
+        for (const droplet of await readDroplets(redis, ids.slice(at, at + READ_AT_ONCE))) {
+          if (!isRead(droplet)) continue;
+          for (const { dea, lastListedMs } of droplet.instances) {
+            if (lastListedMs !== undefined || !deas.has(dea)) continue;
+            const droplets = found.get(dea) ?? new Set();
+            found.set(dea, droplets.add(droplet.id));
+          }
+        }
+      }
+    }
+    for (const [dea, droplets] of found) {
+      const list = await client.hget(keys.deaList(dea), 'list');
+      for (const listed of linesOf(list ?? '').map(dropletOfLine)) droplets.delete(listed);
+    }
+    return found;
+  }
+}
