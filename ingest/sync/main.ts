@@ -15,7 +15,7 @@ import { nextPassMs, readRelease } from './sync-state.ts';
 
 /** A running sync process, for tests. */
 export interface Sync {
-  /** Requests a pass if one is due; also done once a second. */
+  /** Requests a pass if one is due; also done periodically. */
   check(): Promise<void>;
 }
 
@@ -36,8 +36,13 @@ export interface SyncOptions {
   onPass?: (outcome: PassOutcome) => void;
 }
 
-/** How often to check whether a pass is due. A BullMQ job starts a pass sooner; this check finds a lost job. */
-const CHECK_EVERY_MS = 1000;
+/**
+ * How often to check whether a pass is due (ms). A BullMQ job starts a requested pass sooner; this check finds a lost job. A
+ * tenth of a short period, because a check just before the pass is due would double the period.
+ */
+function checkEveryMs(syncPeriodMs: number): number {
+  return Math.min(1000, Math.max(50, syncPeriodMs / 10));
+}
 /** An aborted pass may take this long to report it. */
 const ABORT_WITHIN_MS = 1000;
 
@@ -101,7 +106,7 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
   await queue.setGlobalConcurrency(1);
   openWorker(redis, lifecycle, log, 'sync', runOnePass, { concurrency: 1 });
   await checkUnlessStopping();
-  const checks = new PeriodicTask(CHECK_EVERY_MS, checkUnlessStopping);
+  const checks = new PeriodicTask(checkEveryMs(settings.syncPeriodMs), checkUnlessStopping);
   lifecycle.onStop('sync check', () => checks.cancel());
   return { check };
 }

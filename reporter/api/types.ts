@@ -1,7 +1,7 @@
 /**
  * The JSON data of the dashboard. Only types: server and browser share them.
  *
- * Times are epoch ms on Redis's clock. In texts of the server a time is `⟦<epoch ms>⟧`; the browser shows it in its own
+ * Times are epoch ms on Redis's clock. In texts of the server a time is `\u0001<epoch ms>\u0001`; the browser shows it in its own
  * time zone.
  */
 

@@ -11,13 +11,16 @@ const dateTime = new Intl.DateTimeFormat(undefined, {
 /** A time of day; on another day with the date. */
 export function At({ ms }: { ms: number }) {
   const date = new Date(ms);
+  if (Number.isNaN(date.getTime())) return <>{ms}</>;
   const isToday = date.toDateString() === new Date(serverNow()).toDateString();
   return <time dateTime={date.toISOString()}>{(isToday ? clockTime : dateTime).format(date)}</time>;
 }
 
 /** A text of the server, with its time placeholders replaced by times of the browser's time zone. */
 export function ServerText({ text }: { text: string }) {
-  return <>{text.split(/⟦(\d+)⟧/).map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>;
+  return (
+    <>{text.split('\u0001').map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>
+  );
 }
 
 /** `41 s`, counting up. */
