@@ -75,6 +75,16 @@ describe('the present state', () => {
       '5 crashes in a row, the last 100 s ago; next try in 400 s, at 15:21:36, or when the app is changed',
     ],
     [
+      'crashed for a known cause',
+      {
+        'slot:0': slot(0, { crashes: 1, lastCrashMs: NOW - 9 * S, start: start({ reason: 'crashed' }) }),
+        'exit:a': `0 CRASHED version v at ${NOW - 9 * S} crashed - status 137 because out%20of%20memory n 2`,
+        'exit:b': `0 CRASHED version v at ${NOW - 20 * S} crashed - status 1 n 1`,
+      },
+      'MISSING',
+      'crashed (exit status 137, out of memory) once, 9 s ago; start (crashed) queued for 9 s, priority normal',
+    ],
+    [
       'crashed once, started again',
       { 'slot:0': slot(0, { crashes: 1, lastCrashMs: NOW - 9 * S, start: start({ reason: 'crashed' }) }) },
       'MISSING',
@@ -141,6 +151,15 @@ describe('the present state', () => {
       'ended',
       { 'instance:x': instance(0, {}), 'exit:x': `0 CRASHED version v at ${NOW - 3 * S} crashed 1 n 1` },
       'ended 3 s ago (CRASHED)',
+      'plain',
+    ],
+    [
+      'ended for a known cause',
+      {
+        'instance:x': instance(0, {}),
+        'exit:x': `0 CRASHED version v at ${NOW - 3 * S} crashed - status 1 n 1`,
+      },
+      'ended 3 s ago (CRASHED: exit status 1)',
       'plain',
     ],
     ['surplus', { 'instance:x': instance(7, {}) }, 'surplus, not stopped yet', 'action'],

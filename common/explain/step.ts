@@ -29,6 +29,8 @@ export interface Absent {
   /** Crashes in a row. */
   crashes: number;
   lastCrashMs?: number;
+  /** `exit status 137, out of memory`: what the DEA reported of the last crash; absent: nothing. */
+  lastCrash?: string;
   /** Starts in a row that had no effect; absent: none. */
   attempts?: number;
   step: Step;
@@ -36,12 +38,12 @@ export interface Absent {
 
 /** Its crashes and its next step, in one line. */
 export function absentText(
-  { crashes, lastCrashMs, attempts, step }: Absent,
+  { crashes, lastCrashMs, lastCrash, attempts, step }: Absent,
   nowMs: number,
   times: Times,
 ): string {
   const parts = [
-    crashesText(crashes, lastCrashMs, nowMs),
+    crashesText(crashes, lastCrashMs, nowMs, lastCrash),
     attempts === undefined ? '' : attemptsText(attempts),
     stepText(step, nowMs, times),
   ];
@@ -53,12 +55,18 @@ export function attemptsText(attempts: number): string {
   return attempts === 1 ? 'the last start had no effect' : `${attempts} starts in a row had no effect`;
 }
 
-/** `3 crashes in a row, the last 12 s ago`; empty without a crash */
-export function crashesText(crashes: number, lastCrashMs: number | undefined, nowMs: number): string {
+/** `crashed (exit status 1) once, 3 s ago`; `3 crashes in a row, the last 12 s ago (exit status 1)`; empty without a crash */
+export function crashesText(
+  crashes: number,
+  lastCrashMs: number | undefined,
+  nowMs: number,
+  lastCrash?: string,
+): string {
   if (crashes === 0) return '';
   const ago = lastCrashMs === undefined ? '' : `${formatDuration(nowMs - lastCrashMs)} ago`;
-  if (crashes === 1) return `crashed once${ago && `, ${ago}`}`;
-  return `${crashes} crashes in a row${ago && `, the last ${ago}`}`;
+  const cause = lastCrash === undefined ? '' : ` (${lastCrash})`;
+  if (crashes === 1) return `crashed${cause} once${ago && `, ${ago}`}`;
+  return `${crashes} crashes in a row${ago && `, the last ${ago}`}${cause}`;
 }
 
 function stepText(step: Step, nowMs: number, times: Times): string {

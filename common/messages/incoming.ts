@@ -20,6 +20,11 @@ import {
   type Result,
 } from './validation.ts';
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds them
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
+/** With the flag `u` a surrogate pair is one character, so this matches only unpaired surrogates. */
+const LONE_SURROGATES = /\p{Surrogate}/gu;
+
 /** Entries of one heartbeat or one request. */
 const MAX_ENTRIES = 10_000;
 
@@ -54,6 +59,10 @@ export interface Exited {
   reason: ExitReason;
   /** Only with CRASHED. */
   crashTimestampS?: number;
+  /** `exit_status` */
+  status?: number;
+  /** `exit_description`, at most 200 characters without control characters. */
+  description?: string;
 }
 
 export type StatusRequest =
@@ -158,11 +167,28 @@ export function parseExited(bytes: Uint8Array, partition: string): Parsed<Exited
   const instance = parseInstance(message, partition);
   if (!('ok' in instance)) return instance;
   if (!isOneOf(EXIT_REASONS, message.reason)) return { reject: 'reason' };
-  const exited: Exited = { ...instance.ok, reason: message.reason };
+  const { exit_status: status } = message;
+  const description = parseDescription(message.exit_description);
+  const exited: Exited = {
+    ...instance.ok,
+    reason: message.reason,
+    // Both are only shown, so a wrong type is no reason to reject the exit.
+    ...(Number.isSafeInteger(status) && { status: status as number }),
+    ...(description !== '' && { description }),
+  };
   if (exited.reason !== 'CRASHED') return { ok: exited };
   const crashed = message.crash_timestamp;
   if (crashed === undefined || crashed === null) return { ok: exited };
   return isTime(crashed) ? { ok: { ...exited, crashTimestampS: crashed } } : { reject: 'crash_timestamp' };
+}
+
+const MAX_DESCRIPTION = 200;
+
+/** One line, because it is shown in terminals. It is cut first: no pattern is run on a long text. */
+function parseDescription(value: unknown): string {
+  if (typeof value !== 'string') return '';
+  const cut = value.slice(0, MAX_DESCRIPTION);
+  return cut.replace(CONTROLS, ' ').replace(LONE_SURROGATES, '\ufffd').trim();
 }
 
 /** `droplet.updated` */

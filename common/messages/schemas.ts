@@ -39,6 +39,8 @@ export const EXITED = Type.Object({
   instance: Id,
   index: Index,
   reason: Type.Enum(EXIT_REASONS),
+  exit_status: Type.Optional(Type.Union([Type.Integer(), Type.Null()])),
+  exit_description: Type.Optional(Type.Union([Type.String(), Type.Null()])),
   crash_timestamp: Type.Optional(Type.Union([Time, Type.Null()])),
 });
 

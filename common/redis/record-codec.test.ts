@@ -72,6 +72,8 @@ const exit: fc.Arbitrary<Exit> = fc.record(
     atMs: timeMs,
     n: fc.nat(),
     crashTimestampS: timeS,
+    status: fc.integer(),
+    description: fc.string({ unit: 'grapheme', minLength: 1 }),
   },
   { requiredKeys: ['instance', 'index', 'version', 'reason', 'atMs', 'n'] },
 );

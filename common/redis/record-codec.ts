@@ -70,21 +70,24 @@ export function decodeInstance(guid: string, text: string): Instance {
   return instance;
 }
 
-/** `2 CRASHED version <v> at <ms> crashed <crash_timestamp or ->`: what was received; the script appends ` n <n>`. */
-export function encodeReceivedExit(
-  e: Pick<Exit, 'index' | 'reason' | 'version' | 'atMs' | 'crashTimestampS'>,
-): string {
+/**
+ * `2 CRASHED version <v> at <ms> crashed <crash_timestamp or ->[ status <n>][ because <description>]`: what was received; the
+ * script appends ` n <n>`.
+ */
+export function encodeReceivedExit(e: Omit<Exit, 'instance' | 'n'>): string {
   const crashed = e.crashTimestampS === undefined ? '-' : String(e.crashTimestampS);
-  return `${e.index} ${e.reason} version ${encodeURIComponent(e.version)} at ${e.atMs} crashed ${crashed}`;
+  const status = e.status === undefined ? '' : ` status ${e.status}`;
+  const because = e.description === undefined ? '' : ` because ${encodeURIComponent(e.description)}`;
+  return `${e.index} ${e.reason} version ${encodeURIComponent(e.version)} at ${e.atMs} crashed ${crashed}${status}${because}`;
 }
 
-/** `2 CRASHED version <v> at <ms> crashed <crash_timestamp or -> n <n>` */
+/** `2 CRASHED version <v> at <ms> crashed <crash_timestamp or ->[ status <n>][ because <description>] n <n>` */
 export function encodeExit(e: Exit): string {
   return `${encodeReceivedExit(e)} n ${e.n}`;
 }
 
 const EXIT =
-  /^(\S+) (CRASHED|STOPPED|DEA_SHUTDOWN|DEA_EVACUATION) version (\S+) at (\S+) crashed (\S+) n (\S+)$/;
+  /^(\S+) (CRASHED|STOPPED|DEA_SHUTDOWN|DEA_EVACUATION) version (\S+) at (\S+) crashed (\S+)(?: status (\S+))?(?: because (\S+))? n (\S+)$/;
 
 /** @throws RecordError when the text is not in the format of `encodeExit` */
 export function decodeExit(instance: string, text: string): Exit {
@@ -97,9 +100,11 @@ export function decodeExit(instance: string, text: string): Exit {
     version: decodeId(field, text, parts[3]),
     reason: parts[2] as ExitReason,
     atMs: decodeNumber(field, text, parts[4]),
-    n: decodeCount(field, text, parts[6]),
+    n: decodeCount(field, text, parts[8]),
   };
   if (parts[5] !== '-') exit.crashTimestampS = decodeNumber(field, text, parts[5]);
+  if (parts[6] !== undefined) exit.status = decodeNumber(field, text, parts[6]);
+  if (parts[7] !== undefined) exit.description = decodeId(field, text, parts[7]);
   return exit;
 }
 

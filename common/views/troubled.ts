@@ -81,12 +81,13 @@ function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
     if (snapshot.live.has(index)) continue;
     const absent = absentOf(snapshot, index);
     const lastInstance = lastInstanceAt(snapshot, index);
-    const { state, crashes, step } = absent;
+    const { state, crashes, lastCrash, step } = absent;
     const hold = step.kind === 'held' ? step.hold : undefined;
     const reason = 'reason' in step ? step.reason : undefined;
     const key = JSON.stringify([
       state,
       crashes,
+      lastCrash,
       step.kind,
       hold,
       reason,

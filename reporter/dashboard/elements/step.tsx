@@ -21,16 +21,19 @@ export function StateTag({ state }: Pick<Absent, 'state'>) {
 export function Why({
   crashes,
   lastCrashMs,
+  lastCrash,
   attempts,
   lastInstance,
-}: Pick<Absent, 'crashes' | 'lastCrashMs' | 'attempts'> & { lastInstance?: LastInstance | undefined }) {
+}: Pick<Absent, 'crashes' | 'lastCrashMs' | 'lastCrash' | 'attempts'> & { lastInstance?: LastInstance | undefined }) {
   const now = useNow();
   if (crashes > 0) {
     const ago =
       lastCrashMs === undefined
         ? ''
         : ` ${formatDuration(Math.max(0, Math.ceil((now - lastCrashMs) / 1000) * 1000))} ago`;
-    return <>{crashes === 1 ? `crashed${ago}` : `${crashes} crashes in a row${ago && `, the last${ago}`}`}</>;
+    const cause = lastCrash === undefined ? '' : ` (${lastCrash})`;
+    const last = `${crashes} crashes in a row${ago && `, the last${ago}`}${cause}`;
+    return <>{crashes === 1 ? `crashed${cause}${ago}` : last}</>;
   }
   if (attempts !== undefined) return <>{attemptsText(attempts)}</>;
   if (lastInstance === undefined) return <>no instance is known</>;

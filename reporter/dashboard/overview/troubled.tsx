@@ -58,7 +58,10 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
   return (
     <tbody data-droplet={droplet}>
       {groups.map(
-        ({ indices, count: many, state, crashes, lastCrashMs, attempts, lastInstance, step }, at) => (
+        (
+          { indices, count: many, state, crashes, lastCrashMs, lastCrash, attempts, lastInstance, step },
+          at,
+        ) => (
           <tr key={indices}>
             {at === 0 && head}
             <td>
@@ -66,6 +69,7 @@ function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet
               <Why
                 crashes={crashes}
                 {...(lastCrashMs !== undefined && { lastCrashMs })}
+                {...(lastCrash !== undefined && { lastCrash })}
                 {...(attempts !== undefined && { attempts })}
                 lastInstance={lastInstance}
               />

@@ -113,6 +113,7 @@ function Slots({ slots, moreSlots, version }: RecordData) {
                         <Why
                           crashes={absent.crashes}
                           {...(absent.lastCrashMs !== undefined && { lastCrashMs: absent.lastCrashMs })}
+                          {...(absent.lastCrash !== undefined && { lastCrash: absent.lastCrash })}
                           {...(absent.attempts !== undefined && { attempts: absent.attempts })}
                         />
                         ;{' '}
