@@ -13,10 +13,11 @@ import { emptyRedis, type RedisUnderTest } from '../../../common/testing/redis.t
 import { redisUnderTest } from '../../../common/testing/redis-under-test.ts';
 import { type BulkApp, SimulatedController } from '../sim/controller.ts';
 import { ALL_PROCESSES, Processes, type ProcessName } from './processes.ts';
-import { pollPause, Quiescence } from './quiescence.ts';
+import { Quiescence } from './quiescence.ts';
 import { Referee } from './referee.ts';
 import { ScriptedDea } from './scripted-dea.ts';
 import { type SentMessage, summaryOf, toSentMessage } from './sent.ts';
+import { TimeDriver } from './time-driver.ts';
 
 export interface DeploymentOptions {
   policy?: Partial<PolicySettings>;
@@ -34,10 +35,6 @@ export interface DeploymentOptions {
   pageTimeoutMs?: number;
 }
 
-/** The heartbeat interval of DEAs. */
-const HEARTBEAT_MS = 10_000;
-/** The clock moves in steps of this: a longer gap between watermarks than droplet_lost / 3 would raise a hold. */
-const STEP_MS = 5_000;
 /** Few, so that the check for quiescence is quick. */
 const SLICES = 4;
 
@@ -51,18 +48,16 @@ export class Deployment {
   readonly deas = new Map<string, ScriptedDea>();
   readonly referee: Referee;
   readonly processes: Processes;
-  /** Whether the test triggers ticks. Without ticks, analyzers only reconcile what events name. */
-  isTicking = true;
   readonly startedMs = this.clock.nowMs();
   redis!: RedisUnderTest;
   nats!: TestNats;
   controller!: SimulatedController;
   bus!: Bus;
   quiescence!: Quiescence;
+  time!: TimeDriver;
   readonly #options: DeploymentOptions;
   readonly #apps = new Map<string, BulkApp>();
   #observer!: TestContext;
-  #nextHeartbeatMs = this.startedMs + HEARTBEAT_MS;
   #guids = 0;
 
   private constructor(options: DeploymentOptions) {
@@ -94,6 +89,9 @@ export class Deployment {
       deployment.clock,
       (name): Queue => openQueue(observer.redis, observer.lifecycle, observer.log, name),
     );
+    const { clock, processes, deas, quiescence, bus } = deployment;
+    const { queueTimersFail = false } = options;
+    deployment.time = new TimeDriver({ clock, processes, deas, quiescence, bus, queueTimersFail });
     // A cluster's nodes are new to the failover detector. If it found them after an ingestor's first watermark, it would
     // reset that watermark.
     await observer.redis.failover?.check();
@@ -126,13 +124,13 @@ export class Deployment {
   /** Kills NATS with all its connections. */
   async killNats(): Promise<void> {
     await this.nats.kill();
-    await waitUntil(() => this.#allBuses.every((bus) => !bus.connected()));
+    await waitUntil(() => this.time.buses.every((bus) => !bus.connected()));
   }
 
   /** Starts NATS again and waits for every client. */
   async restartNats(): Promise<void> {
     this.nats = await startNats({ port: this.nats.port });
-    await waitUntil(() => this.#allBuses.every((bus) => bus.connected()));
+    await waitUntil(() => this.time.buses.every((bus) => bus.connected()));
   }
 
   /** Redis loses all its data. */
@@ -168,7 +166,7 @@ export class Deployment {
     // Only a pass that begins after the update counts, so the clock moves between the two.
     await this.quiescence.pause('sync');
     if (this.bus.connected()) this.publish(SUBJECTS.updated, { droplet, cc_partition: 'default' });
-    await this.#flush();
+    await this.time.flush();
     this.clock.advance(1);
     await this.quiescence.resume('sync');
     await this.settle();
@@ -205,51 +203,19 @@ export class Deployment {
     await this.settle();
   }
 
-  /** Moves time on, with heartbeats every ten seconds, syncs when they are due, and ticks. */
-  async advance(seconds: number): Promise<void> {
-    const untilMs = this.clock.nowMs() + Math.round(seconds * 1000);
-    while (this.clock.nowMs() < untilMs) {
-      const nowMs = this.clock.nowMs();
-      this.clock.set(Math.min(nowMs + STEP_MS, untilMs, Math.max(this.#nextHeartbeatMs, nowMs + 1)));
-      if (this.clock.nowMs() >= this.#nextHeartbeatMs) {
-        for (const dea of this.deas.values()) dea.sendHeartbeat();
-        this.#nextHeartbeatMs += HEARTBEAT_MS;
-      }
-      await this.tick();
-    }
+  /** See `TimeDriver.advance`. */
+  advance(seconds: number): Promise<void> {
+    return this.time.advance(seconds);
   }
 
-  /** Runs every periodic task once without moving the clock: watermarks, the sync's timer, due jobs, the tick. */
-  async tick(): Promise<void> {
-    await this.#flush();
-    const { running } = this.processes;
-    await Promise.all(
-      running.map(async ({ ingest }) => {
-        await ingest?.publishWatermark(); // may have begun before the clock was moved
-        await ingest?.publishWatermark();
-      }),
-    );
-    await Promise.all(running.map(({ sync }) => sync?.check()));
-    if (!this.#options.queueTimersFail && this.#runs('nudger')) await this.quiescence.promoteDueJobs();
-    await this.#tickAnalyzers();
-    await this.settle();
+  /** See `TimeDriver.tick`. */
+  tick(): Promise<void> {
+    return this.time.tick();
   }
 
-  /** Waits until nothing is left to do without moving the clock. */
-  async settle(): Promise<void> {
-    // Two quiet rounds, since the first may have fallen between an action and the work that it caused.
-    for (let quietRounds = 0; quietRounds < 2; ) {
-      const messages = this.#messageCount();
-      await this.#flush();
-      // Due droplets first: a tick of the cron may have dispatched them already, and then they count as work in hand.
-      const isDue = this.#runs('analyzer') && this.isTicking && (await this.quiescence.dueCount()) > 0;
-      if (isDue) await this.#tickAnalyzers();
-      const isBusy = await this.quiescence.isBusy((name) => this.#runs(name));
-      quietRounds = isDue || isBusy || this.#messageCount() !== messages ? 0 : quietRounds + 1;
-      if (quietRounds === 0) await pollPause();
-    }
-    await this.#flush();
-    for (const dea of this.deas.values()) dea.markProcessed(this.#runs('ingest'));
+  /** See `TimeDriver.settle`. */
+  settle(): Promise<void> {
+    return this.time.settle();
   }
 
   /** The requests sent since the last call, in short and sorted: `start web/2 (missing)`, `stop i7 of web (extra_index)`. */
@@ -281,17 +247,6 @@ export class Deployment {
   /** The log lines of the running processes that have this event. */
   logged(event: string): Record<string, unknown>[] {
     return this.processes.logged(event);
-  }
-
-  #runs(name: string): boolean {
-    // Without NATS a nudger holds its jobs and waits.
-    if (name === 'nudger' && !this.bus.connected()) return false;
-    return this.processes.running.some((process) => process.name === name);
-  }
-
-  /** The test's bus first: its messages have reached the server when the others are flushed. */
-  get #allBuses(): [Bus, ...Bus[]] {
-    return [this.bus, ...this.processes.buses];
   }
 
   #context(): Promise<TestContext> {
@@ -336,26 +291,6 @@ export class Deployment {
       const [leastLoaded] = connected.sort((a, b) => a.listed.size - b.listed.size);
       leastLoaded?.run(droplet, index as number, message.version as string);
     }
-  }
-
-  async #tickAnalyzers(): Promise<void> {
-    if (!this.isTicking) return;
-    await Promise.all(this.processes.running.map(({ analyzer }) => analyzer?.tick()));
-  }
-
-  /** Returns when every published message has been delivered to every process and stored. */
-  async #flush(): Promise<void> {
-    if (!this.bus.connected()) return;
-    const [own, ...others] = this.#allBuses;
-    await own.flush();
-    await Promise.all(others.map((bus) => bus.flush()));
-    await Promise.all(this.processes.running.map(({ ingest }) => ingest?.idle()));
-  }
-
-  /** Messages sent and received so far. A change shows that a message caused another one after the flush. */
-  #messageCount(): number {
-    const all = this.#allBuses.map(({ connection }) => connection.stats());
-    return all.reduce((sum, { inMsgs, outMsgs }) => sum + inMsgs + outMsgs, 0);
   }
 }
 
