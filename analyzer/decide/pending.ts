@@ -89,14 +89,15 @@ export function cancelStart(
 
 /** Ends the slot's start if it is over, and counts it if it did not help. Otherwise requeues the droplet for when it may be. */
 export function closeStartIfDone(draft: DecisionDraft, slot: Slot, triggers: StartTriggers): void {
-  if (slot.start === undefined) return;
-  const end = startEnd(draft, slot, slot.start, triggers);
+  const { start } = slot;
+  if (start === undefined) return;
+  const end = startEnd(draft, slot, start, triggers);
   if (end === undefined) return;
   const ended = draft.slots.edit(slot.index, slot.version);
   delete ended.start;
   if (end === 'helped') forgetAttempts(ended);
   if (end !== 'did_not_help') return;
-  const sentMs = draft.snapshot.droplet.outcomes.get(slot.start.id)?.atMs ?? draft.snapshot.nowMs;
+  const sentMs = draft.snapshot.droplet.outcomes.get(start.id)?.atMs ?? draft.snapshot.nowMs;
   addAttempt(draft, ended, sentMs);
 }
 

@@ -60,6 +60,8 @@ const slot: fc.Arbitrary<Slot> = fc
     version,
     crashes: fc.nat(6),
     lastCrash: ago,
+    attempts: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }),
+    retry: ago,
     start: fc.option(
       fc.record({
         id: fc.constantFrom('s1', 's2', 's3', 's4'),
@@ -70,12 +72,13 @@ const slot: fc.Arbitrary<Slot> = fc
       { nil: undefined },
     ),
   })
-  .map(({ index, version, crashes, lastCrash, start }) => ({
+  .map(({ index, version, crashes, lastCrash, attempts, retry, start }) => ({
     index,
     version,
     crashes,
     flapping: crashes > 1,
-    ...(crashes > 0 ? { lastCrashS: lastCrash / 1000, lastCrashMs: lastCrash } : {}),
+    ...(crashes > 0 ? { lastCrashMs: lastCrash } : {}),
+    ...(attempts === undefined ? {} : { attempts, retryMs: retry + 60 * SECOND }),
     ...(start === undefined
       ? {}
       : {

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
 import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
@@ -45,6 +46,45 @@ test('starts leave by priority, and within a priority the droplet with the large
     'quarter/0 missing',
     'crashed/0 crashed',
   ]);
+});
+
+test('slots for which no DEA has room never delay a first-time start, and are shown as unplaced', async () => {
+  await startWithoutNudger({ startsPerPeriod: 1, startsPeriodMs: 100 });
+  const unplaceable = ['a', 'b', 'c', 'd'];
+  const [crashed] = await healthyApp(deployment, 'crashed', 2);
+  for (const app of unplaceable) await deployment.desire(app, { instances: 2 });
+  // The simulated DEAs take no start up: no DEA has room.
+  await deployment.processes.start('nudger');
+  for (const seconds of [32, 31, 61]) {
+    await deployment.advance(seconds);
+    await messagesSent(8);
+    deployment.takeSentMessages();
+  }
+  await deployment.advance(31);
+  const unplaced = (await deployment.decisions('a')).filter(({ kind }) => kind === 'unplaced');
+  expect(unplaced).toMatchObject([
+    { index: 0, attempts: 3 },
+    { index: 1, attempts: 3 },
+  ]);
+  await deployment.processes.stop('nudger');
+
+  await deployment.advance(120);
+  expect(await deployment.quiescence.queue('starts').getPrioritizedCount()).toBe(8);
+  await deployment.desire('new', {});
+  await deployment.advance(31);
+  await endInstance(deployment, crashed, 'CRASHED');
+  await deployment.processes.start('nudger');
+  await messagesSent(10);
+  expect(takeOrder().slice(0, 2)).toEqual(['new/0 missing', 'crashed/0 crashed']);
+
+  // Room again: the next try of one of them helps, and its attempts are forgotten.
+  deployment.dea('dea-1').run('a', 0);
+  await deployment.advance(11);
+  const [a] = await readDroplets(deployment.observer, ['a']);
+  if (a === undefined || a instanceof Error) throw new Error('no record');
+  expect(a.slots.get(0)).toBeUndefined();
+  expect(a.slots.get(1)).toMatchObject({ attempts: 3 });
+});
 });
 
 test('an evacuation raises the priority of a waiting start, and nothing else changes it', async () => {
