@@ -85,7 +85,6 @@ test('slots for which no DEA has room never delay a first-time start, and are sh
   expect(a.slots.get(0)).toBeUndefined();
   expect(a.slots.get(1)).toMatchObject({ attempts: 3 });
 });
-});
 
 test('an evacuation raises the priority of a waiting start, and nothing else changes it', async () => {
   await startWithoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
