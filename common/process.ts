@@ -7,7 +7,9 @@ import type { Settings } from './config/settings.ts';
 import type { Bus } from './nats/bus.ts';
 import { connectBus, type DedicatedConnection } from './nats/connect.ts';
 import { type Clock, startClock } from './redis/clock.ts';
-import { connectRedis, LayoutError, type RedisConnections } from './redis/connections.ts';
+import { connectRedis, type RedisConnections } from './redis/connections.ts';
+import { LayoutError } from './redis/layout.ts';
+import { checkWrites } from './redis/write-check.ts';
 import { EXIT } from './runtime/exit-codes.ts';
 import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http.ts';
@@ -148,6 +150,7 @@ async function start(
   const self = selfMetrics(metrics);
   measureEventLoop(self.eventLoop, lifecycle);
   const redis = await connectRedis({ settings, log, health, lifecycle });
+  checkWrites(redis, lifecycle);
   measureRoundTrips(self.redis, () => redis.client.ping(), lifecycle);
   const clock = await startClock(redis, lifecycle);
   const buses = new Map<string | undefined, Promise<Bus>>();

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { defaultSettings } from '../config/settings.ts';
 import { connectRedis } from '../redis/connections.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
@@ -16,7 +17,7 @@ test('a worker that reconnects while its cluster is down works again when the cl
   const log = pino({ level: 'silent' });
   try {
     const redis = await connectRedis({
-      settings: { redis: cluster.settings, redisPrefix: 'hm', slices: 1 },
+      settings: { ...defaultSettings(), redis: cluster.settings, slices: 1 },
       log,
       health: new Health(),
       lifecycle,

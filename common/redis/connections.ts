@@ -7,9 +7,11 @@ import { PeriodicTask } from '../runtime/periodic-task.ts';
 import { withTimeout } from '../runtime/with-timeout.ts';
 import { openClient } from './client.ts';
 import { FailoverDetector } from './failover-detector.ts';
-import { createKeys, type Keys, LAYOUT_VERSION } from './keys.ts';
+import { createKeys, type Keys } from './keys.ts';
+import { claimPrefix } from './layout.ts';
 import { ReplicaAck } from './replica-ack.ts';
 import { defineScripts, type RedisClient, type Scripts } from './scripts/scripts.ts';
+import { ReplicaBackoff, WriteState } from './write-check.ts';
 
 export type { RedisClient };
 
@@ -22,6 +24,8 @@ export interface RedisConnections {
   client: RedisClient;
   scripts: Scripts;
   keys: Keys;
+  /** Whether Redis takes writes. */
+  writes: WriteState;
   /** Opens a connection for blocking reads or for BullMQ. It is closed when the process stops. */
   dedicated(name: string): RedisClient;
   /** Slices may be on several nodes, so the keys of one script or command must be of one slice. */
@@ -32,16 +36,8 @@ export interface RedisConnections {
   replicas?: Pick<ReplicaAck, 'waitFor'>;
 }
 
-/** Redis holds state of another layout or another number of slices: the process must not start. */
-export class LayoutError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'LayoutError';
-  }
-}
-
 interface Options {
-  settings: Pick<Settings, 'redis' | 'redisPrefix' | 'slices'>;
+  settings: Pick<Settings, 'redis' | 'redisPrefix' | 'slices' | 'ccPartition' | 'bulkApi'>;
   log: Logger;
   health: Health;
   lifecycle: Lifecycle;
@@ -53,17 +49,19 @@ const MAX_RETRY_MS = 1000;
 /**
  * Connects, and waits until Redis answers and its layout is checked.
  *
- * @throws LayoutError when Redis holds state of another layout or number of slices
+ * @throws LayoutError when Redis holds state of another layout or of another deployment
  */
 export async function connectRedis(options: Options): Promise<RedisConnections> {
   const { settings, log, health, lifecycle } = options;
   health.set('redis', 'not connected yet');
-  const client = lifecycle.own('redis', open(settings.redis, 'commands'), close);
-  watch(client, log, health, lifecycle);
+  const writes = new WriteState(log, health);
+  const onReplica = () => writes.set('READONLY');
+  const client = lifecycle.own('redis', open(settings.redis, 'commands', onReplica), close);
+  watch(client, writes, log, health, lifecycle);
   const keys = createKeys(settings.redisPrefix, settings.slices);
-  await checkLayout(client, keys);
+  await claimPrefix(client, settings);
   const dedicated = (name: string) => {
-    const connection = lifecycle.own(`redis ${name}`, open(settings.redis, 'blocking'), close);
+    const connection = lifecycle.own(`redis ${name}`, open(settings.redis, 'blocking', onReplica), close);
     connection.on('error', () => undefined); // `watch` on the main connection reports the same outage once
     return connection;
   };
@@ -72,6 +70,7 @@ export async function connectRedis(options: Options): Promise<RedisConnections> 
     client,
     keys,
     scripts,
+    writes,
     isCluster: client instanceof Cluster,
     ...(client instanceof Cluster && { failover: new FailoverDetector(client, { scripts, keys }, log) }),
     ...(settings.redis?.kind !== 'single' && { replicas: new ReplicaAck(client) }),
@@ -88,10 +87,11 @@ const CLUSTER_RETRY_MS = 50;
 /** How often the slots of a cluster are read (ms), so that an idle process, too, notices a dead node. */
 const SLOTS_REFRESH_MS = 5_000;
 
-function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClient {
+function open(where: Settings['redis'], use: 'commands' | 'blocking', onReplica: () => void): RedisClient {
   if (where === undefined)
     throw new Error('redis: expected redis.url, redis.cluster or redis.sentinel, found none');
-  const retry = (times: number) => Math.min(50 * times, MAX_RETRY_MS);
+  const backoff = new ReplicaBackoff();
+  const retry = (times: number) => Math.max(Math.min(50 * times, MAX_RETRY_MS), backoff.waitMs);
   return openClient(where, {
     retry,
     connection: {
@@ -101,8 +101,14 @@ function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClie
       protocol: 2,
       socketTimeout: use === 'commands' ? SOCKET_TIMEOUT_MS : BLOCKING_SOCKET_TIMEOUT_MS,
       ...(where.kind !== 'cluster' && {
-        // The server is a replica now: connecting again finds the new master, which gets the command.
-        reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? 2 : false),
+        // The server is a replica now: connecting again finds the new master, which gets the command. Without a new
+        // master the commands wait, and so do the connections.
+        reconnectOnError: (error: Error) => {
+          if (!error.message.startsWith('READONLY')) return false;
+          backoff.met();
+          onReplica();
+          return 2;
+        },
       }),
     },
     cluster: {
@@ -120,7 +126,13 @@ function open(where: Settings['redis'], use: 'commands' | 'blocking'): RedisClie
 }
 
 /** Logs a lost connection once, and its return once. */
-function watch(client: RedisClient, log: Logger, health: Health, lifecycle: Lifecycle): void {
+function watch(
+  client: RedisClient,
+  writes: WriteState,
+  log: Logger,
+  health: Health,
+  lifecycle: Lifecycle,
+): void {
   let isConnected = true;
   const onLost = (problem: string) => {
     if (lifecycle.stopping) return;
@@ -135,7 +147,10 @@ function watch(client: RedisClient, log: Logger, health: Health, lifecycle: Life
     isConnected = true;
   };
   client.on('error', (error: Error) => onLost(error.message));
-  client.on('close', () => onLost('connection closed'));
+  client.on('close', () => {
+    // This process itself closes a connection to a replica, and has reported why.
+    if (writes.refusal !== 'READONLY') onLost('connection closed');
+  });
   if (client instanceof Cluster) watchNodes(client, lifecycle, onLost, onBack);
   else client.on('ready', onBack);
 }
@@ -187,21 +202,4 @@ async function close(client: RedisClient): Promise<void> {
     return;
   }
   await client.quit();
-}
-
-/** The first process stores the layout and the number of slices; later ones must have the same. */
-async function checkLayout(client: RedisClient, keys: Keys): Promise<void> {
-  await client.hsetnx(keys.layout, 'version', LAYOUT_VERSION);
-  await client.hsetnx(keys.layout, 'slices', keys.slices);
-  const [version, slices] = await client.hmget(keys.layout, 'version', 'slices');
-  if (version !== String(LAYOUT_VERSION)) {
-    throw new LayoutError(
-      `${keys.layout}: expected layout ${LAYOUT_VERSION}, found ${version}: another version wrote this Redis; use another redis.prefix or an empty Redis`,
-    );
-  }
-  if (slices !== String(keys.slices)) {
-    throw new LayoutError(
-      `slices: expected ${slices}, with which this Redis was set up, found ${keys.slices}: set slices to ${slices}, or use another redis.prefix`,
-    );
-  }
 }

@@ -215,6 +215,14 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'a field is overwritten after an hour',
   },
   {
+    key: '<prefix>:{<slice>}:write_check',
+    type: 'string',
+    holds: 'nothing: it is written to find out whether Redis takes writes; one on each master',
+    writer: 'every process',
+    readers: 'none',
+    life: 'a minute',
+  },
+  {
     key: '<prefix>:{fleet}:counters',
     type: 'hash',
     holds: 'messages received and sent by the whole deployment',
@@ -225,7 +233,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:layout',
     type: 'hash',
-    holds: 'version of this layout, slices',
+    holds:
+      'version of this layout, slices, and whose data it is: cc_partition, controller (host and port of the bulk API)',
     writer: 'the first process',
     readers: 'every process at start',
     life: 'for ever',

@@ -142,6 +142,18 @@ export function addQueryCommands(program: Command, runs: Runs): void {
     );
 
   program
+    .command('adopt')
+    .summary('takes over the Redis data of another deployment, after a move')
+    .description(
+      'Redis keeps the partition and the controller of the deployment that uses redis.prefix, and every process of ' +
+        'another one is refused with exit code 78. After a move on purpose (a new name of the controller, another ' +
+        'partition) this command stores those of the configuration file. Exit code 1 while a process still runs.',
+    )
+    .option(...CONFIG)
+    .addHelpText('after', examples(['hm adopt --config health_manager.yml', 'the controller has a new name']))
+    .action(runs(async (options: ConfigOption) => (await import('./query/adopt.ts')).adopt(options)));
+
+  program
     .command('completion')
     .summary('writes a completion script for a shell')
     .description('Writes a script that completes commands, options and arguments.')

@@ -1,13 +1,19 @@
 import { dirname, join } from 'node:path';
 import { prettyFactory } from 'pino-pretty';
 import { loadConfig } from '../../../common/config/load.ts';
+import type { Settings } from '../../../common/config/settings.ts';
 import { writePidFile } from '../../../common/process.ts';
+import { adoptPrefix, LayoutError } from '../../../common/redis/layout.ts';
 import { createLogger, openLogOutput, reopenOnHangUp } from '../../../common/runtime/log.ts';
 import { hmProgram } from '../hm-program.ts';
 import type { ProcessName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';
 import { onStopSignals } from '../stop-signals.ts';
+import { connectOnce, openOnce } from './connection/connect-once.ts';
 import type { ConfigOption } from './options.ts';
+
+/** Longest wait for the private Redis, which has just started (ms). */
+const ANSWER_MS = 10_000;
 
 /** `hm start`: runs all processes, and private servers where none is configured. */
 export async function start(options: ConfigOption): Promise<number> {
@@ -25,11 +31,24 @@ export async function start(options: ConfigOption): Promise<number> {
       args: [hmProgram, name, '--config', file],
     }),
     env: process.env,
+    onPrivateRedis: (url) => adoptPrivateRedis(url, settings),
     output: { stdout: process.stdout, stderr: process.stderr, format: formatter() },
   });
   reopenOnHangUp(log, logging, output, () => launcher.hangUp());
   onStopSignals(launcher, logging.file === undefined ? undefined : ['SIGINT', 'SIGTERM']);
   return launcher.done;
+}
+
+/** The Redis beside a configuration file has no other user, so a changed partition or controller is that of the same deployment. */
+async function adoptPrivateRedis(url: string, settings: Settings): Promise<void> {
+  const client = openOnce({ kind: 'single', url }, ANSWER_MS);
+  try {
+    await connectOnce(client, ANSWER_MS, () => adoptPrefix(client, settings));
+  } catch (error) {
+    if (!(error instanceof LayoutError)) throw error; // the processes report it
+  } finally {
+    client.disconnect();
+  }
 }
 
 /** The children write to a pipe, so they log JSON. On a terminal it is shown in a readable form. */

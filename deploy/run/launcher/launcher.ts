@@ -21,6 +21,8 @@ export interface LauncherOptions {
   /** The children's environment; REDIS_URL and MBUS_URI are added for private servers. */
   env: NodeJS.ProcessEnv;
   output: Output;
+  /** A private Redis has started, before anything uses it. @param url where it answers */
+  onPrivateRedis?(url: string): Promise<void>;
   backoff?: Backoff;
 }
 
@@ -147,6 +149,7 @@ class Servers {
       env.REDIS_URL = await this.#startAndSupervise('redis-server', (port, signal) =>
         startRedisServer({ dir, signal, ...(port && { port }) }),
       );
+      await this.#options.onPrivateRedis?.(env.REDIS_URL);
     }
     if (!settings.mbusGiven) {
       const dir = join(dataDir, 'nats');

@@ -1,7 +1,8 @@
 import { Cluster } from 'ioredis';
 import type { Settings } from '../../../../common/config/settings.ts';
-import { LayoutError, type RedisConnections } from '../../../../common/redis/connections.ts';
+import type { RedisConnections } from '../../../../common/redis/connections.ts';
 import { createKeys, LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
+import { LayoutError } from '../../../../common/redis/layout.ts';
 import { defineScripts } from '../../../../common/redis/scripts/scripts.ts';
 import { withoutLogins } from '../../../../common/runtime/log.ts';
 import { FailedError } from '../errors.ts';
