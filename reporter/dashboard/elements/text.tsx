@@ -18,9 +18,7 @@ export function At({ ms }: { ms: number }) {
 
 /** A text of the server, with its time placeholders replaced by times of the browser's time zone. */
 export function ServerText({ text }: { text: string }) {
-  return (
-    <>{text.split('\u0001').map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>
-  );
+  return <>{text.split('\u0001').map((part, at) => (at % 2 === 0 ? part : <At ms={Number(part)} />))}</>;
 }
 
 /** `41 s`, counting up. */
