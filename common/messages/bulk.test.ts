@@ -90,6 +90,7 @@ describe('an entry', () => {
     ],
     ['a failed package', { package_state: 'FAILED' }, { packageState: 'FAILED' }],
     ['no instances', { instances: 0 }, { instances: 0 }],
+    ['no time', { updated_at: undefined }, { updatedAtS: undefined }],
     ['no memory', { memory: undefined }, { memoryMb: 0 }],
     ['bad memory', { memory: '1G' }, { memoryMb: 0 }],
     ['unknown fields', { more: {} }, {}],

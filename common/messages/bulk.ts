@@ -1,6 +1,6 @@
 /** Parsers of what the controller's bulk API and its credentials request answer (contract: bulk API). */
 import { DateTime } from 'luxon';
-import type { Desired } from '../model/droplet.ts';
+import type { ListedApp } from '../model/droplet.ts';
 import { APP_STATES, PACKAGE_STATES } from '../model/instance-states.ts';
 import type * as wire from './schemas.ts';
 import { decode, isId, isOneOf, isRecord, type JsonRecord, type Result } from './validation.ts';
@@ -46,7 +46,7 @@ export function isLastToken(token: unknown): boolean {
 const MAX_INSTANCES = 65_536;
 
 /** One entry of a page. */
-export function parseBulkEntry(id: string, value: unknown): Result<Desired> {
+export function parseBulkEntry(id: string, value: unknown): Result<ListedApp> {
   if (!isId(id)) return { reject: 'id' };
   if (!isRecord(value)) return { reject: 'entry' };
   const entry: wire.Fields<typeof wire.BULK_ENTRY> = value;
@@ -57,8 +57,9 @@ export function parseBulkEntry(id: string, value: unknown): Result<Desired> {
   }
   if (!isId(version)) return { reject: 'version' };
   if (!isOneOf(PACKAGE_STATES, packageState)) return { reject: 'package_state' };
-  const updatedAtS = typeof entry.updated_at === 'string' ? parseDate(entry.updated_at) : undefined;
-  if (updatedAtS === undefined) return { reject: 'updated_at' };
+  const { updated_at: updatedAt } = entry;
+  const updatedAtS = typeof updatedAt === 'string' ? parseDate(updatedAt) : undefined;
+  if (updatedAtS === undefined && updatedAt !== undefined) return { reject: 'updated_at' };
   return {
     ok: {
       state,

@@ -66,11 +66,14 @@ export const BULK_ENTRY = Type.Object({
   state: Type.Enum(APP_STATES),
   memory: Type.Optional(Type.Number()),
   package_state: Type.Enum(PACKAGE_STATES),
-  updated_at: Type.Enum([
-    '2014-04-15T15:14:56+00:00',
-    '2014-04-15 15:14:56 UTC',
-    '2014-04-15 15:14:56 +0800',
-  ]),
+  updated_at: Type.Optional(
+    Type.Enum([
+      '2014-04-15T15:14:56+00:00',
+      '2014-04-15 15:14:56 UTC',
+      '2014-04-15 15:14:56 +0800',
+      '2014/04/15 15:14:56 +0000',
+    ]),
+  ),
   version: Id,
 });
 export const BULK_PAGE = Type.Object({

@@ -23,9 +23,12 @@ export interface Desired {
   /** The live version. */
   version: string;
   memoryMb: number;
-  /** `updated_at`. */
+  /** `updated_at`; if the controller leaves it out, when a pass brought the last change of the entry. */
   updatedAtS: number;
 }
+
+/** A desired state as a bulk page lists it: controllers from 2016 leave out `updated_at`. */
+export type ListedApp = Omit<Desired, 'updatedAtS'> & { updatedAtS: number | undefined };
 
 /** One running copy of a droplet as a heartbeat last listed it. Written by `ingest` only. */
 export interface Instance {
@@ -189,4 +192,6 @@ export interface Holds {
   massDelete: boolean;
   /** Start of the latest complete pass; absent before the first. */
   lastPassBegunMs?: number;
+  /** Start of the latest complete pass that wrote every entry, also unchanged ones; absent before the first. */
+  lastFullPassBegunMs?: number;
 }

@@ -1,4 +1,4 @@
-import type { Desired, Droplet, Exit, Instance } from '../model/droplet.ts';
+import type { Desired, Droplet, Exit, Instance, ListedApp } from '../model/droplet.ts';
 import type { ExitReason } from '../model/reasons.ts';
 import { FIELD } from './keys.ts';
 import { eachPair } from './pairs.ts';
@@ -13,9 +13,9 @@ import { decodeJson, outcomeJson, slotJson, stopJson } from './record-json.ts';
  * guid as it is.
  */
 
-/** `STARTED 3x STAGED version <v> 256M updated 1398000000` */
-export function encodeDesired(d: Desired): string {
-  return `${d.state} ${d.instances}x ${d.packageState} version ${encodeURIComponent(d.version)} ${d.memoryMb}M updated ${d.updatedAtS}`;
+/** `STARTED 3x STAGED version <v> 256M updated 1398000000`; of an entry without a time `updated -`, which the script replaces */
+export function encodeDesired(d: ListedApp): string {
+  return `${d.state} ${d.instances}x ${d.packageState} version ${encodeURIComponent(d.version)} ${d.memoryMb}M updated ${d.updatedAtS ?? '-'}`;
 }
 
 const DESIRED = /^(STARTED|STOPPED) (\S+)x (STAGED|PENDING|FAILED) version (\S+) (\S+)M updated (\S+)$/;
