@@ -112,10 +112,24 @@ describe('ingest stores', () => {
     await send(SUBJECTS.shutdown, { id: 'dea-1', ip: '10.0.0.1', version: '1', app_id_to_count: {} });
     expect(await client.hkeys(keys.deasShutdown)).toEqual(['dea-1']);
     expect(await counted('hm_dea_shutdowns_received_total')).toBe(1);
-    // The manual clock stands still; without this step both heartbeats would have the same time.
-    for (const { context } of copies) context.clock.advance(1);
+    // The manual clock stands still, and the heartbeat may have been delivered before it was read.
+    for (const { context } of copies) context.clock.advance(10_000);
     await send(SUBJECTS.heartbeat, { droplets: [entry('app')], dea: 'dea-1' });
     expect(await client.hkeys(keys.deasShutdown)).toEqual([]);
+  });
+
+  test('a shutdown that is sent just after a heartbeat, which does not remove it', async () => {
+    const { client, keys } = cloud.redis;
+    await send(SUBJECTS.heartbeat, { droplets: [], dea: 'dea-1' });
+    for (let n = 0; n < 20; n++) {
+      for (const { context } of copies) context.clock.advance(10_000);
+      bus.publish(
+        SUBJECTS.heartbeat,
+        JSON.stringify({ droplets: n % 2 ? [] : [entry('app')], dea: 'dea-1' }),
+      );
+      await send(SUBJECTS.shutdown, { id: 'dea-1' });
+      expect(await client.hkeys(keys.deasShutdown)).toEqual(['dea-1']);
+    }
   });
 });
 

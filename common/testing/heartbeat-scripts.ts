@@ -10,12 +10,15 @@ export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: n
   return {
     touch(...touched: TouchedDea[]) {
       const heartbeats = new Map(
-        touched.map(([dea, digest, receivedMs]) => [dea, { digest, receivedMs }] as const),
+        touched.map(
+          ([dea, digest, receivedMs]) => [dea, { digest, receivedMs, earliestMs: receivedMs }] as const,
+        ),
       );
-      return touchDeas(redis(), { dropletLostMs, heartbeats });
+      return touchDeas(redis(), { dropletLostMs, heartbeats }).then(({ changed }) => changed);
     },
     begin(receivedMs: number, dea: string, ...lines: string[]) {
-      return beginHeartbeat(redis(), { dea, receivedMs, list: lines.map((line) => `${line}\n`).join('') });
+      const list = lines.map((line) => `${line}\n`).join('');
+      return beginHeartbeat(redis(), { dea, receivedMs, earliestMs: receivedMs, list });
     },
     finish(atMs: number, dea: string, digest = 'digest', running = 1) {
       return finishHeartbeat(redis(), { dea, atMs, digest, running });

@@ -6,67 +6,102 @@ export interface QueuedHeartbeat extends RawHeartbeat {
   backlogSinceMs: number;
 }
 
+/** Never rejects. Resolves with 'again' if the heartbeat must be stored later, and with anything else when it is done. */
+type StoreHeartbeat = (dea: string, heartbeat: RawHeartbeat) => Promise<unknown>;
+
 /** Heartbeats stored at the same time. More would only lengthen the queue inside Redis. */
 const MAX_STORING = 32;
 /** Memory for queued heartbeats: 2,800 of a hundred instances. About 200 of them are stored a second. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+/** Heartbeats of one DEA that wait. */
+const MAX_OF_DEA = 3;
 
 /**
  * The queue of changed heartbeats. Equal heartbeats do not wait behind them. After a cold start every heartbeat is a
  * changed one, and storing all of them takes longer than a few heartbeat periods. If equal ones waited, their DEAs would
  * appear silent, their next heartbeats would have to be stored whole, and the backlog would never end.
  *
- * The queue holds only the newest heartbeat of each DEA, and never stores two of one DEA at the same time. When memory is
- * used up, later DEAs keep a ticket without a heartbeat. The heartbeat that arrives when their turn is near is stored.
+ * The queue holds only the newest heartbeat of each DEA, and never stores two of one DEA at the same time. It also holds an
+ * older one that lists more, because some DEAs send heartbeats that list only a new instance. When memory is
+ * used up, later DEAs keep a ticket without a heartbeat. The heartbeat that arrives when their turn is near is stored. If none
+ * arrives here any more, the ticket expires: otherwise it would hold back the watermark for ever.
  */
 export class ChangedHeartbeatQueue {
-  readonly #store: (dea: string, heartbeat: RawHeartbeat) => Promise<void>;
+  readonly #store: StoreHeartbeat;
   readonly #maxBytes: number;
+  readonly #expiry: TicketExpiry | undefined;
   /** Tickets of the waiting DEAs, in order of arrival. */
   readonly #tickets = new Map<string, Ticket>();
-  /** The heartbeats of the tickets that have one in memory. */
-  readonly #heartbeats = new Map<string, RawHeartbeat>();
+  /** The heartbeats of the tickets that have one in memory: of one DEA oldest first, each listing more than the next. */
+  readonly #heartbeats = new Map<string, RawHeartbeat[]>();
+  /** When the heartbeat of a ticket without one was given up (ms), oldest first. */
+  readonly #givenUp = new Map<string, number>();
+  #expired = 0;
   readonly #storing = new Map<string, Ticket>();
   #issued = 0;
   #served = 0;
   #whenIdle: (() => void)[] = [];
 
   /**
-   * @param store never rejects
    * @param maxBytes memory for queued heartbeats
+   * @param expiry without it, tickets do not expire
    */
-  constructor(store: (dea: string, heartbeat: RawHeartbeat) => Promise<void>, maxBytes = MAX_QUEUED_BYTES) {
+  constructor(store: StoreHeartbeat, maxBytes = MAX_QUEUED_BYTES, expiry?: TicketExpiry) {
     this.#store = store;
     this.#maxBytes = maxBytes;
+    this.#expiry = expiry;
   }
 
-  /** Whether this DEA has a ticket; a newer heartbeat would replace the waiting one. */
+  /** Whether this DEA has a ticket. */
   has(dea: string): boolean {
     return this.#tickets.has(dea);
   }
 
-  /** Queues a heartbeat, in the place of a waiting one of the same DEA. */
-  enqueue(dea: string, { bytes, digest, receivedMs, backlogSinceMs }: QueuedHeartbeat): void {
+  /**
+   * Queues a heartbeat, in the place of those of the same DEA that wait and list no more.
+   *
+   * @returns whether it replaced one
+   */
+  enqueue(dea: string, { bytes, digest, receivedMs, earliestMs, backlogSinceMs }: QueuedHeartbeat): boolean {
+    // A copy, because the received bytes keep the whole network packet in memory.
+    const heartbeat = { bytes: new Uint8Array(bytes), digest, receivedMs, earliestMs };
+    const waiting = this.#heartbeats.get(dea);
+    const kept = waiting?.filter((older) => !listsAtLeastAsMuch(heartbeat, older)) ?? [];
+    const isReplaced = this.#tickets.has(dea) && kept.length !== (waiting?.length ?? -1);
+    this.#put(dea, [...kept, heartbeat], backlogSinceMs);
+    return isReplaced;
+  }
+
+  #put(dea: string, heartbeats: RawHeartbeat[], backlogSinceMs: number): void {
+    if (heartbeats.length > MAX_OF_DEA) heartbeats.splice(1, heartbeats.length - MAX_OF_DEA);
     const ticket = this.#tickets.get(dea) ?? { number: this.#issued++, backlogSinceMs };
     this.#tickets.set(dea, ticket);
     // By position, not by free memory: otherwise, of DEAs that report in turn, always the same ones would find memory free.
     const ahead = ticket.number - this.#served;
-    if (ahead >= MAX_STORING && (ahead + 1) * bytes.length > this.#maxBytes) {
+    const size = heartbeats.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#givenUp.delete(dea); // to its place in the order of time
+    if (ahead >= MAX_STORING && (ahead + 1) * size > this.#maxBytes) {
       this.#heartbeats.delete(dea);
+      this.#givenUp.set(dea, heartbeats.at(-1)?.receivedMs ?? backlogSinceMs);
       return;
     }
-    // A copy, because the received bytes keep the whole network packet in memory.
-    this.#heartbeats.set(dea, { bytes: new Uint8Array(bytes), digest, receivedMs });
+    this.#heartbeats.set(dea, heartbeats);
     this.#storeNext();
+  }
+
+  /** How many tickets have expired: each time a heartbeat was lost. */
+  get expired(): number {
+    return this.#expired;
   }
 
   /** The oldest `backlogSinceMs` of all DEAs that wait or are being stored (ms). */
   backlogSinceMs(): number | undefined {
-    const [first] = this.#tickets.values();
-    const tickets = [...this.#storing.values(), ...(first ? [first] : [])];
-    return tickets.length === 0
-      ? undefined
-      : Math.min(...tickets.map(({ backlogSinceMs }) => backlogSinceMs));
+    this.#expireTickets();
+    let oldestMs: number | undefined;
+    for (const tickets of [this.#storing, this.#tickets])
+      for (const { backlogSinceMs } of tickets.values())
+        oldestMs = Math.min(oldestMs ?? backlogSinceMs, backlogSinceMs);
+    return oldestMs;
   }
 
   /** Resolves when every heartbeat in memory is stored. */
@@ -74,16 +109,48 @@ export class ChangedHeartbeatQueue {
     if (this.#storing.size > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
+  /** A newer heartbeat that lists at least as much takes their place, and is overdue for as long. */
+  #requeue(dea: string, heartbeats: RawHeartbeat[], backlogSinceMs: number): void {
+    const ticket = this.#tickets.get(dea);
+    if (ticket !== undefined) ticket.backlogSinceMs = Math.min(ticket.backlogSinceMs, backlogSinceMs);
+    const newer = this.#heartbeats.get(dea);
+    if (ticket !== undefined && newer === undefined) return; // for want of memory
+    const [fullest] = newer ?? [];
+    const kept = heartbeats.filter((older) => fullest === undefined || !listsAtLeastAsMuch(fullest, older));
+    this.#put(dea, [...kept, ...(newer ?? [])], backlogSinceMs);
+  }
+
+  /** Returns the heartbeats that must be stored later, in their order. */
+  async #storeInOrder(dea: string, heartbeats: RawHeartbeat[]): Promise<RawHeartbeat[]> {
+    for (const [at, heartbeat] of heartbeats.entries())
+      if ((await this.#store(dea, heartbeat)) === 'again') return heartbeats.slice(at);
+    return [];
+  }
+
+  #expireTickets(): void {
+    if (this.#expiry === undefined) return;
+    const { nowMs, afterMs } = this.#expiry;
+    for (const [dea, givenUpMs] of this.#givenUp) {
+      if (nowMs() - givenUpMs <= afterMs) return;
+      this.#givenUp.delete(dea);
+      this.#tickets.delete(dea);
+      this.#served++;
+      this.#expired++;
+    }
+  }
+
   #storeNext(): void {
-    for (const [dea, heartbeat] of this.#heartbeats) {
+    for (const [dea, heartbeats] of this.#heartbeats) {
       if (this.#storing.size >= MAX_STORING) return;
       if (this.#storing.has(dea)) continue;
       this.#storing.set(dea, this.#tickets.get(dea) as Ticket);
       this.#tickets.delete(dea);
       this.#heartbeats.delete(dea);
       this.#served++;
-      void this.#store(dea, heartbeat).finally(() => {
+      void this.#storeInOrder(dea, heartbeats).then((left) => {
+        const { backlogSinceMs } = this.#storing.get(dea) as Ticket;
         this.#storing.delete(dea);
+        if (left.length > 0) this.#requeue(dea, left, backlogSinceMs);
         this.#storeNext();
         if (this.#storing.size > 0) return;
         for (const resolve of this.#whenIdle.splice(0)) resolve();
@@ -92,9 +159,33 @@ export class ChangedHeartbeatQueue {
   }
 }
 
+/** A ticket expires when its heartbeat was given up longer ago than this, and no other one has arrived. */
+interface TicketExpiry {
+  nowMs(): number;
+  afterMs: number;
+}
+
 /** The position of a DEA in the queue. */
 interface Ticket {
   /** Counts all tickets ever issued. */
   number: number;
   backlogSinceMs: number;
 }
+
+/** Whether the heartbeat lists at least as many instances as an older one. It is not parsed: this runs for each that waits. */
+export function listsAtLeastAsMuch(
+  { bytes }: Pick<RawHeartbeat, 'bytes'>,
+  older: Pick<RawHeartbeat, 'bytes'>,
+): boolean {
+  return bytes.length >= older.bytes.length || countInstances(bytes) >= countInstances(older.bytes);
+}
+
+function countInstances(bytes: Uint8Array): number {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let count = 0;
+  for (let at = text.indexOf(KEY); at >= 0; at = text.indexOf(KEY, at + KEY.length)) count++;
+  return count;
+}
+
+/** Each entry of a heartbeat has this key once. */
+const KEY = '"instance"';

@@ -27,7 +27,9 @@ describe('a heartbeat', () => {
     ]);
     const { keys } = fixture.context.redis;
     const touched = new Set(commands.filter(({ by }) => by === 'lua').map(({ args }) => args[1]));
-    expect(touched).toEqual(new Set([keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest]));
+    expect(touched).toEqual(
+      new Set([keys.deasShutdown, keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest]),
+    );
     expect(await fixture.lastHeartbeatMs('dea-1')).toBe(fixture.context.clock.nowMs());
     expect(await fixture.counted('equal')).toBe(2);
   });
@@ -58,6 +60,17 @@ describe('a heartbeat', () => {
     expect((await fixture.droplet('x')).instances.map(({ guid }) => guid)).toEqual(['newest']);
     expect((await fixture.droplet('y')).instances).toHaveLength(1);
     expect([await fixture.counted('received'), await fixture.counted('coalesced')]).toEqual([4, 2]);
+  });
+
+  test('that lists only a new instance does not replace the full list that waits', async () => {
+    fixture.intake.take(heartbeatBytes('dea-1', [entry('x', 'x-1'), entry('y', 'y-1'), entry('z', 'z-1')]));
+    fixture.context.clock.advance(10);
+    fixture.intake.take(heartbeatBytes('dea-1', [entry('new', 'new-1')]));
+    await fixture.intake.idle();
+    const nowMs = fixture.context.clock.nowMs();
+    for (const [droplet, lastListedMs] of [['x', nowMs - 10], ['y', nowMs - 10], ['new', undefined]] as const)
+      expect(await fixture.instance(droplet, `${droplet}-1`)).toMatchObject({ dea: 'dea-1', ...(lastListedMs && { lastListedMs }) });
+    expect(await fixture.counted('coalesced')).toBe(0);
   });
 
   test('that replaces a waiting one keeps the age of the backlog', async () => {

@@ -62,7 +62,9 @@ function heartbeat(list: List, dea = DEA): Heartbeat {
 const digestOf = (list: List) => JSON.stringify(Object.entries(list).sort());
 const LOST = 30_000;
 const store = (redis: RedisConnections, list: List, receivedMs: number, dea = DEA) =>
-  storeChangedHeartbeat(redis, LOST, heartbeat(list, dea), { digest: digestOf(list), receivedMs });
+  storeChangedHeartbeat(redis, LOST, heartbeat(list, dea), {
+    ...{ digest: digestOf(list), receivedMs, earliestMs: receivedMs },
+  });
 
 let runs = 0;
 /** Connections for one run: keys of its own, and one write for each slice, as in a cluster. */

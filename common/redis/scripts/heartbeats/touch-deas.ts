@@ -4,24 +4,36 @@ import type { ScriptAccess, ScriptArgument } from '../scripts.ts';
 export interface HeartbeatDigest {
   digest: string;
   receivedMs: number;
+  /** The earliest time at which it may have been delivered to this process (ms). */
+  earliestMs: number;
+}
+
+export interface TouchedDeas {
+  /** The DEAs whose heartbeat must be stored as a whole; nothing was written for them. */
+  changed: string[];
+  /** The DEAs whose turn it is to have their droplets verified: once in nine minutes for each of them. */
+  verify: string[];
 }
 
 /**
  * Stores when DEAs sent a heartbeat, for heartbeats that equal the last one of their DEA.
  *
  * @param heartbeats by DEA
- * @returns the DEAs whose heartbeat must be stored as a whole; nothing was written for them
  */
 export async function touchDeas(
   { scripts, keys }: ScriptAccess,
   { dropletLostMs, heartbeats }: { dropletLostMs: number; heartbeats: ReadonlyMap<string, HeartbeatDigest> },
-): Promise<string[]> {
-  const args: ScriptArgument[] = [dropletLostMs];
+): Promise<TouchedDeas> {
+  let lagMs = 0;
+  for (const { receivedMs, earliestMs } of heartbeats.values())
+    lagMs = Math.max(lagMs, receivedMs - earliestMs);
+  const args: ScriptArgument[] = [dropletLostMs, Math.ceil(lagMs)];
   for (const [dea, { digest, receivedMs }] of heartbeats) args.push(dea, digest, receivedMs);
   const reply = await scripts.run(
     'touch_deas',
-    [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest],
+    [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest, keys.deasShutdown],
     args,
   );
-  return reply as string[];
+  const [changed, verify] = reply as [string[], string[]];
+  return { changed, verify };
 }
