@@ -88,7 +88,11 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
         [ATTRIBUTES.exit]: reason,
       }),
     },
-    store: (exited) => storeExit(redis, clock, exited, settings.policy, watermark.stallMs),
+    prepare: (exited) => {
+      const [receivedMs, { stallMs }] = [clock.nowMs(), watermark];
+      const waitedMs = () => stallMs + clock.nowMs() - receivedMs;
+      return () => storeExit(redis, clock, exited, settings.policy, waitedMs());
+    },
   });
   messages.consume(bus, {
     subject: SUBJECTS.updated,
@@ -96,17 +100,25 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     parse: (data) => parseUpdated(data, ccPartition),
     accepted: () => metrics.updates.inc(),
     trace: { span: SPANS.update, attributes: ({ droplet }) => ({ [ATTRIBUTES.droplet]: droplet }) },
-    store: async ({ droplet }) => {
-      await storeUpdate(redis, clock, droplet);
-      await requestSync(syncQueue, redis, clock);
-    },
+    key: ({ droplet }) => droplet,
+    prepare:
+      ({ droplet }) =>
+      async () => {
+        await storeUpdate(redis, clock, droplet);
+        await requestSync(syncQueue, redis, clock);
+      },
   });
-  messages.consume(bus, {
+  // On the heartbeats' connection, so that the messages of a DEA keep their order.
+  messages.consume(heartbeatBus, {
     subject: SUBJECTS.shutdown,
     parse: parseShutdown,
     optional: true,
     accepted: () => metrics.shutdowns.inc(),
-    store: ({ dea }) => storeShutdown(redis, clock, dea),
+    key: ({ dea }) => dea,
+    prepare: ({ dea }) => {
+      const receivedMs = clock.nowMs();
+      return () => storeShutdown(redis, dea, receivedMs);
+    },
   });
   // The steps of the stop run in reverse order: the watermark ends, then the subscriptions, then the messages in flight.
   lifecycle.onStop('subscriptions', () => messages.drain());

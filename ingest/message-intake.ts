@@ -5,6 +5,7 @@ import type { Bus, BusSubscription } from '../common/nats/bus.ts';
 import type { CounterName, FleetCounters } from '../common/redis/counters.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../common/runtime/log.ts';
 import { type SPANS, traced } from '../common/tracing/tracing.ts';
+import { MessageBuffer } from './message-buffer.ts';
 import type { IngestMetrics } from './metrics.ts';
 
 /** One kind of message: how it is parsed, counted, traced and stored. */
@@ -16,16 +17,25 @@ export interface MessageKind<T> {
   /** Counts an accepted message in the metrics of this process. */
   accepted(message: T): void;
   trace?: { span: (typeof SPANS)[keyof typeof SPANS]; attributes(message: T): Attributes };
-  /** Called in the same turn of the event loop in which the message was received. */
-  store(message: T): Promise<unknown>;
+  /** Messages with the same key have the same effect: while one waits to be stored, another need not. */
+  key?(message: T): string;
+  /**
+   * Called in the same turn of the event loop in which the message was received.
+   *
+   * @returns stores the message; called again when Redis takes no writes for now
+   */
+  prepare(message: T): () => Promise<unknown>;
   /** The deployment works without these messages, so a refused subscription does not stop it. */
   optional?: true;
 }
 
+/** What a waiting message needs in memory besides its payload (bytes). */
+const MESSAGE_OVERHEAD_BYTES = 500;
+
 interface Options {
   deployment: DeploymentName;
   counters: FleetCounters;
-  metrics: Pick<IngestMetrics, 'rejected'>;
+  metrics: Pick<IngestMetrics, 'rejected' | 'messagesWaiting' | 'messagesDropped'>;
   log: Logger;
 }
 
@@ -44,7 +54,7 @@ export class MessageIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
   readonly #sources: Source[] = [];
-  readonly #inFlight = new Set<Promise<void>>();
+  readonly #buffer: MessageBuffer;
   #generation: number | undefined;
   #subscriptions: { isOptional: boolean; subscription: BusSubscription }[] = [];
   #changing: Promise<void> = Promise.resolve();
@@ -53,6 +63,7 @@ export class MessageIntake {
   constructor(options: Options) {
     this.#options = options;
     this.#limited = createRateLimit(options.log);
+    this.#buffer = new MessageBuffer(options);
   }
 
   /** Parses and stores every message of a kind. A message of another partition is ignored. */
@@ -64,11 +75,13 @@ export class MessageIntake {
       if ('foreign' in parsed) return;
       const message = parsed.ok;
       kind.accepted(message);
-      const store = () => kind.store(message);
-      this.#track(
+      const store = kind.prepare(message);
+      this.#buffer.add({
         subject,
-        trace === undefined ? store() : traced(trace.span, trace.attributes(message), store),
-      );
+        bytes: data.length + MESSAGE_OVERHEAD_BYTES,
+        ...(kind.key && { key: `${subject} ${kind.key(message)}` }),
+        store: trace === undefined ? store : () => traced(trace.span, trace.attributes(message), store),
+      });
     };
     this.#add(bus, subject, received, handle, optional);
   }
@@ -145,7 +158,7 @@ export class MessageIntake {
 
   /** Resolves when every message of `consume` is stored or has failed. */
   async idle(): Promise<void> {
-    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+    await this.#buffer.idle();
   }
 
   #add(
@@ -170,17 +183,6 @@ export class MessageIntake {
     const done = this.#changing.then(change);
     this.#changing = done.catch(() => undefined);
     return done;
-  }
-
-  #track(subject: string, storing: Promise<unknown>): void {
-    const done: Promise<void> = storing
-      .then(
-        () => undefined,
-        (error: unknown) =>
-          this.#options.log.error({ event: 'message_not_stored', subject, err: error }, 'message not stored'),
-      )
-      .finally(() => this.#inFlight.delete(done));
-    this.#inFlight.add(done);
   }
 }
 

@@ -1,4 +1,5 @@
-import { Counter, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
+import { repairsCounter } from '../common/redis/repairs.ts';
 
 /** The metrics of the ingest process. */
 export interface IngestMetrics {
@@ -12,6 +13,10 @@ export interface IngestMetrics {
   updates: Counter;
   shutdowns: Counter;
   rejected: Counter<'subject' | 'reason'>;
+  repairs: Counter<'what'>;
+  claimsRejected: Counter<'reason'>;
+  messagesWaiting: Gauge;
+  messagesDropped: Counter<'subject'>;
 }
 
 /** Registers the metrics of the ingest process. */
@@ -44,11 +49,29 @@ export function ingestMetrics(registry: Registry): IngestMetrics {
     }),
     updates: counter('hm_updates_received_total', 'droplet.updated messages received'),
     shutdowns: counter('hm_dea_shutdowns_received_total', 'dea.shutdown messages received'),
+    claimsRejected: new Counter({
+      name: 'hm_claims_rejected_total',
+      help: 'Instances (with too_many_deas: heartbeats) that DEAs listed and that were not stored: those of another DEA, with another index or version than before, or too many',
+      labelNames: ['reason'],
+      registers: [registry],
+    }),
     rejected: new Counter({
       name: 'hm_messages_rejected_total',
       help: 'Messages rejected, and heartbeats with rejected entries',
       labelNames: ['subject', 'reason'],
       registers: [registry],
     }),
+    messagesWaiting: new Gauge({
+      name: 'hm_messages_waiting',
+      help: 'Exits, updates and shutdowns that wait because Redis takes no writes',
+      registers: [registry],
+    }),
+    messagesDropped: new Counter({
+      name: 'hm_messages_dropped_total',
+      help: 'Exits, updates and shutdowns dropped because too many waited for Redis',
+      labelNames: ['subject'],
+      registers: [registry],
+    }),
+    repairs: repairsCounter(registry),
   };
 }

@@ -62,15 +62,12 @@ function eventFields(kind: EventKind, droplet: string): string[] {
   return ['kind', kind, 'droplet', droplet, ...traceFields()];
 }
 
-/**
- * Stores that a DEA announced its shutdown. Its digest is removed, so that its next heartbeat, if there is one, is stored
- * whole and removes the mark.
- */
+/** Stores that a DEA announced its shutdown, unless it has sent no heartbeat. A heartbeat that was surely delivered later removes the mark. */
 export async function storeShutdown(
   { client, keys }: RedisConnections,
-  clock: Clock,
   dea: string,
+  receivedMs: number,
 ): Promise<void> {
-  await client.hset(keys.deasShutdown, dea, clock.nowMs());
-  await client.hdel(keys.deasDigest, dea);
+  if ((await client.zscore(keys.deasLastHeartbeat, dea)) === null) return;
+  await client.hset(keys.deasShutdown, dea, receivedMs);
 }

@@ -26,7 +26,10 @@ const CLIENT_TEXTS =
   /^(Connection is closed|Command timed out|Socket timeout|Stream isn't writeable|Cluster is disconnect|Cluster isn't ready|Node is disconnected|None of startup nodes is available|All sentinels are unreachable)/;
 
 /** What Redis replies while a node starts, fails over, or has no slots; the client waits for its end. */
-const UNAVAILABLE_REPLIES = /^(LOADING|CLUSTERDOWN|MASTERDOWN|READONLY|TRYAGAIN|UNBLOCKED)\b/;
+const UNAVAILABLE_REPLIES = /^(LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|UNBLOCKED)\b/;
+
+/** What Redis replies while it takes no writes: it is full, cannot save, has too few replicas, is one, or runs a script. */
+const REFUSALS = /^(OOM|MISCONF|NOREPLICAS|READONLY|BUSY)\b/;
 
 /**
  * True for an error that only repeats that Redis or NATS is not reachable, which the connection has logged already. False for
@@ -44,7 +47,19 @@ export function isConnectionError(error: unknown): boolean {
   );
 }
 
-/** The log level of an error that may only repeat that a connection is lost. */
+/** The code with which Redis refuses all writes for now, e.g. OOM; undefined for every other error. */
+export function refusalOf(error: unknown): string | undefined {
+  return error instanceof Error && error.name === 'ReplyError'
+    ? REFUSALS.exec(error.message)?.[1]
+    : undefined;
+}
+
+/** True if the same command may succeed later, when Redis is reachable and takes writes again. */
+export function isTemporary(error: unknown): boolean {
+  return isConnectionError(error) || refusalOf(error) !== undefined;
+}
+
+/** The log level of an error that may only repeat that a connection is lost or that Redis refuses writes. */
 export function problemLevel(error: unknown): 'debug' | 'warn' {
-  return isConnectionError(error) ? 'debug' : 'warn';
+  return isTemporary(error) ? 'debug' : 'warn';
 }

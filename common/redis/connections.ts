@@ -24,8 +24,6 @@ export interface RedisConnections {
   client: RedisClient;
   scripts: Scripts;
   keys: Keys;
-  /** Whether Redis takes writes. */
-  writes: WriteState;
   /** Opens a connection for blocking reads or for BullMQ. It is closed when the process stops. */
   dedicated(name: string): RedisClient;
   /** Slices may be on several nodes, so the keys of one script or command must be of one slice. */
@@ -51,7 +49,7 @@ const MAX_RETRY_MS = 1000;
  *
  * @throws LayoutError when Redis holds state of another layout or of another deployment
  */
-export async function connectRedis(options: Options): Promise<RedisConnections> {
+export async function connectRedis(options: Options): Promise<RedisConnections & { writes: WriteState }> {
   const { settings, log, health, lifecycle } = options;
   health.set('redis', 'not connected yet');
   const writes = new WriteState(log, health);

@@ -18,10 +18,13 @@ export interface Keys {
   decisions(slice: number): string;
   summary(slice: number): string;
   troubled(slice: number): string;
+  /** Written to find out whether the server of the slice takes writes. */
+  writeCheck(slice: number): string;
   deasLastHeartbeat: string;
   deasPreviousHeartbeat: string;
   deasDigest: string;
   deasCount: string;
+  deasWanted: string;
   deasShutdown: string;
   deasLost: string;
   deaList(dea: string): string;
@@ -81,10 +84,12 @@ export function createKeys(prefix: string, slices: number): Keys {
     decisions: (slice) => `${prefix}:{${slice}}:decisions`,
     summary: (slice) => `${prefix}:{${slice}}:summary`,
     troubled: (slice) => `${prefix}:{${slice}}:troubled`,
+    writeCheck: (slice) => `${prefix}:{${slice}}:write_check`,
     deasLastHeartbeat: `${prefix}:{fleet}:deas:last_heartbeat`,
     deasPreviousHeartbeat: `${prefix}:{fleet}:deas:previous_heartbeat`,
     deasDigest: `${prefix}:{fleet}:deas:digest`,
     deasCount: `${prefix}:{fleet}:deas:instances`,
+    deasWanted: `${prefix}:{fleet}:deas:wanted`,
     deasShutdown: `${prefix}:{fleet}:deas:shutdown`,
     deasLost: `${prefix}:{fleet}:deas:lost`,
     deaList: (dea) => `${prefix}:{fleet}:deas:list:${dea}`,

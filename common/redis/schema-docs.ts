@@ -81,7 +81,8 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:deas:digest',
     type: 'hash',
-    holds: 'DEA -> SHA-1 of its latest heartbeat, once all of it is stored',
+    holds:
+      'DEA -> SHA-1 of its latest heartbeat, once all of it is stored; empty: the next heartbeat is stored whole, because something was not accepted, another DEA took over instances, or the digest has expired',
     writer: 'ingest',
     readers: 'ingest',
     life: 'as last_heartbeat',
@@ -91,7 +92,16 @@ export const SCHEMA: readonly SchemaEntry[] = [
     type: 'hash',
     holds: 'DEA -> how many STARTING, RUNNING or EVACUATING instances its latest heartbeat lists',
     writer: 'ingest',
-    readers: 'analyzer, reporter',
+    readers: 'reporter',
+    life: 'as last_heartbeat',
+  },
+  {
+    key: '<prefix>:{fleet}:deas:wanted',
+    type: 'hash',
+    holds:
+      'DEA -> of how many droplets it holds a wanted slot: its instance there is the one that was listed first, it has not exited and belongs to no other DEA. As of the last write of each droplet; mass_loss counts DEAs with more than 0',
+    writer: 'ingest',
+    readers: 'analyzer, ingest',
     life: 'as last_heartbeat',
   },
   {
@@ -114,7 +124,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:deas:list:<dea>',
     type: 'hash',
     holds:
-      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); in a cluster also delisted (droplets that it ceased to list in the last two minutes, a line each: when (ms), droplet) and data_epoch',
+      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms), unwanted (droplets of which it holds no wanted slot, a line each); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); in a cluster also delisted (droplets that it ceased to list in the last two minutes, a line each: when (ms), droplet) and data_epoch',
     writer: 'ingest',
     readers: 'ingest, analyzer, reporter',
     life: 'as last_heartbeat',

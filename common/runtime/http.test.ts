@@ -50,6 +50,33 @@ describe('every process', () => {
     expect(health.ready()).toBe(true);
   });
 
+  it('names addresses in /readyz only with the login', async () => {
+    const problem = 'connect ECONNREFUSED 10.0.0.1:6379';
+    const basic = (login: string) => ({ authorization: `Basic ${Buffer.from(login).toString('base64')}` });
+    health.set('redis', problem);
+    const bodies = async (app: FastifyInstance) => {
+      const requests = [{}, basic('u:wrong'), basic('u:p:p')];
+      return Promise.all(
+        requests.map(async (headers) => (await app.inject({ url: '/readyz', headers })).body),
+      );
+    };
+    const hidden = 'redis: connect ECONNREFUSED ***\n';
+    expect(await bodies(create())).toEqual([hidden, hidden, hidden]);
+    expect(await bodies(create({ user: 'u', password: 'p:p' }))).toEqual([
+      hidden,
+      hidden,
+      `redis: ${problem}\n`,
+    ]);
+  });
+
+  it('counts a wrong login at /readyz as a failed one', async () => {
+    const app = create({ user: 'u', password: 'p' });
+    health.set('redis', 'away');
+    const headers = { authorization: `Basic ${Buffer.from('u:wrong').toString('base64')}` };
+    for (let n = 0; n < 10; n++) expect((await app.inject({ url: '/readyz', headers })).statusCode).toBe(503);
+    expect((await app.inject({ url: '/metrics', headers })).statusCode).toBe(429);
+  });
+
   it('shows its metrics', async () => {
     const reply = await create().inject('/metrics');
     expect(reply.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);

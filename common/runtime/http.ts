@@ -13,6 +13,7 @@ import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import { LoginThrottle } from './login-throttle.ts';
+import { withoutAddresses } from './without-addresses.ts';
 
 /** The port cannot be listened on (exit code 69). */
 export class PortTakenError extends Error {
@@ -31,7 +32,7 @@ export interface HttpOptions {
   health: Health;
   metrics: Registry;
   /** Basic auth on everything but `/healthz` and `/readyz`, including unknown paths. */
-  auth?: { user: string; password: string };
+  auth?: Login;
   /** A monotonic clock (ms) for the limit on failed logins; for tests. */
   nowMs?: () => number;
 }
@@ -43,7 +44,8 @@ const OPEN: ReadonlySet<string | undefined> = new Set(['/healthz', '/readyz']);
 export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: HttpOptions): FastifyInstance {
   // An open page must not delay the stop.
   const app = fastify({ forceCloseConnections: true });
-  if (auth !== undefined) protect(app, auth, new LoginThrottle(nowMs));
+  const throttle = new LoginThrottle(nowMs);
+  if (auth !== undefined) protect(app, auth, throttle);
   app.addHook('onRequest', refuseCrossSiteWrites);
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
   app.setErrorHandler((error: FastifyError, request, reply) => {
@@ -60,10 +62,14 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
       .send(status >= 500 ? 'internal error\n' : `${error.message}\n`);
   });
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok'));
-  app.get('/readyz', async (_request, reply) => {
-    const problems = [...health.problems()].map(([part, problem]) => `${part}: ${problem}`);
+  app.get('/readyz', async (request, reply) => {
+    const isComplete = auth !== undefined && hasLogin(request, auth, throttle);
+    const problems = [...health.problems()].map(([part, problem]) => {
+      const text = `${part}: ${problem}\n`;
+      return isComplete ? text : withoutAddresses(text);
+    });
     reply.type('text/plain');
-    return problems.length === 0 ? reply.send('ok') : reply.code(503).send(`${problems.join('\n')}\n`);
+    return problems.length === 0 ? reply.send('ok') : reply.code(503).send(problems.join(''));
   });
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),
@@ -71,20 +77,33 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
   return lifecycle.own('http', app, (owned) => owned.close());
 }
 
-function protect(
-  app: FastifyInstance,
-  auth: { user: string; password: string },
-  throttle: LoginThrottle,
-): void {
-  const user = digest(auth.user);
-  const password = digest(auth.password);
+interface Login {
+  user: string;
+  password: string;
+}
+
+/** Both are always compared, and as digests, so that the time reveals nothing. */
+function isSame(given: Login, expected: Login): boolean {
+  const isUser = timingSafeEqual(digest(given.user), digest(expected.user));
+  const isPassword = timingSafeEqual(digest(given.password), digest(expected.password));
+  return isUser && isPassword;
+}
+
+/** Whether a request that needs no login has the right one; a wrong one counts as a failed login. */
+function hasLogin({ headers, ip }: FastifyRequest, expected: Login, throttle: LoginThrottle): boolean {
+  const encoded = /^basic (\S+)$/i.exec(headers.authorization ?? '')?.[1];
+  if (encoded === undefined || throttle.waitS(ip) > 0) return false;
+  const [user = '', ...password] = Buffer.from(encoded, 'base64').toString().split(':');
+  if (isSame({ user, password: password.join(':') }, expected)) return true;
+  throttle.add(ip);
+  return false;
+}
+
+function protect(app: FastifyInstance, auth: Login, throttle: LoginThrottle): void {
   app.register(basicAuth, {
     authenticate: { realm: 'health manager' },
-    validate: async (givenUser: string, givenPassword: string, { ip }: FastifyRequest) => {
-      // Both are always compared, and as digests, so that the time reveals nothing.
-      const rightUser = timingSafeEqual(digest(givenUser), user);
-      const rightPassword = timingSafeEqual(digest(givenPassword), password);
-      if (rightUser && rightPassword) return;
+    validate: async (user: string, password: string, { ip }: FastifyRequest) => {
+      if (isSame({ user, password }, auth)) return;
       throttle.add(ip);
       throw Object.assign(new Error('unauthorized'), { statusCode: 401 });
     },

@@ -45,7 +45,8 @@ export const LOG_EVENTS = {
   unreadable_record: 'A record in Redis was edited or damaged; it is rebuilt from heartbeats and bulk syncs.',
   unreadable_hold: 'A hold in Redis was edited or damaged; it is evaluated anew.',
 
-  state_repaired: 'Something was missing or damaged in Redis and is built again: see `what`. Find its cause if it repeats.',
+  state_repaired:
+    'Something was missing or damaged in Redis and is built again: see `what`. Find its cause if it repeats.',
 
   // Tracing
   tracing_not_started: 'Tracing could not start; the process runs without it.',
@@ -56,6 +57,8 @@ export const LOG_EVENTS = {
 
   // ingest
   message_rejected: 'A message is not in the expected format and is ignored: find its sender by the fields.',
+  claim_rejected:
+    'A DEA lists instances of another DEA, changes what never changes, or lists too many: see `dea` and `owner`. Usual for seconds after a DEA restarts under a new guid.',
   message_not_stored: 'A message had no effect because Redis refused a write: see its error.',
   messages_waiting: 'Redis is away or refuses writes: exits, updates and shutdowns wait in memory.',
   messages_stored: 'Redis takes writes again: the waiting messages are stored.',

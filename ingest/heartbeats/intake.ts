@@ -1,14 +1,19 @@
 import { hash } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseHeartbeat } from '../../common/messages/incoming.ts';
 import { peekDeaId } from '../../common/messages/peek-dea-id.ts';
 import type { DedicatedConnection } from '../../common/nats/connect.ts';
+import { heartbeatPeriodMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
+import { isTemporary } from '../../common/redis/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { touchDeas } from '../../common/redis/scripts/heartbeats/touch-deas.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
-import { ChangedHeartbeatQueue, type QueuedHeartbeat } from './changed-queue.ts';
+import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
+import { RefusalReports } from './refusal-reports.ts';
 import { parseAndStore } from './store-changed.ts';
+import { DeaVerifier } from './verifier.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -29,6 +34,8 @@ export const HEARTBEATS: DedicatedConnection = { name: 'heartbeats', readEveryMs
 
 /** A batch from the socket is read within some turns of the event loop; after this time all of it goes into one call. */
 const COLLECT_MS = 20;
+/** Wait before heartbeats that Redis refused are stored again (ms). */
+const RETRY_MS = 500;
 
 /**
  * The first stop of a heartbeat: finds out in batches whether each equals the previous one of its DEA.
@@ -41,6 +48,7 @@ export class HeartbeatIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
   readonly #changed: ChangedHeartbeatQueue;
+  readonly #verifier: DeaVerifier;
   /** The next batch, in order of `backlogSinceMs`: a replaced heartbeat keeps its place in the map. */
   #batch = new Map<string, QueuedHeartbeat>();
   #timer: NodeJS.Timeout | undefined;
@@ -51,8 +59,24 @@ export class HeartbeatIntake {
   constructor(options: Options) {
     this.#options = options;
     this.#limited = createRateLimit(options.log);
-    this.#changed = new ChangedHeartbeatQueue((dea, raw) =>
-      parseAndStore(options, dea, raw).catch((error: unknown) => this.#logNotStored(error, { dea })),
+    this.#verifier = new DeaVerifier({ ...options, limited: this.#limited });
+    const repaired = this.#verifier.report.bind(this.#verifier);
+    const refusals = new RefusalReports({ ...options, limited: this.#limited });
+    const refused = refusals.report.bind(refusals);
+    this.#changed = new ChangedHeartbeatQueue(
+      async (dea, raw) => {
+        try {
+          await parseAndStore({ ...options, repaired, refused }, dea, raw);
+          return 'done';
+        } catch (error) {
+          this.#logNotStored(error, { dea });
+          if (!isTemporary(error)) return 'done';
+          await delay(RETRY_MS);
+          return 'again';
+        }
+      },
+      undefined,
+      { nowMs: () => options.clock.nowMs(), afterMs: heartbeatPeriodMs(options) },
     );
   }
 
@@ -67,17 +91,13 @@ export class HeartbeatIntake {
     const dea = peekDeaId(bytes) ?? this.#parsedDea(bytes);
     if (dea === undefined) return;
     const receivedMs = clock.nowMs();
-    const heartbeat = { bytes, digest: digestOf(bytes), receivedMs, backlogSinceMs: receivedMs - readLagMs };
+    const earliestMs = receivedMs - readLagMs;
+    const heartbeat = { bytes, digest: digestOf(bytes), receivedMs, earliestMs, backlogSinceMs: earliestMs };
     if (this.#changed.has(dea)) {
       this.#enqueueChanged(dea, heartbeat);
       return;
     }
-    const replaced = this.#batch.get(dea);
-    if (replaced !== undefined) {
-      metrics.heartbeatsCoalesced.inc();
-      heartbeat.backlogSinceMs = replaced.backlogSinceMs;
-    }
-    this.#batch.set(dea, heartbeat);
+    this.#addToBatch(dea, heartbeat);
     if (this.#timer === undefined && this.#storing === undefined) {
       this.#timer = setTimeout(() => this.#storeBatch(), COLLECT_MS);
     }
@@ -93,7 +113,7 @@ export class HeartbeatIntake {
 
   /** How many heartbeats were given up because memory was used up. */
   get lostHeartbeats(): number {
-    return 0;
+    return this.#changed.expired;
   }
 
   /** Resolves when every heartbeat taken is stored. */
@@ -103,6 +123,7 @@ export class HeartbeatIntake {
       await this.#storing;
     }
     await this.#changed.idle();
+    await this.#verifier.idle();
   }
 
   #parsedDea(bytes: Uint8Array): string | undefined {
@@ -116,11 +137,17 @@ export class HeartbeatIntake {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     const batch = this.#batch;
+    if (batch.size === 0) return;
     this.#batch = new Map();
     const [first] = batch.values();
     this.#storingSinceMs = first?.backlogSinceMs;
     this.#storing = this.#touchEqual(batch)
-      .catch((error: unknown) => this.#logNotStored(error, { deas: batch.size }))
+      .catch(async (error: unknown) => {
+        this.#logNotStored(error, { deas: batch.size });
+        if (!isTemporary(error)) return;
+        await delay(RETRY_MS);
+        this.#putBack(batch);
+      })
       .finally(() => {
         this.#storing = undefined;
         this.#storingSinceMs = undefined;
@@ -131,21 +158,53 @@ export class HeartbeatIntake {
   /** Stores the times of equal heartbeats, and queues the changed ones. */
   async #touchEqual(batch: ReadonlyMap<string, QueuedHeartbeat>): Promise<void> {
     const { redis, dropletLostMs, metrics } = this.#options;
-    const changed = await touchDeas(redis, { dropletLostMs, heartbeats: batch });
+    const { changed, verify } = await touchDeas(redis, { dropletLostMs, heartbeats: batch });
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
     for (const dea of changed) this.#enqueueChanged(dea, batch.get(dea) as QueuedHeartbeat);
+    // Their heartbeats are stored: should this fail, the DEAs have another turn.
+    await this.#verifier.verify(verify).catch((error: unknown) => this.#logNotVerified(error));
+  }
+
+  #logNotVerified(error: unknown): void {
+    this.#limited.warn(
+      'not_verified',
+      { event: 'heartbeats_not_verified', err: error },
+      'heartbeats not verified',
+    );
+  }
+
+  /** These heartbeats are stored with the next batch. A newer one of the same DEA takes the place, and is overdue for as long. */
+  #putBack(batch: ReadonlyMap<string, QueuedHeartbeat>): void {
+    const newer = this.#batch;
+    this.#batch = new Map(batch);
+    for (const [dea, heartbeat] of newer) this.#addToBatch(dea, heartbeat);
+  }
+
+  /** Adds a heartbeat in the place of an older one of its DEA. One that lists less is stored after it. */
+  #addToBatch(dea: string, heartbeat: QueuedHeartbeat): void {
+    const older = this.#batch.get(dea);
+    if (older !== undefined && !listsAtLeastAsMuch(heartbeat, older)) {
+      this.#batch.delete(dea);
+      this.#enqueueChanged(dea, older);
+      this.#enqueueChanged(dea, heartbeat);
+      return;
+    }
+    if (older !== undefined) this.#options.metrics.heartbeatsCoalesced.inc();
+    const backlogSinceMs = older?.backlogSinceMs ?? heartbeat.backlogSinceMs;
+    this.#batch.set(dea, { ...heartbeat, backlogSinceMs });
   }
 
   #enqueueChanged(dea: string, heartbeat: QueuedHeartbeat): void {
-    if (this.#changed.has(dea)) this.#options.metrics.heartbeatsCoalesced.inc();
-    this.#changed.enqueue(dea, heartbeat);
+    if (this.#changed.enqueue(dea, heartbeat)) this.#options.metrics.heartbeatsCoalesced.inc();
   }
 
   #logNotStored(error: unknown, fields: { dea: string } | { deas: number }): void {
-    this.#limited.error(
+    this.#limited[isTemporary(error) ? 'warn' : 'error'](
       'not_stored',
       { event: 'heartbeats_not_stored', err: error, ...fields },
-      'heartbeats not stored; the next ones replace them',
+      isTemporary(error)
+        ? 'heartbeats not stored; retrying'
+        : 'heartbeats not stored; the next ones replace them',
     );
   }
 }
