@@ -21,7 +21,7 @@ const begin = (dea: string, droplets: string[]) => {
 /** The DEA lists an instance of each of these droplets. */
 async function heartbeat(dea: string, ...droplets: string[]): Promise<void> {
   const begun = await begin(dea, droplets);
-  if (begun === 'stale') throw new Error(`${dea}: expected a heartbeat to begin, found a newer one`);
+  if (typeof begun === 'string') throw new Error(`${dea}: expected a heartbeat to begin, found ${begun}`);
   const { atMs } = begun;
   await finishHeartbeat(of.context.redis, { dea, atMs, digest: 'digest', running: droplets.length });
 }
@@ -160,7 +160,10 @@ describe('a silent DEA', () => {
 test('however many DEAs have expired, one tick removes all of them', async () => {
   const { client, keys } = of.context.redis;
   const nowMs = of.context.clock.nowMs();
-  await client.zadd(keys.deasLastHeartbeat, ...Array.from({ length: 1_234 }, (_, n) => [nowMs, `dea-${n}`]).flat());
+  await client.zadd(
+    keys.deasLastHeartbeat,
+    ...Array.from({ length: 1_234 }, (_, n) => [nowMs, `dea-${n}`]).flat(),
+  );
   of.context.clock.advance(10 * LOST + 1);
   await expire();
   expect(await client.zcard(keys.deasLastHeartbeat)).toBe(0);

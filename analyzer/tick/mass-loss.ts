@@ -1,7 +1,5 @@
-import { isActiveState } from '../../common/model/instance-states.ts';
 import { extendStreak } from '../../common/policy/freshness.ts';
 import { NO_GAPS } from '../../common/policy/listening-time.ts';
-import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/liveness.ts';
 import {
   cutoffs,
   type DeaFacts,
@@ -14,17 +12,15 @@ import {
 } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { evaluationGapMs } from '../../common/policy/thresholds.ts';
-import { isWanted } from '../../common/policy/wanted.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
-import { listedDroplets } from '../../common/redis/dea-list.ts';
 import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/holds.ts';
 import { pairsOf } from '../../common/redis/pairs.ts';
-import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { swapHold } from '../../common/redis/scripts/fleet/swap-hold.ts';
 import type { Logger } from '../../common/runtime/log.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
+import { holdsWantedSlot } from './wanted-slots.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -106,6 +102,8 @@ async function countLate(
 /**
  * Reads all DEAs. Of late DEAs that are counted, what should still run is read from the records: instances may have exited since
  * their last heartbeat, and what they listed may not be wanted. Of the others the count that ingest stored with the list is used.
+ *
+ * Counted are DEAs that hold a wanted slot (`holdsWantedSlot`), so DEAs that are made up neither raise the hold nor keep it off.
  */
 async function deaFacts(
   { redis, policy }: Options,
@@ -115,7 +113,7 @@ async function deaFacts(
   const { client, keys } = redis;
   const [lastHeartbeats, counts, shutdown] = await Promise.all([
     client.zrange(keys.deasLastHeartbeat, '0', '-1', 'WITHSCORES'),
-    client.call('HGETALL', keys.deasCount) as Promise<string[]>,
+    client.call('HGETALL', keys.deasWanted) as Promise<string[]>,
     client.hkeys(keys.deasShutdown),
   ]);
   const countOf = new Map(pairsOf(counts));
@@ -131,10 +129,13 @@ async function deaFacts(
   // Those that were late stay counted until their next heartbeat, whatever they run.
   const wereLate = new Set(previous.lateDeas);
   const late = facts.filter((dea) => isCountedIfLate(dea, previous, times) && !wereLate.has(dea.guid));
-  await forEachChunk(late, async (dea) => {
-    dea.runsSomething = await hasWantedInstance(redis, dea, policy);
-  });
-  await countEmptyDeas(redis, policy, facts, times);
+  const empty = late.filter(({ runsSomething }) => !runsSomething).slice(0, EMPTY_DEAS_READ);
+  const lastHeartbeatOf = new Map(facts.map((dea) => [dea.guid, dea.lastHeartbeatMs]));
+  const read = async (dea: DeaFacts) => {
+    dea.runsSomething = await holdsWantedSlot(redis, dea, lastHeartbeatOf, policy);
+  };
+  await forEachChunk([...late.filter(({ runsSomething }) => runsSomething), ...empty], read);
+  await countEmptyDeas(facts, times, read, policy);
   return facts;
 }
 
@@ -143,10 +144,10 @@ async function deaFacts(
  * the hold would be raised, DEAs that send heartbeats and seem empty are read, too, until the share is too small.
  */
 async function countEmptyDeas(
-  redis: RedisConnections,
-  policy: PolicySettings,
   facts: readonly DeaFacts[],
   { lateBeforeMs, countedFromMs }: MassLossCutoffs,
+  read: (dea: DeaFacts) => Promise<void>,
+  policy: PolicySettings,
 ): Promise<void> {
   const known = facts.filter(
     ({ shutdown, lastHeartbeatMs }) => !shutdown && lastHeartbeatMs >= countedFromMs,
@@ -154,17 +155,18 @@ async function countEmptyDeas(
   const running = known.filter(({ runsSomething }) => runsSomething);
   const late = running.filter(({ lastHeartbeatMs }) => lastHeartbeatMs < lateBeforeMs).length;
   let counted = running.length;
-  const empty = known.filter(
-    ({ runsSomething, lastHeartbeatMs }) => !runsSomething && lastHeartbeatMs >= lateBeforeMs,
-  );
+  const empty = known
+    .filter(({ runsSomething, lastHeartbeatMs }) => !runsSomething && lastHeartbeatMs >= lateBeforeMs)
+    .slice(0, EMPTY_DEAS_READ);
   for (let at = 0; at < empty.length && isEnough(late, counted, policy); at += DEAS_AT_ONCE) {
     const chunk = empty.slice(at, at + DEAS_AT_ONCE);
-    await forEachChunk(chunk, async (dea) => {
-      dea.runsSomething = await hasWantedInstance(redis, dea, policy);
-    });
+    await forEachChunk(chunk, read);
     counted += chunk.filter(({ runsSomething }) => runsSomething).length;
   }
 }
+
+/** DEAs of a stored count of 0 that one evaluation reads: thousands may be made up. The others hold no slot. */
+const EMPTY_DEAS_READ = 1000;
 
 /** Bounds the commands that wait at once. */
 const DEAS_AT_ONCE = 100;
@@ -172,31 +174,4 @@ const DEAS_AT_ONCE = 100;
 async function forEachChunk(deas: readonly DeaFacts[], run: (dea: DeaFacts) => Promise<void>): Promise<void> {
   for (let at = 0; at < deas.length; at += DEAS_AT_ONCE)
     await Promise.all(deas.slice(at, at + DEAS_AT_ONCE).map(run));
-}
-
-/** Droplets in one read. Usually the first droplet has an instance that has not exited. */
-const DROPLETS_PER_READ = 20;
-
-/** Whether the records have an instance on the DEA that is at a wanted slot and has not exited since the DEA's last heartbeat. */
-async function hasWantedInstance(
-  redis: RedisConnections,
-  dea: DeaFacts,
-  policy: PolicySettings,
-): Promise<boolean> {
-  const droplets = [...(await listedDroplets(redis, dea.guid))];
-  for (let at = 0; at < droplets.length; at += DROPLETS_PER_READ) {
-    for (const droplet of await readDroplets(redis, droplets.slice(at, at + DROPLETS_PER_READ))) {
-      if (droplet === undefined || droplet instanceof Error) continue;
-      const exits = exitsByInstance(droplet.exits);
-      const isOnDea = droplet.instances.some((instance) => {
-        if (instance.dea !== dea.guid || !isActiveState(instance.state)) return false;
-        if (instance.version !== droplet.desired?.version || !isWanted(droplet, instance.index)) return false;
-        if (!isListed(instance) && !isLeftOut(instance, dea.lastHeartbeatMs, policy)) return false;
-        const exit = exits.get(instance.guid);
-        return exit === undefined || !isExitInForce(exit, dea.lastHeartbeatMs, policy);
-      });
-      if (isOnDea) return true;
-    }
-  }
-  return false;
 }

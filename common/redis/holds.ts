@@ -30,7 +30,7 @@ export async function readHolds(
 
 /** The holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySettings): Holds {
-  const { listening, lowestWatermarkMs, pass, massLossEvaluated, desiredStateSuspect = false } = facts;
+  const { listening, lowestWatermarkMs, pass, massLossEvaluated, desiredStateSuspect = false, fullPassBegunMs } = facts;
   // An ingestor that falls silent without signing off may still be subscribed, and receive messages that it does not store.
   const hasSilentIngestor =
     lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);
@@ -48,6 +48,8 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
     ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
+    ...(fullPassBegunMs !== undefined &&
+      Number.isFinite(fullPassBegunMs) && { lastFullPassBegunMs: fullPassBegunMs }),
   };
 }
 
@@ -58,7 +60,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
 export function gapsFrom(
   { listening, lowestWatermarkMs, listeningGaps = [] }: FleetFacts,
   nowMs: number,
-  settings: PolicySettings,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): readonly ListeningGap[] {
   const fromMs = Math.min(lowestWatermarkMs ?? nowMs, listening?.untilMs ?? nowMs);
   // A time that somebody edited so that it is no number begins no gap.

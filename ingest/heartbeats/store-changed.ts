@@ -2,16 +2,27 @@ import { hash } from 'node:crypto';
 import { type Heartbeat, type HeartbeatEntry, parseHeartbeat } from '../../common/messages/incoming.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/dea-list.ts';
-import { beginHeartbeat } from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
+import {
+  type BegunHeartbeat,
+  beginHeartbeat,
+} from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
 import { finishHeartbeat } from '../../common/redis/scripts/heartbeats/finish-heartbeat.ts';
 import {
+  type Claim,
   DROPLETS_PER_CALL,
   type HeartbeatWrite,
+  INSTANCES_PER_CALL,
+  type ListedDroplets,
+  mergeStored,
+  type Refusal,
+  type StoredDroplets,
   storeHeartbeatDroplets,
 } from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
 import { storeWholeHeartbeat } from '../../common/redis/scripts/heartbeats/store-whole-heartbeat.ts';
 import { ATTRIBUTES, SPANS, setSpanAttributes, traced, traceparent } from '../../common/tracing/tracing.ts';
 import type { IngestMetrics } from '../metrics.ts';
+import { expireSpareDea, MAX_INSTANCES_OF_DROPLET, maxDropletsInPiece } from './bounds.ts';
+import { grantedClaims, releaseOwners } from './claims.ts';
 
 /** A heartbeat as received, not yet parsed. */
 export interface RawHeartbeat {
@@ -19,6 +30,8 @@ export interface RawHeartbeat {
   /** SHA-1 of the bytes: heartbeats with the same digest are equal. */
   digest: string;
   receivedMs: number;
+  /** The earliest time at which it may have been delivered to this process (ms). */
+  earliestMs: number;
 }
 
 interface Options {
@@ -28,6 +41,10 @@ interface Options {
   dropletLostMs: number;
   /** Reports a rejected heartbeat or rejected entries of one. */
   rejected(reason: string, detail: Record<string, unknown>): void;
+  /** Reports what the heartbeat has built again in Redis. */
+  repaired(dea: string, repaired: RepairedByHeartbeat): void;
+  /** Reports what records did not take. */
+  refused(dea: string, claims: readonly Claim[], refusals: readonly Refusal[]): void;
 }
 
 /** Parses a changed heartbeat of `dea`, stores it in a span of its own, and counts the result. */
@@ -40,6 +57,9 @@ export async function parseAndStore(options: Options, dea: string, raw: RawHeart
     rejected(reason, { dea: heartbeat.dea, entries: count });
   const { droplets, stale } = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: heartbeat.dea }, async () => {
     const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw);
+    if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
+    const { claims, refusals } = stored;
+    if (claims.length > 0 || refusals.length > 0) options.refused(heartbeat.dea, claims, refusals);
     setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
     return stored;
   });
@@ -62,46 +82,154 @@ export async function parseAndStore(options: Options, dea: string, raw: RawHeart
  * writes of the older one. After a failover of a cluster node, which may have lost its latest writes, the next heartbeat
  * writes every droplet of the list, and those recently removed from it.
  *
- * @returns how many droplets were changed; `stale` if a newer heartbeat was stored before
+ * An instance that belongs to another DEA, or whose index or version would change, is not written (see claims.ts). The heartbeat then
+ * leaves an empty digest, so that the next one is stored whole and tries again.
+ *
+ * What Redis has lost of earlier heartbeats is found in the same way: at the turn of the DEA, once in nine minutes, and whenever its
+ * digest is missing every droplet is written again, which changes only what is not as it should be.
  */
 export async function storeChangedHeartbeat(
   redis: RedisConnections,
   dropletLostMs: number,
   heartbeat: Heartbeat,
-  raw: Pick<RawHeartbeat, 'digest' | 'receivedMs'>,
-): Promise<{ droplets: number; stale: boolean }> {
+  raw: Pick<RawHeartbeat, 'digest' | 'receivedMs' | 'earliestMs'>,
+): Promise<StoredHeartbeat> {
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
   const list = lines.map((line) => `${line}\n`).join('');
-  const begun = await beginHeartbeat(redis, { dea, receivedMs: raw.receivedMs, list });
-  if (begun === 'stale') return { droplets: 0, stale: true };
+  const { receivedMs, earliestMs } = raw;
+  const begin = () => beginHeartbeat(redis, { dea, list, receivedMs, earliestMs });
+  let begun = await begin();
+  if (begun === 'full' && (await expireSpareDea(redis))) begun = await begin();
+  if (begun === 'full')
+    return { ...NOTHING_STORED, refusals: [{ reason: 'too_many_deas', droplet: '', count: 1 }] };
+  if (begun === 'stale') return { ...NOTHING_STORED, stale: true };
 
   const { atMs, previousHeartbeatMs, dataEpoch } = begun;
   const isBack = previousHeartbeatMs === undefined || atMs - previousHeartbeatMs > dropletLostMs;
-  const writeAll = isBack || begun.hasUnfinished || begun.isSuspect;
+  const markDue = isBack || begun.hasUnfinished || begun.isSuspect;
+  const writeAll = markDue || begun.isVerified;
   const incomplete = writeAll ? linesOf(begun.incompleteList) : undefined;
   const touched = differingDroplets(lines, linesOf(begun.storedList), incomplete);
-  const droplets = listedDroplets(touched, heartbeat);
+  const { droplets, surplus } = listedDroplets(touched, heartbeat);
   const write: HeartbeatWrite = {
     dea,
     atMs,
     previousHeartbeatMs,
     fence: begun.hasUnfinished,
     // The analyzers must reconcile every droplet of a DEA that is back; an unfinished heartbeat may have been its first.
-    markDue: writeAll,
+    markDue,
+    verify: begun.isVerified,
     traceparent: traceparent(),
+    maxDropletsInPiece: await maxDropletsInPiece(redis),
   };
   const running = heartbeat.entries.filter(({ state }) => EXISTING_STATES.has(state)).length;
-  const end = { digest: raw.digest, running };
-  const isOneCall = touched.size > 0 && touched.size <= DROPLETS_PER_CALL;
+  const listed = new Set(heartbeat.entries.map(({ droplet }) => droplet));
+  const untouched = [...listed].filter((droplet) => !touched.has(droplet)).length;
+  const unwanted = linesOf(begun.unwantedList).filter(
+    (droplet) => listed.has(droplet) && !touched.has(droplet),
+  );
+  const end = { digest: raw.digest, running, wanted: untouched - unwanted.length, unwanted };
+  const isOneCall =
+    touched.size > 0 && touched.size <= DROPLETS_PER_CALL && surplus.length === 0 && isOneCallOf(droplets);
+  let stored: StoredDroplets;
   if (isOneCall && !redis.isCluster && dataEpoch === undefined) {
-    const changed = await storeWholeHeartbeat(redis, write, droplets, end);
-    return { droplets: changed === 'superseded' ? 0 : changed, stale: false };
+    const whole = await storeWholeHeartbeat(redis, write, droplets, end);
+    if (whole === 'superseded') return NOTHING_STORED;
+    if (whole.claims.length === 0 && whole.refusals.length === 0) return storedHeartbeat(whole, begun);
+    stored = whole;
+  } else {
+    stored = await storeHeartbeatDroplets(redis, write, droplets);
   }
-  const changed = await storeHeartbeatDroplets(redis, write, droplets);
-  const delisted = dataEpoch === undefined ? [] : notListed(touched, heartbeat);
-  await finishHeartbeat(redis, { dea, atMs, ...end, dataEpoch, delisted });
-  return { droplets: changed, stale: false };
+  if (surplus.length > 0) stored = { ...stored, refusals: [...stored.refusals, ...surplus] };
+  stored = await applyClaims(redis, dropletLostMs, write, droplets, stored);
+  const isRefused =
+    stored.claims.length > 0 || stored.refusals.some(({ reason }) => reason !== 'too_many_ended');
+  const delisted = dataEpoch === undefined ? [] : [...touched].filter((droplet) => !listed.has(droplet));
+  const holding = [...touched].filter((droplet) => listed.has(droplet)).length - stored.unwanted.length;
+  await finishHeartbeat(redis, {
+    ...{ dea, atMs, running, dataEpoch, delisted },
+    digest: isRefused ? '' : raw.digest,
+    wanted: end.wanted + holding,
+    unwanted: [...unwanted, ...stored.unwanted],
+  });
+  return storedHeartbeat(stored, begun);
+}
+
+function isOneCallOf(droplets: ListedDroplets): boolean {
+  let instances = 0;
+  for (const { length } of droplets.values()) instances += length;
+  return instances <= INSTANCES_PER_CALL;
+}
+
+/** Writes the instances whose claims apply. @returns what was stored in all, with the claims that were rejected */
+async function applyClaims(
+  redis: RedisConnections,
+  dropletLostMs: number,
+  write: HeartbeatWrite,
+  droplets: ListedDroplets,
+  stored: StoredDroplets,
+): Promise<StoredDroplets> {
+  const granted = await grantedClaims(redis, dropletLostMs, stored.claims, write.atMs);
+  if (granted.length === 0) return stored;
+  const claimed = new Map(granted.map(({ droplet }) => [droplet, droplets.get(droplet) ?? []]));
+  const applied = await storeHeartbeatDroplets(redis, { ...write, granted }, claimed);
+  await releaseOwners(redis, granted);
+  const isOther = (droplet: string) => !claimed.has(droplet);
+  const others: StoredDroplets = {
+    ...stored,
+    unwanted: stored.unwanted.filter(isOther),
+    claims: stored.claims.filter(({ droplet }) => isOther(droplet)),
+    refusals: stored.refusals.filter(({ droplet }) => isOther(droplet)),
+  };
+  return mergeStored([others, applied]);
+}
+
+/** What became of a heartbeat. */
+export interface StoredHeartbeat {
+  /** How many droplets were changed. */
+  droplets: number;
+  /** A newer heartbeat was stored before, so this one was not. */
+  stale: boolean;
+  repaired: RepairedByHeartbeat;
+  /** Of instances that belong to other DEAs: they were rejected. */
+  claims: readonly Claim[];
+  refusals: readonly Refusal[];
+}
+
+/** What was missing in Redis although an earlier heartbeat had stored it. */
+export interface RepairedByHeartbeat {
+  records: string[];
+  indexEntries: number;
+  isDigestMissing: boolean;
+  isListLost: boolean;
+}
+
+const NOTHING_REPAIRED: RepairedByHeartbeat = {
+  records: [],
+  indexEntries: 0,
+  isDigestMissing: false,
+  isListLost: false,
+};
+
+const NOTHING_STORED: StoredHeartbeat = {
+  ...{ droplets: 0, stale: false, repaired: NOTHING_REPAIRED },
+  ...{ claims: [], refusals: [] },
+};
+
+function storedHeartbeat(stored: StoredDroplets, begun: BegunHeartbeat): StoredHeartbeat {
+  const { changed, claims, refusals } = stored;
+  return { droplets: changed, stale: false, repaired: repairedBy(stored, begun), claims, refusals };
+}
+
+function repairedBy(
+  { wholeAgain, reindexed }: StoredDroplets,
+  { storedList, isDigestMissing, isListLost }: BegunHeartbeat,
+): RepairedByHeartbeat {
+  if (wholeAgain.length === 0 && reindexed === 0 && !isListLost && !isDigestMissing) return NOTHING_REPAIRED;
+  const listedBefore = new Set(linesOf(storedList).map(dropletOfLine));
+  const records = wholeAgain.filter((id) => listedBefore.has(id));
+  return { records, indexEntries: reindexed, isDigestMissing, isListLost };
 }
 
 /** States of an instance that exists; in all other states it has ended. */
@@ -112,12 +240,6 @@ function lineOf(entry: HeartbeatEntry): string {
   const { instance, index, version, state, stateTimestampS } = entry;
   const text = `${instance}\n${index}\n${version}\n${state}\n${stateTimestampS}`;
   return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
-}
-
-/** Those of these droplets that the heartbeat does not list. */
-function notListed(touched: Set<string>, { entries }: Heartbeat): string[] {
-  const listed = new Set(entries.map(({ droplet }) => droplet));
-  return [...touched].filter((droplet) => !listed.has(droplet));
 }
 
 /** Droplets with a line in only one of the two lists; with `incomplete`, the droplets of all lines. */
@@ -134,10 +256,20 @@ function differingDroplets(lines: string[], stored: string[], incomplete: string
   return droplets;
 }
 
-/** By droplet, the entries of the heartbeat. */
-function listedDroplets(touched: Set<string>, { entries }: Heartbeat): Map<string, HeartbeatEntry[]> {
+/** By droplet, the entries of the heartbeat, and which droplets have too many. */
+function listedDroplets(
+  touched: Set<string>,
+  { entries }: Heartbeat,
+): { droplets: Map<string, HeartbeatEntry[]>; surplus: Refusal[] } {
   const droplets = new Map<string, HeartbeatEntry[]>();
   for (const droplet of touched) droplets.set(droplet, []);
   for (const entry of entries) droplets.get(entry.droplet)?.push(entry);
-  return droplets;
+  const surplus: Refusal[] = [];
+  if (entries.length > MAX_INSTANCES_OF_DROPLET) {
+    for (const [droplet, listed] of droplets) {
+      const { length } = listed.splice(MAX_INSTANCES_OF_DROPLET);
+      if (length > 0) surplus.push({ reason: 'too_many_instances', droplet, count: length });
+    }
+  }
+  return { droplets, surplus };
 }

@@ -21,6 +21,7 @@ const SCRIPTS = {
     'store_whole_heartbeat',
     'list_lost_deas',
     'expire_dea',
+    'release_dea',
   ],
   droplets: [
     'store_exit',

@@ -16,18 +16,38 @@ export interface BegunHeartbeat {
   isSuspect: boolean;
   /** Only in a cluster. */
   dataEpoch?: string;
+  /** Every droplet that it lists must be verified: it is the DEA's turn, or the digest of its last heartbeat is missing. */
+  isVerified: boolean;
+  /** A stored list was lost: records may name the DEA although it lists their instances no more. */
+  isListLost: boolean;
+  /** There should be a digest of the DEA's last heartbeat, and is none. */
+  isDigestMissing: boolean;
+  /** A line for each droplet of which the DEA holds no wanted slot, as of the last write of each. */
+  unwantedList: string;
 }
+
+/**
+ * More DEAs are not stored: a fleet of a million instances has ten thousand. A thousand that are made up cost a few hundred
+ * kilobytes, as long as they list nothing.
+ */
+export const MAX_DEAS = 50_000;
 
 /**
  * Begins to store a heartbeat that differs from the last one of its DEA.
  *
+ * @param earliestMs when it may have been delivered to this process at the earliest (ms)
  * @param list a line for each instance it lists, each ended by a newline (see dea-list.ts)
- * @returns stale if a newer heartbeat has begun or was received
+ * @returns stale if a newer heartbeat has begun or was received; full if the DEA is new and too many are known
  */
 export async function beginHeartbeat(
   { scripts, keys }: ScriptAccess,
-  { dea, receivedMs, list }: { dea: string; receivedMs: number; list: string },
-): Promise<BegunHeartbeat | 'stale'> {
+  {
+    dea,
+    receivedMs,
+    earliestMs,
+    list,
+  }: { dea: string; receivedMs: number; earliestMs: number; list: string },
+): Promise<BegunHeartbeat | 'stale' | 'full'> {
   const reply = await scripts.run(
     'begin_heartbeat',
     [
@@ -38,17 +58,27 @@ export async function beginHeartbeat(
       keys.deasShutdown,
       keys.failover,
     ],
-    [receivedMs, dea, list],
+    [receivedMs, dea, list, Math.floor(earliestMs), MAX_DEAS],
   );
-  if (reply === 'stale') return reply;
-  const [at, storedList, incompleteList, previous, hasUnfinished, isSuspect, dataEpoch] = reply as [
-    at: string,
-    storedList: string | null,
-    incompleteList: string,
-    previous: string | null,
-    hasUnfinished: 1 | null,
-    isSuspect: 1 | null,
-    dataEpoch: string | null,
+  if (reply === 'stale' || reply === 'full') return reply;
+  const [at, storedList, incompleteList, previous, hasUnfinished, isSuspect, dataEpoch, ...verification] =
+    reply as [
+      at: string,
+      storedList: string | null,
+      incompleteList: string,
+      previous: string | null,
+      hasUnfinished: 1 | null,
+      isSuspect: 1 | null,
+      dataEpoch: string | null,
+      isVerified: 1 | null,
+      isListLost: 1 | null,
+      isDigestMissing: 1 | null,
+      unwantedList: string | null,
+    ];
+  const [isVerified, isListLost, isDigestMissing] = verification.map((flag) => flag === 1) as [
+    boolean,
+    boolean,
+    boolean,
   ];
   return {
     atMs: Number(at),
@@ -58,5 +88,9 @@ export async function beginHeartbeat(
     hasUnfinished: hasUnfinished === 1,
     isSuspect: isSuspect === 1,
     ...(dataEpoch !== null && { dataEpoch }),
+    isVerified,
+    isListLost,
+    isDigestMissing,
+    unwantedList: (reply as (string | null)[])[10] ?? '',
   };
 }

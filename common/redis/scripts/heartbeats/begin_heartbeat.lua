@@ -10,22 +10,30 @@
 --   1 when it was received (ms)
 --   2 DEA
 --   3 what it lists: a line for each instance, fingerprint and droplet
--- Returns 'stale' if a newer one has begun, or an equal one was received later. Otherwise a list:
+--   4 the earliest time at which it may have been delivered (ms)
+--   5 a DEA that is not known is not stored if so many are
+-- Returns 'stale' if a newer one has begun, or an equal one was received later; 'full' if too many DEAs are known. Otherwise a
+-- list:
 --   1 its time (ms): a millisecond later than given, if another one was received in the same millisecond
 --   2 stored list, or nil
---   3 a line for each droplet whose record may be incomplete: those of unfinished heartbeats; where data may have been lost,
---     also those that the DEA ceased to list lately
+--   3 a line for each droplet whose record may be incomplete: those of unfinished heartbeats, and the suspects (see verifier.ts);
+--     where data may have been lost, also those that the DEA ceased to list lately
 --   4 last heartbeat of the DEA before this one (ms), or nil
 --   5 1 if there are unfinished heartbeats (they may have listed nothing), or nil
 --   6 1 if data may have been lost since the list was stored, or nil
 --   7 data epoch, or nil outside a cluster
+--   8 1 if every droplet that it lists must be verified, because it is the DEA's turn or there is no digest; or nil
+--   9 1 if a stored list was lost: records may name the DEA although it lists their instances no more; or nil
+--   10 1 if there should be a digest and is none; or nil
+--   11 droplets that it lists and of which it holds no wanted slot, a line each, as of the last write of each; or nil
 -- Guarantees
 --   The digest is removed until the heartbeat is finished. If the ingestor dies before, an equal heartbeat is stored as a whole.
 --   'unfinished' keeps every droplet that unfinished heartbeats may have written; the next heartbeat writes all of them.
+-- include verify_period
 local at, dea = ARGV[1], ARGV[2]
-local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 'data_epoch', 'delisted')
-local stored_at, list, pending, unfinished, list_epoch, delisted =
-  stored[1], stored[2], stored[3], stored[4], stored[5], stored[6]
+local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 'data_epoch', 'delisted', 'suspects', 'list_lost', 'unwanted')
+local stored_at, list, pending, unfinished, list_epoch, delisted, suspects, list_lost, unwanted =
+  stored[1], stored[2], stored[3], stored[4], stored[5], stored[6], stored[7], stored[8], stored[9]
 local data_epoch = redis.call('HGET', KEYS[6], 'data_epoch')
 if stored_at then
   if tonumber(at) < tonumber(stored_at) then
@@ -38,7 +46,19 @@ local last = redis.call('ZSCORE', KEYS[1], dea)
 if last and tonumber(at) < tonumber(last) then
   return 'stale'
 end
+if not last and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[5]) then
+  return 'full'
+end
+local digest = redis.call('HGET', KEYS[3], dea)
 redis.call('HDEL', KEYS[3], dea)
+local is_suspect = data_epoch and data_epoch ~= list_epoch
+local is_digest_missing = last and not digest and not pending and not is_suspect
+-- An empty digest has expired.
+local is_verified = last and (not digest or digest == '' or suspects or is_verified_between(dea, last, at))
+if last and not list and not pending then
+  list_lost = at
+  redis.call('HSET', KEYS[4], 'list_lost', at)
+end
 local incomplete = ''
 if pending then
   -- Each droplet once, so this does not grow however many heartbeats are never finished.
@@ -52,8 +72,11 @@ if pending then
   end
   incomplete = table.concat(lines)
 end
+if suspects then
+  incomplete = incomplete .. suspects
+  redis.call('HDEL', KEYS[4], 'suspects')
+end
 redis.call('HSET', KEYS[4], 'at', at, 'next', ARGV[3], 'unfinished', incomplete)
-local is_suspect = data_epoch and data_epoch ~= list_epoch
 if is_suspect then
   for droplet in string.gmatch(delisted or '', '%d+ ([^\n]+)\n') do
     incomplete = incomplete .. '        ' .. droplet .. '\n'
@@ -65,5 +88,12 @@ if not last or tonumber(at) > tonumber(last) then
   end
   redis.call('ZADD', KEYS[1], at, dea)
 end
-redis.call('HDEL', KEYS[5], dea)
-return { at, list, incomplete, last, pending and 1, is_suspect and 1, data_epoch }
+-- A heartbeat that was delivered before the shutdown and is handled after it does not show that the DEA runs on.
+local shutdown = redis.call('HGET', KEYS[5], dea)
+if shutdown and tonumber(ARGV[4]) > (tonumber(shutdown) or 0) then
+  redis.call('HDEL', KEYS[5], dea)
+end
+return {
+  at, list, incomplete, last, pending and 1, is_suspect and 1, data_epoch, is_verified and 1,
+  list_lost and 1, is_digest_missing and 1, unwanted,
+}

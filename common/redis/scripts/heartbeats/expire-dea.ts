@@ -16,6 +16,7 @@ export async function expireDea(
       keys.deasShutdown,
       keys.deasLost,
       keys.deaList(dea),
+      keys.deasWanted,
     ],
     [dea, beforeMs],
   );

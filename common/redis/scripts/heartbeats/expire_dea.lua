@@ -7,6 +7,7 @@
 --   5 shutdown hash
 --   6 lost zset
 --   7 list hash of the DEA
+--   8 hash of wanted droplets by DEA
 -- ARGV
 --   1 DEA
 --   2 it is removed if its last heartbeat is older than this (ms)
@@ -22,4 +23,5 @@ redis.call('HDEL', KEYS[4], ARGV[1])
 redis.call('HDEL', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])
 redis.call('DEL', KEYS[7])
+redis.call('HDEL', KEYS[8], ARGV[1])
 return 'expired'

@@ -6,9 +6,14 @@ export interface FinishedHeartbeat {
   dea: string;
   /** As `beginHeartbeat` gave it. */
   atMs: number;
-  digest: string;
+  /** Absent if something was rejected: the next heartbeat is then stored whole, although it may be equal. */
+  digest?: string | undefined;
   /** How many running instances it lists. */
   running: number;
+  /** Of how many droplets the DEA holds a wanted slot. */
+  wanted?: number;
+  /** The droplets that it lists and of which it holds none. */
+  unwanted?: readonly string[];
   /** As `beginHeartbeat` gave it. */
   dataEpoch?: string | undefined;
   /** In a cluster: droplets that were written and that it does not list. */
@@ -18,12 +23,26 @@ export interface FinishedHeartbeat {
 /** Ends what `beginHeartbeat` began. @returns superseded if a newer heartbeat has begun: that one then writes everything */
 export async function finishHeartbeat(
   { scripts, keys }: ScriptAccess,
-  { dea, atMs, digest, running, dataEpoch = '', delisted = [] }: FinishedHeartbeat,
+  {
+    dea,
+    atMs,
+    digest = '',
+    running,
+    wanted = 0,
+    unwanted = [],
+    dataEpoch = '',
+    delisted = [],
+  }: FinishedHeartbeat,
 ): Promise<'finished' | 'superseded'> {
   const reply = await scripts.run(
     'finish_heartbeat',
-    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover],
-    [atMs, dea, digest, running, dataEpoch, delisted.map((droplet) => `${droplet}\n`).join('')],
+    [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover, keys.deasWanted],
+    [atMs, dea, digest, running, dataEpoch, linesText(delisted), wanted, linesText(unwanted)],
   );
   return decodeCode(reply, 'finished', 'superseded');
+}
+
+/** A line for each droplet. */
+export function linesText(droplets: readonly string[]): string {
+  return droplets.map((droplet) => `${droplet}\n`).join('');
 }

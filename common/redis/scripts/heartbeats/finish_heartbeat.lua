@@ -4,13 +4,16 @@
 --   2 list hash of the DEA
 --   3 running instances hash
 --   4 failover hash
+--   5 hash of wanted droplets by DEA
 -- ARGV
 --   1 time of the heartbeat, as begin_heartbeat.lua returned it (ms)
 --   2 DEA
---   3 digest
+--   3 digest; '' if something was rejected, so that the next heartbeat is stored whole
 --   4 how many running instances it lists
 --   5 data epoch as begin_heartbeat.lua returned it, or ''
 --   6 droplets that were written and that it does not list, a line each; '' outside a cluster
+--   7 of how many droplets the DEA holds a wanted slot
+--   8 the droplets of which it holds none, a line each
 -- Returns 'finished', or 'superseded' if a newer heartbeat has begun: that one then writes everything.
 -- include end_heartbeat
 local list = unfinished_list(KEYS[2], ARGV[1])
@@ -18,7 +21,7 @@ if not list then
   return 'superseded'
 end
 end_heartbeat(
-  { digests = KEYS[1], list = KEYS[2], running_counts = KEYS[3], failover = KEYS[4] },
+  { digests = KEYS[1], list = KEYS[2], running_counts = KEYS[3], failover = KEYS[4], wanted_counts = KEYS[5] },
   {
     list = list,
     at = ARGV[1],
@@ -27,6 +30,8 @@ end_heartbeat(
     running = ARGV[4],
     data_epoch = ARGV[5],
     delisted = ARGV[6],
+    wanted = ARGV[7],
+    unwanted = ARGV[8],
   }
 )
 return 'finished'

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
 import { heartbeatScripts, line } from '../../../testing/heartbeat-scripts.ts';
+import { beginHeartbeat } from './begin-heartbeat.ts';
+import { touchDeas } from './touch-deas.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
@@ -53,16 +55,16 @@ describe('touch_deas', () => {
 const FIRST = { storedList: '', incompleteList: '', hasUnfinished: false, isSuspect: false };
 const begun = async (...call: Parameters<typeof begin>) => {
   const result = await begin(...call);
-  if (result === 'stale') throw new Error('expected a heartbeat to begin, found a newer one');
+  if (typeof result === 'string') throw new Error(`expected a heartbeat to begin, found ${result}`);
   return result;
 };
 
 describe('begin_heartbeat and finish_heartbeat', () => {
   test('the stored list is the one that was finished', async () => {
     const { client, keys } = redis();
-    expect(await begin(1000, 'a', line('x'), line('y'))).toEqual({ ...FIRST, atMs: 1000 });
+    expect(await begin(1000, 'a', line('x'), line('y'))).toMatchObject({ ...FIRST, atMs: 1000 });
     expect(await finish(1000, 'a', 'A', 2)).toBe('finished');
-    expect(await begin(2000, 'a', line('y'))).toEqual({
+    expect(await begin(2000, 'a', line('y'))).toMatchObject({
       ...FIRST,
       atMs: 2000,
       storedList: `${line('x')}\n${line('y')}\n`,
@@ -84,14 +86,14 @@ describe('begin_heartbeat and finish_heartbeat', () => {
 
   test('the next heartbeat gets what unfinished ones listed', async () => {
     await begin(1000, 'a', line('x'));
-    expect(await begin(2000, 'a', line('y'))).toEqual({
+    expect(await begin(2000, 'a', line('y'))).toMatchObject({
       ...FIRST,
       atMs: 2000,
       incompleteList: `${line('x')}\n`,
       previousHeartbeatMs: 1000,
       hasUnfinished: true,
     });
-    expect(await begin(3000, 'a', line('z'))).toEqual({
+    expect(await begin(3000, 'a', line('z'))).toMatchObject({
       ...FIRST,
       atMs: 3000,
       incompleteList: `${line('x')}\n${line('y')}\n`,
@@ -106,7 +108,7 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     await begin(1000, 'a', line('x'));
     await finish(1000, 'a');
     await begin(2000, 'a');
-    expect(await begin(3000, 'a', line('x'))).toEqual({
+    expect(await begin(3000, 'a', line('x'))).toMatchObject({
       ...FIRST,
       atMs: 3000,
       storedList: `${line('x')}\n`,
@@ -162,10 +164,41 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     expect((await begun(2000, 'a')).storedList).toBe(`${line('x')}\n`);
   });
 
-  test('a heartbeat of a DEA removes its shutdown mark', async () => {
-    const { client, keys } = redis();
-    await client.hset(keys.deasShutdown, 'a', 500, 'b', 500);
-    await begin(1000, 'a');
-    expect(await client.hgetall(keys.deasShutdown)).toEqual({ b: '500' });
+  describe('a DEA that announced its shutdown', () => {
+    const shutdowns = () => redis().client.hgetall(redis().keys.deasShutdown);
+    const shutDown = (atMs: number | string) => redis().client.hset(redis().keys.deasShutdown, 'a', atMs);
+
+    test('runs on if it sends another heartbeat, changed or equal', async () => {
+      await redis().client.hset(redis().keys.deasShutdown, 'b', 500);
+      await shutDown(500);
+      await begin(1000, 'a');
+      expect(await shutdowns()).toEqual({ b: '500' });
+      await finish(1000, 'a', 'same');
+      await shutDown(2000);
+      expect(await touch(['a', 'same', 2000])).toEqual([]);
+      expect(await touch(['a', 'same', 2001])).toEqual(['a']);
+      await begin(2001, 'a');
+      expect(await shutdowns()).toEqual({ b: '500' });
+    });
+
+    test('is not running because of a heartbeat that was delivered before and is handled after it', async () => {
+      await begin(1000, 'a');
+      await finish(1000, 'a', 'same');
+      await shutDown(2000);
+      const late = { dea: 'a', receivedMs: 2050, earliestMs: 1950 };
+      await beginHeartbeat(redis(), { ...late, list: '' });
+      expect(await shutdowns()).toEqual({ a: '2000' });
+      await finish(2050, 'a', 'same');
+      const equal = new Map([['a', { digest: 'same', receivedMs: 2090, earliestMs: 1990 }]]);
+      expect((await touchDeas(redis(), { dropletLostMs: LOST, heartbeats: equal })).changed).toEqual([]);
+      expect(await shutdowns()).toEqual({ a: '2000' });
+      expect(await touch(['a', 'same', 12_000])).toEqual(['a']);
+    });
+
+    test('runs on if the time of its shutdown was edited into no number', async () => {
+      await shutDown('soon');
+      await begin(1000, 'a');
+      expect(await shutdowns()).toEqual({});
+    });
   });
 });

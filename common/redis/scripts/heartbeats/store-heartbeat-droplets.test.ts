@@ -25,7 +25,7 @@ describe('store_heartbeat_droplets', () => {
   /** The instance of index 0 as a record has it. */
   const encoded = (dea: string, state = 'RUNNING') =>
     `0 ${state} on ${encodeURIComponent(dea)} version v since 1`;
-  const store = ({
+  const store = async ({
     at,
     fence = false,
     dea = 'a',
@@ -55,8 +55,9 @@ describe('store_heartbeat_droplets', () => {
         })),
       ]),
     );
-    if (digest === undefined) return storeHeartbeatDroplets(redis(), heartbeat, listed);
-    return storeWholeHeartbeat(redis(), heartbeat, listed, { digest, running: 1 });
+    if (digest === undefined) return (await storeHeartbeatDroplets(redis(), heartbeat, listed)).changed;
+    const stored = await storeWholeHeartbeat(redis(), heartbeat, listed, { digest, running: 1 });
+    return stored === 'superseded' ? stored : stored.changed;
   };
   const record = (name: string) => redis().client.hgetall(redis().keys.droplet(name));
   const dueAt = async (name: string) => {
@@ -86,7 +87,11 @@ describe('store_heartbeat_droplets', () => {
     const { client, keys } = redis();
     await begin(1000, 'a', line('x'));
     expect(await store({ at: 1000, digest: 'A', droplets: { x: { i: 'RUNNING' } } })).toBe(1);
-    expect(await client.hgetall(keys.deaList('a'))).toEqual({ at: '1000', list: `${line('x')}\n` });
+    expect(await client.hgetall(keys.deaList('a'))).toEqual({
+      at: '1000',
+      list: `${line('x')}\n`,
+      unwanted: 'x\n',
+    });
     expect(await client.hget(keys.deasCount, 'a')).toBe('1');
     expect(await touch(['a', 'A', 1001])).toEqual([]);
   });

@@ -22,26 +22,104 @@ export interface HeartbeatWrite {
   fence: boolean;
   /** Records that stay the same become due, too, and get a new revision: the DEA is back. */
   markDue: boolean;
+  /** Finds missing records and index entries; without effect while `markDue`. */
+  verify?: boolean;
   /** W3C traceparent, while tracing is on. */
   traceparent?: string | undefined;
+  /** No droplet is created in a piece of the index that has this many. */
+  maxDropletsInPiece?: number;
+  /** Claims that apply: of instances that belong to another DEA. */
+  granted?: readonly Claim[];
+}
+
+/** The heartbeat lists an instance that belongs to another DEA. */
+export interface Claim {
+  droplet: string;
+  instance: string;
+  owner: string;
+  /** When the owner's heartbeats last listed it; absent if the latest one does (ms). */
+  lastListedMs?: number;
+}
+
+/** What the record of a droplet did not take, other than claims. */
+export interface Refusal {
+  /**
+   * `identity`: the index or version of a known instance would change; `too_many_ended`: of instances that do not run; `too_many_dea`:
+   * of all of a heartbeat, because too many DEAs are known.
+   */
+  reason: 'identity' | 'too_many_instances' | 'too_many_ended' | 'too_many_droplets' | 'too_many_deas';
+  droplet: string;
+  count: number;
+  /** With `identity`, one of the instances and the DEA that it belongs to. */
+  instance?: string;
+  owner?: string;
+}
+
+/** What the writes of a heartbeat changed. */
+export interface StoredDroplets {
+  /** How many droplets changed. */
+  changed: number;
+  /** Droplets whose record was incomplete or, if they were verified, missing. */
+  wholeAgain: string[];
+  /** How many records had no index entry. */
+  reindexed: number;
+  /** Droplets that the heartbeat lists and of which the DEA holds no wanted slot. */
+  unwanted: string[];
+  claims: Claim[];
+  refusals: Refusal[];
+}
+
+export function decodeStoredDroplets(reply: unknown): StoredDroplets {
+  const [changed, wholeAgain, reindexed, unwanted, rejected] = reply as [
+    ...[changed: number, wholeAgain: string[], reindexed: number, unwanted: string[]],
+    rejected: [
+      droplet: string,
+      guidOrCount: string | number,
+      reason: string,
+      owner: string,
+      rest: string | number,
+    ][],
+  ];
+  const claims: Claim[] = [];
+  const refusals: Refusal[] = [];
+  for (const [droplet, guidOrCount, reason, encodedOwner, rest] of rejected) {
+    const instance = String(guidOrCount);
+    const owner = decodeURIComponent(encodedOwner);
+    if (reason === 'owner')
+      claims.push({ droplet, instance, owner, ...(rest !== '' && { lastListedMs: Number(rest) }) });
+    else if (reason === 'identity') refusals.push({ reason, droplet, count: Number(rest), instance, owner });
+    else refusals.push({ reason: reason as Refusal['reason'], droplet, count: Number(guidOrCount) });
+  }
+  return { changed, wholeAgain, reindexed, unwanted, claims, refusals };
+}
+
+/** What several calls changed. */
+export function mergeStored(stored: readonly StoredDroplets[]): StoredDroplets {
+  return {
+    changed: stored.reduce((sum, { changed }) => sum + changed, 0),
+    wholeAgain: stored.flatMap(({ wholeAgain }) => wholeAgain),
+    reindexed: stored.reduce((sum, { reindexed }) => sum + reindexed, 0),
+    unwanted: stored.flatMap(({ unwanted }) => unwanted),
+    claims: stored.flatMap(({ claims }) => claims),
+    refusals: stored.flatMap(({ refusals }) => refusals),
+  };
 }
 
 /** Droplets of one call. Redis does nothing else meanwhile: for a millisecond or two. */
 export const DROPLETS_PER_CALL = 100;
 
-/**
- * Writes droplets of a heartbeat.
- *
- * @returns how many changed
- */
+/** Instances of one call, unless one droplet has more: a tenth of the longest heartbeat. */
+export const INSTANCES_PER_CALL = 1000;
+
+/** Writes droplets of a heartbeat. */
 export async function storeHeartbeatDroplets(
   redis: ShardedAccess,
   heartbeat: HeartbeatWrite,
   droplets: ListedDroplets,
-): Promise<number> {
+): Promise<StoredDroplets> {
   // As few calls as possible: a call costs as much as a few droplets in it.
-  const chunks = chunksForCalls(redis, droplets, DROPLETS_PER_CALL, ([id]) => id);
-  const counts = await Promise.all(
+  const chunks = chunksForCalls(redis, droplets, DROPLETS_PER_CALL, ([id]) => id).flatMap(splitByInstances);
+  const replies = await Promise.all(
     chunks.map((chunk) => {
       const keys: string[] = [];
       const args = headOf(heartbeat);
@@ -49,14 +127,39 @@ export async function storeHeartbeatDroplets(
       return redis.scripts.run('store_heartbeat_droplets', keys, args);
     }),
   );
-  return counts.reduce<number>((sum, count) => sum + (count as number), 0);
+  return mergeStored(replies.map(decodeStoredDroplets));
+}
+
+type Listed = readonly [id: string, instances: readonly ListedInstance[]];
+
+function splitByInstances(chunk: readonly Listed[]): Listed[][] {
+  const parts: Listed[][] = [];
+  let room = 0;
+  for (const droplet of chunk) {
+    const { length } = droplet[1];
+    if (length > room || parts.length === 0) {
+      parts.push([]);
+      room = INSTANCES_PER_CALL;
+    }
+    parts.at(-1)?.push(droplet);
+    room -= length;
+  }
+  return parts;
 }
 
 /** The first arguments: those about the heartbeat. */
 export function headOf(heartbeat: HeartbeatWrite): ScriptArgument[] {
-  const { dea, atMs, previousHeartbeatMs = '', fence, markDue, traceparent = '' } = heartbeat;
+  const { dea, atMs, previousHeartbeatMs = '', fence, markDue, verify = false, traceparent = '' } = heartbeat;
+  const mode = markDue ? '1' : verify ? 'verified' : '';
   const onDea = ` on ${encodeURIComponent(dea)} `;
-  return [atMs, fence ? '1' : '', onDea, dea, previousHeartbeatMs, markDue ? '1' : '', traceparent];
+  const { maxDropletsInPiece = Number.MAX_SAFE_INTEGER, granted = [] } = heartbeat;
+  const grants = granted.map(
+    ({ droplet, instance, owner }) => `\n${droplet}\t${instance}\t${encodeURIComponent(owner)}\n`,
+  );
+  return [
+    ...[atMs, fence ? '1' : '', onDea, dea, previousHeartbeatMs, mode, traceparent],
+    ...[maxDropletsInPiece, grants.join('')],
+  ];
 }
 
 /** Adds the keys and arguments about the droplets. */

@@ -1,23 +1,35 @@
-import { decodeCountOrSuperseded } from '../replies.ts';
 import type { ScriptAccess } from '../scripts.ts';
-import type { FinishedHeartbeat } from './finish-heartbeat.ts';
-import { addDroplets, type HeartbeatWrite, headOf, type ListedDroplets } from './store-heartbeat-droplets.ts';
+import { type FinishedHeartbeat, linesText } from './finish-heartbeat.ts';
+import {
+  addDroplets,
+  decodeStoredDroplets,
+  type HeartbeatWrite,
+  headOf,
+  type ListedDroplets,
+  type StoredDroplets,
+} from './store-heartbeat-droplets.ts';
 
 /**
  * Writes all droplets of a heartbeat and ends it, in one call. Not for a cluster, and for no more than DROPLETS_PER_CALL.
  *
- * @returns how many droplets changed; superseded if it has ended or a newer heartbeat has begun: nothing was written then
+ * @returns with what was rejected, the heartbeat has not ended; superseded if it has ended or a newer heartbeat has begun: nothing was written then
  */
 export async function storeWholeHeartbeat(
   { scripts, keys }: ScriptAccess,
   heartbeat: HeartbeatWrite,
   droplets: ListedDroplets,
-  { digest, running }: Pick<FinishedHeartbeat, 'digest' | 'running'>,
-): Promise<number | 'superseded'> {
+  {
+    digest = '',
+    running,
+    wanted = 0,
+    unwanted = [],
+  }: Pick<FinishedHeartbeat, 'digest' | 'running' | 'wanted' | 'unwanted'>,
+): Promise<StoredDroplets | 'superseded'> {
   const { dea } = heartbeat;
-  const names = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover];
+  const names = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover, keys.deasWanted];
   const args = headOf(heartbeat);
-  args.push(digest, running);
+  args.push(digest, running, wanted, linesText(unwanted));
   addDroplets(keys, dea, droplets, names, args);
-  return decodeCountOrSuperseded(await scripts.run('store_whole_heartbeat', names, args));
+  const reply = await scripts.run('store_whole_heartbeat', names, args);
+  return reply === 'superseded' ? reply : decodeStoredDroplets(reply);
 }

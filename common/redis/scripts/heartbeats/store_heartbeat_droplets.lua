@@ -10,17 +10,28 @@
 --   3 ' on <dea, encoded> '
 --   4 DEA
 --   5 last heartbeat of the DEA before this one (ms), or ''
---   6 '1' if records that stay the same also become due and get a new revision, because the DEA is back; or ''
+--   6 '1' if records that stay the same also become due and get a new revision, because the DEA is back; 'verified' to find
+--     missing records and index entries; or ''
 --   7 traceparent of the heartbeat, or ''
+--   8 no droplet is created in a piece of the index that has this many
+--   9 claims that were granted, as a text of lines `droplet <tab> guid <tab> owner, encoded`, with a newline before the first; or ''
 --   then for each droplet:
 --   1 id
 --   2 how many instances
 --   then for each instance: its guid; the instance, encoded without ' first <ms>'
--- Returns how many droplets changed.
+-- Returns a list of five:
+--   1 how many droplets changed
+--   2 ids of the droplets whose record was incomplete or, with 'verified', missing
+--   3 with 'verified' how many existing records had no index entry
+--   4 ids of the droplets of which the DEA lists instances, none of them the holder of a wanted slot (accept_instances.lua)
+--   5 what was rejected, a list of five each:
+--     droplet, guid, 'owner', the DEA that the instance belongs to (encoded), when that last listed it (ms; '' if it still does)
+--     droplet, guid of one, 'identity', the DEA of that one (encoded), how many: their index or version would change
+--     droplet, how many, 'too_many_instances' or 'too_many_ended' (they do not run) or 'too_many_droplets', '', ''
 -- Guarantees
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
 --   others are written.
 --   With a fence the record keeps the time; a delayed write of an older heartbeat is then ignored.
 --   Repeatable, and with the fence in any order.
 -- include store_droplets
-return store_droplets(1, 8)
+return (store_droplets(1, 10))

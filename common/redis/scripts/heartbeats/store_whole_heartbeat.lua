@@ -4,16 +4,20 @@
 --   2 list hash of the DEA
 --   3 running instances hash
 --   4 failover hash
+--   5 hash of wanted droplets by DEA
 --   then for each droplet, as in store_heartbeat_droplets.lua:
 --   1 droplet hash
 --   2 piece of the index
 --   3 due zset
 -- ARGV
---   1 to 7 as in store_heartbeat_droplets.lua
---   8 digest
---   9 how many running instances it lists
+--   1 to 9 as in store_heartbeat_droplets.lua
+--   10 digest
+--   11 how many running instances it lists
+--   12 of how many of its other droplets the DEA holds a wanted slot
+--   13 those of its other droplets of which it holds none, a line each
 --   then for each droplet as in store_heartbeat_droplets.lua
--- Returns how many droplets changed; 'superseded' if it has ended or a newer heartbeat has begun: nothing is written then.
+-- Returns as store_heartbeat_droplets.lua; 'superseded' if it has ended or a newer heartbeat has begun: nothing is written
+--   then. If something was rejected the heartbeat is not ended.
 -- Guarantees
 --   A repeat whose reply was lost writes nothing: newer heartbeats may have been stored since, without a fence. A newer one
 --   that has begun finds these droplets in the list and writes them all.
@@ -23,9 +27,26 @@ local list = unfinished_list(KEYS[2], ARGV[1])
 if not list then
   return 'superseded'
 end
-local changed = store_droplets(5, 10)
+local result, wanted = store_droplets(6, 14)
+if #result[5] > 0 then
+  return result
+end
+local unwanted = ARGV[13]
+for _, droplet in ipairs(result[4]) do
+  unwanted = unwanted .. droplet .. '\n'
+end
 end_heartbeat(
-  { digests = KEYS[1], list = KEYS[2], running_counts = KEYS[3], failover = KEYS[4] },
-  { list = list, at = ARGV[1], dea = ARGV[4], digest = ARGV[8], running = ARGV[9], data_epoch = '', delisted = '' }
+  { digests = KEYS[1], list = KEYS[2], running_counts = KEYS[3], failover = KEYS[4], wanted_counts = KEYS[5] },
+  {
+    list = list,
+    at = ARGV[1],
+    dea = ARGV[4],
+    digest = ARGV[10],
+    running = ARGV[11],
+    wanted = wanted + tonumber(ARGV[12]),
+    unwanted = unwanted,
+    data_epoch = '',
+    delisted = '',
+  }
 )
-return changed
+return result

@@ -30,18 +30,24 @@ local function keep_delisted(list_key, list, at, delisted_now)
   redis.call('HSET', list_key, 'delisted', table.concat(delisted))
 end
 
--- keys: digests, list, running_counts, failover
--- heartbeat: list (from unfinished_list), at, dea, digest, running; data_epoch, delisted: '' outside a cluster
+-- keys: digests, list, running_counts, failover, wanted_counts
+-- heartbeat: list (from unfinished_list), at, dea, digest ('': something was rejected), running; wanted: of how many droplets the
+-- DEA holds a wanted slot; unwanted: the other droplets, a line each; data_epoch, delisted: '' outside a cluster
 local function end_heartbeat(keys, heartbeat)
   redis.call('HSET', keys.list, 'list', heartbeat.list)
-  redis.call('HDEL', keys.list, 'next', 'unfinished')
+  redis.call('HDEL', keys.list, 'next', 'unfinished', 'unwanted')
+  if heartbeat.unwanted ~= '' then
+    redis.call('HSET', keys.list, 'unwanted', heartbeat.unwanted)
+  end
   if heartbeat.data_epoch ~= '' then
     keep_delisted(keys.list, heartbeat.list, heartbeat.at, heartbeat.delisted)
     redis.call('HSET', keys.list, 'data_epoch', heartbeat.data_epoch)
   end
-  -- Without a digest the next heartbeat is stored whole: so it is if data may have been lost since this one began.
+  -- Without a digest the next heartbeat is stored whole: so it is if data may have been lost since this one began. With an empty
+  -- one, too: what was rejected is then tried again.
   if (redis.call('HGET', keys.failover, 'data_epoch') or '') == heartbeat.data_epoch then
     redis.call('HSET', keys.digests, heartbeat.dea, heartbeat.digest)
   end
   redis.call('HSET', keys.running_counts, heartbeat.dea, heartbeat.running)
+  redis.call('HSET', keys.wanted_counts, heartbeat.dea, heartbeat.wanted)
 end

@@ -1,13 +1,30 @@
 -- include is_unwritable
+-- include accept_instances
 -- Writes the droplets of a heartbeat: shared by store_heartbeat_droplets.lua and store_whole_heartbeat.lua, which list the KEYS
--- and ARGV. `first_key` and `first_arg` are the places of the first droplet. Returns how many droplets changed.
+-- and ARGV. `first_key` and `first_arg` are the places of the first droplet. Returns the list that they
+-- describe, and how many droplets there are of which the DEA holds a wanted slot.
+
+local function has_instance_on(on_dea, known)
+  for _, value in pairs(known) do
+    if string.find(value, on_dea, 1, true) then
+      return true
+    end
+  end
+  return false
+end
 
 -- No write is delayed for longer than this.
 local FENCE_STANDS_MS = 3600000
 local function store_droplets(first_key, first_arg)
   local at, has_fence, on_dea, dea, previous = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
-  local is_due, traceparent = ARGV[6] == '1', ARGV[7]
-  local changed, arg = 0, first_arg
+  local is_due, is_verified, traceparent = ARGV[6] == '1', ARGV[6] == 'verified', ARGV[7]
+  local max_droplets, granted = tonumber(ARGV[8]), ARGV[9]
+  local own = string.match(on_dea, '^ on (%S+) ')
+  local changed, whole_again, reindexed, arg = 0, {}, 0, first_arg
+  local wanted, unwanted, rejected = 0, {}, {}
+  local function reject(id, guid, reason, owner, last)
+    rejected[#rejected + 1] = { id, guid, reason, owner, last }
+  end
   local function touch(key, due, id)
     redis.call('HINCRBY', key, 'rev', 1)
     redis.call('ZADD', due, at, id)
@@ -20,31 +37,102 @@ local function store_droplets(first_key, first_arg)
     local id, n = ARGV[arg], tonumber(ARGV[arg + 1])
     arg = arg + 2
     local stored = redis.pcall('HGETALL', key)
-    local known, fenced, rev = {}, nil, nil
+    local known, exits, count, fenced, rev, seen, desired, gone = {}, {}, 0, nil, nil, nil, nil, nil
     for f = 1, #stored, 2 do
       local field = stored[f]
       if string.sub(field, 1, 9) == 'instance:' then
         known[field] = stored[f + 1]
+        count = count + 1
+      elseif string.sub(field, 1, 5) == 'exit:' then
+        exits[string.sub(field, 6)] = true
       elseif field == 'fence:' .. dea then
         fenced = tonumber(stored[f + 1])
       elseif field == 'rev' then
         rev = stored[f + 1]
+      elseif field == 'seen' then
+        seen = stored[f + 1]
+      elseif field == 'desired' then
+        desired = stored[f + 1]
+      elseif field == 'gone' then
+        gone = stored[f + 1]
       end
     end
+    local is_incomplete = #stored > 0 and not (rev and seen)
+    local is_missing = #stored == 0 and n > 0
+    local holds_slot = false
     if is_unwritable(stored, rev) then
       redis.call('HSET', index, id, '')
       redis.call('ZADD', due, at, id)
+    elseif is_missing and redis.call('HLEN', index) >= max_droplets and redis.call('HEXISTS', index, id) == 0 then
+      reject(id, n, 'too_many_droplets', '', '')
     elseif not fenced or tonumber(at) >= fenced then
-      local set, listed = {}, {}
+      local set, listed, dropped = {}, {}, {}
+      local misfits, first_misfit, misfit_owner, surplus, surplus_ended = 0, nil, nil, 0, 0
+      local max_count, slots, spare, ended
+      for i = arg, arg + 2 * n - 1, 2 do
+        listed['instance:' .. ARGV[i]] = true
+      end
+      -- Whether an instance that the record does not have finds room.
+      local function has_room(encoded)
+        if not max_count then
+          slots = holders_of(desired, gone, known, exits)
+          max_count = SPARE_INSTANCES + 3 * (slots and slots.count or 0)
+        end
+        if count < max_count then
+          return true
+        end
+        if not spare then
+          spare, ended = spare_fields(known, listed, slots)
+        end
+        local new_index, state, _, version = string.match(encoded, ENTRY)
+        local fills_slot = ACTIVE[state] and slots and version == slots.version
+          and tonumber(new_index) < slots.count and not slots.field[new_index]
+        if #spare == 0 or not ACTIVE[state] or (ended == 0 and not fills_slot) then
+          surplus = surplus + 1
+          surplus_ended = surplus_ended + (ACTIVE[state] and 0 or 1)
+          return false
+        end
+        if fills_slot then
+          slots.field[new_index] = ''
+        end
+        local field = table.remove(spare)
+        ended = math.max(0, ended - 1)
+        dropped[#dropped + 1] = field
+        known[field] = nil
+        count = count - 1
+        return true
+      end
       for i = arg, arg + 2 * n - 1, 2 do
         local field, encoded = 'instance:' .. ARGV[i], ARGV[i + 1]
         local old = known[field]
-        listed[field] = true
         local value = encoded .. ' first ' .. (old and string.match(old, ' first (%d+)') or at)
         if value ~= old then
-          set[#set + 1] = field
-          set[#set + 1] = value
+          local reason, owner
+          if old then
+            reason, owner = refusal(old, encoded, own, id, ARGV[i], granted)
+          elseif not has_room(encoded) then
+            reason = 'surplus'
+          end
+          if reason == 'owner' then
+            reject(id, ARGV[i], reason, owner, string.match(old, ' last (%d+)$') or '')
+          elseif reason == 'identity' then
+            misfits, first_misfit, misfit_owner = misfits + 1, first_misfit or ARGV[i], misfit_owner or owner
+          elseif not reason then
+            set[#set + 1] = field
+            set[#set + 1] = value
+            known[field] = value
+            count = count + (old and 0 or 1)
+          end
         end
+      end
+      if misfits > 0 then
+        reject(id, first_misfit, 'identity', misfit_owner, misfits)
+      end
+      if surplus > surplus_ended then
+        reject(id, surplus - surplus_ended, 'too_many_instances', '', '')
+      end
+      if surplus_ended > 0 then
+        reject(id, surplus_ended, 'too_many_ended', '', '')
       end
       for field, old in pairs(known) do
         if not listed[field] and string.find(old, on_dea, 1, true) and not string.find(old, ' last %d+$') then
@@ -52,28 +140,46 @@ local function store_droplets(first_key, first_arg)
           set[#set + 1] = old .. ' last ' .. (previous ~= '' and previous or at)
         end
       end
+      local final = n > 0 and holders_of(desired, gone, known, exits)
+      for _, field in pairs(final and final.field or {}) do
+        holds_slot = holds_slot or string.find(known[field], on_dea, 1, true) ~= nil
+      end
       if has_fence then
         redis.call('HSET', key, 'fence:' .. dea, at)
       elseif fenced and tonumber(at) - fenced > FENCE_STANDS_MS then
         redis.call('HDEL', key, 'fence:' .. dea)
       end
       -- A record created only for its fence also gets a revision and a place in the index.
-      if #set > 0 or (has_fence and #stored == 0) then
-        if #stored == 0 then
+      if #set > 0 or (has_fence and #stored == 0) or is_incomplete then
+        if not seen then
           redis.call('HSET', key, 'seen', at)
           redis.call('HSET', index, id, '')
+        end
+        if is_incomplete or (is_verified and is_missing) then
+          whole_again[#whole_again + 1] = id
+        end
+        for f = 1, #dropped do
+          redis.call('HDEL', key, dropped[f])
         end
         for f = 1, #set, 2 do
           redis.call('HSET', key, set[f], set[f + 1])
         end
         touch(key, due, id)
         changed = changed + 1
-      elseif is_due and #stored > 0 then
+      elseif is_due and #stored > 0 and has_instance_on(on_dea, known) then
         -- The record is the same, but its DEA is back: a decision made without the DEA must not be stored.
         touch(key, due, id)
       end
+      if is_verified and seen and redis.call('HSETNX', index, id, '') == 1 then
+        reindexed = reindexed + 1
+      end
+    end
+    if holds_slot then
+      wanted = wanted + 1
+    elseif n > 0 then
+      unwanted[#unwanted + 1] = id
     end
     arg = arg + 2 * n
   end
-  return changed
+  return { changed, whole_again, reindexed, unwanted, rejected }, wanted
 end

@@ -1,0 +1,62 @@
+import type { Droplet, Instance } from '../../common/model/droplet.ts';
+import { isActiveState } from '../../common/model/instance-states.ts';
+import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/liveness.ts';
+import type { DeaFacts } from '../../common/policy/mass-loss.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import { isWanted } from '../../common/policy/wanted.ts';
+import type { RedisConnections } from '../../common/redis/connections.ts';
+import { listedDroplets } from '../../common/redis/dea-list.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+
+/** Droplets in one read. Usually the first droplet has an instance that has not exited. */
+const DROPLETS_PER_READ = 20;
+/** Droplets of a DEA that are read: ten times what a host can run. */
+const MAX_DROPLETS_READ = 1000;
+
+/**
+ * Whether an instance on the DEA holds a wanted slot and has not exited since the DEA's last heartbeat.
+ *
+ * Of several instances at a slot the one listed first holds it, while its DEA sends heartbeats. So a DEA that makes up instances at
+ * slots that are filled holds none. (When ingest stores a heartbeat it counts in the same way, without the heartbeats of others.)
+ */
+export async function holdsWantedSlot(
+  redis: RedisConnections,
+  dea: Pick<DeaFacts, 'guid' | 'lastHeartbeatMs'>,
+  lastHeartbeatOf: ReadonlyMap<string, number>,
+  settings: PolicySettings,
+): Promise<boolean> {
+  const droplets = [...(await listedDroplets(redis, dea.guid))].slice(0, MAX_DROPLETS_READ);
+  for (let at = 0; at < droplets.length; at += DROPLETS_PER_READ) {
+    for (const droplet of await readDroplets(redis, droplets.slice(at, at + DROPLETS_PER_READ))) {
+      if (droplet === undefined || droplet instanceof Error) continue;
+      if (holdsSlotOf(droplet, dea, lastHeartbeatOf, settings)) return true;
+    }
+  }
+  return false;
+}
+
+function holdsSlotOf(
+  droplet: Droplet,
+  dea: Pick<DeaFacts, 'guid' | 'lastHeartbeatMs'>,
+  lastHeartbeatOf: ReadonlyMap<string, number>,
+  settings: PolicySettings,
+): boolean {
+  const exits = exitsByInstance(droplet.exits);
+  const isAtWantedSlot = ({ state, version, index }: Instance) =>
+    isActiveState(state) && version === droplet.desired?.version && isWanted(droplet, index);
+  const isEarlier = (other: Instance, than: Instance) =>
+    other.index === than.index &&
+    other.dea !== dea.guid &&
+    other.firstListedMs < than.firstListedMs &&
+    isAtWantedSlot(other) &&
+    isListed(other) &&
+    !exits.has(other.guid) &&
+    (lastHeartbeatOf.get(other.dea) ?? 0) >= than.firstListedMs;
+  return droplet.instances.some((instance) => {
+    if (instance.dea !== dea.guid || !isAtWantedSlot(instance)) return false;
+    if (!isListed(instance) && !isLeftOut(instance, dea.lastHeartbeatMs, settings)) return false;
+    const exit = exits.get(instance.guid);
+    if (exit !== undefined && isExitInForce(exit, dea.lastHeartbeatMs, settings)) return false;
+    return !droplet.instances.some((other) => isEarlier(other, instance));
+  });
+}

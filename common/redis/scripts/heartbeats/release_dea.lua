@@ -1,0 +1,24 @@
+-- Lets other DEAs take over the instances of a DEA that sends no heartbeats.
+-- KEYS
+--   1 last heartbeat zset
+--   2 shutdown hash
+--   3 digest hash
+--   4 list hash of the DEA
+-- ARGV
+--   1 DEA
+--   2 it is silent if its last heartbeat was before this time (ms)
+-- Returns 'released', or its last heartbeat (ms) if it is not silent and has not announced its shutdown: nothing is changed then.
+-- Guarantees
+--   The next heartbeat of a DEA that was released is stored whole, although it may equal the last one: it then claims its instances.
+--   So is one that has begun and is not finished: its end is refused.
+local last = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if last and tonumber(last) >= tonumber(ARGV[2]) and redis.call('HEXISTS', KEYS[2], ARGV[1]) == 0 then
+  return last
+end
+if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then
+  redis.call('HSET', KEYS[3], ARGV[1], '')
+end
+if redis.call('HEXISTS', KEYS[4], 'next') == 1 then
+  redis.call('HINCRBY', KEYS[4], 'at', 1)
+end
+return 'released'

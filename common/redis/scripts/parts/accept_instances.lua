@@ -1,0 +1,69 @@
+-- Which instances of a heartbeat a droplet's record takes (policy: an instance belongs to the DEA that lists it).
+
+-- Instances of a droplet beyond those that are wanted three times over. An app may be scaled up before a pass lists it.
+local SPARE_INSTANCES = 500
+local ACTIVE = { STARTING = true, RUNNING = true, EVACUATING = true }
+local ENTRY = '^(%S+) (%S+) on (%S+) version (%S+) since '
+
+-- The slots of a droplet that the controller wants, and the instance that holds each: of several, the one listed first.
+-- known: instances by field, as stored; exits: guids with an exit. Returns nothing if no slot is wanted.
+local function holders_of(desired, gone, known, exits)
+  local count, version = string.match((not gone and desired) or '', '^STARTED (%d+)x STAGED version (%S+) ')
+  if not count then
+    return nil
+  end
+  local slots = { count = tonumber(count), version = version, field = {}, first = {} }
+  for field, value in pairs(known) do
+    local index, state, _, of_version = string.match(value, ENTRY)
+    if of_version == version and ACTIVE[state] and not exits[string.sub(field, 10)] then
+      local is_listed = not string.find(value, ' last %d+$')
+      local first = tonumber(string.match(value, ' first (%d+)'))
+      if is_listed and first and tonumber(index) < slots.count then
+        local best = slots.first[index]
+        if not best or first < best or (first == best and field < slots.field[index]) then
+          slots.first[index], slots.field[index] = first, field
+        end
+      end
+    end
+  end
+  return slots
+end
+
+-- What is dropped from a full record, last entry first: instances that have ended, the oldest first; with `slots`, then those that
+-- hold no slot, the youngest first.
+local function spare_fields(known, listed, slots)
+  local ended, surplus, first_of = {}, {}, {}
+  for field, value in pairs(known) do
+    local index, state = string.match(value, ENTRY)
+    first_of[field] = tonumber(string.match(value, ' first (%d+)')) or 0
+    if not listed[field] then
+      if not ACTIVE[state] then
+        ended[#ended + 1] = field
+      elseif slots and slots.field[index] ~= field then
+        surplus[#surplus + 1] = field
+      end
+    end
+  end
+  table.sort(ended, function(a, b) return first_of[a] > first_of[b] end)
+  table.sort(surplus, function(a, b) return first_of[a] < first_of[b] end)
+  for _, field in ipairs(ended) do
+    surplus[#surplus + 1] = field
+  end
+  return surplus, #ended
+end
+
+-- Why a known instance is not overwritten: 'identity' if its index or version would change, 'owner' and the DEA if it belongs to
+-- another one; nothing if it is. granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
+local function refusal(old, encoded, own, id, guid, granted)
+  local index, _, owner, version = string.match(old, ENTRY)
+  if not index then
+    return nil
+  end
+  local new_index, _, _, new_version = string.match(encoded, ENTRY)
+  if new_index ~= index or new_version ~= version then
+    return 'identity', owner
+  end
+  if owner ~= own and not string.find(granted, '\n' .. id .. '\t' .. guid .. '\t' .. owner .. '\n', 1, true) then
+    return 'owner', owner
+  end
+end

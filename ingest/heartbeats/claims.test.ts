@@ -1,0 +1,284 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { encodeDesired } from '../../common/redis/record-codec.ts';
+import { metricValue } from '../../common/testing/context.ts';
+import {
+  createIntake,
+  type Entry,
+  entry,
+  LOST_MS,
+  useIntake,
+} from '../../deploy/verify/fixtures/heartbeats.ts';
+import { storeShutdown } from '../store-events.ts';
+
+const fixture = useIntake();
+const clock = () => fixture.context.clock;
+
+/** Two hundred instances of as many apps. */
+const twoHundred = (more: Entry = {}) =>
+  Array.from({ length: 200 }, (_, n) => entry(`app-${n}`, `i-${n}`, more));
+
+const instancesOf = async (droplet: string) => (await fixture.droplet(droplet)).instances;
+const hasDigest = async (dea: string) =>
+  Boolean(await fixture.context.redis.client.hget(fixture.context.redis.keys.deasDigest, dea));
+const claimsRejected = (reason: string) =>
+  metricValue(fixture.context.metrics, 'hm_claims_rejected_total', { reason });
+const wanted = async (droplet: string, instances: number, version = 'v1') => {
+  const { client, keys } = fixture.context.redis;
+  const desired = {
+    state: 'STARTED',
+    packageState: 'STAGED',
+    instances,
+    version,
+    memoryMb: 1,
+    updatedAtS: 1,
+  } as const;
+  await client.hset(keys.droplet(droplet), 'desired', encodeDesired(desired), 'seen', '1', 'rev', '1');
+  await client.hset(keys.indexOf(droplet), droplet, '');
+};
+const wantedOn = async (dea: string) =>
+  Number((await fixture.context.redis.client.hget(fixture.context.redis.keys.deasWanted, dea)) ?? -1);
+
+describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DEA that lists it', (kind) => {
+  beforeEach(() => {
+    const { redis } = fixture.context;
+    // As in a cluster: one call for each slice, and the heartbeat ends in a call of its own.
+    fixture.intake = createIntake(
+      fixture.context,
+      { ...redis, isCluster: kind === 'cluster' },
+      fixture.rejected,
+    );
+  });
+
+  test('a claim of 200 instances of a DEA that sends heartbeats changes nothing', async () => {
+    await fixture.receive('real', ...twoHundred());
+    clock().advance(1000);
+    await fixture.receive('liar', ...twoHundred({ state: 'CRASHED' }));
+    for (const n of [0, 57, 199]) {
+      expect(await instancesOf(`app-${n}`)).toEqual([
+        expect.objectContaining({ dea: 'real', state: 'RUNNING' }),
+      ]);
+      expect((await fixture.droplet(`app-${n}`)).rev).toBe(1);
+    }
+    expect(await claimsRejected('owner')).toBe(200);
+    expect(fixture.context.lines).toContainEqual(
+      expect.objectContaining({ event: 'claim_rejected', reason: 'owner', dea: 'liar', owner: 'real' }),
+    );
+  });
+
+  test('a rejected claim is tried again with each heartbeat, although it is equal', async () => {
+    await fixture.receive('real', entry('x'));
+    await fixture.receive('liar', entry('x'));
+    expect(await hasDigest('liar')).toBe(false);
+    expect(await hasDigest('real')).toBe(true);
+    await fixture.receive('liar', entry('x'));
+    expect(await claimsRejected('owner')).toBe(2);
+    expect(await fixture.lastHeartbeatMs('liar')).toBeDefined();
+  });
+
+  test('what else the heartbeat lists is stored', async () => {
+    await fixture.receive('real', entry('x'));
+    await fixture.receive('liar', entry('x'), entry('y', 'y-0'), entry('x', 'x-own', { index: 1 }));
+    expect((await instancesOf('y'))[0]).toMatchObject({ dea: 'liar' });
+    expect(await fixture.instance('x', 'x-own')).toMatchObject({ dea: 'liar' });
+    expect(await fixture.instance('x', 'x-0')).toMatchObject({ dea: 'real' });
+  });
+
+  test.each([
+    ['another version', { version: 'v0' }],
+    ['another index', { index: 1 }],
+  ])('%s of a known instance is rejected, also of its own DEA', async (_, change) => {
+    const before = { dea: 'real', index: 0, version: 'v1', state: 'RUNNING' };
+    await fixture.receive('real', entry('x'));
+    await fixture.receive('liar', entry('x', 'x-0', change));
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(before)]);
+    await fixture.receive('real', entry('x', 'x-0', change));
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(before)]);
+    expect(await claimsRejected('identity')).toBe(2);
+  });
+
+  test('one guid twice in a heartbeat keeps the first version and index', async () => {
+    await fixture.receive('dea', entry('x'), entry('x', 'x-0', { index: 3 }));
+    expect(await instancesOf('x')).toEqual([expect.objectContaining({ index: 0 })]);
+    expect(await claimsRejected('identity')).toBe(1);
+  });
+
+  test('a DEA that restarts under a new guid gets its instances once the old guid is late, without a gap', async () => {
+    const first = await fixture.receive('old', entry('x'), entry('y'));
+    clock().advance(10_000);
+    await fixture.receive('new', entry('x'), entry('y'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'old' });
+    clock().advance(10_000);
+    await fixture.receive('new', entry('x'), entry('y'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'old' });
+    clock().advance(1);
+    const taken = await fixture.receive('new', entry('x'), entry('y'));
+    expect(taken - first).toBeLessThanOrEqual(LOST_MS);
+    for (const droplet of ['x', 'y'])
+      expect(await instancesOf(droplet)).toEqual([
+        expect.objectContaining({ dea: 'new', firstListedMs: first, state: 'RUNNING' }),
+      ]);
+    expect((await instancesOf('x'))[0]).not.toHaveProperty('lastListedMs');
+    expect(await hasDigest('new')).toBe(true);
+    expect(await fixture.dueMs('x')).toBe(taken);
+  });
+
+  test('a claim is applied at once after dea.shutdown of the owner, and after its expiry', async () => {
+    const at = await fixture.receive('old', entry('x'));
+    await storeShutdown(fixture.context.redis, 'old', at + 1);
+    clock().advance(1000);
+    await fixture.receive('new', entry('x'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'new' });
+  });
+
+  test('a claim of what its owner no longer lists is applied once the owner has left it out for a heartbeat period', async () => {
+    await fixture.receive('old', entry('x'), entry('y'));
+    clock().advance(10_000);
+    await fixture.receive('old', entry('y'));
+    await fixture.receive('new', entry('x'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'old' });
+    clock().advance(10_000);
+    await fixture.receive('old', entry('y'));
+    await fixture.receive('new', entry('x'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'new' });
+  });
+
+  test('an owner that comes back after its instance was taken claims it with every heartbeat', async () => {
+    await fixture.receive('old', entry('x'));
+    clock().advance(21_000);
+    await fixture.receive('new', entry('x'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'new' });
+    clock().advance(1000);
+    await fixture.receive('old', entry('x'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'new' });
+    expect(await claimsRejected('owner')).toBe(1);
+    clock().advance(20_001);
+    await fixture.receive('old', entry('x'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'old' });
+  });
+
+  test('a DEA counts for mass_loss by the droplets of which it holds a wanted slot', async () => {
+    await wanted('x', 2);
+    await wanted('y', 1);
+    await fixture.receive('real', entry('x'), entry('y'), entry('stranger'), entry('x', 'x-9', { index: 9 }));
+    expect(await wantedOn('real')).toBe(2);
+    clock().advance(1000);
+    // Claims of others, made-up copies at slots that are held, and slots that nobody wants.
+    await fixture.receive(
+      'liar',
+      entry('x'),
+      entry('y', 'copy'),
+      entry('x', 'far', { index: 7 }),
+      entry('none'),
+    );
+    expect(await wantedOn('liar')).toBe(0);
+    // The other droplets keep what they count for.
+    clock().advance(10);
+    await fixture.receive('real', entry('x'), entry('y'), entry('x', 'x-1', { index: 1 }));
+    expect(await wantedOn('real')).toBe(2);
+    clock().advance(10);
+    await fixture.receive('real', entry('x'), entry('x', 'x-1', { index: 1 }));
+    expect(await wantedOn('real')).toBe(1);
+    clock().advance(10);
+    await fixture.receive('real');
+    expect(await wantedOn('real')).toBe(0);
+  });
+});
+
+describe('bounds', () => {
+  const madeUp = (count: number, from = 0) =>
+    Array.from({ length: count }, (_, n) =>
+      entry('x', `made-up-${from + n}`, { index: (from + n) % 60_000 }),
+    );
+
+  test('a heartbeat of 5,000 made-up instances of one droplet stores 500', async () => {
+    await fixture.receive('liar', ...madeUp(5000));
+    expect(await instancesOf('x')).toHaveLength(500);
+    expect(await claimsRejected('too_many_instances')).toBe(4500);
+    await fixture.receive('liar', ...madeUp(5000, 5000));
+    expect((await instancesOf('x')).length).toBeLessThanOrEqual(500);
+  });
+
+  test('a record full of made-up instances takes the one that fills a wanted slot, and keeps those that hold one', async () => {
+    await wanted('x', 2);
+    await fixture.receive('real', entry('x', 'held'));
+    await fixture.receive('liar', ...madeUp(1000).map((one) => ({ ...one, index: 0 })));
+    expect(await instancesOf('x')).toHaveLength(506);
+    await fixture.receive(
+      'other',
+      entry('x', 'needed', { index: 1 }),
+      entry('x', 'not-needed', { index: 2 }),
+    );
+    expect(await instancesOf('x')).toHaveLength(506);
+    expect(await fixture.instance('x', 'held')).toMatchObject({ dea: 'real' });
+    expect(await fixture.instance('x', 'needed')).toMatchObject({ dea: 'other' });
+    expect(await fixture.instance('x', 'not-needed')).toBeUndefined();
+  });
+
+  test('crashed instances make room, the oldest first, and are not tried again', async () => {
+    await fixture.receive('real', ...madeUp(500).map((one) => ({ ...one, state: 'CRASHED' })));
+    clock().advance(1000);
+    await fixture.receive('other', entry('x', 'runs'));
+    expect(await fixture.instance('x', 'runs')).toBeDefined();
+    expect(await instancesOf('x')).toHaveLength(500);
+    await fixture.receive('other', entry('x', 'runs'), entry('x', 'ended', { state: 'CRASHED' }));
+    expect(await fixture.instance('x', 'ended')).toBeUndefined();
+    expect(await hasDigest('other')).toBe(true);
+  });
+
+  test('after a pass, heartbeats create only a bounded number of droplets that no pass listed', async () => {
+    const { client, keys } = fixture.context.redis;
+    await client.hset(keys.syncState, 'listed', '10');
+    // What the latest pass listed is kept for some seconds by keys.
+    fixture.intake = createIntake(fixture.context, { ...fixture.context.redis, keys: { ...keys } });
+    const piece = keys.indexOf('x');
+    await client.hset(piece, Object.fromEntries(Array.from({ length: 70 }, (_, n) => [`n${n}`, ''])));
+    await fixture.receive('liar', entry('x'));
+    expect(await client.exists(keys.droplet('x'))).toBe(0);
+    expect(await claimsRejected('too_many_droplets')).toBe(1);
+    await wanted('x', 1);
+    await fixture.receive('liar', entry('x'));
+    expect(await instancesOf('x')).toHaveLength(1);
+  });
+
+  test('a new DEA takes the place of the longest silent one that holds no wanted slot', async () => {
+    const { client, keys } = fixture.context.redis;
+    await wanted('x', 1);
+    await fixture.receive('real', entry('x'));
+    const nowMs = clock().advance(1);
+    const many = Array.from({ length: 49_999 }, (_, n) => [nowMs, `dea-${n}`]).flat() as (string | number)[];
+    for (let at = 0; at < many.length; at += 20_000)
+      await client.zadd(keys.deasLastHeartbeat, ...many.slice(at, at + 20_000));
+    clock().advance(1);
+    await fixture.receive('new', entry('y'));
+    expect(await client.zcard(keys.deasLastHeartbeat)).toBe(50_000);
+    expect(await fixture.lastHeartbeatMs('new')).toBeDefined();
+    expect(await fixture.lastHeartbeatMs('real')).toBeDefined();
+    expect(await instancesOf('y')).toHaveLength(1);
+  });
+
+  test('one call with 5,000 made-up instances does not keep Redis from others for long', async () => {
+    const { client } = fixture.context.redis;
+    await wanted('x', 3);
+    const usedCpuMs = async () => {
+      const cpu = String(await client.info('cpu'));
+      return (
+        1000 * (Number(/used_cpu_sys:(\S+)/.exec(cpu)?.[1]) + Number(/used_cpu_user:(\S+)/.exec(cpu)?.[1]))
+      );
+    };
+    await client.config('RESETSTAT');
+    const before = await usedCpuMs();
+    for (let n = 0; n < 5; n++) await fixture.receive(`liar-${n}`, ...madeUp(5000, n * 5000));
+    const cpuMs = (await usedCpuMs()) - before;
+    const calls = /cmdstat_evalsha:calls=(\d+)/.exec(String(await client.info('commandstats')));
+    expect(cpuMs / Number(calls?.[1])).toBeLessThan(20);
+  });
+});
+
+test('dea.shutdown of an unknown DEA is not stored', async () => {
+  const { redis } = fixture.context;
+  await storeShutdown(redis, 'unknown', clock().nowMs());
+  expect(await redis.client.exists(redis.keys.deasShutdown)).toBe(0);
+  await fixture.receive('known');
+  await storeShutdown(redis, 'known', clock().nowMs());
+  expect(await redis.client.hkeys(redis.keys.deasShutdown)).toEqual(['known']);
+});
