@@ -68,8 +68,15 @@ describe('a heartbeat', () => {
     fixture.intake.take(heartbeatBytes('dea-1', [entry('new', 'new-1')]));
     await fixture.intake.idle();
     const nowMs = fixture.context.clock.nowMs();
-    for (const [droplet, lastListedMs] of [['x', nowMs - 10], ['y', nowMs - 10], ['new', undefined]] as const)
-      expect(await fixture.instance(droplet, `${droplet}-1`)).toMatchObject({ dea: 'dea-1', ...(lastListedMs && { lastListedMs }) });
+    for (const [droplet, lastListedMs] of [
+      ['x', nowMs - 10],
+      ['y', nowMs - 10],
+      ['new', undefined],
+    ] as const)
+      expect(await fixture.instance(droplet, `${droplet}-1`)).toMatchObject({
+        dea: 'dea-1',
+        ...(lastListedMs && { lastListedMs }),
+      });
     expect(await fixture.counted('coalesced')).toBe(0);
   });
 

@@ -10,9 +10,10 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import { touchDeas } from '../../common/redis/scripts/heartbeats/touch-deas.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
+import { ClaimRetries } from './claim-retries.ts';
 import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
 import { RefusalReports } from './refusal-reports.ts';
-import { parseAndStore } from './store-changed.ts';
+import { parseAndStore, type RawHeartbeat } from './store-changed.ts';
 import { DeaVerifier } from './verifier.ts';
 
 interface Options {
@@ -41,14 +42,15 @@ const RETRY_MS = 500;
  * The first stop of a heartbeat: finds out in batches whether each equals the previous one of its DEA.
  *
  * An equal heartbeat costs one hash and two small Redis writes, and waits for no other. A changed one goes to the
- * `ChangedHeartbeatQueue`, which parses and stores it. Only the newest heartbeat of each DEA waits, because it contains
- * everything that an older one does. So overload cannot take more memory than one heartbeat a DEA.
+ * `ChangedHeartbeatQueue`, which parses and stores it. Of each DEA the newest heartbeat waits, and only if it lists less, an
+ * older one before it. So overload cannot take more memory than a few heartbeats a DEA.
  */
 export class HeartbeatIntake {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
   readonly #changed: ChangedHeartbeatQueue;
   readonly #verifier: DeaVerifier;
+  readonly #retries = new ClaimRetries();
   /** The next batch, in order of `backlogSinceMs`: a replaced heartbeat keeps its place in the map. */
   #batch = new Map<string, QueuedHeartbeat>();
   #timer: NodeJS.Timeout | undefined;
@@ -66,7 +68,7 @@ export class HeartbeatIntake {
     this.#changed = new ChangedHeartbeatQueue(
       async (dea, raw) => {
         try {
-          await parseAndStore({ ...options, repaired, refused }, dea, raw);
+          await this.#parseAndStore({ ...options, repaired, refused }, dea, raw);
           return 'done';
         } catch (error) {
           this.#logNotStored(error, { dea });
@@ -92,6 +94,7 @@ export class HeartbeatIntake {
     if (dea === undefined) return;
     const receivedMs = clock.nowMs();
     const earliestMs = receivedMs - readLagMs;
+    this.#retries.cancel(dea);
     const heartbeat = { bytes, digest: digestOf(bytes), receivedMs, earliestMs, backlogSinceMs: earliestMs };
     if (this.#changed.has(dea)) {
       this.#enqueueChanged(dea, heartbeat);
@@ -196,6 +199,25 @@ export class HeartbeatIntake {
 
   #enqueueChanged(dea: string, heartbeat: QueuedHeartbeat): void {
     if (this.#changed.enqueue(dea, heartbeat)) this.#options.metrics.heartbeatsCoalesced.inc();
+  }
+
+  /** Also plans a retry of claims that are rejected. The retry may run beside a newer heartbeat, as those of two ingestors may. */
+  async #parseAndStore(
+    options: Parameters<typeof parseAndStore>[0],
+    dea: string,
+    raw: RawHeartbeat,
+  ): Promise<void> {
+    const retryAtMs = await parseAndStore(options, dea, raw);
+    const { clock } = this.#options;
+    if (retryAtMs === undefined || this.#changed.has(dea)) return;
+    const retry = () => {
+      const retriedMs = clock.nowMs();
+      this.#parseAndStore(options, dea, { ...raw, retriedMs }).catch((error: unknown) =>
+        this.#logNotStored(error, { dea }),
+      );
+    };
+    const afterMs = retryAtMs - clock.nowMs();
+    if (afterMs > 0) this.#retries.plan(dea, raw.bytes.length, afterMs, retry);
   }
 
   #logNotStored(error: unknown, fields: { dea: string } | { deas: number }): void {
