@@ -63,7 +63,9 @@ const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
     .map(([n, s, at, last]) => `${n} ${s} on dea version v since 1 first ${at}${last ? ` last ${at}` : ''}`),
   fence: time.map(String),
   trace: time.map((at) => `${at} 00-0af7651916cd43dd8448eb211c80319c-00000000000000a1-01`),
-  exit: fc.tuple(small, reason, time).map(([n, r, at]) => `${n} ${r} version v at ${at} crashed - status ${n} because killed n ${n}`),
+  exit: fc
+    .tuple(small, reason, time)
+    .map(([n, r, at]) => `${n} ${r} version v at ${at} crashed - status ${n} because killed n ${n}`),
   exits: small.map(String),
   handled: small.map(String),
   handledUpdate: time.map(String),
