@@ -29,7 +29,10 @@ export function countText(n: number, one: string, many = `${one}s`): string {
 
 /** `exit status 137, out of memory`; empty if neither is known */
 export function exitCauseText(status: number | undefined, description: string | undefined): string {
-  const parts = [...(status === undefined ? [] : [`exit status ${status}`]), ...(description ? [description] : [])];
+  const parts = [
+    ...(status === undefined ? [] : [`exit status ${status}`]),
+    ...(description ? [description] : []),
+  ];
   return parts.join(', ');
 }
 
@@ -82,7 +85,15 @@ export const HOLD_TEXT: Readonly<Record<HoldName, string>> = {
 };
 
 /** As `HOLD_TEXT`, with numbers where they are known. */
-export function holdText(hold: HoldName, deas: { silent: number | undefined; all: number }): string {
+export function holdText(
+  hold: HoldName,
+  deas: { silent: number | undefined; all: number },
+  takenOver?: { ingestor: string; host: string; pid: number },
+): string {
+  if (hold === 'actual_not_fresh' && takenOver !== undefined) {
+    const { ingestor, host, pid } = takenOver;
+    return `an ingestor stood still (${ingestor}, host ${host}, pid ${pid}); the others have taken over its messages, and wait for a heartbeat of every DEA`;
+  }
   if (hold !== 'mass_loss' || deas.silent === undefined) return HOLD_TEXT[hold];
   return `${deas.silent} of ${countText(deas.all, 'DEA')} went silent at once; a network failure is more likely than dead hosts`;
 }

@@ -9,6 +9,7 @@ import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connections.ts';
 import { type CounterName, readCounters } from '../redis/counters.ts';
 import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/holds.ts';
+import type { TakenOver } from '../redis/scripts/fleet/publish-watermark.ts';
 import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
 import {
   AUDIT_DURATION,
@@ -20,6 +21,9 @@ import {
 } from '../redis/summary.ts';
 import { readSyncState, type SyncState } from '../redis/sync-state.ts';
 
+/** Longest time from a takeover to the first watermark of the new generation (ms). */
+const JOIN_MS = 5_000;
+
 export interface HoldState {
   hold: HoldName;
   on: boolean;
@@ -29,6 +33,8 @@ export interface HoldState {
   droplets: number;
   /** With `mass_loss` while it is on: the DEAs whose instances are not started elsewhere. */
   silentDeas?: number;
+  /** With `actual_not_fresh` while it is on: the ingestor that stood still, and whose share the others have taken over. */
+  takenOver?: TakenOver;
 }
 
 /** Jobs in a queue. */
@@ -136,8 +142,18 @@ function holdStates(
       ...(sinceMs === undefined ? {} : { sinceMs }),
       droplets: held(hold),
       ...(hold === 'mass_loss' && on.mass_loss && { silentDeas: holds.massLossDeas.size }),
+      ...(hold === 'actual_not_fresh' && on.actual_not_fresh && takenOverNow(facts)),
     };
   });
+}
+
+/** The ingestor because of which the present streak began. */
+function takenOverNow({ takenOver, listening }: FleetFacts): { takenOver?: TakenOver } {
+  if (takenOver === undefined || listening === undefined || !(takenOver.atMs <= listening.sinceMs)) return {};
+  // The streak begins with the first watermark of the new generation, a moment after the takeover.
+  if (listening.sinceMs - takenOver.atMs > JOIN_MS) return {};
+  const { ingestor, host, pid } = takenOver;
+  return { takenOver: { ingestor, host, pid } };
 }
 
 /** Since when a hold is on (epoch ms). Undefined: nothing was received before it, or it is on for single droplets. */

@@ -137,9 +137,18 @@ function fleetUpdate({ totals, holds, deas, queues, sync }: Fleet, policy: Polic
   };
 }
 
-function holdUpdate({ hold, sinceMs, droplets, silentDeas }: HoldState, policy: PolicySettings): HoldUpdate {
+function holdUpdate(
+  { hold, sinceMs, droplets, silentDeas, takenOver }: HoldState,
+  policy: PolicySettings,
+): HoldUpdate {
   const releasable = hold === 'mass_loss' || hold === 'mass_delete';
-  const update: HoldUpdate = { hold, droplets, releasable, ...(silentDeas !== undefined && { silentDeas }) };
+  const update: HoldUpdate = {
+    hold,
+    droplets,
+    releasable,
+    ...(silentDeas !== undefined && { silentDeas }),
+    ...(takenOver && { takenOver }),
+  };
   if (sinceMs === undefined) return update;
   const maxDurationMs =
     hold === 'mass_loss'

@@ -34,6 +34,8 @@ export interface HoldUpdate {
   droplets: number;
   /** With `mass_loss`: the DEAs whose instances are not started elsewhere. */
   silentDeas?: number;
+  /** With `actual_not_fresh`: the ingestor that stood still. */
+  takenOver?: { ingestor: string; host: string; pid: number };
   releasable: boolean;
 }
 

@@ -36,3 +36,11 @@ test('the end of a hold is logged, also more than a minute after its last line',
   log.update([{ hold: 'mass_loss', on: false, droplets: 0 }], NOW + 100 * SECOND);
   expect(lines).toHaveLength(2);
 });
+
+test('the ingestor that stood still is named', () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = new HoldLog(pino({ base: null }, { write: (line) => void lines.push(JSON.parse(line)) }));
+  const takenOver = { ingestor: 'a', host: 'host-1', pid: 42 };
+  log.update([{ hold: 'actual_not_fresh', on: true, droplets: 0, takenOver }], NOW);
+  expect(lines).toEqual([expect.objectContaining({ hold: 'actual_not_fresh', takenOver })]);
+});

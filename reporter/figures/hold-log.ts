@@ -17,14 +17,17 @@ export class HoldLog {
 
   /** To be called every few seconds with the state of all holds. */
   update(holds: readonly HoldState[], nowMs: number): void {
-    for (const { hold, on, sinceMs, droplets } of holds) {
+    for (const { hold, on, sinceMs, droplets, takenOver } of holds) {
       const loggedMs = this.#loggedMs.get(hold);
       // On for single droplets, for a second or two: it is in the metrics only.
       if (hold === 'update_required') continue;
       if (on && (loggedMs === undefined || nowMs - loggedMs >= REPEAT_MS)) {
         this.#loggedMs.set(hold, nowMs);
         const since = sinceMs === undefined ? null : sinceMs / 1000;
-        this.#log.warn({ event: 'hold_on', hold, since, droplets }, `hold ${hold} is on`);
+        this.#log.warn(
+          { event: 'hold_on', hold, since, droplets, ...(takenOver && { takenOver }) },
+          `hold ${hold} is on`,
+        );
       } else if (!on && this.#loggedMs.delete(hold)) {
         this.#log.info({ event: 'hold_off', hold }, `hold ${hold} has ended`);
       }

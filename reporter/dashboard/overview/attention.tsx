@@ -46,6 +46,7 @@ function Hold({
   droplets,
   releasable,
   silentDeas,
+  takenOver,
   allDeas,
 }: HoldUpdate & { allDeas: number }) {
   return (
@@ -58,7 +59,7 @@ function Hold({
             for <Since ms={sinceMs} />
           </>
         )}
-        : {holdText(hold, { silent: silentDeas, all: allDeas })}.{' '}
+        : {holdText(hold, { silent: silentDeas, all: allDeas }, takenOver)}.{' '}
         {droplets > 0 && <>It affects {countText(droplets, 'app')}. </>}
         {untilMs !== undefined && (
           <>

@@ -113,10 +113,10 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
   const { deas } = fleet;
   const on = fleet.holds.filter((hold) => hold.on);
   if (on.length === 0) return [[padCells(['holds', 15]), 'none']];
-  return on.map(({ hold, sinceMs, droplets, silentDeas }, at): Piece[] => [
+  return on.map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
     padCells([at === 0 ? 'holds' : '', 15]),
     paint(RED, hold),
-    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: deas.alive + deas.late + deas.lost })}`,
+    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: deas.alive + deas.late + deas.lost }, takenOver)}`,
   ]);
 }
 
