@@ -3,44 +3,84 @@ import { lateAfterMs, leftOutMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { gapsFrom } from '../../common/redis/holds.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { releaseDea } from '../../common/redis/scripts/heartbeats/release-dea.ts';
+import { lineOfInstance, releaseDea } from '../../common/redis/scripts/heartbeats/release-dea.ts';
 import type { Claim } from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
+
+/** How claims are judged. */
+export interface ClaimsAt {
+  dropletLostMs: number;
+  /** When the heartbeat with the claims was received, or when they are retried. */
+  nowMs: number;
+  /** What other DEAs took over from this one while it was silent, a line each (`lineOfInstance`). */
+  releasedList: string;
+}
 
 /**
  * Which claims apply (policy: an instance belongs to the DEA that lists it): those of a DEA that is late or has announced its
  * shutdown, and those of an instance that its DEA has left out for longer than a heartbeat period.
  *
- * If the owner comes back, its next heartbeat is stored whole and claims the instance in turn. So no DEA's instances are without
- * a DEA that lists them, whichever of the two runs them.
+ * The owner may come back, because it was only cut off: its next heartbeat is stored whole and gets back what it lists, since it was the
+ * first to list it. So an instance that a heard DEA lists is never missing because of a claim, true or made up.
  *
- * @param nowMs when the heartbeat with the claims was received: an owner that was heard since is not late
+ * @returns also when the first owner of the others may be late (epoch ms)
  */
 export async function grantedClaims(
   redis: RedisConnections,
-  dropletLostMs: number,
+  { dropletLostMs, nowMs, releasedList }: ClaimsAt,
   claims: readonly Claim[],
-  nowMs: number,
-): Promise<Claim[]> {
-  if (claims.length === 0) return [];
+): Promise<{ granted: Claim[]; retryAtMs?: number }> {
+  const released = new Set(releasedList === '' ? [] : releasedList.slice(1, -1).split('\n'));
+  const isOwn = (claim: Claim) => released.has(lineOfInstance(claim).slice(0, -1));
+  const foreign = released.size === 0 ? claims : claims.filter((claim) => !isOwn(claim));
+  if (foreign.length === 0) return { granted: [...claims] };
   const settings = { dropletLostMs };
   const gaps = gapsFrom(await readFleetFacts(redis), nowMs, settings);
   const lateBeforeMs = listenedAgoMs(nowMs, lateAfterMs(settings), gaps);
-  const owners = new Set(claims.map(({ owner }) => owner));
   const states = new Map(
     await Promise.all(
-      [...owners].map(async (dea) => [dea, await releaseDea(redis, { dea, lateBeforeMs })] as const),
+      [...byOwner(foreign)].map(
+        async ([dea, instances]) => [dea, await releaseDea(redis, { dea, lateBeforeMs, instances })] as const,
+      ),
     ),
   );
-  return claims.filter(({ owner, lastListedMs }) => {
-    const state = states.get(owner);
+  const granted = claims.filter((claim) => {
+    if (isOwn(claim)) return true;
+    const state = states.get(claim.owner);
     if (state === 'released') return true;
+    const { lastListedMs } = claim;
     return lastListedMs !== undefined && Number(state) - lastListedMs > leftOutMs(settings);
   });
+  const lateAtMs = [...states.values()].flatMap((state) =>
+    state === 'released' ? [] : [Math.ceil(state + lateAfterMs(settings)) + 1],
+  );
+  return { granted, ...(lateAtMs.length > 0 && { retryAtMs: Math.min(...lateAtMs) }) };
 }
 
-/** Once claims were applied: an owner that was heard meanwhile, and whose heartbeat was equal, claims its instances again. */
-export async function releaseOwners(redis: RedisConnections, granted: readonly Claim[]): Promise<void> {
-  const owners = new Set(granted.map(({ owner }) => owner));
-  const lateBeforeMs = Number.POSITIVE_INFINITY;
-  await Promise.all([...owners].map((dea) => releaseDea(redis, { dea, lateBeforeMs })));
+/**
+ * Once claims were applied, again: an owner may have been heard meanwhile, and its heartbeat, which found the record as it was before,
+ * counts as stored.
+ */
+export async function releaseOwners(
+  redis: RedisConnections,
+  { releasedList }: Pick<ClaimsAt, 'releasedList'>,
+  granted: readonly Claim[],
+): Promise<void> {
+  const isOwn = (claim: Claim) => releasedList.includes(`\n${lineOfInstance(claim)}`);
+  await Promise.all(
+    [...byOwner(granted)].map(([dea, claims]) => {
+      // What the first owner got back stays its own.
+      const instances = claims.filter((claim) => !isOwn(claim));
+      return releaseDea(redis, { dea, lateBeforeMs: Number.POSITIVE_INFINITY, instances });
+    }),
+  );
+}
+
+function byOwner(claims: readonly Claim[]): Map<string, Claim[]> {
+  const owners = new Map<string, Claim[]>();
+  for (const claim of claims) {
+    const same = owners.get(claim.owner);
+    if (same === undefined) owners.set(claim.owner, [claim]);
+    else same.push(claim);
+  }
+  return owners;
 }

@@ -10,8 +10,8 @@ import type { RedisConnections } from '../../common/redis/connections.ts';
 import { touchDeas } from '../../common/redis/scripts/heartbeats/touch-deas.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
-import { ClaimRetries } from './claim-retries.ts';
 import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
+import { ClaimRetries } from './claim-retries.ts';
 import { RefusalReports } from './refusal-reports.ts';
 import { parseAndStore, type RawHeartbeat } from './store-changed.ts';
 import { DeaVerifier } from './verifier.ts';
@@ -37,6 +37,8 @@ export const HEARTBEATS: DedicatedConnection = { name: 'heartbeats', readEveryMs
 const COLLECT_MS = 20;
 /** Wait before heartbeats that Redis refused are stored again (ms). */
 const RETRY_MS = 500;
+/** Timers and the clock of Redis do not run alike: a retry that comes too early would find the owner not yet late. */
+const RETRY_MARGIN_MS = 100;
 
 /**
  * The first stop of a heartbeat: finds out in batches whether each equals the previous one of its DEA.
@@ -201,7 +203,7 @@ export class HeartbeatIntake {
     if (this.#changed.enqueue(dea, heartbeat)) this.#options.metrics.heartbeatsCoalesced.inc();
   }
 
-  /** Also plans a retry of claims that are rejected. The retry may run beside a newer heartbeat, as those of two ingestors may. */
+  /** Also plans one retry of claims that are rejected. The retry may run beside a newer heartbeat, as those of two ingestors may. */
   async #parseAndStore(
     options: Parameters<typeof parseAndStore>[0],
     dea: string,
@@ -209,7 +211,7 @@ export class HeartbeatIntake {
   ): Promise<void> {
     const retryAtMs = await parseAndStore(options, dea, raw);
     const { clock } = this.#options;
-    if (retryAtMs === undefined || this.#changed.has(dea)) return;
+    if (retryAtMs === undefined || raw.retriedMs !== undefined || this.#changed.has(dea)) return;
     const retry = () => {
       const retriedMs = clock.nowMs();
       this.#parseAndStore(options, dea, { ...raw, retriedMs }).catch((error: unknown) =>
@@ -217,7 +219,7 @@ export class HeartbeatIntake {
       );
     };
     const afterMs = retryAtMs - clock.nowMs();
-    if (afterMs > 0) this.#retries.plan(dea, raw.bytes.length, afterMs, retry);
+    if (afterMs > 0) this.#retries.plan(dea, raw.bytes.length, afterMs + RETRY_MARGIN_MS, retry);
   }
 
   #logNotStored(error: unknown, fields: { dea: string } | { deas: number }): void {

@@ -22,7 +22,7 @@ import { storeWholeHeartbeat } from '../../common/redis/scripts/heartbeats/store
 import { ATTRIBUTES, SPANS, setSpanAttributes, traced, traceparent } from '../../common/tracing/tracing.ts';
 import type { IngestMetrics } from '../metrics.ts';
 import { expireSpareDea, MAX_INSTANCES_OF_DROPLET, maxDropletsInPiece } from './bounds.ts';
-import { grantedClaims, releaseOwners } from './claims.ts';
+import { type ClaimsAt, grantedClaims, releaseOwners } from './claims.ts';
 
 /** A heartbeat as received, not yet parsed. */
 export interface RawHeartbeat {
@@ -32,6 +32,8 @@ export interface RawHeartbeat {
   receivedMs: number;
   /** The earliest time at which it may have been delivered to this process (ms). */
   earliestMs: number;
+  /** When its claims are retried (epoch ms); absent at first. */
+  retriedMs?: number;
 }
 
 interface Options {
@@ -47,25 +49,41 @@ interface Options {
   refused(dea: string, claims: readonly Claim[], refusals: readonly Refusal[]): void;
 }
 
-/** Parses a changed heartbeat of `dea`, stores it in a span of its own, and counts the result. */
-export async function parseAndStore(options: Options, dea: string, raw: RawHeartbeat): Promise<void> {
+/**
+ * Parses a changed heartbeat of `dea`, stores it in a span of its own, and counts the result.
+ *
+ * @returns when its claims may apply (epoch ms), unless the DEA sends another heartbeat before
+ */
+export async function parseAndStore(
+  options: Options,
+  dea: string,
+  raw: RawHeartbeat,
+): Promise<number | undefined> {
   const { ccPartition, rejected, redis, dropletLostMs, metrics } = options;
   const parsed = parseHeartbeat(raw.bytes, ccPartition);
-  if (!('ok' in parsed)) return rejected(parsed.reject, { dea });
+  if (!('ok' in parsed)) {
+    rejected(parsed.reject, { dea });
+    return undefined;
+  }
   const heartbeat = parsed.ok;
   for (const { reason, count } of heartbeat.rejected)
     rejected(reason, { dea: heartbeat.dea, entries: count });
-  const { droplets, stale } = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: heartbeat.dea }, async () => {
-    const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw);
-    if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
-    const { claims, refusals } = stored;
-    if (claims.length > 0 || refusals.length > 0) options.refused(heartbeat.dea, claims, refusals);
-    setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
-    return stored;
-  });
+  const { droplets, stale, retryAtMs } = await traced(
+    SPANS.heartbeat,
+    { [ATTRIBUTES.dea]: heartbeat.dea },
+    async () => {
+      const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw);
+      if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
+      const { claims, refusals } = stored;
+      if (claims.length > 0 || refusals.length > 0) options.refused(heartbeat.dea, claims, refusals);
+      setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
+      return stored;
+    },
+  );
   if (stale) metrics.heartbeatsCoalesced.inc();
   else metrics.heartbeatsChanged.inc();
   metrics.dropletsChanged.inc(droplets);
+  return retryAtMs;
 }
 
 /**
@@ -92,7 +110,7 @@ export async function storeChangedHeartbeat(
   redis: RedisConnections,
   dropletLostMs: number,
   heartbeat: Heartbeat,
-  raw: Pick<RawHeartbeat, 'digest' | 'receivedMs' | 'earliestMs'>,
+  raw: Omit<RawHeartbeat, 'bytes'>,
 ): Promise<StoredHeartbeat> {
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
@@ -106,6 +124,8 @@ export async function storeChangedHeartbeat(
   if (begun === 'stale') return { ...NOTHING_STORED, stale: true };
 
   const { atMs, previousHeartbeatMs, dataEpoch } = begun;
+  // If Redis refuses what follows, this heartbeat begins again. With its old time it would be older than its own beginning.
+  raw.receivedMs = atMs;
   const isBack = previousHeartbeatMs === undefined || atMs - previousHeartbeatMs > dropletLostMs;
   const markDue = isBack || begun.hasUnfinished || begun.isSuspect;
   const writeAll = markDue || begun.isVerified;
@@ -142,7 +162,10 @@ export async function storeChangedHeartbeat(
     stored = await storeHeartbeatDroplets(redis, write, droplets);
   }
   if (surplus.length > 0) stored = { ...stored, refusals: [...stored.refusals, ...surplus] };
-  stored = await applyClaims(redis, dropletLostMs, write, droplets, stored);
+  const { releasedList } = begun;
+  const claimsAt = { dropletLostMs, nowMs: raw.retriedMs ?? atMs, releasedList };
+  const claimed = await applyClaims(redis, claimsAt, { write, droplets, stored });
+  stored = claimed.stored;
   const isRefused =
     stored.claims.length > 0 || stored.refusals.some(({ reason }) => reason !== 'too_many_ended');
   const delisted = dataEpoch === undefined ? [] : [...touched].filter((droplet) => !listed.has(droplet));
@@ -153,7 +176,8 @@ export async function storeChangedHeartbeat(
     wanted: end.wanted + holding,
     unwanted: [...unwanted, ...stored.unwanted],
   });
-  return storedHeartbeat(stored, begun);
+  const { retryAtMs } = claimed;
+  return { ...storedHeartbeat(stored, begun), ...(retryAtMs !== undefined && { retryAtMs }) };
 }
 
 function isOneCallOf(droplets: ListedDroplets): boolean {
@@ -162,19 +186,17 @@ function isOneCallOf(droplets: ListedDroplets): boolean {
   return instances <= INSTANCES_PER_CALL;
 }
 
-/** Writes the instances whose claims apply. @returns what was stored in all, with the claims that were rejected */
+/** Writes the instances whose claims apply. @returns what was stored in all, with the claims that were rejected; when to retry those */
 async function applyClaims(
   redis: RedisConnections,
-  dropletLostMs: number,
-  write: HeartbeatWrite,
-  droplets: ListedDroplets,
-  stored: StoredDroplets,
-): Promise<StoredDroplets> {
-  const granted = await grantedClaims(redis, dropletLostMs, stored.claims, write.atMs);
-  if (granted.length === 0) return stored;
+  at: ClaimsAt,
+  { write, droplets, stored }: { write: HeartbeatWrite; droplets: ListedDroplets; stored: StoredDroplets },
+): Promise<{ stored: StoredDroplets; retryAtMs?: number }> {
+  const { granted, ...retry } = await grantedClaims(redis, at, stored.claims);
+  if (granted.length === 0) return { stored, ...retry };
   const claimed = new Map(granted.map(({ droplet }) => [droplet, droplets.get(droplet) ?? []]));
   const applied = await storeHeartbeatDroplets(redis, { ...write, granted }, claimed);
-  await releaseOwners(redis, granted);
+  await releaseOwners(redis, at, granted);
   const isOther = (droplet: string) => !claimed.has(droplet);
   const others: StoredDroplets = {
     ...stored,
@@ -182,7 +204,7 @@ async function applyClaims(
     claims: stored.claims.filter(({ droplet }) => isOther(droplet)),
     refusals: stored.refusals.filter(({ droplet }) => isOther(droplet)),
   };
-  return mergeStored([others, applied]);
+  return { stored: mergeStored([others, applied]), ...retry };
 }
 
 /** What became of a heartbeat. */
@@ -195,6 +217,8 @@ export interface StoredHeartbeat {
   /** Of instances that belong to other DEAs: they were rejected. */
   claims: readonly Claim[];
   refusals: readonly Refusal[];
+  /** When one of the claims may apply (epoch ms). */
+  retryAtMs?: number;
 }
 
 /** What was missing in Redis although an earlier heartbeat had stored it. */

@@ -24,6 +24,8 @@ export interface BegunHeartbeat {
   isDigestMissing: boolean;
   /** A line for each droplet of which the DEA holds no wanted slot, as of the last write of each. */
   unwantedList: string;
+  /** A line for each instance that another DEA took over while this one was silent (`lineOfInstance`). */
+  releasedList: string;
 }
 
 /**
@@ -74,6 +76,7 @@ export async function beginHeartbeat(
       isListLost: 1 | null,
       isDigestMissing: 1 | null,
       unwantedList: string | null,
+      releasedList: string | null,
     ];
   const [isVerified, isListLost, isDigestMissing] = verification.map((flag) => flag === 1) as [
     boolean,
@@ -92,5 +95,6 @@ export async function beginHeartbeat(
     isListLost,
     isDigestMissing,
     unwantedList: (reply as (string | null)[])[10] ?? '',
+    releasedList: (reply as (string | null)[])[11] ?? '',
   };
 }

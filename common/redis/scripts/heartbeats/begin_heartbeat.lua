@@ -26,14 +26,15 @@
 --   9 1 if a stored list was lost: records may name the DEA although it lists their instances no more; or nil
 --   10 1 if there should be a digest and is none; or nil
 --   11 droplets that it lists and of which it holds no wanted slot, a line each, as of the last write of each; or nil
+--   12 instances that others took over while it was silent, a line each: droplet <tab> guid; or nil
 -- Guarantees
 --   The digest is removed until the heartbeat is finished. If the ingestor dies before, an equal heartbeat is stored as a whole.
 --   'unfinished' keeps every droplet that unfinished heartbeats may have written; the next heartbeat writes all of them.
 -- include verify_period
 local at, dea = ARGV[1], ARGV[2]
-local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 'data_epoch', 'delisted', 'suspects', 'list_lost', 'unwanted')
-local stored_at, list, pending, unfinished, list_epoch, delisted, suspects, list_lost, unwanted =
-  stored[1], stored[2], stored[3], stored[4], stored[5], stored[6], stored[7], stored[8], stored[9]
+local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 'data_epoch', 'delisted', 'suspects', 'list_lost', 'unwanted', 'released')
+local stored_at, list, pending, unfinished, list_epoch, delisted, suspects, list_lost, unwanted, released =
+  stored[1], stored[2], stored[3], stored[4], stored[5], stored[6], stored[7], stored[8], stored[9], stored[10]
 local data_epoch = redis.call('HGET', KEYS[6], 'data_epoch')
 if stored_at then
   if tonumber(at) < tonumber(stored_at) then
@@ -95,5 +96,5 @@ if shutdown and tonumber(ARGV[4]) > (tonumber(shutdown) or 0) then
 end
 return {
   at, list, incomplete, last, pending and 1, is_suspect and 1, data_epoch, is_verified and 1,
-  list_lost and 1, is_digest_missing and 1, unwanted,
+  list_lost and 1, is_digest_missing and 1, unwanted, released,
 }

@@ -35,7 +35,7 @@ end
 -- DEA holds a wanted slot; unwanted: the other droplets, a line each; data_epoch, delisted: '' outside a cluster
 local function end_heartbeat(keys, heartbeat)
   redis.call('HSET', keys.list, 'list', heartbeat.list)
-  redis.call('HDEL', keys.list, 'next', 'unfinished', 'unwanted')
+  redis.call('HDEL', keys.list, 'next', 'unfinished', 'unwanted', 'released')
   if heartbeat.unwanted ~= '' then
     redis.call('HSET', keys.list, 'unwanted', heartbeat.unwanted)
   end
