@@ -1,4 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
+import { repairsCounter } from '../common/redis/repairs.ts';
 
 /** The metrics of the analyzer. */
 export interface AnalyzerMetrics {
@@ -18,6 +19,7 @@ export interface AnalyzerMetrics {
   ticks: Counter;
   tickSeconds: Histogram;
   slicesSeconds: Histogram;
+  repairs: Counter<'what'>;
 }
 
 /** Registers the metrics of the analyzer. */
@@ -90,5 +92,6 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
       buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10],
       registers: [registry],
     }),
+    repairs: repairsCounter(registry),
   };
 }

@@ -8,6 +8,7 @@ import { isLiveState } from '../../common/model/instance-states.ts';
 import type { Deas } from '../../common/policy/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { takeSnapshot } from '../../common/policy/snapshot.ts';
+import { needsFullPass } from '../../common/policy/surplus.ts';
 import { heartbeatPollMs, overdueAfterMs } from '../../common/policy/thresholds.ts';
 import type { DecisionResult } from './decision.ts';
 import { DecisionDraft } from './decision-draft.ts';
@@ -135,6 +136,7 @@ function decideInFull(
     ...(requeueOnceEnqueuedMs > requeueAtMs && { requeueOnceEnqueuedMs }),
     ...(lossMs !== undefined && { lossMs }),
     ...(unknownVersionSinceMs !== undefined && { passNeededSinceMs: unknownVersionSinceMs }),
+    ...(needsFullPass(snapshot) && { isFullPassNeeded: true as const }),
   };
 }
 

@@ -107,6 +107,8 @@ export interface DecisionResult {
   requeueOnceEnqueuedMs?: number;
   /** A bulk pass is needed at once that does not begin before this (epoch ms); absent: none. */
   passNeededSinceMs?: number;
+  /** Only a pass that writes every entry shows whether the controller lists the droplet. */
+  isFullPassNeeded?: true;
   /** When a tick makes the droplet due, unless its silent DEA sends a heartbeat before (epoch ms). */
   lossMs?: number;
 }

@@ -326,6 +326,16 @@ describe('extra_app', () => {
     expect(evaluate(unknown(LATE + 1), { holds: before }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
   });
 
+  it('never listed: a pass that did not write every entry proves nothing, so one that does is needed', () => {
+    const notFull = { lastPassBegunMs: NOW - 10 * SECOND, lastFullPassBegunMs: NOW - LATE - SECOND };
+    expect(stops(unknown(LATE + 1), { holds: notFull })).toEqual([]);
+    expect(evaluate(unknown(LATE + 1), { holds: notFull })).toMatchObject({ isFullPassNeeded: true });
+    expect(evaluate(unknown(LATE), { holds: notFull })).toMatchObject({ isFullPassNeeded: true });
+    expect(evaluate(unknown(LATE + 1))).not.toHaveProperty('isFullPassNeeded');
+    const noPassSince = { lastPassBegunMs: NOW - LATE - SECOND };
+    expect(evaluate(unknown(LATE), { holds: noPassSince })).not.toHaveProperty('isFullPassNeeded');
+  });
+
   it('an entry that is listed but cannot be read counts as listed', () => {
     expect(stops({ ...unknown(3600 * SECOND), listedMs: NOW - 10 * SECOND })).toEqual([]);
   });

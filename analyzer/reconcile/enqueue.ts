@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Droplet } from '../../common/model/droplet.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
-import { requestSyncSince } from '../../common/queues/sync-request.ts';
+import { requestFullSync, requestSyncSince } from '../../common/queues/sync-request.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import type { JobTrace } from '../../common/tracing/tracing.ts';
@@ -10,7 +10,7 @@ import type { DecisionResult, StartDecision, StopDecision } from '../decide/deci
 /** The part of a stored evaluation that jobs are made of. */
 interface Enqueueable {
   droplet: Pick<Droplet, 'id'>;
-  decided: Pick<DecisionResult, 'decisions' | 'verifyJobs' | 'passNeededSinceMs'>;
+  decided: Pick<DecisionResult, 'decisions' | 'verifyJobs' | 'passNeededSinceMs' | 'isFullPassNeeded'>;
 }
 
 interface Options {
@@ -47,10 +47,12 @@ export class Enqueuer {
     const verified = { starts: [] as BulkJob[], stops: [] as BulkJob[] };
     const others: Promise<unknown>[] = [];
     let passNeededSinceMs: number | undefined;
+    let isFullPassNeeded = false;
     for (const evaluation of evaluations) {
       const { droplet, decided } = evaluation;
       const trace = traces?.get(evaluation);
       const sinceMs = decided.passNeededSinceMs;
+      if (decided.isFullPassNeeded) isFullPassNeeded = true;
       if (sinceMs !== undefined) passNeededSinceMs = Math.max(passNeededSinceMs ?? 0, sinceMs);
       for (const decision of decided.decisions) {
         if (decision.kind === 'start') {
@@ -75,6 +77,10 @@ export class Enqueuer {
     if (passNeededSinceMs !== undefined) {
       const { sync, redis, clock } = this.#options;
       others.push(requestSyncSince(sync, redis, clock, passNeededSinceMs));
+    }
+    if (isFullPassNeeded) {
+      const { sync, redis, clock } = this.#options;
+      others.push(requestFullSync(sync, redis, clock));
     }
     await Promise.all([
       addAll(starts, jobs.starts),

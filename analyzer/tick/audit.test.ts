@@ -57,6 +57,19 @@ test('a round takes droplets_analysis, also if another analyzer continues it', a
   expect(turns).toEqual(all.map((slice) => [slice]));
 });
 
+test.each([
+  ['audit_slice', 'text'],
+  ['audit_slice', '-3'],
+  ['audit_slice', 'Infinity'],
+  ['audit_at', 'text'],
+  ['audit_at', '999999999999999'],
+])('the position %s that somebody edited to %s counts as missing', async (field, value) => {
+  await audit().nextSlices();
+  await of.context.redis.client.hset(of.context.redis.keys.scan, field, value);
+  of.context.clock.advance(EVERY_MS);
+  expect(await audit().nextSlices()).toEqual(all);
+});
+
 test('rare turns have more slices, also past the last slice, and none twice', async () => {
   await audit().nextSlices();
   of.context.clock.advance((6 * EVERY_MS) / SLICES);

@@ -1,9 +1,11 @@
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { markFullSyncRequested } from '../../common/queues/sync-request.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { countIds, readIds } from '../../common/redis/readers.ts';
+import { reportRepair } from '../../common/redis/repairs.ts';
 import { AUDIT_DURATION } from '../../common/redis/summary.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
 import { isQuiet } from '../decide/decision.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Evaluation } from '../reconcile/evaluation.ts';
@@ -15,13 +17,14 @@ import {
   missSummary,
   unmarkedDeas,
 } from './audit-misses.ts';
+import { noteLostRecords } from './lost-records.ts';
 import { Totals } from './totals.ts';
 
 interface Options {
   redis: RedisConnections;
   clock: Clock;
   log: Logger;
-  metrics: Pick<AnalyzerMetrics, 'auditReconciles' | 'auditMisses'>;
+  metrics: Pick<AnalyzerMetrics, 'auditReconciles' | 'auditMisses' | 'repairs'>;
   policy: PolicySettings;
   reconciler: Pick<Reconciler, 'evaluate' | 'reconcile'>;
   /** Most droplets a second that all audits of the deployment evaluate together. */
@@ -43,9 +46,11 @@ const MAX_LOGGED_MISSES = 10;
  */
 export class Audit {
   readonly #options: Options;
+  readonly #limited: RateLimitedLog;
 
   constructor(options: Options) {
     this.#options = options;
+    this.#limited = createRateLimit(options.log);
   }
 
   /** The slices whose turn it is now. */
@@ -54,8 +59,10 @@ export class Audit {
     const { client, keys } = redis;
     const nowMs = clock.nowMs();
     const [slice, at] = await client.hmget(keys.scan, 'audit_slice', 'audit_at');
-    const position = Number(slice ?? 0) % keys.slices;
-    const sinceMs = at == null ? policy.dropletsAnalysisMs : nowMs - Number(at);
+    // What somebody edited so that it is no number, or is a time to come, counts as missing.
+    const position = (countOf(slice) ?? 0) % keys.slices;
+    const beganMs = countOf(at);
+    const sinceMs = beganMs === undefined || beganMs > nowMs ? policy.dropletsAnalysisMs : nowMs - beganMs;
     const byTime = (keys.slices * sinceMs) / policy.dropletsAnalysisMs;
     const [perSlice, isCounted] = await Promise.all([
       countIds(redis, position),
@@ -88,15 +95,34 @@ export class Audit {
     const { reconciler, metrics, policy } = this.#options;
     const totals = new Totals(policy);
     const busy: Evaluation[] = [];
+    const unread: string[] = [];
+    let isFullPassNeeded = false;
     for (let at = 0; at < ids.length; at += BATCH) {
-      for (const evaluation of await reconciler.evaluate(ids.slice(at, at + BATCH))) {
+      const batch = ids.slice(at, at + BATCH);
+      const evaluations = await reconciler.evaluate(batch);
+      if (evaluations.length < batch.length) {
+        const read = new Set(evaluations.map(({ droplet }) => droplet.id));
+        unread.push(...batch.filter((id) => !read.has(id)));
+      }
+      for (const evaluation of evaluations) {
         metrics.auditReconciles.inc();
         totals.add(evaluation);
+        if (evaluation.decided.isFullPassNeeded) isFullPassNeeded = true;
         if (!isQuiet(evaluation.decided)) busy.push(evaluation);
       }
     }
     await this.#handleUnscheduled(slice, await this.#unscheduled(slice, busy));
+    await this.#handleLost(unread, isFullPassNeeded);
     return totals;
+  }
+
+  /** Makes the next pass a full one where a record is lost, or may be all that is left of a listed droplet. */
+  async #handleLost(unread: readonly string[], isFullPassNeeded: boolean): Promise<void> {
+    if (unread.length === 0 && !isFullPassNeeded) return;
+    const { redis, clock, metrics } = this.#options;
+    const lost = await noteLostRecords(redis, clock, unread);
+    reportRepair({ repairs: metrics.repairs, limited: this.#limited }, 'index', lost.removed);
+    if (isFullPassNeeded || lost.isFullPassNeeded) await markFullSyncRequested(redis, clock);
   }
 
   async #handleUnscheduled(slice: number, suspected: readonly Evaluation[]): Promise<void> {
@@ -110,6 +136,7 @@ export class Audit {
     const missed = unscheduled.filter((evaluation) => !isLeftToTick(evaluation, unmarked));
     if (missed.length > 0) {
       metrics.auditMisses.inc(missed.length);
+      metrics.repairs.inc({ what: 'due' }, missed.length);
       const droplets = missed.slice(0, MAX_LOGGED_MISSES).map(missSummary);
       log.warn(
         { event: 'audit_miss', droplets, count: missed.length },
@@ -130,4 +157,9 @@ export class Audit {
     const due = await client.zmscore(keys.due(slice), ...evaluations.map(({ droplet }) => droplet.id));
     return evaluations.filter((evaluation, at) => !isScheduledInTime(evaluation, due[at], policy));
   }
+}
+
+/** A number as this program writes it; undefined for anything else. */
+function countOf(text: string | null | undefined): number | undefined {
+  return text != null && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }

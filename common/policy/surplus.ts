@@ -12,12 +12,12 @@ export interface Surplus {
   reason: StopReason;
 }
 
-/** Whether a decided stop of a running instance is pending: while it waits, and for `droplet_lost` after it was sent. */
-export function isStopPending({ droplet, nowMs, settings }: Snapshot, stop: PendingStop): boolean {
+/** Whether a decided stop of a running instance is pending: while it waits, and for `droplet_lost` of listening after it was sent. */
+export function isStopPending({ droplet, lostBeforeMs }: Snapshot, stop: PendingStop): boolean {
   if (stop.held !== undefined) return false;
   const outcome = droplet.outcomes.get(stop.id);
   if (outcome === undefined) return true;
-  return outcome.outcome === 'sent' && nowMs - outcome.atMs <= settings.dropletLostMs;
+  return outcome.outcome === 'sent' && outcome.atMs >= lostBeforeMs;
 }
 
 /**
@@ -120,7 +120,7 @@ function surplusReason(
   if (desired.state === 'STOPPED') return 'stopped';
   const isCurrent = instance.version === desired.version;
   // Its DEA may have given it the new version and a new guid.
-  if (!isCurrent && mayBeRenamed(droplet, instance, deas)) return undefined;
+  if (!isCurrent && mayBeRenamed(droplet, instance, deas, holds)) return undefined;
   if (state === 'EVACUATING') {
     const isOver =
       !isCurrent || !isWanted(droplet, instance.index) || isReplaced(snapshot, instance, pending);
@@ -134,6 +134,15 @@ function surplusReason(
 export function extraAppDueMs({ droplet, settings }: Snapshot): number | undefined {
   const sinceMs = notDesiredSinceMs(droplet);
   return sinceMs === undefined ? undefined : sinceMs + settings.desiredStateLostMs + 1;
+}
+
+/** Whether a complete pass did not list the droplet that is new since the latest one that wrote every entry. */
+export function needsFullPass({ droplet, holds, nowMs, settings }: Snapshot): boolean {
+  const sinceMs = notDesiredSinceMs(droplet);
+  if (sinceMs === undefined || missedByPass(droplet, holds)) return false;
+  // Without an instance it only has to be removed some day.
+  if (droplet.instances.length === 0 && nowMs - sinceMs <= settings.dropletGcGraceMs) return false;
+  return holds.lastPassBegunMs !== undefined && holds.lastPassBegunMs > sinceMs;
 }
 
 /** Whether the slot of an EVACUATING instance of the live version has a RUNNING instance without a pending stop. */

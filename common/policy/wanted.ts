@@ -1,6 +1,6 @@
 /** Which slots the controller wants an instance in, and since when it should be there. */
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
-import { type Deas, isListed, lastHeartbeatMs } from './liveness.ts';
+import { type Deas, isListed } from './liveness.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** The wire has indices 0..65535, so no slot beyond can ever be filled. */
@@ -48,19 +48,34 @@ function indicesOf({ desired }: Droplet): number {
 export function versionGraceEndsMs(
   droplet: Droplet,
   deas: Deas,
+  stored: StoredHeartbeats,
   lostBeforeMs: number,
   nowMs: number,
 ): number {
   const { versionSinceMs, instances } = droplet;
   if (versionSinceMs === undefined || versionSinceMs < lostBeforeMs) return 0;
-  if (!instances.some((instance) => mayBeRenamed(droplet, instance, deas))) return 0;
+  if (!instances.some((instance) => mayBeRenamed(droplet, instance, deas, stored))) return 0;
   return nowMs + (versionSinceMs - lostBeforeMs) + 1;
 }
 
-/** Whether the DEA that lists the instance has sent no heartbeat since the droplet's version became live. */
-export function mayBeRenamed({ versionSinceMs }: Droplet, instance: Instance, deas: Deas): boolean {
-  if (versionSinceMs === undefined || !isListed(instance)) return false;
-  return lastHeartbeatMs(instance, deas) <= versionSinceMs;
+/** Up to when heartbeats are stored, and up to when some of them may be lost. */
+type StoredHeartbeats = Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'>;
+
+/**
+ * Whether no heartbeat is stored that the DEA which lists the instance has sent since the droplet's version became live. The time
+ * of a heartbeat is stored before what it lists, so it counts only up to the watermark.
+ */
+export function mayBeRenamed(
+  { versionSinceMs }: Droplet,
+  instance: Instance,
+  deas: Deas,
+  { heartbeatWatermarkMs = 0, lossPossibleUntilMs = 0 }: StoredHeartbeats,
+): boolean {
+  if (versionSinceMs === undefined || !isListed(instance) || instance.firstListedMs > versionSinceMs)
+    return false;
+  const sinceMs = Math.max(versionSinceMs, lossPossibleUntilMs);
+  const { lastHeartbeatMs = 0, previousHeartbeatMs = 0 } = deas.get(instance.dea) ?? {};
+  return ![lastHeartbeatMs, previousHeartbeatMs].some((ms) => ms > sinceMs && ms <= heartbeatWatermarkMs);
 }
 
 /**
@@ -91,8 +106,13 @@ export function notDesiredSinceMs(droplet: Droplet): number | undefined {
   return droplet.desired === undefined && droplet.listedMs === undefined ? droplet.firstSeenMs : undefined;
 }
 
-/** Whether a complete pass that began after `notDesiredSinceMs` did not list the droplet. */
+/**
+ * Whether a complete pass that began after `notDesiredSinceMs` did not list the droplet.
+ *
+ * A record without a desired state may be all that is left of a listed droplet, because Redis lost the record and a heartbeat began
+ * a new one. A pass writes nothing for a page that is as before, so only a pass that wrote every entry proves that there is none.
+ */
 export function missedByPass(droplet: Droplet, holds: Holds): boolean {
   if (droplet.goneMs !== undefined) return true;
-  return holds.lastPassBegunMs !== undefined && holds.lastPassBegunMs > droplet.firstSeenMs;
+  return holds.lastFullPassBegunMs !== undefined && holds.lastFullPassBegunMs > droplet.firstSeenMs;
 }

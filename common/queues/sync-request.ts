@@ -20,11 +20,7 @@ export async function requestSync(
 ): Promise<void> {
   // Before the job, so that the pass which the job starts begins after this time and counts as the requested one.
   await client.hset(keys.syncState, 'requested', clock.nowMs());
-  await queue.add(
-    'bulk sync: requested',
-    {},
-    { deduplication: { ...PASS, keepLastIfActive: true } },
-  );
+  await queue.add('bulk sync: requested', {}, { deduplication: { ...PASS, keepLastIfActive: true } });
 }
 
 /** Requests a pass at once, unless one has been requested since `sinceMs`. */
@@ -36,6 +32,31 @@ export async function requestSyncSince(
 ): Promise<void> {
   const requested = await redis.client.hget(redis.keys.syncState, 'requested');
   if (!(Number(requested) >= sinceMs)) await requestSync(queue, redis, clock);
+}
+
+/** A full pass writes every entry of the desired state, so it is requested this seldom (ms). */
+const FULL_PASS_EVERY_MS = 300_000;
+
+/** Requests a pass that writes every entry, at once, unless one was requested in the last five minutes. */
+export async function requestFullSync(
+  queue: Queue,
+  redis: Pick<RedisConnections, 'client' | 'keys'>,
+  clock: Clock,
+): Promise<void> {
+  if (await markFullSyncRequested(redis, clock)) await requestSync(queue, redis, clock);
+}
+
+/** Makes the next pass a full one, unless one was requested in the last five minutes. @returns whether it was not */
+export async function markFullSyncRequested(
+  { client, keys }: Pick<RedisConnections, 'client' | 'keys'>,
+  clock: Clock,
+): Promise<boolean> {
+  const nowMs = clock.nowMs();
+  const requestedMs = Number(await client.hget(keys.syncState, 'full_requested'));
+  // A time in the future was edited.
+  if (requestedMs > nowMs - FULL_PASS_EVERY_MS && requestedMs <= nowMs) return false;
+  await client.hset(keys.syncState, 'full_requested', nowMs);
+  return true;
 }
 
 /** Requests a pass because one is due: does nothing if one waits or runs. */

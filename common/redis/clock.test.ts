@@ -30,4 +30,29 @@ describe('the one clock', () => {
       await server.stop();
     }
   });
+
+  test.each([
+    ['last', 'soon'],
+    ['ahead', 'text'],
+    ['last', '999999999999999'],
+    ['ahead', '999999999999999'],
+    ['last', '-5'],
+    ['ahead', 'nan'],
+    ['last', 'inf'],
+    ['', ''],
+  ])('what somebody edited counts as missing: %s %s', async (field, value) => {
+    const server = await startTestRedis();
+    const { redis, lifecycle } = await testContext({ redis: server });
+    try {
+      const { client, keys } = redis;
+      if (field === '') await client.set(keys.clock, 'another type');
+      else await client.hset(keys.clock, field, value);
+      const [seconds] = await client.time();
+      for (let call = 0; call < 2; call++)
+        expect(Math.abs((await deploymentTime(redis)) - Number(seconds) * 1000)).toBeLessThan(3000);
+    } finally {
+      await lifecycle.stop();
+      await server.stop();
+    }
+  });
 });

@@ -4,6 +4,11 @@ import type { RedisConnections } from './connections.ts';
 const FIELDS = {
   /** When the latest pass began. */
   begunMs: 'begun',
+  /** When the latest complete pass began, and the latest complete one that wrote every entry. */
+  completedMs: 'completed',
+  fullBegunMs: 'full_begun',
+  /** When a pass that writes every entry was last requested. */
+  fullRequestedMs: 'full_requested',
   /** When a pass last completed, failed, or was aborted because its process stopped. */
   succeededMs: 'succeeded',
   failedMs: 'failed',
@@ -15,6 +20,7 @@ const FIELDS = {
   /** Of the latest complete pass: its duration, and how many entries it listed and rejected. */
   durationMs: 'duration_ms',
   listed: 'listed',
+  pages: 'pages',
   rejected: 'rejected',
   /** Users of the controller. */
   users: 'users',
@@ -29,6 +35,9 @@ export interface SyncState extends Partial<Record<keyof typeof FIELDS, number>> 
   rewrittenAtEpoch: string | null;
 }
 
+/** Times in ms and counts, as this program writes them. */
+const isTime = (text: string) => /^\d{1,15}$/.test(text);
+
 /** Two commands, in one packet. */
 export async function readSyncState({ client, keys }: RedisConnections): Promise<SyncState> {
   const names = Object.keys(FIELDS) as (keyof typeof FIELDS)[];
@@ -39,7 +48,8 @@ export async function readSyncState({ client, keys }: RedisConnections): Promise
   const state: SyncState = { rewrite: Boolean(rewrite), dataEpoch, rewrittenAtEpoch };
   names.forEach((name, at) => {
     const text = numbers[at];
-    if (text) state[name] = Number(text);
+    // What somebody edited so that it is no number counts as missing.
+    if (text && isTime(text)) state[name] = Number(text);
   });
   return state;
 }

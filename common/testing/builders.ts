@@ -134,6 +134,7 @@ export function holds(over: Partial<Holds> = {}): Holds {
     massLossEvaluated: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - 10 * SECOND,
+    lastFullPassBegunMs: over.lastPassBegunMs ?? NOW - 10 * SECOND,
     ...over,
   };
 }

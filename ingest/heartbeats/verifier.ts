@@ -5,6 +5,7 @@ import { dropletOfLine, linesOf } from '../../common/redis/dea-list.ts';
 import { isRead, readIds } from '../../common/redis/readers.ts';
 import { reportRepair } from '../../common/redis/repairs.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import { expireDigests } from '../../common/redis/scripts/heartbeats/expire-digests.ts';
 import type { RateLimitedLog } from '../../common/runtime/log.ts';
 import type { RepairedByHeartbeat } from './store-changed.ts';
 
@@ -19,8 +20,6 @@ interface Options {
 const WHOLE_PER_S = 1;
 /** Whole heartbeats that an ingestor which had fewer may store at once. */
 const MAX_WHOLE_AT_ONCE = 100;
-/** Stands for the digest of a DEA whose next heartbeat must be stored whole. */
-const EXPIRED = '';
 /** Droplets read at once by the search for instances that no DEA lists. */
 const READ_AT_ONCE = 500;
 
@@ -47,7 +46,7 @@ export class DeaVerifier {
     if (deas.length === 0) return;
     const whole = this.#takeAllowance(deas.length);
     const rest = deas.slice(whole);
-    await this.#expire([...deas.slice(0, whole), ...(await this.#incomplete(rest))]);
+    await expireDigests(this.#options.redis, [...deas.slice(0, whole), ...(await this.#incomplete(rest))]);
   }
 
   /** Reports what the heartbeat of a DEA that was stored whole has built again. */
@@ -82,12 +81,6 @@ export class DeaVerifier {
     const taken = Math.min(wanted, Math.floor(this.#allowance));
     this.#allowance -= taken;
     return taken;
-  }
-
-  async #expire(deas: readonly string[]): Promise<void> {
-    const { client, keys } = this.#options.redis;
-    if (deas.length > 0)
-      await client.hset(keys.deasDigest, Object.fromEntries(deas.map((dea) => [dea, EXPIRED])));
   }
 
   /** Those of the DEAs whose list is lost, or lists a droplet without a record. */
@@ -126,7 +119,7 @@ export class DeaVerifier {
           const lines = [...(unlisted.get(dea) ?? [])].map((droplet) => `        ${droplet}\n`).join('');
           if (lines !== '') await client.hset(keys.deaList(dea), 'suspects', lines);
           await client.hdel(keys.deaList(dea), 'list_lost');
-          if (lines !== '') await this.#expire([dea]);
+          if (lines !== '') await expireDigests(redis, [dea]);
         }
       }
     } catch (error) {

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { repairsCounter } from '../../common/redis/repairs.ts';
 
 /** The metrics of the sync process. */
 export interface SyncMetrics {
@@ -11,6 +12,7 @@ export interface SyncMetrics {
   rejected: Counter<'reason'>;
   failures: Counter<'reason'>;
   holdUnreadable: Counter;
+  repairs: Counter<'what'>;
 }
 
 /** Registers the metrics of the sync process. */
@@ -67,5 +69,6 @@ export function syncMetrics(registry: Registry): SyncMetrics {
       help: 'Passes that found the hold mass_delete unreadable in Redis',
       registers,
     }),
+    repairs: repairsCounter(registry),
   };
 }

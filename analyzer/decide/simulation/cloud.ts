@@ -100,6 +100,7 @@ export class Cloud {
       massLossDeas: new Set(),
       massDelete: false,
       lastPassBegunMs: nowMs,
+      lastFullPassBegunMs: nowMs,
     };
     this.deas = environment?.deas ?? makeDeas(deaNames, random);
   }
@@ -197,6 +198,9 @@ export class Cloud {
     this.#passMs = this.nowMs;
     const before = this.holds.lastPassBegunMs;
     this.holds.lastPassBegunMs = this.nowMs;
+    this.holds.lastFullPassBegunMs = this.nowMs;
+    // The simulated passes write every entry.
+    this.holds.lastFullPassBegunMs = this.nowMs;
     this.#lastPass = this.isListed ? this.desired : undefined;
     const record = { ...this.record, rev: this.record.rev + 1 };
     if (this.isListed) {

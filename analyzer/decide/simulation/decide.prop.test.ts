@@ -164,6 +164,7 @@ const holds: fc.Arbitrary<Holds> = fc.record({
   massLossEvaluated: fc.record({ sinceMs: ago, untilMs: ago }),
   massDelete: fc.boolean(),
   lastPassBegunMs: ago,
+  lastFullPassBegunMs: ago,
 });
 
 const world = fc.tuple(record, liveness, fc.oneof(holds, fc.constant(NO_HOLDS())));
@@ -177,6 +178,7 @@ function NO_HOLDS(): Holds {
     massLossEvaluated: { sinceMs: 0, untilMs: NOW },
     massDelete: false,
     lastPassBegunMs: NOW - SECOND,
+    lastFullPassBegunMs: NOW - SECOND,
   };
 }
 

@@ -42,6 +42,7 @@ export async function completePass(pass: PassContext): Promise<void> {
     last_reply: lastReplyMs,
     error: '',
     rewrite: '',
+    ...(progress.isFull ? { full_begun: writer.begunMs } : {}),
     ...(fullRewrite ? { rewritten_at_epoch: dataEpoch ?? '' } : {}),
     ...(users === undefined ? {} : { users }),
   });

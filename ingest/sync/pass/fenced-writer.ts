@@ -1,5 +1,6 @@
 import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connections.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/heartbeats/expire-digests.ts';
 import { beginPass } from '../../../common/redis/scripts/sync/begin-pass.ts';
 import { fencePass } from '../../../common/redis/scripts/sync/fence-pass.ts';
 import { markGone } from '../../../common/redis/scripts/sync/mark-gone.ts';
@@ -64,12 +65,26 @@ export class FencedWriter {
    * Stores the desired state of droplets.
    *
    * @param encoded desired state by droplet id; empty if the droplet is listed with an invalid entry
-   * @returns how many droplets changed
+   * @param unchanged those whose entry is as before, so that they must have a record
+   * @returns how many droplets changed, and the unchanged ones whose record was missing or differed
    * @throws SupersededError
    */
-  async storeDesired(encoded: ReadonlyMap<string, string>): Promise<number> {
-    const write = { nowMs: this.clock.nowMs(), begunMs: this.begunMs, pass: this.number, desired: encoded };
-    return unlessSuperseded(await storeDesired(this.redis, write));
+  async storeDesired(
+    encoded: ReadonlyMap<string, string>,
+    unchanged: ReadonlySet<string> = new Set(),
+  ): Promise<{ changed: number; repaired: string[] }> {
+    const write = (desired: ReadonlyMap<string, string>, expected: ReadonlySet<string>) =>
+      storeDesired(this.redis, {
+        ...{ nowMs: this.clock.nowMs(), begunMs: this.begunMs, pass: this.number },
+        ...{ desired, expected },
+      });
+    const { changed, repaired, lost } = unlessSuperseded(await write(encoded, unchanged));
+    if (lost.length === 0) return { changed, repaired };
+    // A new record has no instances: before its grace period ends, every DEA must have been stored whole.
+    await expireAllDigests(this.redis);
+    const again = new Map(lost.map((id) => [id, encoded.get(id) ?? '']));
+    const rewritten = unlessSuperseded(await write(again, new Set()));
+    return { changed: changed + rewritten.changed, repaired: [...repaired, ...lost] };
   }
 
   /**

@@ -9,23 +9,24 @@ export interface NewPage {
   sha1: string;
   token: string;
   page: BulkPage;
+  /** Every entry is written, also those that are as before. */
+  isWhole: boolean;
 }
 
 /**
  * Compares a page with the stored one.
  *
  * @param old the stored entries
- * @param fullRewrite counts every entry as changed
  * @param rejected called for each invalid entry; its droplet counts as listed, and its last valid record stays
  */
 export function diffPage(
-  { number, sha1, token, page }: NewPage,
+  { number, sha1, token, page, isWhole }: NewPage,
   old: PageEntries,
-  fullRewrite: boolean,
   rejected: (reason: string, id: string) => void,
 ): ChangedPage {
   const entries: PageEntries = new Map();
   const encoded = new Map<string, string>();
+  const unchanged = new Set<string>();
   let invalid = 0;
   for (const id of page.ids) {
     const parsed = parseBulkEntry(id, page.results[id]);
@@ -41,7 +42,18 @@ export function diffPage(
       if (parsed.reject === 'id') continue;
     }
     entries.set(id, digest);
-    if (fullRewrite || old.get(id) !== digest) encoded.set(id, desired);
+    if (old.get(id) !== digest) encoded.set(id, desired);
+    else if (isWhole) {
+      encoded.set(id, desired);
+      unchanged.add(id);
+    }
   }
-  return { number, head: { sha1, token, count: entries.size, rejected: invalid }, entries, old, encoded };
+  return {
+    number,
+    head: { sha1, token, count: entries.size, rejected: invalid },
+    entries,
+    old,
+    encoded,
+    unchanged,
+  };
 }

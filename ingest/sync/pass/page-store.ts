@@ -60,8 +60,11 @@ export function decodeEntries(blob: Buffer): PageEntries | undefined {
 /** The stored head of page `number`; undefined if there is none. */
 export async function readHead(redis: RedisConnections, number: number): Promise<PageHead | undefined> {
   const key = redis.keys.syncPage(number);
-  const [sha1, token, count, rejected] = await redis.client.hmget(key, 'sha1', 'token', 'count', 'rejected');
-  if (!sha1 || !token || !count || !rejected) return undefined;
+  const [[sha1, token, count, rejected], hasEntries] = await Promise.all([
+    redis.client.hmget(key, 'sha1', 'token', 'count', 'rejected'),
+    redis.client.hexists(key, 'entries'),
+  ]);
+  if (!sha1 || !token || !count || !rejected || hasEntries === 0) return undefined;
   return { sha1, token, count: Number(count), rejected: Number(rejected) };
 }
 

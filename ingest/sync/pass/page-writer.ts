@@ -14,6 +14,8 @@ export interface ChangedPage {
   old: PageEntries;
   /** Encoded desired state of the changed entries, by droplet id. */
   encoded: Map<string, string>;
+  /** Those of the encoded entries that are as stored, so that their records must exist. */
+  unchanged: ReadonlySet<string>;
 }
 
 /** Limits of one batch: enough changes to fill the script calls, few enough to be kept in memory. */
@@ -29,6 +31,7 @@ const MAX_REMEMBERED_MISSING = 100_000;
 export class PageWriter {
   readonly #writer: FencedWriter;
   readonly #pagesPerBatch: number;
+  readonly #onLost: (ids: readonly string[]) => void;
   #batch: ChangedPage[] = [];
   #batchChanges = 0;
   /** The last page of the previous batch: a droplet that moved from one page to the next is not missing. */
@@ -38,8 +41,14 @@ export class PageWriter {
   /** Droplets whose record changed. */
   changed = 0;
 
-  constructor(writer: FencedWriter, pagesPerBatch = MAX_BATCH_PAGES) {
+  /** @param onLost reports droplets whose record was missing or differed although their entry is as before */
+  constructor(
+    writer: FencedWriter,
+    pagesPerBatch = MAX_BATCH_PAGES,
+    onLost: (ids: readonly string[]) => void = () => undefined,
+  ) {
     this.#writer = writer;
+    this.#onLost = onLost;
     this.#pagesPerBatch = pagesPerBatch;
   }
 
@@ -81,7 +90,10 @@ export class PageWriter {
     const { redis, number } = this.#writer;
     const encoded = new Map<string, string>();
     for (const page of pages) for (const [id, desired] of page.encoded) encoded.set(id, desired);
-    this.changed += await this.#writer.storeDesired(encoded);
+    const unchanged = new Set(pages.flatMap((page) => [...page.unchanged]));
+    const { changed, repaired } = await this.#writer.storeDesired(encoded, unchanged);
+    this.changed += changed;
+    if (repaired.length > 0) this.#onLost(repaired);
 
     const missing = this.#missingAfter(pages);
     const found = this.#foundOn(pages);

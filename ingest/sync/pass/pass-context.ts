@@ -5,6 +5,7 @@ import type { Logger, RateLimitedLog } from '../../../common/runtime/log.ts';
 import type { BulkApi } from '../api/bulk-api.ts';
 import type { SyncMetrics } from '../metrics.ts';
 import type { FencedWriter } from './fenced-writer.ts';
+import type { PageVerification } from './page-verification.ts';
 import type { PageWriter } from './page-writer.ts';
 
 /** What every pass of a process is run with. */
@@ -34,6 +35,8 @@ export interface PassContext {
   pages: PageWriter;
   /** Every entry of every page is written, and every droplet is searched for, because Redis may have lost some writes. */
   fullRewrite: boolean;
+  /** What is verified although the pages are as before. */
+  verification: PageVerification;
   /** The data epoch at the begin of the pass; null outside a cluster. */
   dataEpoch: string | null;
   progress: Progress;
@@ -46,6 +49,8 @@ export interface Progress {
   listed: number;
   rejected: number;
   changedPages: number;
+  /** Every entry of every page so far was written. */
+  isFull: boolean;
   /** When the latest page was received (ms). */
   lastReplyMs?: number;
 }

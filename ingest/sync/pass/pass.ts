@@ -23,10 +23,14 @@
  * The hold `mass_delete` is decided before any droplet is marked. The pass counts as complete after all are marked.
  */
 
-import { readSyncState } from '../../../common/redis/sync-state.ts';
+import type { RedisConnections } from '../../../common/redis/connections.ts';
+import { reportRepair } from '../../../common/redis/repairs.ts';
+import { readSyncState, type SyncState } from '../../../common/redis/sync-state.ts';
 import { PassFailedError, SupersededError } from '../errors.ts';
 import { completePass } from './complete-pass.ts';
 import { FencedWriter } from './fenced-writer.ts';
+import { readHead } from './page-store.ts';
+import { PageVerification } from './page-verification.ts';
 import { PageWriter } from './page-writer.ts';
 import type { PassDeps, Progress } from './pass-context.ts';
 import { readPages } from './read-pages.ts';
@@ -41,15 +45,18 @@ export type PassOutcome = 'complete' | 'failed' | 'aborted' | 'superseded';
  */
 export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<PassOutcome> {
   const { redis, clock, metrics } = deps;
-  const { rewrite, dataEpoch, rewrittenAtEpoch } = await readSyncState(redis);
+  const state = await readSyncState(redis);
+  const { rewrite, dataEpoch, rewrittenAtEpoch } = state;
   const writer = await FencedWriter.begin(redis, clock, deps.owner);
-  const progress: Progress = { pages: 0, listed: 0, rejected: 0, changedPages: 0 };
+  const progress: Progress = { pages: 0, listed: 0, rejected: 0, changedPages: 0, isFull: true };
   let outcome: PassOutcome;
   try {
     const isDataLost = await writer.fence(() => writer.report({ rewrite: 1 }));
-    const fullRewrite = isDataLost || rewrite || dataEpoch !== rewrittenAtEpoch;
-    const pages = new PageWriter(writer, deps.pagesPerBatch);
-    const pass = { deps, writer, pages, fullRewrite, dataEpoch, progress, signal };
+    const fullRewrite =
+      isDataLost || rewrite || dataEpoch !== rewrittenAtEpoch || (await isFullRequested(redis, state));
+    const pages = new PageWriter(writer, deps.pagesPerBatch, (ids) => reportLostRecords(deps, ids));
+    const verification = new PageVerification(redis, state, writer.begunMs);
+    const pass = { deps, writer, pages, fullRewrite, verification, dataEpoch, progress, signal };
     await readPages(pass);
     await completePass(pass);
     outcome = 'complete';
@@ -58,6 +65,17 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
   }
   metrics.passes.inc({ outcome });
   return outcome;
+}
+
+/** Whether a pass that writes everything was requested, or the stored pages are not those of a pass that is known. */
+async function isFullRequested(redis: RedisConnections, state: SyncState): Promise<boolean> {
+  const { fullRequestedMs, fullBegunMs } = state;
+  if (fullBegunMs === undefined) return (await readHead(redis, 0)) !== undefined;
+  return fullRequestedMs !== undefined && fullRequestedMs >= fullBegunMs;
+}
+
+function reportLostRecords({ metrics, limited }: PassDeps, ids: readonly string[]): void {
+  reportRepair({ repairs: metrics.repairs, limited }, 'record', ids);
 }
 
 /** Reports a pass that did not complete. @returns how it ended */

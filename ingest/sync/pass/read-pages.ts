@@ -1,4 +1,5 @@
 import { isLastToken, parseBulkPage } from '../../../common/messages/bulk.ts';
+import { reportRepair } from '../../../common/redis/repairs.ts';
 import { withRetry } from '../api/retry.ts';
 import { BulkApiError, PassFailedError } from '../errors.ts';
 import { diffPage, type NewPage } from './page-diff.ts';
@@ -52,6 +53,7 @@ export async function readPages(pass: PassContext): Promise<void> {
       await pages.add(changed);
     } else {
       head = page;
+      progress.isFull = false;
     }
     progress.listed += head.count;
     progress.rejected += head.rejected;
@@ -93,7 +95,7 @@ async function readPageWithRetry(
 
 /** @returns the head of the stored page if the page is unchanged; otherwise the new page; `end` if it has no results */
 async function readPage(
-  { deps, fullRewrite, signal }: PassContext,
+  { deps, fullRewrite, verification, signal }: PassContext,
   number: number,
   token: string,
   storedHead: Promise<PageHead | undefined>,
@@ -101,26 +103,31 @@ async function readPage(
   const body = await deps.api.page(token, signal);
   const stored = await storedHead;
   const sha1 = pageDigest(body);
-  if (stored?.sha1 === sha1 && !fullRewrite) return stored;
+  const isWhole =
+    fullRewrite || (stored?.sha1 === sha1 && (await verification.mustWrite(number, stored.count)));
+  if (stored?.sha1 === sha1 && !isWhole) return stored;
   const parsed = parseBulkPage(body, number === 0);
   if (!('ok' in parsed)) throw new BulkApiError('page', `page ${number}: invalid: ${parsed.reject}`);
   const page = parsed.ok;
   if (page.ids.length === 0) return 'end';
-  return { number, sha1, token: JSON.stringify(page.token), page };
+  return { number, sha1, token: JSON.stringify(page.token), page, isWhole };
 }
 
 async function diffStoredPage(
-  { deps, writer, fullRewrite }: PassContext,
+  { deps, writer, progress, verification }: PassContext,
   page: NewPage,
 ): Promise<ChangedPage> {
   const { redis, limited, metrics } = deps;
   let stored = await readEntries(redis, page.number);
-  if (stored === 'unreadable') {
+  const isLost = stored === undefined && page.number < verification.pagesBefore;
+  if (isLost || stored === 'unreadable') {
+    reportRepair({ repairs: metrics.repairs, limited }, 'page', [String(page.number)]);
     // The droplets that were on it are unknown, so a complete pass must search for every droplet, even if this pass fails.
     await writer.report({ rewrite: 1 });
     stored = undefined;
   }
-  return diffPage(page, stored ?? new Map(), fullRewrite, (reason, id) => {
+  if (!page.isWhole && stored !== undefined) progress.isFull = false;
+  return diffPage(page, stored ?? new Map(), (reason, id) => {
     metrics.rejected.inc({ reason });
     limited.warn(
       `bulk entry ${reason}`,

@@ -31,7 +31,7 @@ describe.each(EDITS)('%s in the place of a record', (_, edit) => {
     const listed = (instance: string) => [
       { instance, index: 0, state: 'RUNNING', version: 'v', stateTimestampS: 1 },
     ];
-    const changed = await storeHeartbeatDroplets(
+    const { changed } = await storeHeartbeatDroplets(
       redis(),
       { dea: 'a', atMs: 1000, fence: false, markDue: false },
       new Map([
@@ -53,7 +53,9 @@ describe.each(EDITS)('%s in the place of a record', (_, edit) => {
       ['bad', 'encoded'],
       ['good', 'encoded'],
     ]);
-    expect(await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired })).toBe(1);
+    expect(await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired })).toMatchObject({
+      changed: 1,
+    });
     expect(await client().hget(good, 'desired')).toBe('encoded');
     expect(await client().dump(bad)).toEqual(before);
     expect(await due()).toEqual(['bad', 'good']);
@@ -75,7 +77,9 @@ test('a time of an update that is no number does not stop the sync', async () =>
   await client().set(redis().keys.passOf(0), '1');
   await client().hset('hm:{0}:droplet:x', { rev: 1, seen: 1, updated: 'soon', listed: 'never' });
   const desired = new Map([['x', 'encoded']]);
-  expect(await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired })).toBe(1);
+  expect(await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired })).toMatchObject({
+    changed: 1,
+  });
 });
 
 test.each([

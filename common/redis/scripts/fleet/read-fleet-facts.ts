@@ -18,6 +18,8 @@ export interface FleetFacts {
   lossPossibleUntilMs?: number;
   /** Begin and end of the latest complete pass; absent before the first. */
   pass?: { begunMs: number; succeededMs: number };
+  /** Begin of the latest complete pass that wrote every entry; absent before the first. */
+  fullPassBegunMs?: number;
   /** State of the hold `mass_loss`, as JSON. */
   massLoss?: string;
   /** Ticks have evaluated `mass_loss` without a gap, from then to then; absent if none ever did. */
@@ -50,7 +52,7 @@ export async function readFleetFacts({
     Values,
   ];
   const [since, until, lossPossibleUntil, gaps, takenOver, takenOverAt] = listening;
-  const [completed, succeeded] = sync;
+  const [completed, succeeded, fullBegun] = sync;
   const [massLoss, massDelete, evaluated] = holds;
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
@@ -60,6 +62,7 @@ export async function readFleetFacts({
   if (watermark) facts.lowestWatermarkMs = Number(watermark);
   if (lossPossibleUntil) facts.lossPossibleUntilMs = Number(lossPossibleUntil);
   if (completed && succeeded) facts.pass = { begunMs: Number(completed), succeededMs: Number(succeeded) };
+  if (fullBegun) facts.fullPassBegunMs = Number(fullBegun);
   if (massLoss) facts.massLoss = massLoss;
   if (massDelete) facts.massDelete = massDelete;
   if (evaluated) {

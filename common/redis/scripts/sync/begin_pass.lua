@@ -8,7 +8,8 @@
 -- Guarantees
 --   The number is larger than all before it, also after Redis lost its data: it is a time.
 local number = tonumber(ARGV[1])
-local last = tonumber(redis.call('HGET', KEYS[1], 'pass') or '0')
+-- A number that somebody edited counts as missing.
+local last = tonumber(redis.call('HGET', KEYS[1], 'pass') or '0') or 0
 if last >= number then
   number = last + 1
 end

@@ -17,7 +17,7 @@ const desire = (entries: Record<string, string>, { begun = 1000, number = 1, now
     begunMs: begun,
     pass: String(number),
     desired: new Map(Object.entries(entries)),
-  });
+  }).then((stored) => (stored === 'superseded' ? stored : stored.changed));
 const gone = (ids: string[], { listedMs = 900 } = {}) =>
   markGone(redis(), { nowMs: 1500, listedMs, pass: '1', ids });
 
@@ -97,6 +97,19 @@ test('changes are logged, but not a first desired state and not another `updated
     { atMs: 1500, droplet: 'x', kind: 'gone', listedMs: 900 },
     { atMs: 1500, droplet: 'x', kind: 'listed' },
   ]);
+});
+
+test('an entry without a time gets that of its last change', async () => {
+  const encoded = (instances: number, updated: number | '-') =>
+    `STARTED ${instances}x STAGED version v 0M updated ${updated}`;
+  const desired = async () => (await record()).desired;
+  await fence(1);
+  expect(await desire({ x: encoded(1, '-') }, { nowMs: 1500 })).toBe(1);
+  expect(await desired()).toBe(encoded(1, 1));
+  expect(await desire({ x: encoded(1, '-') }, { nowMs: 9000 })).toBe(0);
+  expect(await desired()).toBe(encoded(1, 1));
+  expect(await desire({ x: encoded(2, '-') }, { nowMs: 9000 })).toBe(1);
+  expect(await desired()).toBe(encoded(2, 9));
 });
 
 describe('version_since', () => {

@@ -6,7 +6,8 @@
 --   1 number of the pass
 -- Returns 'fenced', or 'superseded' if a newer pass has begun.
 local current = redis.call('GET', KEYS[1])
-if current and tonumber(current) > tonumber(ARGV[1]) then
+-- A number that somebody edited counts as missing.
+if current and (tonumber(current) or 0) > tonumber(ARGV[1]) then
   return 'superseded'
 end
 redis.call('SET', KEYS[1], ARGV[1])

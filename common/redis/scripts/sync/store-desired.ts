@@ -1,6 +1,5 @@
 import { LOG_LENGTH } from '../../../model/decision-log.ts';
 import { chunksByGroup } from '../chunks.ts';
-import { decodeCountOrSuperseded, sumOrSuperseded } from '../replies.ts';
 import type { ScriptAccess } from '../scripts.ts';
 
 export interface DesiredWrite {
@@ -10,28 +9,47 @@ export interface DesiredWrite {
   pass: string;
   /** Droplet -> desired state, encoded; '' if the page lists it but its entry cannot be read. */
   desired: ReadonlyMap<string, string>;
+  /** Those of them that must have a record, because their page is as before. */
+  expected?: ReadonlySet<string>;
+}
+
+export interface StoredDesired {
+  /** How many droplets changed. */
+  changed: number;
+  /** Expected droplets without a record: nothing was written for them. */
+  lost: string[];
+  /** Expected droplets whose record was incomplete or differed, or whose index entry was missing. */
+  repaired: string[];
 }
 
 /** Droplets of one call: more would keep Redis from its other work for too long. */
 export const DROPLETS_PER_CALL = 256;
 
-/**
- * Stores the desired state of droplets.
- *
- * @returns how many changed; superseded if another pass may write
- */
+/** Stores the desired state of droplets. @returns superseded if another pass may write */
 export async function storeDesired(
   { scripts, keys }: ScriptAccess,
-  { nowMs, begunMs, pass, desired }: DesiredWrite,
-): Promise<number | 'superseded'> {
+  { nowMs, begunMs, pass, desired, expected = new Set() }: DesiredWrite,
+): Promise<StoredDesired | 'superseded'> {
   const calls = chunksByGroup(desired.keys(), DROPLETS_PER_CALL, keys.sliceOf).map(({ group, items }) => {
     const names = [keys.due(group), keys.passOf(group), keys.decisions(group)];
     let lines = '';
+    let count = 0;
+    // The expected ones come first, so that their number says which they are.
+    if (expected.size > 0) items.sort((a, b) => Number(expected.has(b)) - Number(expected.has(a)));
     for (const id of items) {
+      if (expected.has(id)) count++;
       names.push(keys.droplet(id), keys.indexOf(id));
       lines += `${id}\n${desired.get(id) ?? ''}\n`;
     }
-    return scripts.run('store_desired', names, [nowMs, begunMs, pass, LOG_LENGTH, lines]);
+    return scripts.run('store_desired', names, [nowMs, begunMs, pass, LOG_LENGTH, lines, count]);
   });
-  return sumOrSuperseded((await Promise.all(calls)).map(decodeCountOrSuperseded));
+  const stored: StoredDesired = { changed: 0, lost: [], repaired: [] };
+  for (const reply of await Promise.all(calls)) {
+    if (reply === 'superseded') return reply;
+    const [changed, lost, repaired] = reply as [number, string[], string[]];
+    stored.changed += changed;
+    stored.lost.push(...lost);
+    stored.repaired.push(...repaired);
+  }
+  return stored;
 }

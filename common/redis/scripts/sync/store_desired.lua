@@ -11,9 +11,11 @@
 --   2 when the pass began (ms)
 --   3 number of the pass
 --   4 length of the decision log
---   5 for each droplet two lines: its id; its desired state, encoded, or an empty line if the page lists it but its entry cannot
+--   5 for each droplet two lines: its id; its desired state, encoded ('updated -': without a time), or an empty line if the page lists it but its entry cannot
 --     be read
--- Returns how many droplets changed; 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
+--   6 how many of the droplets, the first ones, must have a record: an earlier pass stored the same
+-- Returns a list of three: how many droplets changed; ids of those that must have a record and have none, for which nothing is
+--   written; ids of those that must have a record, and whose record or index entry was not as it should be. 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
 -- Guarantees
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
 --   others are written.
@@ -28,13 +30,25 @@ end
 -- The grace period of a record is droplet_lost (30 s); all DEAs send a heartbeat every 10 s.
 local OLD_RECORD_MS = 20000
 local now, begun = ARGV[1], ARGV[2]
-local changed, k = 0, 4
+local changed, k, n, expected = 0, 4, 0, tonumber(ARGV[6])
+local lost, repaired = {}, {}
 local function log(kind, id, old, new)
   local entry = { atMs = tonumber(now), droplet = id, kind = kind, was = old, is = new }
   append_to_log(KEYS[3], ARGV[4], cjson.encode(entry))
 end
 local function without_time(encoded)
   return string.match(encoded, '^(.*) updated ')
+end
+-- An entry without a time has 'updated -'. It gets the time of its last change: now, unless it is as it was.
+local function with_time(desired, old)
+  local entry = string.match(desired, '^(.*) updated %-$')
+  if not entry then
+    return desired
+  end
+  if old and without_time(old) == entry then
+    return old
+  end
+  return entry .. ' updated ' .. string.format('%.0f', math.floor(tonumber(now) / 1000))
 end
 local function version_of(encoded)
   return string.match(encoded, ' version (%S+) ')
@@ -49,23 +63,35 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   local key = KEYS[k]
   local old = redis.pcall('HMGET', key, 'seen', 'desired', 'gone', 'updated', 'listed', 'rev')
   local old_desired, old_gone = old[2], old[3]
-  local is_new = not old[1]
+  local is_new = not old[1] and not old_desired and not old[6]
+  local is_incomplete = not is_new and not (old[1] and old[6])
+  n = n + 1
+  local is_expected = n <= expected
+  desired = with_time(desired, old_desired)
   local updated, last_listed = tonumber(old[4] or ''), tonumber(old[5] or '')
   local ends_update = updated and updated < tonumber(begun) and not (last_listed and last_listed > updated)
   -- `listed` without `desired`: it is in the desired state, but its entry could never be read.
   local set_listed = ends_update or (desired == '' and not old_desired and not old[5])
   local differs = desired ~= '' and old_desired ~= desired
-  if is_new then
-    redis.call('HSET', KEYS[k + 1], id, '')
+  if is_new and is_expected and not old.err then
+    lost[#lost + 1] = id
+  else
+    if is_new then
+      redis.call('HSET', KEYS[k + 1], id, '')
+    elseif is_expected and (redis.call('HSETNX', KEYS[k + 1], id, '') == 1 or is_incomplete or differs) then
+      repaired[#repaired + 1] = id
+    end
   end
-  if is_unwritable(old, old[6]) then
+  if is_new and is_expected and not old.err then
+    -- The caller prepares for it, and asks again.
+  elseif is_unwritable(old, old[6]) then
     redis.call('ZADD', KEYS[1], now, id)
   elseif is_new and differs then
     redis.call('HSET', key, 'seen', now, 'desired', desired, 'rev', 1)
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1
-  elseif differs or old_gone or set_listed then
-    if is_new then
+  elseif differs or old_gone or set_listed or is_incomplete then
+    if not old[1] then
       redis.call('HSET', key, 'seen', now)
     end
     if differs then
@@ -91,4 +117,4 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   end
   k = k + 2
 end
-return changed
+return { changed, lost, repaired }

@@ -1,0 +1,150 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { encodeHeartbeatEntry } from '../../../common/redis/record-codec.ts';
+import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { metricValue } from '../../../common/testing/context.ts';
+import { ids, useSync } from '../../../deploy/verify/fixtures/sync.ts';
+
+const fixture = useSync();
+const redis = () => fixture.context.redis;
+const PERIOD_MS = 30_000;
+/** Every page has its turn once in nine minutes. */
+const HEALED_WITHIN_MS = 570_000;
+
+const repairs = (what: string) => metricValue(fixture.context.metrics, 'hm_repairs_total', { what });
+const desired = (id: string) => redis().client.hget(redis().keys.droplet(id), 'desired');
+
+/** Completes passes over the same list. @returns whether `isDone` became true within ten minutes */
+async function healed(isDone: () => Promise<boolean>): Promise<boolean> {
+  for (let ms = 0; ms < HEALED_WITHIN_MS; ms += PERIOD_MS) {
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    if (await isDone()) return true;
+  }
+  return false;
+}
+
+describe('while the pages stay as they are', () => {
+  beforeEach(async () => {
+    fixture.put(10);
+    await fixture.sync.pass();
+  });
+
+  test('a deleted record is whole again, and every DEA is stored whole before its grace period ends', async () => {
+    const { client, keys } = redis();
+    await client.hset(keys.deasDigest, { 'dea-1': 'A', 'dea-2': 'B' });
+    await client.del(keys.droplet('app-4'));
+    await client.hdel(keys.indexOf('app-4'), 'app-4');
+    expect(await healed(async () => (await desired('app-4')) !== null)).toBe(true);
+    expect((await fixture.droplet('app-4')).firstSeenMs).toBe(fixture.context.clock.nowMs());
+    expect(await client.hexists(keys.indexOf('app-4'), 'app-4')).toBe(1);
+    expect(await client.hgetall(keys.deasDigest)).toEqual({ 'dea-1': '', 'dea-2': '' });
+    expect(await repairs('record')).toBe(1);
+  });
+
+  test.each([
+    ['edited', 'STOPPED 7x STAGED version old 1M updated 1'],
+    ['edited into nonsense', 'nonsense'],
+    ['deleted', undefined],
+  ])('a desired state that was %s is as listed again', async (_, value) => {
+    const { client, keys } = redis();
+    const before = await desired('app-4');
+    if (value === undefined) await client.hdel(keys.droplet('app-4'), 'desired');
+    else await client.hset(keys.droplet('app-4'), 'desired', value);
+    expect(await healed(async () => (await desired('app-4')) === before)).toBe(true);
+    expect(await repairs('record')).toBe(1);
+  });
+
+  test.each(['seen', 'rev'])('a record whose field `%s` was deleted is whole again', async (field) => {
+    const { client, keys } = redis();
+    await client.hdel(keys.droplet('app-4'), field);
+    expect(await healed(async () => (await client.hexists(keys.droplet('app-4'), field)) === 1)).toBe(true);
+  });
+
+  test('a deleted index entry is written again, and nothing else changes', async () => {
+    const { client, keys } = redis();
+    const before = await client.hgetall(keys.droplet('app-4'));
+    await client.hdel(keys.indexOf('app-4'), 'app-4');
+    expect(await healed(async () => (await client.hexists(keys.indexOf('app-4'), 'app-4')) === 1)).toBe(true);
+    expect(await client.hgetall(keys.droplet('app-4'))).toEqual(before);
+  });
+
+  test.each(['the key', 'the entries', 'the digest'])(
+    'a page without %s is stored again, and what left the list meanwhile is marked as gone',
+    async (what) => {
+      const { client, keys } = redis();
+      if (what === 'the key') await client.del(keys.syncPage(1));
+      else await client.hdel(keys.syncPage(1), what === 'the entries' ? 'entries' : 'sha1');
+      fixture.cc.delete('app-4');
+      expect(await fixture.sync.pass()).toBe('complete');
+      expect(await fixture.goneIds(ids(10))).toEqual(['app-4']);
+      expect(await fixture.sync.pass()).toBe('complete');
+    },
+  );
+
+  test('nothing is repaired where nothing is missing', async () => {
+    expect(await healed(async () => false)).toBe(false);
+    for (const what of ['record', 'index', 'page']) expect(await repairs(what)).toBe(0);
+    for (const id of ids(10)) expect((await fixture.droplet(id)).rev).toBe(1);
+  });
+
+  test('numbers of the sync state that were edited count as missing', async () => {
+    const { client, keys } = redis();
+    const fields = [
+      'begun',
+      'succeeded',
+      'completed',
+      'failed',
+      'requested',
+      'full_begun',
+      'full_requested',
+      'pass',
+    ];
+    await client.hset(keys.syncState, Object.fromEntries(fields.map((field) => [field, 'soon'])));
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect((await readFleetFacts(redis())).pass?.begunMs).toBe(fixture.context.clock.nowMs());
+  });
+
+  test('after the state of the sync is lost, the next pass writes everything', async () => {
+    const { client, keys } = redis();
+    await client.del(keys.syncState, keys.droplet('app-4'));
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect(await desired('app-4')).not.toBeNull();
+  });
+});
+
+describe('a full pass', () => {
+  const fullBegunMs = async () => (await readFleetFacts(redis())).fullPassBegunMs;
+
+  test('is the first one, and one that was requested; not one that finds a page as before', async () => {
+    fixture.put(10);
+    await fixture.sync.pass();
+    const first = await fullBegunMs();
+    expect(first).toBe(fixture.context.clock.nowMs());
+    fixture.context.clock.advance(PERIOD_MS);
+    await fixture.sync.pass();
+    expect(await fullBegunMs()).toBe(first);
+    await redis().client.hset(redis().keys.syncState, 'full_requested', fixture.context.clock.nowMs());
+    const requested = fixture.context.clock.advance(PERIOD_MS);
+    await fixture.sync.pass();
+    expect(await fullBegunMs()).toBe(requested);
+    fixture.context.clock.advance(PERIOD_MS);
+    await fixture.sync.pass();
+    expect(await fullBegunMs()).toBe(requested);
+  });
+
+  test('rebuilds a record that a heartbeat has begun anew', async () => {
+    fixture.put(10);
+    await fixture.sync.pass();
+    const { client, keys } = redis();
+    await client.del(keys.droplet('app-4'));
+    const listed = { instance: 'i', index: 0, state: 'RUNNING', version: 'v', stateTimestampS: 1 };
+    const encoded = `${encodeHeartbeatEntry(listed, 'dea-1')} first 1`;
+    await client.hset(keys.droplet('app-4'), { seen: 1, rev: 1, 'instance:i': encoded });
+    await client.hset(keys.syncState, 'full_requested', fixture.context.clock.nowMs());
+    await fixture.sync.pass();
+    expect((await fixture.droplet('app-4')).desired?.instances).toBe(1);
+    expect((await fixture.droplet('app-4')).instances).toHaveLength(1);
+  });
+});
