@@ -2,7 +2,7 @@
 import type { Exit, Instance, PendingStop, Slot } from '../../common/model/droplet.ts';
 import { isActiveState } from '../../common/model/instance-states.ts';
 import { isSuspect } from '../../common/policy/holds.ts';
-import { listeningTimeMs } from '../../common/policy/listening-time.ts';
+import { listenedAfterMs } from '../../common/policy/listening-time.ts';
 import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
 import {
@@ -56,9 +56,8 @@ function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): nu
   return isHeld ? Math.max(atMs, nowMs + settings.dropletGcMs) : atMs;
 }
 
-/** When that much listening time will have passed since `fromMs` (epoch ms), if ingestors listen from now on. */
 function listenedSinceMs({ holds, nowMs }: Snapshot, fromMs: number, durationMs: number): number {
-  return nowMs + durationMs - listeningTimeMs(fromMs, nowMs, holds.listeningGaps);
+  return listenedAfterMs(fromMs, durationMs, nowMs, holds.listeningGaps);
 }
 
 /**

@@ -5,6 +5,7 @@ import type { PendingStop } from '../../common/model/droplet.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import { acceptsStop } from '../../common/policy/admission.ts';
 import { holdOnStop } from '../../common/policy/holds.ts';
+import { listenedAfterMs } from '../../common/policy/listening-time.ts';
 import { countRunning } from '../../common/policy/running-counts.ts';
 import {
   duplicatesWait,
@@ -64,14 +65,14 @@ function recordStop(draft: DecisionDraft, { instance, reason }: Surplus): Pendin
 
 /** Keeps a pending stop, and requeues the droplet for when it expires or its job must be verified. */
 function keepPending(draft: DecisionDraft, guid: string, next: Map<string, PendingStop>): void {
-  const { droplet, nowMs, settings } = draft.snapshot;
+  const { droplet, holds, nowMs, settings } = draft.snapshot;
   const stop = droplet.stops.get(guid);
   if (stop === undefined) return;
   next.set(guid, stop);
   const outcome = droplet.outcomes.get(stop.id);
   const lostMs = settings.dropletLostMs;
   if (outcome !== undefined) {
-    draft.requeueAt(outcome.atMs + lostMs + 1);
+    draft.requeueAt(listenedAfterMs(outcome.atMs, lostMs, nowMs, holds.listeningGaps) + 1);
     return;
   }
   const waitedMs = nowMs - stop.decidedMs;

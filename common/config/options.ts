@@ -206,7 +206,7 @@ export const OPTIONS = {
   'mass_loss.hold': key(
     seconds,
     300,
-    'the hold ends after this',
+    'the hold ends after this time, in which ingestors listened',
     'enough time to repair a network or for an operator to react',
   ),
   'mass_delete.fraction': key(

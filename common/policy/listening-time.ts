@@ -29,6 +29,20 @@ export function listeningTimeMs(
 }
 
 /**
+ * When that much listening time will have passed since `fromMs` (epoch ms), if ingestors listen from now on.
+ *
+ * @param gaps oldest first
+ */
+export function listenedAfterMs(
+  fromMs: number,
+  durationMs: number,
+  nowMs: number,
+  gaps: readonly ListeningGap[] = NO_GAPS,
+): number {
+  return nowMs + durationMs - listeningTimeMs(fromMs, nowMs, gaps);
+}
+
+/**
  * The earliest time from which at most `durationMs` of listening time passed until `nowMs`. A heartbeat before it is older than
  * `durationMs`. Calculate it once for a batch, and compare heartbeats with it.
  *

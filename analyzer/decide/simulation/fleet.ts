@@ -23,7 +23,14 @@ import { evaluationGapMs, watermarkGapMs } from '../../../common/policy/threshol
 import { isWanted } from '../../../common/policy/wanted.ts';
 import { desired, droplet } from '../../../common/testing/builders.ts';
 import { Cloud } from './cloud.ts';
-import { type Environment, makeDeas, type Process, setAlive, type TrueDea } from './truth.ts';
+import {
+  type Environment,
+  makeDeas,
+  type Process,
+  setAlive,
+  type TrueDea,
+  type TrueInstance,
+} from './truth.ts';
 
 const SECOND = 1000;
 
@@ -217,7 +224,9 @@ export class Fleet {
   cut(seconds: number): void {
     const { deas, cutOff, holds } = this.environment;
     const alive = deas.filter((dea) => dea.alive);
-    const counted = new Set(this.#deaFacts().flatMap((dea) => (dea.runsSomething ? [dea.guid] : [])));
+    const facts = this.#deaFacts();
+    const counted = new Set(facts.flatMap(({ guid, runsSomething }) => (runsSomething ? [guid] : [])));
+    for (const dea of this.#deasToBeEmptied()) counted.delete(dea);
     const covered = alive.filter((dea) => counted.has(dea.name) && this.#hasHeartbeatSinceBack(dea));
     cutOff.clear();
     // mass_loss may fail to cover this cut if it is on for an earlier one, and ends meanwhile, or if too few DEAs count.
@@ -246,6 +255,15 @@ export class Fleet {
       if (n < 8) this.run(1);
       setAlive(dea, true, this.nowMs);
     }
+  }
+
+  /** DEAs none of whose instances the controller wants any more, as the next pass will show. */
+  #deasToBeEmptied(): string[] {
+    const isStillWanted = ({ index, version }: TrueInstance, { desired: wanted, isListed: listed }: Cloud) =>
+      listed && wanted.state === 'STARTED' && wanted.version === version && index < wanted.instances;
+    const isEmptied = ({ name }: TrueDea) =>
+      !this.apps.some((app) => app.instances.some((it) => it.dea === name && isStillWanted(it, app)));
+    return this.environment.deas.filter(isEmptied).map(({ name }) => name);
   }
 
   /** Whether a heartbeat has come since the DEA was last reachable again. Before that it is late earlier than others. */
