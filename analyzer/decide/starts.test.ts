@@ -63,6 +63,27 @@ describe('a version that has just become live without a droplet.updated', () => 
       ['missing 0 normal'],
     ],
     [
+      'its heartbeat is not stored yet: only its time is',
+      renamed(),
+      { deas: silent(3000), holds: { heartbeatWatermarkMs: NOW - 3001 } },
+      [],
+    ],
+    [
+      'the heartbeat before is stored',
+      renamed({ dea: 'dea-2' }),
+      {
+        deas: deas({ 'dea-2': { lastHeartbeatMs: NOW, previousHeartbeatMs: NOW - 4000 } }),
+        holds: { heartbeatWatermarkMs: NOW - 1 },
+      },
+      ['missing 0 normal'],
+    ],
+    [
+      'what it listed may be lost with an ingestor',
+      renamed(),
+      { deas: silent(3000), holds: { lossPossibleUntilMs: NOW - 2000 } },
+      [],
+    ],
+    [
       'the DEA of another instance of the droplet has sent none',
       {
         ...renamed(),

@@ -25,7 +25,13 @@ export function severityOf(
   if (slots.size === 0 && stops.size === 0 && isQuiet(decided)) return 0;
   const wanted = wantedIndices(droplet);
   const live = liveIndices(droplet, deas, lostBeforeMs, settings);
-  const newVersionEndsMs = versionGraceEndsMs(droplet, deas, lostBeforeMs, nowMs);
+  const newVersionEndsMs = versionGraceEndsMs(
+    droplet,
+    deas,
+    { heartbeatWatermarkMs: nowMs },
+    lostBeforeMs,
+    nowMs,
+  );
   const grace = { droplet, settings, versionGraceEndsMs: newVersionEndsMs };
   let missing = 0;
   for (let index = 0; index < wanted; index++) {

@@ -61,7 +61,7 @@ export function takeSnapshot(
   return {
     ...{ droplet, deas, holds, nowMs, settings, lostBeforeMs, effectiveStates, live, evacuating, exits },
     unknownVersionSinceMs,
-    versionGraceEndsMs: versionGraceEndsMs(droplet, deas, lostBeforeMs, nowMs),
+    versionGraceEndsMs: versionGraceEndsMs(droplet, deas, holds, lostBeforeMs, nowMs),
   };
 }
 
