@@ -6,6 +6,7 @@ import type { Logger } from '../runtime/log.ts';
 import { PeriodicTask } from '../runtime/periodic-task.ts';
 import { withTimeout } from '../runtime/with-timeout.ts';
 import { openClient } from './client.ts';
+import { warnOfEviction } from './eviction.ts';
 import { FailoverDetector } from './failover-detector.ts';
 import { createKeys, type Keys } from './keys.ts';
 import { claimPrefix } from './layout.ts';
@@ -58,6 +59,7 @@ export async function connectRedis(options: Options): Promise<RedisConnections &
   watch(client, writes, log, health, lifecycle);
   const keys = createKeys(settings.redisPrefix, settings.slices);
   await claimPrefix(client, settings);
+  await warnOfEviction(client, log, health);
   const dedicated = (name: string) => {
     const connection = lifecycle.own(`redis ${name}`, open(settings.redis, 'blocking', onReplica), close);
     connection.on('error', () => undefined); // `watch` on the main connection reports the same outage once

@@ -32,7 +32,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{<slice>}:droplets:<piece>',
     type: 'hash',
-    holds: 'the ids of the droplets of the slice, in pieces',
+    holds: 'droplet of the slice -> empty; or when the audit first found no record of it (ms); in pieces',
     writer: 'with the droplet',
     readers: 'analyzer (audit), reporter',
     life: 'as the droplet',
@@ -124,7 +124,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:deas:list:<dea>',
     type: 'hash',
     holds:
-      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms), unwanted (droplets of which it holds no wanted slot, a line each); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); in a cluster also delisted (droplets that it ceased to list in the last two minutes, a line each: when (ms), droplet) and data_epoch',
+      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms), unwanted (droplets of which it holds no wanted slot, a line each); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); list_lost (ms): the list was lost, and records may name the DEA although it lists their instances no more; suspects: such droplets, a line each, for its next heartbeat; in a cluster also delisted (droplets that it ceased to list in the last two minutes, a line each: when (ms), droplet) and data_epoch',
     writer: 'ingest',
     readers: 'ingest, analyzer, reporter',
     life: 'as last_heartbeat',
@@ -166,7 +166,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:sync',
     type: 'hash',
     holds:
-      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, last_reply, rewrite, users, requested (when a pass was last requested), rewritten_at_epoch (the data epoch in which the latest pass that wrote everything began); times in ms',
+      'the bulk sync: the latest pass (pass, owner, begun), the latest complete one (completed: its begin, succeeded: its end, listed, pages, changed, rejected, duration_ms), failed and error, aborted, last_reply, full_begun (begin of the latest complete one that wrote every entry), full_requested (when a pass that writes every entry was last requested), rewrite, users, requested (when a pass was last requested), rewritten_at_epoch (the data epoch in which the latest pass that wrote everything began); times in ms',
     writer: 'sync; requested: any process that requests a pass',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',

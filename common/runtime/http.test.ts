@@ -50,6 +50,15 @@ describe('every process', () => {
     expect(health.ready()).toBe(true);
   });
 
+  it('shows warnings in /readyz and stays ready', async () => {
+    const app = create();
+    health.warn('redis', 'may evict keys');
+    const reply = await app.inject('/readyz');
+    expect([reply.statusCode, reply.body]).toEqual([200, 'ok\nwarning: redis: may evict keys\n']);
+    health.warn('redis', undefined);
+    expect((await app.inject('/readyz')).body).toBe('ok');
+  });
+
   it('names addresses in /readyz only with the login', async () => {
     const problem = 'connect ECONNREFUSED 10.0.0.1:6379';
     const basic = (login: string) => ({ authorization: `Basic ${Buffer.from(login).toString('base64')}` });

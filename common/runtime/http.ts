@@ -64,12 +64,16 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok'));
   app.get('/readyz', async (request, reply) => {
     const isComplete = auth !== undefined && hasLogin(request, auth, throttle);
-    const problems = [...health.problems()].map(([part, problem]) => {
-      const text = `${part}: ${problem}\n`;
-      return isComplete ? text : withoutAddresses(text);
-    });
+    const linesOf = (parts: ReadonlyMap<string, string>, prefix = '') =>
+      [...parts].map(([part, problem]) => {
+        const text = `${prefix}${part}: ${problem}\n`;
+        return isComplete ? text : withoutAddresses(text);
+      });
+    const problems = linesOf(health.problems());
+    const warnings = linesOf(health.warnings(), 'warning: ').join('');
     reply.type('text/plain');
-    return problems.length === 0 ? reply.send('ok') : reply.code(503).send(problems.join(''));
+    if (problems.length > 0) return reply.code(503).send(problems.join('') + warnings);
+    return reply.send(warnings === '' ? 'ok' : `ok\n${warnings}`);
   });
   app.get('/metrics', async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.metrics()),

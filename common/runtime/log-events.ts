@@ -37,6 +37,8 @@ export const LOG_EVENTS = {
   redis_refuses_writes:
     'Redis is full, cannot save, or is a replica: nothing is decided or stored. Repair Redis; nothing else is needed.',
   redis_accepts_writes: 'Redis takes writes again.',
+  redis_may_evict:
+    'A Redis may remove keys when its memory is full: set `maxmemory-policy noeviction`. What is removed is built again, but late.',
   redis_failover: 'A Redis node was replaced and may have lost writes: everything is read and stored again.',
   queue_error:
     'A queue could not use Redis for another reason than a lost connection, e.g. NOPERM or WRONGTYPE.',

@@ -3,6 +3,7 @@ import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { freePort, type Server, startNatsServer, startRedisServer } from '../../launcher/servers.ts';
@@ -88,6 +89,20 @@ test('a warning of the configuration is no failure', async () => {
   expect(lines[0]).toBe(
     'warning health_manager.yml: slicess: unknown key, ignored; the nearest known one is slices',
   );
+});
+
+test('a Redis that may evict keys is warned of, and is no failure', async () => {
+  const client = new Redis(redis.url);
+  try {
+    await client.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    expect(await check()).toBe(0);
+    expect(lines).toContain(
+      'warning Redis: may evict keys (maxmemory-policy allkeys-lru): set maxmemory-policy noeviction',
+    );
+  } finally {
+    await client.config('SET', 'maxmemory-policy', 'noeviction');
+    await client.quit();
+  }
 });
 
 test('Redis is not reachable', async () => {

@@ -42,6 +42,7 @@ export async function check(options: ConfigOption): Promise<number> {
 }
 
 function report(what: string, result: CheckResult): boolean {
+  if ('ok' in result && result.warning !== undefined) print('warning', `${what}: ${result.warning}`);
   if ('ok' in result) print('ok', `${what}: ${result.ok}`);
   else print('FAILED', `${what}: ${result.problem}`);
   return 'ok' in result;
