@@ -3,6 +3,7 @@ import { isActiveState } from '../../common/model/instance-states.ts';
 import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/liveness.ts';
 import type { DeaFacts } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import { isWanted } from '../../common/policy/wanted.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { listedDroplets } from '../../common/redis/dea-list.ts';
@@ -16,8 +17,8 @@ const MAX_DROPLETS_READ = 1000;
 /**
  * Whether an instance on the DEA holds a wanted slot and has not exited since the DEA's last heartbeat.
  *
- * Of several instances at a slot the one listed first holds it, while its DEA sends heartbeats. So a DEA that makes up instances at
- * slots that are filled holds none. (When ingest stores a heartbeat it counts in the same way, without the heartbeats of others.)
+ * Of several instances at a slot the one listed first holds it, unless its DEA was late when the next one was listed. So a DEA that
+ * makes up instances at slots that are filled holds none. (When ingest stores a heartbeat it counts in the same way, without the heartbeats of others.)
  */
 export async function holdsWantedSlot(
   redis: RedisConnections,
@@ -51,7 +52,7 @@ function holdsSlotOf(
     isAtWantedSlot(other) &&
     isListed(other) &&
     !exits.has(other.guid) &&
-    (lastHeartbeatOf.get(other.dea) ?? 0) >= than.firstListedMs;
+    (lastHeartbeatOf.get(other.dea) ?? 0) + lateAfterMs(settings) >= than.firstListedMs;
   return droplet.instances.some((instance) => {
     if (instance.dea !== dea.guid || !isAtWantedSlot(instance)) return false;
     if (!isListed(instance) && !isLeftOut(instance, dea.lastHeartbeatMs, settings)) return false;

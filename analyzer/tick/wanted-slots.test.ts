@@ -1,0 +1,81 @@
+import { Registry } from 'prom-client';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { readMassLoss } from '../../common/redis/holds.ts';
+import { encodeDesired } from '../../common/redis/record-codec.ts';
+import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { entry, LOST_MS, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';
+import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
+import { evaluateMassLoss } from './mass-loss.ts';
+
+const fixture = useIntake();
+let metrics: AnalyzerMetrics;
+beforeEach(() => {
+  metrics = analyzerMetrics(new Registry());
+});
+
+const advance = (ms: number) => fixture.context.clock.advance(ms);
+const wanted = async (...apps: string[]) => {
+  const { client, keys } = fixture.context.redis;
+  const desired = encodeDesired({
+    ...{ state: 'STARTED', packageState: 'STAGED', instances: 1, version: 'v1', memoryMb: 1, updatedAtS: 1 },
+  });
+  for (const app of apps) await client.hset(keys.droplet(app), { desired, seen: 1, rev: 1 });
+};
+const lateDeas = async () => {
+  const { redis, clock, log, settings } = fixture.context;
+  await evaluateMassLoss({ redis, clock, log, metrics, policy: settings.policy });
+  return readMassLoss(await readFleetFacts(redis)).lateDeas.sort();
+};
+const APPS = ['app-0', 'app-1', 'app-2', 'app-3'];
+/** Each app runs on a DEA of its own. */
+const hearReal = async () => {
+  for (const app of APPS) await fixture.receive(`dea-of-${app}`, entry(app));
+};
+const MADE_UP = Array.from({ length: 30 }, (_, n) => `made-up-${n}`);
+const allReal = APPS.map((app) => `dea-of-${app}`);
+
+/** What made-up DEAs may list. */
+const lies: [string, (n: number) => ReturnType<typeof entry>[]][] = [
+  ['nothing', () => []],
+  ['instances of other DEAs', (n) => [entry(APPS[n % 4] as string)]],
+  ['made-up instances at slots that are filled', (n) => [entry(APPS[n % 4] as string, `copy-${n}`)]],
+  ['apps that no controller knows', (n) => [entry(`stranger-${n}`)]],
+  ['indices that nobody wants', (n) => [entry(APPS[n % 4] as string, `far-${n}`, { index: 7 + n })]],
+];
+
+describe.each(lies)('made-up DEAs that list %s', (_, listOf) => {
+  const hearMadeUp = async () => {
+    for (const [n, dea] of MADE_UP.entries()) await fixture.receive(dea, ...listOf(n));
+  };
+
+  test('do not raise mass_loss by falling silent together', async () => {
+    await wanted(...APPS);
+    await hearReal();
+    advance(1);
+    await hearMadeUp();
+    advance(15_000);
+    await hearReal();
+    advance(LOST_MS / 3);
+    expect(await lateDeas()).toEqual([]);
+  });
+
+  test('do not keep mass_loss off while the real ones are cut off', async () => {
+    await wanted(...APPS);
+    await hearReal();
+    advance(1);
+    await hearMadeUp();
+    advance(15_000);
+    await hearMadeUp();
+    advance(LOST_MS / 3);
+    expect(await lateDeas()).toEqual(allReal);
+  });
+});
+
+test('a DEA that replaced a lost one counts, although the lost instance is still recorded', async () => {
+  await wanted(...APPS);
+  await hearReal();
+  advance(2 * LOST_MS);
+  for (const app of APPS) await fixture.receive(`next-of-${app}`, entry(app, `second-of-${app}`));
+  advance(LOST_MS - 1000);
+  expect(await lateDeas()).toEqual(expect.arrayContaining(APPS.map((app) => `next-of-${app}`)));
+});
