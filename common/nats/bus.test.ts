@@ -51,7 +51,7 @@ it('publishes without headers where the server has none, and takes an unanswered
   bus.publish('a.b', 'x', { 'hm-reason': 'missing' });
   await bus.flush();
   expect(got).toEqual(['x']);
-  expect(await bus.answers('nobody')).toBe(true);
+  expect(await bus.answers('nobody', { timeoutMs: 1_000 })).toBe(true);
 });
 
 describe('messages', () => {
@@ -106,7 +106,7 @@ describe('messages', () => {
     bus.subscribe('echo', {}, (message) => message.respond(message.data));
     const reply = await bus.request('echo', 'hello', { timeoutMs: 5_000 });
     expect(reply.string()).toBe('hello');
-    expect(await bus.answers('echo')).toBe(true);
+    expect(await bus.answers('echo', { timeoutMs: 1_000 })).toBe(true);
   });
 
   it('without a subscriber are distinguished from messages without an answer', async () => {
@@ -115,8 +115,8 @@ describe('messages', () => {
       kind: 'no_responders',
     });
     await expect(bus.request('silent', '', { timeoutMs: 20 })).rejects.toMatchObject({ kind: 'timeout' });
-    expect(await bus.answers('nobody')).toBe(false);
-    expect(await bus.answers('silent')).toBe(true);
+    expect(await bus.answers('nobody', { timeoutMs: 1_000 })).toBe(false);
+    expect(await bus.answers('silent', { timeoutMs: 1_000 })).toBe(true);
   });
 
   it('that were received are handled before the bus closes', async () => {

@@ -20,8 +20,8 @@ export interface Bus {
   publish(subject: string, data?: string | Uint8Array, headers?: Headers): void;
   /** @throws BusError */
   request(subject: string, data: string | Uint8Array, options: { timeoutMs: number }): Promise<Msg>;
-  /** Whether the subject has a subscriber: false only when the server reports that it has none. */
-  answers(subject: string): Promise<boolean>;
+  /** Whether the subject has a subscriber: false only when the server reports within that time that it has none. */
+  answers(subject: string, options: { timeoutMs: number }): Promise<boolean>;
   /** A round trip to the server: everything published before has reached it. @throws BusError */
   flush(): Promise<void>;
   /** How long a message that is handed over now may have waited in a connection that is read in batches (ms). */

@@ -34,8 +34,6 @@ interface NatsBusOptions {
   readEveryMs: number | undefined;
 }
 
-const RESPONDER_TIMEOUT_MS = 1_000;
-
 export class NatsBus implements Bus {
   readonly connection: NatsConnection;
   readonly #log: Logger;
@@ -137,9 +135,9 @@ export class NatsBus implements Bus {
     }
   }
 
-  async answers(subject: string): Promise<boolean> {
+  async answers(subject: string, options: { timeoutMs: number }): Promise<boolean> {
     try {
-      await this.request(subject, '', { timeoutMs: RESPONDER_TIMEOUT_MS });
+      await this.request(subject, '', options);
     } catch (error) {
       if (error instanceof BusError) return error.kind !== 'no_responders';
       throw error;

@@ -11,12 +11,11 @@ interface Options {
   redis: RedisConnections;
   /** The generation of the queue group that this ingestor has joined. */
   generation(): number | undefined;
+  /** Longest wait for an answer of another ingestor (ms): the next watermark waits for it. */
+  answerMs: number;
   /** Whether this ingestor writes to Redis. */
   canWrite(): boolean;
 }
-
-/** Longest wait for another ingestor to answer that it can write to Redis (ms). */
-const ANSWER_TIMEOUT_MS = 1_000;
 
 /** The other ingestors of the deployment, and what this one answers them over NATS. */
 export class Peers {
@@ -46,9 +45,9 @@ export class Peers {
 
   /** Whether another ingestor can write to Redis, asked while this one cannot. */
   async canAnotherWrite(): Promise<boolean> {
-    const { deployment, bus } = this.#options;
+    const { deployment, bus, answerMs } = this.#options;
     try {
-      await bus.request(ingestorsSubject(deployment), '', { timeoutMs: ANSWER_TIMEOUT_MS });
+      await bus.request(ingestorsSubject(deployment), '', { timeoutMs: answerMs });
       return true;
     } catch (error) {
       if (error instanceof BusError) return false;
@@ -65,7 +64,7 @@ export class Peers {
    * @returns the listed ingestors that do not answer
    */
   async findKilled(beforeMs: number): Promise<string[]> {
-    const { bus, redis, id } = this.#options;
+    const { bus, redis, id, answerMs } = this.#options;
     const joined = this.#options.generation();
     if (joined !== this.#generation) this.#others = new Map();
     this.#generation = joined;
@@ -82,7 +81,7 @@ export class Peers {
     const killed: string[] = [];
     await Promise.all(
       suspects.map(async ([other, atMs]) => {
-        if (!(await bus.answers(ingestorSubject(other)))) killed.push(other);
+        if (!(await bus.answers(ingestorSubject(other), { timeoutMs: answerMs }))) killed.push(other);
         else if (!listed.has(other)) await redis.client.zadd(redis.keys.watermarks, 'NX', atMs, other);
       }),
     );

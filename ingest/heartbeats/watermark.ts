@@ -44,6 +44,8 @@ interface Options {
 
 /** A DEA counts as lost once every watermark has passed its time-out: at most this much later (ms). */
 const PUBLISH_EVERY_MS = 250;
+/** Longest wait for an answer of another ingestor (ms). */
+const MAX_ANSWER_MS = 1_000;
 
 /**
  * Publishes this ingestor's watermark, removes ingestors that are gone, and takes over from those that stand still (policy: hold
@@ -99,6 +101,7 @@ export class IngestWatermark {
     this.#peers = new Peers({
       ...{ id, deployment, redis },
       bus: heartbeatBus,
+      answerMs: Math.min(MAX_ANSWER_MS, this.#gapMs / 8),
       generation: () => intake.generation,
       canWrite: () => this.#member.canWrite,
     });

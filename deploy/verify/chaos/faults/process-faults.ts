@@ -1,7 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ProcessCopy } from '../copies.ts';
+import { INTERVALS } from '../settings.ts';
 import { copyOf, type FaultKind, formatSeconds, pauseProcess, signal } from './fault.ts';
+
+/** The others take over the messages of an ingestor that stands still. */
+const TAKEN_OVER_WITHIN_MS = 2 * INTERVALS.droplet_lost * 1000;
 
 /** Ends a copy by a signal and waits until its supervisor has started it again. */
 async function endCopy(copy: ProcessCopy, by: NodeJS.Signals): Promise<void> {
@@ -55,6 +59,51 @@ export const PROCESS_FAULTS: Record<string, FaultKind> = {
       return {
         what: `${name} for ${formatSeconds(ms)}`,
         run: (target) => pauseCopy(copyOf(target, name), ms),
+      };
+    },
+  },
+  'ingestor frozen for good': {
+    weight: 1.5,
+    draw: (random, copies) => {
+      const ingestors = copies.filter((name) => name.startsWith('ingest '));
+      const name = random.pick(ingestors);
+      let frozen: number | undefined;
+      return {
+        what: name,
+        run: async (target) => {
+          const copy = copyOf(target, name);
+          const others = target.stage.copies.filter((other) => other !== copy && other.process === 'ingest');
+          // While all stand still nothing can be decided, so one stays.
+          if (copy.pauses > 0 || others.every(({ pauses }) => pauses > 0)) return;
+          frozen = copy.pid();
+          copy.pauses++;
+          signal(frozen, 'SIGSTOP');
+          await delay(TAKEN_OVER_WITHIN_MS);
+        },
+        repair: async (target) => {
+          if (frozen === undefined) return;
+          const copy = copyOf(target, name);
+          copy.pauses--;
+          if (copy.pid() === frozen) await endCopy(copy, 'SIGKILL');
+        },
+      };
+    },
+  },
+  'process frozen': {
+    weight: 1,
+    draw: (random, copies) => {
+      const name = random.pick(copies);
+      const ms = random.between(12_000, 25_000);
+      return {
+        what: `${name} for ${formatSeconds(ms)}, then killed`,
+        run: async (target) => {
+          const copy = copyOf(target, name);
+          copy.pauses++;
+          signal(copy.pid(), 'SIGSTOP');
+          await delay(ms);
+          copy.pauses--;
+          await endCopy(copy, 'SIGKILL');
+        },
       };
     },
   },
