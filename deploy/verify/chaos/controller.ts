@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { NatsConnection } from 'nats';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { StartRequest, StopRequest } from '../../demo/controller/admission.ts';
@@ -34,6 +35,8 @@ export class ChaosController {
   /** While true, it neither answers nor lists apps. */
   down = false;
   updatesSent = 0;
+  /** No DEA has room for the slots of these tenths: a start is accepted, and nothing comes of it. */
+  readonly fullTenths = new Set<number>();
   readonly #options: Options;
   readonly #apps = new Map<string, DesiredApp>();
   readonly #bulk: SimulatedController;
@@ -74,7 +77,7 @@ export class ChaosController {
   }
 
   /** Adds or changes an app, and sends `droplet.updated` at once, as a controller does. */
-  put(name: string, change: Partial<Omit<App, 'name'>>): void {
+  put(name: string, change: Partial<Omit<App, 'name'>>, { isAnnounced = true } = {}): void {
     const defaults = {
       name,
       command: '',
@@ -88,7 +91,18 @@ export class ChaosController {
     const updated_at = new Date().toISOString().replace(/\.\d+Z$/, '+00:00');
     this.#apps.set(name, { app, changedMs: performance.now() });
     this.#bulk.put(name, { instances, state, version, memory, updated_at });
-    this.#announce(name);
+    if (isAnnounced) this.#announce(name);
+  }
+
+  /** The app gets a new version without `droplet.updated`, as when a route is mapped; its DEAs rename the instances. */
+  mapRoute(name: string): void {
+    const version = this.#options.random.guid();
+    this.put(name, { version }, { isAnnounced: false });
+    const { deas, random } = this.#options;
+    for (const instance of deas.instancesOf(name)) {
+      if (!instance.dea.connected) continue;
+      deas.later(random.between(...EXECUTION_MS), () => deas.rename(instance, version));
+    }
   }
 
   delete(name: string): void {
@@ -108,7 +122,10 @@ export class ChaosController {
       if (available.length === 0) return;
       const [one, other] = [random.pick(available), random.pick(available)];
       const dea = one.listed.size <= other.listed.size ? one : other;
-      for (const index of indices) deas.run(dea, droplet, version, index);
+      for (const index of indices) {
+        const tenth = (crc32(droplet) + index) % 10;
+        if (!this.fullTenths.has(tenth)) deas.run(dea, droplet, version, index);
+      }
     });
   }
 
@@ -128,7 +145,8 @@ export class ChaosController {
   }
 
   #stop(instance: TrueInstance): void {
-    if (instance.dea.connected) this.#options.deas.end(instance, 'STOPPED');
+    const { dea } = instance;
+    if (dea.connected) this.#options.deas.end(instance, 'STOPPED', { silently: dea.stopsWithoutExit });
   }
 
   #announce(droplet: string): void {

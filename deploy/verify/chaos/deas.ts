@@ -2,7 +2,8 @@ import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
-import { type DeaOptions, SimulatedDea, type SimulatedInstance } from '../sim/dea.ts';
+import { heartbeatText } from '../../demo/dea/dea-messages.ts';
+import { type DeaOptions, PARTITION, SimulatedDea, type SimulatedInstance } from '../sim/dea.ts';
 import type { Random } from './random.ts';
 
 /** An instance as it truly is, and what was reported of it. Times in ms on this process's monotonic clock. */
@@ -14,6 +15,8 @@ export interface TrueInstance extends SimulatedInstance {
   lastListedMs?: number;
   /** The latest heartbeat that listed it as RUNNING. */
   lastRunningMs?: number;
+  /** When its DEA renamed it in place: a new version and guid, without a message. */
+  renamedMs?: number;
   endedMs?: number;
   exitSentMs?: number;
   /** When the controller last accepted a stop of it. */
@@ -31,6 +34,8 @@ interface Options {
   truth: Pick<Logger, 'info'>;
 }
 
+/** The share of DEAs with each habit of another generation. */
+const OTHER_GENERATION = 0.3;
 const STEP_MS = 20;
 /** The health manager may already take a silence that is this much shorter than `droplet_lost` for a loss. */
 export const SILENCE_SLACK_MS = 500;
@@ -47,6 +52,12 @@ export class ChaosDea extends SimulatedDea<TrueInstance> {
   /** It has sent no heartbeat since it was last disconnected. */
   silentSinceDisconnect = false;
   evacuating = false;
+  /** It lists instances of others (event *DEA lies*), and takes none. */
+  lies = false;
+  /** It sends no exit for an instance that was stopped, as DEAs from 2014. */
+  stopsWithoutExit = false;
+  /** It sends a heartbeat with a single instance when that is RUNNING, as DEAs until 2013. */
+  sendsSingle = false;
   nextHeartbeatMs: number;
   lastHeartbeatMs?: number;
 
@@ -106,6 +117,8 @@ export class Deas {
       nowS: () => Date.now() / 1000,
     };
     const dea = new ChaosDea(options, nextHeartbeatMs);
+    dea.stopsWithoutExit = this.#random.chance(OTHER_GENERATION);
+    dea.sendsSingle = this.#random.chance(OTHER_GENERATION);
     this.all.add(dea);
     this.#note('dea_started', dea);
     return dea;
@@ -123,7 +136,7 @@ export class Deas {
 
   /** The DEAs that take instances. */
   available(): ChaosDea[] {
-    return [...this.all].filter(({ connected, evacuating }) => connected && !evacuating);
+    return [...this.all].filter(({ connected, evacuating, lies }) => connected && !evacuating && !lies);
   }
 
   /** Runs an instance from now on: STARTING at first, RUNNING soon after. */
@@ -132,9 +145,30 @@ export class Deas {
     const others = this.#byDroplet.get(droplet) ?? new Set();
     this.#byDroplet.set(droplet, others.add(instance));
     this.later(this.#random.between(...STARTING_MS), () => {
-      if (instance.endedMs === undefined && instance.state === 'STARTING') dea.setState(instance, 'RUNNING');
+      if (instance.endedMs !== undefined || instance.state !== 'STARTING') return;
+      dea.setState(instance, 'RUNNING');
+      // The truth counts an instance as listed by full heartbeats only; the next one follows within a second.
+      if (dea.sendsSingle && dea.connected) {
+        this.#publish(SUBJECTS.heartbeat, heartbeatText(dea.id, PARTITION, [instance]));
+      }
     });
     return instance;
+  }
+
+  /** A DEA gives a running instance another version in place, and with it a new guid. No message says so. */
+  rename(old: TrueInstance, version: string): void {
+    const { dea, droplet, index } = old;
+    if (old.endedMs !== undefined || old.state !== 'RUNNING' || !dea.connected) return;
+    this.end(old, 'STOPPED', { silently: true });
+    const renamed = dea.launch({ droplet, version, index }, 'RUNNING');
+    const nowMs = performance.now();
+    Object.assign(renamed, {
+      renamedMs: nowMs,
+      steadySinceMs: nowMs,
+      lastListedMs: nowMs,
+      lastRunningMs: nowMs,
+    });
+    this.#byDroplet.get(droplet)?.add(renamed);
   }
 
   /** An instance ends. Its exit is sent if its DEA is connected, unless `silently`. */

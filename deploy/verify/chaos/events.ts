@@ -1,12 +1,15 @@
 import type { ChaosController } from './controller.ts';
 import type { ChaosDea, Deas, TrueInstance } from './deas.ts';
+import { lie } from './lies.ts';
 import type { Random } from './random.ts';
 import { MAX_INSTANCES } from './settings.ts';
+import type { Undisturbed } from './undisturbed.ts';
 
 interface Cloud {
   deas: Deas;
   controller: ChaosController;
   random: Random;
+  undisturbed: Undisturbed;
 }
 
 type Event = (cloud: Cloud) => void;
@@ -93,6 +96,11 @@ const EVENTS: Record<string, { weight: number; trigger: Event }> = {
       if (stopped.length > 0) controller.put(random.pick(stopped).name, { state: 'STARTED' });
     },
   },
+  'route mapped': {
+    weight: 1.5,
+    trigger: ({ controller, random }) => controller.mapRoute(random.pick(controller.apps()).name),
+  },
+  'DEA lies': { weight: 1, trigger: lie },
   'app deleted': {
     weight: 0.7,
     trigger: ({ controller, random }) => controller.delete(random.pick(controller.apps()).name),
@@ -106,7 +114,7 @@ const EVENTS: Record<string, { weight: number; trigger: Event }> = {
 
 const CHOICES = Object.entries(EVENTS).map(([value, { weight }]) => ({ weight, value }));
 const CONTROLLER_EVENTS: ReadonlySet<string> = new Set(
-  Object.keys(EVENTS).filter((name) => name.startsWith('app ')),
+  Object.keys(EVENTS).filter((name) => name.startsWith('app ') || name === 'route mapped'),
 );
 
 /**
@@ -122,7 +130,7 @@ export function triggerEvent(cloud: Cloud): string | undefined {
 }
 
 function withInstance({ deas, random }: Cloud, work: (instance: TrueInstance) => void): void {
-  const dea = random.pick([...deas.all]);
+  const dea = random.pick([...deas.all].filter(({ lies }) => !lies));
   const running = [...dea.listed.values()].filter(({ state }) => state === 'RUNNING');
   if (running.length > 0) work(random.pick(running));
 }

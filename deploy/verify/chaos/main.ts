@@ -1,6 +1,7 @@
 /** `npm run chaos`: faults of every kind around a health manager that serves a simulated cloud. It fails if a problem was found. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { FAULT_KINDS } from './faults/faults.ts';
 import { runRolling } from './rolling.ts';
 import { runChaos } from './run.ts';
 import { removeLogs } from './stage.ts';
@@ -9,6 +10,7 @@ import { RECOVERED_WITHIN_MS } from './watched-cloud.ts';
 interface Options {
   seconds: number;
   seed: number[];
+  kinds?: string[];
   rolling?: true;
   verbose?: true;
 }
@@ -28,6 +30,13 @@ function seeds(text: string, before: number[]): number[] {
   return [...given, number(text)];
 }
 
+function kinds(text: string, before: string[] = []): string[] {
+  if (text === 'all') return [...FAULT_KINDS];
+  if (!FAULT_KINDS.includes(text))
+    throw new InvalidArgumentError(`expected all or one of: ${FAULT_KINDS.join(', ')}`);
+  return [...before, text];
+}
+
 const program = new Command('npm run chaos --')
   .description('Breaks everything around the health manager and checks that it harms and loses no instance.')
   .option('--seconds <n>', 'duration of the run', number, 60)
@@ -36,6 +45,11 @@ const program = new Command('npm run chaos --')
     'the same seed gives the same faults in the same order; several seeds run in parallel',
     seeds,
     [1],
+  )
+  .option(
+    '--kinds <kind...>',
+    `draws only faults of these kinds; all: also those not drawn by default. Kinds: ${FAULT_KINDS.join(', ')}`,
+    kinds,
   )
   .option('--rolling', 'no faults: replaces every process by a successor, one after the other, under load')
   .option(
@@ -50,12 +64,12 @@ const program = new Command('npm run chaos --')
  * @returns whether no problem was found
  */
 async function run(seed: number, options: Options, signal: AbortSignal): Promise<boolean> {
-  const { seconds, verbose, rolling } = options;
+  const { seconds, kinds, verbose, rolling } = options;
   const progress = (text: string) =>
     console.error(`${new Date().toISOString().slice(11, 19)}  seed ${seed}, ${text}`);
   const { ledger, dir, figures } = rolling
     ? await runRolling({ seed, signal, progress })
-    : { ...(await runChaos({ seconds, seed, signal, progress })), figures: [] };
+    : { ...(await runChaos({ seconds, seed, kinds, signal, progress })), figures: [] };
   const problems = verbose ? ledger.all : ledger.problems;
   const what = rolling
     ? 'every process replaced, new one first and old one first'

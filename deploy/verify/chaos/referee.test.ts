@@ -154,6 +154,36 @@ describe('a start', () => {
     expect(start(0).verdict).toBe('wrong');
   });
 
+  test('of an instance that its DEA could not report while NATS was away is wrong until droplet_lost after its return', () => {
+    for (const index of [0, 1]) run(index).lastListedMs = nowMs - 60_000;
+    disconnect();
+    undisturbed.natsBackMs = nowMs - 5_000;
+    expect(start(0).verdict).toBe('wrong');
+    nowMs += 600;
+    expect(start(1).verdict).toBe('unknowable');
+  });
+
+  test('of an instance whose record was deleted is excused until droplet_lost has passed, and no other is', () => {
+    const instance = run(0);
+    undisturbed.recordLost('other');
+    expect(start(0).verdict).toBe('wrong');
+    undisturbed.recordLost('web');
+    nowMs = performance.now() + 500;
+    Object.assign(instance, { index: 1, steadySinceMs: nowMs - 30_000, lastListedMs: nowMs - 100 });
+    expect(start(1).verdict).toBe('unknowable');
+    nowMs += 7_100;
+    instance.lastListedMs = nowMs - 100;
+    expect(start(1).verdict).toBe('wrong');
+  });
+
+  test('of an instance that was renamed in place is wrong at once, unless a fault is on', () => {
+    for (const index of [0, 1])
+      Object.assign(run(index), { renamedMs: nowMs - 300, steadySinceMs: nowMs - 300 });
+    expect(start(0).verdict).toBe('wrong');
+    undisturbed.disturb();
+    expect(start(1).verdict).toBe('unknowable');
+  });
+
   test('while another start is on its way is wrong, unless the instance of that start has ended', () => {
     expect(start(0).verdict).toBe('right');
     nowMs += 2_500;

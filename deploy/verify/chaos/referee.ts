@@ -60,6 +60,11 @@ const SLACK_MS = 1_000;
  *   are late. After a reconnection its instances must be reported again.
  * - After Redis lost its data every instance must be reported again. Instances that no DEA has listed since then are
  *   unknown, and no hold covers them.
+ *   The same holds for one droplet after its record was deleted or edited.
+ * - Silence is measured from the return of NATS, if that is later than the last heartbeat, because no ingestor can listen
+ *   before.
+ * - An instance that its DEA renamed in place (a route was mapped) is known at once, if no fault was on before: the new
+ *   version has a grace period until its DEA's next heartbeat.
  * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
  *   the connection is released, and another nudger may have sent a start by then.
  * - A change of an app is known `desired_state_lost` (and slack) later under any fault: a sync pass has read it by then, or
@@ -146,7 +151,7 @@ export class Referee {
    * Whether the health manager may count on this instance: no stop of it was accepted, though its DEA may just have died.
    * An instance that still runs `droplet_lost` after an accepted stop never got it, because its DEA was disconnected.
    */
-  #staysRunning({ endedMs, exitSentMs, lastRunningMs, stopAcceptedMs }: TrueInstance): boolean {
+  #staysRunning({ droplet, endedMs, exitSentMs, lastRunningMs, stopAcceptedMs }: TrueInstance): boolean {
     const { undisturbed } = this.#truth;
     const nowMs = this.#truth.nowMs();
     if (
@@ -154,34 +159,38 @@ export class Referee {
       (endedMs !== undefined || nowMs - stopAcceptedMs <= this.#times.dropletLostMs)
     )
       return false;
-    if (lastRunningMs === undefined || lastRunningMs < undisturbed.dataLostMs) return false;
+    if (lastRunningMs === undefined || lastRunningMs < undisturbed.dataLostMsOf(droplet)) return false;
     if (endedMs === undefined) return true;
     if (exitSentMs !== undefined && this.#isKnownUndisturbed(exitSentMs)) return false;
     return nowMs - lastRunningMs <= this.#times.dropletLostMs + SLACK_MS;
   }
 
   /** Whether the health manager has to know that the instance is live. */
-  #isKnown({ dea, steadySinceMs, lastListedMs }: TrueInstance): boolean {
+  #isKnown({ dea, droplet, renamedMs, steadySinceMs, lastListedMs }: TrueInstance): boolean {
     if (steadySinceMs === undefined || lastListedMs === undefined) return false;
     const { undisturbed } = this.#truth;
-    if (lastListedMs < undisturbed.dataLostMs) return false;
+    const dataLostMs = undisturbed.dataLostMsOf(droplet);
+    if (lastListedMs < dataLostMs) return false;
     const nowMs = this.#truth.nowMs();
     const { dropletLostMs, massLossFraction } = this.#times;
-    if (dea.silentSinceDisconnect && nowMs - lastListedMs > dropletLostMs - SILENCE_SLACK_MS) {
+    // Silence counts only while an ingestor can listen.
+    const silentSinceMs = Math.max(lastListedMs, undisturbed.natsBackMs);
+    if (dea.silentSinceDisconnect && nowMs - silentSinceMs > dropletLostMs - SILENCE_SLACK_MS) {
       // The hold is on only if the other DEAs were late by the time when this DEA is lost.
-      const lateMs = lastListedMs + dropletLostMs / 3 - SILENCE_SLACK_MS;
+      const lateMs = silentSinceMs + dropletLostMs / 3 - SILENCE_SLACK_MS;
       if (this.#truth.silentShareSince(lateMs) < massLossFraction) return false;
     }
-    const sinceMs = Math.max(steadySinceMs, undisturbed.dataLostMs);
+    if (renamedMs !== undefined && undisturbed.sinceMs <= renamedMs - KNOWN_WITHIN_MS) return true;
+    const sinceMs = Math.max(steadySinceMs, dataLostMs);
     return this.#isKnownUndisturbed(sinceMs) || nowMs - sinceMs > dropletLostMs + SLACK_MS;
   }
 
   /** Why a running instance cannot be known; few different texts, because the ledger counts them. */
-  #whyUnknowable({ dea, steadySinceMs, lastListedMs }: TrueInstance): string {
+  #whyUnknowable({ dea, droplet, steadySinceMs, lastListedMs }: TrueInstance): string {
     if (steadySinceMs === undefined || lastListedMs === undefined)
       return 'an instance before its first heartbeat';
     if (dea.silentSinceDisconnect) return 'an instance of a DEA that was disconnected for too long';
-    return steadySinceMs < this.#truth.undisturbed.dataLostMs
+    return steadySinceMs < this.#truth.undisturbed.dataLostMsOf(droplet)
       ? 'an instance not reported for long enough since Redis lost its data'
       : 'an instance not reported for long enough during a fault';
   }
@@ -221,7 +230,8 @@ export class Referee {
     const nowMs = this.#truth.nowMs();
     const beforeMs = this.#starts.get(key);
     this.#starts.set(key, nowMs);
-    if (beforeMs === undefined || beforeMs < undisturbed.dataLostMs) return undefined;
+    if (beforeMs === undefined || beforeMs < undisturbed.dataLostMsOf(key.split(' ')[0] as string))
+      return undefined;
     const wasUndisturbed = undisturbed.sinceMs <= beforeMs - KNOWN_WITHIN_MS;
     const { dropletLostMs } = this.#times;
     if (nowMs - beforeMs > (wasUndisturbed ? dropletLostMs - SILENCE_SLACK_MS : dropletLostMs / 2))

@@ -18,6 +18,8 @@ const EVENT_EVERY_MS: readonly [number, number] = [200, 1_500];
 interface Options {
   seconds: number;
   seed: number;
+  /** Draws only faults of these kinds. */
+  kinds: readonly string[] | undefined;
   signal: AbortSignal;
   progress(text: string): void;
 }
@@ -46,6 +48,8 @@ class Run {
   readonly #stage: Stage;
   readonly #cloud: WatchedCloud;
   readonly #random: Random;
+  readonly #target: FaultTarget;
+  readonly #repairs: { fault: Fault; end(): void }[] = [];
   #eventsRunning = false;
 
   constructor(options: Options, stage: Stage, cloud: WatchedCloud) {
@@ -53,6 +57,8 @@ class Run {
     this.#stage = stage;
     this.#cloud = cloud;
     this.#random = new Random(options.seed);
+    const { controller, undisturbed, deas } = cloud;
+    this.#target = { stage, controller, undisturbed, deas };
   }
 
   async rounds(): Promise<void> {
@@ -64,6 +70,7 @@ class Run {
       const faults = await this.#disturb(isFaultless, untilMs);
       const beganMs = cloud.nowMs();
       const left = await cloud.waitForRecovery();
+      await this.#repair();
       const what = isFaultless ? 'no faults' : faults.map(({ kind, what }) => `${kind} (${what})`).join(', ');
       if (left.length === 0) {
         const ms = cloud.nowMs() - beganMs;
@@ -82,10 +89,11 @@ class Run {
   /** Runs faults and events together. Resolves when all faults are over, and no DEA is disconnected or evacuated. */
   async #disturb(isFaultless: boolean, untilMs: number): Promise<Fault[]> {
     const { deas } = this.#cloud;
+    const { kinds } = this.#options;
     const [min, max] = FAULTS_A_ROUND;
     const copies = this.#stage.copies.map(({ name }) => name);
     const count = isFaultless ? 0 : min + this.#random.below(max - min + 1);
-    const faults = Array.from({ length: count }, () => drawFault(this.#random, copies));
+    const faults = Array.from({ length: count }, () => drawFault(this.#random, copies, kinds));
     const starts = faults.map(() => this.#random.between(0, ROUND_MS));
     this.#eventsRunning = true;
     const events = this.#triggerEvents();
@@ -99,24 +107,32 @@ class Run {
     ]);
     this.#eventsRunning = false;
     await events;
-    while ([...deas.all].some(({ connected, evacuating }) => !connected || evacuating)) {
+    while ([...deas.all].some(({ connected, evacuating, lies }) => !connected || evacuating || lies)) {
       await delay(50);
     }
     return faults;
   }
 
   async #runFault(fault: Fault): Promise<void> {
-    const { controller, undisturbed, ledger } = this.#cloud;
-    const target: FaultTarget = { stage: this.#stage, controller, undisturbed };
+    const { undisturbed, ledger } = this.#cloud;
     ledger.fault(fault.kind);
     const end = undisturbed.disturb();
     const { kind, what } = fault;
     this.#stage.truth.info({ event: 'fault_started', kind, what });
     try {
-      await fault.run(target);
+      await fault.run(this.#target);
     } finally {
-      end();
+      if (fault.repair === undefined) end();
+      else this.#repairs.push({ fault, end });
       this.#stage.truth.info({ event: 'fault_ended', kind, what });
+    }
+  }
+
+  /** Ends the faults that lasted beyond the recovery. */
+  async #repair(): Promise<void> {
+    for (const { fault, end } of this.#repairs.splice(0)) {
+      await fault.repair?.(this.#target);
+      end();
     }
   }
 

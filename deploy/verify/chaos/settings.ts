@@ -18,7 +18,7 @@ export const INTERVALS = {
   bulk_credentials_timeout: 1,
 } as const;
 
-export const MASS_LOSS = { fraction: 0.55, minimum_deas: 3, hold: 60 } as const;
+export const MASS_LOSS = { fraction: 0.55, minimum_deas: 3, hold: 30 } as const;
 export const MASS_DELETE = { fraction: 0.5, minimum_droplets: 10, hold: 60 } as const;
 
 /** The heartbeat interval of a DEA: a few within `droplet_lost`, as with the usual settings. */

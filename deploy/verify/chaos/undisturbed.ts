@@ -11,6 +11,9 @@ const REORDERING_STALL_MS = 500;
 export class Undisturbed {
   /** When Redis last lost its data, with everything that was stored before. */
   dataLostMs = Number.NEGATIVE_INFINITY;
+  /** When NATS was last started again. No ingestor can have listened just before. */
+  natsBackMs = Number.NEGATIVE_INFINITY;
+  readonly #recordLostMs = new Map<string, number>();
   #faults = 0;
   #sinceMs = performance.now();
   #checkedMs = performance.now();
@@ -34,6 +37,16 @@ export class Undisturbed {
       this.#faults--;
       this.#sinceMs = performance.now();
     };
+  }
+
+  /** The record of a droplet was deleted or edited in Redis. */
+  recordLost(droplet: string): void {
+    this.#recordLostMs.set(droplet, performance.now());
+  }
+
+  /** When Redis last lost the data of a droplet, alone or with all others. */
+  dataLostMsOf(droplet: string): number {
+    return Math.max(this.dataLostMs, this.#recordLostMs.get(droplet) ?? Number.NEGATIVE_INFINITY);
   }
 
   /** Infinite during a fault. */

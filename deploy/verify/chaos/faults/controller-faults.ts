@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ProxyMode } from '../proxy.ts';
 import { type FaultKind, formatSeconds, setMode } from './fault.ts';
 
@@ -41,6 +42,21 @@ export const CONTROLLER_FAULTS: Record<string, FaultKind> = {
       return {
         what: `by ${formatSeconds(mode.delayMs)} each way, for ${formatSeconds(ms)}`,
         run: ({ stage }) => setMode([stage.controller], mode, ms),
+      };
+    },
+  },
+  'no room for a tenth of the slots': {
+    weight: 2,
+    draw: (random) => {
+      const tenth = random.below(10);
+      const ms = random.between(5_000, 15_000);
+      return {
+        what: `for ${formatSeconds(ms)}`,
+        run: async ({ controller }) => {
+          controller.fullTenths.add(tenth);
+          await delay(ms);
+          controller.fullTenths.delete(tenth);
+        },
       };
     },
   },

@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Redis, ReplyError } from 'ioredis';
 import type { ChaosController } from '../controller.ts';
 import type { ProcessCopy } from '../copies.ts';
+import type { Deas } from '../deas.ts';
 import type { ProxyMode } from '../proxy.ts';
 import type { Random } from '../random.ts';
 import type { Stage } from '../stage.ts';
@@ -10,6 +12,7 @@ import type { Undisturbed } from '../undisturbed.ts';
 export interface FaultTarget {
   stage: Stage;
   controller: ChaosController;
+  deas: Deas;
   undisturbed: Undisturbed;
 }
 
@@ -18,14 +21,18 @@ export interface Fault {
   kind: string;
   /** Its parameters, for the log. */
   what: string;
-  /** Resolves when everything works again. */
+  /** Resolves when everything works again, or when the cloud must recover although it does not. */
   run(target: FaultTarget): Promise<void>;
+  /** Ends what lasts beyond the recovery. */
+  repair?(target: FaultTarget): Promise<void>;
 }
 
 /** A kind of fault. */
 export interface FaultKind {
   /** How often it is drawn, in proportion to the others. */
   weight: number;
+  /** Drawn only with `--kinds`. */
+  isOptIn?: true;
   /** @param copies the names of all process copies */
   draw(random: Random, copies: readonly string[]): Omit<Fault, 'kind'>;
 }
@@ -56,4 +63,25 @@ export async function setMode(proxies: { mode: ProxyMode }[], mode: ProxyMode, m
   for (const proxy of proxies) proxy.mode = mode;
   await delay(ms);
   for (const proxy of proxies) if (proxy.mode === mode) proxy.mode = { kind: 'open' };
+}
+
+/** Works on Redis from outside. What Redis refuses, because of another fault, is tried again until it accepts it. */
+export async function withRedis(
+  { stage }: Pick<FaultTarget, 'stage'>,
+  work: (redis: Redis) => Promise<void>,
+): Promise<void> {
+  const redis = new Redis(stage.redis.url, { retryStrategy: () => 100, maxRetriesPerRequest: null });
+  redis.on('error', () => undefined); // another fault may have killed Redis, which will come back
+  try {
+    for (;;) {
+      try {
+        return await work(redis);
+      } catch (error) {
+        if (!(error instanceof ReplyError)) throw error;
+        await delay(100);
+      }
+    }
+  } finally {
+    redis.disconnect();
+  }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { Random } from '../random.ts';
-import { drawFault, FAULT_KINDS } from './faults.ts';
+import { DEFAULT_KINDS, drawFault, FAULT_KINDS } from './faults.ts';
 
 const COPIES = ['ingest 1', 'ingest 2', 'nudger 1'];
 
@@ -17,8 +17,16 @@ test('the same seed draws the same faults in the same order, and another seed dr
   expect(draw(1)).not.toEqual(draw(2));
 });
 
-test('every kind of fault is drawn', () => {
+test.each([
+  ['by default every kind but those on request', DEFAULT_KINDS],
+  ['on request every kind', FAULT_KINDS],
+  ['on request a single kind', ['Redis records deleted']],
+])('%s is drawn', (_, wanted) => {
   const random = new Random(3);
-  const kinds = new Set(Array.from({ length: 500 }, () => drawFault(random, COPIES).kind));
-  expect([...kinds].sort()).toEqual([...FAULT_KINDS].sort());
+  const kinds = new Set(Array.from({ length: 1_000 }, () => drawFault(random, COPIES, wanted).kind));
+  expect([...kinds].sort()).toEqual([...wanted].sort());
+});
+
+test('the kinds on request are not drawn by default', () => {
+  expect(DEFAULT_KINDS).not.toContain('Redis records deleted');
 });

@@ -4,21 +4,26 @@ import type { Fault, FaultKind } from './fault.ts';
 import { NETWORK_FAULTS } from './network-faults.ts';
 import { PROCESS_FAULTS } from './process-faults.ts';
 import { SERVER_FAULTS } from './server-faults.ts';
+import { STORED_DATA_FAULTS } from './stored-data-faults.ts';
 
 /** Every kind of fault. Their times are drawn below and above `droplet_lost`, so that both sides are tested. */
 const KINDS: Record<string, FaultKind> = {
   ...PROCESS_FAULTS,
   ...SERVER_FAULTS,
+  ...STORED_DATA_FAULTS,
   ...NETWORK_FAULTS,
   ...CONTROLLER_FAULTS,
 };
 
-const CHOICES = Object.entries(KINDS).map(([kind, { weight }]) => ({ weight, value: kind }));
-
+/** Every kind, also those that are drawn on request only. */
 export const FAULT_KINDS: readonly string[] = Object.keys(KINDS);
 
-/** Draws a fault and its parameters; `run` applies it. */
-export function drawFault(random: Random, copies: readonly string[]): Fault {
-  const kind = random.weighted(CHOICES);
+/** The kinds that a run draws from, unless it is asked for others. */
+export const DEFAULT_KINDS: readonly string[] = FAULT_KINDS.filter((kind) => !KINDS[kind]?.isOptIn);
+
+/** Draws a fault of one of the kinds, with its parameters; `run` applies it. */
+export function drawFault(random: Random, copies: readonly string[], kinds = DEFAULT_KINDS): Fault {
+  const choices = kinds.map((kind) => ({ weight: (KINDS[kind] as FaultKind).weight, value: kind }));
+  const kind = random.weighted(choices);
   return { kind, ...(KINDS[kind] as FaultKind).draw(random, copies) };
 }

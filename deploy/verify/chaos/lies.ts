@@ -1,0 +1,62 @@
+import type { ChaosController } from './controller.ts';
+import type { ChaosDea, Deas, TrueInstance } from './deas.ts';
+import type { Random } from './random.ts';
+import type { Undisturbed } from './undisturbed.ts';
+
+interface Cloud {
+  deas: Deas;
+  controller: ChaosController;
+  random: Random;
+  undisturbed: Undisturbed;
+}
+
+const VICTIMS = 30;
+/** Only instances that have been known for longer than this are lied about: of a new one nobody knows the true DEA. */
+const KNOWN_AFTER_MS = 10_000;
+const LIES_FOR_MS: readonly [number, number] = [3_000, 9_000];
+/** More than `giveup_crash_number`. */
+const FORGED_CRASHES = 6;
+
+type Lie = (cloud: Cloud, liar: ChaosDea, victims: readonly TrueInstance[]) => void;
+
+const LIES: readonly Lie[] = [
+  (_, liar, victims) => claim(liar, victims, {}),
+  ({ random }, liar, victims) => claim(liar, victims, { version: random.guid() }),
+  (_, liar, victims) => {
+    for (const victim of victims) claim(liar, [victim], { index: victim.index + 1 });
+  },
+  ({ random }, liar, victims) => {
+    for (const { droplet, version, index } of victims.slice(0, 3)) {
+      for (let times = 0; times < FORGED_CRASHES; times++)
+        liar.sendExited({ guid: random.guid().replaceAll('-', ''), droplet, version, index }, 'CRASHED');
+    }
+  },
+];
+
+/** A DEA that nobody started lists instances of others for a while, perhaps changed, or sends exits of made-up ones. */
+export function lie(cloud: Cloud): void {
+  const { deas, random, undisturbed } = cloud;
+  const longAgoMs = performance.now() - KNOWN_AFTER_MS;
+  const known = [...deas.all]
+    .filter(({ connected, evacuating, lies }) => connected && !evacuating && !lies)
+    .flatMap(({ listed }) => [...listed.values()])
+    .filter(({ droplet, state, steadySinceMs = Number.POSITIVE_INFINITY }) => {
+      const knownSinceMs = Math.max(steadySinceMs, undisturbed.dataLostMsOf(droplet));
+      return state === 'RUNNING' && knownSinceMs < longAgoMs;
+    });
+  if (known.length === 0) return;
+  const liar = deas.add();
+  liar.lies = true;
+  random.pick(LIES)(cloud, liar, random.sample(known, VICTIMS));
+  deas.later(random.between(...LIES_FOR_MS), () => deas.die(liar));
+}
+
+/** The liar lists copies, so the truth about the victims stays as it is. */
+function claim(liar: ChaosDea, victims: readonly TrueInstance[], change: Partial<TrueInstance>): void {
+  for (const victim of victims) liar.relist({ ...victim, ...change, dea: liar });
+}
+
+/** Ends all lies. After Redis lost its data a lie could arrive before the truth, and then nobody can tell them apart. */
+export function endLies(deas: Deas): void {
+  for (const dea of deas.all) if (dea.lies) deas.die(dea);
+}
