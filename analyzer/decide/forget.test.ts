@@ -85,6 +85,16 @@ describe('instances', () => {
     expect(evaluate(unlisted(TIMEOUT - SECOND, 'CRASHED')).requeueAtMs).toBe(NOW + SECOND + 1);
   });
 
+  it('stay while the grace period of a new version waits for their DEA, although it has expired', () => {
+    const d = droplet({
+      desired: desired({ version: 'v2' }),
+      versionSinceMs: NOW - 5 * SECOND,
+      instances: [instance('a', { dea: 'expired' })],
+    });
+    expect(evaluate(d)).toMatchObject({ decisions: [], instancesToForget: [] });
+    expect(forgets({ ...d, versionSinceMs: NOW - LOST - 1 })).toEqual(['a']);
+  });
+
   it('stay while a start is pending that their exit would seem to end', () => {
     const start = { id: 's', reason: 'evacuated', priority: 'high', decidedMs: NOW - 25 * SECOND } as const;
     const d = droplet({

@@ -50,7 +50,9 @@ function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): nu
   }
   const heartbeatMs = lastHeartbeatMs(instance, deas);
   if (deas.has(dea) && heartbeatMs >= lostBeforeMs) return Number.POSITIVE_INFINITY;
-  const atMs = listenedSinceMs(snapshot, heartbeatMs, instanceExpiryMs(settings)) + 1;
+  const expiryMs = listenedSinceMs(snapshot, heartbeatMs, instanceExpiryMs(settings)) + 1;
+  // Without the instance the grace period of a new version would end, which waits for its DEA.
+  const atMs = Math.max(expiryMs, snapshot.versionGraceEndsMs);
   // An instance whose loss a hold keeps back stays as long as the hold is on, even when its DEA has expired.
   const isHeld = holds.actualNotFresh || isSuspect(snapshot, instance);
   return isHeld ? Math.max(atMs, nowMs + settings.dropletGcMs) : atMs;

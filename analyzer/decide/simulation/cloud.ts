@@ -19,7 +19,14 @@ import type { StartDecision, StopDecision } from '../decision.ts';
 import { isStartAccepted, isStopAccepted } from './controller.ts';
 import { applyDecision, reload } from './fixtures.ts';
 import { afterExit, afterHeartbeat } from './record.ts';
-import { type CloudState, harmOfSilence, harmOfStart, harmOfStop, isKnownRunning } from './safety.ts';
+import {
+  type CloudState,
+  harmOfRename,
+  harmOfSilence,
+  harmOfStart,
+  harmOfStop,
+  isKnownRunning,
+} from './safety.ts';
 import {
   type Environment,
   makeDeas,
@@ -66,6 +73,8 @@ export class Cloud {
   readonly #sentIds = new Set<string>();
   /** The app as the latest pass listed it. */
   #lastPass: Desired | undefined;
+  /** A decision needs a bulk pass at once. */
+  isPassNeeded = false;
   /** The controller has the app. */
   isListed = true;
   /** The record was removed, and no event or heartbeat has created a new one. */
@@ -160,7 +169,8 @@ export class Cloud {
         this.markDue();
       }
     }
-    if (this.#environment === undefined && this.nowMs % (60 * SECOND) === 0) this.pass();
+    if (this.#environment === undefined && (this.isPassNeeded || this.nowMs % (60 * SECOND) === 0))
+      this.pass();
     if (!this.#down.has('nudger'))
       for (const [id, { atMs }] of [...this.#jobs]) if (atMs <= this.nowMs) this.#deliver(id);
     if (this.#down.has('analyzer')) return;
@@ -193,8 +203,31 @@ export class Cloud {
     this.markDue();
   }
 
+  /**
+   * The controller gives the app a new version and announces nothing, as when a route is mapped. The reachable DEAs rename its
+   * instances in place: a new version and a new guid, no exit, and the next heartbeat lists them.
+   */
+  mapRoute(version: string): void {
+    const before = this.desired.version;
+    if (version === before) return;
+    this.change({ version });
+    const isReachable = (name: string) => this.deas.some((dea) => dea.name === name && dea.alive);
+    for (const instance of this.instances) {
+      if (instance.version !== before || !isReachable(instance.dea)) continue;
+      if (instance.state !== 'RUNNING' && instance.state !== 'STARTING') continue;
+      Object.assign(instance, { guid: `renamed-${this.#guids++}`, version, isRenamed: true });
+    }
+  }
+
+  /** A DEA sends a heartbeat that lists only one of its instances; the next one lists all again. */
+  sendSingle(name: string): void {
+    const isReachable = this.deas.some((dea) => dea.name === name && dea.alive);
+    if (isReachable && !this.#down.has('ingest')) this.#heartbeat(name, 1);
+  }
+
   /** A complete bulk pass. */
   pass(): void {
+    this.isPassNeeded = false;
     this.#passMs = this.nowMs;
     const before = this.holds.lastPassBegunMs;
     this.holds.lastPassBegunMs = this.nowMs;
@@ -210,6 +243,8 @@ export class Cloud {
       if (desired === this.desired && goneMs === undefined && !endsHold && !this.isRecordRemoved) return;
       this.#ensureRecord();
       this.record = { ...this.record, rev: record.rev, desired: this.desired, listedMs: this.nowMs };
+      if (desired !== undefined && desired.version !== this.desired.version)
+        this.record.versionSinceMs = this.nowMs;
       delete this.record.goneMs;
       this.markDue();
     } else if (!this.isRecordRemoved && record.desired !== undefined && record.goneMs === undefined) {
@@ -308,14 +343,14 @@ export class Cloud {
   }
 
   /** Applies a heartbeat of one DEA to the record: only a difference is written. */
-  #heartbeat(name: string): void {
+  #heartbeat(name: string, atMost = Number.POSITIVE_INFINITY): void {
     const before = this.deaLiveness.get(name)?.lastHeartbeatMs;
     const wasLost = this.#lost.has(name);
     this.deaLiveness.set(name, {
       lastHeartbeatMs: this.nowMs,
       ...(before === undefined ? {} : { previousHeartbeatMs: before }),
     });
-    const listed = this.instances.filter((i) => i.dea === name);
+    const listed = this.instances.filter((i) => i.dea === name).slice(0, atMost);
     if (this.isRecordRemoved && listed.every(({ state }) => state === 'CRASHED')) return;
     const { instances, differs } = afterHeartbeat(this.record, name, listed, before, this.nowMs);
     const changed = differs || wasLost;
@@ -338,6 +373,7 @@ export class Cloud {
     const decided = decide(this.record, this.deaLiveness, this.holds, this.nowMs, this.settings);
     this.record = applyDecision(this.record, decided);
     this.#dueMs = decided.requeueAtMs;
+    if (decided.passNeededSinceMs !== undefined) this.isPassNeeded = true;
     if (decided.remove) {
       this.#removeRecord();
       return;
@@ -418,7 +454,7 @@ export class Cloud {
     }
     const state = this.#state;
     if (this.#environment !== undefined) this.harm.push(...harmOfSilence(state, message.index));
-    this.harm.push(...harmOfStart(state, message.index));
+    this.harm.push(...harmOfStart(state, message.index), ...harmOfRename(state, message.index));
     // A start may fail: no DEA has room, or the message is lost.
     if (this.#random() < 0.9) this.place({ index: message.index });
   }
@@ -457,7 +493,11 @@ export class Cloud {
         if (this.#isUpToDate()) this.refused.push(message);
         continue;
       }
-      if (this.isListed && this.#isUpToDate()) this.harm.push(...harmOfStop(this.#state, guid));
+      const isRenamed = this.instances.some((i) => i.guid === guid && i.isRenamed);
+      if (this.isListed && (isRenamed || this.#isUpToDate()))
+        this.harm.push(...harmOfStop(this.#state, guid));
+      const known = this.record.instances.find((i) => i.guid === guid);
+      if (known?.lastListedMs !== undefined) this.harm.push(`stop of ${guid}, which its DEA no longer lists`);
       if (this.#random() < 0.9 && !this.#isCutOff(guid)) this.kill(guid, 'STOPPED');
     }
   }

@@ -119,6 +119,7 @@ const record: fc.Arbitrary<Droplet> = fc
     desired: fc.option(desired, { nil: undefined, freq: 8 }),
     goneMs: fc.option(ago, { nil: undefined, freq: 3 }),
     updatedMs: fc.option(ago, { nil: undefined }),
+    versionSinceMs: fc.option(ago, { nil: undefined }),
     isUpdateHandled: fc.boolean(),
     listedMs: fc.option(ago, { nil: undefined }),
     instances: fc.uniqueArray(instance, { selector: (i) => i.guid, maxLength: 7 }),
@@ -128,11 +129,12 @@ const record: fc.Arbitrary<Droplet> = fc
     stops: fc.uniqueArray(stop, { selector: (s) => s.instance, maxLength: 3 }),
     outcomes: fc.uniqueArray(outcome, { selector: (o) => o.id, maxLength: 4 }),
   })
-  .map(({ goneMs, updatedMs, isUpdateHandled, listedMs, ...rest }) =>
+  .map(({ goneMs, updatedMs, versionSinceMs, isUpdateHandled, listedMs, ...rest }) =>
     droplet({
       ...rest,
       ...(goneMs === undefined ? {} : { goneMs }),
       ...(updatedMs === undefined ? {} : { updatedMs }),
+      ...(versionSinceMs === undefined ? {} : { versionSinceMs }),
       ...(updatedMs === undefined || !isUpdateHandled ? {} : { handledUpdateMs: updatedMs }),
       ...(listedMs === undefined ? {} : { listedMs }),
     }),
@@ -356,7 +358,10 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
     fc.record({ kind: fc.constant('duplicate'), which: fc.nat(3) }),
     fc.record({ kind: fc.constant('scale'), which: fc.nat(4) }),
     fc.record({ kind: fc.constant('push'), which: fc.nat(3) }),
-    fc.record({ kind: fc.constantFrom('stop app', 'start app'), which: fc.nat(1) }),
+    fc.record({ kind: fc.constantFrom('map route', 'map route, pass'), which: fc.nat(3) }),
+    fc.record({ kind: fc.constant('silent end'), which: fc.nat(6) }),
+    fc.record({ kind: fc.constant('single heartbeat'), which: fc.nat(3) }),
+    fc.record({ kind: fc.constantFrom('stop app', 'stop app silently', 'start app'), which: fc.nat(1) }),
     fc.record({ kind: fc.constant('wait'), which: fc.nat(60) }),
   );
 
@@ -373,6 +378,14 @@ describe('rule 2: what is missing is started and what is surplus stopped, in bou
     if (kind === 'duplicate') cloud.place({ index: which });
     if (kind === 'scale') cloud.update({ instances: which });
     if (kind === 'push') cloud.update({ version: `v${which}` });
+    if (kind.startsWith('map route')) cloud.mapRoute(`v${which}`);
+    if (kind === 'map route, pass') cloud.pass();
+    if (kind === 'silent end' && victim) cloud.vanish(victim.guid);
+    if (kind === 'single heartbeat') cloud.sendSingle(dea);
+    if (kind === 'stop app silently') {
+      for (const { guid } of [...cloud.instances]) cloud.vanish(guid);
+      cloud.update({ state: 'STOPPED' });
+    }
     if (kind === 'stop app') cloud.update({ state: 'STOPPED' });
     if (kind === 'start app') cloud.update({ state: 'STARTED' });
     cloud.run(which % 3);

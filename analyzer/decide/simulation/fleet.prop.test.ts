@@ -60,6 +60,8 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     [1, () => outage()],
     [3, () => returns()],
     [1, () => vanishes()],
+    [2, () => mapsRoute()],
+    [1, () => single()],
     [2, () => copy()],
     [1, () => evacuates()],
     [3, change('scale', () => ({ instances: upTo(4) }))],
@@ -112,6 +114,16 @@ function history(seed: number): { fleet: Fleet; events: string[] } {
     const { of, guid } = one(all);
     events.push(`${of.record.id} ${guid} vanishes`);
     of.vanish(guid);
+  }
+  function mapsRoute(): void {
+    const [of, version] = [app(), `r${events.length}`];
+    events.push(`a route of ${of.record.id} is mapped: ${version}`);
+    of.mapRoute(version);
+  }
+  function single(): void {
+    const name = dea();
+    events.push(`${name} lists one instance`);
+    for (const of of fleet.apps) of.sendSingle(name);
   }
   function copy(): void {
     const [of, index] = [app(), upTo(4)];

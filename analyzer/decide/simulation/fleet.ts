@@ -106,6 +106,7 @@ export class Fleet {
         this.#gaps.push({ fromMs: before.untilMs, toMs: this.nowMs });
     }
     this.environment.holds.listeningGaps = this.#currentGaps();
+    if (this.apps.some((app) => app.isPassNeeded)) this.#nextPassMs = Math.min(this.#nextPassMs, this.nowMs);
     const passes = !down.has('sync') && this.nowMs >= this.#nextPassMs;
     this.#evaluateHolds(passes);
     for (const app of this.apps) app.step();

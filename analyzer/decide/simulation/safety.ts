@@ -28,6 +28,18 @@ export function harmOfStart(state: CloudState, index: number): string[] {
   return isLive ? [`start of live ${index} at ${state.nowMs}`] : [];
 }
 
+/** No start is sent for a slot with an instance that its DEA has renamed in place, and whose DEA sends its heartbeats. */
+export function harmOfRename(state: CloudState, index: number): string[] {
+  const { nowMs, instances, desired, deas, deaLiveness } = state;
+  return instances.flatMap((i) => {
+    if (!i.isRenamed || i.index !== index || i.version !== desired.version || i.state !== 'RUNNING')
+      return [];
+    const isReachable = deas.some(({ name, alive }) => name === i.dea && alive);
+    const silentMs = nowMs - (deaLiveness.get(i.dea)?.lastHeartbeatMs ?? 0);
+    return isReachable && silentMs <= 11_000 ? [`start of the renamed ${i.guid} at ${nowMs}`] : [];
+  });
+}
+
 /** No start is sent beside an instance whose DEA is cut off with most others, or whose heartbeats no ingestor received. */
 export function harmOfSilence(state: CloudState, index: number): string[] {
   const { nowMs, record, deaLiveness, instances, desired, deas, cutOff } = state;

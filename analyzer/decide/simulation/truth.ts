@@ -11,6 +11,8 @@ export interface TrueInstance {
   state: 'STARTING' | 'RUNNING' | 'EVACUATING' | 'CRASHED';
   dea: string;
   sinceMs: number;
+  /** Its DEA gave it a new version and a new guid while it ran. */
+  isRenamed?: boolean;
 }
 
 export interface TrueDea {
