@@ -2,7 +2,7 @@ import type { Holds } from '../../common/model/droplet.ts';
 import { isLossUnconfirmed } from '../../common/policy/freshness.ts';
 import { listenedAgoMs } from '../../common/policy/listening-time.ts';
 import { lostBefore } from '../../common/policy/liveness.ts';
-import { isEvaluatedLongEnough } from '../../common/policy/mass-loss.ts';
+import { lossesEvaluatedMs } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
@@ -40,9 +40,10 @@ export async function markLostDeas(
 ): Promise<void> {
   // Until mass_loss has been evaluated long enough, all starts for lost DEAs are held (`mayBeMassLoss`).
   const { massLossDeas: held, massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
-  if (evaluated === undefined || !isEvaluatedLongEnough(evaluated, gaps, policy)) return;
+  const evaluatedMs = evaluated && lossesEvaluatedMs(evaluated, gaps, policy);
+  if (evaluatedMs === undefined) return;
   const { client, keys } = redis;
-  const silent = await listLostDeas(redis, { lostBeforeMs: lostBefore(evaluated.untilMs, gaps, policy) });
+  const silent = await listLostDeas(redis, { lostBeforeMs: lostBefore(evaluatedMs, gaps, policy) });
   const lost = silent.filter(
     ({ dea, lastHeartbeatMs }) => !held.has(dea) && !isLossUnconfirmed(lastHeartbeatMs, holds, policy),
   );

@@ -22,9 +22,12 @@ test('each evaluation stores the streak of evaluations, also one that finds no l
   clock.advance(settings.policy.dropletLostMs / 3);
   await evaluate();
   expect(await stored()).toEqual({ mass_loss_evaluated: `${sinceMs} ${clock.nowMs()}` });
+  const beforeGapMs = clock.nowMs();
   clock.advance(settings.policy.dropletLostMs / 3 + 1);
   await evaluate();
-  expect(await stored()).toEqual({ mass_loss_evaluated: `${clock.nowMs()} ${clock.nowMs()}` });
+  expect(await stored()).toEqual({
+    mass_loss_evaluated: `${clock.nowMs()} ${clock.nowMs()} ${beforeGapMs}`,
+  });
 });
 
 test('an evaluation that another one overtook stores nothing', async () => {
@@ -62,5 +65,5 @@ test('with a short droplet_lost three late ticks are no gap', async () => {
   expect(await stored()).toBe(`${sinceMs} ${sinceMs + 6_000}`);
   clock.advance(1);
   await evaluateMassLoss({ redis, clock, log, metrics, policy });
-  expect(await stored()).toBe(`${clock.nowMs()} ${clock.nowMs()}`);
+  expect(await stored()).toBe(`${clock.nowMs()} ${clock.nowMs()} ${clock.nowMs() - 3_001}`);
 });

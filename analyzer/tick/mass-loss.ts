@@ -1,8 +1,8 @@
-import { extendStreak } from '../../common/policy/freshness.ts';
 import { NO_GAPS } from '../../common/policy/listening-time.ts';
 import {
   cutoffs,
   type DeaFacts,
+  extendEvaluated,
   isCountedIfLate,
   isEnough,
   type MassLoss,
@@ -11,7 +11,6 @@ import {
   releaseMassLoss,
 } from '../../common/policy/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { evaluationGapMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connections.ts';
 import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/holds.ts';
@@ -69,7 +68,7 @@ export async function evaluateMassLoss(options: Options): Promise<void> {
     next = released === null ? await evaluate() : releaseMassLoss(previous, nowMs, gaps, policy);
     encoded = JSON.stringify(next);
   }
-  const evaluated = extendStreak(facts.massLossEvaluated, nowMs, evaluationGapMs(policy));
+  const evaluated = extendEvaluated(facts.massLossEvaluated, nowMs, policy);
   const result = await swapHold(redis, {
     hold: 'mass_loss',
     expected: before,

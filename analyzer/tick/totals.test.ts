@@ -88,6 +88,16 @@ describe('a droplet', () => {
       { ...one, ...started, missing: 1, flapping: 1 },
     ],
     [
+      'that is unplaced',
+      { slots: [slot({ attempts: 3, retryMs: NOW }), slot({ index: 1, attempts: 9, retryMs: NOW })] },
+      { ...one, ...started, missing: 1, unplaced: 1 },
+    ],
+    [
+      'whose starts had no effect twice',
+      { slots: [slot({ attempts: 2, retryMs: NOW })] },
+      { ...one, ...started, missing: 1 },
+    ],
+    [
       'with a start and a stop held',
       {
         slots: [slot({ held: 'mass_loss' })],

@@ -188,7 +188,7 @@ export interface Holds {
   /** Guids of the counted late DEAs while `mass_loss` is on, else empty. */
   massLossDeas: ReadonlySet<string>;
   /** Since when `mass_loss` has been evaluated without a gap, and when it last was. Absent before the first evaluation. */
-  massLossEvaluated?: { sinceMs: number; untilMs: number };
+  massLossEvaluated?: { sinceMs: number; untilMs: number; beforeGapMs?: number };
   massDelete: boolean;
   /** Start of the latest complete pass; absent before the first. */
   lastPassBegunMs?: number;

@@ -5,7 +5,7 @@ import type { HoldName, StartReason, StopReason } from '../model/reasons.ts';
 import { isLossUnconfirmed } from './freshness.ts';
 import { listeningTimeMs } from './listening-time.ts';
 import { heartbeatOfItsDeaMs, isExitInForce, isListed } from './liveness.ts';
-import { isEvaluatedLongEnough } from './mass-loss.ts';
+import { lossesEvaluatedMs } from './mass-loss.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
@@ -84,7 +84,7 @@ export function isMassLoss({ deas, holds, settings }: Snapshot, instance: Instan
  *   evaluation counts it.
  * - `mass_loss` has been evaluated for less than a third of `droplet_lost`, so not when the DEA became late. DEAs that were cut
  *   off with it may have reconnected, which leaves too few late ones to raise the hold. The DEA itself may be back next: DEAs
- *   reconnect spread over a heartbeat period.
+ *   reconnect spread over a heartbeat period. After a gap the evaluation before it counts, see `lossesEvaluatedMs`.
  *
  * An instance that the latest heartbeats left out is lost before its DEA is. Until then it waits for the next heartbeat.
  */
@@ -98,8 +98,10 @@ export function mayBeMassLoss(
   if (massLossDeas.has(instance.dea)) return true;
   if (heartbeatMs >= lostBeforeMs) return !isListed(instance);
   if (evaluated === undefined) return true;
-  if (listeningTimeMs(heartbeatMs, evaluated.untilMs, gaps) <= settings.dropletLostMs) return true;
-  return !isEvaluatedLongEnough(evaluated, gaps, settings);
+  const evaluatedMs = lossesEvaluatedMs(evaluated, gaps, settings);
+  return (
+    evaluatedMs === undefined || listeningTimeMs(heartbeatMs, evaluatedMs, gaps) <= settings.dropletLostMs
+  );
 }
 
 /** Whether the instance may still run although its DEA seems lost. Decisions that rely on its loss wait. */

@@ -1,7 +1,16 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import type { ListeningGap } from '../model/droplet.ts';
 import { NOW, SECOND, SETTINGS } from '../testing/builders.ts';
-import { type DeaFacts, type MassLoss, NO_MASS_LOSS, nextMassLoss, releaseMassLoss } from './mass-loss.ts';
+import {
+  type DeaFacts,
+  type Evaluated,
+  extendEvaluated,
+  lossesEvaluatedMs,
+  type MassLoss,
+  NO_MASS_LOSS,
+  nextMassLoss,
+  releaseMassLoss,
+} from './mass-loss.ts';
 
 describe('mass_loss', () => {
   /** Ten DEAs: the last heartbeat of `silent` of them was `agoS` seconds ago, that of the others just now. */
@@ -146,5 +155,46 @@ describe('mass_loss', () => {
     });
     const back = again.map((dea) => ({ ...dea, lastHeartbeatMs: then - SECOND }));
     expect(isOn(next(ON, back, then))).toBe(false);
+  });
+});
+
+describe('a loss is acted on', () => {
+  /** Times in seconds of evaluations, oldest first. */
+  const evaluations = (...seconds: number[]): Evaluated =>
+    seconds.reduce<Evaluated | undefined>(
+      (before, s) => extendEvaluated(before, s * 1_000, SETTINGS),
+      undefined,
+    ) as Evaluated;
+  const evaluatedS = (evaluated: Evaluated, gaps: ListeningGap[] = []) => {
+    const atMs = lossesEvaluatedMs(evaluated, gaps, SETTINGS);
+    return atMs === undefined ? undefined : atMs / 1_000;
+  };
+
+  test.each<[string, number[], number | undefined]>([
+    ['not after the first evaluation', [100], undefined],
+    ['not after a short time of evaluations', [100, 105, 109], undefined],
+    ['by the last one of a long time without a gap', [100, 105, 110], 110],
+    ['by the evaluation before the last gap', [100, 140], 100],
+    ['by it until the time after the gap is long enough', [100, 140, 145], 100],
+    ['then by the last one', [100, 140, 145, 150], 150],
+    ['by the last but one, if each comes after a gap', [100, 111, 122, 133], 122],
+  ])('%s', (_, seconds, expected) => {
+    expect(evaluatedS(evaluations(...seconds))).toBe(expected);
+  });
+
+  test('not by an evaluation since which nobody listened for long enough', () => {
+    const gap = { fromMs: 101_000, toMs: 139_000 };
+    expect(evaluatedS(evaluations(100, 140), [gap])).toBeUndefined();
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY])('again after somebody edited a time: %s', (edited) => {
+    expect(extendEvaluated({ sinceMs: edited, untilMs: edited }, 5, SETTINGS)).toEqual({
+      sinceMs: 5,
+      untilMs: 5,
+    });
+    expect(extendEvaluated({ sinceMs: 1, untilMs: 2, beforeGapMs: edited }, 5, SETTINGS)).toEqual({
+      sinceMs: 1,
+      untilMs: 5,
+    });
   });
 });

@@ -8,10 +8,16 @@
  * All times are listening times: while no ingestor listens, no DEA becomes late and the hold's time does not run.
  */
 import type { ListeningGap } from '../model/droplet.ts';
-import type { Streak } from './freshness.ts';
+import { extendStreak, type Streak } from './freshness.ts';
 import { listenedAgoMs, listeningTimeMs } from './listening-time.ts';
 import type { PolicySettings } from './settings.ts';
-import { evaluationSettlesMs, lateAfterMs, massLossCountsMs, massLossEndsMs } from './thresholds.ts';
+import {
+  evaluationGapMs,
+  evaluationSettlesMs,
+  lateAfterMs,
+  massLossCountsMs,
+  massLossEndsMs,
+} from './thresholds.ts';
 
 export interface DeaFacts {
   guid: string;
@@ -36,12 +42,53 @@ export interface MassLoss {
 export const NO_MASS_LOSS: MassLoss = { lateDeas: [] };
 
 /** Whether `mass_loss` has been evaluated long enough, without a gap, that every reconnected DEA has sent a heartbeat. */
-export function isEvaluatedLongEnough(
+function isEvaluatedLongEnough(
   { sinceMs, untilMs }: Streak,
   gaps: readonly ListeningGap[] | undefined,
   settings: PolicySettings,
 ): boolean {
   return listeningTimeMs(sinceMs, untilMs, gaps) >= evaluationSettlesMs(settings);
+}
+
+/** When ticks have evaluated `mass_loss`. */
+export interface Evaluated extends Streak {
+  /** The last evaluation before the last gap (ms). */
+  beforeGapMs?: number;
+}
+
+/** @param before nothing, or what somebody edited so that it is no number, begins anew */
+export function extendEvaluated(
+  before: Evaluated | undefined,
+  nowMs: number,
+  settings: PolicySettings,
+): Evaluated {
+  if (before === undefined || !Number.isFinite(before.sinceMs) || !Number.isFinite(before.untilMs))
+    return { sinceMs: nowMs, untilMs: nowMs };
+  const next = extendStreak(before, nowMs, evaluationGapMs(settings));
+  const isGap = next.sinceMs > before.untilMs;
+  const beforeGapMs = isGap ? before.untilMs : before.beforeGapMs;
+  return beforeGapMs !== undefined && Number.isFinite(beforeGapMs) ? { ...next, beforeGapMs } : next;
+}
+
+/**
+ * A DEA that was lost at this time (ms), and has been silent since, is lost alone: `mass_loss` has counted all that were cut off
+ * with it. Undefined if nothing of that is known yet.
+ *
+ * - `mass_loss` was evaluated without a gap for as long as all DEAs take that are back: the latest evaluation.
+ * - Else the evaluation before the gap, if it is that long ago. DEAs that were cut off together were all late then, and those
+ *   that are back since have sent a heartbeat. A Redis that is late by seconds makes a gap after each evaluation.
+ */
+export function lossesEvaluatedMs(
+  evaluated: Evaluated,
+  gaps: readonly ListeningGap[] | undefined,
+  settings: PolicySettings,
+): number | undefined {
+  if (isEvaluatedLongEnough(evaluated, gaps, settings)) return evaluated.untilMs;
+  const { beforeGapMs, untilMs } = evaluated;
+  if (beforeGapMs === undefined) return undefined;
+  return listeningTimeMs(beforeGapMs, untilMs, gaps) >= evaluationSettlesMs(settings)
+    ? beforeGapMs
+    : undefined;
 }
 
 /**

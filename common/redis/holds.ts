@@ -30,7 +30,14 @@ export async function readHolds(
 
 /** The holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySettings): Holds {
-  const { listening, lowestWatermarkMs, pass, massLossEvaluated, desiredStateSuspect = false, fullPassBegunMs } = facts;
+  const {
+    listening,
+    lowestWatermarkMs,
+    pass,
+    massLossEvaluated,
+    desiredStateSuspect = false,
+    fullPassBegunMs,
+  } = facts;
   // An ingestor that falls silent without signing off may still be subscribed, and receive messages that it does not store.
   const hasSilentIngestor =
     lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);

@@ -20,7 +20,16 @@ function allKeys(of: Keys): string[] {
   const takesNumber = (make: (slice: number) => string) =>
     [0, 1, 255].forEach((n) => void made.push(make(n)));
   const byText = ['droplet', 'indexOf', 'deaList'] as const;
-  const byNumber = ['due', 'decisions', 'summary', 'troubled', 'events', 'passOf', 'syncPage'] as const;
+  const byNumber = [
+    'due',
+    'decisions',
+    'summary',
+    'troubled',
+    'writeCheck',
+    'events',
+    'passOf',
+    'syncPage',
+  ] as const;
   for (const name of byText) takesText(of[name]);
   for (const name of byNumber) takesNumber(of[name]);
   for (let piece = 0; piece < PIECES; piece++) made.push(of.index(3, piece));

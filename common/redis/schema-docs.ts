@@ -200,7 +200,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:holds',
     type: 'hash',
     holds:
-      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_evaluated: since when ticks have evaluated it without a gap, and until when (ms); release_<hold>: when an operator released it (ms)',
+      'hold -> its state (JSON): mass_loss, mass_delete; mass_loss_evaluated: since when ticks have evaluated it without a gap, until when, and when last before the last gap (ms); release_<hold>: when an operator released it (ms)',
     writer:
       'analyzer (mass_loss, mass_loss_evaluated), sync (mass_delete), command line and reporter (release_...)',
     readers: 'analyzer, nudger, reporter',

@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { test } from 'vitest';
 import { packageRoot } from '../../common/runtime/package-root.ts';
-import { type Dashboard, startFleet, startBrowser, startDashboard } from '../verify/scenarios/dashboard-stage.ts';
+import {
+  type Dashboard,
+  startBrowser,
+  startDashboard,
+  startFleet,
+} from '../verify/scenarios/dashboard-stage.ts';
 import { Deployment } from '../verify/scenarios/deployment.ts';
 
 const IMAGES = join(packageRoot, 'deploy', 'docs', 'images');

@@ -95,7 +95,9 @@ describe('a heartbeat', () => {
     await fixture.receive('dea-1', entry('x'));
     await clearDue();
     const back = fixture.context.clock.advance(LOST_MS + 1);
-    await beginHeartbeat(fixture.context.redis, { dea: 'dea-1', receivedMs: back, list: '' });
+    await beginHeartbeat(fixture.context.redis, {
+      ...{ dea: 'dea-1', receivedMs: back, earliestMs: back, list: '' },
+    });
     const next = fixture.context.clock.advance(10_000);
     await fixture.receive('dea-1', entry('x'));
     expect(await fixture.dueMs('x')).toBe(next);

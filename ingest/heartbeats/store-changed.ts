@@ -156,7 +156,7 @@ export async function storeChangedHeartbeat(
   if (isOneCall && !redis.isCluster && dataEpoch === undefined) {
     const whole = await storeWholeHeartbeat(redis, write, droplets, end);
     if (whole === 'superseded') return NOTHING_STORED;
-    if (whole.claims.length === 0 && whole.refusals.length === 0) return storedHeartbeat(whole, begun);
+    if (whole.claims.length === 0 && whole.refusals.length === 0) return storedHeartbeat(whole, begun, lines);
     stored = whole;
   } else {
     stored = await storeHeartbeatDroplets(redis, write, droplets);
@@ -177,7 +177,7 @@ export async function storeChangedHeartbeat(
     unwanted: [...unwanted, ...stored.unwanted],
   });
   const { retryAtMs } = claimed;
-  return { ...storedHeartbeat(stored, begun), ...(retryAtMs !== undefined && { retryAtMs }) };
+  return { ...storedHeartbeat(stored, begun, lines), ...(retryAtMs !== undefined && { retryAtMs }) };
 }
 
 function isOneCallOf(droplets: ListedDroplets): boolean {
@@ -241,18 +241,22 @@ const NOTHING_STORED: StoredHeartbeat = {
   ...{ claims: [], refusals: [] },
 };
 
-function storedHeartbeat(stored: StoredDroplets, begun: BegunHeartbeat): StoredHeartbeat {
+function storedHeartbeat(stored: StoredDroplets, begun: BegunHeartbeat, lines: string[]): StoredHeartbeat {
   const { changed, claims, refusals } = stored;
-  return { droplets: changed, stale: false, repaired: repairedBy(stored, begun), claims, refusals };
+  return { droplets: changed, stale: false, repaired: repairedBy(stored, begun, lines), claims, refusals };
 }
 
 function repairedBy(
   { wholeAgain, reindexed }: StoredDroplets,
   { storedList, isDigestMissing, isListLost }: BegunHeartbeat,
+  lines: string[],
 ): RepairedByHeartbeat {
   if (wholeAgain.length === 0 && reindexed === 0 && !isListLost && !isDigestMissing) return NOTHING_REPAIRED;
-  const listedBefore = new Set(linesOf(storedList).map(dropletOfLine));
-  const records = wholeAgain.filter((id) => listedBefore.has(id));
+  // A droplet that is listed as before was stored before.
+  const before = linesOf(storedList);
+  const listedBefore = new Set(before.map(dropletOfLine));
+  const differing = differingDroplets(lines, before, undefined);
+  const records = wholeAgain.filter((id) => listedBefore.has(id) && !differing.has(id));
   return { records, indexEntries: reindexed, isDigestMissing, isListLost };
 }
 

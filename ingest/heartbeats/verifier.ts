@@ -5,7 +5,7 @@ import { dropletOfLine, linesOf } from '../../common/redis/dea-list.ts';
 import { isRead, readIds } from '../../common/redis/readers.ts';
 import { reportRepair } from '../../common/redis/repairs.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
-import { expireDigests } from '../../common/redis/scripts/heartbeats/expire-digests.ts';
+import { expireAllDigests, expireDigests } from '../../common/redis/scripts/heartbeats/expire-digests.ts';
 import type { RateLimitedLog } from '../../common/runtime/log.ts';
 import type { RepairedByHeartbeat } from './store-changed.ts';
 
@@ -20,6 +20,8 @@ interface Options {
 const WHOLE_PER_S = 1;
 /** Whole heartbeats that an ingestor which had fewer may store at once. */
 const MAX_WHOLE_AT_ONCE = 100;
+/** Every DEA stored whole costs as much as a cold start, so it is not caused more often (ms). */
+const ALL_EXPIRE_EVERY_MS = 20_000;
 /** Droplets read at once by the search for instances that no DEA lists. */
 const READ_AT_ONCE = 500;
 
@@ -33,6 +35,7 @@ export class DeaVerifier {
   readonly #options: Options;
   #allowance = MAX_WHOLE_AT_ONCE;
   #allowedAtMs: number | undefined;
+  #allExpiredMs = 0;
   /** DEAs whose list was lost: instances that no heartbeat lists any more are searched for in all records. */
   readonly #relisted = new Set<string>();
   #search: Promise<void> | undefined;
@@ -52,6 +55,7 @@ export class DeaVerifier {
   /** Reports what the heartbeat of a DEA that was stored whole has built again. */
   report(dea: string, { records, indexEntries, isDigestMissing, isListLost }: RepairedByHeartbeat): void {
     reportRepair(this.#reporter, 'record', records);
+    if (records.length > 0) this.#expireAll();
     reportRepair(this.#reporter, 'index', [], indexEntries);
     if (isDigestMissing) reportRepair(this.#reporter, 'digest', [dea]);
     if (!isListLost) return;
@@ -59,6 +63,18 @@ export class DeaVerifier {
     this.#relisted.add(dea);
     this.#search ??= this.#findUnlisted().finally(() => {
       this.#search = undefined;
+    });
+  }
+
+  /** A record that begins anew lacks the instances of other DEAs, until those are stored whole, too. */
+  #expireAll(): void {
+    const { redis, clock, limited } = this.#options;
+    const nowMs = clock.nowMs();
+    if (nowMs - this.#allExpiredMs < ALL_EXPIRE_EVERY_MS) return;
+    this.#allExpiredMs = nowMs;
+    void expireAllDigests(redis).catch((error: unknown) => {
+      this.#allExpiredMs = 0;
+      limited.warn('expire', { event: 'heartbeats_not_verified', err: error }, 'digests not expired');
     });
   }
 

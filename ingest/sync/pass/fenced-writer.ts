@@ -73,17 +73,17 @@ export class FencedWriter {
     encoded: ReadonlyMap<string, string>,
     unchanged: ReadonlySet<string> = new Set(),
   ): Promise<{ changed: number; repaired: string[] }> {
-    const write = (desired: ReadonlyMap<string, string>, expected: ReadonlySet<string>) =>
+    const write = (desired: ReadonlyMap<string, string>, expected?: ReadonlySet<string>) =>
       storeDesired(this.redis, {
         ...{ nowMs: this.clock.nowMs(), begunMs: this.begunMs, pass: this.number },
-        ...{ desired, expected },
+        ...(expected === undefined ? { desired, wereLost: true } : { desired, expected }),
       });
     const { changed, repaired, lost } = unlessSuperseded(await write(encoded, unchanged));
     if (lost.length === 0) return { changed, repaired };
-    // A new record has no instances: before its grace period ends, every DEA must have been stored whole.
+    // A new record lacks instances: before its grace period ends, every DEA must have been stored whole.
     await expireAllDigests(this.redis);
     const again = new Map(lost.map((id) => [id, encoded.get(id) ?? '']));
-    const rewritten = unlessSuperseded(await write(again, new Set()));
+    const rewritten = unlessSuperseded(await write(again));
     return { changed: changed + rewritten.changed, repaired: [...repaired, ...lost] };
   }
 

@@ -25,6 +25,7 @@
 
 import type { RedisConnections } from '../../../common/redis/connections.ts';
 import { reportRepair } from '../../../common/redis/repairs.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/heartbeats/expire-digests.ts';
 import { readSyncState, type SyncState } from '../../../common/redis/sync-state.ts';
 import { PassFailedError, SupersededError } from '../errors.ts';
 import { completePass } from './complete-pass.ts';
@@ -54,6 +55,8 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
     const isDataLost = await writer.fence(() => writer.report({ rewrite: 1 }));
     const fullRewrite =
       isDataLost || rewrite || dataEpoch !== rewrittenAtEpoch || (await isFullRequested(redis, state));
+    // Records that are lost, too, begin without instances: before their grace period ends, every DEA must have been stored whole.
+    if (fullRewrite || state.fullBegunMs === undefined) await expireAllDigests(redis);
     const pages = new PageWriter(writer, deps.pagesPerBatch, (ids) => reportLostRecords(deps, ids));
     const verification = new PageVerification(redis, state, writer.begunMs);
     const pass = { deps, writer, pages, fullRewrite, verification, dataEpoch, progress, signal };

@@ -1,5 +1,6 @@
 import { isLastToken, parseBulkPage } from '../../../common/messages/bulk.ts';
 import { reportRepair } from '../../../common/redis/repairs.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/heartbeats/expire-digests.ts';
 import { withRetry } from '../api/retry.ts';
 import { BulkApiError, PassFailedError } from '../errors.ts';
 import { diffPage, type NewPage } from './page-diff.ts';
@@ -122,6 +123,7 @@ async function diffStoredPage(
   const isLost = stored === undefined && page.number < verification.pagesBefore;
   if (isLost || stored === 'unreadable') {
     reportRepair({ repairs: metrics.repairs, limited }, 'page', [String(page.number)]);
+    await expireAllDigests(redis);
     // The droplets that were on it are unknown, so a complete pass must search for every droplet, even if this pass fails.
     await writer.report({ rewrite: 1 });
     stored = undefined;

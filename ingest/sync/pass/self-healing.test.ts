@@ -148,3 +148,31 @@ describe('a full pass', () => {
     expect((await fixture.droplet('app-4')).instances).toHaveLength(1);
   });
 });
+
+test('a record that one DEA has begun anew gets a new grace period, and every DEA is stored whole', async () => {
+  fixture.put(10);
+  await fixture.sync.pass();
+  const { client, keys } = redis();
+  await client.hset(keys.deasDigest, { 'dea-1': 'A' });
+  await client.del(keys.droplet('app-4'));
+  await client.hset(keys.droplet('app-4'), { seen: 1, rev: 1 });
+  expect(await healed(async () => (await desired('app-4')) !== null)).toBe(true);
+  expect((await fixture.droplet('app-4')).firstSeenMs).toBe(fixture.context.clock.nowMs());
+  expect(await client.hget(keys.deasDigest, 'dea-1')).toBe('');
+  expect(await repairs('record')).toBe(1);
+});
+
+test.each(['the sync state and its pages', 'a page'])(
+  'when %s are lost, every DEA is stored whole',
+  async (what) => {
+    fixture.put(10);
+    await fixture.sync.pass();
+    const { client, keys } = redis();
+    await client.hset(keys.deasDigest, { 'dea-1': 'A' });
+    await client.del(keys.syncPage(1));
+    if (what !== 'a page') await client.del(keys.syncState, ...[0, 2, 3].map(keys.syncPage));
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect(await client.hget(keys.deasDigest, 'dea-1')).toBe('');
+  },
+);

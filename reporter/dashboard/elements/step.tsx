@@ -24,7 +24,9 @@ export function Why({
   lastCrash,
   attempts,
   lastInstance,
-}: Pick<Absent, 'crashes' | 'lastCrashMs' | 'lastCrash' | 'attempts'> & { lastInstance?: LastInstance | undefined }) {
+}: Pick<Absent, 'crashes' | 'lastCrashMs' | 'lastCrash' | 'attempts'> & {
+  lastInstance?: LastInstance | undefined;
+}) {
   const now = useNow();
   if (crashes > 0) {
     const ago =

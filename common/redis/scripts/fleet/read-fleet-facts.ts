@@ -23,7 +23,7 @@ export interface FleetFacts {
   /** State of the hold `mass_loss`, as JSON. */
   massLoss?: string;
   /** Ticks have evaluated `mass_loss` without a gap, from then to then; absent if none ever did. */
-  massLossEvaluated?: { sinceMs: number; untilMs: number };
+  massLossEvaluated?: { sinceMs: number; untilMs: number; beforeGapMs?: number };
   /** State of the hold `mass_delete`, as JSON. */
   massDelete?: string;
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
@@ -66,8 +66,8 @@ export async function readFleetFacts({
   if (massLoss) facts.massLoss = massLoss;
   if (massDelete) facts.massDelete = massDelete;
   if (evaluated) {
-    const [sinceMs = Number.NaN, untilMs = Number.NaN] = evaluated.split(' ').map(Number);
-    facts.massLossEvaluated = { sinceMs, untilMs };
+    const [sinceMs = Number.NaN, untilMs = Number.NaN, beforeGapMs] = evaluated.split(' ').map(Number);
+    facts.massLossEvaluated = { sinceMs, untilMs, ...(beforeGapMs !== undefined && { beforeGapMs }) };
   }
   if (isSuspect === 1) facts.desiredStateSuspect = true;
   return facts;

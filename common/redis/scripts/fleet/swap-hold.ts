@@ -9,8 +9,8 @@ export interface HoldSwap {
   next: string;
   /** The hold was released by an operator with this field, which is removed. */
   releasedBy?: string | undefined;
-  /** Since when the hold has been evaluated without a gap, and until when. */
-  evaluated: { sinceMs: number; untilMs: number };
+  /** Since when the hold has been evaluated without a gap, and until when; and when before the last gap (ms). */
+  evaluated: { sinceMs: number; untilMs: number; beforeGapMs?: number };
 }
 
 /** Stores the next state of a hold. @returns conflict if another process changed the state first */
@@ -18,10 +18,8 @@ export async function swapHold(
   { scripts, keys }: ScriptAccess,
   { hold, expected, next, releasedBy = '', evaluated }: HoldSwap,
 ): Promise<'swapped' | 'conflict'> {
-  const reply = await scripts.run(
-    'swap_hold',
-    [keys.holds],
-    [hold, expected, next, releasedBy, `${evaluated.sinceMs} ${evaluated.untilMs}`],
-  );
+  const { sinceMs, untilMs, beforeGapMs } = evaluated;
+  const times = [sinceMs, untilMs, ...(beforeGapMs === undefined ? [] : [beforeGapMs])].join(' ');
+  const reply = await scripts.run('swap_hold', [keys.holds], [hold, expected, next, releasedBy, times]);
   return decodeCode(reply, 'swapped', 'conflict');
 }

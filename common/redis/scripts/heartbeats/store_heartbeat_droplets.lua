@@ -21,7 +21,7 @@
 --   then for each instance: its guid; the instance, encoded without ' first <ms>'
 -- Returns a list of five:
 --   1 how many droplets changed
---   2 ids of the droplets whose record was incomplete or, with 'verified', missing
+--   2 ids of the droplets whose record was incomplete or, with 'verified', missing, or lacked an instance
 --   3 with 'verified' how many existing records had no index entry
 --   4 ids of the droplets of which the DEA lists instances, none of them the holder of a wanted slot (accept_instances.lua)
 --   5 what was rejected, a list of five each:

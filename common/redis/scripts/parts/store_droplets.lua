@@ -58,6 +58,7 @@ local function store_droplets(first_key, first_arg)
       end
     end
     local is_incomplete = #stored > 0 and not (rev and seen)
+    -- Whether the record, or an instance in it, is missing.
     local is_missing = #stored == 0 and n > 0
     local holds_slot = false
     if is_unwritable(stored, rev) then
@@ -122,6 +123,7 @@ local function store_droplets(first_key, first_arg)
             set[#set + 1] = value
             known[field] = value
             count = count + (old and 0 or 1)
+            is_missing = is_missing or not old
           end
         end
       end

@@ -9,14 +9,16 @@ export interface DesiredWrite {
   pass: string;
   /** Droplet -> desired state, encoded; '' if the page lists it but its entry cannot be read. */
   desired: ReadonlyMap<string, string>;
-  /** Those of them that must have a record, because their page is as before. */
+  /** Those of them that must have a desired state, because their page is as before. */
   expected?: ReadonlySet<string>;
+  /** They were lost: their grace period begins anew. */
+  wereLost?: boolean;
 }
 
 export interface StoredDesired {
   /** How many droplets changed. */
   changed: number;
-  /** Expected droplets without a record: nothing was written for them. */
+  /** Expected droplets without a desired state: nothing was written for them. */
   lost: string[];
   /** Expected droplets whose record was incomplete or differed, or whose index entry was missing. */
   repaired: string[];
@@ -28,7 +30,7 @@ export const DROPLETS_PER_CALL = 256;
 /** Stores the desired state of droplets. @returns superseded if another pass may write */
 export async function storeDesired(
   { scripts, keys }: ScriptAccess,
-  { nowMs, begunMs, pass, desired, expected = new Set() }: DesiredWrite,
+  { nowMs, begunMs, pass, desired, expected = new Set(), wereLost = false }: DesiredWrite,
 ): Promise<StoredDesired | 'superseded'> {
   const calls = chunksByGroup(desired.keys(), DROPLETS_PER_CALL, keys.sliceOf).map(({ group, items }) => {
     const names = [keys.due(group), keys.passOf(group), keys.decisions(group)];
@@ -41,7 +43,15 @@ export async function storeDesired(
       names.push(keys.droplet(id), keys.indexOf(id));
       lines += `${id}\n${desired.get(id) ?? ''}\n`;
     }
-    return scripts.run('store_desired', names, [nowMs, begunMs, pass, LOG_LENGTH, lines, count]);
+    return scripts.run('store_desired', names, [
+      nowMs,
+      begunMs,
+      pass,
+      LOG_LENGTH,
+      lines,
+      count,
+      wereLost ? '1' : '',
+    ]);
   });
   const stored: StoredDesired = { changed: 0, lost: [], repaired: [] };
   for (const reply of await Promise.all(calls)) {

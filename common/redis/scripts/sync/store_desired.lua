@@ -13,9 +13,10 @@
 --   4 length of the decision log
 --   5 for each droplet two lines: its id; its desired state, encoded ('updated -': without a time), or an empty line if the page lists it but its entry cannot
 --     be read
---   6 how many of the droplets, the first ones, must have a record: an earlier pass stored the same
--- Returns a list of three: how many droplets changed; ids of those that must have a record and have none, for which nothing is
---   written; ids of those that must have a record, and whose record or index entry was not as it should be. 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
+--   6 how many of the droplets, the first ones, must have a desired state: an earlier pass stored the same
+--   7 '1' if these droplets were lost: their grace period begins anew; or ''
+-- Returns a list of three: how many droplets changed; ids of those that must have a desired state and have none, for which
+--   nothing is written; ids of those that have it, and whose record or index entry was not as it should be. 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
 -- Guarantees
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
 --   others are written.
@@ -73,7 +74,9 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   -- `listed` without `desired`: it is in the desired state, but its entry could never be read.
   local set_listed = ends_update or (desired == '' and not old_desired and not old[5])
   local differs = desired ~= '' and old_desired ~= desired
-  if is_new and is_expected and not old.err then
+  -- It may be a new record that a heartbeat of one DEA has begun after the loss.
+  local is_lost = is_expected and not old.err and not old_desired and (desired ~= '' or is_new)
+  if is_lost then
     lost[#lost + 1] = id
   else
     if is_new then
@@ -82,8 +85,8 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
       repaired[#repaired + 1] = id
     end
   end
-  if is_new and is_expected and not old.err then
-    -- The caller prepares for it, and asks again.
+  if is_lost then
+    -- The caller prepares for it, and calls again.
   elseif is_unwritable(old, old[6]) then
     redis.call('ZADD', KEYS[1], now, id)
   elseif is_new and differs then
@@ -91,7 +94,7 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1
   elseif differs or old_gone or set_listed or is_incomplete then
-    if not old[1] then
+    if not old[1] or ARGV[7] == '1' then
       redis.call('HSET', key, 'seen', now)
     end
     if differs then

@@ -75,9 +75,7 @@ test('--json writes one entry a line; --limit keeps the latest', async () => {
     { kind: 'exit', exit: 'CRASHED', index: 2, crashes: 3, atMs: at(5) },
     { kind: 'start', id: 's2', reason: 'flapping', dueMs: at(-113) },
   ]);
-  expect(stderr).toBe(
-    'hm: older entries are left out (--limit 2)\n',
-  );
+  expect(stderr).toBe('hm: older entries are left out (--limit 2)\n');
 });
 
 test('entries of other droplets of the slice are skipped, over a log of any length', async () => {

@@ -20,8 +20,7 @@ const ENDED_BY: Readonly<Record<ReleasableHold, string>> = {
 /** `hm release <hold>`: ends a hold. */
 export function release(hold: ReleasableHold, options: ConfigOption): Promise<number> {
   return withRedis(options, async (session) => {
-    if (!(await isOn(session, hold)))
-      throw new FailedError(`${hold} is not on: there is nothing to release`);
+    if (!(await isOn(session, hold))) throw new FailedError(`${hold} is not on: there is nothing to release`);
     const output = new Output();
     await output.line(`${hold} is on; release requested`);
     const requestedMs = performance.now();

@@ -6,6 +6,7 @@ import { PARTITION, SimulatedDea, type SimulatedInstance, type SimulatedSlot } f
 import { lastPass, until } from '../load-fleet.ts';
 import type { Context, RowGroup, RowResult } from '../row.ts';
 import { type Stage, startStage } from '../stage.ts';
+import { memoryMbOf } from '../usage.ts';
 import { UNLIMITED } from './unlimited.ts';
 
 const INSTANCES = { full: 400, quick: 60 };
@@ -42,7 +43,10 @@ export const bigApp: RowGroup = {
       const many = await cloud.stopAndStart(single, 1);
       progress(`one app of ${count} instances`);
       const one = await cloud.stopAndStart(['big'], count);
-      return new Map<string, RowResult>([['BIG', resultOf(count, one, many)]]);
+      const result = resultOf(count, one, many);
+      const nudger = memoryMbOf(stage.pids().get('nudger') as number);
+      result.figures.push({ what: 'peak memory of nudger', value: nudger.peakMb, unit: 'MB' });
+      return new Map<string, RowResult>([['BIG', result]]);
     } finally {
       await cloud.close();
       await stage.close();
