@@ -120,7 +120,8 @@ function surplusReason(
   if (desired.state === 'STOPPED') return 'stopped';
   const isCurrent = instance.version === desired.version;
   // Its DEA may have given it the new version and a new guid.
-  if (!isCurrent && mayBeRenamed(droplet, instance, deas, holds)) return undefined;
+  if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, deas, holds))
+    return undefined;
   if (state === 'EVACUATING') {
     const isOver =
       !isCurrent || !isWanted(droplet, instance.index) || isReplaced(snapshot, instance, pending);

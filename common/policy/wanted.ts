@@ -1,7 +1,7 @@
 /** Which slots the controller wants an instance in, and since when it should be there. */
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
 import { type Deas, isListed } from './liveness.ts';
-import type { Snapshot } from './snapshot.ts';
+import type { PolicySettings } from './settings.ts';
 
 /** The wire has indices 0..65535, so no slot beyond can ever be filled. */
 const MAX_INDICES = 65_536;
@@ -85,7 +85,11 @@ export function mayBeRenamed(
  * @param context its `versionGraceEndsMs` is computed once for all slots
  */
 export function graceEndsMs(
-  { droplet, settings, versionGraceEndsMs }: Pick<Snapshot, 'droplet' | 'settings' | 'versionGraceEndsMs'>,
+  {
+    droplet,
+    settings,
+    versionGraceEndsMs,
+  }: { droplet: Droplet; settings: PolicySettings; versionGraceEndsMs: number },
   index: number,
 ): number {
   let sinceMs = Math.max(droplet.firstSeenMs, droplet.updatedMs ?? 0);

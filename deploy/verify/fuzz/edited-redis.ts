@@ -5,11 +5,14 @@ import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
 import { Audit } from '../../../analyzer/tick/audit.ts';
 import { Tick } from '../../../analyzer/tick/tick.ts';
 import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
+import { deploymentTime } from '../../../common/redis/scripts/fleet/deployment-time.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { oddValue } from './arbitrary.ts';
 import { SHARES } from './shares.ts';
 import { RECORD } from './stored.ts';
 import { check, type Target } from './target.ts';
+
+type FleetField = [key: 'clock' | 'scan' | 'syncState', field: string];
 
 const HELD = fc.oneof(
   fc.constant(undefined),
@@ -26,6 +29,22 @@ const EDIT = fc.record({
     { minLength: 2, maxLength: 4 },
   ),
   dea: oddValue.map((value) => String(JSON.stringify(value))),
+  /** Edits of the keys of the fleet. */
+  fleet: fc.array(
+    fc.tuple(
+      fc.constantFrom<FleetField>(
+        ...(['last', 'ahead'] as const).map((name): FleetField => ['clock', name]),
+        ...(['tick', 'audit_slice', 'audit_at'] as const).map((name): FleetField => ['scan', name]),
+        ...(['full_begun', 'full_requested', 'requested', 'pages', 'begun'] as const).map(
+          (name): FleetField => ['syncState', name],
+        ),
+      ),
+      oddValue.map((value) => String(JSON.stringify(value))),
+    ),
+    { maxLength: 3 },
+  ),
+  /** What is deleted: the record with or without its index entry. */
+  lost: fc.constantFrom('nothing', 'nothing', 'record', 'index'),
 });
 
 /** The analyzer over records, holds and DEA lists that were edited by hand, with one intact droplet beside them. */
@@ -73,7 +92,7 @@ export function editedRedisTarget(context: TestContext): Target {
       await client.hset(keys.indexOf('good'), 'good', '');
       await client.zadd(keys.due(keys.sliceOf('good')), nowMs, 'good');
       const edits = inputs as ReturnType<typeof EDIT.generate>['value'][];
-      for (const [n, { record, type, massLoss, massDelete, event, dea }] of edits.entries()) {
+      for (const [n, { record, type, massLoss, massDelete, event, dea, fleet, lost }] of edits.entries()) {
         const id = `edited-${n}`;
         const key = keys.droplet(id);
         if (type === 'string') await client.set(key, 'x');
@@ -83,12 +102,17 @@ export function editedRedisTarget(context: TestContext): Target {
         else if (record.length > 0) await client.hset(key, ...record);
         await client.hset(keys.indexOf(id), id, '');
         await client.zadd(keys.due(keys.sliceOf(id)), nowMs, id);
+        if (lost === 'record') await client.del(key);
+        if (lost === 'index') await client.hdel(keys.indexOf(id), id);
+        for (const [[name, field], value] of fleet) await client.hset(keys[name], field, value);
         if (massLoss !== undefined) await client.hset(keys.holds, 'mass_loss', massLoss);
         if (massDelete !== undefined) await client.hset(keys.holds, 'mass_delete', massDelete);
         await client.zadd(keys.deasLastHeartbeat, nowMs - 40_000, dea);
         await client.hset(keys.deaList(dea), 'list', event.join('\n'));
         await client.hset(keys.deasCount, dea, event[0] as string);
       }
+      const timeMs = await deploymentTime(redis);
+      check(Number.isFinite(timeMs), `expected a time, found ${timeMs}`);
       await tick.run();
       await tick.work({ slices, audit: false });
       await tick.work({ slices, audit: true });

@@ -105,8 +105,9 @@ describe('an app that crashes repeatedly', () => {
     const guid = deployment.dea('dea-2').run('rare', 0);
     await deployment.heartbeat();
     expect(await restarts()).toBe(0); // the instance started without a request, so no restart is pending
-    const later = Math.floor(deployment.clock.nowMs() / 1000) + 501;
-    deployment.dea('dea-2').end(guid, 'CRASHED', { crashTimestampS: later });
+    await deployment.advance(501);
+    deployment.takeSentMessages('rare');
+    deployment.dea('dea-2').end(guid, 'CRASHED');
     await deployment.settle();
     expect(deployment.takeSent('rare')).toEqual(['start rare/0 (crashed)']);
   });

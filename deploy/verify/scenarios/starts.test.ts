@@ -33,6 +33,7 @@ describe('the message health.start', () => {
     two.run('counted', 7); // a surplus instance does not prevent a start
     deployment.dea('dea-3').changeState(deployment.dea('dea-3').guidsOf('counted')[0] as string, 'STARTING'); // live, but not RUNNING
     await deployment.heartbeat();
+    await deployment.advance(1); // a version that no pass has listed waits for the next pass
     deployment.takeSentMessages('counted');
     await endInstance(deployment, first, 'CRASHED');
     expect(deployment.takeSentMessages('counted')[0]?.message).toMatchObject({

@@ -26,6 +26,7 @@ describe('the message health.stop', () => {
     const old = deployment.dea('dea-1').run('counted', 0, 'counted-v0', 'STARTING');
     deployment.dea('dea-2').run('counted', 5, 'counted-v0', 'STARTING');
     await deployment.heartbeat();
+    await deployment.advance(1); // a version that no pass has listed waits for the next pass
     const counts = { running: { 'counted-v1': 2, 'counted-v0': 1 }, version: 'counted-v1' };
     expect(deployment.takeSentMessages('counted')).toContainEqual(
       expect.objectContaining({ instance: old, message: expect.objectContaining(counts) }),
