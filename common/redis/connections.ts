@@ -40,6 +40,8 @@ interface Options {
   log: Logger;
   health: Health;
   lifecycle: Lifecycle;
+  /** Checks whose data the prefix holds; by default `claimPrefix`. For tests with several controllers on one Redis. */
+  claim?: (client: RedisClient, settings: Options['settings']) => Promise<unknown>;
 }
 
 /** Longest wait between two tries to reconnect (ms). */
@@ -51,14 +53,14 @@ const MAX_RETRY_MS = 1000;
  * @throws LayoutError when Redis holds state of another layout or of another deployment
  */
 export async function connectRedis(options: Options): Promise<RedisConnections & { writes: WriteState }> {
-  const { settings, log, health, lifecycle } = options;
+  const { settings, log, health, lifecycle, claim = claimPrefix } = options;
   health.set('redis', 'not connected yet');
   const writes = new WriteState(log, health);
   const onReplica = () => writes.set('READONLY');
   const client = lifecycle.own('redis', open(settings.redis, 'commands', onReplica), close);
   watch(client, writes, log, health, lifecycle);
   const keys = createKeys(settings.redisPrefix, settings.slices);
-  await claimPrefix(client, settings);
+  await claim(client, settings);
   await warnOfEviction(client, log, health);
   const dedicated = (name: string) => {
     const connection = lifecycle.own(`redis ${name}`, open(settings.redis, 'blocking', onReplica), close);

@@ -99,7 +99,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:deas:wanted',
     type: 'hash',
     holds:
-      'DEA -> of how many droplets it holds a wanted slot: its instance there is the one that was listed first, it has not exited and belongs to no other DEA. As of the last write of each droplet; mass_loss counts DEAs with more than 0',
+      'DEA -> how many instances it lists of droplets of which it holds a wanted slot: its instance there is the one that was listed first, it has not exited and belongs to no other DEA. As of the last write of each droplet; mass_loss counts DEAs with more than 0',
     writer: 'ingest',
     readers: 'analyzer, ingest',
     life: 'as last_heartbeat',

@@ -8,6 +8,8 @@ import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
 import type { Clock } from '../redis/clock.ts';
 import { connectRedis, type RedisConnections } from '../redis/connections.ts';
+import { createKeys, LAYOUT_VERSION } from '../redis/keys.ts';
+import type { RedisClient } from '../redis/scripts/scripts.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log.ts';
@@ -74,7 +76,12 @@ export async function testContext(options: TestContextOptions): Promise<TestCont
   const health = new Health();
   const metrics = new Registry();
   const settings = settingsOf(options);
-  const redis = await connectRedis({ settings, log, health, lifecycle });
+  // The contexts of a test are one deployment, also where each of them has a controller of its own.
+  const claim = async (client: RedisClient) => {
+    const { layout } = createKeys(settings.redisPrefix, settings.slices);
+    await client.hset(layout, { version: LAYOUT_VERSION, slices: settings.slices });
+  };
+  const redis = await connectRedis({ settings, log, health, lifecycle, claim });
   const made = new Map<string | undefined, Promise<Bus>>();
   const connect = (dedicated?: DedicatedConnection): Promise<Bus> => {
     if (options.bus !== undefined) return Promise.resolve(options.bus);

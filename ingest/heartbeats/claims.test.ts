@@ -169,11 +169,11 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     expect(await hasDigest('old')).toBe(true);
   });
 
-  test('a DEA counts for mass_loss by the droplets of which it holds a wanted slot', async () => {
+  test('a DEA counts for mass_loss by the instances of droplets of which it holds a wanted slot', async () => {
     await wanted('x', 2);
     await wanted('y', 1);
     await fixture.receive('real', entry('x'), entry('y'), entry('stranger'), entry('x', 'x-9', { index: 9 }));
-    expect(await wantedOn('real')).toBe(2);
+    expect(await wantedOn('real')).toBe(3);
     clock().advance(1000);
     // Claims of others, made-up copies at slots that are held, and slots that nobody wants.
     await fixture.receive(
@@ -187,10 +187,10 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     // The other droplets keep what they count for.
     clock().advance(10);
     await fixture.receive('real', entry('x'), entry('y'), entry('x', 'x-1', { index: 1 }));
-    expect(await wantedOn('real')).toBe(2);
+    expect(await wantedOn('real')).toBe(3);
     clock().advance(10);
     await fixture.receive('real', entry('x'), entry('x', 'x-1', { index: 1 }));
-    expect(await wantedOn('real')).toBe(1);
+    expect(await wantedOn('real')).toBe(2);
     clock().advance(10);
     await fixture.receive('real');
     expect(await wantedOn('real')).toBe(0);

@@ -144,14 +144,16 @@ export async function storeChangedHeartbeat(
     maxDropletsInPiece: await maxDropletsInPiece(redis),
   };
   const running = heartbeat.entries.filter(({ state }) => EXISTING_STATES.has(state)).length;
-  const listed = new Set(heartbeat.entries.map(({ droplet }) => droplet));
-  const untouched = [...listed].filter((droplet) => !touched.has(droplet)).length;
-  const unwanted = linesOf(begun.unwantedList).filter(
-    (droplet) => listed.has(droplet) && !touched.has(droplet),
-  );
-  const end = { digest: raw.digest, running, wanted: untouched - unwanted.length, unwanted };
+  // Of the droplets that are not written, it holds the slots that it held before.
+  const unwanted = linesOf(begun.unwantedList).filter((droplet) => !touched.has(droplet));
+  const written = instancesOf(droplets);
+  const others = heartbeat.entries.length - written - instancesIn(heartbeat, unwanted);
+  const end = { digest: raw.digest, running, wanted: others, unwanted };
   const isOneCall =
-    touched.size > 0 && touched.size <= DROPLETS_PER_CALL && surplus.length === 0 && isOneCallOf(droplets);
+    touched.size > 0 &&
+    touched.size <= DROPLETS_PER_CALL &&
+    surplus.length === 0 &&
+    written <= INSTANCES_PER_CALL;
   let stored: StoredDroplets;
   if (isOneCall && !redis.isCluster && dataEpoch === undefined) {
     const whole = await storeWholeHeartbeat(redis, write, droplets, end);
@@ -168,22 +170,29 @@ export async function storeChangedHeartbeat(
   stored = claimed.stored;
   const isRefused =
     stored.claims.length > 0 || stored.refusals.some(({ reason }) => reason !== 'too_many_ended');
-  const delisted = dataEpoch === undefined ? [] : [...touched].filter((droplet) => !listed.has(droplet));
-  const holding = [...touched].filter((droplet) => listed.has(droplet)).length - stored.unwanted.length;
+  const delisted =
+    dataEpoch === undefined ? [] : [...touched].filter((droplet) => droplets.get(droplet)?.length === 0);
   await finishHeartbeat(redis, {
     ...{ dea, atMs, running, dataEpoch, delisted },
     digest: isRefused ? '' : raw.digest,
-    wanted: end.wanted + holding,
+    wanted: others + written - instancesIn(heartbeat, stored.unwanted),
     unwanted: [...unwanted, ...stored.unwanted],
   });
   const { retryAtMs } = claimed;
   return { ...storedHeartbeat(stored, begun, lines), ...(retryAtMs !== undefined && { retryAtMs }) };
 }
 
-function isOneCallOf(droplets: ListedDroplets): boolean {
+function instancesOf(droplets: ListedDroplets): number {
   let instances = 0;
   for (const { length } of droplets.values()) instances += length;
-  return instances <= INSTANCES_PER_CALL;
+  return instances;
+}
+
+/** How many instances of these droplets the heartbeat lists. */
+function instancesIn({ entries }: Heartbeat, droplets: readonly string[]): number {
+  if (droplets.length === 0) return 0;
+  const among = new Set(droplets);
+  return entries.filter(({ droplet }) => among.has(droplet)).length;
 }
 
 /** Writes the instances whose claims apply. @returns what was stored in all, with the claims that were rejected; when to retry those */

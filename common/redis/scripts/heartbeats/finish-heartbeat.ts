@@ -10,7 +10,7 @@ export interface FinishedHeartbeat {
   digest?: string | undefined;
   /** How many running instances it lists. */
   running: number;
-  /** Of how many droplets the DEA holds a wanted slot. */
+  /** How many instances it lists of droplets of which the DEA holds a wanted slot. */
   wanted?: number;
   /** The droplets that it lists and of which it holds none. */
   unwanted?: readonly string[];

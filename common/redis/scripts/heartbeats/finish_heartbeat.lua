@@ -12,7 +12,7 @@
 --   4 how many running instances it lists
 --   5 data epoch as begin_heartbeat.lua returned it, or ''
 --   6 droplets that were written and that it does not list, a line each; '' outside a cluster
---   7 of how many droplets the DEA holds a wanted slot
+--   7 how many instances it lists of droplets of which the DEA holds a wanted slot
 --   8 the droplets of which it holds none, a line each
 -- Returns 'finished', or 'superseded' if a newer heartbeat has begun: that one then writes everything.
 -- include end_heartbeat

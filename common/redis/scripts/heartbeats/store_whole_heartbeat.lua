@@ -13,7 +13,7 @@
 --   1 to 9 as in store_heartbeat_droplets.lua
 --   10 digest
 --   11 how many running instances it lists
---   12 of how many of its other droplets the DEA holds a wanted slot
+--   12 how many instances it lists of those other droplets of which the DEA holds a wanted slot
 --   13 those of its other droplets of which it holds none, a line each
 --   then for each droplet as in store_heartbeat_droplets.lua
 -- Returns as store_heartbeat_droplets.lua; 'superseded' if it has ended or a newer heartbeat has begun: nothing is written

@@ -31,8 +31,8 @@ local function keep_delisted(list_key, list, at, delisted_now)
 end
 
 -- keys: digests, list, running_counts, failover, wanted_counts
--- heartbeat: list (from unfinished_list), at, dea, digest ('': something was rejected), running; wanted: of how many droplets the
--- DEA holds a wanted slot; unwanted: the other droplets, a line each; data_epoch, delisted: '' outside a cluster
+-- heartbeat: list (from unfinished_list), at, dea, digest ('': something was rejected), running; wanted: how many instances it
+-- lists of droplets of which the DEA holds a wanted slot; unwanted: the other droplets, a line each; data_epoch, delisted: '' outside a cluster
 local function end_heartbeat(keys, heartbeat)
   redis.call('HSET', keys.list, 'list', heartbeat.list)
   redis.call('HDEL', keys.list, 'next', 'unfinished', 'unwanted', 'released')

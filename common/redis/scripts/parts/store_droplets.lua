@@ -2,7 +2,7 @@
 -- include accept_instances
 -- Writes the droplets of a heartbeat: shared by store_heartbeat_droplets.lua and store_whole_heartbeat.lua, which list the KEYS
 -- and ARGV. `first_key` and `first_arg` are the places of the first droplet. Returns the list that they
--- describe, and how many droplets there are of which the DEA holds a wanted slot.
+-- describe, and how many instances the DEA has of droplets of which it holds a wanted slot.
 
 local function has_instance_on(on_dea, known)
   for _, value in pairs(known) do
@@ -177,7 +177,7 @@ local function store_droplets(first_key, first_arg)
       end
     end
     if holds_slot then
-      wanted = wanted + 1
+      wanted = wanted + n
     elseif n > 0 then
       unwanted[#unwanted + 1] = id
     end
