@@ -15,7 +15,7 @@ import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
 /**
- * Guids of the instances that no DEA has listed for so long that they no longer matter. An exited instance stays while
+ * Guids of the instances that are too old to matter: no DEA has listed them lately. An exited instance stays while
  * a start is pending: otherwise its exit could be taken for the exit of the started instance.
  */
 export function instancesToForget(draft: DecisionDraft, forgottenExits: readonly string[]): string[] {

@@ -37,7 +37,7 @@ const duplicates = () => droplet({ instances: [instance('a'), instance('b')] });
 const extraIndex = () => droplet({ instances: [instance('a'), instance('b', { index: 1 })] });
 const stopped = () => droplet({ desired: desired({ state: 'STOPPED' }), instances: [instance('a')] });
 const extraApp = () => droplet({ goneMs: NOW - 3600 * SECOND, instances: [instance('a')] });
-/** Updated so long ago that the grace period is over. */
+/** Updated `droplet_lost` ago: the grace period is over. */
 const AWAITING_PASS = { updatedMs: NOW - LOST, handledUpdateMs: NOW - LOST };
 const NO_PASS_SINCE = { lastPassBegunMs: NOW - LOST };
 

@@ -76,7 +76,7 @@ test('messages wait, and are read together with the next reply', async () => {
   expect(got).toEqual(['a', 'b', 'c', 'd']);
 });
 
-test('readLagMs tells how long a message may have waited', async () => {
+test('readLagMs is the longest time that a message may have waited', async () => {
   const bus = await connect(NEVER_MS);
   const since: number[] = [];
   bus.subscribe('x', {}, () => since.push(performance.now() - bus.readLagMs()));

@@ -9,7 +9,7 @@ import type { RedisClient } from './scripts/scripts.ts';
 
 /** How often it is checked whether Redis takes writes (ms). */
 const CHECK_EVERY_MS = 2_000;
-/** The key of the check outlives the processes only for so long (ms). */
+/** The key of the check expires this long after the last process wrote it (ms). */
 const KEY_TTL_MS = 60_000;
 
 /** Whether Redis takes writes, as `/readyz` and the log show it. */

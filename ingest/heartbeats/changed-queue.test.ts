@@ -57,7 +57,7 @@ describe('waiting changed heartbeats', () => {
   });
 
   describe('of one DEA, some of which list only a new instance', () => {
-    /** A heartbeat that lists so many instances. */
+    /** A heartbeat that lists this number of instances. */
     const listing = (instances: number) => {
       const text = `#${Array.from({ length: instances }, (_, n) => `"instance":"${n}"`).join()}`;
       const bytes = Buffer.from(text);

@@ -8,7 +8,7 @@ interface Options {
   intake: Pick<MessageIntake, 'join' | 'leave' | 'generation'>;
   peers: Pick<Peers, 'canAnotherWrite'>;
   log: Logger;
-  /** Redis does not take writes if it has not answered for so long (ms). */
+  /** A write to Redis without an answer for this long counts as refused (ms). */
   patienceMs: number;
 }
 

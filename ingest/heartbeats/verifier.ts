@@ -88,7 +88,7 @@ export class DeaVerifier {
     return { repairs: metrics.repairs, limited };
   }
 
-  /** How many of so many DEAs may be stored whole now. */
+  /** @returns how many of the `wanted` DEAs may be stored whole now */
   #takeAllowance(wanted: number): number {
     const nowMs = this.#options.clock.nowMs();
     const earned = ((nowMs - (this.#allowedAtMs ?? nowMs)) * WHOLE_PER_S) / 1000;

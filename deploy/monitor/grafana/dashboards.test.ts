@@ -44,8 +44,6 @@ test('panels show every gauge and histogram except those listed here', () => {
   const left = measured.filter(({ name }) => !drawn.includes(name) && !drawn.includes(`${name}_bucket`));
   expect(left.map(({ name }) => name)).toEqual([
     'process_start_time_seconds',
-    'hm_nats_subscriptions_refused',
-    'hm_messages_waiting',
     'hm_sync_droplets_listed',
     'hm_dashboard_viewers',
   ]);

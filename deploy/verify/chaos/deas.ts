@@ -155,7 +155,7 @@ export class Deas {
     return instance;
   }
 
-  /** A DEA gives a running instance another version in place, and with it a new guid. No message says so. */
+  /** A DEA gives a running instance another version in place, and with it a new guid. No message announces it. */
   rename(old: TrueInstance, version: string): void {
     const { dea, droplet, index } = old;
     if (old.endedMs !== undefined || old.state !== 'RUNNING' || !dea.connected) return;

@@ -8,7 +8,7 @@ const VERIFY_EVERY_MS = 540_000;
 const TURN_SPREAD = 199_999;
 /** Unchanged entries written a second for verification: more would cost a steady fleet of a million apps 5% of its CPU. */
 const WHOLE_ENTRIES_PER_S = 100;
-/** At least so many a pass. */
+/** The fewest entries that one pass may write again, however short its period is. */
 const MIN_WHOLE_ENTRIES = 1000;
 
 /**

@@ -11,7 +11,7 @@
 --   2 DEA
 --   3 what it lists: a line for each instance, fingerprint and droplet
 --   4 the earliest time at which it may have been delivered (ms)
---   5 a DEA that is not known is not stored if so many are
+--   5 the most DEAs that may be known: beyond it a new one is not stored
 -- Returns 'stale' if a newer one has begun, or an equal one was received later; 'full' if too many DEAs are known. Otherwise a
 -- list:
 --   1 its time (ms): a millisecond later than given, if another one was received in the same millisecond
