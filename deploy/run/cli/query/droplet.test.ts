@@ -108,7 +108,9 @@ test('an unreadable record is reported with its field', async () => {
   await client.hset(keys.droplet('app'), { rev: 1, seen: 1, 'slot:0': 'edited by hand' });
   const { code, stderr } = await fixture.hm(['droplet', 'app']);
   expect(code).toBe(1);
-  expect(stderr).toContain("droplet app: droplet record: field slot:0: expected this program's format, found");
+  expect(stderr).toContain(
+    "droplet app: droplet record: field slot:0: expected this program's format, found",
+  );
 });
 
 test('a Redis without a health manager stays empty', async () => {
