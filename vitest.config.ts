@@ -12,7 +12,7 @@ export default defineConfig({
     maxWorkers: Math.max(4, availableParallelism()),
     setupFiles: ['common/testing/leaks.ts', 'common/testing/property-seed.ts'],
     // HM_TEST_REDIS=cluster: the scenarios run on a Redis Cluster.
-    globalSetup: process.env.HM_TEST_REDIS === 'cluster' ? ['common/testing/cluster-setup.ts'] : [],
+    globalSetup: process.env.HM_TEST_REDIS === 'cluster' ? ['common/testing/redis/cluster-setup.ts'] : [],
     // Debian installs servers in sbin, which is often not in PATH.
     env: { PATH: `${process.env.PATH}:/usr/local/sbin:/usr/sbin:/sbin` },
     // A scenario checks often whether all work is done, and each check takes longer on a cluster.

@@ -1,5 +1,5 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { repairsCounter } from '../common/redis/repairs.ts';
+import { repairsCounter } from '../common/redis/records/repairs.ts';
 
 /** The metrics of the analyzer. */
 export interface AnalyzerMetrics {

@@ -8,8 +8,8 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createKeys, LAYOUT_VERSION } from './redis/keys.ts';
 import { packageRoot } from './runtime/package-root.ts';
-import { startNats, type TestNats } from './testing/nats.ts';
-import { freePort, startTestRedis, type TestRedis } from './testing/redis.ts';
+import { startNats, type TestNats } from './testing/nats/server.ts';
+import { freePort, startTestRedis, type TestRedis } from './testing/redis/server.ts';
 
 /** Real processes of compiled code: signals and exit codes cannot be tested inside this process. */
 let built: string;

@@ -7,9 +7,9 @@ import type { Settings } from './config/settings.ts';
 import type { Bus } from './nats/bus.ts';
 import { connectBus, type DedicatedConnection } from './nats/connect.ts';
 import { type Clock, startClock } from './redis/clock.ts';
-import { connectRedis, type RedisConnections } from './redis/connections.ts';
+import { connectRedis, type RedisConnections } from './redis/connection/connections.ts';
+import { checkWrites } from './redis/connection/write-check.ts';
 import { LayoutError } from './redis/layout.ts';
-import { checkWrites } from './redis/write-check.ts';
 import { EXIT } from './runtime/exit-codes.ts';
 import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http.ts';
@@ -22,7 +22,7 @@ import {
   openLogOutput,
   reopenOnHangUp,
   withoutLogins,
-} from './runtime/log.ts';
+} from './runtime/log/log.ts';
 import { busMetrics, createRegistry, logMetrics, selfMetrics } from './runtime/metrics.ts';
 import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
 import { withTimeout } from './runtime/with-timeout.ts';

@@ -3,9 +3,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { SUBJECTS } from '../common/messages/subjects.ts';
 import type { Bus } from '../common/nats/bus.ts';
 import { metricValue, type TestContext, testContext } from '../common/testing/context.ts';
-import { startNats, type TestNats } from '../common/testing/nats.ts';
-import { startTestRedis, type TestRedis } from '../common/testing/redis.ts';
-import { withScripts } from '../common/testing/redis-scripts.ts';
+import { startNats, type TestNats } from '../common/testing/nats/server.ts';
+import { withScripts } from '../common/testing/redis/scripts.ts';
+import { startTestRedis, type TestRedis } from '../common/testing/redis/server.ts';
 import { type Ingest, startIngest } from './main.ts';
 
 let redis: TestRedis;

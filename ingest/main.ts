@@ -6,7 +6,7 @@ import { deaExpiryMs } from '../common/policy/thresholds.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { requestSync } from '../common/queues/sync-request.ts';
-import { FleetCounters } from '../common/redis/counters.ts';
+import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle.ts';
 import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';

@@ -1,5 +1,5 @@
-import { isTemporary } from '../common/redis/connection-error.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../common/runtime/log.ts';
+import { isTemporary } from '../common/redis/connection/connection-error.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../common/runtime/log/log.ts';
 import type { IngestMetrics } from './metrics.ts';
 
 /** A received message that must be stored. */

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { SUBJECTS } from '../common/messages/subjects.ts';
 import { startClock } from '../common/redis/clock.ts';
 import { metricValue, type TestContext, testContext } from '../common/testing/context.ts';
-import { startNats, type TestNats } from '../common/testing/nats.ts';
-import { startTestRedis, type TestRedis } from '../common/testing/redis.ts';
+import { startNats, type TestNats } from '../common/testing/nats/server.ts';
+import { startTestRedis, type TestRedis } from '../common/testing/redis/server.ts';
 import { type Ingest, startIngest } from './main.ts';
 
 let redis: TestRedis;

@@ -2,10 +2,10 @@ import type { Exited } from '../common/messages/incoming.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import { exitInForceMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
-import type { RedisConnections } from '../common/redis/connections.ts';
-import { storeExit as storeExitRecord } from '../common/redis/scripts/droplets/store-exit.ts';
-import { storeExitWithEvent } from '../common/redis/scripts/droplets/store-exit-with-event.ts';
-import { storeUpdate as storeUpdateRecord } from '../common/redis/scripts/droplets/store-update.ts';
+import type { RedisConnections } from '../common/redis/connection/connections.ts';
+import { storeExit as storeExitRecord } from '../common/redis/scripts/events/store-exit.ts';
+import { storeExitWithEvent } from '../common/redis/scripts/events/store-exit-with-event.ts';
+import { storeUpdate as storeUpdateRecord } from '../common/redis/scripts/events/store-update.ts';
 import { ATTRIBUTES, setSpanAttributes, traceFields } from '../common/tracing/tracing.ts';
 
 /** Approximate length to which streams are trimmed. A trimmed event is not lost: its droplet is in the due list too. */

@@ -2,10 +2,10 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ingestorSubject, queueGroup, SUBJECTS } from '../common/messages/subjects.ts';
 import type { Bus } from '../common/nats/bus.ts';
 import { ManualClock, metricValue, type TestContext, testContext } from '../common/testing/context.ts';
-import { startNats, type TestNats } from '../common/testing/nats.ts';
-import { type RestrictedNats, startRestrictedNats } from '../common/testing/nats-users.ts';
-import { startTestRedis, type TestRedis } from '../common/testing/redis.ts';
-import { withScripts } from '../common/testing/redis-scripts.ts';
+import { startNats, type TestNats } from '../common/testing/nats/server.ts';
+import { type RestrictedNats, startRestrictedNats } from '../common/testing/nats/users.ts';
+import { withScripts } from '../common/testing/redis/scripts.ts';
+import { startTestRedis, type TestRedis } from '../common/testing/redis/server.ts';
 import { type Ingest, startIngest } from './main.ts';
 
 const LOST_MS = 3_000;

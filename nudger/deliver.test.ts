@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Bus, Headers } from '../common/nats/bus.ts';
 import type { StartJob, StopJob } from '../common/queues/queues.ts';
-import type { RedisConnections } from '../common/redis/connections.ts';
-import { FleetCounters } from '../common/redis/counters.ts';
-import { RecordError } from '../common/redis/record-error.ts';
+import type { RedisConnections } from '../common/redis/connection/connections.ts';
+import { FleetCounters } from '../common/redis/fleet/counters.ts';
+import { RecordError } from '../common/redis/records/record-error.ts';
 import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
-import { withScripts } from '../common/testing/redis-scripts.ts';
+import { withScripts } from '../common/testing/redis/scripts.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
 import { deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';

@@ -1,9 +1,9 @@
 import { Recheck } from '../common/policy/recheck.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
-import type { RedisConnections } from '../common/redis/connections.ts';
-import { readHolds } from '../common/redis/holds.ts';
-import { isRead, readWithDeas } from '../common/redis/readers.ts';
+import type { RedisConnections } from '../common/redis/connection/connections.ts';
+import { readHolds } from '../common/redis/fleet/holds.ts';
+import { isRead, readWithDeas } from '../common/redis/records/readers.ts';
 import { type Settlement, settleDeliveries } from '../common/redis/scripts/droplets/settle-deliveries.ts';
 import { batched } from './batched.ts';
 

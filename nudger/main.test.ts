@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bus } from '../common/nats/bus.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { type TestContext, testContext } from '../common/testing/context.ts';
-import { startTestRedis, type TestRedis } from '../common/testing/redis.ts';
+import { startTestRedis, type TestRedis } from '../common/testing/redis/server.ts';
 import { startNudger } from './main.ts';
 
 let redis: TestRedis;

@@ -7,7 +7,7 @@ import {
   readStartJob,
   readStopJob,
 } from '../common/queues/queues.ts';
-import { FleetCounters } from '../common/redis/counters.ts';
+import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { SPANS, traced } from '../common/tracing/tracing.ts';
 import { spanAttributes, startDelivery, stopDelivery } from './build-delivery.ts';
 import { type Delivery, deliver } from './deliver.ts';

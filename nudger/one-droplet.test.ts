@@ -1,8 +1,8 @@
 /** Many deliveries of one droplet: they share reads, rechecks and settling, and cost as much as those of many droplets. */
 import { describe, expect, test } from 'vitest';
 import type { Bus } from '../common/nats/bus.ts';
-import type { RedisConnections } from '../common/redis/connections.ts';
-import { FleetCounters } from '../common/redis/counters.ts';
+import type { RedisConnections } from '../common/redis/connection/connections.ts';
+import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
 import { useRedis } from '../common/testing/context.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';

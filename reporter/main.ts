@@ -1,8 +1,8 @@
 import type { Queue } from 'bullmq';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue, type QueueName } from '../common/queues/queues.ts';
-import { problemLevel } from '../common/redis/connection-error.ts';
-import { FleetCounters } from '../common/redis/counters.ts';
+import { problemLevel } from '../common/redis/connection/connection-error.ts';
+import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { createHttp, listen } from '../common/runtime/http.ts';
 import { PeriodicTask } from '../common/runtime/periodic-task.ts';
 import { type Fleet, readFleet } from '../common/views/fleet.ts';

@@ -5,10 +5,10 @@
  */
 import type { Droplet, Holds } from '../../common/model/droplet.ts';
 import { isLiveState } from '../../common/model/instance-states.ts';
-import type { Deas } from '../../common/policy/liveness.ts';
+import type { Deas } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { needsFullPass } from '../../common/policy/slots/surplus.ts';
 import { takeSnapshot } from '../../common/policy/snapshot.ts';
-import { needsFullPass } from '../../common/policy/surplus.ts';
 import { heartbeatPollMs, overdueAfterMs } from '../../common/policy/thresholds.ts';
 import type { DecisionResult } from './decision.ts';
 import { DecisionDraft } from './decision-draft.ts';

@@ -1,10 +1,10 @@
 /** The decision about one droplet while it is made: what its parts share and add to. */
 import type { Slot } from '../../common/model/droplet.ts';
-import type { StartWait } from '../../common/policy/holds.ts';
-import { isProbing } from '../../common/policy/probing.ts';
+import type { StartWait } from '../../common/policy/fleet/holds.ts';
+import { isProbing } from '../../common/policy/slots/probing.ts';
+import { wantedIndices } from '../../common/policy/slots/wanted.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
 import { heartbeatPeriodMs } from '../../common/policy/thresholds.ts';
-import { wantedIndices } from '../../common/policy/wanted.ts';
 import type { Decision, StartDecision, StopDecision } from './decision.ts';
 
 /** Collects the decisions about one droplet, its next slots, and when it must be reconciled again. */

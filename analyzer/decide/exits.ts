@@ -2,12 +2,12 @@
 
 import { decisionId } from '../../common/model/decision-id.ts';
 import type { Exit } from '../../common/model/droplet.ts';
-import { forgetAttempts } from '../../common/policy/attempts.ts';
-import { countCrash, isGivenUp } from '../../common/policy/flapping.ts';
-import { updateRequired } from '../../common/policy/holds.ts';
-import { isListed } from '../../common/policy/liveness.ts';
+import { updateRequired } from '../../common/policy/fleet/holds.ts';
+import { isListed } from '../../common/policy/fleet/liveness.ts';
+import { forgetAttempts } from '../../common/policy/slots/attempts.ts';
+import { countCrash, isGivenUp } from '../../common/policy/slots/flapping.ts';
+import { isWantedIgnoringMassDelete } from '../../common/policy/slots/wanted.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
-import { isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 import { cancelStart } from './pending.ts';
 import { addTrigger, type StartTriggers } from './start-triggers.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../common/model/droplet.ts';
-import { restartDueMs } from '../../common/policy/flapping.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { restartDueMs } from '../../common/policy/slots/flapping.ts';
 import {
   deas,
   desired,

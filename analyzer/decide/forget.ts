@@ -1,9 +1,10 @@
 /** Clean-up: instances, exits, outcomes and droplets that are too old to matter. */
 import type { Exit, Instance, PendingStop, Slot } from '../../common/model/droplet.ts';
 import { isActiveState } from '../../common/model/instance-states.ts';
-import { isSuspect } from '../../common/policy/holds.ts';
-import { listenedAfterMs } from '../../common/policy/listening-time.ts';
-import { lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import { isSuspect } from '../../common/policy/fleet/holds.ts';
+import { listenedAfterMs } from '../../common/policy/fleet/listening-time.ts';
+import { lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
+import { missedByPass, notDesiredSinceMs } from '../../common/policy/slots/wanted.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
 import {
   exitInForceMs,
@@ -11,7 +12,6 @@ import {
   heartbeatPollMs,
   instanceExpiryMs,
 } from '../../common/policy/thresholds.ts';
-import { missedByPass, notDesiredSinceMs } from '../../common/policy/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
 /**

@@ -3,9 +3,9 @@
 import { decisionId } from '../../common/model/decision-id.ts';
 import type { Slot } from '../../common/model/droplet.ts';
 import type { StartReason } from '../../common/model/reasons.ts';
-import { forgetAttempts } from '../../common/policy/attempts.ts';
-import type { StartWait } from '../../common/policy/holds.ts';
-import { isWantedIgnoringMassDelete } from '../../common/policy/wanted.ts';
+import type { StartWait } from '../../common/policy/fleet/holds.ts';
+import { forgetAttempts } from '../../common/policy/slots/attempts.ts';
+import { isWantedIgnoringMassDelete } from '../../common/policy/slots/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 
 /**

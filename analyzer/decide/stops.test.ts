@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Droplet, Holds, Instance, Outcome, PendingStop } from '../../common/model/droplet.ts';
-import type { Deas } from '../../common/policy/liveness.ts';
+import type { Deas } from '../../common/policy/fleet/liveness.ts';
 import {
   deas,
   desired,

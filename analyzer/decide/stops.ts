@@ -4,9 +4,9 @@ import { decisionId } from '../../common/model/decision-id.ts';
 import type { PendingStop } from '../../common/model/droplet.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import { acceptsStop } from '../../common/policy/admission.ts';
-import { holdOnStop } from '../../common/policy/holds.ts';
-import { listenedAfterMs } from '../../common/policy/listening-time.ts';
-import { countRunning } from '../../common/policy/running-counts.ts';
+import { holdOnStop } from '../../common/policy/fleet/holds.ts';
+import { listenedAfterMs } from '../../common/policy/fleet/listening-time.ts';
+import { countRunning } from '../../common/policy/slots/running-counts.ts';
 import {
   duplicatesWait,
   extraAppDueMs,
@@ -15,9 +15,9 @@ import {
   pendingStops,
   type Surplus,
   surplus,
-} from '../../common/policy/surplus.ts';
+} from '../../common/policy/slots/surplus.ts';
+import { missedByPass } from '../../common/policy/slots/wanted.ts';
 import { heartbeatPollMs } from '../../common/policy/thresholds.ts';
-import { missedByPass } from '../../common/policy/wanted.ts';
 import type { StopDecision } from './decision.ts';
 import type { DecisionDraft } from './decision-draft.ts';
 

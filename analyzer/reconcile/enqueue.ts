@@ -3,7 +3,7 @@ import type { Droplet } from '../../common/model/droplet.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
 import { requestFullSync, requestSyncSince } from '../../common/queues/sync-request.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import type { JobTrace } from '../../common/tracing/tracing.ts';
 import type { DecisionResult, StartDecision, StopDecision } from '../decide/decision.ts';
 

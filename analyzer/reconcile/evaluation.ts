@@ -1,5 +1,5 @@
 import type { Droplet } from '../../common/model/droplet.ts';
-import type { Deas } from '../../common/policy/liveness.ts';
+import type { Deas } from '../../common/policy/fleet/liveness.ts';
 import type { DecisionResult } from '../decide/decide.ts';
 
 /** A droplet as it was read, and what was decided about it. */

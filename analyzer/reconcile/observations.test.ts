@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { defaultSettings } from '../../common/config/settings.ts';
 import type { Droplet, Slot } from '../../common/model/droplet.ts';
-import { decodeDroplet } from '../../common/redis/record-codec.ts';
+import { decodeDroplet } from '../../common/redis/records/record-codec.ts';
 import type { DecisionResult } from '../decide/decide.ts';
 import { observedEntries } from './observations.ts';
 

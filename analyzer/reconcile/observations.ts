@@ -5,7 +5,7 @@
 import type { LogEntry } from '../../common/model/decision-log.ts';
 import type { Droplet, Instance, Slot } from '../../common/model/droplet.ts';
 import { isLiveState } from '../../common/model/instance-states.ts';
-import { effectiveState, exitsByInstance } from '../../common/policy/liveness.ts';
+import { effectiveState, exitsByInstance } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Evaluation } from './evaluation.ts';
 

@@ -1,4 +1,4 @@
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import {
   type Postponement,
   postponeReconciles,

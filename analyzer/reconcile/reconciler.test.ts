@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { metricValue, recordOf, useRedis } from '../../common/testing/context.ts';
-import { withScripts } from '../../common/testing/redis-scripts.ts';
+import { withScripts } from '../../common/testing/redis/scripts.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
 import type { Enqueuer } from './enqueue.ts';
 import type { Evaluation } from './evaluation.ts';

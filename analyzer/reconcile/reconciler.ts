@@ -1,12 +1,12 @@
 import type { Droplet } from '../../common/model/droplet.ts';
-import { lostBefore } from '../../common/policy/liveness.ts';
+import { lostBefore } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { heartbeatCauseMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { readHolds } from '../../common/redis/holds.ts';
-import { readWithDeas } from '../../common/redis/readers.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { readHolds } from '../../common/redis/fleet/holds.ts';
+import { readWithDeas } from '../../common/redis/records/readers.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import { decide } from '../decide/decide.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Enqueuer } from './enqueue.ts';

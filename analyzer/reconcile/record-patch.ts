@@ -1,8 +1,8 @@
 import type { LogEntry } from '../../common/model/decision-log.ts';
 import type { Instance } from '../../common/model/droplet.ts';
-import { type Deas, lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { wantedIndices } from '../../common/policy/wanted.ts';
+import { wantedIndices } from '../../common/policy/slots/wanted.ts';
 import { FIELD } from '../../common/redis/keys.ts';
 import type { Decision } from '../decide/decide.ts';
 import type { Evaluation } from './evaluation.ts';

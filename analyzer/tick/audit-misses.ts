@@ -1,6 +1,6 @@
 /** Decides whether a droplet found by the audit is a miss, that is, whether the due list would have missed it. */
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import type { Decision, DecisionResult } from '../decide/decide.ts';
 import type { Evaluation } from '../reconcile/evaluation.ts';
 

@@ -1,11 +1,11 @@
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { markFullSyncRequested } from '../../common/queues/sync-request.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { countIds, readIds } from '../../common/redis/readers.ts';
-import { reportRepair } from '../../common/redis/repairs.ts';
-import { AUDIT_DURATION } from '../../common/redis/summary.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { AUDIT_DURATION } from '../../common/redis/fleet/summary.ts';
+import { countIds, readIds } from '../../common/redis/records/readers.ts';
+import { reportRepair } from '../../common/redis/records/repairs.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import { isQuiet } from '../decide/decision.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Evaluation } from '../reconcile/evaluation.ts';

@@ -2,10 +2,10 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import { longestTickMs } from '../../common/policy/thresholds.ts';
 import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import { problemLevel } from '../../common/redis/connection-error.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import { problemLevel } from '../../common/redis/connection/connection-error.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
 
 interface Options {

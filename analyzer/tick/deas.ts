@@ -1,16 +1,16 @@
 import type { Holds } from '../../common/model/droplet.ts';
-import { isLossUnconfirmed } from '../../common/policy/freshness.ts';
-import { listenedAgoMs } from '../../common/policy/listening-time.ts';
-import { lostBefore } from '../../common/policy/liveness.ts';
-import { lossesEvaluatedMs } from '../../common/policy/mass-loss.ts';
+import { isLossUnconfirmed } from '../../common/policy/fleet/freshness.ts';
+import { listenedAgoMs } from '../../common/policy/fleet/listening-time.ts';
+import { lostBefore } from '../../common/policy/fleet/liveness.ts';
+import { lossesEvaluatedMs } from '../../common/policy/fleet/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { listedDroplets } from '../../common/redis/dea-list.ts';
-import { expireDea } from '../../common/redis/scripts/heartbeats/expire-dea.ts';
-import { type LostDea, listLostDeas } from '../../common/redis/scripts/heartbeats/list-lost-deas.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
+import { expireDea } from '../../common/redis/scripts/deas/expire-dea.ts';
+import { type LostDea, listLostDeas } from '../../common/redis/scripts/deas/list-lost-deas.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 
 /** The holds that decide whether a silent DEA counts as lost. */
 type SilenceHolds = Pick<

@@ -1,5 +1,5 @@
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 
 /**

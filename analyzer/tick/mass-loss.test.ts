@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
 import { metricValue, useRedis } from '../../common/testing/context.ts';
-import { withScripts } from '../../common/testing/redis-scripts.ts';
+import { withScripts } from '../../common/testing/redis/scripts.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
 import { evaluateMassLoss } from './mass-loss.ts';
 

@@ -1,4 +1,4 @@
-import { NO_GAPS } from '../../common/policy/listening-time.ts';
+import { NO_GAPS } from '../../common/policy/fleet/listening-time.ts';
 import {
   cutoffs,
   type DeaFacts,
@@ -9,15 +9,15 @@ import {
   type MassLossCutoffs,
   nextMassLoss,
   releaseMassLoss,
-} from '../../common/policy/mass-loss.ts';
+} from '../../common/policy/fleet/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/holds.ts';
-import { pairsOf } from '../../common/redis/pairs.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/fleet/holds.ts';
+import { pairsOf } from '../../common/redis/records/pairs.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { swapHold } from '../../common/redis/scripts/fleet/swap-hold.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import { holdsWantedSlot } from './wanted-slots.ts';
 

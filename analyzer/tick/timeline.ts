@@ -1,10 +1,10 @@
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { readSummary } from '../../common/redis/summary.ts';
-import { STEP_MS, storePoint } from '../../common/redis/timeline.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { readSummary } from '../../common/redis/fleet/summary.ts';
+import { STEP_MS, storePoint } from '../../common/redis/fleet/timeline.ts';
 
 /**
- * Records the last hour of the fleet (common/redis/timeline.ts). Several analyzers may do so at once: they write the
+ * Records the last hour of the fleet (common/redis/fleet/timeline.ts). Several analyzers may do so at once: they write the
  * same field from the same totals.
  */
 export class Timeline {

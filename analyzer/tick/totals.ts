@@ -1,12 +1,12 @@
 import type { Droplet } from '../../common/model/droplet.ts';
 import { isLiveState } from '../../common/model/instance-states.ts';
 import { HOLD_NAMES, type HoldName } from '../../common/model/reasons.ts';
-import { isUnplaced } from '../../common/policy/attempts.ts';
-import { crashesOf } from '../../common/policy/crashes.ts';
-import { type Deas, lastHeartbeatMs } from '../../common/policy/liveness.ts';
+import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import { isDesired, wantedIndices } from '../../common/policy/wanted.ts';
-import { heldField, TOTALS, type TotalName } from '../../common/redis/summary.ts';
+import { isUnplaced } from '../../common/policy/slots/attempts.ts';
+import { crashesOf } from '../../common/policy/slots/crashes.ts';
+import { isDesired, wantedIndices } from '../../common/policy/slots/wanted.ts';
+import { heldField, TOTALS, type TotalName } from '../../common/redis/fleet/summary.ts';
 import type { DecisionResult } from '../decide/decide.ts';
 import type { Evaluation } from '../reconcile/evaluation.ts';
 import { liveIndices } from '../reconcile/live-indices.ts';
@@ -65,7 +65,7 @@ export class Totals {
     for (const hold of holdsOn(decided)) this.#held.set(hold, (this.#held.get(hold) ?? 0) + 1);
   }
 
-  /** The fields of the slice's summary (see `common/redis/summary.ts`). */
+  /** The fields of the slice's summary (see `common/redis/fleet/summary.ts`). */
   toFields(): Record<string, number> {
     const held = HOLD_NAMES.map((hold) => [heldField(hold), this.#held.get(hold) ?? 0]);
     return { ...this.#totals, ...Object.fromEntries(held) };

@@ -1,12 +1,12 @@
 import type { Droplet, Instance } from '../../common/model/droplet.ts';
 import { isActiveState } from '../../common/model/instance-states.ts';
-import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/liveness.ts';
-import type { DeaFacts } from '../../common/policy/mass-loss.ts';
+import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/fleet/liveness.ts';
+import type { DeaFacts } from '../../common/policy/fleet/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { lateAfterMs } from '../../common/policy/thresholds.ts';
-import { isWanted } from '../../common/policy/wanted.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { listedDroplets } from '../../common/redis/dea-list.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
 
 /** Droplets in one read. Usually the first droplet has an instance that has not exited. */

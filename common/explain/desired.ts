@@ -1,5 +1,5 @@
 import type { Desired } from '../model/droplet.ts';
-import { decodeDesired } from '../redis/record-codec.ts';
+import { decodeDesired } from '../redis/records/record-codec.ts';
 import { countText } from './wording.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** The facts of a droplet's past: from the decision log, and from its record where the log has no entry. Pure. */
 import type { LogEntry, LogKind } from '../model/decision-log.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
-import { exitsByInstance, lastHeartbeatMs } from '../policy/liveness.ts';
+import { exitsByInstance, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
 

@@ -1,6 +1,6 @@
 /** The decision log of the whole deployment, as it grows. */
 import type { LogEntry } from '../model/decision-log.ts';
-import type { RedisConnections } from '../redis/connections.ts';
+import type { RedisConnections } from '../redis/connection/connections.ts';
 import { parseEntry } from './log.ts';
 
 /** Entries of one slice in one read; the next read continues from there. */

@@ -1,5 +1,5 @@
 import { LOG_LENGTH, type LogEntry } from '../model/decision-log.ts';
-import type { RedisConnections } from '../redis/connections.ts';
+import type { RedisConnections } from '../redis/connection/connections.ts';
 
 /** The decision log of one droplet. */
 export interface DropletLog {

@@ -1,5 +1,5 @@
 import type { Droplet } from '../model/droplet.ts';
-import type { Deas } from '../policy/liveness.ts';
+import type { Deas } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 
 /** A droplet at one moment. */

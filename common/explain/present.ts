@@ -1,13 +1,13 @@
 /** The present state of a droplet, slot by slot, as text. Pure. */
 import type { Droplet, Exit, Holds, Instance, PendingStart, PendingStop, Slot } from '../model/droplet.ts';
 import type { HoldName } from '../model/reasons.ts';
-import { isUnplaced, retryAtMs } from '../policy/attempts.ts';
-import { isGivenUp } from '../policy/flapping.ts';
-import { isMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/holds.ts';
-import { isListed, lastHeartbeatMs } from '../policy/liveness.ts';
+import { isMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/fleet/holds.ts';
+import { isListed, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
+import { isUnplaced, retryAtMs } from '../policy/slots/attempts.ts';
+import { isGivenUp } from '../policy/slots/flapping.ts';
+import { graceEndsMs, notDesiredSinceMs, wantedIndices } from '../policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
-import { graceEndsMs, notDesiredSinceMs, wantedIndices } from '../policy/wanted.ts';
 import type { Tone } from './line.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
 import { type Absent, absentText, crashesText, type Step } from './step.ts';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
-import { startNats, type TestNats } from '../testing/nats.ts';
+import { startNats, type TestNats } from '../testing/nats/server.ts';
 import type { Bus } from './bus.ts';
 import { connectBus } from './connect.ts';
 

@@ -7,7 +7,7 @@ import type { MbusSettings } from '../config/settings.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
-import { startNats, type TestNats } from '../testing/nats.ts';
+import { startNats, type TestNats } from '../testing/nats/server.ts';
 import { type Bus, BusError } from './bus.ts';
 import { connectBus } from './connect.ts';
 

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { captureLog } from '../testing/context.ts';
-import { startNats, type TestNats } from '../testing/nats.ts';
+import { startNats, type TestNats } from '../testing/nats/server.ts';
 import { checkClientInternals, socketOf } from './client-internals.ts';
 import { connectBus } from './connect.ts';
 

@@ -4,7 +4,7 @@ import type { Registry } from 'prom-client';
 import type { MbusSettings } from '../config/settings.ts';
 import type { Health } from '../runtime/health.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
-import type { Logger } from '../runtime/log.ts';
+import type { Logger } from '../runtime/log/log.ts';
 import { busMetrics } from '../runtime/metrics.ts';
 import type { Bus } from './bus.ts';
 import { BusError, errorText } from './bus-errors.ts';

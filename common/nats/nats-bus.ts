@@ -15,7 +15,7 @@ import {
 } from 'nats';
 import { subjectLabel } from '../messages/subjects.ts';
 import type { Health } from '../runtime/health.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../runtime/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../runtime/log/log.ts';
 import type { BusMetrics } from '../runtime/metrics.ts';
 import { BatchedReader } from './batched-reader.ts';
 import type { Bus, Handler, Headers } from './bus.ts';

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
-import type { TestNats } from '../testing/nats.ts';
-import { type RestrictedNats, startRestrictedNats } from '../testing/nats-users.ts';
+import type { TestNats } from '../testing/nats/server.ts';
+import { type RestrictedNats, startRestrictedNats } from '../testing/nats/users.ts';
 import type { Bus } from './bus.ts';
 import { connectBus } from './connect.ts';
 

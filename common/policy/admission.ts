@@ -1,7 +1,7 @@
 /** The controller's own check of starts and stops (contract: messages out), made here first: none is sent that it would refuse. */
 import type { Droplet, Instance } from '../model/droplet.ts';
-import type { Running } from './running-counts.ts';
-import { isDesired } from './wanted.ts';
+import type { Running } from './slots/running-counts.ts';
+import { isDesired } from './slots/wanted.ts';
 
 /** @param running the counts that the message would have */
 export function acceptsStart(droplet: Droplet, version: string, index: number, running: Running): boolean {

@@ -4,8 +4,8 @@ import { expect, it } from 'vitest';
 import type { DeaLiveness, Droplet, Instance, Outcome } from '../model/droplet.ts';
 import { deas, desired, droplet, holds, instance, LOST, NOW, SECOND, SETTINGS } from '../testing/builders.ts';
 import { Recheck } from './recheck.ts';
+import { pendingStops, surplus, surplusReasonOf } from './slots/surplus.ts';
 import { takeSnapshot } from './snapshot.ts';
-import { pendingStops, surplus, surplusReasonOf } from './surplus.ts';
 
 const anInstance = (guid: string): fc.Arbitrary<Instance> =>
   fc

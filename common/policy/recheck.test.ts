@@ -14,7 +14,7 @@ import {
   SETTINGS,
   slot,
 } from '../testing/builders.ts';
-import type { Deas } from './liveness.ts';
+import type { Deas } from './fleet/liveness.ts';
 import { Recheck } from './recheck.ts';
 
 const start = (over: Partial<PendingStart> = {}): PendingStart => ({

@@ -6,21 +6,21 @@ import type { StartMessage, StopMessage } from '../messages/outgoing.ts';
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
 import type { DropReason, StartReason, StopReason } from '../model/reasons.ts';
 import { acceptsStart, acceptsStop } from './admission.ts';
-import { isGivenUp } from './flapping.ts';
-import { holdOnStart, holdOnStop } from './holds.ts';
-import { type Deas, isListed } from './liveness.ts';
-import { isProbing, PROBED_INDEX } from './probing.ts';
+import { holdOnStart, holdOnStop } from './fleet/holds.ts';
+import { type Deas, isListed } from './fleet/liveness.ts';
+import type { PolicySettings } from './settings.ts';
+import { isGivenUp } from './slots/flapping.ts';
+import { isProbing, PROBED_INDEX } from './slots/probing.ts';
 import {
   countRunning,
   type Running,
   runningByVersion,
   runningForStart,
   runningForStop,
-} from './running-counts.ts';
-import type { PolicySettings } from './settings.ts';
+} from './slots/running-counts.ts';
+import { otherVersionsStopping, pendingStops, surplusReasonOf } from './slots/surplus.ts';
+import { graceEndsMs, isDesired, isWanted, isWantedIgnoringMassDelete } from './slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from './snapshot.ts';
-import { otherVersionsStopping, pendingStops, surplusReasonOf } from './surplus.ts';
-import { graceEndsMs, isDesired, isWanted, isWantedIgnoringMassDelete } from './wanted.ts';
 
 /** Result of a recheck. `reason` may differ from the decision's: an evacuation raises a waiting start. */
 export type StartCheck =

@@ -1,7 +1,13 @@
 import type { Droplet, Exit, Holds, Instance } from '../model/droplet.ts';
-import { type Deas, type EffectiveState, effectiveState, exitsByInstance, lostBefore } from './liveness.ts';
+import {
+  type Deas,
+  type EffectiveState,
+  effectiveState,
+  exitsByInstance,
+  lostBefore,
+} from './fleet/liveness.ts';
 import type { PolicySettings } from './settings.ts';
-import { isDesired, versionGraceEndsMs } from './wanted.ts';
+import { isDesired, versionGraceEndsMs } from './slots/wanted.ts';
 
 /** Everything that the decisions about one droplet depend on, at one moment. */
 export interface Snapshot {

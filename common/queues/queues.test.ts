@@ -2,10 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { defaultSettings } from '../config/settings.ts';
-import { connectRedis } from '../redis/connections.ts';
+import { connectRedis } from '../redis/connection/connections.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
-import { type ClusterNode, startTestRedisCluster } from '../testing/redis-cluster.ts';
+import { type ClusterNode, startTestRedisCluster } from '../testing/redis/cluster.ts';
 import { createDoneJobKeeper, openQueue, openWorker } from './queues.ts';
 
 /** How long a worker waits for jobs (s); a second later BullMQ ends the wait and reconnects. */

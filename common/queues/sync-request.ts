@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq';
 import type { Clock } from '../redis/clock.ts';
-import type { RedisConnections } from '../redis/connections.ts';
+import type { RedisConnections } from '../redis/connection/connections.ts';
 
 /** BullMQ deduplicates all sync jobs by this id: at most one waits, beside at most one that runs. */
 const PASS = { id: 'pass' };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { testContext } from '../testing/context.ts';
-import { startTestRedis } from '../testing/redis.ts';
+import { startTestRedis } from '../testing/redis/server.ts';
 import { startClock } from './clock.ts';
 import { deploymentTime } from './scripts/fleet/deployment-time.ts';
 

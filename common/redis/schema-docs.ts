@@ -49,7 +49,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{<slice>}:summary',
     type: 'hash',
-    holds: 'totals of the slice (common/redis/summary.ts names them)',
+    holds: 'totals of the slice (common/redis/fleet/summary.ts names them)',
     writer: 'analyzer',
     readers: 'reporter',
     life: 'replaced at every audit',

@@ -11,9 +11,9 @@ import {
 import type { Registry } from 'prom-client';
 import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Logger } from './log.ts';
+import type { Logger } from './log/log.ts';
+import { withoutAddresses } from './log/without-addresses.ts';
 import { LoginThrottle } from './login-throttle.ts';
-import { withoutAddresses } from './without-addresses.ts';
 
 /** The port cannot be listened on (exit code 69). */
 export class PortTakenError extends Error {

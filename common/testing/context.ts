@@ -7,13 +7,13 @@ import { connectBus, type DedicatedConnection } from '../nats/connect.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
 import type { Clock } from '../redis/clock.ts';
-import { connectRedis, type RedisConnections } from '../redis/connections.ts';
+import { connectRedis, type RedisConnections } from '../redis/connection/connections.ts';
 import { createKeys, LAYOUT_VERSION } from '../redis/keys.ts';
 import type { RedisClient } from '../redis/scripts/scripts.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
-import type { Logger } from '../runtime/log.ts';
-import { startTestRedis, type TestRedis } from './redis.ts';
+import type { Logger } from '../runtime/log/log.ts';
+import { startTestRedis, type TestRedis } from './redis/server.ts';
 
 /** A clock that only the test moves. */
 export class ManualClock implements Clock {

@@ -3,7 +3,7 @@
 import { defaultSettings } from '../config/settings.ts';
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import { timesOf } from '../explain/wording.ts';
-import { decodeDroplet } from '../redis/record-codec.ts';
+import { decodeDroplet } from '../redis/records/record-codec.ts';
 
 const { policy: settings } = defaultSettings();
 

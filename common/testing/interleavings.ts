@@ -1,4 +1,4 @@
-import type { RedisConnections } from '../redis/connections.ts';
+import type { RedisConnections } from '../redis/connection/connections.ts';
 import type { ScriptName, Scripts } from '../redis/scripts/scripts.ts';
 
 /** Never a step: it reads only what holds depend on, which these tests do not change. Each further step doubles the number of orders. */

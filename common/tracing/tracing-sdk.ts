@@ -25,7 +25,7 @@ import {
 } from '@opentelemetry/sdk-trace-node';
 import { SpanKind, type Telemetry } from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
-import type { Logger } from '../runtime/log.ts';
+import type { Logger } from '../runtime/log/log.ts';
 import { withTimeout } from '../runtime/with-timeout.ts';
 import { readTraceparent, TRACEPARENT } from './traceparent.ts';
 

@@ -2,8 +2,8 @@
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Droplet, Instance } from '../model/droplet.ts';
 import { isLiveState } from '../model/instance-states.ts';
-import { type EffectiveState, effectiveState, exitsByInstance } from '../policy/liveness.ts';
-import { isWanted } from '../policy/wanted.ts';
+import { type EffectiveState, effectiveState, exitsByInstance } from '../policy/fleet/liveness.ts';
+import { isWanted } from '../policy/slots/wanted.ts';
 
 /** Queries are answered only for a droplet that is desired or has an instance. */
 export function isKnown({ desired, instances }: Droplet): boolean {

@@ -3,11 +3,11 @@
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
 import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
 import { isLiveState } from '../model/instance-states.ts';
-import { isUnplaced } from '../policy/attempts.ts';
-import { crashesOf } from '../policy/crashes.ts';
-import { isGivenUp } from '../policy/flapping.ts';
-import { type EffectiveState, lastHeartbeatMs } from '../policy/liveness.ts';
-import { wantedIndices } from '../policy/wanted.ts';
+import { type EffectiveState, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
+import { isUnplaced } from '../policy/slots/attempts.ts';
+import { crashesOf } from '../policy/slots/crashes.ts';
+import { isGivenUp } from '../policy/slots/flapping.ts';
+import { wantedIndices } from '../policy/slots/wanted.ts';
 import { effectiveStatesOf } from './droplet-answers.ts';
 
 /**

@@ -1,16 +1,14 @@
 /** The state of the whole deployment, read from Redis. */
 import type { Queue } from 'bullmq';
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
-import { listenedAgoMs } from '../policy/listening-time.ts';
-import { lostBefore } from '../policy/liveness.ts';
+import { listenedAgoMs } from '../policy/fleet/listening-time.ts';
+import { lostBefore } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { lateAfterMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
-import type { RedisConnections } from '../redis/connections.ts';
-import { type CounterName, readCounters } from '../redis/counters.ts';
-import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/holds.ts';
-import type { TakenOver } from '../redis/scripts/fleet/publish-watermark.ts';
-import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
+import type { RedisConnections } from '../redis/connection/connections.ts';
+import { type CounterName, readCounters } from '../redis/fleet/counters.ts';
+import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/fleet/holds.ts';
 import {
   AUDIT_DURATION,
   heldField,
@@ -18,8 +16,10 @@ import {
   SUMMARY_FIELDS,
   TOTALS,
   type TotalName,
-} from '../redis/summary.ts';
-import { readSyncState, type SyncState } from '../redis/sync-state.ts';
+} from '../redis/fleet/summary.ts';
+import { readSyncState, type SyncState } from '../redis/fleet/sync-state.ts';
+import type { TakenOver } from '../redis/scripts/fleet/publish-watermark.ts';
+import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
 
 /** Longest time from a takeover to the first watermark of the new generation (ms). */
 const JOIN_MS = 5_000;

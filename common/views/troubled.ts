@@ -2,13 +2,13 @@
 import { absentOf } from '../explain/present.ts';
 import { indicesText } from '../explain/wording.ts';
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
-import { lastHeartbeatMs } from '../policy/liveness.ts';
+import { lastHeartbeatMs } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
+import { wantedIndices } from '../policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
-import { wantedIndices } from '../policy/wanted.ts';
-import type { RedisConnections } from '../redis/connections.ts';
-import { pairsOf } from '../redis/pairs.ts';
-import type { DropletReads } from '../redis/readers.ts';
+import type { RedisConnections } from '../redis/connection/connections.ts';
+import { pairsOf } from '../redis/records/pairs.ts';
+import type { DropletReads } from '../redis/records/readers.ts';
 import type { LastInstance, SlotGroup, TroubledDroplet, TroubledUpdate } from './troubled-types.ts';
 
 /** More than fit on a screen. */

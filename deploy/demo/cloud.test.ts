@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../common/runtime/package-root.ts';
-import { startNats, type TestNats } from '../../common/testing/nats.ts';
+import { startNats, type TestNats } from '../../common/testing/nats/server.ts';
 import { isAlive } from '../run/launcher/process-table.ts';
 import { type Cloud, type DeaView, startCloud } from './cloud.ts';
 import { instancesOf } from './fleet.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { encodeDesired } from '../../common/redis/record-codec.ts';
+import { encodeDesired } from '../../common/redis/records/record-codec.ts';
 import { metricValue } from '../../common/testing/context.ts';
 import {
   createIntake,

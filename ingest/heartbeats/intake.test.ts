@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { recordOf } from '../../common/testing/context.ts';
-import { startTestRedis } from '../../common/testing/redis.ts';
-import { interceptScripts } from '../../common/testing/redis-scripts.ts';
+import { interceptScripts } from '../../common/testing/redis/scripts.ts';
+import { startTestRedis } from '../../common/testing/redis/server.ts';
 import {
   commandsOf,
   entry,

@@ -1,5 +1,5 @@
 import type { Claim, Refusal } from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
-import type { RateLimitedLog } from '../../common/runtime/log.ts';
+import type { RateLimitedLog } from '../../common/runtime/log/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
 
 interface Options {

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import type { Bus } from '../../common/nats/bus.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import { singleFlight } from '../../common/runtime/single-flight.ts';
 
 interface Options {

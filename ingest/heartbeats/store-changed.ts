@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { type Heartbeat, type HeartbeatEntry, parseHeartbeat } from '../../common/messages/incoming.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/dea-list.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/fleet/dea-list.ts';
 import {
   type BegunHeartbeat,
   beginHeartbeat,

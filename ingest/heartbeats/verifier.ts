@@ -1,12 +1,12 @@
 import type { Counter } from 'prom-client';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { dropletOfLine, linesOf } from '../../common/redis/dea-list.ts';
-import { isRead, readIds } from '../../common/redis/readers.ts';
-import { reportRepair } from '../../common/redis/repairs.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { dropletOfLine, linesOf } from '../../common/redis/fleet/dea-list.ts';
+import { isRead, readIds } from '../../common/redis/records/readers.ts';
+import { reportRepair } from '../../common/redis/records/repairs.ts';
+import { expireAllDigests, expireDigests } from '../../common/redis/scripts/deas/expire-digests.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
-import { expireAllDigests, expireDigests } from '../../common/redis/scripts/heartbeats/expire-digests.ts';
-import type { RateLimitedLog } from '../../common/runtime/log.ts';
+import type { RateLimitedLog } from '../../common/runtime/log/log.ts';
 import type { RepairedByHeartbeat } from './store-changed.ts';
 
 interface Options {

@@ -1,18 +1,18 @@
 import { hostname } from 'node:os';
 import { type DeploymentName, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
-import { extendStreak, type Streak } from '../../common/policy/freshness.ts';
+import { extendStreak, type Streak } from '../../common/policy/fleet/freshness.ts';
 import { watermarkGapMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import { problemLevel } from '../../common/redis/connection-error.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import { problemLevel } from '../../common/redis/connection/connection-error.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import {
   publishWatermark,
   type Watermark,
   type WatermarkResult,
 } from '../../common/redis/scripts/fleet/publish-watermark.ts';
 import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
 import { singleFlight } from '../../common/runtime/single-flight.ts';
 import type { MessageIntake } from '../message-intake.ts';

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
-import { repairsCounter } from '../../common/redis/repairs.ts';
+import { repairsCounter } from '../../common/redis/records/repairs.ts';
 
 /** The metrics of the sync process. */
 export interface SyncMetrics {

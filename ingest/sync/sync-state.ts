@@ -1,7 +1,7 @@
 import type { Settings } from '../../common/config/settings.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { RELEASE_FIELD } from '../../common/redis/holds.ts';
-import type { SyncState } from '../../common/redis/sync-state.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { RELEASE_FIELD } from '../../common/redis/fleet/holds.ts';
+import type { SyncState } from '../../common/redis/fleet/sync-state.ts';
 
 /** Whether an operator has released the hold `mass_delete`; the next complete pass applies it. */
 export async function readRelease({ client, keys }: RedisConnections): Promise<boolean> {

@@ -1,10 +1,10 @@
 /** The data of a DEA's page: the DEA with its instances, running or lost. */
 import { absentOf } from '../../common/explain/present.ts';
-import { silenceStates } from '../../common/policy/liveness.ts';
+import { silenceStates } from '../../common/policy/fleet/liveness.ts';
+import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
-import { isWanted } from '../../common/policy/wanted.ts';
-import { listedDroplets } from '../../common/redis/dea-list.ts';
-import { readHolds } from '../../common/redis/holds.ts';
+import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
+import { readHolds } from '../../common/redis/fleet/holds.ts';
 import { stateOf } from './deas.ts';
 import { placeOf } from './droplet-page.ts';
 import type { LiveSources } from './live-feed.ts';

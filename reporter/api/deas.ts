@@ -1,7 +1,7 @@
 /** The DEAs for the dashboard's map. */
-import type { SilenceState } from '../../common/policy/liveness.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { pairsOf } from '../../common/redis/pairs.ts';
+import type { SilenceState } from '../../common/policy/fleet/liveness.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { pairsOf } from '../../common/redis/records/pairs.ts';
 import type { DeaCell, DeaState } from './types.ts';
 
 export interface Dea {

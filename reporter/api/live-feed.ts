@@ -1,13 +1,13 @@
 /** The data of the dashboard, read from Redis once for all viewers. */
 import { LogFollower } from '../../common/explain/follow-log.ts';
 import { Stories } from '../../common/explain/stories.ts';
-import { silenceStates } from '../../common/policy/liveness.ts';
+import { silenceStates } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { gapsFrom, holdsFrom } from '../../common/redis/holds.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { gapsFrom, holdsFrom } from '../../common/redis/fleet/holds.ts';
+import { readTimeline, type TimelinePoint } from '../../common/redis/fleet/timeline.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { readTimeline, type TimelinePoint } from '../../common/redis/timeline.ts';
 import type { Fleet, HoldState } from '../../common/views/fleet.ts';
 import { readTroubled } from '../../common/views/troubled.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';

@@ -4,11 +4,16 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { isHoldOn, RELEASE_FIELD, type ReleasableHold, requestRelease } from '../../common/redis/holds.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import {
+  isHoldOn,
+  RELEASE_FIELD,
+  type ReleasableHold,
+  requestRelease,
+} from '../../common/redis/fleet/holds.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import type { Health } from '../../common/runtime/health.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import { readRedis, UnavailableError } from '../http/read-redis.ts';
 
 interface Options {

@@ -2,11 +2,11 @@
 import { absentOf } from '../../common/explain/present.ts';
 import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { silenceSettledMs } from '../../common/policy/thresholds.ts';
-import { isWanted } from '../../common/policy/wanted.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { listedDroplets } from '../../common/redis/dea-list.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';
 import type { Dea } from './deas.ts';
 import type { SilentDea, SilentUpdate } from './types.ts';

@@ -8,8 +8,8 @@
 import type { Tone } from '../../common/explain/line.ts';
 import type { Absent } from '../../common/explain/step.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
-import type { TotalName } from '../../common/redis/summary.ts';
-import type { TimelinePoint } from '../../common/redis/timeline.ts';
+import type { TotalName } from '../../common/redis/fleet/summary.ts';
+import type { TimelinePoint } from '../../common/redis/fleet/timeline.ts';
 import type { TroubledUpdate } from '../../common/views/troubled-types.ts';
 
 export type {

@@ -1,5 +1,5 @@
 import type { HoldName } from '../../common/model/reasons.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import type { HoldState } from '../../common/views/fleet.ts';
 
 /** A hold that stays on is logged again after this time, because audits update its number of droplets. */

@@ -3,7 +3,7 @@ import { Gauge, type Registry } from 'prom-client';
 import { decidedMsOf } from '../../common/model/decision-id.ts';
 import type { QueueName } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { listQueueHeads } from '../../common/redis/scripts/fleet/list-queue-heads.ts';
 
 const STATES = ['waiting', 'delayed', 'active'] as const;

@@ -9,7 +9,7 @@ import { Compile } from 'typebox/compile';
 import type { QueueName } from '../../common/queues/queues.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import { SAFE_METHODS } from '../../common/runtime/http.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 
 export const BOARD_PATH = '/queues';
 

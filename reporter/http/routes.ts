@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { isId } from '../../common/messages/validation.ts';
 import type { Health } from '../../common/runtime/health.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import { isKnown } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
 import type { Fleet } from '../../common/views/fleet.ts';

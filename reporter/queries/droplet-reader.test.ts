@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { droplet, instance, NOW } from '../../common/testing/builders.ts';
 import { type TestContext, testContext } from '../../common/testing/context.ts';
-import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { startTestRedis, type TestRedis } from '../../common/testing/redis/server.ts';
 import { store } from '../../deploy/verify/fixtures/reporter.ts';
 import { BusyError, DropletReader } from './droplet-reader.ts';
 

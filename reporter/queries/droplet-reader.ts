@@ -1,9 +1,9 @@
-import { lostBefore } from '../../common/policy/liveness.ts';
+import { lostBefore } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connections.ts';
-import { gapsFrom } from '../../common/redis/holds.ts';
-import { type DropletReads, readWithDeas } from '../../common/redis/readers.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { gapsFrom } from '../../common/redis/fleet/holds.ts';
+import { type DropletReads, readWithDeas } from '../../common/redis/records/readers.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 
 /** Too many reads are waiting because Redis is slow or does not answer; the caller would not wait for the result. */

@@ -10,11 +10,11 @@ import { type DeploymentName, SUBJECTS } from '../../common/messages/subjects.ts
 import type { Result } from '../../common/messages/validation.ts';
 import type { Bus, Msg } from '../../common/nats/bus.ts';
 import { BusError } from '../../common/nats/bus.ts';
-import { crashesOf } from '../../common/policy/crashes.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { CounterName, FleetCounters } from '../../common/redis/counters.ts';
+import { crashesOf } from '../../common/policy/slots/crashes.ts';
+import type { CounterName, FleetCounters } from '../../common/redis/fleet/counters.ts';
 import type { Health } from '../../common/runtime/health.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import { flappingIndices, healthyCount, isKnown } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
 import type { QueryOutcome, ReporterMetrics } from '../figures/metrics.ts';

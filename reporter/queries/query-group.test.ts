@@ -3,8 +3,8 @@ import { SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Bus } from '../../common/nats/bus.ts';
 import { desired, droplet, instance, NOW } from '../../common/testing/builders.ts';
 import { ManualClock, type TestContext, testContext } from '../../common/testing/context.ts';
-import { startNats, type TestNats } from '../../common/testing/nats.ts';
-import { startTestRedis, type TestRedis } from '../../common/testing/redis.ts';
+import { startNats, type TestNats } from '../../common/testing/nats/server.ts';
+import { startTestRedis, type TestRedis } from '../../common/testing/redis/server.ts';
 import { STATUS, store } from '../../deploy/verify/fixtures/reporter.ts';
 import { startReporter } from '../main.ts';
 

@@ -1,7 +1,7 @@
 import { type DeploymentName, queueGroup } from '../../common/messages/subjects.ts';
 import type { Bus, BusSubscription, Handler } from '../../common/nats/bus.ts';
 import type { Health } from '../../common/runtime/health.ts';
-import type { Logger } from '../../common/runtime/log.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
 import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
 
 interface Options {

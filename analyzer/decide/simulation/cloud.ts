@@ -9,8 +9,8 @@
 import type { StartMessage, StopMessage } from '../../../common/messages/outgoing.ts';
 import type { DeaLiveness, Desired, Droplet, Exit, Holds } from '../../../common/model/droplet.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
-import { listenedAgoMs } from '../../../common/policy/listening-time.ts';
-import { lostBefore } from '../../../common/policy/liveness.ts';
+import { listenedAgoMs } from '../../../common/policy/fleet/listening-time.ts';
+import { lostBefore } from '../../../common/policy/fleet/liveness.ts';
 import { Recheck } from '../../../common/policy/recheck.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { deaExpiryMs } from '../../../common/policy/thresholds.ts';

@@ -11,10 +11,10 @@ import type {
   Slot,
 } from '../../../common/model/droplet.ts';
 import { acceptsStart, acceptsStop } from '../../../common/policy/admission.ts';
-import { type Deas, lastHeartbeatMs } from '../../../common/policy/liveness.ts';
-import { runningForStart } from '../../../common/policy/running-counts.ts';
+import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
+import { runningForStart } from '../../../common/policy/slots/running-counts.ts';
+import { isWantedIgnoringMassDelete } from '../../../common/policy/slots/wanted.ts';
 import { takeSnapshot } from '../../../common/policy/snapshot.ts';
-import { isWantedIgnoringMassDelete } from '../../../common/policy/wanted.ts';
 import { droplet, NOW, SECOND, SETTINGS } from '../../../common/testing/builders.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
 import { decide } from '../decide.ts';

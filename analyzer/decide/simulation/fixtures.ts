@@ -6,7 +6,7 @@ import {
   encodeDesired,
   encodeExit,
   encodeInstance,
-} from '../../../common/redis/record-codec.ts';
+} from '../../../common/redis/records/record-codec.ts';
 import type { DecisionResult } from '../decision.ts';
 
 /** The record after the decision was stored. */

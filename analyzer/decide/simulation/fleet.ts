@@ -8,19 +8,23 @@ import {
   isActualNotFresh,
   isDesiredUnavailable,
   type Streak,
-} from '../../../common/policy/freshness.ts';
-import { isLeftOut, isListed } from '../../../common/policy/liveness.ts';
-import { type MassDelete, massDeleteAfter, massDeleteAfterPass } from '../../../common/policy/mass-delete.ts';
+} from '../../../common/policy/fleet/freshness.ts';
+import { isLeftOut, isListed } from '../../../common/policy/fleet/liveness.ts';
+import {
+  type MassDelete,
+  massDeleteAfter,
+  massDeleteAfterPass,
+} from '../../../common/policy/fleet/mass-delete.ts';
 import {
   cutoffs,
   type DeaFacts,
   type MassLoss,
   NO_MASS_LOSS,
   nextMassLoss,
-} from '../../../common/policy/mass-loss.ts';
+} from '../../../common/policy/fleet/mass-loss.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { isWanted } from '../../../common/policy/slots/wanted.ts';
 import { evaluationGapMs, watermarkGapMs } from '../../../common/policy/thresholds.ts';
-import { isWanted } from '../../../common/policy/wanted.ts';
 import { desired, droplet } from '../../../common/testing/builders.ts';
 import { Cloud } from './cloud.ts';
 import {

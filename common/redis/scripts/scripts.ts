@@ -13,20 +13,10 @@ export type RedisClient = Redis | Cluster;
  * one function that calls it; the head of the Lua file has its keys, arguments, result and guarantees.
  */
 const SCRIPTS = {
-  heartbeats: [
-    'touch_deas',
-    'begin_heartbeat',
-    'finish_heartbeat',
-    'store_heartbeat_droplets',
-    'store_whole_heartbeat',
-    'list_lost_deas',
-    'expire_dea',
-    'release_dea',
-  ],
+  heartbeats: ['begin_heartbeat', 'finish_heartbeat', 'store_heartbeat_droplets', 'store_whole_heartbeat'],
+  deas: ['touch_deas', 'list_lost_deas', 'expire_dea', 'release_dea'],
+  events: ['store_exit', 'store_exit_with_event', 'store_update'],
   droplets: [
-    'store_exit',
-    'store_exit_with_event',
-    'store_update',
     'read_droplets',
     'read_droplets_with_deas',
     'commit_decisions',

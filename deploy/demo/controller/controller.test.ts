@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startNats, type TestNats } from '../../../common/testing/nats.ts';
+import { startNats, type TestNats } from '../../../common/testing/nats/server.ts';
 import { type ControllerEvent, LOCATE_SUBJECT, placeSubject, STOP_SUBJECT } from '../protocol.ts';
 import { eventually, listen, type Received } from '../testing/bus.ts';
 import { type Controller, startController } from './controller.ts';

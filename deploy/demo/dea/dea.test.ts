@@ -1,7 +1,7 @@
 import type { NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { startNats, type TestNats } from '../../../common/testing/nats.ts';
+import { startNats, type TestNats } from '../../../common/testing/nats/server.ts';
 import { isAlive } from '../../run/launcher/process-table.ts';
 import { type InstanceView, placeSubject, STOP_SUBJECT } from '../protocol.ts';
 import { eventually, listen, type Received } from '../testing/bus.ts';

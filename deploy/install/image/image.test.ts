@@ -18,8 +18,8 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { startNats, type TestNats } from '../../../common/testing/nats.ts';
-import { freePort, startTestRedis, type TestRedis } from '../../../common/testing/redis.ts';
+import { startNats, type TestNats } from '../../../common/testing/nats/server.ts';
+import { freePort, startTestRedis, type TestRedis } from '../../../common/testing/redis/server.ts';
 import { type Copy, readDockerfile, type Stage } from '../testing/dockerfile.ts';
 
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 /** For the tests of alerts and dashboards: verifies that a PromQL expression uses only existing metrics and labels. */
 import { expect } from 'vitest';
 import { HOLD_NAMES } from '../../../common/model/reasons.ts';
-import { TOTALS } from '../../../common/redis/summary.ts';
+import { TOTALS } from '../../../common/redis/fleet/summary.ts';
 import { labelsOf, metricsOfAll } from '../../docs/metrics.ts';
 import { PROCESS_NAMES } from '../../run/launcher/child.ts';
 

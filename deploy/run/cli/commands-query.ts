@@ -1,6 +1,6 @@
 /** The commands that query a deployment, release a hold or write the completion script. */
 import { Argument, type Command } from 'commander';
-import type { ReleasableHold } from '../../../common/redis/holds.ts';
+import type { ReleasableHold } from '../../../common/redis/fleet/holds.ts';
 import { bashCompletion, SHELLS } from './completion.ts';
 import { atLeastOne, CONFIG, type ConfigOption, examples, type Runs, seconds, upTo } from './options.ts';
 import type { DropletOptions } from './query/droplet.ts';

@@ -4,7 +4,7 @@ import { loadConfig } from '../../../common/config/load.ts';
 import type { Settings } from '../../../common/config/settings.ts';
 import { writePidFile } from '../../../common/process.ts';
 import { adoptPrefix, LayoutError } from '../../../common/redis/layout.ts';
-import { createLogger, openLogOutput, reopenOnHangUp } from '../../../common/runtime/log.ts';
+import { createLogger, openLogOutput, reopenOnHangUp } from '../../../common/runtime/log/log.ts';
 import { hmProgram } from '../hm-program.ts';
 import type { ProcessName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';

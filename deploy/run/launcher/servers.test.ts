@@ -7,7 +7,7 @@ import { Redis } from 'ioredis';
 import { connect } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Exit, Instance, Outcome, PendingStop, Slot } from '../../../common/model/droplet.ts';
-import { encodeExit, encodeInstance } from '../../../common/redis/record-codec.ts';
+import { encodeExit, encodeInstance } from '../../../common/redis/records/record-codec.ts';
 import { findProgram, requireProgram } from './find-program.ts';
 import { isAlive } from './process-table.ts';
 import { freePort, type Server, startNatsServer, startRedisServer } from './servers.ts';

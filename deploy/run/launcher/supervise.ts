@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Logger } from '../../../common/runtime/log.ts';
+import type { Logger } from '../../../common/runtime/log/log.ts';
 
 /** A process that runs until it ends or is stopped. */
 export interface Running {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { TOTALS } from '../../../common/redis/summary.ts';
+import { TOTALS } from '../../../common/redis/fleet/summary.ts';
 import { PER_DEA } from './fleet.ts';
 import type { HeartbeatTotals } from './protocol.ts';
 import type { Stage } from './stage.ts';

@@ -5,7 +5,7 @@ import { connectBus } from '../../../common/nats/connect.ts';
 import { Health } from '../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import { captureLog } from '../../../common/testing/context.ts';
-import { startNats } from '../../../common/testing/nats.ts';
+import { startNats } from '../../../common/testing/nats/server.ts';
 import { TcpProxy } from './proxy.ts';
 
 test('abandon loses the messages of a stalled connection and reconnects at once', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import type { CounterName } from '../../../common/redis/counters.ts';
+import type { CounterName } from '../../../common/redis/fleet/counters.ts';
 import { createKeys } from '../../../common/redis/keys.ts';
 import { SLICES } from './settings.ts';
 import type { Stage } from './stage.ts';

@@ -4,14 +4,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createKeys } from '../../../common/redis/keys.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import type { TestNats } from '../../../common/testing/nats.ts';
-import { startNatsCluster } from '../../../common/testing/nats-cluster.ts';
+import { startNatsCluster } from '../../../common/testing/nats/cluster.ts';
+import type { TestNats } from '../../../common/testing/nats/server.ts';
 import {
   type ClusterNode,
   migrateSlot,
   startTestRedisCluster,
   type TestRedisCluster,
-} from '../../../common/testing/redis-cluster.ts';
+} from '../../../common/testing/redis/cluster.ts';
 import { type Stage, startStage } from './stage.ts';
 
 /** Two copies of each process, on a Redis Cluster of three masters with a replica each and a NATS cluster of three servers. */

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { startNats } from '../../../common/testing/nats.ts';
-import { startTestSentinels } from '../../../common/testing/redis-sentinel.ts';
+import { startNats } from '../../../common/testing/nats/server.ts';
+import { startTestSentinels } from '../../../common/testing/redis/sentinel.ts';
 import { startStage } from './stage.ts';
 
 test('the sentinels promote the replica when the master is killed', async () => {

@@ -3,7 +3,7 @@ import { parseExited, parseShutdown, parseUpdated } from '../../../common/messag
 import * as wire from '../../../common/messages/schemas.ts';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { isId } from '../../../common/messages/validation.ts';
-import { decodeDroplet } from '../../../common/redis/record-codec.ts';
+import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
 import { metricValue, type TestContext } from '../../../common/testing/context.ts';
 import { startIngest } from '../../../ingest/main.ts';
 import { bytes } from './arbitrary.ts';

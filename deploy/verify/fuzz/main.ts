@@ -1,7 +1,7 @@
 /** `npm run fuzz -- --inputs N --seed S`: runs every target with its share of the inputs and prints the outcomes. */
 import { Command, InvalidArgumentError } from 'commander';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
-import { startTestRedis } from '../../../common/testing/redis.ts';
+import { startTestRedis } from '../../../common/testing/redis/server.ts';
 import { editedRedisTarget } from './edited-redis.ts';
 import { httpTarget } from './http.ts';
 import { ingestTarget } from './ingest.ts';

@@ -21,7 +21,7 @@ import {
 import { peekDeaId } from '../../../common/messages/peek-dea-id.ts';
 import * as wire from '../../../common/messages/schemas.ts';
 import type { Parsed } from '../../../common/messages/validation.ts';
-import { decodeDesired, encodeDesired } from '../../../common/redis/record-codec.ts';
+import { decodeDesired, encodeDesired } from '../../../common/redis/records/record-codec.ts';
 import { bytes, nearlyValid, valid } from './arbitrary.ts';
 import { check, type Target, target } from './target.ts';
 

@@ -15,11 +15,11 @@ import {
   StartJobSchema,
   StopJobSchema,
 } from '../../../common/queues/queues.ts';
-import { holdsFrom, MassDeleteSchema, MassLossSchema } from '../../../common/redis/holds.ts';
+import { holdsFrom, MassDeleteSchema, MassLossSchema } from '../../../common/redis/fleet/holds.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
-import { decodeDroplet } from '../../../common/redis/record-codec.ts';
-import { RecordError } from '../../../common/redis/record-error.ts';
-import { OutcomeSchema, SlotSchema, StopSchema } from '../../../common/redis/record-json.ts';
+import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
+import { RecordError } from '../../../common/redis/records/record-error.ts';
+import { OutcomeSchema, SlotSchema, StopSchema } from '../../../common/redis/records/record-json.ts';
 import { bytes, nearlyValid, oddValue, valid } from './arbitrary.ts';
 import { check, type Target, target } from './target.ts';
 

@@ -66,7 +66,7 @@ const testCode: Case[] = [
   { file: 'deploy/run/launcher/t.ts', imports: './testing.ts', breaks: IMPORT },
   { file: 'nudger/t.ts', imports: 'vitest', breaks: IMPORT },
   { file: 'common/redis/a.test.ts', imports: '../testing/redis.ts' },
-  { file: 'deploy/verify/a.ts', imports: '../../common/testing/redis.ts' },
+  { file: 'deploy/verify/a.ts', imports: '../../common/testing/redis/server.ts' },
 ];
 const otherForms: Case[] = [
   {

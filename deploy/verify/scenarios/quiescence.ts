@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Job, Queue } from 'bullmq';
 import type { QueueName } from '../../../common/queues/queues.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
-import type { RedisConnections } from '../../../common/redis/connections.ts';
-import { decodeDroplet } from '../../../common/redis/record-codec.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
 
 /** Which process works on which queue. */
 const WORKERS = {

@@ -3,7 +3,7 @@ import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { Msg } from '../../../common/nats/bus.ts';
 import { openQueue } from '../../../common/queues/queues.ts';
 import { type CollectedSpan, startCollector, type TestCollector } from '../../../common/testing/collector.ts';
-import { freePort } from '../../../common/testing/redis.ts';
+import { freePort } from '../../../common/testing/redis/server.ts';
 import { type Stage, startStage } from './tracing-stage.ts';
 
 let stage: Stage;

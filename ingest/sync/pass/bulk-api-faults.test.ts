@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { readSyncState } from '../../../common/redis/sync-state.ts';
+import { readSyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { metricValue, testContext } from '../../../common/testing/context.ts';
 import { ids, testSync, useSync } from '../../../deploy/verify/fixtures/sync.ts';
 import { nextPassMs } from '../sync-state.ts';

@@ -3,11 +3,11 @@ import {
   massDeleteAfter,
   massDeleteAfterPass,
   releaseMassDelete,
-} from '../../../common/policy/mass-delete.ts';
-import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/holds.ts';
+} from '../../../common/policy/fleet/mass-delete.ts';
+import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/fleet/holds.ts';
+import { readSummary } from '../../../common/redis/fleet/summary.ts';
+import { readSyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { readSummary } from '../../../common/redis/summary.ts';
-import { readSyncState } from '../../../common/redis/sync-state.ts';
 import { readRelease } from '../sync-state.ts';
 import { markGone } from './mark-gone.ts';
 import type { PassContext } from './pass-context.ts';

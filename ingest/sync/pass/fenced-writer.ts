@@ -1,6 +1,6 @@
 import type { Clock } from '../../../common/redis/clock.ts';
-import type { RedisConnections } from '../../../common/redis/connections.ts';
-import { expireAllDigests } from '../../../common/redis/scripts/heartbeats/expire-digests.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import { beginPass } from '../../../common/redis/scripts/sync/begin-pass.ts';
 import { fencePass } from '../../../common/redis/scripts/sync/fence-pass.ts';
 import { markGone } from '../../../common/redis/scripts/sync/mark-gone.ts';

@@ -5,8 +5,8 @@ import { readDroplets } from '../../../common/redis/scripts/droplets/read-drople
 import type { ScriptName, Scripts } from '../../../common/redis/scripts/scripts.ts';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
-import { startTestRedis, type TestRedis } from '../../../common/testing/redis.ts';
-import { interceptScripts } from '../../../common/testing/redis-scripts.ts';
+import { interceptScripts } from '../../../common/testing/redis/scripts.ts';
+import { startTestRedis, type TestRedis } from '../../../common/testing/redis/server.ts';
 import { type TestSync, testSync } from '../../../deploy/verify/fixtures/sync.ts';
 import { SimulatedController } from '../../../deploy/verify/sim/controller.ts';
 

@@ -1,4 +1,4 @@
-import { readIds } from '../../../common/redis/readers.ts';
+import { readIds } from '../../../common/redis/records/readers.ts';
 import { storePages } from '../../../common/redis/scripts/sync/store-pages.ts';
 import { SupersededError } from '../errors.ts';
 import type { FencedWriter } from './fenced-writer.ts';

@@ -1,5 +1,5 @@
-import type { RedisConnections } from '../../../common/redis/connections.ts';
-import type { SyncState } from '../../../common/redis/sync-state.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import type { SyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { readEntries } from './page-store.ts';
 
 /** Every page is verified this often (ms), although it is as before: what Redis lost is built again within ten minutes. */

@@ -1,7 +1,7 @@
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
-import type { RedisConnections } from '../../../common/redis/connections.ts';
-import type { Logger, RateLimitedLog } from '../../../common/runtime/log.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import type { Logger, RateLimitedLog } from '../../../common/runtime/log/log.ts';
 import type { BulkApi } from '../api/bulk-api.ts';
 import type { SyncMetrics } from '../metrics.ts';
 import type { FencedWriter } from './fenced-writer.ts';

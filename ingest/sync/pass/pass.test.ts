@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { readSyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { readSyncState } from '../../../common/redis/sync-state.ts';
 import { metricValue, recordOf, testContext } from '../../../common/testing/context.ts';
 import { countCalls, ids, testSync, useSync } from '../../../deploy/verify/fixtures/sync.ts';
 import { nextPassMs } from '../sync-state.ts';

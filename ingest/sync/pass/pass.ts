@@ -23,10 +23,10 @@
  * The hold `mass_delete` is decided before any droplet is marked. The pass counts as complete after all are marked.
  */
 
-import type { RedisConnections } from '../../../common/redis/connections.ts';
-import { reportRepair } from '../../../common/redis/repairs.ts';
-import { expireAllDigests } from '../../../common/redis/scripts/heartbeats/expire-digests.ts';
-import { readSyncState, type SyncState } from '../../../common/redis/sync-state.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { readSyncState, type SyncState } from '../../../common/redis/fleet/sync-state.ts';
+import { reportRepair } from '../../../common/redis/records/repairs.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import { PassFailedError, SupersededError } from '../errors.ts';
 import { completePass } from './complete-pass.ts';
 import { FencedWriter } from './fenced-writer.ts';

@@ -1,6 +1,6 @@
 import { isLastToken, parseBulkPage } from '../../../common/messages/bulk.ts';
-import { reportRepair } from '../../../common/redis/repairs.ts';
-import { expireAllDigests } from '../../../common/redis/scripts/heartbeats/expire-digests.ts';
+import { reportRepair } from '../../../common/redis/records/repairs.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import { withRetry } from '../api/retry.ts';
 import { BulkApiError, PassFailedError } from '../errors.ts';
 import { diffPage, type NewPage } from './page-diff.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { encodeHeartbeatEntry } from '../../../common/redis/record-codec.ts';
+import { encodeHeartbeatEntry } from '../../../common/redis/records/record-codec.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { metricValue } from '../../../common/testing/context.ts';
 import { ids, useSync } from '../../../deploy/verify/fixtures/sync.ts';

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
 import type { LogEntry } from '../../../model/decision-log.ts';
 import { useRedis } from '../../../testing/context.ts';
-import { redisRecords } from '../../../testing/redis-records.ts';
+import { redisRecords } from '../../../testing/redis/records.ts';
+import { storeUpdate } from '../events/store-update.ts';
 import { commitDecisions, type DecisionCommit } from './commit-decisions.ts';
 import { removeDroplet } from './remove-droplet.ts';
-import { storeUpdate } from './store-update.ts';
 
 const of = useRedis({ settings: { slices: 1 } });
 const redis = () => of.context.redis;

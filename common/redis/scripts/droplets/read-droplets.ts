@@ -1,5 +1,5 @@
 import type { Droplet } from '../../../model/droplet.ts';
-import { decodeDroplet } from '../../record-codec.ts';
+import { decodeDroplet } from '../../records/record-codec.ts';
 import { callInChunks, type ShardedAccess } from '../chunks.ts';
 import { decodeList, decodeProblem } from '../replies.ts';
 

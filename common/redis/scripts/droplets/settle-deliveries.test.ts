@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
-import { redisRecords } from '../../../testing/redis-records.ts';
+import { redisRecords } from '../../../testing/redis/records.ts';
 import { type Settlement, settleDeliveries } from './settle-deliveries.ts';
 
 const of = useRedis({ settings: { slices: 1 } });

@@ -1,4 +1,4 @@
-import { pairsOf } from '../../pairs.ts';
+import { pairsOf } from '../../records/pairs.ts';
 import type { ScriptAccess } from '../scripts.ts';
 
 export interface Watermark {

@@ -1,6 +1,6 @@
 import type { ListeningGap } from '../../../model/droplet.ts';
-import type { FailoverDetector } from '../../failover-detector.ts';
-import { pairsOf } from '../../pairs.ts';
+import type { FailoverDetector } from '../../connection/failover-detector.ts';
+import { pairsOf } from '../../records/pairs.ts';
 import type { ScriptAccess } from '../scripts.ts';
 import { decodeHostAndPid, type TakenOver } from './publish-watermark.ts';
 

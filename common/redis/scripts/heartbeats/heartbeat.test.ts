@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
-import { heartbeatScripts, line } from '../../../testing/heartbeat-scripts.ts';
+import { heartbeatScripts, line } from '../../../testing/redis/heartbeat-scripts.ts';
+import { touchDeas } from '../deas/touch-deas.ts';
 import { beginHeartbeat } from './begin-heartbeat.ts';
-import { touchDeas } from './touch-deas.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;

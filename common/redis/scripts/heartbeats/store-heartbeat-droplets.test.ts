@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
-import { heartbeatScripts, line } from '../../../testing/heartbeat-scripts.ts';
+import { heartbeatScripts, line } from '../../../testing/redis/heartbeat-scripts.ts';
 import { type HeartbeatWrite, storeHeartbeatDroplets } from './store-heartbeat-droplets.ts';
 import { storeWholeHeartbeat } from './store-whole-heartbeat.ts';
 

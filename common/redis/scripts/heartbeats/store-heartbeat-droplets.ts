@@ -1,6 +1,6 @@
 import type { Instance } from '../../../model/droplet.ts';
 import type { Keys } from '../../keys.ts';
-import { encodeHeartbeatEntry } from '../../record-codec.ts';
+import { encodeHeartbeatEntry } from '../../records/record-codec.ts';
 import { chunksForCalls, type ShardedAccess } from '../chunks.ts';
 import type { ScriptArgument } from '../scripts.ts';
 

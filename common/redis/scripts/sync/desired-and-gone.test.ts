@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
-import { redisRecords } from '../../../testing/redis-records.ts';
-import { storeUpdate } from '../droplets/store-update.ts';
+import { redisRecords } from '../../../testing/redis/records.ts';
+import { storeUpdate } from '../events/store-update.ts';
 import { fencePass } from './fence-pass.ts';
 import { markGone } from './mark-gone.ts';
 import { storeDesired } from './store-desired.ts';

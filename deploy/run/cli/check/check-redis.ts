@@ -1,5 +1,5 @@
 import type { Settings } from '../../../../common/config/settings.ts';
-import { evictionRisk } from '../../../../common/redis/eviction.ts';
+import { evictionRisk } from '../../../../common/redis/connection/eviction.ts';
 import { connectOnce, openOnce } from '../connection/connect-once.ts';
 import type { CheckResult } from './check-result.ts';
 

@@ -1,7 +1,7 @@
 import { loadConfig } from '../../../../common/config/load.ts';
 import { EXIT } from '../../../../common/runtime/exit-codes.ts';
 import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
-import { withoutLogins } from '../../../../common/runtime/log.ts';
+import { withoutLogins } from '../../../../common/runtime/log/log.ts';
 import type { ConfigOption } from '../options.ts';
 import { Progress } from '../output/progress.ts';
 import { checkBulkApi } from './check-bulk.ts';

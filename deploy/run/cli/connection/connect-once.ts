@@ -1,5 +1,5 @@
 import type { RedisSettings } from '../../../../common/config/settings.ts';
-import { openClient } from '../../../../common/redis/client.ts';
+import { openClient } from '../../../../common/redis/connection/client.ts';
 import type { RedisClient } from '../../../../common/redis/scripts/scripts.ts';
 import { withTimeout } from '../../../../common/runtime/with-timeout.ts';
 

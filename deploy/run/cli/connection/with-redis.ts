@@ -1,10 +1,10 @@
 import { Cluster } from 'ioredis';
 import type { Settings } from '../../../../common/config/settings.ts';
-import type { RedisConnections } from '../../../../common/redis/connections.ts';
+import type { RedisConnections } from '../../../../common/redis/connection/connections.ts';
 import { createKeys, LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
 import { LayoutError } from '../../../../common/redis/layout.ts';
 import { defineScripts } from '../../../../common/redis/scripts/scripts.ts';
-import { withoutLogins } from '../../../../common/runtime/log.ts';
+import { withoutLogins } from '../../../../common/runtime/log/log.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
 import { connectOnce, openOnce } from './connect-once.ts';

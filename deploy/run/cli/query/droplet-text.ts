@@ -3,7 +3,7 @@ import type { ObservedDroplet } from '../../../../common/explain/observed-drople
 import { type Present, presentOf, type SlotPresent } from '../../../../common/explain/present.ts';
 import { formatDuration, type Times } from '../../../../common/explain/wording.ts';
 import type { Holds, Instance } from '../../../../common/model/droplet.ts';
-import { lastHeartbeatMs } from '../../../../common/policy/liveness.ts';
+import { lastHeartbeatMs } from '../../../../common/policy/fleet/liveness.ts';
 import { painter } from '../output/output.ts';
 
 /** Shown first when the configuration has dry_run. */

@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { expect, test } from 'vitest';
-import { freePort } from '../../../../common/testing/redis.ts';
+import { freePort } from '../../../../common/testing/redis/server.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 
 const fixture = useHmFixture();

@@ -1,6 +1,6 @@
 import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
-import { readHolds } from '../../../../common/redis/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';

@@ -1,9 +1,9 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
-import { lostBefore } from '../../../../common/policy/liveness.ts';
-import { readHolds } from '../../../../common/redis/holds.ts';
-import { isRead, readIds, readWithDeas } from '../../../../common/redis/readers.ts';
+import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { isRead, readIds, readWithDeas } from '../../../../common/redis/records/readers.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';

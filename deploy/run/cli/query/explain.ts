@@ -4,7 +4,7 @@ import { type DropletLog, readLog } from '../../../../common/explain/log.ts';
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
-import { readHolds } from '../../../../common/redis/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';

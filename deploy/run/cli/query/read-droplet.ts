@@ -1,7 +1,7 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
-import { lostBefore } from '../../../../common/policy/liveness.ts';
-import { readHolds } from '../../../../common/redis/holds.ts';
-import { readWithDeas } from '../../../../common/redis/readers.ts';
+import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readWithDeas } from '../../../../common/redis/records/readers.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatDuration } from '../../../../common/explain/wording.ts';
-import { isHoldOn, type ReleasableHold, requestRelease } from '../../../../common/redis/holds.ts';
+import { isHoldOn, type ReleasableHold, requestRelease } from '../../../../common/redis/fleet/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';

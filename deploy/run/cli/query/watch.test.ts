@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis';
 import { beforeAll, expect, test, vi } from 'vitest';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
-import { startTestRedis, type TestRedis } from '../../../../common/testing/redis.ts';
+import { startTestRedis, type TestRedis } from '../../../../common/testing/redis/server.ts';
 import { build, hmChild } from '../testing/hm-child.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 

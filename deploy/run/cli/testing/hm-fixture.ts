@@ -7,7 +7,7 @@ import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { Exit } from '../../../../common/model/droplet.ts';
 import { LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
 import { commitDecisions } from '../../../../common/redis/scripts/droplets/commit-decisions.ts';
-import { storeExit } from '../../../../common/redis/scripts/droplets/store-exit.ts';
+import { storeExit } from '../../../../common/redis/scripts/events/store-exit.ts';
 import { storeHeartbeatDroplets } from '../../../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
 import { storeDesired } from '../../../../common/redis/scripts/sync/store-desired.ts';
 import { type RedisOfTests, useRedis } from '../../../../common/testing/context.ts';

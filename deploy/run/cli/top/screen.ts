@@ -1,6 +1,6 @@
 import type { Tone } from '../../../../common/explain/line.ts';
 import { countText, formatDuration, holdText, type Times } from '../../../../common/explain/wording.ts';
-import type { CounterName } from '../../../../common/redis/counters.ts';
+import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
 import { BOLD, CYAN, DIM, GREEN, type Piece, padCells, paint, RED, YELLOW } from '../../terminal/screen.ts';
 import { DRY_RUN } from '../query/droplet-text.ts';
 import type { Figures } from './figures.ts';

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { heldField } from '../../../../common/redis/summary.ts';
+import { heldField } from '../../../../common/redis/fleet/summary.ts';
 import { build, hasTerminals, hmChild, hmOnTerminal } from '../testing/hm-child.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 import type { Figures } from './figures.ts';

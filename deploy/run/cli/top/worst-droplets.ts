@@ -1,8 +1,8 @@
 import { presentOf } from '../../../../common/explain/present.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
-import { lostBefore } from '../../../../common/policy/liveness.ts';
-import { readDeas } from '../../../../common/redis/readers.ts';
+import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
+import { readDeas } from '../../../../common/redis/records/readers.ts';
 import { readDroplets } from '../../../../common/redis/scripts/droplets/read-droplets.ts';
 import { readWorstIds } from '../../../../common/views/troubled.ts';
 import type { RedisSession } from '../connection/with-redis.ts';

@@ -1,0 +1,119 @@
+/** Which hold covers which decision of a droplet. The files beside this one turn the holds on and off. */
+import type { Droplet, Holds, Instance } from '../../model/droplet.ts';
+import { isLiveState } from '../../model/instance-states.ts';
+import type { HoldName, StartReason, StopReason } from '../../model/reasons.ts';
+import type { Snapshot } from '../snapshot.ts';
+import { isLossUnconfirmed } from './freshness.ts';
+import { listeningTimeMs } from './listening-time.ts';
+import { heartbeatOfItsDeaMs, isExitInForce, isListed } from './liveness.ts';
+import { lossesEvaluatedMs } from './mass-loss.ts';
+
+/**
+ * The hold `update_required`: a `droplet.updated` was received, and no pass that began after it has listed the droplet or
+ * completed; or the droplet has an instance of a version that no pass has brought, and every pass began before it was first listed.
+ */
+export function updateRequired({ droplet, holds, unknownVersionSinceMs }: Snapshot): boolean {
+  return unknownVersionSinceMs !== undefined || isUpdateUnread(droplet, holds);
+}
+
+function isUpdateUnread(droplet: Droplet, holds: Holds): boolean {
+  const { updatedMs, listedMs } = droplet;
+  if (updatedMs === undefined || (listedMs !== undefined && listedMs > updatedMs)) return false;
+  return holds.lastPassBegunMs === undefined || holds.lastPassBegunMs <= updatedMs;
+}
+
+/**
+ * Why a start waits: a hold, or `evaluating`, for the second or so after a loss in which it is not known yet whether `mass_loss`
+ * will be raised. That is no hold, so it is not shown as one.
+ */
+export type StartWait = HoldName | 'evaluating';
+
+/**
+ * The hold that covers this start, if any. A crash or an evacuation is a message about one instance and is acted on under every
+ * hold; only after a `droplet.updated` it waits for the next pass.
+ *
+ * The slot may have another instance that is presumed lost only because its DEA is silent. Then the start relies on that
+ * silence, whatever its reason, so the holds on silence cover it.
+ */
+export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: number): StartWait | undefined {
+  const { holds } = snapshot;
+  if (updateRequired(snapshot)) return 'update_required';
+  if (reason === 'missing' && holds.desiredUnavailable) return 'desired_unavailable';
+  const silent = silentAt(snapshot, index);
+  if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
+  if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
+  if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
+  return silent.some((instance) => mayBeMassLoss(snapshot, instance)) ? 'evaluating' : undefined;
+}
+
+/** Instances last listed at the slot as STARTING or RUNNING that have not exited and that their DEA did not drop from its list. */
+function silentAt({ droplet, deas, settings, exits }: Snapshot, index: number): Instance[] {
+  return droplet.instances.filter((instance) => {
+    if (instance.index !== index || instance.version !== droplet.desired?.version) return false;
+    if (!isLiveState(instance.state)) return false;
+    const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
+    if (heartbeatMs === undefined) return false;
+    const exit = exits.get(instance.guid);
+    return exit === undefined || !isExitInForce(exit, heartbeatMs, settings);
+  });
+}
+
+/**
+ * Whether the instance's DEA seems silent for `droplet_lost`, but may have sent a heartbeat that is not stored. An ingestor may be
+ * behind, or stopped for less than a gap; or the heartbeat was lost with a connection or a process.
+ */
+export function mayHaveUnstoredHeartbeat(
+  { deas, holds, lostBeforeMs, settings }: Snapshot,
+  instance: Instance,
+): boolean {
+  const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
+  if (heartbeatMs === undefined || heartbeatMs >= lostBeforeMs) return false;
+  return isLossUnconfirmed(heartbeatMs, holds, settings);
+}
+
+/** Whether `mass_loss` is on and counts the instance's DEA as late. */
+export function isMassLoss({ deas, holds, settings }: Snapshot, instance: Instance): boolean {
+  return holds.massLossDeas.has(instance.dea) && heartbeatOfItsDeaMs(instance, deas, settings) !== undefined;
+}
+
+/**
+ * Whether the instance's DEA is one that `mass_loss` counts as late, or is lost and may be one of many, because:
+ *
+ * - `mass_loss` was not evaluated since the DEA was lost. Ticks evaluate it and may be late or pause, while events and audits
+ *   reconcile droplets all the time. By then every DEA that was cut off together with this one is late, so the next
+ *   evaluation counts it.
+ * - `mass_loss` has been evaluated for less than a third of `droplet_lost`, so not when the DEA became late. DEAs that were cut
+ *   off with it may have reconnected, which leaves too few late ones to raise the hold. The DEA itself may be back next: DEAs
+ *   reconnect spread over a heartbeat period. After a gap the evaluation before it counts, see `lossesEvaluatedMs`.
+ *
+ * An instance that the latest heartbeats left out is lost before its DEA is. Until then it waits for the next heartbeat.
+ */
+export function mayBeMassLoss(
+  { deas, holds, lostBeforeMs, settings }: Snapshot,
+  instance: Instance,
+): boolean {
+  const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
+  if (heartbeatMs === undefined) return false;
+  const { massLossDeas, massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
+  if (massLossDeas.has(instance.dea)) return true;
+  if (heartbeatMs >= lostBeforeMs) return !isListed(instance);
+  if (evaluated === undefined) return true;
+  const evaluatedMs = lossesEvaluatedMs(evaluated, gaps, settings);
+  return (
+    evaluatedMs === undefined || listeningTimeMs(heartbeatMs, evaluatedMs, gaps) <= settings.dropletLostMs
+  );
+}
+
+/** Whether the instance may still run although its DEA seems lost. Decisions that rely on its loss wait. */
+export function isSuspect(snapshot: Snapshot, instance: Instance): boolean {
+  return mayHaveUnstoredHeartbeat(snapshot, instance) || mayBeMassLoss(snapshot, instance);
+}
+
+/** The hold that covers this stop, if any. */
+export function holdOnStop(snapshot: Snapshot, reason: StopReason): HoldName | undefined {
+  const { holds } = snapshot;
+  if (updateRequired(snapshot)) return 'update_required';
+  if (reason === 'duplicate') return holds.actualNotFresh ? 'actual_not_fresh' : undefined;
+  if (holds.desiredUnavailable) return 'desired_unavailable';
+  return reason === 'extra_app' && holds.massDelete ? 'mass_delete' : undefined;
+}
