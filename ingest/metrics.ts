@@ -6,6 +6,7 @@ export interface IngestMetrics {
   heartbeatsReceived: Counter;
   heartbeatsEqual: Counter;
   heartbeatsChanged: Counter;
+  heartbeatsVerified: Counter;
   heartbeatsCoalesced: Counter;
   heartbeatsStale: Counter;
   dropletsChanged: Counter;
@@ -31,6 +32,10 @@ export function ingestMetrics(registry: Registry): IngestMetrics {
     heartbeatsChanged: counter(
       'hm_heartbeats_changed_total',
       'Heartbeats that differed from the previous one of their DEA and were stored',
+    ),
+    heartbeatsVerified: counter(
+      'hm_heartbeats_verified_total',
+      'Heartbeats equal to the previous one of their DEA that were stored whole, to find what Redis has lost',
     ),
     heartbeatsCoalesced: counter(
       'hm_heartbeats_coalesced_total',

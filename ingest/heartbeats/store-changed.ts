@@ -68,7 +68,7 @@ export async function parseAndStore(
   const heartbeat = parsed.ok;
   for (const { reason, count } of heartbeat.rejected)
     rejected(reason, { dea: heartbeat.dea, entries: count });
-  const { droplets, stale, retryAtMs } = await traced(
+  const { droplets, stale, isEqual, retryAtMs } = await traced(
     SPANS.heartbeat,
     { [ATTRIBUTES.dea]: heartbeat.dea },
     async () => {
@@ -81,6 +81,7 @@ export async function parseAndStore(
     },
   );
   if (stale) metrics.heartbeatsCoalesced.inc();
+  else if (isEqual) metrics.heartbeatsVerified.inc();
   else metrics.heartbeatsChanged.inc();
   metrics.dropletsChanged.inc(droplets);
   return retryAtMs;
@@ -222,6 +223,8 @@ export interface StoredHeartbeat {
   droplets: number;
   /** A newer heartbeat was stored before, so this one was not. */
   stale: boolean;
+  /** It lists the same as the one before, and was stored whole only to find what Redis has lost. */
+  isEqual: boolean;
   repaired: RepairedByHeartbeat;
   /** Of instances that belong to other DEAs: they were rejected. */
   claims: readonly Claim[];
@@ -246,13 +249,16 @@ const NOTHING_REPAIRED: RepairedByHeartbeat = {
 };
 
 const NOTHING_STORED: StoredHeartbeat = {
-  ...{ droplets: 0, stale: false, repaired: NOTHING_REPAIRED },
+  ...{ droplets: 0, stale: false, isEqual: false, repaired: NOTHING_REPAIRED },
   ...{ claims: [], refusals: [] },
 };
 
 function storedHeartbeat(stored: StoredDroplets, begun: BegunHeartbeat, lines: string[]): StoredHeartbeat {
   const { changed, claims, refusals } = stored;
-  return { droplets: changed, stale: false, repaired: repairedBy(stored, begun, lines), claims, refusals };
+  const isEqual =
+    begun.isVerified && differingDroplets(lines, linesOf(begun.storedList), undefined).size === 0;
+  const repaired = repairedBy(stored, begun, lines);
+  return { droplets: changed, stale: false, isEqual, repaired, claims, refusals };
 }
 
 function repairedBy(

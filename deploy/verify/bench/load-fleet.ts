@@ -98,6 +98,7 @@ export async function totalsOf({ redis }: Stage): Promise<Record<string, number>
 /** The counters of all ingestors since they started. */
 export interface Intake {
   received: number;
+  /** Equal to the previous heartbeat of their DEA, also those stored whole to find what Redis has lost. */
   equal: number;
   changed: number;
   /** Dropped, because a newer heartbeat of the same DEA arrived before they were stored. */
@@ -107,14 +108,15 @@ export interface Intake {
 
 export async function readIntake(stage: Stage): Promise<Intake> {
   const count = (name: string) => stage.metric('ingest', `hm_${name}_total`);
-  const [received, equal, changed, coalesced, dropletsChanged] = await Promise.all([
+  const [received, equal, verified, changed, coalesced, dropletsChanged] = (await Promise.all([
     count('heartbeats_received'),
     count('heartbeats_equal'),
+    count('heartbeats_verified'),
     count('heartbeats_changed'),
     count('heartbeats_coalesced'),
     count('droplets_changed'),
-  ]);
-  return { received, equal, changed, coalesced, dropletsChanged } as Intake;
+  ])) as [number, number, number, number, number, number];
+  return { received, equal: equal + verified, changed, coalesced, dropletsChanged };
 }
 
 export const intakeSince = (now: Intake, before: Intake): Intake => ({

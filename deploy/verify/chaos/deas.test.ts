@@ -41,3 +41,14 @@ test.each([
   expect(instance.steadySinceMs).toBeGreaterThanOrEqual(steadySinceMs);
   expect(instance.steadySinceMs !== steadySinceMs).toBe(isNew);
 });
+
+test('an instance that a single-instance heartbeat reports is known to run, before a full heartbeat lists it', () => {
+  const dea = deas.add();
+  dea.sendsSingle = true;
+  vi.advanceTimersByTime(HEARTBEAT_MS);
+  dea.nextHeartbeatMs = performance.now() + 2 * HEARTBEAT_MS;
+  const instance = deas.run(dea, 'app', 'v', 0);
+  vi.advanceTimersByTime(1_300);
+  expect(instance).toMatchObject({ state: 'RUNNING', lastRunningMs: expect.any(Number) });
+  expect(instance.lastListedMs).toBeUndefined();
+});

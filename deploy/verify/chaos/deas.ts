@@ -147,9 +147,10 @@ export class Deas {
     this.later(this.#random.between(...STARTING_MS), () => {
       if (instance.endedMs !== undefined || instance.state !== 'STARTING') return;
       dea.setState(instance, 'RUNNING');
-      // The truth counts an instance as listed by full heartbeats only; the next one follows within a second.
+      // The truth counts an instance as listed by full heartbeats only; the next one follows soon.
       if (dea.sendsSingle && dea.connected) {
-        this.#publish(SUBJECTS.heartbeat, heartbeatText(dea.id, PARTITION, [instance]));
+        const isSent = this.#publish(SUBJECTS.heartbeat, heartbeatText(dea.id, PARTITION, [instance]));
+        if (isSent) instance.lastRunningMs = performance.now();
       }
     });
     return instance;

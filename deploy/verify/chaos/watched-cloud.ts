@@ -6,7 +6,7 @@ import { Deas } from './deas.ts';
 import { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import { differences } from './recovery.ts';
-import { Referee } from './referee.ts';
+import { Referee, type Verdict } from './referee.ts';
 import { APPS, DEAS, HEARTBEAT_MS, INTERVALS, MASS_LOSS, MAX_INSTANCES } from './settings.ts';
 import type { Stage } from './stage.ts';
 import { Undisturbed } from './undisturbed.ts';
@@ -160,6 +160,7 @@ export class WatchedCloud {
     const request = parseStart(text);
     const verdict = referee.start(request, id);
     this.ledger.message('start', verdict, description);
+    this.#noteTruth(verdict, id, request.droplet);
     if (verdict.refused !== undefined || this.controller.down) return;
     for (const listener of this.#onStart) listener(request);
     this.controller.executeStart(request);
@@ -169,6 +170,24 @@ export class WatchedCloud {
     const request = parseStop(text);
     const verdict = referee.stop(request, id);
     this.ledger.message('stop', verdict, description);
+    this.#noteTruth(verdict, id, request.droplet);
     if (verdict.refused === undefined && !this.controller.down) this.controller.executeStop(request);
+  }
+
+  /** Logs what was true when a message was judged as not right; times as ms before it. */
+  #noteTruth({ verdict, why }: Verdict, decision: string, droplet: string): void {
+    if (verdict === 'right') return;
+    const nowMs = performance.now();
+    const instances = this.deas
+      .instancesOf(droplet, { ended: true })
+      .map(({ dea, ...instance }) =>
+        Object.fromEntries(
+          Object.entries({ ...instance, dea: dea.id, connected: dea.connected }).map(([field, value]) => [
+            field,
+            field.endsWith('Ms') && typeof value === 'number' ? Math.round(nowMs - value) : value,
+          ]),
+        ),
+      );
+    this.#stage.truth.info({ event: 'not_right', decision, why, instances });
   }
 }
