@@ -1,33 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds, Instance, Outcome, PendingStop } from '../../common/model/droplet.ts';
-import type { Deas } from '../../common/policy/fleet/liveness.ts';
+import type { Droplet, Instance, PendingStop } from '../../common/model/droplet.ts';
 import {
   deas,
   desired,
   droplet,
   exit,
-  holds,
   instance,
   LOST,
   NOW,
   SECOND,
   SETTINGS,
 } from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
+import { evaluate, stops } from './simulation/evaluate.ts';
 import { applyDecision } from './simulation/fixtures.ts';
-
-interface Conditions {
-  deas?: Deas;
-  holds?: Partial<Holds>;
-  nowMs?: number;
-}
-
-const evaluate = (d: Droplet, conditions: Conditions = {}) =>
-  decide(d, conditions.deas ?? deas(), holds(conditions.holds), conditions.nowMs ?? NOW, SETTINGS);
-
-/** `reason instance` of each stop decided. */
-const stops = (d: Droplet, conditions: Conditions = {}) =>
-  evaluate(d, conditions).decisions.flatMap((x) => (x.kind === 'stop' ? [`${x.reason} ${x.instance}`] : []));
 
 const at = (index: number, over: Partial<Instance> = {}) => instance(`i${index}`, { index, ...over });
 const started = (instances: number, ...all: Instance[]) =>
@@ -38,11 +23,6 @@ const stop = (guid: string, over: Partial<PendingStop> = {}): PendingStop => ({
   reason: 'extra_index',
   decidedMs: NOW - SECOND,
   ...over,
-});
-const sent = (guid: string, agoMs: number): Outcome => ({
-  id: `stop-${guid}`,
-  outcome: 'sent',
-  atMs: NOW - agoMs,
 });
 
 describe('stopped', () => {
@@ -247,61 +227,6 @@ describe('duplicate', () => {
   });
 });
 
-describe('evacuation_complete', () => {
-  const leaving = (over: Partial<Instance> = {}) => instance('leaving', { state: 'EVACUATING', ...over });
-
-  it.each<[string, Droplet, string[]]>([
-    ['its slot runs elsewhere', started(1, leaving(), at(0)), ['evacuation_complete leaving']],
-    ['not while that is STARTING', started(1, leaving(), at(0, { state: 'STARTING' })), []],
-    ['not while there is none', started(1, leaving()), []],
-    [
-      'its index is not wanted any more',
-      started(1, at(0), leaving({ index: 3 })),
-      ['evacuation_complete leaving'],
-    ],
-    [
-      'its version is not wanted any more',
-      started(1, at(0), leaving({ version: 'v0' })),
-      ['evacuation_complete leaving'],
-    ],
-    [
-      'its version is not wanted any more, and no instance runs at its index',
-      started(2, at(0), leaving({ version: 'v0', index: 1 })),
-      ['evacuation_complete leaving'],
-    ],
-    [
-      'not while that is STARTING, though the controller would accept it',
-      started(2, leaving(), at(0, { state: 'STARTING' }), at(1), at(5)),
-      [],
-    ],
-    [
-      'the desired state is not known',
-      droplet({ desired: undefined, firstSeenMs: NOW, instances: [leaving()] }),
-      [],
-    ],
-  ])('%s', (_, d, expected) => {
-    expect(stops(d)).toEqual(expected);
-  });
-
-  it('not while the one that runs in its slot is being stopped', () => {
-    const d = { ...started(1, leaving(), at(0)), stops: new Map([['i0', stop('i0')]]) };
-    expect(stops(d)).toEqual([]);
-  });
-
-  it('not while the one that runs in its slot is being stopped, though the controller would accept it', () => {
-    const d = { ...started(1, leaving(), at(0), at(7)), stops: new Map([['i0', stop('i0')]]) };
-    expect(stops(d)).toEqual([]);
-  });
-
-  it('after a DEA_EVACUATION exit, while heartbeats still report RUNNING', () => {
-    const d = {
-      ...started(1, instance('leaving'), at(0)),
-      exits: [exit('leaving', { reason: 'DEA_EVACUATION' })],
-    };
-    expect(stops(d)).toEqual(['evacuation_complete leaving']);
-  });
-});
-
 describe('extra_app', () => {
   const gone = (agoMs: number) =>
     droplet({
@@ -347,81 +272,5 @@ describe('extra_app', () => {
   it('its missing slots are not started, nor is its crash', () => {
     const d = { ...gone(LATE + 1), instances: [], exits: [exit('x')] };
     expect(evaluate(d).decisions).toEqual([]);
-  });
-});
-
-describe('a pending stop', () => {
-  const surplus = (stops: PendingStop[], outcomes: Outcome[] = []) =>
-    droplet({ instances: [at(0), at(1)], stops, outcomes });
-
-  it('is not decided again while it waits; its job is verified after droplet_lost', () => {
-    expect(evaluate(surplus([stop('i1')]))).toMatchObject({
-      decisions: [],
-      verifyJobs: [],
-      changed: false,
-      requeueAtMs: NOW + 29 * SECOND,
-    });
-    const long = evaluate(surplus([stop('i1', { decidedMs: NOW - LOST })]));
-    expect(long).toMatchObject({ decisions: [], changed: false, requeueAtMs: NOW + LOST });
-    expect(long.verifyJobs).toMatchObject([
-      { kind: 'stop', id: 'stop-i1', instance: 'i1', reason: 'extra_index' },
-    ]);
-  });
-
-  it('is sent again droplet_lost after it was sent, if the instance is still there', () => {
-    expect(stops(surplus([stop('i1')], [sent('i1', LOST)]))).toEqual([]);
-    expect(evaluate(surplus([stop('i1')], [sent('i1', LOST)])).outcomesToForget).toEqual([]);
-    expect(evaluate(surplus([stop('i1')], [sent('i1', LOST)])).requeueAtMs).toBe(NOW + 1);
-    const again = evaluate(surplus([stop('i1')], [sent('i1', LOST + 1)]));
-    expect(again.decisions).toMatchObject([{ kind: 'stop', instance: 'i1' }]);
-    expect(again.stops.get('i1')?.id).not.toBe('stop-i1');
-    expect(again.outcomesToForget).toEqual(['stop-i1']);
-  });
-
-  it('after a drop it is decided again at once', () => {
-    const d = surplus([stop('i1')], [{ id: 'stop-i1', outcome: 'dropped', atMs: NOW, why: 'refused' }]);
-    expect(stops(d)).toEqual(['extra_index i1']);
-  });
-
-  it('is over when the instance is gone', () => {
-    const d = droplet({ instances: [at(0)], stops: [stop('i1')], outcomes: [sent('i1', SECOND)] });
-    const decided = evaluate(d);
-    expect(decided.stops.size).toBe(0);
-    expect(decided.outcomesToForget).toEqual(['stop-i1']);
-    expect(decided.decisions).toEqual([]);
-  });
-
-  it('is canceled when the instance is gone', () => {
-    const d = droplet({ instances: [at(0)], stops: [stop('i1')] });
-    expect(evaluate(d).decisions).toMatchObject([
-      { kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' },
-    ]);
-  });
-
-  it('is canceled when its instance leaves the list of its DEA', () => {
-    const d = droplet({ instances: [at(0), at(1, { lastListedMs: NOW - SECOND })], stops: [stop('i1')] });
-    expect(evaluate(d).decisions).toMatchObject([
-      { kind: 'cancel', what: 'stop', id: 'stop-i1', why: 'gone' },
-    ]);
-  });
-
-  it('that was sent is pending although one heartbeat of its DEA does not list the instance', () => {
-    const d = droplet({
-      instances: [at(0), at(1, { lastListedMs: NOW - SECOND })],
-      stops: [stop('i1')],
-      outcomes: [sent('i1', SECOND)],
-    });
-    expect(evaluate(d).decisions).toEqual([]);
-    expect([...evaluate(d).stops.keys()]).toEqual(['i1']);
-  });
-
-  it('never has the id of a start', () => {
-    const d = droplet({
-      desired: desired({ instances: 2 }),
-      instances: [instance('0', { index: 0, version: 'v0' }), instance('1', { index: 1 })],
-    });
-    const ids = evaluate(d).decisions.map(({ kind, id }) => `${kind} ${id}`);
-    expect(ids).toHaveLength(2);
-    expect(new Set(ids.map((x) => x.split(' ')[1])).size).toBe(2);
   });
 });

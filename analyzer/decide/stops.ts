@@ -38,7 +38,7 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
     const isCurrent = instance.version === snapshot.droplet.desired?.version;
     const stays = state === 'RUNNING' && isCurrent ? staysRunning - 1 : staysRunning;
     if (!acceptsStop(snapshot.droplet, instance, stays, otherVersionStopping)) continue;
-    const hold = holdOnStop(snapshot, found.reason);
+    const hold = holdOnStop(snapshot, found.reason, instance);
     if (hold !== undefined) {
       recordHeld(draft, found, hold, next);
       continue;
