@@ -43,12 +43,19 @@ export async function claimPrefix(client: RedisClient, settings: LayoutSettings)
   await refuse(client, settings);
 }
 
-/** Why no process of these settings may use this Redis; undefined if each may. Writes nothing. */
+/**
+ * Why no process of these settings may use this Redis; undefined if each may. Writes nothing.
+ *
+ * @param isAdopted the partition and the controller may differ, because the start takes the prefix over
+ */
 export async function layoutProblem(
   client: RedisClient,
   settings: LayoutSettings,
+  { isAdopted = false } = {},
 ): Promise<string | undefined> {
-  return problemOf(settings, await client.hgetall(createKeys(settings.redisPrefix, settings.slices).layout));
+  const stored = await client.hgetall(createKeys(settings.redisPrefix, settings.slices).layout);
+  const { cc_partition: _partition, controller: _controller, ...format } = stored;
+  return problemOf(settings, isAdopted ? format : stored);
 }
 
 function problemOf(settings: LayoutSettings, stored: Record<string, string>): string | undefined {

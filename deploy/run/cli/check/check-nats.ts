@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { Settings } from '../../../../common/config/settings.ts';
+import type { MbusSettings, Settings } from '../../../../common/config/settings.ts';
 import type { Bus } from '../../../../common/nats/bus.ts';
 import { connectBus } from '../../../../common/nats/connect.ts';
 import { Health } from '../../../../common/runtime/health.ts';
@@ -7,18 +7,47 @@ import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
 import { createRegistry } from '../../../../common/runtime/metrics.ts';
 import type { CheckResult } from './check-result.ts';
 
-/** Connects to NATS. The connection stays open, for the check of the bulk API, until the lifecycle stops. */
-export async function checkNats(
-  settings: Settings,
-  lifecycle: Lifecycle,
-  answerMs: number,
-): Promise<{ bus?: Bus; result: CheckResult }> {
+interface Checked {
+  bus?: Bus;
+  result: CheckResult;
+}
+
+interface Options {
+  settings: Settings;
+  /** Closes the connection, which stays open for the check of the bulk API. */
+  lifecycle: Lifecycle;
+  answerMs: number;
+  /** The private NATS of an `hm start` that runs beside the configuration file. */
+  privateUrl: string | undefined;
+}
+
+/**
+ * Connects to NATS. Without `mbus`, `hm start` starts a private NATS; only single processes, which need a Redis, would use
+ * port 4222.
+ */
+export async function checkNats(options: Options): Promise<Checked> {
+  const { settings, privateUrl } = options;
+  if (settings.mbusGiven) return connectTo(settings.mbus, options);
+  if (privateUrl !== undefined)
+    return connectTo({ servers: [privateUrl.replace('nats://', '')], tls: false }, options);
+  if (settings.redis === undefined)
+    return { result: { skipped: 'none configured: "hm start" starts a private one' } };
+  const checked = await connectTo(settings.mbus, options);
+  if (!('problem' in checked.result)) return checked;
+  return {
+    result: {
+      skipped: `mbus is not set: "hm start" starts a private NATS; single processes need one (${checked.result.problem})`,
+    },
+  };
+}
+
+async function connectTo(mbus: MbusSettings, { lifecycle, answerMs }: Options): Promise<Checked> {
   const connecting = new Lifecycle();
   const health = new Health();
   const timer = setTimeout(() => void connecting.stop(), answerMs);
   try {
     const bus = await connectBus({
-      mbus: settings.mbus,
+      mbus,
       name: 'hm check',
       log: pino({ level: 'silent' }),
       health,
@@ -29,9 +58,7 @@ export async function checkNats(
     return { bus, result: { ok: `connected to ${bus.connection.getServer()}` } };
   } catch {
     // The error only reports the time-out. The reason of the wait is in `health`.
-    const reason = health.problems().get('nats') ?? 'does not answer';
-    const hint = settings.mbusGiven ? '' : ' (mbus is not set: "hm start" would start a private NATS)';
-    return { result: { problem: `${reason}${hint}` } };
+    return { result: { problem: health.problems().get('nats') ?? 'does not answer' } };
   } finally {
     clearTimeout(timer);
   }

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { connect, type NatsConnection } from 'nats';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { lockFolder } from '../../launcher/folder-lock.ts';
+import { writePrivateServers } from '../../launcher/private-servers.ts';
 import { freePort, type Server, startNatsServer, startRedisServer } from '../../launcher/servers.ts';
 import { main } from '../program.ts';
 
@@ -61,8 +63,8 @@ function check(change: { redis?: string; mbus?: string; more?: string } = {}): P
   const { port } = api.address() as AddressInfo;
   const config = [
     'cc_partition: zone-2',
-    `mbus: ${change.mbus ?? nats.url}`,
-    `redis: { url: "${change.redis ?? redis.url}" }`,
+    change.mbus === 'none' ? '' : `mbus: ${change.mbus ?? nats.url}`,
+    change.redis === 'none' ? '' : `redis: { url: "${change.redis ?? redis.url}" }`,
     `bulk_api: { host: "http://127.0.0.1:${port}", batch_size: 7 }`,
     change.more ?? '',
   ];
@@ -129,4 +131,74 @@ test.each([
   expect(await check()).toBe(1);
   expect(lines[3]).toMatch(/^FAILED {2}bulk API: http:/);
   expect(lines[3]).toContain(problem);
+});
+
+describe('where every process would refuse to start with 78', () => {
+  const layout = (fields: Record<string, string>) => async () => {
+    const client = new Redis(redis.url);
+    try {
+      await client.hset('hm:{fleet}:layout', fields);
+      expect(await check()).toBe(1);
+    } finally {
+      await client.del('hm:{fleet}:layout');
+      await client.quit();
+    }
+    return lines[2];
+  };
+
+  test.each([
+    [{ version: '1' }, /^FAILED {2}Redis: hm:\{fleet\}:layout: expected layout \d+, found 1: /],
+    [
+      { slices: '16' },
+      'FAILED  Redis: slices: expected 16, with which this Redis was set up, found 256: set slices to 16',
+    ],
+    [
+      { cc_partition: 'zone-1' },
+      'FAILED  Redis: redis.prefix hm: expected cc_partition zone-1, for which this Redis was set up, found zone-2',
+    ],
+    [
+      { controller: 'cc.example' },
+      'FAILED  Redis: redis.prefix hm: expected bulk_api.host cc.example, for which this Redis was set up, found 127.0.0.1',
+    ],
+  ])('the check fails: %j', async (fields, problem) => {
+    expect(await layout(fields)()).toMatch(problem);
+  });
+
+  test('the check stores nothing', async () => {
+    const client = new Redis(redis.url);
+    expect(await check()).toBe(0);
+    expect(await client.keys('*')).toEqual([]);
+    await client.quit();
+  });
+});
+
+describe('without mbus', () => {
+  test('and without a Redis, the private servers of hm start are meant: nothing else is asked', async () => {
+    expect(await check({ mbus: 'none', redis: 'none' })).toBe(0);
+    expect(lines.slice(1)).toEqual([
+      'skipped NATS: none configured: "hm start" starts a private one',
+      'skipped Redis: none configured: "hm start" starts a private one',
+      'skipped bulk API: not checked: its credentials come over NATS',
+    ]);
+  });
+
+  test('the private servers of an hm start that runs beside the file are checked', async () => {
+    const folder = join(dir, '.hm');
+    const release = lockFolder(folder);
+    try {
+      writePrivateServers(folder, { redis: redis.url, nats: nats.url });
+      expect(await check({ mbus: 'none', redis: 'none' })).toBe(0);
+      expect(lines[1]).toBe(`ok      NATS: connected to 127.0.0.1:${nats.port}`);
+      expect(lines[2]).toMatch(/^ok {6}Redis: version/);
+      const client = new Redis(redis.url);
+      await client.hset('hm:{fleet}:layout', { slices: '16', cc_partition: 'taken over at the next start' });
+      lines = [];
+      expect(await check({ mbus: 'none', redis: 'none' })).toBe(1);
+      await client.del('hm:{fleet}:layout');
+      await client.quit();
+      expect(lines[2]).toMatch(/^FAILED {2}Redis: slices: expected 16/);
+    } finally {
+      release();
+    }
+  });
 });

@@ -1,7 +1,9 @@
+import { dirname, join } from 'node:path';
 import { loadConfig } from '../../../../common/config/load.ts';
 import { EXIT } from '../../../../common/runtime/exit-codes.ts';
 import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
 import { withoutLogins } from '../../../../common/runtime/log/log.ts';
+import { readPrivateServers } from '../../launcher/private-servers.ts';
 import type { ConfigOption } from '../options.ts';
 import { Progress } from '../output/progress.ts';
 import { checkBulkApi } from './check-bulk.ts';
@@ -12,7 +14,7 @@ import type { CheckResult } from './check-result.ts';
 /** A server that does not answer within this time has failed the check. */
 const ANSWER_MS = 5_000;
 
-const WITHOUT_NATS: CheckResult = { problem: 'not checked: its credentials come over NATS' };
+const WITHOUT_NATS = 'not checked: its credentials come over NATS';
 
 /** `hm check`: validates the configuration and checks NATS, Redis and the bulk API. */
 export async function check(options: ConfigOption): Promise<number> {
@@ -30,10 +32,13 @@ export async function check(options: ConfigOption): Promise<number> {
       progress.show(`checking ${what}`, share);
       return result.finally(() => progress.clear());
     };
-    const nats = await showProgress('NATS', 0, checkNats(settings, lifecycle, ANSWER_MS));
+    const found = readPrivateServers(join(dirname(file), '.hm'));
+    const common = { settings, answerMs: ANSWER_MS };
+    const nats = await showProgress('NATS', 0, checkNats({ ...common, lifecycle, privateUrl: found?.nats }));
     const natsOk = report('NATS', nats.result);
-    const redisOk = report('Redis', await showProgress('Redis', 1 / 3, checkRedis(settings, ANSWER_MS)));
-    const bulk = nats.bus ? checkBulkApi(settings, nats.bus) : Promise.resolve(WITHOUT_NATS);
+    const redis = checkRedis({ ...common, privateUrl: found?.redis });
+    const redisOk = report('Redis', await showProgress('Redis', 1 / 3, redis));
+    const bulk = nats.bus ? checkBulkApi(settings, nats.bus) : Promise.resolve(withoutNats(nats.result));
     const bulkOk = report('bulk API', await showProgress('the bulk API', 2 / 3, bulk));
     return natsOk && redisOk && bulkOk ? EXIT.done : EXIT.failed;
   } finally {
@@ -41,11 +46,19 @@ export async function check(options: ConfigOption): Promise<number> {
   }
 }
 
+function withoutNats(nats: CheckResult): CheckResult {
+  return 'skipped' in nats ? { skipped: WITHOUT_NATS } : { problem: WITHOUT_NATS };
+}
+
+/** @returns false if the check has failed */
 function report(what: string, result: CheckResult): boolean {
-  if ('ok' in result && result.warning !== undefined) print('warning', `${what}: ${result.warning}`);
-  if ('ok' in result) print('ok', `${what}: ${result.ok}`);
-  else print('FAILED', `${what}: ${result.problem}`);
-  return 'ok' in result;
+  if ('problem' in result) print('FAILED', `${what}: ${result.problem}`);
+  else if ('skipped' in result) print('skipped', `${what}: ${result.skipped}`);
+  else {
+    if (result.warning !== undefined) print('warning', `${what}: ${result.warning}`);
+    print('ok', `${what}: ${result.ok}`);
+  }
+  return !('problem' in result);
 }
 
 function print(label: string, text: string): void {
