@@ -34,7 +34,7 @@ export function bulkCredentialsSubject(ccPartition: string): string {
   return `cloudcontroller.bulk.credentials.${ccPartition}`;
 }
 
-/** Tells two deployments on one NATS apart. */
+/** Distinguishes two deployments on one NATS. */
 export interface DeploymentName {
   redisPrefix: string;
   ccPartition: string;

@@ -5,6 +5,7 @@
  * wrote them; these are never compared with a time of another host.
  */
 import type { AppState, InstanceState, PackageState } from './instance-states.ts';
+import type { OperatorHold } from './operator-hold.ts';
 import type {
   EventStartReason,
   ExitReason,
@@ -94,7 +95,7 @@ export interface Slot {
   lastCrashMs?: number;
   flapping: boolean;
   start?: PendingStart;
-  /** Starts in a row that were sent and after which nothing was heard of an instance at the slot. Absent: none. */
+  /** Starts in a row that were sent and after which no instance was reported at the slot. Absent: none. */
   attempts?: number;
   /** With `attempts`: no start before this time, unless an exit asks for one. */
   retryMs?: number;
@@ -160,6 +161,8 @@ export interface Droplet {
   stops: ReadonlyMap<string, PendingStop>;
   /** By decision id. */
   outcomes: ReadonlyMap<string, Outcome>;
+  /** Slots that an operator asked to retry, by index: when (ms). Removed by the analyzer once handled. */
+  retries?: ReadonlyMap<number, number>;
 }
 
 export interface DeaLiveness {
@@ -190,6 +193,8 @@ export interface Holds {
   /** Since when `mass_loss` has been evaluated without a gap, and when it last was. Absent before the first evaluation. */
   massLossEvaluated?: { sinceMs: number; untilMs: number; beforeGapMs?: number };
   massDelete: boolean;
+  /** What operators pause now; absent: nothing. */
+  operatorHolds?: readonly OperatorHold[];
   /** Start of the latest complete pass; absent before the first. */
   lastPassBegunMs?: number;
   /** Start of the latest complete pass that wrote every entry, also unchanged ones; absent before the first. */

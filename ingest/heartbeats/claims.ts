@@ -19,8 +19,8 @@ export interface ClaimsAt {
  * Which claims apply (policy: an instance belongs to the DEA that lists it): those of a DEA that is late or has announced its
  * shutdown, and those of an instance that its DEA has left out for longer than a heartbeat period.
  *
- * The owner may come back, because it was only cut off: its next heartbeat is stored whole and gets back what it lists, since it was the
- * first to list it. So an instance that a heard DEA lists is never missing because of a claim, true or made up.
+ * The owner may come back, because it was only cut off. Its next heartbeat is stored whole and gets back what it lists, since the owner
+ * listed it first. So a claim, true or made up, never makes an instance missing while a live DEA lists it.
  *
  * @returns also when the first owner of the others may be late (epoch ms)
  */
@@ -57,8 +57,8 @@ export async function grantedClaims(
 }
 
 /**
- * Once claims were applied, again: an owner may have been heard meanwhile, and its heartbeat, which found the record as it was before,
- * counts as stored.
+ * Releases the owners again after their claims were applied. An owner's heartbeat may have arrived meanwhile: it found the record as it
+ * was before, so it counts as stored, and the next one must be stored whole.
  */
 export async function releaseOwners(
   redis: RedisConnections,

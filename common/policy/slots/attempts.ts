@@ -1,5 +1,5 @@
 /**
- * Starts that did not help: sent, and then nothing was heard of an instance at the slot, usually because no DEA has room. Such a
+ * Starts that did not help: sent, and then no instance was reported at the slot, usually because no DEA has room. Such a
  * slot is tried again ever more rarely and behind all first-time starts, so that it never delays what can be helped.
  */
 import type { Slot } from '../../model/droplet.ts';

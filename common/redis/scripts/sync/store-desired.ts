@@ -36,7 +36,7 @@ export async function storeDesired(
     const names = [keys.due(group), keys.passOf(group), keys.decisions(group)];
     let lines = '';
     let count = 0;
-    // The expected ones come first, so that their number says which they are.
+    // The expected ones come first, so that their number is enough to know which they are.
     if (expected.size > 0) items.sort((a, b) => Number(expected.has(b)) - Number(expected.has(a)));
     for (const id of items) {
       if (expected.has(id)) count++;
