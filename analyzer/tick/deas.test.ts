@@ -16,7 +16,7 @@ beforeEach(() => {
 const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
   const list = droplets.map((droplet) => `f0000000${droplet}\n`).join('');
-  return beginHeartbeat(redis, { dea, receivedMs: clock.nowMs(), earliestMs: clock.nowMs(), list });
+  return beginHeartbeat(redis, { dea, receivedMs: clock.nowMs(), earliestMs: clock.nowMs(), list, dropletLostMs: 30_000 });
 };
 /** The DEA lists an instance of each of these droplets. */
 async function heartbeat(dea: string, ...droplets: string[]): Promise<void> {
@@ -124,6 +124,18 @@ describe('a silent DEA', () => {
     await clearDue();
     await markLost();
     expect(await due()).toEqual([]);
+  });
+
+  test('that announced its shutdown has left, which is no warning', async () => {
+    await heartbeat('silent', 'x');
+    const { client, keys } = of.context.redis;
+    await client.hset(keys.deasShutdown, 'silent', of.context.clock.nowMs());
+    await clearDue();
+    of.context.clock.advance(LOST + 1);
+    await markLost();
+    expect(await due()).toEqual(['x']);
+    expect(logged('dea_lost')).toEqual([]);
+    expect(logged('dea_left')).toMatchObject([{ dea: 'silent', level: 30 }]);
   });
 
   test('that is back and silent again is marked again', async () => {

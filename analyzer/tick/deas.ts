@@ -48,14 +48,17 @@ export async function markLostDeas(
     ({ dea, lastHeartbeatMs }) => !held.has(dea) && !isLossUnconfirmed(lastHeartbeatMs, holds, policy),
   );
   const mark = async ({ dea, lastHeartbeatMs }: LostDea) => {
-    const droplets = await listedDroplets(redis, dea);
+    const [droplets, shutdown] = await Promise.all([
+      listedDroplets(redis, dea),
+      client.hexists(keys.deasShutdown, dea),
+    ]);
     const nowMs = clock.nowMs();
     await Promise.all([...droplets].map((id) => client.zadd(keys.due(keys.sliceOf(id)), nowMs, id)));
     await client.zadd(keys.deasLost, lastHeartbeatMs, dea);
-    log.warn(
-      { event: 'dea_lost', dea, droplets: droplets.size, silentMs: nowMs - lastHeartbeatMs },
-      'DEA lost: no heartbeat for longer than droplet_lost',
-    );
+    const facts = { dea, droplets: droplets.size, silentMs: nowMs - lastHeartbeatMs };
+    if (shutdown === 1)
+      log.info({ event: 'dea_left', ...facts }, 'DEA left: no heartbeat since its dea.shutdown');
+    else log.warn({ event: 'dea_lost', ...facts }, 'DEA lost: no heartbeat for longer than droplet_lost');
   };
   for (let at = 0; at < lost.length; at += DEAS_AT_ONCE)
     await Promise.all(lost.slice(at, at + DEAS_AT_ONCE).map(mark));

@@ -1,14 +1,14 @@
 /** The state of the whole deployment, read from Redis. */
 import type { Queue } from 'bullmq';
+import type { DeaCounts } from '../model/dea-states.ts';
+import type { OperatorHold } from '../model/operator-hold.ts';
 import { HOLD_NAMES, type HoldName } from '../model/reasons.ts';
-import { listenedAgoMs } from '../policy/fleet/listening-time.ts';
-import { lostBefore } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
-import { lateAfterMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
 import { type CounterName, readCounters } from '../redis/fleet/counters.ts';
 import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/fleet/holds.ts';
+import { operatorHoldsOf } from '../redis/fleet/operator-holds.ts';
 import {
   AUDIT_DURATION,
   heldField,
@@ -20,6 +20,7 @@ import {
 import { readSyncState, type SyncState } from '../redis/fleet/sync-state.ts';
 import type { TakenOver } from '../redis/scripts/fleet/publish-watermark.ts';
 import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
+import { countDeas } from './deas.ts';
 
 /** Longest time from a takeover to the first watermark of the new generation (ms). */
 const JOIN_MS = 5_000;
@@ -35,6 +36,8 @@ export interface HoldState {
   silentDeas?: number;
   /** With `actual_not_fresh` while it is on: the ingestor that stood still, and whose share the others have taken over. */
   takenOver?: TakenOver;
+  /** With `operator` while it is on: what operators pause, the oldest first. */
+  operatorHolds?: readonly OperatorHold[];
 }
 
 /** Jobs in a queue. */
@@ -52,8 +55,8 @@ export interface Fleet {
   /** Duration of the latest audits, summed over all slices. */
   auditMs: number;
   holds: HoldState[];
-  /** By listening time since the last heartbeat. `late`: more than two thirds of `droplet_lost`; `lost`: more than it. */
-  deas: { alive: number; late: number; lost: number };
+  /** By listening time since the last heartbeat. */
+  deas: DeaCounts;
   queues: Record<'starts' | 'restarts' | 'stops', QueueLength>;
   /** Absent before the first complete pass: its end, its duration, and what it listed. */
   sync: Pick<SyncState, 'succeededMs' | 'durationMs' | 'listed' | 'rejected' | 'users'>;
@@ -74,7 +77,7 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
   const [summary, facts, deas, starts, restarts, stops, sync, counters] = await Promise.all([
     readSummary(redis, SUMMARY_FIELDS),
     reading,
-    reading.then((facts) => readDeaCounts(redis, facts, nowMs, policy)),
+    reading.then((facts) => countDeas(redis, gapsFrom(facts, nowMs, policy), nowMs, policy)),
     lengthOf(queues.starts),
     lengthOf(queues.restarts),
     lengthOf(queues.stops),
@@ -92,23 +95,6 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
     sync,
     counters,
   };
-}
-
-async function readDeaCounts(
-  { client, keys }: RedisConnections,
-  facts: FleetFacts,
-  nowMs: number,
-  policy: PolicySettings,
-): Promise<Fleet['deas']> {
-  const gaps = gapsFrom(facts, nowMs, policy);
-  const lateBeforeMs = listenedAgoMs(nowMs, lateAfterMs(policy), gaps);
-  const lostBeforeMs = lostBefore(nowMs, gaps, policy);
-  const [alive, late, lost] = await Promise.all([
-    client.zcount(keys.deasLastHeartbeat, lateBeforeMs, '+inf'),
-    client.zcount(keys.deasLastHeartbeat, lostBeforeMs, `(${lateBeforeMs}`),
-    client.zcount(keys.deasLastHeartbeat, '-inf', `(${lostBeforeMs}`),
-  ]);
-  return { alive, late, lost };
 }
 
 async function lengthOf(queue: Queue): Promise<QueueLength> {
@@ -133,6 +119,7 @@ function holdStates(
     actual_not_fresh: holds.actualNotFresh,
     mass_loss: readMassLoss(facts).sinceMs !== undefined,
     mass_delete: holds.massDelete,
+    operator: holds.operatorHolds !== undefined,
   };
   return HOLD_NAMES.map((hold) => {
     const sinceMs = on[hold] ? sinceOf(hold, facts, nowMs, policy) : undefined;
@@ -142,6 +129,7 @@ function holdStates(
       ...(sinceMs === undefined ? {} : { sinceMs }),
       droplets: held(hold),
       ...(hold === 'mass_loss' && on.mass_loss && { silentDeas: holds.massLossDeas.size }),
+      ...(hold === 'operator' && holds.operatorHolds && { operatorHolds: holds.operatorHolds }),
       ...(hold === 'actual_not_fresh' && on.actual_not_fresh && takenOverNow(facts)),
     };
   });
@@ -172,6 +160,8 @@ function sinceOf(
       return readMassLoss(facts).sinceMs;
     case 'mass_delete':
       return readMassDelete(facts, nowMs).sinceMs;
+    case 'operator':
+      return operatorHoldsOf(facts, nowMs)[0]?.sinceMs;
     case 'update_required':
       return undefined;
   }

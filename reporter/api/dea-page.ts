@@ -5,7 +5,7 @@ import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import { readHolds } from '../../common/redis/fleet/holds.ts';
-import { stateOf } from './deas.ts';
+import { deaStateOf } from '../../common/views/deas.ts';
 import { placeOf } from './droplet-page.ts';
 import type { LiveSources } from './live-feed.ts';
 import { MAX_DROPLETS } from './silent-deas.ts';
@@ -35,7 +35,7 @@ export async function readDeaPage(
   return {
     dea,
     nowMs: found.nowMs,
-    state: stateOf(
+    state: deaStateOf(
       silenceStates(found.nowMs, holds.listeningGaps, policy)(lastHeartbeatMs),
       shutdown !== null,
     ),

@@ -8,10 +8,11 @@ import type { RedisConnections } from '../../common/redis/connection/connections
 import { gapsFrom, holdsFrom } from '../../common/redis/fleet/holds.ts';
 import { readTimeline, type TimelinePoint } from '../../common/redis/fleet/timeline.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { readAllDeas } from '../../common/views/deas.ts';
 import type { Fleet, HoldState } from '../../common/views/fleet.ts';
 import { readTroubled } from '../../common/views/troubled.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';
-import { DeaMap, readAllDeas } from './deas.ts';
+import { DeaMap } from './deas.ts';
 import { SilentDeas } from './silent-deas.ts';
 import { placeholderOptions } from './time-placeholders.ts';
 import type {

@@ -7,8 +7,8 @@ import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { silenceSettledMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
+import type { Dea } from '../../common/views/deas.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';
-import type { Dea } from './deas.ts';
 import type { SilentDea, SilentUpdate } from './types.ts';
 
 /** DEAs whose droplets are read. */

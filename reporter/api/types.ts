@@ -7,20 +7,19 @@
 
 import type { Tone } from '../../common/explain/line.ts';
 import type { Absent } from '../../common/explain/step.ts';
+import type { DeaState } from '../../common/model/dea-states.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import type { TotalName } from '../../common/redis/fleet/summary.ts';
 import type { TimelinePoint } from '../../common/redis/fleet/timeline.ts';
 import type { TroubledUpdate } from '../../common/views/troubled-types.ts';
 
+export type { DeaState } from '../../common/model/dea-states.ts';
 export type {
   LastInstance,
   SlotGroup,
   TroubledDroplet,
   TroubledUpdate,
 } from '../../common/views/troubled-types.ts';
-
-/** `leaving`: it sent dea.shutdown; `late`: silent for two thirds of `droplet_lost`; `lost`: silent for longer. */
-export type DeaState = 'alive' | 'leaving' | 'late' | 'lost';
 
 /** A cell of the map; `instances`: listed by the latest heartbeat. */
 export type DeaCell = [dea: string, state: DeaState, instances: number];
@@ -42,7 +41,7 @@ export interface HoldUpdate {
 export interface FleetUpdate {
   totals: Record<TotalName, number>;
   holds: HoldUpdate[];
-  deas: { alive: number; late: number; lost: number };
+  deas: Record<DeaState, number>;
   queues: Record<'starts' | 'restarts' | 'stops', { waiting: number; delayed: number }>;
   sync: { succeededMs?: number; durationMs?: number; listed?: number };
 }

@@ -55,8 +55,11 @@ export function fleetMetrics(registry: Registry, read: () => Promise<Fleet | und
   gauge('hm_hold_droplets', 'Droplets with a start or stop that the hold prevents', ['hold'], ({ holds }) =>
     holds.map(({ hold, droplets }) => [{ hold }, droplets]),
   );
-  gauge('hm_deas', 'DEAs by the age of their last heartbeat: alive, late, lost', ['state'], ({ deas }) =>
-    Object.entries(deas).map(([state, value]) => [{ state }, value]),
+  gauge(
+    'hm_deas',
+    'DEAs by state: alive, late, lost; leaving (sent dea.shutdown), left (gone after it)',
+    ['state'],
+    ({ deas }) => Object.entries(deas).map(([state, value]) => [{ state }, value]),
   );
   new Counter({
     name: 'hm_deployment_messages_total',

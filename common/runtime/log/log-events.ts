@@ -18,6 +18,8 @@ export const LOG_EVENTS = {
   log_lines_dropped: 'Log lines were dropped: the disk was full, or the reader of stdout took no more.',
   log_reopened: 'SIGHUP: the log file is opened anew.',
   log_not_reopened: 'The log file could not be opened anew; lines still go to the old one. See the error.',
+  systemd_not_notified:
+    'systemd-notify failed or is missing: systemd restarts the process after WatchdogSec. See the error.',
   http_request_failed: 'A bug in an HTTP route: the client got status 500. Report it with its stack.',
 
   // NATS
@@ -90,6 +92,7 @@ export const LOG_EVENTS = {
   bulk_entry_rejected: 'The bulk API listed an invalid entry; the last valid record of that droplet stays.',
 
   // analyzer
+  dea_left: 'A DEA sent no heartbeat for `droplet_lost` after its `dea.shutdown`: it is gone as announced.',
   dea_lost: 'A DEA sent no heartbeat for `droplet_lost`: its instances are lost.',
   dea_expired: 'A DEA was silent for very long and was removed.',
   deas_expired: 'More DEAs expired at once than are logged one by one: `deas` is their number.',

@@ -1,5 +1,6 @@
 /** For the tests of alerts and dashboards: verifies that a PromQL expression uses only existing metrics and labels. */
 import { expect } from 'vitest';
+import { DEA_STATES } from '../../../common/model/dea-states.ts';
 import { HOLD_NAMES } from '../../../common/model/reasons.ts';
 import { TOTALS } from '../../../common/redis/fleet/summary.ts';
 import { labelsOf, metricsOfAll } from '../../docs/metrics.ts';
@@ -32,7 +33,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   hold: HOLD_NAMES,
   queue: ['starts', 'restarts', 'stops', 'slices', 'sync'],
   'hm_queue_length state': ['waiting', 'delayed', 'active'],
-  'hm_deas state': ['alive', 'late', 'lost'],
+  'hm_deas state': DEA_STATES,
   'hm_fleet what': TOTALS,
 };
 

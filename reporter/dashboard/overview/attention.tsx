@@ -1,6 +1,7 @@
 /** The most urgent problems: holds that are on, and silent DEAs. */
 import { useRef, useState } from 'preact/hooks';
 import { countText, holdText } from '../../../common/explain/wording.ts';
+import { expectedDeas } from '../../../common/model/dea-states.ts';
 import type { HoldUpdate, SilentDea } from '../../api/types.ts';
 import { DeaLink, Num, Since, Until } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
@@ -12,7 +13,7 @@ const SHOW_FIRST = 3;
 
 export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent' | 'hello'>) {
   const holds = fleet?.holds ?? [];
-  const allDeas = fleet === undefined ? 0 : fleet.deas.alive + fleet.deas.late + fleet.deas.lost;
+  const allDeas = fleet === undefined ? 0 : expectedDeas(fleet.deas);
   const known = silent?.deas ?? [];
   const deas = known.length > SHOW_ALL ? known.slice(0, SHOW_FIRST) : known;
   const more = known.length - deas.length + (silent?.more ?? 0);

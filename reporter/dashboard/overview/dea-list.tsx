@@ -5,7 +5,7 @@ import { STATE_TEXT } from '../elements/dea-text.ts';
 import { DeaLink, Num } from '../elements/text.tsx';
 
 const MAX_ROWS = 50;
-const RANK: Record<DeaState, number> = { lost: 0, late: 1, leaving: 2, alive: 3 };
+const RANK: Record<DeaState, number> = { lost: 0, late: 1, leaving: 2, alive: 3, left: 4 };
 
 export function DeaList({ cells }: { cells: readonly DeaCell[] }) {
   const [open, setOpen] = useState(false);

@@ -83,7 +83,11 @@ function Legend() {
       </li>
       <li>
         <i class="swatch leaving" />
-        shutting down
+        leaving
+      </li>
+      <li>
+        <i class="swatch left" />
+        left
       </li>
       <li>
         <i class="swatch late" />
@@ -119,6 +123,7 @@ function paint(
   const states: Record<DeaState, string> = {
     alive: '',
     leaving: colour('--leaving'),
+    left: colour('--line'),
     late: colour('--warn'),
     lost: colour('--bad'),
   };

@@ -8,7 +8,7 @@ import type { Live } from '../live.ts';
 import { PageHead } from './page-head.tsx';
 import { usePage } from './use-page.ts';
 
-const TONES = { alive: 'good', leaving: 'action', late: 'warn', lost: 'bad' } as const;
+const TONES = { alive: 'good', leaving: 'action', left: 'plain', late: 'warn', lost: 'bad' } as const;
 
 export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
   const { data, problem } = usePage<Data>(`deas/${encodeURIComponent(id)}`, deas.get(id));
@@ -37,7 +37,7 @@ function Summary({ state, lastHeartbeatMs, instances, shutdownMs, places }: Data
             It sent dea.shutdown <Since ms={shutdownMs} /> ago.
           </>
         )}
-        {state === 'lost' && (
+        {(state === 'lost' || state === 'left') && (
           <>
             {' '}
             Of its instances <Num of={elsewhere} /> run elsewhere now, <Num of={missing} /> not yet.
