@@ -23,6 +23,49 @@ export function lastServerError(connection: NatsConnection): string | undefined 
   return protocol?.lastError instanceof Error ? protocol.lastError.message : undefined;
 }
 
+/** A server as the client keeps it. */
+export interface KnownServer {
+  /** The address as it was given. */
+  readonly src: string;
+  /** `host:port` */
+  readonly listen: string;
+  /** Learned from another server, not configured. */
+  gossiped: boolean;
+  /** When it was dialed last; the client never dials a server that was dialed within the current wait (epoch ms). */
+  lastConnect: number;
+}
+
+interface ServerList {
+  servers: KnownServer[];
+  addServer(address: string, gossiped: boolean): void;
+}
+
+function serverList(connection: NatsConnection): ServerList {
+  return (connection as unknown as { protocol: { servers: ServerList } }).protocol.servers;
+}
+
+/** The servers that the client knows. It dials the first one next. Empty when the connection is closed. */
+export function knownServers(connection: NatsConnection): KnownServer[] {
+  return serverList(connection).servers;
+}
+
+/** Adds the configured servers that the client does not know, because they were down at the first connect. */
+export function addServers(connection: NatsConnection, addresses: readonly string[]): void {
+  const list = serverList(connection);
+  for (const address of addresses) {
+    const known = list.servers.find((server) => server.src === address || server.listen === address);
+    if (known === undefined) list.addServer(address, false);
+    // Another server's gossip has named it first.
+    else known.gossiped = false;
+  }
+}
+
+/** Sets the time-out of the next dials, from the connect to the end of the handshake (ms). */
+export function setDialTimeout(connection: NatsConnection, timeoutMs: number): void {
+  const { protocol } = connection as unknown as { protocol: { options: { timeout?: number } } };
+  protocol.options.timeout = timeoutMs;
+}
+
 /**
  * Closes a connection without sending what waits in it, and without the system trying to deliver it. The client's own
  * functions send it first.
@@ -35,14 +78,19 @@ export function abandon(connection: NatsConnection): void {
   else socket.resetAndDestroy();
 }
 
-/** @throws Error when the client has no socket where this program expects it */
+/** @throws Error when the client has no socket or no list of servers where this program expects it */
 export function checkClientInternals(connection: NatsConnection): void {
-  if (socketOf(connection) !== undefined) return;
-  throw new Error(
-    `npm package nats ${clientVersion()}: expected a net.Socket at connection.protocol.transport.socket, ` +
-      `found ${lastOfPath(connection, ['protocol', 'transport', 'socket'])}. ` +
-      'Install the release of nats that package-lock.json names, or adapt common/nats/client-internals.ts to this one.',
-  );
+  const missing = (what: string, path: string[]) =>
+    new Error(
+      `npm package nats ${clientVersion()}: expected ${what} at connection.${path.join('.')}, ` +
+        `found ${lastOfPath(connection, path)}. ` +
+        'Install the release of nats that package-lock.json names, or adapt common/nats/client-internals.ts to this one.',
+    );
+  if (socketOf(connection) === undefined) throw missing('a net.Socket', ['protocol', 'transport', 'socket']);
+  const { protocol } = connection as { protocol?: { servers?: Partial<ServerList>; options?: unknown } };
+  if (!Array.isArray(protocol?.servers?.servers) || typeof protocol.servers.addServer !== 'function')
+    throw missing('an Array', ['protocol', 'servers', 'servers']);
+  if (typeof protocol.options !== 'object') throw missing('an Object', ['protocol', 'options']);
 }
 
 /** Describes the object at the end of a path of properties, or the last one before the path breaks. */

@@ -8,9 +8,10 @@ import type { Logger } from '../runtime/log/log.ts';
 import { busMetrics } from '../runtime/metrics.ts';
 import type { Bus } from './bus.ts';
 import { BusError, errorText } from './bus-errors.ts';
-import { connectionOptions, retryWaitMs } from './bus-options.ts';
+import { connectionOptions } from './bus-options.ts';
 import { checkClientInternals } from './client-internals.ts';
 import { NatsBus } from './nats-bus.ts';
+import { ReconnectOrder, retryWaitMs } from './reconnect-order.ts';
 
 /** A second connection of a process, for some of its messages only. */
 export interface DedicatedConnection {
@@ -47,10 +48,11 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   health.set(healthPart, 'not connected yet');
   metrics.connected.set({ connection: metricLabel }, 0);
 
+  const order = new ReconnectOrder();
   let logged = false;
   const tryOnce = async (): Promise<NatsConnection | undefined> => {
     try {
-      return await connect(connectionOptions(mbus, clientName));
+      return await connect(connectionOptions(mbus, clientName, order));
     } catch (error) {
       const problem = errorText(error);
       health.set(healthPart, `${servers}: ${problem}`);
@@ -64,6 +66,7 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     const connection = await tryOnce();
     if (connection !== undefined) {
       await closeUnless(connection, () => checkClientInternals(connection));
+      order.attach(connection, mbus.servers);
       const { readEveryMs } = dedicated ?? {};
       const bus = new NatsBus({ connection, log, health, healthPart, metrics, metricLabel, readEveryMs });
       log.info({ event: 'nats_connected', server: connection.getServer() }, 'nats connected');
