@@ -4,15 +4,18 @@ import path from 'node:path';
 import type { Registry } from 'prom-client';
 import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
+import type { ProcessKind } from './model/process-kinds.ts';
 import type { Bus } from './nats/bus.ts';
 import { connectBus, type DedicatedConnection } from './nats/connect.ts';
 import { type Clock, startClock } from './redis/clock.ts';
 import { connectRedis, type RedisConnections } from './redis/connection/connections.ts';
 import { checkWrites } from './redis/connection/write-check.ts';
+import { Registration } from './redis/fleet/registration.ts';
 import { LayoutError } from './redis/layout.ts';
 import { EXIT } from './runtime/exit-codes.ts';
 import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http.ts';
+import { LastWork } from './runtime/last-work.ts';
 import { Lifecycle } from './runtime/lifecycle.ts';
 import {
   createLogger,
@@ -25,11 +28,12 @@ import {
 } from './runtime/log/log.ts';
 import { busMetrics, createRegistry, logMetrics, selfMetrics } from './runtime/metrics.ts';
 import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
+import { notifySystemd } from './runtime/systemd.ts';
 import { withTimeout } from './runtime/with-timeout.ts';
 import { startTracing } from './tracing/tracing.ts';
 
 export interface ProcessDefinition {
-  name: 'ingest' | 'sync' | 'analyzer' | 'nudger' | 'reporter';
+  name: ProcessKind;
   /** The process starts its own HTTP server, at `httpPort` if that is given. */
   ownHttp?: true;
   /** Resolves when the process serves. */
@@ -49,6 +53,8 @@ export interface ProcessContext {
   connectBus(dedicated?: DedicatedConnection): Promise<Bus>;
   metrics: Registry;
   health: Health;
+  /** To be told of each piece of work that is done. */
+  work: LastWork;
   /** `--http-port` */
   httpPort?: number;
 }
@@ -141,6 +147,9 @@ async function start(
   const metrics = createRegistry(definition.name);
   logMetrics(metrics, output);
   health.set('process', 'starting');
+  // A child of the launcher is not the unit's process.
+  const env = process.send === undefined ? process.env : {};
+  const notifyReady = notifySystemd({ env, log, health, lifecycle });
   // Before anything connects, and so released last: work in progress makes spans until it ends.
   await startTracing({ name: definition.name, env: process.env, log, lifecycle });
   // First, so that `/readyz` shows what the start waits for.
@@ -148,11 +157,13 @@ async function start(
     await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);
   }
   const self = selfMetrics(metrics);
-  measureEventLoop(self.eventLoop, lifecycle);
+  const takeLagMs = measureEventLoop(self.eventLoop, lifecycle);
   const redis = await connectRedis({ settings, log, health, lifecycle });
   checkWrites(redis, lifecycle);
   measureRoundTrips(self.redis, () => redis.client.ping(), lifecycle);
   const clock = await startClock(redis, lifecycle);
+  const work = new LastWork(clock);
+  new Registration({ kind: definition.name, redis, clock, log, lifecycle, health, work, takeLagMs });
   const buses = new Map<string | undefined, Promise<Bus>>();
   const name = `hm ${definition.name}`;
   const connect = (dedicated?: DedicatedConnection) => {
@@ -166,11 +177,12 @@ async function start(
       return connected;
     });
   };
-  const context = { settings, log, clock, lifecycle, redis, connectBus: connect, metrics, health };
+  const context = { settings, log, clock, lifecycle, redis, connectBus: connect, metrics, health, work };
   await definition.start(httpPort === undefined ? context : { ...context, httpPort });
   if (lifecycle.stopping) return;
   health.set('process', undefined);
   logReady(log, definition.name, settings.logging);
+  await notifyReady();
 }
 
 async function fail(error: unknown, lifecycle: Lifecycle, log: Logger): Promise<never> {

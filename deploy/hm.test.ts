@@ -94,9 +94,10 @@ test('all five processes start with private servers, become ready, and stop on C
   timeout: 60_000,
 }, async () => {
   const file = config(['pid: hm.pid', 'intervals: { droplets_analysis: 1 }']);
-  const child = spawn(HM, ['start', '--config', file], {
+  const firstPort = 20_000 + (process.pid % 10_000);
+  const child = spawn(HM, ['start', '--config', file, '--http-port', String(firstPort)], {
     cwd: dir,
-    env: ENV,
+    env: { ...ENV, HM_HTTP_PORT: '1' },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');
@@ -110,6 +111,10 @@ test('all five processes start with private servers, become ready, and stop on C
     if (PROBLEMS.has(line.event ?? '')) problems.push(line);
     if (line.event === 'ready' && line.process === 'start') {
       pidOf = readFileSync(pidFile, 'utf8');
+      for (const [n, name] of ['ingest', 'sync', 'analyzer', 'nudger'].entries()) {
+        const reply = await fetch(`http://127.0.0.1:${firstPort + n}/metrics`);
+        expect(await reply.text()).toContain(`process_start_time_seconds{process="${name}"}`);
+      }
       child.kill('SIGINT');
     }
   }

@@ -61,6 +61,7 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
       .type('text/plain')
       .send(status >= 500 ? 'internal error\n' : `${error.message}\n`);
   });
+  // Alive is a process whose event loop runs. systemd.ts has the same rule.
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok'));
   app.get('/readyz', async (request, reply) => {
     const isComplete = auth !== undefined && hasLogin(request, auth, throttle);

@@ -42,6 +42,8 @@ export const LOG_EVENTS = {
   redis_may_evict:
     'A Redis may remove keys when its memory is full: set `maxmemory-policy noeviction`. What is removed is built again, but late.',
   redis_failover: 'A Redis node was replaced and may have lost writes: everything is read and stored again.',
+  process_not_registered:
+    'The entry of this process in Redis was not written; it is tried again, and without it others show the process as gone.',
   queue_error:
     'A queue could not use Redis for another reason than a lost connection, e.g. NOPERM or WRONGTYPE.',
   job_failed: 'A job failed; the next reconcile enqueues it again. Read its error if it repeats.',

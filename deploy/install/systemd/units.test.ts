@@ -33,31 +33,46 @@ test.skipIf(!hasSystemd)('systemd-analyze verify succeeds (needs systemd-analyze
   expect(verify('wrong@.service').stderr).toContain('TimeoutStopSex');
 });
 
-test('each instance runs the process of its name', () => {
-  writeFileSync(join(dir, 'hm'), '#!/bin/sh\necho "hm $*"\n', { mode: 0o755 });
-  const [, program = '', quoted = ''] = /^ExecStart=(\S+ -c) '(.*)' %i$/m.exec(TEMPLATE) ?? [];
+test('each instance runs the process of its name, with an HTTP port of its own', () => {
+  const show = '#!/bin/sh\necho "hm $* ($(env | grep -c ^HM_HTTP_PORT) in the environment)"\n';
+  writeFileSync(join(dir, 'hm'), show, { mode: 0o755 });
+  const [, program = '', quoted = ''] = /^ExecStart=(\S+ -c) '([^']*)' %i$/m.exec(TEMPLATE) ?? [];
   expect(program).toBe('/bin/sh -c');
-  // As systemd does: %% becomes %, and $$ becomes $.
-  const script = quoted.replaceAll('%%', '%').replaceAll('$$', '$');
-  const outputOf = (instance: string) =>
+  // As systemd does: %% becomes %, $$ becomes $, and the lines are joined.
+  const script = quoted
+    .replaceAll('%%', '%')
+    .replaceAll('$$', () => '$')
+    .replaceAll('\\\n', ' ');
+  const outputOf = (instance: string, env: NodeJS.ProcessEnv = {}) =>
     execFileSync('/bin/sh', ['-c', script, instance], {
-      env: { PATH: `${dir}:${process.env.PATH}` },
+      env: { PATH: `${dir}:${process.env.PATH}`, ...env },
       encoding: 'utf8',
-    });
-  expect(outputOf('ingest:2')).toBe('hm ingest\n');
-  expect(outputOf('sync')).toBe('hm sync\n');
+    }).trim();
+  expect(outputOf('ingest:2')).toBe('hm ingest --http-port 18412 (0 in the environment)');
+  expect(outputOf('sync')).toBe('hm sync (0 in the environment)');
+  expect(outputOf('reporter:1')).toBe('hm reporter (0 in the environment)');
+  expect(outputOf('nudger:1', { HM_HTTP_PORT: '8080' })).toBe(
+    'hm nudger --http-port 8080 (0 in the environment)',
+  );
+  const ports = instances().map(([name, copy]) => outputOf(`${name}:${copy}`).split(' ')[3]);
+  expect(new Set(ports).size).toBe(ports.length);
 });
 
-test('the target starts every process, two copies of all except the reporter', () => {
-  const wanted = [...TARGET.matchAll(/health-manager@(\w+):(\d)\.service/g)].map(([, name, copy]) => [
-    name,
-    copy,
-  ]);
-  for (const name of PROCESS_NAMES) {
-    const copies = wanted.filter(([of]) => of === name).map(([, copy]) => copy);
-    expect(copies, name).toEqual(name === 'reporter' ? ['1'] : ['1', '2']);
-  }
-  expect(new Set(wanted.map(([name]) => name))).toEqual(new Set(PROCESS_NAMES));
+const instances = () =>
+  [...TARGET.matchAll(/health-manager@(\w+):(\d)\.service/g)].map(([, name = '', copy = '']) => [name, copy]);
+
+test('the target starts two copies of every process', () => {
+  expect(instances().sort()).toEqual(
+    PROCESS_NAMES.flatMap((name) => [
+      [name, '1'],
+      [name, '2'],
+    ]).sort(),
+  );
+});
+
+test('a unit that fails again and again is started again', () => {
+  expect(TEMPLATE).toMatch(/^Restart=always$/m);
+  expect(TEMPLATE).toMatch(/^StartLimitIntervalSec=0$/m);
 });
 
 test('exit codes that a restart does not fix prevent it', () => {

@@ -1,5 +1,5 @@
 /** The commands that run processes. */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
 import { CONFIG, type ConfigOption, examples, port, type Runs } from './options.ts';
 
@@ -12,6 +12,14 @@ const PROCESSES: Record<ProcessName, string> = {
   reporter: 'answers queries over NATS and HTTP',
 };
 
+interface HttpOption extends ConfigOption {
+  /** `--http-port` */
+  httpPort?: number;
+}
+
+const httpPort = (description: string) =>
+  new Option('--http-port <port>', description).argParser(port).env('HM_HTTP_PORT');
+
 export function addRunCommands(program: Command, runs: Runs): void {
   program
     .command('start')
@@ -23,6 +31,11 @@ export function addRunCommands(program: Command, runs: Runs): void {
         'processes in order, a second one at once.',
     )
     .option(...CONFIG)
+    .addOption(
+      httpPort(
+        'serve /healthz, /readyz and /metrics of ingest, sync, analyzer and nudger on this port and the next three',
+      ),
+    )
     .addHelpText(
       'after',
       examples(
@@ -30,7 +43,7 @@ export function addRunCommands(program: Command, runs: Runs): void {
         ['REDIS_URL=redis://10.0.0.5:6379 hm start', 'with a Redis of your own'],
       ),
     )
-    .action(runs(async (options: ConfigOption) => (await import('./start.ts')).start(options)));
+    .action(runs(async (options: HttpOption) => (await import('./start.ts')).start(options)));
 
   for (const name of PROCESS_NAMES) {
     program
@@ -41,7 +54,7 @@ export function addRunCommands(program: Command, runs: Runs): void {
           'Any number of copies can run, on any number of hosts. Needs a Redis in the configuration or in REDIS_URL.',
       )
       .option(...CONFIG)
-      .option('--http-port <port>', 'serve /healthz, /readyz and /metrics on this port', port)
+      .addOption(httpPort('serve /healthz, /readyz and /metrics on this port'))
       .addHelpText(
         'after',
         examples(
@@ -49,11 +62,7 @@ export function addRunCommands(program: Command, runs: Runs): void {
           [`hm ${name} --http-port 8080`, 'with health and metrics on port 8080'],
         ),
       )
-      .action(
-        runs(async (options: ConfigOption & { httpPort?: number }) =>
-          (await import('./process.ts')).runOne(name, options),
-        ),
-      );
+      .action(runs(async (options: HttpOption) => (await import('./process.ts')).runOne(name, options)));
   }
 
   program

@@ -6,7 +6,7 @@ import { writePidFile } from '../../../common/process.ts';
 import { adoptPrefix, LayoutError } from '../../../common/redis/layout.ts';
 import { createLogger, openLogOutput, reopenOnHangUp } from '../../../common/runtime/log/log.ts';
 import { hmProgram } from '../hm-program.ts';
-import type { ProcessName } from '../launcher/child.ts';
+import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';
 import { onStopSignals } from '../stop-signals.ts';
 import { connectOnce, openOnce } from './connection/connect-once.ts';
@@ -15,8 +15,13 @@ import type { ConfigOption } from './options.ts';
 /** Longest wait for the private Redis, which has just started (ms). */
 const ANSWER_MS = 10_000;
 
+interface StartOptions extends ConfigOption {
+  /** The HTTP port of the first process; the next processes have the next ports. The reporter has `status.port`. */
+  httpPort?: number;
+}
+
 /** `hm start`: runs all processes, and private servers where none is configured. */
-export async function start(options: ConfigOption): Promise<number> {
+export async function start(options: StartOptions): Promise<number> {
   const { settings, file } = loadConfig({ file: options.config, env: process.env, cwd: process.cwd() });
   if (settings.pidFile !== undefined) writePidFile(settings.pidFile);
   const { logging } = settings;
@@ -28,15 +33,21 @@ export async function start(options: ConfigOption): Promise<number> {
     dataDir: join(dirname(file), '.hm'),
     command: (name: ProcessName) => ({
       program: process.execPath,
-      args: [hmProgram, name, '--config', file],
+      args: [hmProgram, name, '--config', file, ...httpPort(name, options)],
     }),
-    env: process.env,
+    // Not one port for all processes.
+    env: { ...process.env, HM_HTTP_PORT: undefined },
     onPrivateRedis: (url) => adoptPrivateRedis(url, settings),
     output: { stdout: process.stdout, stderr: process.stderr, format: formatter() },
   });
   reopenOnHangUp(log, logging, output, () => launcher.hangUp());
   onStopSignals(launcher, logging.file === undefined ? undefined : ['SIGINT', 'SIGTERM']);
   return launcher.done;
+}
+
+function httpPort(name: ProcessName, { httpPort: first }: StartOptions): string[] {
+  if (first === undefined || name === 'reporter') return [];
+  return ['--http-port', String(first + PROCESS_NAMES.indexOf(name))];
 }
 
 /** The Redis beside a configuration file has no other user, so a changed partition or controller is that of the same deployment. */
