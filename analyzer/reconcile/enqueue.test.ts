@@ -19,7 +19,7 @@ beforeAll(() => {
   restarts = openQueue(redis, lifecycle, log, 'restarts');
   stops = openQueue(redis, lifecycle, log, 'stops');
   sync = openQueue(redis, lifecycle, log, 'sync');
-  enqueuer = new Enqueuer({ redis, clock, starts, restarts, stops, sync });
+  enqueuer = new Enqueuer({ redis, clock, policy: { dropletLostMs: 30_000 }, starts, restarts, stops, sync });
 });
 
 const start = (id: string, more: Partial<StartDecision> = {}): StartDecision => ({

@@ -1,5 +1,6 @@
 import type { Queue } from 'bullmq';
 import type { Droplet } from '../../common/model/droplet.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
 import { requestFullSync, requestSyncSince } from '../../common/queues/sync-request.ts';
 import type { Clock } from '../../common/redis/clock.ts';
@@ -16,6 +17,7 @@ interface Enqueueable {
 interface Options {
   redis: Pick<RedisConnections, 'client' | 'keys'>;
   clock: Clock;
+  policy: Pick<PolicySettings, 'dropletLostMs'>;
   starts: Queue;
   restarts: Queue;
   stops: Queue;
@@ -79,8 +81,8 @@ export class Enqueuer {
       others.push(requestSyncSince(sync, redis, clock, passNeededSinceMs));
     }
     if (isFullPassNeeded) {
-      const { sync, redis, clock } = this.#options;
-      others.push(requestFullSync(sync, redis, clock));
+      const { sync, redis, clock, policy } = this.#options;
+      others.push(requestFullSync(sync, redis, clock, policy));
     }
     await Promise.all([
       addAll(starts, jobs.starts),

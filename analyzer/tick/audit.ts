@@ -119,10 +119,10 @@ export class Audit {
   /** Makes the next pass a full one where a record is lost, or may be all that is left of a listed droplet. */
   async #handleLost(unread: readonly string[], isFullPassNeeded: boolean): Promise<void> {
     if (unread.length === 0 && !isFullPassNeeded) return;
-    const { redis, clock, metrics } = this.#options;
+    const { redis, clock, metrics, policy } = this.#options;
     const lost = await noteLostRecords(redis, clock, unread);
     reportRepair({ repairs: metrics.repairs, limited: this.#limited }, 'index', lost.removed);
-    if (isFullPassNeeded || lost.isFullPassNeeded) await markFullSyncRequested(redis, clock);
+    if (isFullPassNeeded || lost.isFullPassNeeded) await markFullSyncRequested(redis, clock, policy);
   }
 
   async #handleUnscheduled(slice: number, suspected: readonly Evaluation[]): Promise<void> {

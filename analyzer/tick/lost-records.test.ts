@@ -39,15 +39,17 @@ test('a time that somebody edited is noted anew', async () => {
   expect(await entry('x')).toBe(String(of.context.clock.nowMs()));
 });
 
-test('a full pass is requested at most once in five minutes', async () => {
+const SETTINGS = { dropletLostMs: 30_000 };
+
+test('a full pass is requested at most once in ten times droplet_lost', async () => {
   const { redis, clock } = of.context;
-  expect(await markFullSyncRequested(redis, clock)).toBe(true);
+  expect(await markFullSyncRequested(redis, clock, SETTINGS)).toBe(true);
   clock.advance(299_999);
-  expect(await markFullSyncRequested(redis, clock)).toBe(false);
+  expect(await markFullSyncRequested(redis, clock, SETTINGS)).toBe(false);
   clock.advance(1);
-  expect(await markFullSyncRequested(redis, clock)).toBe(true);
+  expect(await markFullSyncRequested(redis, clock, SETTINGS)).toBe(true);
   for (const edited of ['soon', '999999999999999']) {
     await redis.client.hset(redis.keys.syncState, 'full_requested', edited);
-    expect(await markFullSyncRequested(redis, clock)).toBe(true);
+    expect(await markFullSyncRequested(redis, clock, SETTINGS)).toBe(true);
   }
 });

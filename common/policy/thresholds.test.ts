@@ -25,6 +25,10 @@ describe('thresholds of droplet_lost', () => {
       silenceSettledMs: 60_000,
       exitKeptMs: 90_000,
       massLossCountsMs: 90_000,
+      allWholeEveryMs: 15_000,
+      oldRecordMs: 20_000,
+      verifyEveryMs: 540_000,
+      fullPassEveryMs: 300_000,
       instanceExpiryMs: 270_000,
       deaExpiryMs: 300_000,
     });

@@ -67,6 +67,21 @@ export const silenceSettledMs = ({ dropletLostMs }: Settings): number => 2 * dro
  */
 export const instanceExpiryMs = ({ dropletLostMs }: Settings): number => 9 * dropletLostMs;
 
+/** What Redis has lost is searched for once in this time: each DEA and each bulk page has its turn (nine minutes). */
+export const verifyEveryMs = ({ dropletLostMs }: Settings): number => 18 * dropletLostMs;
+
+/** A pass that writes every entry of the desired state is requested this seldom (five minutes). */
+export const fullPassEveryMs = ({ dropletLostMs }: Settings): number => 10 * dropletLostMs;
+
+/**
+ * Every DEA stored whole costs as much as a cold start, so it is not caused more often. A lost record is built again only after it was
+ * caused: before its grace period ends, every DEA has sent a heartbeat, which is stored whole.
+ */
+export const allWholeEveryMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 2;
+
+/** A record older than this may lose its grace period before every DEA has sent its next heartbeat. */
+export const oldRecordMs = ({ dropletLostMs }: Settings): number => dropletLostMs - dropletLostMs / 3;
+
 /** A DEA silent for longer is forgotten. */
 export const deaExpiryMs = ({ dropletLostMs }: Settings): number => 10 * dropletLostMs;
 
@@ -97,6 +112,22 @@ const RELATIONS: readonly [holds: string, smallerMs: Threshold, largerMs: Thresh
   ['mass_loss no longer counts a DEA whose instances are forgotten', massLossCountsMs, instanceExpiryMs],
   ['exits are forgotten before the instances of their DEA', exitKeptMs, instanceExpiryMs],
   ['instances are forgotten before their DEA', instanceExpiryMs, deaExpiryMs],
+  [
+    'before the grace period of an old record ends, every DEA has sent a heartbeat',
+    (settings) => oldRecordMs(settings) + heartbeatPeriodMs(settings),
+    lost,
+  ],
+  [
+    'every DEA is stored whole within the grace period of a record that lacks instances',
+    (settings) => allWholeEveryMs(settings) + heartbeatPeriodMs(settings),
+    lost,
+  ],
+  [
+    'what Redis has lost is built again within 20 times droplet_lost (ten minutes)',
+    (settings) => verifyEveryMs(settings) + allWholeEveryMs(settings) + heartbeatPeriodMs(settings),
+    (settings) => 20 * lost(settings),
+  ],
+  ['a full pass is due before the turn of what it builds again', fullPassEveryMs, verifyEveryMs],
 ];
 
 type Threshold = (settings: Settings) => number;

@@ -1,4 +1,6 @@
 import type { Queue } from 'bullmq';
+import type { PolicySettings } from '../policy/settings.ts';
+import { fullPassEveryMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
 
@@ -34,27 +36,26 @@ export async function requestSyncSince(
   if (!(Number(requested) >= sinceMs)) await requestSync(queue, redis, clock);
 }
 
-/** A full pass writes every entry of the desired state, so it is requested this seldom (ms). */
-const FULL_PASS_EVERY_MS = 300_000;
-
-/** Requests a pass that writes every entry, at once, unless one was requested in the last five minutes. */
+/** Requests a pass that writes every entry, at once, unless one was requested lately (`fullPassEveryMs`). */
 export async function requestFullSync(
   queue: Queue,
   redis: Pick<RedisConnections, 'client' | 'keys'>,
   clock: Clock,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): Promise<void> {
-  if (await markFullSyncRequested(redis, clock)) await requestSync(queue, redis, clock);
+  if (await markFullSyncRequested(redis, clock, settings)) await requestSync(queue, redis, clock);
 }
 
-/** Makes the next pass a full one, unless one was requested in the last five minutes. @returns whether it was not */
+/** Makes the next pass a full one, unless one was requested lately (`fullPassEveryMs`). @returns whether it was not */
 export async function markFullSyncRequested(
   { client, keys }: Pick<RedisConnections, 'client' | 'keys'>,
   clock: Clock,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): Promise<boolean> {
   const nowMs = clock.nowMs();
   const requestedMs = Number(await client.hget(keys.syncState, 'full_requested'));
   // A time in the future was edited.
-  if (requestedMs > nowMs - FULL_PASS_EVERY_MS && requestedMs <= nowMs) return false;
+  if (requestedMs > nowMs - fullPassEveryMs(settings) && requestedMs <= nowMs) return false;
   await client.hset(keys.syncState, 'full_requested', nowMs);
   return true;
 }

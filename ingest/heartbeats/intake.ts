@@ -12,6 +12,7 @@ import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/
 import type { IngestMetrics } from '../metrics.ts';
 import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
 import { ClaimRetries } from './claim-retries.ts';
+import { LostRecords } from './lost-records.ts';
 import { RefusalReports } from './refusal-reports.ts';
 import { parseAndStore, type RawHeartbeat } from './store-changed.ts';
 import { DeaVerifier } from './verifier.ts';
@@ -65,12 +66,14 @@ export class HeartbeatIntake {
     this.#limited = createRateLimit(options.log);
     this.#verifier = new DeaVerifier({ ...options, limited: this.#limited });
     const repaired = this.#verifier.report.bind(this.#verifier);
+    const lost = new LostRecords(options);
+    const beforeRebuild = lost.beforeRebuild.bind(lost);
     const refusals = new RefusalReports({ ...options, limited: this.#limited });
     const refused = refusals.report.bind(refusals);
     this.#changed = new ChangedHeartbeatQueue(
       async (dea, raw) => {
         try {
-          await this.#parseAndStore({ ...options, repaired, refused }, dea, raw);
+          await this.#parseAndStore({ ...options, repaired, refused, beforeRebuild }, dea, raw);
           return 'done';
         } catch (error) {
           this.#logNotStored(error, { dea });

@@ -96,7 +96,7 @@ describe('a heartbeat', () => {
     await clearDue();
     const back = fixture.context.clock.advance(LOST_MS + 1);
     await beginHeartbeat(fixture.context.redis, {
-      ...{ dea: 'dea-1', receivedMs: back, earliestMs: back, list: '' },
+      ...{ dea: 'dea-1', receivedMs: back, earliestMs: back, list: '', dropletLostMs: LOST_MS },
     });
     const next = fixture.context.clock.advance(10_000);
     await fixture.receive('dea-1', entry('x'));

@@ -45,6 +45,8 @@ interface Options {
   rejected(reason: string, detail: Record<string, unknown>): void;
   /** Reports what the heartbeat has built again in Redis. */
   repaired(dea: string, repaired: RepairedByHeartbeat): void;
+  /** Called before lost records are built again. @returns when it may be done, and for which of them (see `LostRecords`) */
+  beforeRebuild: BeforeRebuild;
   /** Reports what records did not take. */
   refused(dea: string, claims: readonly Claim[], refusals: readonly Refusal[]): void;
 }
@@ -72,7 +74,7 @@ export async function parseAndStore(
     SPANS.heartbeat,
     { [ATTRIBUTES.dea]: heartbeat.dea },
     async () => {
-      const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw);
+      const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw, options.beforeRebuild);
       if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
       const { claims, refusals } = stored;
       if (claims.length > 0 || refusals.length > 0) options.refused(heartbeat.dea, claims, refusals);
@@ -104,7 +106,7 @@ export async function parseAndStore(
  * An instance that belongs to another DEA, or whose index or version would change, is not written (see claims.ts). The heartbeat then
  * leaves an empty digest, so that the next one is stored whole and tries again.
  *
- * What Redis has lost of earlier heartbeats is found in the same way: at the turn of the DEA, once in nine minutes, and whenever its
+ * What Redis has lost of earlier heartbeats is found in the same way: at the turn of the DEA (`verifyEveryMs`), and whenever its
  * digest is missing every droplet is written again, which changes only what is not as it should be.
  */
 export async function storeChangedHeartbeat(
@@ -112,12 +114,13 @@ export async function storeChangedHeartbeat(
   dropletLostMs: number,
   heartbeat: Heartbeat,
   raw: Omit<RawHeartbeat, 'bytes'>,
+  beforeRebuild: BeforeRebuild = async () => undefined,
 ): Promise<StoredHeartbeat> {
   const { dea } = heartbeat;
   const lines = heartbeat.entries.map(lineOf);
   const list = lines.map((line) => `${line}\n`).join('');
   const { receivedMs, earliestMs } = raw;
-  const begin = () => beginHeartbeat(redis, { dea, list, receivedMs, earliestMs });
+  const begin = () => beginHeartbeat(redis, { dea, list, receivedMs, earliestMs, dropletLostMs });
   let begun = await begin();
   if (begun === 'full' && (await expireSpareDea(redis))) begun = await begin();
   if (begun === 'full')
@@ -141,6 +144,7 @@ export async function storeChangedHeartbeat(
     // The analyzers must reconcile every droplet of a DEA that is back; an unfinished heartbeat may have been its first.
     markDue,
     verify: begun.isVerified,
+    ...(begun.isVerified && !markDue && { mustExist: listedAsBefore(lines, begun, touched) }),
     traceparent: traceparent(),
     maxDropletsInPiece: await maxDropletsInPiece(redis),
   };
@@ -159,18 +163,23 @@ export async function storeChangedHeartbeat(
   if (isOneCall && !redis.isCluster && dataEpoch === undefined) {
     const whole = await storeWholeHeartbeat(redis, write, droplets, end);
     if (whole === 'superseded') return NOTHING_STORED;
-    if (whole.claims.length === 0 && whole.refusals.length === 0) return storedHeartbeat(whole, begun, lines);
+    if (whole.claims.length + whole.refusals.length + whole.lost.length === 0)
+      return storedHeartbeat(whole, begun, lines);
     stored = whole;
   } else {
     stored = await storeHeartbeatDroplets(redis, write, droplets);
   }
   if (surplus.length > 0) stored = { ...stored, refusals: [...stored.refusals, ...surplus] };
+  const rebuilt = await rebuildLost(redis, { write, droplets, stored }, beforeRebuild);
+  stored = rebuilt.stored;
   const { releasedList } = begun;
   const claimsAt = { dropletLostMs, nowMs: raw.retriedMs ?? atMs, releasedList };
   const claimed = await applyClaims(redis, claimsAt, { write, droplets, stored });
   stored = claimed.stored;
   const isRefused =
-    stored.claims.length > 0 || stored.refusals.some(({ reason }) => reason !== 'too_many_ended');
+    stored.lost.length > 0 ||
+    stored.claims.length > 0 ||
+    stored.refusals.some(({ reason }) => reason !== 'too_many_ended');
   const delisted =
     dataEpoch === undefined ? [] : [...touched].filter((droplet) => droplets.get(droplet)?.length === 0);
   await finishHeartbeat(redis, {
@@ -180,7 +189,11 @@ export async function storeChangedHeartbeat(
     unwanted: [...unwanted, ...stored.unwanted],
   });
   const { retryAtMs } = claimed;
-  return { ...storedHeartbeat(stored, begun, lines), ...(retryAtMs !== undefined && { retryAtMs }) };
+  const rebuiltIds = rebuilt.ids;
+  return {
+    ...storedHeartbeat(stored, begun, lines, rebuiltIds),
+    ...(retryAtMs !== undefined && { retryAtMs }),
+  };
 }
 
 function instancesOf(droplets: ListedDroplets): number {
@@ -194,6 +207,29 @@ function instancesIn({ entries }: Heartbeat, droplets: readonly string[]): numbe
   if (droplets.length === 0) return 0;
   const among = new Set(droplets);
   return entries.filter(({ droplet }) => among.has(droplet)).length;
+}
+
+/**
+ * When and of which of these droplets a lost record may be built again. undefined: of none of them yet; the DEA's next heartbeat is
+ * stored whole and asks again.
+ */
+export type BeforeRebuild = (
+  lost: readonly string[],
+) => Promise<{ ids: readonly string[]; nowMs: number } | undefined>;
+
+/** Builds lost records again. @returns what was stored in all, and of which droplets records were built again */
+async function rebuildLost(
+  redis: RedisConnections,
+  { write, droplets, stored }: { write: HeartbeatWrite; droplets: ListedDroplets; stored: StoredDroplets },
+  beforeRebuild: BeforeRebuild,
+): Promise<{ stored: StoredDroplets; ids: readonly string[] }> {
+  const allowed = stored.lost.length === 0 ? undefined : await beforeRebuild(stored.lost);
+  if (allowed === undefined || allowed.ids.length === 0) return { stored, ids: [] };
+  const lost = new Map(allowed.ids.map((id) => [id, droplets.get(id) ?? []]));
+  const rebuilt = await storeHeartbeatDroplets(redis, { ...write, rebuiltMs: allowed.nowMs }, lost);
+  const isOther = (droplet: string) => !lost.has(droplet);
+  const others = { ...stored, unwanted: stored.unwanted.filter(isOther), lost: stored.lost.filter(isOther) };
+  return { stored: mergeStored([others, rebuilt]), ids: allowed.ids };
 }
 
 /** Writes the instances whose claims apply. @returns what was stored in all, with the claims that were rejected; when to retry those */
@@ -236,6 +272,8 @@ export interface StoredHeartbeat {
 /** What was missing in Redis although an earlier heartbeat had stored it. */
 export interface RepairedByHeartbeat {
   records: string[];
+  /** One of the records existed and lacked something, so that other DEAs' instances may be missing, too. */
+  isIncomplete: boolean;
   indexEntries: number;
   isDigestMissing: boolean;
   isListLost: boolean;
@@ -243,6 +281,7 @@ export interface RepairedByHeartbeat {
 
 const NOTHING_REPAIRED: RepairedByHeartbeat = {
   records: [],
+  isIncomplete: false,
   indexEntries: 0,
   isDigestMissing: false,
   isListLost: false,
@@ -253,11 +292,16 @@ const NOTHING_STORED: StoredHeartbeat = {
   ...{ claims: [], refusals: [] },
 };
 
-function storedHeartbeat(stored: StoredDroplets, begun: BegunHeartbeat, lines: string[]): StoredHeartbeat {
+function storedHeartbeat(
+  stored: StoredDroplets,
+  begun: BegunHeartbeat,
+  lines: string[],
+  rebuilt: readonly string[] = [],
+): StoredHeartbeat {
   const { changed, claims, refusals } = stored;
   const isEqual =
     begun.isVerified && differingDroplets(lines, linesOf(begun.storedList), undefined).size === 0;
-  const repaired = repairedBy(stored, begun, lines);
+  const repaired = repairedBy(stored, begun, lines, rebuilt);
   return { droplets: changed, stale: false, isEqual, repaired, claims, refusals };
 }
 
@@ -265,14 +309,33 @@ function repairedBy(
   { wholeAgain, reindexed }: StoredDroplets,
   { storedList, isDigestMissing, isListLost }: BegunHeartbeat,
   lines: string[],
+  rebuilt: readonly string[],
 ): RepairedByHeartbeat {
-  if (wholeAgain.length === 0 && reindexed === 0 && !isListLost && !isDigestMissing) return NOTHING_REPAIRED;
+  if (rebuilt.length === 0 && wholeAgain.length === 0 && reindexed === 0 && !isListLost && !isDigestMissing)
+    return NOTHING_REPAIRED;
   // A droplet that is listed as before was stored before.
   const before = linesOf(storedList);
   const listedBefore = new Set(before.map(dropletOfLine));
   const differing = differingDroplets(lines, before, undefined);
-  const records = wholeAgain.filter((id) => listedBefore.has(id) && !differing.has(id));
-  return { records, indexEntries: reindexed, isDigestMissing, isListLost };
+  const incomplete = wholeAgain.filter(
+    (id) => listedBefore.has(id) && !differing.has(id) && !rebuilt.includes(id),
+  );
+  const records = [...rebuilt, ...incomplete];
+  return {
+    records,
+    isIncomplete: incomplete.length > 0,
+    indexEntries: reindexed,
+    isDigestMissing,
+    isListLost,
+  };
+}
+
+/** Of the droplets to be written, those of which the DEA's list had the same instances before. */
+function listedAsBefore(lines: string[], { storedList }: BegunHeartbeat, touched: Set<string>): Set<string> {
+  const before = linesOf(storedList);
+  const differing = differingDroplets(lines, before, undefined);
+  const listed = new Set(before.map(dropletOfLine));
+  return new Set([...touched].filter((droplet) => listed.has(droplet) && !differing.has(droplet)));
 }
 
 /** States of an instance that exists; in all other states it has ended. */

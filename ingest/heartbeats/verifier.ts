@@ -1,4 +1,5 @@
 import type { Counter } from 'prom-client';
+import { allWholeEveryMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { dropletOfLine, linesOf } from '../../common/redis/fleet/dea-list.ts';
@@ -12,6 +13,7 @@ import type { RepairedByHeartbeat } from './store-changed.ts';
 interface Options {
   redis: RedisConnections;
   clock: Clock;
+  dropletLostMs: number;
   limited: RateLimitedLog;
   metrics: { repairs: Counter<'what'> };
 }
@@ -20,13 +22,13 @@ interface Options {
 const WHOLE_PER_S = 1;
 /** Whole heartbeats that an ingestor which had fewer may store at once. */
 const MAX_WHOLE_AT_ONCE = 100;
-/** Every DEA stored whole costs as much as a cold start, so it is not caused more often (ms). */
-const ALL_EXPIRE_EVERY_MS = 20_000;
+/** Wait before Redis is asked again to expire all digests (ms). */
+const RETRY_MS = 1_000;
 /** Droplets read at once by the search for instances that no DEA lists. */
 const READ_AT_ONCE = 500;
 
 /**
- * Finds what Redis has lost although heartbeats stay equal. Each DEA has its turn once in nine minutes (touch_deas.lua).
+ * Finds what Redis has lost although heartbeats stay equal. Each DEA has its turn once in `verifyEveryMs` (touch_deas.lua).
  *
  * Then the digest of the DEA expires, so its next heartbeat is stored whole. In a fleet that is too large for that only some of the
  * DEAs have this; of the others it is checked that a record exists for each droplet on their list, which costs a tenth.
@@ -35,7 +37,8 @@ export class DeaVerifier {
   readonly #options: Options;
   #allowance = MAX_WHOLE_AT_ONCE;
   #allowedAtMs: number | undefined;
-  #allExpiredMs = 0;
+  #allExpiredMs = Number.NEGATIVE_INFINITY;
+  #expiring: NodeJS.Timeout | undefined;
   /** DEAs whose list was lost: instances that no heartbeat lists any more are searched for in all records. */
   readonly #relisted = new Set<string>();
   #search: Promise<void> | undefined;
@@ -53,9 +56,12 @@ export class DeaVerifier {
   }
 
   /** Reports what the heartbeat of a DEA that was stored whole has built again. */
-  report(dea: string, { records, indexEntries, isDigestMissing, isListLost }: RepairedByHeartbeat): void {
+  report(
+    dea: string,
+    { records, isIncomplete, indexEntries, isDigestMissing, isListLost }: RepairedByHeartbeat,
+  ): void {
     reportRepair(this.#reporter, 'record', records);
-    if (records.length > 0) this.#expireAll();
+    if (isIncomplete) this.#expireAll();
     reportRepair(this.#reporter, 'index', [], indexEntries);
     if (isDigestMissing) reportRepair(this.#reporter, 'digest', [dea]);
     if (!isListLost) return;
@@ -66,15 +72,27 @@ export class DeaVerifier {
     });
   }
 
-  /** A record that begins anew lacks the instances of other DEAs, until those are stored whole, too. */
-  #expireAll(): void {
+  /** A record that lacks an instance may lack those of other DEAs, until they are stored whole, too: now, or as soon as it may be. */
+  #expireAll(
+    afterMs = this.#allExpiredMs + allWholeEveryMs(this.#options) - this.#options.clock.nowMs(),
+  ): void {
     const { redis, clock, limited } = this.#options;
-    const nowMs = clock.nowMs();
-    if (nowMs - this.#allExpiredMs < ALL_EXPIRE_EVERY_MS) return;
-    this.#allExpiredMs = nowMs;
+    if (this.#expiring !== undefined) return;
+    if (afterMs > 0) {
+      this.#expiring = setTimeout(() => {
+        this.#expiring = undefined;
+        this.#expireAll(0);
+      }, afterMs).unref();
+      return;
+    }
+    this.#allExpiredMs = clock.nowMs();
     void expireAllDigests(redis).catch((error: unknown) => {
-      this.#allExpiredMs = 0;
-      limited.warn('expire', { event: 'heartbeats_not_verified', err: error }, 'digests not expired');
+      limited.warn(
+        'expire',
+        { event: 'heartbeats_not_verified', err: error },
+        'digests not expired; retrying',
+      );
+      this.#expireAll(RETRY_MS);
     });
   }
 

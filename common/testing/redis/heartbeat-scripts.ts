@@ -18,7 +18,7 @@ export function heartbeatScripts(redis: () => RedisConnections, dropletLostMs: n
     },
     begin(receivedMs: number, dea: string, ...lines: string[]) {
       const list = lines.map((line) => `${line}\n`).join('');
-      return beginHeartbeat(redis(), { dea, receivedMs, earliestMs: receivedMs, list });
+      return beginHeartbeat(redis(), { dea, receivedMs, earliestMs: receivedMs, list, dropletLostMs });
     },
     finish(atMs: number, dea: string, digest = 'digest', running = 1) {
       return finishHeartbeat(redis(), { dea, atMs, digest, running });

@@ -57,6 +57,7 @@ export function editedRedisTarget(context: TestContext): Target {
   const enqueuer = new Enqueuer({
     redis,
     clock,
+    policy,
     starts: queue('starts'),
     restarts: queue('restarts'),
     stops: queue('stops'),

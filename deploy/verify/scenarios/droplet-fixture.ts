@@ -164,6 +164,7 @@ export class DropletFixture {
           keys: createKeys('hm', 1),
         },
         clock: this.clock,
+        policy: settings.policy,
         starts: this.#queue('starts'),
         restarts: this.#queue('restarts'),
         stops: this.#queue('stops'),

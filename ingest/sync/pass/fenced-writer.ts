@@ -1,3 +1,5 @@
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { oldRecordMs } from '../../../common/policy/thresholds.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
@@ -8,6 +10,12 @@ import { reportPass } from '../../../common/redis/scripts/sync/report-pass.ts';
 import { storeDesired } from '../../../common/redis/scripts/sync/store-desired.ts';
 import { SupersededError } from '../errors.ts';
 
+interface WriterDeps {
+  redis: RedisConnections;
+  clock: Clock;
+  policy: Pick<PolicySettings, 'dropletLostMs'>;
+}
+
 /** Writes for one pass. Every write is refused once another pass has begun. */
 export class FencedWriter {
   readonly redis: RedisConnections;
@@ -16,18 +24,21 @@ export class FencedWriter {
   readonly number: string;
   readonly begunMs: number;
 
-  private constructor(redis: RedisConnections, clock: Clock, number: string, begunMs: number) {
+  readonly #oldRecordMs: number;
+
+  private constructor({ redis, clock, policy }: WriterDeps, number: string, begunMs: number) {
     this.redis = redis;
     this.clock = clock;
     this.number = number;
     this.begunMs = begunMs;
+    this.#oldRecordMs = oldRecordMs(policy);
   }
 
-  /** Begins a pass. @param owner its process, shown to operators */
-  static async begin(redis: RedisConnections, clock: Clock, owner: string): Promise<FencedWriter> {
-    const begunMs = clock.nowMs();
-    const number = await beginPass(redis, { nowMs: begunMs, owner });
-    return new FencedWriter(redis, clock, number, begunMs);
+  /** Begins a pass. @param deps with its process, shown to operators */
+  static async begin(deps: WriterDeps & { owner: string }): Promise<FencedWriter> {
+    const begunMs = deps.clock.nowMs();
+    const number = await beginPass(deps.redis, { nowMs: begunMs, owner: deps.owner });
+    return new FencedWriter(deps, number, begunMs);
   }
 
   /**
@@ -66,17 +77,20 @@ export class FencedWriter {
    *
    * @param encoded desired state by droplet id; empty if the droplet is listed with an invalid entry
    * @param unchanged those whose entry is as before, so that they must have a record
-   * @returns how many droplets changed, and the unchanged ones whose record was missing or differed
+   * @param known the others that were listed before, so that they must have one, too
+   * @returns how many droplets changed, and those whose record was missing or is not as an earlier pass stored it
    * @throws SupersededError
    */
   async storeDesired(
     encoded: ReadonlyMap<string, string>,
     unchanged: ReadonlySet<string> = new Set(),
+    known: ReadonlySet<string> = new Set(),
   ): Promise<{ changed: number; repaired: string[] }> {
     const write = (desired: ReadonlyMap<string, string>, expected?: ReadonlySet<string>) =>
       storeDesired(this.redis, {
         ...{ nowMs: this.clock.nowMs(), begunMs: this.begunMs, pass: this.number },
-        ...(expected === undefined ? { desired, wereLost: true } : { desired, expected }),
+        oldRecordMs: this.#oldRecordMs,
+        ...(expected === undefined ? { desired, wereLost: true } : { desired, expected, known }),
       });
     const { changed, repaired, lost } = unlessSuperseded(await write(encoded, unchanged));
     if (lost.length === 0) return { changed, repaired };

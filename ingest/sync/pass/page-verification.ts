@@ -1,9 +1,9 @@
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { verifyEveryMs } from '../../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import type { SyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { readEntries } from './page-store.ts';
 
-/** Every page is verified this often (ms), although it is as before: what Redis lost is built again within ten minutes. */
-const VERIFY_EVERY_MS = 540_000;
 /** Pages that follow one another have turns far apart: a prime that does not divide the period. */
 const TURN_SPREAD = 199_999;
 /** Unchanged entries written a second for verification: more would cost a steady fleet of a million apps 5% of its CPU. */
@@ -12,13 +12,14 @@ const WHOLE_ENTRIES_PER_S = 100;
 const MIN_WHOLE_ENTRIES = 1000;
 
 /**
- * Verifies stored pages that are as before. Each has its turn once in nine minutes. Its entries are then written again; a list that is
+ * Verifies stored pages that are as before. Each has its turn once in `verifyEveryMs`. Its entries are then written again; a list that is
  * too long for that has this only for some of its pages, and of the others it is checked that each droplet has a record.
  */
 export class PageVerification {
   readonly #redis: RedisConnections;
   readonly #fromMs: number | undefined;
   readonly #toMs: number;
+  readonly #everyMs: number;
   #allowance: number;
   /** How many pages the latest complete pass had. */
   readonly pagesBefore: number;
@@ -28,7 +29,9 @@ export class PageVerification {
     redis: RedisConnections,
     { completedMs, pages = 0 }: Pick<SyncState, 'completedMs' | 'pages'>,
     begunMs: number,
+    settings: Pick<PolicySettings, 'dropletLostMs'>,
   ) {
+    this.#everyMs = verifyEveryMs(settings);
     this.#redis = redis;
     this.pagesBefore = pages;
     this.#fromMs = completedMs;
@@ -52,8 +55,8 @@ export class PageVerification {
   /** Whether the turn of the page came since the latest complete pass began. */
   #isTurnOf(number: number): boolean {
     if (this.#fromMs === undefined) return false;
-    const offset = (number * TURN_SPREAD) % VERIFY_EVERY_MS;
-    const turnAt = (ms: number) => Math.floor((ms - offset) / VERIFY_EVERY_MS);
+    const offset = (number * TURN_SPREAD) % this.#everyMs;
+    const turnAt = (ms: number) => Math.floor((ms - offset) / this.#everyMs);
     return turnAt(this.#fromMs) < turnAt(this.#toMs);
   }
 

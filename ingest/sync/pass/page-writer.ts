@@ -2,7 +2,7 @@ import { storePages } from '../../../common/redis/scripts/sync/store-pages.ts';
 import { SupersededError } from '../errors.ts';
 import type { FencedWriter } from './fenced-writer.ts';
 import type { PageEntries, PageHead } from './page-store.ts';
-import { encodeEntries } from './page-store.ts';
+import { encodeEntries, INVALID } from './page-store.ts';
 
 /** A page that differs from the stored one. */
 export interface ChangedPage {
@@ -91,7 +91,7 @@ export class PageWriter {
     const encoded = new Map<string, string>();
     for (const page of pages) for (const [id, desired] of page.encoded) encoded.set(id, desired);
     const unchanged = new Set(pages.flatMap((page) => [...page.unchanged]));
-    const { changed, repaired } = await this.#writer.storeDesired(encoded, unchanged);
+    const { changed, repaired } = await this.#writer.storeDesired(encoded, unchanged, knownOf(pages));
     this.changed += changed;
     if (repaired.length > 0) this.#onLost(repaired);
 
@@ -134,4 +134,13 @@ export class PageWriter {
     }
     return found;
   }
+}
+
+/** Which of the changed entries were valid on the stored page, so that their droplets have a desired state. */
+function knownOf(pages: readonly ChangedPage[]): Set<string> {
+  const known = new Set<string>();
+  for (const { old, encoded } of pages) {
+    for (const id of encoded.keys()) if ((old.get(id) ?? INVALID) !== INVALID) known.add(id);
+  }
+  return known;
 }

@@ -45,10 +45,10 @@ export type PassOutcome = 'complete' | 'failed' | 'aborted' | 'superseded';
  * @param signal aborts it
  */
 export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<PassOutcome> {
-  const { redis, clock, metrics } = deps;
+  const { redis, metrics } = deps;
   const state = await readSyncState(redis);
   const { rewrite, dataEpoch, rewrittenAtEpoch } = state;
-  const writer = await FencedWriter.begin(redis, clock, deps.owner);
+  const writer = await FencedWriter.begin(deps);
   const progress: Progress = { pages: 0, listed: 0, rejected: 0, changedPages: 0, isFull: true };
   let outcome: PassOutcome;
   try {
@@ -58,7 +58,7 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
     // Records that are lost, too, begin without instances: before their grace period ends, every DEA must have been stored whole.
     if (fullRewrite || state.fullBegunMs === undefined) await expireAllDigests(redis);
     const pages = new PageWriter(writer, deps.pagesPerBatch, (ids) => reportLostRecords(deps, ids));
-    const verification = new PageVerification(redis, state, writer.begunMs);
+    const verification = new PageVerification(redis, state, writer.begunMs, deps.policy);
     const pass = { deps, writer, pages, fullRewrite, verification, dataEpoch, progress, signal };
     await readPages(pass);
     await completePass(pass);

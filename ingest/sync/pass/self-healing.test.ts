@@ -176,3 +176,46 @@ test.each(['the sync state and its pages', 'a page'])(
     expect(await client.hget(keys.deasDigest, 'dea-1')).toBe('');
   },
 );
+
+describe('an app whose record is lost and whose entry changed', () => {
+  beforeEach(async () => {
+    fixture.put(10);
+    await fixture.sync.pass();
+    const { client, keys } = redis();
+    await client.hset(keys.deasDigest, { 'dea-1': 'A' });
+    await client.del(keys.droplet('app-4'));
+  });
+
+  test.each([
+    ['without a record', async () => undefined],
+    [
+      'with one that droplet.updated has begun anew',
+      async () => void (await redis().client.hset(redis().keys.droplet('app-4'), { seen: 1, rev: 1 })),
+    ],
+  ])('%s: every DEA is stored whole before its grace period ends', async (_, begin) => {
+    await begin();
+    fixture.cc.put('app-4', { instances: 3 });
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect((await fixture.droplet('app-4')).desired?.instances).toBe(3);
+    expect((await fixture.droplet('app-4')).firstSeenMs).toBe(fixture.context.clock.nowMs());
+    expect(await redis().client.hget(redis().keys.deasDigest, 'dea-1')).toBe('');
+  });
+
+  test('and that moved to another page: likewise', async () => {
+    fixture.cc.delete('app-0');
+    fixture.cc.move('app-4');
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect((await fixture.droplet('app-4')).firstSeenMs).toBe(fixture.context.clock.nowMs());
+    expect(await redis().client.hget(redis().keys.deasDigest, 'dea-1')).toBe('');
+  });
+
+  test('an app that is really new expires no digest', async () => {
+    await redis().client.hdel(redis().keys.indexOf('app-4'), 'app-4');
+    fixture.cc.put('new', {});
+    fixture.context.clock.advance(PERIOD_MS);
+    expect(await fixture.sync.pass()).toBe('complete');
+    expect(await redis().client.hget(redis().keys.deasDigest, 'dea-1')).toBe('A');
+  });
+});

@@ -39,7 +39,7 @@ describe('a superseded pass', () => {
 
   test('has its late writes refused in every slot', async () => {
     fixture.put(10);
-    const older = await FencedWriter.begin(fixture.context.redis, fixture.context.clock, 'older');
+    const older = await FencedWriter.begin({ ...fixture.sync.deps, owner: 'older' });
     await older.fence(async () => undefined);
     await fixture.sync.pass();
     const before = await recordOf(fixture.context.redis, 'app-1');

@@ -15,7 +15,15 @@ export async function expireDigests(
   }
 }
 
-/** The next heartbeat of every DEA is stored whole. */
+/**
+ * The next heartbeat of every DEA is stored whole, also where one is being stored now: such a DEA has no digest, so the DEAs are those
+ * of which a heartbeat is known.
+ */
 export async function expireAllDigests(redis: Pick<RedisConnections, 'client' | 'keys'>): Promise<void> {
-  await expireDigests(redis, await redis.client.hkeys(redis.keys.deasDigest));
+  const { client, keys } = redis;
+  const [known, stored] = await Promise.all([
+    client.zrange(keys.deasLastHeartbeat, '0', '-1'),
+    client.hkeys(keys.deasDigest),
+  ]);
+  await expireDigests(redis, [...new Set([...known, ...stored])]);
 }

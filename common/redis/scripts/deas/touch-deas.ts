@@ -1,3 +1,4 @@
+import { verifyEveryMs } from '../../../policy/thresholds.ts';
 import type { ScriptAccess, ScriptArgument } from '../scripts.ts';
 
 /** A heartbeat by its digest only. */
@@ -11,7 +12,7 @@ export interface HeartbeatDigest {
 export interface TouchedDeas {
   /** The DEAs whose heartbeat must be stored as a whole; nothing was written for them. */
   changed: string[];
-  /** The DEAs whose turn it is to have their droplets verified: once in nine minutes for each of them. */
+  /** The DEAs whose turn it is to have their droplets verified: once in `verifyEveryMs` for each of them. */
   verify: string[];
 }
 
@@ -27,7 +28,7 @@ export async function touchDeas(
   let lagMs = 0;
   for (const { receivedMs, earliestMs } of heartbeats.values())
     lagMs = Math.max(lagMs, receivedMs - earliestMs);
-  const args: ScriptArgument[] = [dropletLostMs, Math.ceil(lagMs)];
+  const args: ScriptArgument[] = [dropletLostMs, Math.ceil(lagMs), verifyEveryMs({ dropletLostMs })];
   for (const [dea, { digest, receivedMs }] of heartbeats) args.push(dea, digest, receivedMs);
   const reply = await scripts.run(
     'touch_deas',

@@ -53,7 +53,9 @@ describe.each(EDITS)('%s in the place of a record', (_, edit) => {
       ['bad', 'encoded'],
       ['good', 'encoded'],
     ]);
-    expect(await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired })).toMatchObject({
+    expect(
+      await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired, oldRecordMs: 20_000 }),
+    ).toMatchObject({
       changed: 1,
     });
     expect(await client().hget(good, 'desired')).toBe('encoded');
@@ -77,7 +79,9 @@ test('a time of an update that is no number does not stop the sync', async () =>
   await client().set(redis().keys.passOf(0), '1');
   await client().hset('hm:{0}:droplet:x', { rev: 1, seen: 1, updated: 'soon', listed: 'never' });
   const desired = new Map([['x', 'encoded']]);
-  expect(await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired })).toMatchObject({
+  expect(
+    await storeDesired(redis(), { nowMs: 1000, begunMs: 900, pass: '1', desired, oldRecordMs: 20_000 }),
+  ).toMatchObject({
     changed: 1,
   });
 });

@@ -1,3 +1,4 @@
+import { verifyEveryMs } from '../../../policy/thresholds.ts';
 import type { ScriptAccess } from '../scripts.ts';
 
 /** What a heartbeat that was begun has to write. */
@@ -37,6 +38,7 @@ export const MAX_DEAS = 50_000;
 /**
  * Begins to store a heartbeat that differs from the last one of its DEA.
  *
+ * @param dropletLostMs gives how often the DEA is verified
  * @param earliestMs when it may have been delivered to this process at the earliest (ms)
  * @param list a line for each instance it lists, each ended by a newline (see dea-list.ts)
  * @returns stale if a newer heartbeat has begun or was received; full if the DEA is new and too many are known
@@ -48,7 +50,8 @@ export async function beginHeartbeat(
     receivedMs,
     earliestMs,
     list,
-  }: { dea: string; receivedMs: number; earliestMs: number; list: string },
+    dropletLostMs,
+  }: { dea: string; receivedMs: number; earliestMs: number; list: string; dropletLostMs: number },
 ): Promise<BegunHeartbeat | 'stale' | 'full'> {
   const reply = await scripts.run(
     'begin_heartbeat',
@@ -60,7 +63,7 @@ export async function beginHeartbeat(
       keys.deasShutdown,
       keys.failover,
     ],
-    [receivedMs, dea, list, Math.floor(earliestMs), MAX_DEAS],
+    [receivedMs, dea, list, Math.floor(earliestMs), MAX_DEAS, verifyEveryMs({ dropletLostMs })],
   );
   if (reply === 'stale' || reply === 'full') return reply;
   const [at, storedList, incompleteList, previous, hasUnfinished, isSuspect, dataEpoch, ...verification] =

@@ -12,6 +12,7 @@
 --   3 what it lists: a line for each instance, fingerprint and droplet
 --   4 the earliest time at which it may have been delivered (ms)
 --   5 the most DEAs that may be known: beyond it a new one is not stored
+--   6 how often each DEA is verified (ms)
 -- Returns 'stale' if a newer one has begun, or an equal one was received later; 'full' if too many DEAs are known. Otherwise a
 -- list:
 --   1 its time (ms): a millisecond later than given, if another one was received in the same millisecond
@@ -55,7 +56,7 @@ redis.call('HDEL', KEYS[3], dea)
 local is_suspect = data_epoch and data_epoch ~= list_epoch
 local is_digest_missing = last and not digest and not pending and not is_suspect
 -- An empty digest has expired.
-local is_verified = last and (not digest or digest == '' or suspects or is_verified_between(dea, last, at))
+local is_verified = last and (not digest or digest == '' or suspects or is_verified_between(dea, last, at, tonumber(ARGV[6])))
 if last and not list and not pending then
   list_lost = at
   redis.call('HSET', KEYS[4], 'list_lost', at)

@@ -186,7 +186,7 @@ describe('begin_heartbeat and finish_heartbeat', () => {
       await finish(1000, 'a', 'same');
       await shutDown(2000);
       const late = { dea: 'a', receivedMs: 2050, earliestMs: 1950 };
-      await beginHeartbeat(redis(), { ...late, list: '' });
+      await beginHeartbeat(redis(), { ...late, list: '', dropletLostMs: LOST });
       expect(await shutdowns()).toEqual({ a: '2000' });
       await finish(2050, 'a', 'same');
       const equal = new Map([['a', { digest: 'same', receivedMs: 2090, earliestMs: 1990 }]]);

@@ -28,6 +28,10 @@ export interface HeartbeatWrite {
   traceparent?: string | undefined;
   /** No droplet is created in a piece of the index that has this many. */
   maxDropletsInPiece?: number;
+  /** Droplets of which the DEA's list had the same instances before, so that their records must exist. */
+  mustExist?: ReadonlySet<string>;
+  /** Records that are lost are built again, and their grace period begins then (ms). Without it nothing is written of them. */
+  rebuiltMs?: number;
   /** Claims that apply: of instances that belong to another DEA. */
   granted?: readonly Claim[];
 }
@@ -67,10 +71,12 @@ export interface StoredDroplets {
   unwanted: string[];
   claims: Claim[];
   refusals: Refusal[];
+  /** Droplets whose record is lost: nothing was written for them. */
+  lost: string[];
 }
 
 export function decodeStoredDroplets(reply: unknown): StoredDroplets {
-  const [changed, wholeAgain, reindexed, unwanted, rejected] = reply as [
+  const [changed, wholeAgain, reindexed, unwanted, rejected, lost] = reply as [
     ...[changed: number, wholeAgain: string[], reindexed: number, unwanted: string[]],
     rejected: [
       droplet: string,
@@ -79,6 +85,7 @@ export function decodeStoredDroplets(reply: unknown): StoredDroplets {
       owner: string,
       rest: string | number,
     ][],
+    lost: string[],
   ];
   const claims: Claim[] = [];
   const refusals: Refusal[] = [];
@@ -90,7 +97,7 @@ export function decodeStoredDroplets(reply: unknown): StoredDroplets {
     else if (reason === 'identity') refusals.push({ reason, droplet, count: Number(rest), instance, owner });
     else refusals.push({ reason: reason as Refusal['reason'], droplet, count: Number(guidOrCount) });
   }
-  return { changed, wholeAgain, reindexed, unwanted, claims, refusals };
+  return { changed, wholeAgain, reindexed, unwanted, claims, refusals, lost };
 }
 
 /** What several calls changed. */
@@ -102,6 +109,7 @@ export function mergeStored(stored: readonly StoredDroplets[]): StoredDroplets {
     unwanted: stored.flatMap(({ unwanted }) => unwanted),
     claims: stored.flatMap(({ claims }) => claims),
     refusals: stored.flatMap(({ refusals }) => refusals),
+    lost: stored.flatMap(({ lost }) => lost),
   };
 }
 
@@ -123,7 +131,7 @@ export async function storeHeartbeatDroplets(
     chunks.map((chunk) => {
       const keys: string[] = [];
       const args = headOf(heartbeat);
-      addDroplets(redis.keys, heartbeat.dea, chunk, keys, args);
+      addDroplets(redis.keys, heartbeat, chunk, keys, args);
       return redis.scripts.run('store_heartbeat_droplets', keys, args);
     }),
   );
@@ -152,27 +160,27 @@ export function headOf(heartbeat: HeartbeatWrite): ScriptArgument[] {
   const { dea, atMs, previousHeartbeatMs = '', fence, markDue, verify = false, traceparent = '' } = heartbeat;
   const mode = markDue ? '1' : verify ? 'verified' : '';
   const onDea = ` on ${encodeURIComponent(dea)} `;
-  const { maxDropletsInPiece = Number.MAX_SAFE_INTEGER, granted = [] } = heartbeat;
+  const { maxDropletsInPiece = Number.MAX_SAFE_INTEGER, granted = [], rebuiltMs = '' } = heartbeat;
   const grants = granted.map(
     ({ droplet, instance, owner }) => `\n${droplet}\t${instance}\t${encodeURIComponent(owner)}\n`,
   );
   return [
     ...[atMs, fence ? '1' : '', onDea, dea, previousHeartbeatMs, mode, traceparent],
-    ...[maxDropletsInPiece, grants.join('')],
+    ...[maxDropletsInPiece, grants.join(''), rebuiltMs],
   ];
 }
 
 /** Adds the keys and arguments about the droplets. */
 export function addDroplets(
   names: Keys,
-  dea: string,
+  { dea, mustExist }: Pick<HeartbeatWrite, 'dea' | 'mustExist'>,
   droplets: Iterable<readonly [id: string, instances: readonly ListedInstance[]]>,
   keys: string[],
   args: ScriptArgument[],
 ): void {
   for (const [id, instances] of droplets) {
     keys.push(names.droplet(id), names.indexOf(id), names.due(names.sliceOf(id)));
-    args.push(id, instances.length);
+    args.push(id, instances.length, mustExist?.has(id) ? '1' : '');
     for (const listed of instances) args.push(listed.instance, encodeHeartbeatEntry(listed, dea));
   }
 }

@@ -12,7 +12,7 @@ import {
 /**
  * Writes all droplets of a heartbeat and ends it, in one call. Not for a cluster, and for no more than DROPLETS_PER_CALL.
  *
- * @returns with what was rejected, the heartbeat has not ended; superseded if it has ended or a newer heartbeat has begun: nothing was written then
+ * @returns with what was rejected or lost, the heartbeat has not ended; superseded if it has ended or a newer heartbeat has begun: nothing was written then
  */
 export async function storeWholeHeartbeat(
   { scripts, keys }: ScriptAccess,
@@ -25,11 +25,16 @@ export async function storeWholeHeartbeat(
     unwanted = [],
   }: Pick<FinishedHeartbeat, 'digest' | 'running' | 'wanted' | 'unwanted'>,
 ): Promise<StoredDroplets | 'superseded'> {
-  const { dea } = heartbeat;
-  const names = [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover, keys.deasWanted];
+  const names = [
+    keys.deasDigest,
+    keys.deaList(heartbeat.dea),
+    keys.deasCount,
+    keys.failover,
+    keys.deasWanted,
+  ];
   const args = headOf(heartbeat);
   args.push(digest, running, wanted, linesText(unwanted));
-  addDroplets(keys, dea, droplets, names, args);
+  addDroplets(keys, heartbeat, droplets, names, args);
   const reply = await scripts.run('store_whole_heartbeat', names, args);
   return reply === 'superseded' ? reply : decodeStoredDroplets(reply);
 }

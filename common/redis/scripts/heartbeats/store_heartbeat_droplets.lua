@@ -15,11 +15,13 @@
 --   7 traceparent of the heartbeat, or ''
 --   8 no droplet is created in a piece of the index that has this many
 --   9 claims that were granted, as a text of lines `droplet <tab> guid <tab> owner, encoded`, with a newline before the first; or ''
+--   10 when records that were lost are built again (ms): their grace period begins then; '' if they must not be yet
 --   then for each droplet:
 --   1 id
 --   2 how many instances
+--   3 '1' if its record must exist, because the DEA's list had the same instances before; or ''
 --   then for each instance: its guid; the instance, encoded without ' first <ms>'
--- Returns a list of five:
+-- Returns a list of six:
 --   1 how many droplets changed
 --   2 ids of the droplets whose record was incomplete or, with 'verified', missing, or lacked an instance
 --   3 with 'verified' how many existing records had no index entry
@@ -28,10 +30,11 @@
 --     droplet, guid, 'owner', the DEA that the instance belongs to (encoded), when that last listed it (ms; '' if it still does)
 --     droplet, guid of one, 'identity', the DEA of that one (encoded), how many: their index or version would change
 --     droplet, how many, 'too_many_instances' or 'too_many_ended' (they do not run) or 'too_many_droplets', '', ''
+--   6 ids of the droplets whose record is lost: nothing was written for them
 -- Guarantees
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
 --   others are written.
 --   With a fence the record keeps the time; a delayed write of an older heartbeat is then ignored.
 --   Repeatable, and with the fence in any order.
 -- include store_droplets
-return (store_droplets(1, 10))
+return (store_droplets(1, 11))

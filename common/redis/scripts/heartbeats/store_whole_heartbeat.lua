@@ -10,14 +10,14 @@
 --   2 piece of the index
 --   3 due zset
 -- ARGV
---   1 to 9 as in store_heartbeat_droplets.lua
---   10 digest
---   11 how many running instances it lists
---   12 how many instances it lists of those other droplets of which the DEA holds a wanted slot
---   13 those of its other droplets of which it holds none, a line each
+--   1 to 10 as in store_heartbeat_droplets.lua
+--   11 digest
+--   12 how many running instances it lists
+--   13 how many instances it lists of those other droplets of which the DEA holds a wanted slot
+--   14 those of its other droplets of which it holds none, a line each
 --   then for each droplet as in store_heartbeat_droplets.lua
 -- Returns as store_heartbeat_droplets.lua; 'superseded' if it has ended or a newer heartbeat has begun: nothing is written
---   then. If something was rejected the heartbeat is not ended.
+--   then. If something was rejected or is lost the heartbeat is not ended.
 -- Guarantees
 --   A repeat whose reply was lost writes nothing: newer heartbeats may have been stored since, without a fence. A newer one
 --   that has begun finds these droplets in the list and writes them all.
@@ -27,11 +27,11 @@ local list = unfinished_list(KEYS[2], ARGV[1])
 if not list then
   return 'superseded'
 end
-local result, wanted = store_droplets(6, 14)
-if #result[5] > 0 then
+local result, wanted = store_droplets(6, 15)
+if #result[5] + #result[6] > 0 then
   return result
 end
-local unwanted = ARGV[13]
+local unwanted = ARGV[14]
 for _, droplet in ipairs(result[4]) do
   unwanted = unwanted .. droplet .. '\n'
 end
@@ -41,9 +41,9 @@ end_heartbeat(
     list = list,
     at = ARGV[1],
     dea = ARGV[4],
-    digest = ARGV[10],
-    running = ARGV[11],
-    wanted = wanted + tonumber(ARGV[12]),
+    digest = ARGV[11],
+    running = ARGV[12],
+    wanted = wanted + tonumber(ARGV[13]),
     unwanted = unwanted,
     data_epoch = '',
     delisted = '',

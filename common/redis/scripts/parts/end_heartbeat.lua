@@ -45,7 +45,9 @@ local function end_heartbeat(keys, heartbeat)
   end
   -- Without a digest the next heartbeat is stored whole: so it is if data may have been lost since this one began. With an empty
   -- one, too: what was rejected is then tried again.
-  if (redis.call('HGET', keys.failover, 'data_epoch') or '') == heartbeat.data_epoch then
+  -- An empty one that was written since this heartbeat began stays, as the next one must be stored whole (expire-digests.ts).
+  local has_expired = redis.call('HGET', keys.digests, heartbeat.dea) == ''
+  if not has_expired and (redis.call('HGET', keys.failover, 'data_epoch') or '') == heartbeat.data_epoch then
     redis.call('HSET', keys.digests, heartbeat.dea, heartbeat.digest)
   end
   redis.call('HSET', keys.running_counts, heartbeat.dea, heartbeat.running)

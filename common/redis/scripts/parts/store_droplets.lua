@@ -18,10 +18,10 @@ local FENCE_STANDS_MS = 3600000
 local function store_droplets(first_key, first_arg)
   local at, has_fence, on_dea, dea, previous = ARGV[1], ARGV[2] == '1', ARGV[3], ARGV[4], ARGV[5]
   local is_due, is_verified, traceparent = ARGV[6] == '1', ARGV[6] == 'verified', ARGV[7]
-  local max_droplets, granted = tonumber(ARGV[8]), ARGV[9]
+  local max_droplets, granted, rebuilt_at = tonumber(ARGV[8]), ARGV[9], ARGV[10]
   local own = string.match(on_dea, '^ on (%S+) ')
   local changed, whole_again, reindexed, arg = 0, {}, 0, first_arg
-  local wanted, unwanted, rejected = 0, {}, {}
+  local wanted, unwanted, rejected, lost = 0, {}, {}, {}
   local function reject(id, guid, reason, owner, last)
     rejected[#rejected + 1] = { id, guid, reason, owner, last }
   end
@@ -34,8 +34,8 @@ local function store_droplets(first_key, first_arg)
   end
   for k = first_key, #KEYS, 3 do
     local key, index, due = KEYS[k], KEYS[k + 1], KEYS[k + 2]
-    local id, n = ARGV[arg], tonumber(ARGV[arg + 1])
-    arg = arg + 2
+    local id, n, must_exist = ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2] == '1'
+    arg = arg + 3
     local stored = redis.pcall('HGETALL', key)
     local known, exits, count, fenced, rev, seen, desired, gone = {}, {}, 0, nil, nil, nil, nil, nil
     for f = 1, #stored, 2 do
@@ -61,7 +61,11 @@ local function store_droplets(first_key, first_arg)
     -- Whether the record, or an instance in it, is missing.
     local is_missing = #stored == 0 and n > 0
     local holds_slot = false
-    if is_unwritable(stored, rev) then
+    -- A record that is lost leaves its index entry, as both are removed together.
+    local is_lost = is_missing and rebuilt_at == '' and (must_exist or redis.call('HEXISTS', index, id) == 1)
+    if is_lost then
+      lost[#lost + 1] = id
+    elseif is_unwritable(stored, rev) then
       redis.call('HSET', index, id, '')
       redis.call('ZADD', due, at, id)
     elseif is_missing and redis.call('HLEN', index) >= max_droplets and redis.call('HEXISTS', index, id) == 0 then
@@ -154,7 +158,7 @@ local function store_droplets(first_key, first_arg)
       -- A record created only for its fence also gets a revision and a place in the index.
       if #set > 0 or (has_fence and #stored == 0) or is_incomplete then
         if not seen then
-          redis.call('HSET', key, 'seen', at)
+          redis.call('HSET', key, 'seen', rebuilt_at ~= '' and rebuilt_at or at)
           redis.call('HSET', index, id, '')
         end
         if is_incomplete or (is_verified and is_missing) then
@@ -183,5 +187,5 @@ local function store_droplets(first_key, first_arg)
     end
     arg = arg + 2 * n
   end
-  return { changed, whole_again, reindexed, unwanted, rejected }, wanted
+  return { changed, whole_again, reindexed, unwanted, rejected, lost }, wanted
 end

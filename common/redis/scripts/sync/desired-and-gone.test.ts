@@ -17,6 +17,7 @@ const desire = (entries: Record<string, string>, { begun = 1000, number = 1, now
     begunMs: begun,
     pass: String(number),
     desired: new Map(Object.entries(entries)),
+    oldRecordMs: 20_000,
   }).then((stored) => (stored === 'superseded' ? stored : stored.changed));
 const gone = (ids: string[], { listedMs = 900 } = {}) =>
   markGone(redis(), { nowMs: 1500, listedMs, pass: '1', ids });

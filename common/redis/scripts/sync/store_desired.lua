@@ -13,8 +13,10 @@
 --   4 length of the decision log
 --   5 for each droplet two lines: its id; its desired state, encoded ('updated -': without a time), or an empty line if the page lists it but its entry cannot
 --     be read
---   6 how many of the droplets, the first ones, must have a desired state: an earlier pass stored the same
---   7 '1' if these droplets were lost: their grace period begins anew; or ''
+--   6 how many of the droplets, the first ones, must have this desired state: an earlier pass stored the same
+--   7 how many, these included, must have a desired state: an earlier pass stored one
+--   8 a record of a droplet without a desired state that is older than this (ms) may lose its grace period too early
+--   9 '1' if these droplets were lost: their grace period begins anew; or ''
 -- Returns a list of three: how many droplets changed; ids of those that must have a desired state and have none, for which
 --   nothing is written; ids of those that have it, and whose record or index entry was not as it should be. 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
 -- Guarantees
@@ -28,10 +30,9 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return 'superseded'
 end
--- The grace period of a record is droplet_lost (30 s); all DEAs send a heartbeat every 10 s.
-local OLD_RECORD_MS = 20000
 local now, begun = ARGV[1], ARGV[2]
-local changed, k, n, expected = 0, 4, 0, tonumber(ARGV[6])
+local changed, k, n, expected, known = 0, 4, 0, tonumber(ARGV[6]), tonumber(ARGV[7])
+local old_record, were_lost = tonumber(ARGV[8]), ARGV[9] == '1'
 local lost, repaired = {}, {}
 local function log(kind, id, old, new)
   local entry = { atMs = tonumber(now), droplet = id, kind = kind, was = old, is = new }
@@ -58,7 +59,7 @@ local function is_new_version(seen, old, new)
   if old then
     return version_of(old) ~= version_of(new)
   end
-  return tonumber(now) - (tonumber(seen or '') or tonumber(now)) > OLD_RECORD_MS
+  return tonumber(now) - (tonumber(seen or '') or tonumber(now)) > old_record
 end
 for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   local key = KEYS[k]
@@ -74,8 +75,9 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   -- `listed` without `desired`: it is in the desired state, but its entry could never be read.
   local set_listed = ends_update or (desired == '' and not old_desired and not old[5])
   local differs = desired ~= '' and old_desired ~= desired
-  -- It may be a new record that a heartbeat of one DEA has begun after the loss.
-  local is_lost = is_expected and not old.err and not old_desired and (desired ~= '' or is_new)
+  -- It may be a new record that a heartbeat of one DEA has begun after the loss. A record that is lost leaves its index entry.
+  local must_exist = n <= known or (is_new and redis.call('HEXISTS', KEYS[k + 1], id) == 1)
+  local is_lost = must_exist and not were_lost and not old.err and not old_desired and (desired ~= '' or is_new)
   if is_lost then
     lost[#lost + 1] = id
   else
@@ -94,7 +96,7 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1
   elseif differs or old_gone or set_listed or is_incomplete then
-    if not old[1] or ARGV[7] == '1' then
+    if not old[1] or were_lost then
       redis.call('HSET', key, 'seen', now)
     end
     if differs then

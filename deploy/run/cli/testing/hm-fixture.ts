@@ -91,7 +91,13 @@ export function useHmFixture(): HmFixture {
     fixture.run([...argv, '--config', fixture.file(`redis:\n  url: ${fixture.server.url}\n${settings}`)]);
   fixture.list = async (droplet, desired, atMs) => {
     const desiredOf = new Map([[droplet, desired]]);
-    await storeDesired(fixture.context.redis, { nowMs: atMs, begunMs: atMs, pass: PASS, desired: desiredOf });
+    await storeDesired(fixture.context.redis, {
+      nowMs: atMs,
+      begunMs: atMs,
+      pass: PASS,
+      desired: desiredOf,
+      oldRecordMs: 20_000,
+    });
   };
   fixture.heartbeat = async (dea, droplet, instances, atMs) => {
     const { redis, clock } = fixture.context;
