@@ -45,6 +45,7 @@ const NO_CHANGE: DecisionResult = Object.freeze({
   handledExits: 0,
   handledUpdateMs: undefined,
   outcomesToForget: [],
+  retriesToForget: [],
   instancesToForget: [],
   exitsToForget: [],
   verifyJobs: [],
@@ -68,6 +69,7 @@ function isHealthy(droplet: Droplet, deas: Deas, nowMs: number, settings: Policy
   const { desired, instances } = droplet;
   if (desired === undefined || droplet.goneMs !== undefined) return false;
   if (droplet.slots.size !== 0 || droplet.stops.size !== 0 || droplet.outcomes.size !== 0) return false;
+  if (droplet.retries !== undefined) return false;
   if (droplet.exits.length !== 0 || droplet.updatedMs !== droplet.handledUpdateMs) return false;
   if (desired.state === 'STOPPED') return instances.length === 0;
   if (desired.packageState !== 'STAGED') return false;
@@ -109,6 +111,7 @@ function decideInFull(
     handledExits: triggers.handledExits,
     handledUpdateMs: droplet.updatedMs,
     outcomesToForget: outcomesToForget(draft, slots, stops),
+    retriesToForget: [...(droplet.retries?.keys() ?? [])],
     instancesToForget: forgottenInstances,
     exitsToForget: forgottenExits,
     verifyJobs: draft.verifyJobs,
@@ -119,6 +122,7 @@ function decideInFull(
     stops !== droplet.stops ||
     decided.handledExits !== droplet.handledExits ||
     decided.handledUpdateMs !== droplet.handledUpdateMs ||
+    decided.retriesToForget.length > 0 ||
     decided.decisions.length > 0;
   const cleansUp =
     decided.outcomesToForget.length > 0 ||

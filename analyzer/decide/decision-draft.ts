@@ -78,13 +78,17 @@ export class DecisionDraft {
    * - `mass_loss`: every `droplet_lost`. It holds a large part of the fleet for minutes, and when it ends a tick makes
    *   the droplets of its DEAs due.
    * - `evaluating`: every heartbeat period. A tick makes the droplets of a lost DEA due when it is over.
+   * - `operator`: every `droplet_lost`, and when it ends by its time. Ending it by hand makes what it holds due.
    * - others: every few seconds.
+   *
+   * @param untilMs when the hold ends by itself, if that is known
    */
-  requeueSoon(hold?: StartWait): void {
+  requeueSoon(hold?: StartWait, untilMs?: number): void {
+    if (untilMs !== undefined) this.requeueAt(untilMs);
     const { nowMs, settings } = this.snapshot;
     const { dropletLostMs, dropletsAnalysisMs } = settings;
     if (hold === 'update_required') this.requeueAt(nowMs + 1000);
-    else if (hold === 'mass_loss') this.requeueAt(nowMs + dropletLostMs);
+    else if (hold === 'mass_loss' || hold === 'operator') this.requeueAt(nowMs + dropletLostMs);
     else if (hold === 'evaluating') this.requeueAt(nowMs + heartbeatPeriodMs(settings));
     else this.requeueAt(nowMs + Math.min(5000, dropletsAnalysisMs / 4));
   }

@@ -1,5 +1,6 @@
 /** The result of `decide`: the decisions that the analyzer stores, logs and acts on. */
 import type { PendingStop, Slot } from '../../common/model/droplet.ts';
+import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { DropReason, HoldName, Priority, StartReason, StopReason } from '../../common/model/reasons.ts';
 
 /** Start one slot. */
@@ -46,7 +47,13 @@ export type CancelDecision = { kind: 'cancel'; id: string; why: DropReason } & (
 );
 
 /** A hold prevents a start or a stop. Decided once, when the hold first applies. */
-export type HeldDecision = { kind: 'held'; id: string; hold: HoldName } & (
+export type HeldDecision = {
+  kind: 'held';
+  id: string;
+  hold: HoldName;
+  /** With the hold `operator`: the one that prevents it. */
+  operatorHold?: OperatorHold;
+} & (
   | { what: 'start'; index: number; version: string; reason: StartReason }
   | { what: 'stop'; instance: string; index: number; version: string; reason: StopReason }
 );
@@ -89,6 +96,8 @@ export interface DecisionResult {
   handledUpdateMs: number | undefined;
   /** Ids of outcomes that belong to no pending start or stop any more. */
   outcomesToForget: readonly string[];
+  /** Indices whose retry, which an operator asked for, is handled. */
+  retriesToForget: readonly number[];
   /** Guids of instances that are too old to matter. */
   instancesToForget: readonly string[];
   /** Instance guids of exits that are too old to matter. */

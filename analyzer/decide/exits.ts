@@ -1,7 +1,8 @@
-/** Applies what happened since the last reconcile: a new version, a `droplet.updated`, exits. Counts crashes. */
+/** Applies what happened since the last reconcile: a new version, a `droplet.updated`, an operator's retry, exits. Counts crashes. */
 
 import { decisionId } from '../../common/model/decision-id.ts';
-import type { Exit } from '../../common/model/droplet.ts';
+import type { Exit, Slot } from '../../common/model/droplet.ts';
+import type { DropReason } from '../../common/model/reasons.ts';
 import { updateRequired } from '../../common/policy/fleet/holds.ts';
 import { isListed } from '../../common/policy/fleet/liveness.ts';
 import { forgetAttempts } from '../../common/policy/slots/attempts.ts';
@@ -23,7 +24,8 @@ export function processEvents(draft: DecisionDraft): StartTriggers {
   };
   if (droplet.slots.size > 0) {
     dropOldVersions(draft);
-    if (droplet.updatedMs !== droplet.handledUpdateMs) resetCounts(draft);
+    if (droplet.updatedMs !== droplet.handledUpdateMs) resetAll(draft);
+    for (const index of droplet.retries?.keys() ?? []) retry(draft, index);
   }
   if (droplet.exits.length === 0) return triggers;
   const newExits = droplet.exits.filter((exit) => exit.n > droplet.handledExits).sort((a, b) => a.n - b.n);
@@ -97,23 +99,33 @@ function dropOldVersions(draft: DecisionDraft): void {
   }
 }
 
+/** A `droplet.updated` resets all crash counts and attempts. */
+function resetAll(draft: DecisionDraft): void {
+  for (const slot of draft.slots.all()) resetSlot(draft, slot, 'updated');
+}
+
+/** An operator asked for another try: a given-up, flapping or unplaced slot is missing like any other. */
+function retry(draft: DecisionDraft, index: number): void {
+  const slot = draft.slots.get(index);
+  if (slot !== undefined) resetSlot(draft, slot, 'retried');
+}
+
 /**
- * A `droplet.updated` resets all crash counts and attempts. It cancels pending restarts, and starts that wait behind all others
- * because earlier ones did not help.
+ * Resets the crash count and the attempts. It cancels a pending restart, and a start that waits behind all others because
+ * earlier ones did not help.
  */
-function resetCounts(draft: DecisionDraft): void {
-  for (const { index, version, crashes, flapping, start, attempts } of draft.slots.all()) {
-    const isDelayed = start?.reason === 'flapping' || attempts !== undefined;
-    const hasPendingRestart =
-      start !== undefined && isDelayed && !draft.snapshot.droplet.outcomes.has(start.id);
-    if (crashes === 0 && !flapping && attempts === undefined && !hasPendingRestart) continue;
-    const slot = draft.slots.edit(index, version);
-    forgetAttempts(slot);
-    slot.crashes = 0;
-    slot.flapping = false;
-    delete slot.lastCrashMs;
-    if (!hasPendingRestart) continue;
-    cancelStart(draft, slot, 'updated');
-    delete slot.start;
-  }
+function resetSlot(draft: DecisionDraft, before: Slot, why: DropReason): void {
+  const { index, version, crashes, flapping, start, attempts } = before;
+  const isDelayed = start?.reason === 'flapping' || attempts !== undefined;
+  const hasPendingRestart =
+    start !== undefined && isDelayed && !draft.snapshot.droplet.outcomes.has(start.id);
+  if (crashes === 0 && !flapping && attempts === undefined && !hasPendingRestart) return;
+  const slot = draft.slots.edit(index, version);
+  forgetAttempts(slot);
+  slot.crashes = 0;
+  slot.flapping = false;
+  delete slot.lastCrashMs;
+  if (!hasPendingRestart) return;
+  cancelStart(draft, slot, why);
+  delete slot.start;
 }

@@ -4,6 +4,7 @@ import { isActiveState } from '../../common/model/instance-states.ts';
 import { isSuspect } from '../../common/policy/fleet/holds.ts';
 import { listenedAfterMs } from '../../common/policy/fleet/listening-time.ts';
 import { lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
+import { isPausedWithItsDea } from '../../common/policy/fleet/operator-hold.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/slots/wanted.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
 import {
@@ -43,10 +44,13 @@ function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): nu
   const { deas, holds, nowMs, lostBeforeMs, settings } = snapshot;
   const { state, lastListedMs, dea } = instance;
   if (lastListedMs !== undefined) {
-    if (state === 'CRASHED') return lastListedMs + settings.flappingTimeoutMs + 1;
+    if (state === 'CRASHED' && !isPausedWithItsDea(snapshot, instance))
+      return lastListedMs + settings.flappingTimeoutMs + 1;
     const atMs = listenedSinceMs(snapshot, lastListedMs, settings.dropletLostMs) + 1;
     // Without the instance nothing would hold back the start that replaces it.
-    return isSuspect(snapshot, instance) ? Math.max(atMs, nowMs + heartbeatPollMs(settings)) : atMs;
+    return isSuspect(snapshot, instance) || isPausedWithItsDea(snapshot, instance)
+      ? Math.max(atMs, nowMs + heartbeatPollMs(settings))
+      : atMs;
   }
   const heartbeatMs = lastHeartbeatMs(instance, deas);
   if (deas.has(dea) && heartbeatMs >= lostBeforeMs) return Number.POSITIVE_INFINITY;
@@ -54,7 +58,8 @@ function forgetInstanceAtMs({ snapshot }: DecisionDraft, instance: Instance): nu
   // Without the instance the grace period of a new version would end, which waits for its DEA.
   const atMs = Math.max(expiryMs, snapshot.versionGraceEndsMs);
   // An instance whose loss a hold keeps back stays as long as the hold is on, even when its DEA has expired.
-  const isHeld = holds.actualNotFresh || isSuspect(snapshot, instance);
+  const isHeld =
+    holds.actualNotFresh || isSuspect(snapshot, instance) || isPausedWithItsDea(snapshot, instance);
   return isHeld ? Math.max(atMs, nowMs + settings.dropletGcMs) : atMs;
 }
 

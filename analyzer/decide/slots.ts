@@ -4,6 +4,7 @@ import { decisionId } from '../../common/model/decision-id.ts';
 import type { Slot } from '../../common/model/droplet.ts';
 import type { StartReason } from '../../common/model/reasons.ts';
 import type { StartWait } from '../../common/policy/fleet/holds.ts';
+import { operatorHoldOnStart } from '../../common/policy/fleet/operator-hold.ts';
 import { forgetAttempts } from '../../common/policy/slots/attempts.ts';
 import { isWantedIgnoringMassDelete } from '../../common/policy/slots/wanted.ts';
 import type { DecisionDraft } from './decision-draft.ts';
@@ -24,7 +25,8 @@ export function setHeld(
     if (isHeld(before)) clearHeld(draft.slots.edit(index, version));
     return;
   }
-  draft.requeueSoon(held.hold);
+  const operatorHold = held.hold === 'operator' ? operatorHoldOnStart(draft.snapshot, index) : undefined;
+  draft.requeueSoon(held.hold, operatorHold?.untilMs);
   const hold = held.hold === 'evaluating' ? undefined : held.hold;
   // Under update_required the exit stays unprocessed, so it triggers the start again after the pass.
   const heldFor = held.hold === 'update_required' || held.reason === 'missing' ? undefined : held.reason;
@@ -35,7 +37,10 @@ export function setHeld(
   if (hold === undefined) return;
   slot.held = hold;
   const id = decisionId(droplet, `held-${index}`, nowMs);
-  draft.decisions.push({ kind: 'held', what: 'start', id, index, version, hold, reason: held.reason });
+  draft.decisions.push({
+    ...{ kind: 'held', what: 'start', id, index, version, hold, reason: held.reason },
+    ...(operatorHold !== undefined && { operatorHold }),
+  });
 }
 
 function isHeld(slot: { held?: unknown; heldFor?: unknown } | undefined): boolean {

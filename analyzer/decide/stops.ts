@@ -6,6 +6,7 @@ import type { HoldName } from '../../common/model/reasons.ts';
 import { acceptsStop } from '../../common/policy/admission.ts';
 import { holdOnStop } from '../../common/policy/fleet/holds.ts';
 import { listenedAfterMs } from '../../common/policy/fleet/listening-time.ts';
+import { operatorHoldOnStop } from '../../common/policy/fleet/operator-hold.ts';
 import { countRunning } from '../../common/policy/slots/running-counts.ts';
 import {
   duplicatesWait,
@@ -104,7 +105,8 @@ function recordHeld(
 ): void {
   const { droplet, nowMs } = draft.snapshot;
   const { guid, index, version } = found.instance;
-  draft.requeueSoon(hold);
+  const operatorHold = hold === 'operator' ? operatorHoldOnStop(draft.snapshot, found.instance) : undefined;
+  draft.requeueSoon(hold, operatorHold?.untilMs);
   const before = droplet.stops.get(guid);
   if (before?.held === hold && before.reason === found.reason) {
     next.set(guid, before);
@@ -113,7 +115,10 @@ function recordHeld(
   const { reason } = found;
   const id = decisionId(droplet, `hold-${guid}`, nowMs);
   next.set(guid, { instance: guid, id, reason, decidedMs: nowMs, held: hold });
-  draft.decisions.push({ kind: 'held', what: 'stop', id, instance: guid, index, version, reason, hold });
+  draft.decisions.push({
+    ...{ kind: 'held', what: 'stop', id, instance: guid, index, version, reason, hold },
+    ...(operatorHold !== undefined && { operatorHold }),
+  });
 }
 
 /**

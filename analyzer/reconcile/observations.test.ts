@@ -29,6 +29,7 @@ function entriesOf(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] 
     handledExits: droplet.handledExits,
     handledUpdateMs: droplet.handledUpdateMs,
     outcomesToForget: [],
+    retriesToForget: [],
     instancesToForget: [],
     exitsToForget: [],
     verifyJobs: [],

@@ -19,6 +19,7 @@ const unchanged = (droplet: Droplet): DecisionResult => ({
   handledExits: droplet.handledExits,
   handledUpdateMs: droplet.handledUpdateMs,
   outcomesToForget: [],
+  retriesToForget: [],
   instancesToForget: [],
   exitsToForget: [],
   verifyJobs: [],

@@ -1,5 +1,6 @@
 import type { LogEntry } from '../../common/model/decision-log.ts';
 import type { Instance } from '../../common/model/droplet.ts';
+import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { wantedIndices } from '../../common/policy/slots/wanted.ts';
@@ -40,6 +41,7 @@ export function recordPatch(evaluation: Evaluation, settings: PolicySettings): R
     if (!decided.stops.has(instance)) remove.push(FIELD.stop + instance);
   }
   for (const id of decided.outcomesToForget) remove.push(FIELD.outcome + id);
+  for (const index of decided.retriesToForget) remove.push(FIELD.retry + index);
   const hasOutcomesLeft = decided.outcomesToForget.length < droplet.outcomes.size;
   if (droplet.settlements !== undefined && !hasOutcomesLeft) remove.push(FIELD.settlements);
   for (const guid of decided.instancesToForget) remove.push(FIELD.instance + guid);
@@ -65,11 +67,18 @@ function logEntry(evaluation: Evaluation, decision: Decision): LogEntry {
     ...('priority' in decision ? { priority: decision.priority } : {}),
     ...('dueMs' in decision ? { dueMs: decision.dueMs } : {}),
     ...('attempts' in decision ? { attempts: decision.attempts } : {}),
-    ...('hold' in decision ? { hold: decision.hold } : {}),
+    ...('hold' in decision ? { hold: decision.hold, ...operatorFields(decision.operatorHold) } : {}),
     ...('why' in decision ? { why: decision.why } : {}),
     ...('crashes' in decision ? { crashes: decision.crashes } : crashes ? { crashes } : {}),
     ...evidenceOf(evaluation, decision),
   };
+}
+
+/** Who paused it, why and until when. */
+function operatorFields(hold: OperatorHold | undefined): Partial<LogEntry> {
+  if (hold === undefined) return {};
+  const { id, by, why, untilMs } = hold;
+  return { by, note: why, holdId: id, untilMs };
 }
 
 type Evidence = Pick<LogEntry, 'instance' | 'dea' | 'state' | 'lastHeartbeatMs' | 'wanted' | 'liveVersion'>;

@@ -1,6 +1,7 @@
 /** Sentences about decisions: what was decided, held, cancelled, and what became of it. */
 import type { Fact } from './facts.ts';
 import { instanceText, type Line, line, type StoryOptions, slotText } from './line.ts';
+import { operatorHoldText } from './operator-sentences.ts';
 import { attemptsText } from './step.ts';
 import { decisionOf, type StoryState } from './story-state.ts';
 import { countText, dropText, formatDuration, HOLD_TEXT, STOP_TEXT } from './wording.ts';
@@ -44,7 +45,7 @@ export function cancelLine(fact: Fact, slot: string, state: StoryState): Line {
 }
 
 export function heldLine(fact: Fact, slot: string, options: StoryOptions): Line {
-  const hold = `hold ${fact.hold} (${holdReason(fact)})`;
+  const hold = `hold ${fact.hold} (${holdReason(fact, options)})`;
   if (fact.what === 'stop') {
     const instance = instanceText(fact, slot);
     return line('trouble', `${instance} should be stopped: ${stopReasonText(fact)}; not stopped: ${hold}`);
@@ -92,7 +93,7 @@ export function isConsequence(exit: Fact, fact: Fact): boolean {
 /** The decision that followed from an exit, as the end of the exit's sentence. */
 export function consequenceText(fact: Fact, exitMs: number, options: StoryOptions): string {
   if (fact.kind === 'giveup') return giveUpText(fact, options);
-  if (fact.kind === 'held') return `not started yet: hold ${fact.hold} (${holdReason(fact)})`;
+  if (fact.kind === 'held') return `not started yet: hold ${fact.hold} (${holdReason(fact, options)})`;
   if (fact.reason === 'flapping') {
     return `flapping, restart in ${formatDuration((fact.dueMs ?? exitMs) - exitMs)}`;
   }
@@ -131,6 +132,8 @@ function stopReasonText({ reason, wanted, liveVersion, version }: Fact): string 
   return `${STOP_TEXT[reason as keyof typeof STOP_TEXT] ?? reason} (${reason})`;
 }
 
-function holdReason({ hold }: Fact): string {
+function holdReason(fact: Fact, options: StoryOptions): string {
+  const { hold } = fact;
+  if (hold === 'operator' && fact.by !== undefined) return operatorHoldText(fact, options);
   return hold === undefined ? 'unknown' : (HOLD_TEXT[hold] ?? hold);
 }

@@ -95,8 +95,44 @@ describe('each kind of fact has its sentence', () => {
         'index 2 should be started (crashed); not started: hold update_required (the controller changed the app, and no bulk pass has read the change yet)',
       ],
       [
+        {
+          what: 'start',
+          reason: 'crashed',
+          hold: 'operator',
+          by: 'alice',
+          note: 'network',
+          untilMs: NOW + S,
+        },
+        'index 2 should be started (crashed); not started: hold operator (alice until 15:14:57: network)',
+      ],
+      [
         { what: 'stop', reason: 'extra_app', hold: 'mass_delete', instance: 'i' },
         "index 2 (instance i) should be stopped: the controller no longer lists the app (extra_app); not stopped: hold mass_delete (too many apps left the desired state at once; a failure of the controller's database is more likely than deleted apps)",
+      ],
+    ],
+    operator: [
+      [
+        {
+          act: 'hold',
+          by: 'alice',
+          covers: 'all',
+          droplet: '',
+          note: 'network',
+          holdId: 'a1',
+          untilMs: NOW + S,
+        },
+        'alice paused starts and stops of everything until 15:14:57: network (hold a1)',
+      ],
+      [
+        { act: 'hold', by: 'alice', covers: 'starts', droplet: '', dea: 'dea-7', note: 'n', untilMs: NOW },
+        'alice paused starts of dea-7 until 15:14:56: n',
+      ],
+      [{ act: 'end_hold', by: 'bob', covers: 'stops', holdId: 'a1' }, 'bob resumed stops of app (hold a1)'],
+      [{ act: 'release', by: 'bob', hold: 'mass_loss' }, 'bob released the hold mass_loss'],
+      [{ act: 'sync', by: 'bob' }, 'bob requested a bulk sync'],
+      [
+        { act: 'retry', by: 'bob', indices: [0, 2] },
+        'bob asked for another try of indices 0 and 2: crash count and attempts are forgotten',
       ],
     ],
     unplaced: [

@@ -12,6 +12,7 @@ import {
 import { desiredSentence } from './desired.ts';
 import type { Fact } from './facts.ts';
 import { type Line, line, type StoryOptions, slotText } from './line.ts';
+import { operatorLine } from './operator-sentences.ts';
 import { type StoryState, slotKey } from './story-state.ts';
 import { exitCauseText, formatDuration, ordinal } from './wording.ts';
 
@@ -50,6 +51,8 @@ export function renderFact(fact: Fact, state: StoryState, options: StoryOptions)
       return line('plain', 'the controller lists the app again');
     case 'removed':
       return line('plain', 'its record was removed because it is not desired and no instance runs');
+    case 'operator':
+      return operatorLine(fact, options);
     case 'first_seen':
       return line('plain', 'first seen');
     case 'first_listed':

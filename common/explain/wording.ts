@@ -79,9 +79,10 @@ export const HOLD_TEXT: Readonly<Record<HoldName, string>> = {
   update_required: 'the controller changed the app, and no bulk pass has read the change yet',
   actual_not_fresh: 'no ingestor has been subscribed for long enough to know what runs',
   mass_loss:
-    'too many DEAs went silent at once, or this is still being evaluated; a network failure is more likely than dead hosts',
+    'too many DEAs went silent at once; a network failure is more likely than dead hosts',
   mass_delete:
     "too many apps left the desired state at once; a failure of the controller's database is more likely than deleted apps",
+  operator: 'an operator paused it',
 };
 
 /** As `HOLD_TEXT`, with numbers where they are known. */
@@ -115,6 +116,7 @@ const DROP_TEXT: Readonly<Record<Exclude<DropReason, `held:${HoldName}`>, string
   given_up: 'it crashed too often',
   probing: 'all its instances have crashed, and only index 0 is restarted at first',
   updated: 'the controller changed the app',
+  retried: 'an operator asked for another try',
   in_grace_period: 'the index is in a new grace period',
   gone: 'the instance no longer runs',
   not_surplus: 'the instance is no longer surplus',

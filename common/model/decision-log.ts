@@ -1,3 +1,4 @@
+import type { HoldCovers, OperatorAct } from './operator-hold.ts';
 import type { ExitReason, HoldName, Priority, StartReason, StopReason } from './reasons.ts';
 
 /** Entries kept per slice: with 256 slices the last million entries of a deployment. */
@@ -21,6 +22,8 @@ export type LogKind =
   | 'unplaced'
   /** A start or stop was published on NATS. */
   | 'sent'
+  /** The controller refused a start or stop that was sent: `why` has its words. Only with the dialect `hm9000-http`. */
+  | 'refused'
   /** The recheck of a start or stop found that it is no longer right. */
   | 'dropped'
   /** An instance ended (`droplet.exited`). */
@@ -36,12 +39,15 @@ export type LogKind =
   /** A bulk pass lists the droplet again. */
   | 'listed'
   /** Clean-up: the record was removed. */
-  | 'removed';
+  | 'removed'
+  /** An operator acted: see `act` and `by`. */
+  | 'operator';
 
 /** An entry of the decision log, kept as JSON in the field `entry` of the slice's stream. */
 export interface LogEntry {
   /** When it happened, by Redis's clock. A received event may be written a little later. */
   atMs: number;
+  /** Empty: the entry is about the whole deployment (only `operator`). */
   droplet: string;
   kind: LogKind;
   /** Id of the decision that this entry is, or is about. The same as in the header `hm-decision`. */
@@ -81,6 +87,17 @@ export interface LogEntry {
   is?: string;
   /** With `gone`: when it was last listed. */
   listedMs?: number;
+  /** With `operator`: what was done. */
+  act?: OperatorAct;
+  /** With `operator`, and with `held` by the hold `operator`: who did it or asked for the hold. */
+  by?: string;
+  /** The same: the reason of the operator hold, its id, what it covers, and its end (epoch ms). */
+  note?: string;
+  holdId?: string;
+  covers?: HoldCovers;
+  untilMs?: number;
+  /** With `operator`: the slots to retry. */
+  indices?: number[];
   /** With `sent`: nothing was published (`dry_run`). */
   dryRun?: true;
 }

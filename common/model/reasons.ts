@@ -38,6 +38,7 @@ export const HOLD_NAMES = [
   'actual_not_fresh',
   'mass_loss',
   'mass_delete',
+  'operator',
 ] as const;
 export type HoldName = (typeof HOLD_NAMES)[number];
 
@@ -64,6 +65,8 @@ export type DropReason =
   | 'probing'
   /** A `droplet.updated` was received, which resets the crash count. */
   | 'updated'
+  /** An operator asked for another try, which resets the crash count and the attempts. */
+  | 'retried'
   /** An update or a STOPPED exit started a new grace period of the slot. */
   | 'in_grace_period'
   /** The instance to stop does not run any more. */

@@ -113,7 +113,7 @@ export class Recheck {
     if (instance === undefined || !isListed(instance)) return { drop: 'gone' };
     const reason = surplusReasonOf(snapshot, instance, pending);
     if (reason === undefined) return { drop: 'not_surplus' };
-    const hold = holdOnStop(snapshot, reason);
+    const hold = holdOnStop(snapshot, reason, instance);
     if (hold !== undefined) return { drop: `held:${hold}` };
     const isOther = instance.version !== droplet.desired?.version;
     if (!acceptsStop(droplet, instance, staysRunning, otherVersionsStopping > (isOther ? 1 : 0)))
@@ -125,6 +125,7 @@ export class Recheck {
       droplet: droplet.id,
       updatedAtS: desired?.updatedAtS,
       instances: [[instance.guid, version]],
+      index: instance.index,
       running: runningForStop(snapshot, running, instance, version),
       version: desired?.version,
     };

@@ -40,8 +40,10 @@ export interface Keys {
   syncPage(number: number): string;
   syncMissing: string;
   holds: string;
+  operatorHolds: string;
   scan: string;
   timeline: string;
+  processes: string;
   counters: string;
   layout: string;
   clock: string;
@@ -104,8 +106,10 @@ export function createKeys(prefix: string, slices: number): Keys {
     syncPage: (number) => `${prefix}:{sync}:page:${number}`,
     syncMissing: `${prefix}:{sync}:missing`,
     holds: `${prefix}:{fleet}:holds`,
+    operatorHolds: `${prefix}:{fleet}:operator_holds`,
     scan: `${prefix}:{fleet}:scan`,
     timeline: `${prefix}:{fleet}:timeline`,
+    processes: `${prefix}:{fleet}:processes`,
     counters: `${prefix}:{fleet}:counters`,
     layout: `${prefix}:{fleet}:layout`,
     clock: `${prefix}:{fleet}:clock`,
@@ -133,5 +137,6 @@ export const FIELD = {
   slot: 'slot:',
   stop: 'stop:',
   outcome: 'outcome:',
+  retry: 'retry:',
   settlements: 'settlements',
 } as const;

@@ -42,7 +42,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     type: 'stream',
     holds: 'the decision log',
     writer:
-      'analyzer (decisions, observations, removed), nudger (sent, dropped), sync (desired, gone, listed)',
+      'analyzer (decisions, observations, removed), nudger (sent, dropped), sync (desired, gone, listed), command line and reporter (operator)',
     readers: 'reporter, command line',
     life: 'bounded length',
   },
@@ -207,6 +207,15 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'for ever',
   },
   {
+    key: '<prefix>:{fleet}:operator_holds',
+    type: 'hash',
+    holds:
+      'hold id -> what an operator pauses (JSON): what, of which droplet or DEA, why, who, since and until (ms)',
+    writer: 'command line and reporter, for an operator',
+    readers: 'analyzer, nudger, reporter',
+    life: 'until an operator ends it; one whose time is over counts no more, and the next new one removes it',
+  },
+  {
     key: '<prefix>:{fleet}:scan',
     type: 'hash',
     holds:
@@ -223,6 +232,15 @@ export const SCHEMA: readonly SchemaEntry[] = [
     writer: 'analyzer',
     readers: 'reporter',
     life: 'a field is overwritten after an hour',
+  },
+  {
+    key: '<prefix>:{fleet}:processes',
+    type: 'hash',
+    holds:
+      'process id -> its entry (JSON): kind, host, pid, version, start, when it wrote the entry, its last work, delay of its event loop, what it waits for, its end (common/redis/fleet/processes.ts)',
+    writer: 'every process, its own entry',
+    readers: 'reporter, command line',
+    life: 'ten minutes after the process ended; the latest entry of each kind for ever',
   },
   {
     key: '<prefix>:{<slice>}:write_check',
@@ -308,6 +326,10 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
   slot: { writer: 'analyzer', holds: 'index -> slot (JSON)' },
   stop: { writer: 'analyzer', holds: 'instance guid -> pending stop (JSON)' },
   outcome: { writer: 'nudger', holds: 'decision id -> its outcome (JSON)' },
+  retry: {
+    writer: 'command line and reporter, for an operator; removed by the analyzer once handled',
+    holds: 'index -> when an operator asked for another try (ms)',
+  },
   settlements: {
     writer: 'nudger; removed by the analyzer with the last outcome',
     holds: 'how many of the changes that `rev` counts only stored an outcome',

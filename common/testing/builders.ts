@@ -10,6 +10,7 @@ import type {
   PendingStop,
   Slot,
 } from '../model/droplet.ts';
+import type { OperatorHold } from '../model/operator-hold.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 
 export const SECOND = 1000;
@@ -135,6 +136,19 @@ export function holds(over: Partial<Holds> = {}): Holds {
     massDelete: false,
     lastPassBegunMs: NOW - 10 * SECOND,
     lastFullPassBegunMs: over.lastPassBegunMs ?? NOW - 10 * SECOND,
+    ...over,
+  };
+}
+
+/** Pauses starts and stops of everything, from a minute ago for an hour. */
+export function operatorHold(over: Partial<OperatorHold> = {}): OperatorHold {
+  return {
+    id: 'h1',
+    covers: 'all',
+    why: 'network maintenance',
+    by: 'alice',
+    sinceMs: NOW - 60 * SECOND,
+    untilMs: NOW + 3600 * SECOND,
     ...over,
   };
 }

@@ -22,6 +22,7 @@ export function applyDecision(droplet: Droplet, decided: DecisionResult): Drople
     instances: droplet.instances.filter(({ guid }) => !decided.instancesToForget.includes(guid)),
     exits: droplet.exits.filter(({ instance }) => !decided.exitsToForget.includes(instance)),
   };
+  if (decided.retriesToForget.length > 0) delete next.retries;
   if (decided.handledUpdateMs !== undefined) next.handledUpdateMs = decided.handledUpdateMs;
   return next;
 }
@@ -42,6 +43,7 @@ export function reload(droplet: Droplet): Droplet {
     ...instances.map((i): [string, string] => [FIELD.instance + i.guid, encodeInstance(i)]),
     ...exits.map((e): [string, string] => [FIELD.exit + e.instance, encodeExit(e)]),
     ...Array.from(slots, ([index, slot]): [string, string] => [FIELD.slot + index, JSON.stringify(slot)]),
+    ...Array.from(droplet.retries ?? [], ([index, atMs]): [string, number] => [FIELD.retry + index, atMs]),
     ...Array.from(stops, ([guid, stop]): [string, string] => [FIELD.stop + guid, JSON.stringify(stop)]),
     ...Array.from(outcomes, ([of, outcome]): [string, string] => [
       FIELD.outcome + of,

@@ -7,6 +7,7 @@ import { isLossUnconfirmed } from './freshness.ts';
 import { listeningTimeMs } from './listening-time.ts';
 import { heartbeatOfItsDeaMs, isExitInForce, isListed } from './liveness.ts';
 import { lossesEvaluatedMs } from './mass-loss.ts';
+import { operatorHoldOnStart, operatorHoldOnStop } from './operator-hold.ts';
 
 /**
  * The hold `update_required`: a `droplet.updated` was received, and no pass that began after it has listed the droplet or
@@ -30,7 +31,7 @@ export type StartWait = HoldName | 'evaluating';
 
 /**
  * The hold that covers this start, if any. A crash or an evacuation is a message about one instance and is acted on under every
- * hold; only after a `droplet.updated` it waits for the next pass.
+ * hold but `operator`; only after a `droplet.updated` it waits for the next pass.
  *
  * The slot may have another instance that is presumed lost only because its DEA is silent. Then the start relies on that
  * silence, whatever its reason, so the holds on silence cover it.
@@ -38,6 +39,7 @@ export type StartWait = HoldName | 'evaluating';
 export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: number): StartWait | undefined {
   const { holds } = snapshot;
   if (updateRequired(snapshot)) return 'update_required';
+  if (operatorHoldOnStart(snapshot, index) !== undefined) return 'operator';
   if (reason === 'missing' && holds.desiredUnavailable) return 'desired_unavailable';
   const silent = silentAt(snapshot, index);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
@@ -110,9 +112,14 @@ export function isSuspect(snapshot: Snapshot, instance: Instance): boolean {
 }
 
 /** The hold that covers this stop, if any. */
-export function holdOnStop(snapshot: Snapshot, reason: StopReason): HoldName | undefined {
+export function holdOnStop(
+  snapshot: Snapshot,
+  reason: StopReason,
+  instance: Pick<Instance, 'dea'>,
+): HoldName | undefined {
   const { holds } = snapshot;
   if (updateRequired(snapshot)) return 'update_required';
+  if (operatorHoldOnStop(snapshot, instance) !== undefined) return 'operator';
   if (reason === 'duplicate') return holds.actualNotFresh ? 'actual_not_fresh' : undefined;
   if (holds.desiredUnavailable) return 'desired_unavailable';
   return reason === 'extra_app' && holds.massDelete ? 'mass_delete' : undefined;

@@ -10,6 +10,7 @@ import { watermarkGapMs } from '../../policy/thresholds.ts';
 import type { Clock } from '../clock.ts';
 import type { RedisConnections } from '../connection/connections.ts';
 import { type FleetFacts, readFleetFacts } from '../scripts/fleet/read-fleet-facts.ts';
+import { operatorHoldsOf } from './operator-holds.ts';
 
 /** The holds that an operator may release, each with the field of the holds hash that requests it. */
 export const RELEASE_FIELD = {
@@ -42,6 +43,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
   const hasSilentIngestor =
     lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);
   const listeningGaps = gapsFrom(facts, nowMs, settings);
+  const operatorHolds = operatorHoldsOf(facts, nowMs);
   const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, settings);
   // A time that somebody edited so that it is no number counts as unknown.
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
@@ -54,6 +56,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
     ...(listeningGaps.length > 0 && { listeningGaps }),
     ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
     massDelete: massDelete.sinceMs !== undefined,
+    ...(operatorHolds.length > 0 && { operatorHolds }),
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
     ...(fullPassBegunMs !== undefined &&
       Number.isFinite(fullPassBegunMs) && { lastFullPassBegunMs: fullPassBegunMs }),

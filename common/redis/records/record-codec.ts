@@ -205,6 +205,12 @@ function setField(droplet: Droplet, field: string, value: string): void {
       droplet.outcomes = withEntry(droplet.outcomes, id, outcome);
       return;
     }
+    case FIELD.retry:
+      droplet.retries = new Map([
+        ...(droplet.retries ?? []),
+        [decodeCount(field, id, id), decodeNumber(field, value, value)],
+      ]);
+      return;
     case FIELD.fence:
       return;
     default:

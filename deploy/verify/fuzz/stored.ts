@@ -71,6 +71,7 @@ const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
   handledUpdate: time.map(String),
   slot: fc.oneof(valid(SlotSchema), nearlyValid(SlotSchema)).map(text),
   stop: fc.oneof(valid(StopSchema), nearlyValid(StopSchema)).map(text),
+  retry: time.map(String),
   outcome: fc.oneof(valid(OutcomeSchema), nearlyValid(OutcomeSchema)).map(text),
 };
 

@@ -26,6 +26,8 @@ export interface FleetFacts {
   massLossEvaluated?: { sinceMs: number; untilMs: number; beforeGapMs?: number };
   /** State of the hold `mass_delete`, as JSON. */
   massDelete?: string;
+  /** The holds that operators asked for, as JSON; some may have ended. Absent if there is none. */
+  operatorHolds?: readonly string[];
   /** A part of the desired state may be lost, and no complete pass has written everything since. */
   desiredStateSuspect?: true;
 }
@@ -41,15 +43,16 @@ export async function readFleetFacts({
   await failover?.check();
   const reply = await scripts.run(
     'read_fleet_facts',
-    [keys.listening, keys.watermarks, keys.syncState, keys.holds, keys.failover],
+    [keys.listening, keys.watermarks, keys.syncState, keys.holds, keys.failover, keys.operatorHolds],
     [],
   );
-  const [listening, watermark, sync, isSuspect, holds] = reply as [
+  const [listening, watermark, sync, isSuspect, holds, operatorHolds] = reply as [
     Values,
     string | null,
     Values,
     1 | null,
     Values,
+    string[],
   ];
   const [since, until, lossPossibleUntil, gaps, takenOver, takenOverAt] = listening;
   const [completed, succeeded, fullBegun] = sync;
@@ -69,6 +72,7 @@ export async function readFleetFacts({
     const [sinceMs = Number.NaN, untilMs = Number.NaN, beforeGapMs] = evaluated.split(' ').map(Number);
     facts.massLossEvaluated = { sinceMs, untilMs, ...(beforeGapMs !== undefined && { beforeGapMs }) };
   }
+  if (operatorHolds.length > 0) facts.operatorHolds = operatorHolds;
   if (isSuspect === 1) facts.desiredStateSuspect = true;
   return facts;
 }

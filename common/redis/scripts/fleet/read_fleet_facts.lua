@@ -6,12 +6,14 @@
 --   3 state of the sync
 --   4 holds hash
 --   5 failover hash
+--   6 operator holds hash
 -- Returns a list, with nil for what there is not:
 --   1 {since, until, loss_possible_until, gaps, taken_over, taken_over_at} of the listening hash
 --   2 lowest watermark
 --   3 {completed, succeeded, full_begun} of the state of the sync
 --   4 1 if data may have been lost since the latest pass that wrote everything began
 --   5 {mass_loss, mass_delete, mass_loss_evaluated} of the holds hash
+--   6 each operator hold (JSON)
 local lowest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 local data_epoch = redis.call('HGET', KEYS[5], 'data_epoch')
 return {
@@ -20,4 +22,5 @@ return {
   redis.call('HMGET', KEYS[3], 'completed', 'succeeded', 'full_begun'),
   data_epoch and data_epoch ~= redis.call('HGET', KEYS[3], 'rewritten_at_epoch') and 1,
   redis.call('HMGET', KEYS[4], 'mass_loss', 'mass_delete', 'mass_loss_evaluated'),
+  redis.call('HVALS', KEYS[6]),
 }
