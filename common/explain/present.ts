@@ -1,15 +1,16 @@
 /** The present state of a droplet, slot by slot, as text. Pure. */
 import type { Droplet, Exit, Holds, Instance, PendingStart, PendingStop, Slot } from '../model/droplet.ts';
-import type { HoldName } from '../model/reasons.ts';
-import { isMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/fleet/holds.ts';
+import type { OperatorHold } from '../model/operator-hold.ts';
+import { HOLD_NAMES, type HoldName, type StartReason } from '../model/reasons.ts';
+import { holdOnStart, isMassLoss, mayHaveUnstoredHeartbeat, updateRequired } from '../policy/fleet/holds.ts';
 import { isListed, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
-import type { PolicySettings } from '../policy/settings.ts';
 import { isUnplaced, retryAtMs } from '../policy/slots/attempts.ts';
 import { isGivenUp } from '../policy/slots/flapping.ts';
 import { graceEndsMs, notDesiredSinceMs, wantedIndices } from '../policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../policy/snapshot.ts';
 import type { Tone } from './line.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
+import { operatorHoldLine } from './operator-sentences.ts';
 import { type Absent, absentText, crashesText, type Step } from './step.ts';
 import { dropText, exitCauseText, formatDuration, HOLD_TEXT, STOP_TEXT, type Times } from './wording.ts';
 
@@ -37,11 +38,24 @@ export interface SlotPresent {
   absent?: Absent;
 }
 
+/** What the processes do, as far as the present state of a droplet depends on it. */
+export interface Workers {
+  /** No nudger takes jobs: what is queued waits for one. */
+  noNudger: boolean;
+}
+
+const ALL_WORK: Workers = { noNudger: false };
+
 /** @param holds those that are on for the whole deployment */
-export function presentOf(view: ObservedDroplet, holds: Holds, times: Times): Present {
+export function presentOf(
+  view: ObservedDroplet,
+  holds: Holds,
+  times: Times,
+  workers: Workers = ALL_WORK,
+): Present {
   const snapshot = takeSnapshot(view.droplet, view.deas, holds, view.nowMs, view.settings);
   const wanted = wantedIndices(view.droplet);
-  const slots = Array.from({ length: wanted }, (_, index) => slotPresent(snapshot, index, times));
+  const slots = Array.from({ length: wanted }, (_, index) => slotPresent(snapshot, index, times, workers));
   const shown = new Set(slots.flatMap(({ instances }) => instances));
   return {
     wanted,
@@ -51,7 +65,7 @@ export function presentOf(view: ObservedDroplet, holds: Holds, times: Times): Pr
       .filter((instance) => !shown.has(instance))
       .sort((a, b) => a.index - b.index || a.firstListedMs - b.firstListedMs)
       .map((instance) => ({ instance, ...otherPresent(snapshot, instance) })),
-    holds: holdsOf(snapshot).map((name) => ({ name, text: HOLD_TEXT[name] })),
+    holds: holdsOf(snapshot).map((name) => ({ name, text: presentHoldText(snapshot, name, times) })),
   };
 }
 
@@ -65,12 +79,29 @@ function holdsOf(snapshot: Snapshot): HoldName[] {
     ['desired_unavailable', holds.desiredUnavailable],
     ['actual_not_fresh', holds.actualNotFresh || mayBeStale],
     ['mass_loss', isInMassLoss],
+    ['operator', operatorHoldsOn(snapshot).length > 0],
     ['mass_delete', holds.massDelete && notDesiredSinceMs(droplet) !== undefined],
   ];
   return on.filter(([, isOn]) => isOn).map(([name]) => name);
 }
 
-function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPresent {
+/** The operator holds that cover the droplet or one of its instances. */
+function operatorHoldsOn({ droplet, holds }: Snapshot): OperatorHold[] {
+  const deas = new Set(droplet.instances.map(({ dea }) => dea));
+  return (holds.operatorHolds ?? []).filter((hold) => {
+    if (hold.droplet !== undefined) return hold.droplet === droplet.id;
+    return hold.dea === undefined || deas.has(hold.dea);
+  });
+}
+
+function presentHoldText(snapshot: Snapshot, name: HoldName, times: Times): string {
+  if (name !== 'operator') return HOLD_TEXT[name];
+  return operatorHoldsOn(snapshot)
+    .map((hold) => operatorHoldLine(hold, times))
+    .join('; ');
+}
+
+function slotPresent(snapshot: Snapshot, index: number, times: Times, workers: Workers): SlotPresent {
   const live = snapshot.live.get(index) ?? [];
   const slot = snapshot.droplet.slots.get(index);
   const running = live.filter((instance) => snapshot.effectiveStates.get(instance) === 'RUNNING');
@@ -95,7 +126,7 @@ function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPrese
     const isGood = state === 'RUNNING' && live.length === 1;
     return { index, state, tone: isGood ? 'good' : 'action', instances, text: notes.join('; ') };
   }
-  const absent = absentOf(snapshot, index);
+  const absent = absentOf(snapshot, index, workers);
   const { state } = absent;
   return {
     index,
@@ -108,7 +139,7 @@ function slotPresent(snapshot: Snapshot, index: number, times: Times): SlotPrese
 }
 
 /** The crashes and the next step of a wanted slot without a live instance. */
-export function absentOf(snapshot: Snapshot, index: number): Absent {
+export function absentOf(snapshot: Snapshot, index: number, workers: Workers = ALL_WORK): Absent {
   const { droplet, nowMs, settings } = snapshot;
   const slot = droplet.slots.get(index);
   const crashes = slot?.crashes ?? 0;
@@ -123,7 +154,7 @@ export function absentOf(snapshot: Snapshot, index: number): Absent {
   }
   const state = slot !== undefined && isUnplaced(slot) ? 'UNPLACED' : slot?.flapping ? 'FLAPPING' : 'MISSING';
   if (slot?.start !== undefined) {
-    return { state, crashes, ...last, step: stepOf(slot, slot.start, droplet, settings) };
+    return { state, crashes, ...last, step: stepOf(snapshot, slot, slot.start, workers) };
   }
   if (slot?.held !== undefined) {
     return { state, crashes, ...last, step: { kind: 'held', hold: slot.held } };
@@ -132,18 +163,28 @@ export function absentOf(snapshot: Snapshot, index: number): Absent {
     return { state, crashes, ...last, step: { kind: 'retry', untilMs: slot.retryMs } };
   }
   const untilMs = graceEndsMs(snapshot, index);
-  return { state, crashes, ...last, step: nowMs < untilMs ? { kind: 'grace', untilMs } : { kind: 'soon' } };
+  if (nowMs < untilMs) return { state, crashes, ...last, step: { kind: 'grace', untilMs } };
+  return { state, crashes, ...last, step: heldStep(snapshot, 'missing', index) ?? { kind: 'soon' } };
+}
+
+/** A hold that came on since the slot was reconciled is not in its record yet. */
+function heldStep(snapshot: Snapshot, reason: StartReason, index: number): Step | undefined {
+  const hold = holdOnStart(snapshot, reason, index);
+  return hold === undefined || hold === 'evaluating' ? undefined : { kind: 'held', hold };
 }
 
 function stepOf(
-  { attempts = 0 }: Slot,
+  snapshot: Snapshot,
+  { index, attempts = 0 }: Slot,
   start: PendingStart,
-  { outcomes }: Droplet,
-  settings: PolicySettings,
+  { noNudger }: Workers,
 ): Step {
+  const { droplet, settings } = snapshot;
   const { id, reason, priority, decidedMs, dueMs } = start;
-  const outcome = outcomes.get(id);
+  const outcome = droplet.outcomes.get(id);
   if (outcome?.outcome === 'dropped') {
+    const hold = HOLD_NAMES.find((name) => outcome.why === `held:${name}`);
+    if (hold !== undefined) return { kind: 'held', hold };
     return { kind: 'dropped', ...(outcome.why === undefined ? {} : { why: outcome.why }) };
   }
   if (outcome !== undefined) {
@@ -151,7 +192,8 @@ function stepOf(
     return { kind: 'sent', reason, atMs, retryAtMs: retryAtMs(attempts + 1, atMs, settings) };
   }
   if (dueMs !== undefined) return { kind: 'restart', dueMs };
-  return { kind: 'queued', reason, priority, sinceMs: decidedMs };
+  const queued: Step = { kind: 'queued', reason, priority, sinceMs: decidedMs };
+  return heldStep(snapshot, reason, index) ?? (noNudger ? { ...queued, noNudger: true } : queued);
 }
 
 /** What the DEA reported of the last crash at the slot. */

@@ -25,7 +25,7 @@ const SCRIPTS = {
     'remove_droplet',
   ],
   sync: ['begin_pass', 'fence_pass', 'report_pass', 'store_desired', 'store_pages', 'mark_gone'],
-  operator: ['place_operator_hold', 'append_operator_entry', 'request_retry', 'requeue_troubled'],
+  operator: ['place_operator_hold', 'append_log_entry', 'request_retry', 'requeue_troubled'],
   fleet: [
     'publish_watermark',
     'read_fleet_facts',

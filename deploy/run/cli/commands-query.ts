@@ -1,6 +1,5 @@
-/** The commands that query a deployment, release a hold or write the completion script. */
+/** The commands that query a deployment or write the completion script. */
 import { Argument, type Command } from 'commander';
-import type { ReleasableHold } from '../../../common/redis/fleet/holds.ts';
 import { bashCompletion, SHELLS } from './completion.ts';
 import { atLeastOne, CONFIG, type ConfigOption, examples, type Runs, seconds, upTo } from './options.ts';
 import type { DropletOptions } from './query/droplet.ts';
@@ -123,23 +122,6 @@ export function addQueryCommands(program: Command, runs: Runs): void {
       ),
     )
     .action(runs(async (options: DumpOptions) => (await import('./query/dump.ts')).dump(options)));
-
-  program
-    .command('release')
-    .summary('ends the hold mass_loss or mass_delete')
-    .description(
-      'Ends a hold. mass_loss: the silent DEAs are dead, and their instances must be started elsewhere. ' +
-        'mass_delete: the droplets that the controller no longer lists are deleted, and their instances must be ' +
-        'stopped. Exit code 1 when the hold is not on, or does not end within seconds.',
-    )
-    .addArgument(new Argument('<hold>').choices(['mass_loss', 'mass_delete']))
-    .option(...CONFIG)
-    .addHelpText('after', examples(['hm release mass_loss', 'the silent DEAs are dead: start elsewhere']))
-    .action(
-      runs(async (hold: ReleasableHold, options: ConfigOption) =>
-        (await import('./query/release.ts')).release(hold, options),
-      ),
-    );
 
   program
     .command('adopt')

@@ -46,7 +46,7 @@ export function addRunCommands(program: Command, runs: Runs): void {
     .action(runs(async (options: HttpOption) => (await import('./start.ts')).start(options)));
 
   for (const name of PROCESS_NAMES) {
-    program
+    const command = program
       .command(name)
       .summary(`runs one process: ${PROCESSES[name]}`)
       .description(
@@ -61,8 +61,15 @@ export function addRunCommands(program: Command, runs: Runs): void {
           [`hm ${name} --config health_manager.yml`, 'one more copy'],
           [`hm ${name} --http-port 8080`, 'with health and metrics on port 8080'],
         ),
-      )
-      .action(runs(async (options: HttpOption) => (await import('./process.ts')).runOne(name, options)));
+      );
+    if (name === 'sync')
+      command.option('--now', 'run no process: request a bulk sync of the running one, and wait for it');
+    command.action(
+      runs(async (options: HttpOption & { now?: boolean }) => {
+        if (options.now) return (await import('./act/sync-now.ts')).requestSyncAndWait(options);
+        return (await import('./process.ts')).runOne(name, options);
+      }),
+    );
   }
 
   program

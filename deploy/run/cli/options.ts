@@ -43,6 +43,16 @@ export function seconds(text: string): number {
   return within(text, 1, 3_600, 'Expected seconds, 1 to 3600.');
 }
 
+const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
+
+/** @returns ms @throws InvalidArgumentError */
+export function duration(text: string): number {
+  const match = /^(\d{1,6})([smh])$/.exec(text);
+  const ms = match === null ? 0 : Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS];
+  if (ms > 0) return ms;
+  throw new InvalidArgumentError('Expected a duration such as 90s, 30m or 2h.');
+}
+
 function within(text: string, min: number, max: number, expected: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= min && number <= max) return number;

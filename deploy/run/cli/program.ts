@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { EXIT } from '../../../common/runtime/exit-codes.ts';
-import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { packageVersion } from '../../../common/runtime/package-version.ts';
+import { addActCommands } from './commands-act.ts';
 import { addQueryCommands } from './commands-query.ts';
 import { addRunCommands } from './commands-run.ts';
 import type { Runs } from './options.ts';
@@ -35,25 +34,20 @@ export async function main(argv: string[]): Promise<number> {
 export function createProgram(runs: Runs): Command {
   const program = new Command('hm')
     .description("The health manager: keeps a platform's actual state equal to its desired state.")
-    .version(version(), '-V, --version', 'print the version')
+    .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand('help [command]', 'print the help of a command')
     .enablePositionalOptions()
     .showHelpAfterError('(hm --help lists the commands and options)')
     .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'hm: ')) })
     .addHelpText('after', `\n${EXIT_CODES}`);
   addRunCommands(program, runs);
   addQueryCommands(program, runs);
+  addActCommands(program, runs);
   for (const command of program.commands) command.addHelpText('after', `\n${EXIT_CODES}`);
   return program;
 }
 
 const EXIT_CODES = `Exit codes: ${EXIT.done} done, ${EXIT.failed} not found or not reachable, ${EXIT.usage} wrong usage,
             ${EXIT.unavailable} a port or program is not available, ${EXIT.config} wrong configuration.`;
-
-function version(): string {
-  const manifest: unknown = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8'));
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest)
-    return String(manifest.version);
-  throw new Error('package.json: expected a version, found none');
-}

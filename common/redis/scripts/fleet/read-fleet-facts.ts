@@ -72,7 +72,7 @@ export async function readFleetFacts({
     const [sinceMs = Number.NaN, untilMs = Number.NaN, beforeGapMs] = evaluated.split(' ').map(Number);
     facts.massLossEvaluated = { sinceMs, untilMs, ...(beforeGapMs !== undefined && { beforeGapMs }) };
   }
-  if (operatorHolds.length > 0) facts.operatorHolds = operatorHolds;
+  if (operatorHolds.length > 0) facts.operatorHolds = pairsOf(operatorHolds).map(([, hold]) => hold);
   if (isSuspect === 1) facts.desiredStateSuspect = true;
   return facts;
 }

@@ -13,7 +13,7 @@
 --   3 {completed, succeeded, full_begun} of the state of the sync
 --   4 1 if data may have been lost since the latest pass that wrote everything began
 --   5 {mass_loss, mass_delete, mass_loss_evaluated} of the holds hash
---   6 each operator hold (JSON)
+--   6 id and operator hold (JSON), one after the other
 local lowest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 local data_epoch = redis.call('HGET', KEYS[5], 'data_epoch')
 return {
@@ -22,5 +22,5 @@ return {
   redis.call('HMGET', KEYS[3], 'completed', 'succeeded', 'full_begun'),
   data_epoch and data_epoch ~= redis.call('HGET', KEYS[3], 'rewritten_at_epoch') and 1,
   redis.call('HMGET', KEYS[4], 'mass_loss', 'mass_delete', 'mass_loss_evaluated'),
-  redis.call('HVALS', KEYS[6]),
+  redis.call('HGETALL', KEYS[6]),
 }

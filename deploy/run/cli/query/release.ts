@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatDuration } from '../../../../common/explain/wording.ts';
-import { isHoldOn, type ReleasableHold, requestRelease } from '../../../../common/redis/fleet/holds.ts';
+import { isHoldOn, type ReleasableHold } from '../../../../common/redis/fleet/holds.ts';
+import { release as requestRelease } from '../../../../common/redis/fleet/operator-acts.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { readReleasePreview, releaseText } from '../../../../common/views/release-preview.ts';
+import { actor } from '../act/who.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
@@ -22,9 +25,13 @@ export function release(hold: ReleasableHold, options: ConfigOption): Promise<nu
   return withRedis(options, async (session) => {
     if (!(await isOn(session, hold))) throw new FailedError(`${hold} is not on: there is nothing to release`);
     const output = new Output();
+    const who = await actor(session);
+    await output.line(
+      releaseText(await readReleasePreview(session.redis, hold, who.nowMs, session.settings)),
+    );
+    await requestRelease(session.redis, hold, who);
     await output.line(`${hold} is on; release requested`);
     const requestedMs = performance.now();
-    await requestRelease(session.redis, hold, await session.now());
     while (await isOn(session, hold)) {
       if (performance.now() - requestedMs > WAIT_MS) {
         throw new FailedError(

@@ -1,4 +1,5 @@
 import type { Tone } from '../../../../common/explain/line.ts';
+import { operatorHoldLine } from '../../../../common/explain/operator-sentences.ts';
 import { countText, formatDuration, holdText, type Times } from '../../../../common/explain/wording.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
 import { BOLD, CYAN, DIM, GREEN, type Piece, padCells, paint, RED, YELLOW } from '../../terminal/screen.ts';
@@ -113,11 +114,20 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
   const { deas } = fleet;
   const on = fleet.holds.filter((hold) => hold.on);
   if (on.length === 0) return [[padCells(['holds', 15]), 'none']];
-  return on.map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
-    padCells([at === 0 ? 'holds' : '', 15]),
-    paint(RED, hold),
-    `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: deas.alive + deas.late + deas.lost }, takenOver)}`,
-  ]);
+  return on
+    .map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
+      padCells([at === 0 ? 'holds' : '', 15]),
+      paint(RED, hold),
+      `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: deas.alive + deas.late + deas.lost }, takenOver)}`,
+    ])
+    .concat(operatorLines(fleet, times));
+}
+
+/** What operators pause, a line each. */
+function operatorLines({ holds }: Figures['fleet'], times: Times): Piece[][] {
+  return holds.flatMap(({ operatorHolds = [] }) =>
+    operatorHolds.map((hold): Piece[] => [padCells(['', 15]), operatorHoldLine(hold, times)]),
+  );
 }
 
 function queuesAndRates({ fleet, rates }: Figures): Piece[][] {

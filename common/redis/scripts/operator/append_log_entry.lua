@@ -1,4 +1,4 @@
--- Appends an entry about an operator's act to a decision log.
+-- Appends an entry to a decision log.
 -- KEYS
 --   1 decision log
 -- ARGV
