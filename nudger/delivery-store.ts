@@ -2,6 +2,7 @@ import { Recheck } from '../common/policy/recheck.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
+import { restoreHeartbeatTimes } from '../common/redis/fleet/heartbeat-times.ts';
 import { readHolds } from '../common/redis/fleet/holds.ts';
 import { isRead, readWithDeas } from '../common/redis/records/readers.ts';
 import { type Settlement, settleDeliveries } from '../common/redis/scripts/droplets/settle-deliveries.ts';
@@ -41,10 +42,12 @@ async function readAll(
   { redis, clock, policy }: Options,
 ): Promise<(Recheck | undefined | Error)[]> {
   const distinct = [...new Set(ids)];
-  const [{ droplets, deas, nowMs }, holds] = await Promise.all([
+  const [reads, holds] = await Promise.all([
     readWithDeas(redis, clock, distinct),
     readHolds(redis, clock, policy),
   ]);
+  await restoreHeartbeatTimes(redis, reads);
+  const { droplets, deas, nowMs } = reads;
   const rechecks = new Map(
     distinct.map((id, at) => {
       const droplet = droplets[at];

@@ -4,9 +4,11 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import { heartbeatCauseMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { restoreHeartbeatTimes } from '../../common/redis/fleet/heartbeat-times.ts';
 import { readHolds } from '../../common/redis/fleet/holds.ts';
 import { readWithDeas } from '../../common/redis/records/readers.ts';
-import type { Logger } from '../../common/runtime/log/log.ts';
+import { reportRepair } from '../../common/redis/records/repairs.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import { decide } from '../decide/decide.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Enqueuer } from './enqueue.ts';
@@ -41,9 +43,11 @@ export const BATCH = 500;
  */
 export class Reconciler {
   readonly #options: Options;
+  readonly #limited: RateLimitedLog;
 
   constructor(options: Options) {
     this.#options = options;
+    this.#limited = createRateLimit(options.log);
   }
 
   /**
@@ -95,10 +99,13 @@ export class Reconciler {
    */
   async evaluate(ids: readonly string[]): Promise<Evaluation[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
-    const [{ droplets: records, deas, nowMs }, holds] = await Promise.all([
+    const [reads, holds] = await Promise.all([
       readWithDeas(redis, clock, ids),
       readHolds(redis, clock, policy),
     ]);
+    const { droplets: records, deas, nowMs } = reads;
+    const restored = await restoreHeartbeatTimes(redis, reads);
+    reportRepair({ repairs: metrics.repairs, limited: this.#limited }, 'heartbeat_time', restored);
     const droplets: Droplet[] = [];
     const gone: string[] = [];
     records.forEach((record, at) => {

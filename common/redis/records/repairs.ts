@@ -2,7 +2,16 @@ import { Counter, type Registry } from 'prom-client';
 import type { RateLimitedLog } from '../../runtime/log/log.ts';
 
 /** What is found missing or damaged in Redis and is built again. */
-export const REPAIRS = ['record', 'index', 'due', 'digest', 'page', 'list', 'fleet_key'] as const;
+export const REPAIRS = [
+  'record',
+  'index',
+  'due',
+  'digest',
+  'page',
+  'list',
+  'fleet_key',
+  'heartbeat_time',
+] as const;
 
 export type Repaired = (typeof REPAIRS)[number];
 
@@ -13,7 +22,7 @@ const MAX_LOGGED = 10;
 export function repairsCounter(registry: Registry): Counter<'what'> {
   return new Counter({
     name: 'hm_repairs_total',
-    help: 'Things found missing or damaged in Redis and built again, by what: record, index, due, digest, page, list or fleet_key',
+    help: 'Things found missing or damaged in Redis and built again, by what: record, index, due, digest, page, list, fleet_key or heartbeat_time',
     labelNames: ['what'],
     registers: [registry],
   });
