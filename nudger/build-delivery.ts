@@ -1,11 +1,11 @@
 import type { Attributes } from '@opentelemetry/api';
-import { startMessage, stopMessage } from '../common/messages/outgoing.ts';
 import type { StartJob, StopJob } from '../common/queues/queues.ts';
 import { ATTRIBUTES } from '../common/tracing/tracing.ts';
 import type { Delivery } from './deliver.ts';
+import type { DialectEncoder } from './dialect.ts';
 
 /** The delivery of a job in `starts` or `restarts`. */
-export function startDelivery(job: StartJob): Delivery {
+export function startDelivery(job: StartJob, encoder: DialectEncoder): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
@@ -18,13 +18,13 @@ export function startDelivery(job: StartJob): Delivery {
     },
     recheck: (recheck) => {
       const result = recheck.checkStart(job);
-      return 'send' in result ? { ...result, send: startMessage(result.send) } : result;
+      return 'send' in result ? { ...result, send: encoder.start(result.send, job.id) } : result;
     },
   };
 }
 
 /** The delivery of a job in `stops`. */
-export function stopDelivery(job: StopJob): Delivery {
+export function stopDelivery(job: StopJob, encoder: DialectEncoder): Delivery {
   return {
     id: job.id,
     droplet: job.droplet,
@@ -37,7 +37,9 @@ export function stopDelivery(job: StopJob): Delivery {
     },
     recheck: (recheck) => {
       const result = recheck.checkStop(job);
-      return 'send' in result ? { ...result, send: stopMessage(result.send) } : result;
+      return 'send' in result
+        ? { ...result, send: encoder.stop(result.send, result.reason, job.id) }
+        : result;
     },
   };
 }

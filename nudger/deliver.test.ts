@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Bus, Headers } from '../common/nats/bus.ts';
+import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { StartJob, StopJob } from '../common/queues/queues.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
@@ -8,8 +9,10 @@ import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts'
 import { metricValue, useRedis } from '../common/testing/context.ts';
 import { withScripts } from '../common/testing/redis/scripts.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
+import { natsController } from './controller.ts';
 import { deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';
+import { ENCODERS } from './dialect.ts';
 import { type NudgerMetrics, nudgerMetrics } from './metrics.ts';
 import { NatsGate } from './nats-gate.ts';
 
@@ -100,7 +103,7 @@ async function storeDroplet(fields: Record<string, string> = {}): Promise<void> 
 }
 
 const send = (
-  delivery = startDelivery(START),
+  delivery = startDelivery(START, ENCODERS.hm2),
   dryRun = false,
   {
     redis = fixture.context.redis,
@@ -111,7 +114,7 @@ const send = (
   const options = {
     redis,
     store: new DeliveryStore({ redis, clock, policy: settings.policy }),
-    bus: bus.asBus(),
+    controller: natsController(bus.asBus(), sendDeadlineMs(settings.policy)),
     clock,
     log,
     metrics,
@@ -258,7 +261,7 @@ describe('a start', () => {
 
   test('whose record changes between the recheck and the settling is rechecked', async () => {
     await storeDroplet();
-    const delivery = startDelivery(START);
+    const delivery = startDelivery(START, ENCODERS.hm2);
     let rechecks = 0;
     const { client, keys } = fixture.context.redis;
     const changing = {
@@ -281,7 +284,7 @@ describe('a start', () => {
 
   test('whose record changes at every attempt is not sent and stays pending', async () => {
     await storeDroplet();
-    const delivery = startDelivery(START);
+    const delivery = startDelivery(START, ENCODERS.hm2);
     const { client, keys } = fixture.context.redis;
     await send({
       ...delivery,
@@ -355,7 +358,7 @@ test('a stop that is still right is sent once', async () => {
     'instance:i2': `0 RUNNING on dea-1 version v since 1 first ${nowMs - 60_000}`,
     'stop:i1': JSON.stringify({ instance: 'i1', id: 'p1', reason: 'extra_index', decidedMs: nowMs }),
   });
-  const delivery = () => stopDelivery(STOP);
+  const delivery = () => stopDelivery(STOP, ENCODERS.hm2);
   await Promise.all([send(delivery()), send(delivery())]);
   expect(bus.published).toEqual([
     {
@@ -419,7 +422,7 @@ describe('NATS', () => {
     await storeDroplet();
     bus.flushHangs = true;
     const policy = { ...fixture.context.settings.policy, dropletLostMs: 90 };
-    await send(startDelivery(START), false, { policy });
+    await send(startDelivery(START, ENCODERS.hm2), false, { policy });
     expect(bus.abandoned).toBe(1);
     expect(await count('decision_outcomes', { kind: 'start', outcome: 'unconfirmed' })).toBe(1);
     expect(await count('decision_outcomes', { outcome: 'sent' })).toBe(0);

@@ -1,23 +1,25 @@
 import { randomUUID } from 'node:crypto';
-import { HEADERS, SUBJECTS } from '../common/messages/subjects.ts';
+import { HEADERS } from '../common/messages/subjects.ts';
 import type { LogEntry } from '../common/model/decision-log.ts';
 import type { Droplet, Outcome } from '../common/model/droplet.ts';
 import type { StartReason, StopReason } from '../common/model/reasons.ts';
-import type { Bus } from '../common/nats/bus.ts';
 import type { Recheck } from '../common/policy/recheck.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
 import type { FleetCounters } from '../common/redis/fleet/counters.ts';
+import { appendLogEntry } from '../common/redis/scripts/operator/append-log-entry.ts';
 import type { Logger } from '../common/runtime/log/log.ts';
 import { ATTRIBUTES, setSpanAttributes, traceHeaders } from '../common/tracing/tracing.ts';
+import type { Controller } from './controller.ts';
 import type { DeliveryStore } from './delivery-store.ts';
+import type { Outgoing } from './dialect.ts';
 import type { NudgerMetrics } from './metrics.ts';
 import type { NatsGate } from './nats-gate.ts';
 
 export type RecheckResult =
-  | { send: string; reason: StartReason | StopReason }
+  | { send: Outgoing; reason: StartReason | StopReason }
   | { drop: string }
   /** Not due before this time (epoch ms). */
   | { wait: number };
@@ -39,9 +41,9 @@ export interface Delivery {
 }
 
 interface Options {
-  redis: Pick<RedisConnections, 'keys' | 'replicas'>;
+  redis: Pick<RedisConnections, 'keys' | 'replicas' | 'scripts'>;
   store: DeliveryStore;
-  bus: Bus;
+  controller: Controller;
   clock: Clock;
   log: Logger;
   metrics: NudgerMetrics;
@@ -165,7 +167,7 @@ async function revertSent(delivery: Delivery, options: Options): Promise<void> {
   const { kind, reason, id } = delivery;
   countOutcome(metrics, { kind, reason, outcome: 'dropped', why: 'late' });
   log.warn(
-    { event: 'delivery_late', subject: SUBJECTS[kind], id },
+    { event: 'delivery_late', kind, id },
     'message not sent: this process was suspended between the recheck and the publish',
   );
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -180,44 +182,55 @@ async function publish(
   delivery: Delivery,
   { send, reason }: Extract<RecheckResult, { send: unknown }>,
   options: Options,
-): Promise<'sent' | 'unconfirmed' | 'dry_run'> {
-  const { bus, metrics, counters, log, dryRun, policy } = options;
+): Promise<'sent' | 'refused' | 'unconfirmed' | 'dry_run'> {
+  const { controller, metrics, counters, log, dryRun } = options;
   const { id, kind } = delivery;
-  const subject = SUBJECTS[kind];
+  const subject = send.to;
   if (dryRun) {
     countOutcome(metrics, { kind, reason, outcome: 'dry_run', why: '' });
     log.info({ event: 'dry_run', subject, id, reason }, 'dry_run: message not sent');
     return 'dry_run';
   }
   try {
-    bus.publish(subject, send, {
+    const refused = await controller.send(send, {
       [HEADERS.messageId]: id,
       [HEADERS.decision]: id,
       [HEADERS.reason]: reason,
       ...traceHeaders(),
     });
-    await flushWithin(bus, sendDeadlineMs(policy));
-    countOutcome(metrics, { kind, reason, outcome: 'sent', why: '' });
     counters.increment(`health_${kind}_messages_sent`);
-    return 'sent';
+    if (refused === undefined) {
+      countOutcome(metrics, { kind, reason, outcome: 'sent', why: '' });
+      return 'sent';
+    }
+    countOutcome(metrics, { kind, reason, outcome: 'refused', why: '' });
+    log.warn(
+      { event: 'delivery_refused', subject, id, why: refused },
+      'the controller refuses a start or stop',
+    );
+    await logRefusal(delivery, reason, refused, options);
+    return 'refused';
   } catch (error) {
     // It may have arrived. If not, it is decided again after droplet_lost, like any start that did not help.
     countOutcome(metrics, { kind, reason, outcome: 'unconfirmed', why: '' });
     log.warn(
       { event: 'delivery_unconfirmed', subject, id, err: error },
-      'nats disconnected during a send: the message may have arrived',
+      'connection lost during a send: the message may have arrived',
     );
     return 'unconfirmed';
   }
 }
 
-/** Resolves when NATS has received what was published. @throws BusError when the connection is lost or the time is over */
-async function flushWithin(bus: Bus, withinMs: number): Promise<void> {
-  // Not withTimeout: a promise more for every start would cost a tenth of this process's CPU.
-  const late = setTimeout(() => bus.abandon(), withinMs);
-  try {
-    await bus.flush();
-  } finally {
-    clearTimeout(late);
-  }
+/** Logs what the controller replied. The start or stop stays sent: it is asked again as one that did not help. */
+async function logRefusal(
+  { id, droplet, logFields }: Delivery,
+  reason: StartReason | StopReason,
+  why: string,
+  { redis, clock }: Options,
+): Promise<void> {
+  await appendLogEntry(redis, {
+    ...{ atMs: clock.nowMs(), droplet, kind: 'refused', id },
+    ...logFields,
+    ...{ reason, why },
+  });
 }

@@ -1,4 +1,6 @@
 import { DelayedError, type Job, type Processor, UnrecoverableError, WaitingError } from 'bullmq';
+import type { Bus } from '../common/nats/bus.ts';
+import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import {
   createDoneJobKeeper,
@@ -10,8 +12,10 @@ import {
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { SPANS, traced } from '../common/tracing/tracing.ts';
 import { spanAttributes, startDelivery, stopDelivery } from './build-delivery.ts';
+import { type Controller, httpController, natsController } from './controller.ts';
 import { type Delivery, deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';
+import { ENCODERS } from './dialect.ts';
 import { nudgerMetrics } from './metrics.ts';
 import { NatsGate } from './nats-gate.ts';
 
@@ -34,13 +38,14 @@ const CONCURRENT_SHARE = 1 / 4;
 export async function startNudger(context: ProcessContext): Promise<void> {
   const { settings, log, clock, lifecycle, redis } = context;
   const { policy, dryRun } = settings;
+  const encoder = ENCODERS[settings.dialect];
   const metrics = nudgerMetrics(context.metrics);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const bus = await context.connectBus();
   const options = {
     redis,
     store: new DeliveryStore({ redis, clock, policy }),
-    bus,
+    controller: openController(context, bus),
     clock,
     log,
     metrics,
@@ -64,6 +69,7 @@ export async function startNudger(context: ProcessContext): Promise<void> {
         await job.moveToDelayed(Date.now() + result.waitMs, token);
         throw new DelayedError();
       }
+      context.work.done();
       if (result.settled) keepDoneJob(job);
       return result.outcome;
     };
@@ -79,8 +85,8 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   };
 
   const limiter = { max: settings.startsPerPeriod, duration: settings.startsPeriodMs };
-  const starts = processor((job) => startDelivery(readStartJob(job)));
-  const stops = processor((job) => stopDelivery(readStopJob(job)));
+  const starts = processor((job) => startDelivery(readStartJob(job), encoder));
+  const stops = processor((job) => stopDelivery(readStopJob(job), encoder));
   const workers = [
     openWorker(redis, lifecycle, log, 'stops', stops, { concurrency: CONCURRENCY }),
     openWorker(redis, lifecycle, log, 'restarts', starts, { concurrency: CONCURRENCY }),
@@ -96,4 +102,14 @@ export async function startNudger(context: ProcessContext): Promise<void> {
   bus.onLost(pause);
   bus.onRestored(() => workers.forEach((worker) => void worker.resume()));
   if (!bus.connected()) pause();
+}
+
+/** Where starts and stops go: with `hm9000-http` to the controller's internal API, else over NATS. */
+function openController({ settings, lifecycle }: ProcessContext, bus: Bus): Controller {
+  const withinMs = sendDeadlineMs(settings.policy);
+  if (settings.internalApi === undefined || settings.dialect !== 'hm9000-http')
+    return natsController(bus, withinMs);
+  const controller = httpController(settings.internalApi, withinMs);
+  lifecycle.own('controller', controller, (owned) => owned.close());
+  return controller;
 }

@@ -1,4 +1,6 @@
 import { Counter, Histogram, type Registry } from 'prom-client';
+import { START_REASONS, STOP_REASONS } from '../common/model/reasons.ts';
+import { beginAtZero } from '../common/runtime/metrics.ts';
 
 export interface NudgerMetrics {
   /**
@@ -14,18 +16,27 @@ export interface NudgerMetrics {
 export function nudgerMetrics(registry: Registry): NudgerMetrics {
   const registers = [registry];
   return {
-    outcomes: new Counter({
-      name: 'hm_decision_outcomes_total',
-      help: 'Outcomes of decided starts and stops: sent, dry_run, unconfirmed (NATS disconnected during the send) or dropped, with the reason',
-      labelNames: ['kind', 'reason', 'outcome', 'why'],
-      registers,
-    }),
-    rejectedJobs: new Counter({
-      name: 'hm_jobs_rejected_total',
-      help: 'Jobs whose data is not in the format this program writes',
-      labelNames: ['queue'],
-      registers,
-    }),
+    outcomes: beginAtZero(
+      new Counter({
+        name: 'hm_decision_outcomes_total',
+        help: 'Outcomes of decided starts and stops: sent, dry_run, unconfirmed (NATS disconnected during the send) or dropped, with the reason',
+        labelNames: ['kind', 'reason', 'outcome', 'why'],
+        registers,
+      }),
+      [
+        ...START_REASONS.map((reason) => ({ kind: 'start', reason, outcome: 'sent', why: '' })),
+        ...STOP_REASONS.map((reason) => ({ kind: 'stop', reason, outcome: 'sent', why: '' })),
+      ],
+    ),
+    rejectedJobs: beginAtZero(
+      new Counter({
+        name: 'hm_jobs_rejected_total',
+        help: 'Jobs whose data is not in the format this program writes',
+        labelNames: ['queue'],
+        registers,
+      }),
+      ['starts', 'restarts', 'stops'].map((queue) => ({ queue })),
+    ),
     waitSeconds: new Histogram({
       name: 'hm_decision_wait_seconds',
       help: 'Time from a decision until it was sent',

@@ -1,13 +1,16 @@
 /** Many deliveries of one droplet: they share reads, rechecks and settling, and cost as much as those of many droplets. */
 import { describe, expect, test } from 'vitest';
 import type { Bus } from '../common/nats/bus.ts';
+import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
 import { useRedis } from '../common/testing/context.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
+import { natsController } from './controller.ts';
 import { type Delivery, type DeliveryResult, deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';
+import { ENCODERS } from './dialect.ts';
 import { nudgerMetrics } from './metrics.ts';
 import { NatsGate } from './nats-gate.ts';
 
@@ -65,7 +68,10 @@ async function storeStops(count: number): Promise<Delivery[]> {
     fields[`instance:i${n}`] = `${n} RUNNING on dea-${n % 4} version v since 1 first ${nowMs - 60_000}`;
     const stop = { instance: `i${n}`, id: `p${n}`, reason: 'stopped', decidedMs: nowMs } as const;
     fields[`stop:i${n}`] = JSON.stringify(stop);
-    return stopDelivery({ id: `p${n}`, droplet: DROPLET, instance: `i${n}`, reason: 'stopped' });
+    return stopDelivery(
+      { id: `p${n}`, droplet: DROPLET, instance: `i${n}`, reason: 'stopped' },
+      ENCODERS.hm2,
+    );
   });
   await client.hset(keys.droplet(DROPLET), fields);
   return deliveries;
@@ -84,7 +90,7 @@ async function storeStarts(count: number): Promise<Delivery[]> {
     const start = { id: `s${index}`, reason: 'missing', priority: 'normal', decidedMs: nowMs };
     fields[`slot:${index}`] = JSON.stringify({ index, version: 'v', crashes: 0, flapping: false, start });
     const job = { id: `s${index}`, droplet: DROPLET, index, version: 'v', reason: 'missing' } as const;
-    return startDelivery(job);
+    return startDelivery(job, ENCODERS.hm2);
   });
   await client.hset(keys.droplet(DROPLET), fields);
   return deliveries;
@@ -112,7 +118,7 @@ async function deliverAll(jobsOfNudger: readonly (readonly Delivery[])[]) {
       const options = {
         redis: connections,
         store: new DeliveryStore({ redis: connections, clock, policy: settings.policy }),
-        bus,
+        controller: natsController(bus, sendDeadlineMs(settings.policy)),
         clock,
         log,
         metrics,

@@ -75,6 +75,8 @@ export function outcomeLine(fact: Fact, state: StoryState): Line {
   const slot = slotText(decided, state);
   const what = isStop ? `stop of ${instanceText(decided, slot)}` : `${slot}: start`;
   if (fact.kind === 'dropped') return line('plain', `${what} dropped: ${dropText(fact.why)}`);
+  if (fact.kind === 'refused')
+    return line('trouble', `${what} refused by the controller: ${fact.why ?? 'no reason given'}`);
   const reason = decided.reason === undefined ? '' : ` (${decided.reason})`;
   if (fact.dryRun) return line('plain', `${what} would have been sent${reason}: dry_run is on`);
   return line('action', `${what} sent${reason}`);

@@ -156,6 +156,12 @@ describe('each kind of fact has its sentence', () => {
         'index 2: start would have been sent (crashed): dry_run is on',
       ],
     ],
+    refused: [
+      [
+        { id: 'a', reason: 'missing', why: 'status 404: unknown app' },
+        'index 2: start refused by the controller: status 404: unknown app',
+      ],
+    ],
     dropped: [
       [{ id: 'a', reason: 'missing', why: 'live' }, 'index 2: start dropped: the index has a live instance'],
       [

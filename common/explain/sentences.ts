@@ -35,6 +35,7 @@ export function renderFact(fact: Fact, state: StoryState, options: StoryOptions)
     case 'unplaced':
       return line('trouble', `${slot} ${unplacedText(fact)}`);
     case 'sent':
+    case 'refused':
     case 'dropped':
       return outcomeLine(fact, state);
     case 'exit':

@@ -45,8 +45,22 @@ export function isLastToken(token: unknown): boolean {
 /** A heartbeat has at most index 65535. */
 const MAX_INSTANCES = 65_536;
 
+/** Why an entry is rejected. A fixed set, because it is a metric label. */
+export const ENTRY_REJECTIONS = [
+  'id',
+  'entry',
+  'state',
+  'instances',
+  'version',
+  'package_state',
+  'updated_at',
+] as const;
+
 /** One entry of a page. */
-export function parseBulkEntry(id: string, value: unknown): Result<ListedApp> {
+export function parseBulkEntry(
+  id: string,
+  value: unknown,
+): { ok: ListedApp } | { reject: (typeof ENTRY_REJECTIONS)[number] } {
   if (!isId(id)) return { reject: 'id' };
   if (!isRecord(value)) return { reject: 'entry' };
   const entry: wire.Fields<typeof wire.BULK_ENTRY> = value;

@@ -23,7 +23,8 @@ it('a stop has exactly the form that controllers parse', () => {
   const stop = {
     droplet: 'd',
     updatedAtS: 1_398_000_000,
-    instances: new Map([['i', 'v']]),
+    instances: [['i', 'v']] as const,
+    index: 0,
     running: new Map([['v', 3]]),
     version: 'v',
   };
@@ -37,6 +38,7 @@ it('a stop of a droplet that is not desired has nulls', () => {
     droplet: 'd',
     updatedAtS: undefined,
     instances: [['i', 'v']] as const,
+    index: 0,
     running: [],
     version: undefined,
   };
@@ -51,6 +53,7 @@ it('__proto__ may be an id', () => {
     droplet: proto,
     updatedAtS: 1,
     instances: [[proto, proto]] as const,
+    index: 0,
     running: [[proto, 1]] as const,
     version: proto,
   };

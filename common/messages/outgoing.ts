@@ -14,8 +14,10 @@ export interface StartMessage {
 export interface StopMessage {
   droplet: string;
   updatedAtS: number | undefined;
-  /** Instance guid to its version. */
-  instances: Iterable<readonly [instance: string, version: string]>;
+  /** The instance to stop and its version. One a message. */
+  instances: readonly [readonly [instance: string, version: string]];
+  /** The index of that instance. `health.stop` has no field for it. */
+  index: number;
   running: Iterable<readonly [version: string, count: number]>;
   /** The live version; undefined if the droplet is not desired. */
   version: string | undefined;

@@ -24,6 +24,10 @@ test('the subjects are those of the contract with DEAs and controllers', () => {
     healthmanagerStart: 'healthmanager.start',
     start: 'health.start',
     stop: 'health.stop',
+    hm9000Start: 'hm9000.start',
+    hm9000Stop: 'hm9000.stop',
+    appState: 'app.state',
+    appStateBulk: 'app.state.bulk',
   });
   expect(bulkCredentialsSubject('zone-2')).toBe('cloudcontroller.bulk.credentials.zone-2');
 });

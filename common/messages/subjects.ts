@@ -13,6 +13,10 @@ export const SUBJECTS = {
   healthmanagerStart: 'healthmanager.start',
   start: 'health.start',
   stop: 'health.stop',
+  hm9000Start: 'hm9000.start',
+  hm9000Stop: 'hm9000.stop',
+  appState: 'app.state',
+  appStateBulk: 'app.state.bulk',
 } as const;
 
 export type Subject = (typeof SUBJECTS)[keyof typeof SUBJECTS];

@@ -21,6 +21,8 @@ export const LOG_EVENTS = {
   systemd_not_notified:
     'systemd-notify failed or is missing: systemd restarts the process after WatchdogSec. See the error.',
   http_request_failed: 'A bug in an HTTP route: the client got status 500. Report it with its stack.',
+  secret_not_readable:
+    'A certificate or credentials file cannot be used at a connect; the one before is used. Repair the file.',
 
   // NATS
   nats_connected: 'The first connection to NATS is up.',
@@ -114,6 +116,7 @@ export const LOG_EVENTS = {
   // nudger
   dry_run: 'A message would have been sent; the setting `dry_run` is on.',
   delivery_dropped: 'A job had nothing left to do: its decision was withdrawn or replaced.',
+  delivery_refused: 'The controller refused a start or stop (dialect hm9000-http); `why` has its status and text.',
   delivery_late:
     'The process was suspended just before sending, so the message was not sent; it is decided again.',
   delivery_unconfirmed:

@@ -7,6 +7,7 @@ import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
+import { sendDeadlineMs } from '../../../common/policy/thresholds.ts';
 import type { StartJob, StopJob } from '../../../common/queues/queues.ts';
 import type { RedisClient, RedisConnections } from '../../../common/redis/connection/connections.ts';
 import type { FleetCounters } from '../../../common/redis/fleet/counters.ts';
@@ -18,8 +19,10 @@ import { Steps } from '../../../common/testing/interleavings.ts';
 import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.ts';
 import { storeExit, storeUpdate } from '../../../ingest/store-events.ts';
 import { startDelivery, stopDelivery } from '../../../nudger/build-delivery.ts';
+import { natsController } from '../../../nudger/controller.ts';
 import { deliver } from '../../../nudger/deliver.ts';
 import { DeliveryStore } from '../../../nudger/delivery-store.ts';
+import { ENCODERS } from '../../../nudger/dialect.ts';
 import { nudgerMetrics } from '../../../nudger/metrics.ts';
 import { NatsGate } from '../../../nudger/nats-gate.ts';
 
@@ -212,11 +215,12 @@ export class DropletFixture {
       },
     } as unknown as Bus;
     const { policy } = settings;
-    const delivery = job.of === 'stops' ? stopDelivery(job.data) : startDelivery(job.data);
+    const delivery =
+      job.of === 'stops' ? stopDelivery(job.data, ENCODERS.hm2) : startDelivery(job.data, ENCODERS.hm2);
     const end = await deliver(delivery, {
       redis,
       store: new DeliveryStore({ redis, clock: this.clock, policy }),
-      bus,
+      controller: natsController(bus, sendDeadlineMs(policy)),
       clock: this.clock,
       log,
       metrics: nudgerMetrics(new Registry()),
