@@ -26,7 +26,7 @@ import {
   reopenOnHangUp,
   withoutLogins,
 } from './runtime/log/log.ts';
-import { busMetrics, createRegistry, logMetrics, selfMetrics } from './runtime/metrics.ts';
+import { busMetrics, createRegistry, logMetrics, redisMetrics, selfMetrics } from './runtime/metrics.ts';
 import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
 import { notifySystemd } from './runtime/systemd.ts';
 import { withTimeout } from './runtime/with-timeout.ts';
@@ -156,6 +156,7 @@ async function start(
   if (httpPort !== undefined && definition.ownHttp === undefined) {
     await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);
   }
+  redisMetrics(metrics, health);
   const self = selfMetrics(metrics);
   const takeLagMs = measureEventLoop(self.eventLoop, lifecycle);
   const redis = await connectRedis({ settings, log, health, lifecycle });

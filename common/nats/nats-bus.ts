@@ -16,7 +16,7 @@ import {
 import { subjectLabel } from '../messages/subjects.ts';
 import type { Health } from '../runtime/health.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../runtime/log/log.ts';
-import type { BusMetrics } from '../runtime/metrics.ts';
+import { type BusMetrics, beginAtZero } from '../runtime/metrics.ts';
 import { BatchedReader } from './batched-reader.ts';
 import type { Bus, Handler, Headers } from './bus.ts';
 import { BusError, busError, errorKind } from './bus-errors.ts';
@@ -77,6 +77,7 @@ export class NatsBus implements Bus {
   }
 
   subscribe(subject: string, { queue }: { queue?: string }, handler: Handler): BusSubscription {
+    beginAtZero(this.#metrics.handlerErrors, [{ subject: subjectLabel(subject) }]);
     return this.#subscriptions.add(subject, queue, subjectLabel(subject), (refused) =>
       this.connection.subscribe(subject, {
         ...(queue !== undefined && { queue }),
@@ -245,8 +246,8 @@ export class NatsBus implements Bus {
     const kind = errorKind(problem);
     this.#metrics.errors.inc({ kind });
     // While disconnected each try may fail in another way; the loss is already logged.
-    if (this.#connected)
-      this.#limited.error(`nats ${kind}`, { event: 'nats_error', problem }, 'nats reported an error');
+    if (!this.#connected) this.#health.set(this.#healthPart, `reconnect failed: ${problem}`);
+    else this.#limited.error(`nats ${kind}`, { event: 'nats_error', problem }, 'nats reported an error');
   }
 
   #notify(listeners: readonly (() => void)[]): void {

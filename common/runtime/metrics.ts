@@ -1,5 +1,6 @@
 /** The metrics registry of a process, and the metrics that all processes have. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type LabelValues, Registry } from 'prom-client';
+import type { Health } from './health.ts';
 
 /**
  * The useful part of prom-client's default metrics. The full set watches the event loop and the garbage collector all the
@@ -31,6 +32,15 @@ function processMetrics(registers: Registry[]): void {
   }).set(Math.round(Date.now() / 1000 - process.uptime()));
 }
 
+/** Begins these series at zero. Prometheus counts no increase for the first value of a series, so an alert would miss it. */
+export function beginAtZero<L extends string>(
+  counter: Counter<L>,
+  series: readonly LabelValues<L>[],
+): Counter<L> {
+  for (const labels of series) counter.inc(labels, 0);
+  return counter;
+}
+
 /** @param name the process; a label of every metric */
 export function createRegistry(name: string): Registry {
   const registry = new Registry();
@@ -48,6 +58,18 @@ export function logMetrics(registry: Registry, output: { readonly dropped: numbe
     collect() {
       this.reset();
       this.inc(output.dropped);
+    },
+  });
+}
+
+/** @param health its part `redis` is the connection */
+export function redisMetrics(registry: Registry, health: Pick<Health, 'problems'>): void {
+  new Gauge({
+    name: 'hm_redis_connected',
+    help: '1 while connected to Redis; in a cluster, to all masters',
+    registers: [registry],
+    collect() {
+      this.set(health.problems().has('redis') ? 0 : 1);
     },
   });
 }
@@ -102,12 +124,13 @@ export function busMetrics(registry: Registry): BusMetrics {
       return new Counter({ name: 'hm_nats_losses_total', help: 'NATS connections lost', registers });
     }),
     errors: known('hm_nats_errors_total', () => {
-      return new Counter({
+      const errors = new Counter({
         name: 'hm_nats_errors_total',
         help: 'Errors that NATS reported',
         labelNames: ['kind'],
         registers,
       });
+      return beginAtZero(errors, [{ kind: 'slow_consumer' }, { kind: 'permission' }]);
     }),
     handlerErrors: known('hm_handler_errors_total', () => {
       return new Counter({

@@ -1,6 +1,12 @@
 import type { MetricObject, Registry } from 'prom-client';
 import { analyzerMetrics } from '../../analyzer/metrics.ts';
-import { busMetrics, createRegistry, logMetrics, selfMetrics } from '../../common/runtime/metrics.ts';
+import {
+  busMetrics,
+  createRegistry,
+  logMetrics,
+  redisMetrics,
+  selfMetrics,
+} from '../../common/runtime/metrics.ts';
 import { ingestMetrics } from '../../ingest/metrics.ts';
 import { syncMetrics } from '../../ingest/sync/metrics.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
@@ -14,6 +20,7 @@ type Register = (registry: Registry) => unknown;
 const fleet: Register = (registry) => fleetMetrics(registry, async () => undefined);
 const queues: Register = (registry) => queueMetrics(registry, {} as never, async () => undefined);
 const log: Register = (registry) => logMetrics(registry, { dropped: 0 });
+const redis: Register = (registry) => redisMetrics(registry, { problems: () => new Map() });
 const watchers: Register = (registry) => viewerMetrics(registry, { size: 0 });
 
 /** What each process registers, beside what all of them have. */
@@ -31,7 +38,7 @@ export function metricsOfAll(): (MetricObject & { processes: string[] })[] {
   const all = new Map<string, MetricObject & { processes: string[] }>();
   for (const [name, registers] of Object.entries(OF_PROCESSES)) {
     const registry = createRegistry(name);
-    for (const register of [selfMetrics, log, ...registers]) register(registry);
+    for (const register of [selfMetrics, redis, log, ...registers]) register(registry);
     for (const metric of registry.getMetricsAsArray()) {
       const known = all.get(metric.name);
       if (known === undefined) all.set(metric.name, { ...metric, processes: [name] });

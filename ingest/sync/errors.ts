@@ -1,13 +1,15 @@
 /** Why a request to the bulk API failed. A fixed set, because it is a metric label. */
-export type BulkApiFailure =
-  | 'connection'
-  | 'timeout'
-  | 'status'
-  | 'unauthorized'
-  | 'credentials'
-  | 'page'
-  | 'too_large'
-  | 'encoding';
+export const BULK_API_FAILURES = [
+  'connection',
+  'timeout',
+  'status',
+  'unauthorized',
+  'credentials',
+  'page',
+  'too_large',
+  'encoding',
+] as const;
+export type BulkApiFailure = (typeof BULK_API_FAILURES)[number];
 
 /** A failed request to the bulk API. Its message contains no credentials. */
 export class BulkApiError extends Error {

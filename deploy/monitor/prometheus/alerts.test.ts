@@ -16,9 +16,9 @@ const Rule = Type.Object(
   {
     alert: Type.String({ pattern: '^[A-Z][A-Za-z]+$' }),
     expr: text,
-    for: Type.Optional(Type.String({ pattern: '^\\d+m$' })),
+    for: Type.Optional(Type.String({ pattern: '^\\d+[sm]$' })),
     labels: Type.Object({ severity: Type.Enum(['critical', 'warning', 'info']) }, strict),
-    annotations: Type.Object({ summary: text, action: text, runbook: text }, strict),
+    annotations: Type.Object({ summary: text, action: text, runbook_url: text }, strict),
   },
   strict,
 );
@@ -66,7 +66,7 @@ test('alerts and sections of operate.md match one to one', () => {
     ]);
   }
   for (const { alert, annotations } of alerts) {
-    expect(annotations.runbook).toBe(`deploy/docs/operate.md#${alert.toLowerCase()}`);
+    expect(annotations.runbook_url).toBe(`{{ $externalLabels.runbooks }}#${alert.toLowerCase()}`);
   }
 });
 
