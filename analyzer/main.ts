@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Job } from 'bullmq';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue, openWorker, readSlicesJob } from '../common/queues/queues.ts';
 import { consumeEvents } from './event-consumer.ts';
@@ -33,6 +34,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
   const enqueuer = new Enqueuer({
     redis,
     clock,
+    policy,
     starts: openQueue(redis, lifecycle, log, 'starts'),
     restarts: openQueue(redis, lifecycle, log, 'restarts'),
     stops: openQueue(redis, lifecycle, log, 'stops'),
@@ -43,7 +45,11 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
   const slicesQueue = openQueue(redis, lifecycle, log, 'slices');
   const tick = new Tick({ redis, clock, log, metrics, policy, reconciler, audit, slicesQueue });
 
-  openWorker(redis, lifecycle, log, 'slices', (job) => tick.work(readSlicesJob(job)), {
+  const workOn = async (job: Job) => {
+    await tick.work(readSlicesJob(job));
+    context.work.done();
+  };
+  openWorker(redis, lifecycle, log, 'slices', workOn, {
     concurrency: SLICES_JOBS_AT_ONCE,
   });
   consumeEvents({
@@ -52,7 +58,10 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     lifecycle,
     metrics,
     consumer: randomUUID(),
-    reconcile: (droplets, causes) => reconciler.reconcile(droplets, causes),
+    reconcile: async (droplets, causes) => {
+      await reconciler.reconcile(droplets, causes);
+      context.work.done();
+    },
   });
   await startCron({ redis, clock, log, lifecycle, policy, tick: () => tick.run() });
   return { tick: () => tick.run() };

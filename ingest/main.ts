@@ -71,6 +71,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   lifecycle.onStop('messages in flight', idle, DRAIN_TIMEOUT_MS);
 
   messages.subscribe(heartbeatBus, SUBJECTS.heartbeat, 'heartbeat_msgs_received', (data) => {
+    context.work.done();
     if (watermark.isFresh()) heartbeats.take(data, heartbeatBus.readLagMs());
     else metrics.heartbeatsStale.inc();
   });

@@ -9,7 +9,7 @@ import { type Fleet, readFleet } from '../common/views/fleet.ts';
 import { LiveBroadcaster } from './api/live-broadcaster.ts';
 import { fleetMetrics } from './figures/fleet-metrics.ts';
 import { HoldLog } from './figures/hold-log.ts';
-import { reporterMetrics, viewerMetrics } from './figures/metrics.ts';
+import { actMetrics, reporterMetrics, viewerMetrics } from './figures/metrics.ts';
 import { queueMetrics } from './figures/queue-metrics.ts';
 import { hostOf } from './http/address.ts';
 import { addBoard } from './http/board.ts';
@@ -41,7 +41,7 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const reader = new DropletReader(redis, clock, policy);
   const counters = new FleetCounters({ redis, log, lifecycle });
   const queues = openQueues(context);
-  const fleet = () => readFleet({ redis, clock, policy, queues });
+  const fleet = () => readFleet({ redis, clock, policy, queues, reader });
   const fleetIfAvailable = () => readIfAvailable(health, fleet);
   fleetMetrics(context.metrics, fleetIfAvailable);
   queueMetrics(context.metrics, { redis, clock, queues }, (read) => readIfAvailable(health, read));
@@ -55,7 +55,8 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const broadcaster = new LiveBroadcaster({ ...sources, dryRun: settings.dryRun });
   lifecycle.own('live broadcaster', broadcaster, (owned) => owned.stop());
   viewerMetrics(context.metrics, broadcaster);
-  addRoutes({ ...sources, app, broadcaster, facts: () => component.facts() });
+  const acts = actMetrics(context.metrics);
+  addRoutes({ ...sources, app, broadcaster, acts, limits: settings, facts: () => component.facts() });
   const port = await listen(app, status.host, context.httpPort ?? status.port);
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.address : status.host;
@@ -66,8 +67,9 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const metrics = reporterMetrics(context.metrics);
   const { redisPrefix, ccPartition } = settings;
   const stop = new Queries({
-    ...{ bus, reader, policy, log, health, metrics, counters },
+    ...{ bus, reader, policy, log, health, metrics, counters, work: context.work },
     deployment: { redisPrefix, ccPartition },
+    dialect: settings.dialect,
     pingRedis: () => redis.client.ping(),
   }).start();
   lifecycle.onStop('queries', stop);

@@ -69,7 +69,8 @@ export class Tick {
       this.#dispatchLostAndDue(holds),
       expireDeas(redis, clock, policy, log, holds),
       this.#dispatchAudit(),
-      this.#timeline.recordPoint(),
+      // While it is not known what runs the chart has a gap.
+      holds.actualNotFresh ? undefined : this.#timeline.recordPoint(),
     ]);
     end();
   }

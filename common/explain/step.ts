@@ -14,8 +14,8 @@ export type Step =
   | { kind: 'sent'; reason: StartReason; atMs: number; retryAtMs: number }
   /** A flapping restart is due. */
   | { kind: 'restart'; dueMs: number }
-  /** Its start is queued. */
-  | { kind: 'queued'; reason: StartReason; priority: Priority; sinceMs: number }
+  /** Its start is queued; `noNudger`: no nudger takes jobs. */
+  | { kind: 'queued'; reason: StartReason; priority: Priority; sinceMs: number; noNudger?: true }
   /** A hold prevents its start. */
   | { kind: 'held'; hold: HoldName }
   /** It is in its grace period. */
@@ -84,7 +84,9 @@ function stepText(step: Step, nowMs: number, times: Times): string {
         ? `restart due ${at(step.dueMs, nowMs, times)}`
         : `restart was due ${formatDuration(nowMs - step.dueMs)} ago`;
     case 'queued':
-      return `start (${step.reason}) queued for ${formatDuration(nowMs - step.sinceMs)}, priority ${step.priority}`;
+      return step.noNudger
+        ? `start (${step.reason}) waits for a nudger for ${formatDuration(nowMs - step.sinceMs)}: no nudger takes jobs`
+        : `start (${step.reason}) queued for ${formatDuration(nowMs - step.sinceMs)}, priority ${step.priority}`;
     case 'held':
       return `not started: hold ${step.hold}`;
     case 'grace':

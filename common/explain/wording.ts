@@ -78,8 +78,7 @@ export const HOLD_TEXT: Readonly<Record<HoldName, string>> = {
   desired_unavailable: 'no bulk pass has completed for too long, so the desired state is not known',
   update_required: 'the controller changed the app, and no bulk pass has read the change yet',
   actual_not_fresh: 'no ingestor has been subscribed for long enough to know what runs',
-  mass_loss:
-    'too many DEAs went silent at once; a network failure is more likely than dead hosts',
+  mass_loss: 'too many DEAs went silent at once; a network failure is more likely than dead hosts',
   mass_delete:
     "too many apps left the desired state at once; a failure of the controller's database is more likely than deleted apps",
   operator: 'an operator paused it',

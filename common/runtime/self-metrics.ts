@@ -36,13 +36,25 @@ export function measureRoundTrips(
   lifecycle.onStop('round trips', () => task.cancel());
 }
 
-/** Measures how late a timer is: everything that this process receives waits that long. */
-export function measureEventLoop(seconds: Histogram, lifecycle: Lifecycle): void {
+/**
+ * Measures how late a timer is: everything that this process receives waits that long.
+ *
+ * @returns the longest delay since the call before (ms)
+ */
+export function measureEventLoop(seconds: Histogram, lifecycle: Lifecycle): () => number {
   let dueMs = performance.now() + LOOP_EVERY_MS;
+  let longestMs = 0;
   const task = new PeriodicTask(LOOP_EVERY_MS, () => {
     const nowMs = performance.now();
-    seconds.observe(Math.max(0, nowMs - dueMs) / 1000);
+    const delayMs = Math.max(0, nowMs - dueMs);
+    seconds.observe(delayMs / 1000);
+    longestMs = Math.max(longestMs, delayMs);
     dueMs = nowMs + LOOP_EVERY_MS;
   });
   lifecycle.onStop('event loop', () => task.cancel());
+  return () => {
+    const takenMs = longestMs;
+    longestMs = 0;
+    return takenMs;
+  };
 }

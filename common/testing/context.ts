@@ -11,6 +11,7 @@ import { connectRedis, type RedisConnections } from '../redis/connection/connect
 import { createKeys, LAYOUT_VERSION } from '../redis/keys.ts';
 import type { RedisClient } from '../redis/scripts/scripts.ts';
 import { Health } from '../runtime/health.ts';
+import { LastWork } from '../runtime/last-work.ts';
 import { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log/log.ts';
 import { startTestRedis, type TestRedis } from './redis/server.ts';
@@ -74,6 +75,7 @@ export async function testContext(options: TestContextOptions): Promise<TestCont
   const { clock = new ManualClock(), lifecycle = new Lifecycle() } = options;
   const { log, lines } = captureLog();
   const health = new Health();
+  const work = new LastWork(clock);
   const metrics = new Registry();
   const settings = settingsOf(options);
   // The contexts of a test are one deployment, also where each of them has a controller of its own.
@@ -95,7 +97,7 @@ export async function testContext(options: TestContextOptions): Promise<TestCont
     return bus;
   };
   const buses = () => Promise.all(made.values());
-  return { settings, log, lines, clock, lifecycle, redis, connectBus: connect, buses, metrics, health };
+  return { settings, log, lines, clock, lifecycle, redis, connectBus: connect, buses, metrics, health, work };
 }
 
 function settingsOf({ redis, nats, settings: overrides }: TestContextOptions): Settings {

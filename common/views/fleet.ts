@@ -18,9 +18,16 @@ import {
   type TotalName,
 } from '../redis/fleet/summary.ts';
 import { readSyncState, type SyncState } from '../redis/fleet/sync-state.ts';
+import { type DropletReads, readWithDeas } from '../redis/records/readers.ts';
 import type { TakenOver } from '../redis/scripts/fleet/publish-watermark.ts';
 import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
+import { type UnknownActual, unknownActual } from './actual-state.ts';
 import { countDeas } from './deas.ts';
+import type { ProcessesView } from './processes.ts';
+import { readProcessesView, waitForNudger } from './read-processes.ts';
+import { type Slots, type Status, statusOf } from './status.ts';
+import { readTroubled, type Troubled } from './troubled.ts';
+import type { TroubledDroplet } from './troubled-types.ts';
 
 /** Longest time from a takeover to the first watermark of the new generation (ms). */
 const JOIN_MS = 5_000;
@@ -50,13 +57,19 @@ export interface QueueLength {
 
 export interface Fleet {
   nowMs: number;
-  /** Counted by the latest audits. */
+  /** Absent: it is known what runs. */
+  unknown?: UnknownActual;
+  slots: Slots;
+  /** Counted by the latest audits; `running`, `missing`, `flapping` and `unplaced` as in `slots`. */
   totals: Record<TotalName, number>;
   /** Duration of the latest audits, summed over all slices. */
   auditMs: number;
   holds: HoldState[];
   /** By listening time since the last heartbeat. */
   deas: DeaCounts;
+  processes: ProcessesView;
+  /** The apps that need attention. */
+  troubled: Troubled;
   queues: Record<'starts' | 'restarts' | 'stops', QueueLength>;
   /** Absent before the first complete pass: its end, its duration, and what it listed. */
   sync: Pick<SyncState, 'succeededMs' | 'durationMs' | 'listed' | 'rejected' | 'users'>;
@@ -68,16 +81,23 @@ export interface FleetSources {
   clock: Clock;
   policy: PolicySettings;
   queues: Record<'starts' | 'restarts' | 'stops', Queue>;
+  /** Reads droplets; by default each call reads Redis. */
+  reader?: { read(ids: readonly string[]): Promise<DropletReads> };
 }
 
-/** Reads the state of the deployment: one command for each slice, in one pipeline. */
-export async function readFleet({ redis, clock, policy, queues }: FleetSources): Promise<Fleet> {
+/**
+ * Reads the state of the deployment: two commands for each slice, in pipelines, and the worst of the troubled droplets. All that
+ * shows the deployment shows this: dashboard, command line, `/varz`, `/api/fleet` and metrics.
+ */
+export async function readFleet({ redis, clock, policy, queues, reader }: FleetSources): Promise<Fleet> {
   const nowMs = clock.nowMs();
-  const reading = readFleetFacts(redis);
-  const [summary, facts, deas, starts, restarts, stops, sync, counters] = await Promise.all([
+  const [facts, processes] = await Promise.all([readFleetFacts(redis), readProcessesView(redis, nowMs)]);
+  const holds = holdsFrom(facts, nowMs, policy);
+  const read = reader ?? { read: (ids: readonly string[]) => readWithDeas(redis, clock, ids) };
+  const [summary, troubled, deas, starts, restarts, stops, sync, counters] = await Promise.all([
     readSummary(redis, SUMMARY_FIELDS),
-    reading,
-    reading.then((facts) => countDeas(redis, gapsFrom(facts, nowMs, policy), nowMs, policy)),
+    readTroubled(redis, read, { holds, workers: waitForNudger(processes), policy }),
+    countDeas(redis, gapsFrom(facts, nowMs, policy), nowMs, policy),
     lengthOf(queues.starts),
     lengthOf(queues.restarts),
     lengthOf(queues.stops),
@@ -85,15 +105,55 @@ export async function readFleet({ redis, clock, policy, queues }: FleetSources):
     readCounters(redis),
   ]);
   const sum = (field: string) => summary.get(field) ?? 0;
+  const totals = Object.fromEntries(TOTALS.map((name) => [name, sum(name)])) as Record<TotalName, number>;
+  const slots = slotsOf(totals, troubled);
+  const { running, missing, unplaced } = slots;
+  const unknown = unknownActual(
+    {
+      ...{ nowMs, actualNotFresh: holds.actualNotFresh, processes, running },
+      listening: facts.listening,
+      lowestWatermarkMs: facts.lowestWatermarkMs,
+    },
+    policy,
+  );
   return {
     nowMs,
-    totals: Object.fromEntries(TOTALS.map((name) => [name, sum(name)])) as Record<TotalName, number>,
+    ...(unknown && { unknown }),
+    slots,
+    totals: { ...totals, running, missing, unplaced, flapping: slots.flapping + (slots.givenUp ?? 0) },
     auditMs: sum(AUDIT_DURATION),
     holds: holdStates(facts, nowMs, policy, (hold) => sum(heldField(hold))),
     deas,
+    processes,
+    troubled,
     queues: { starts, restarts, stops },
     sync,
     counters,
+  };
+}
+
+/** The status of the deployment in one sentence. */
+export function statusOfFleet(fleet: Fleet): Status {
+  const holds = fleet.holds.filter(({ on }) => on);
+  return statusOf({ ...fleet, holds, troubled: fleet.troubled.count }, fleet.nowMs);
+}
+
+/** From the records of the troubled droplets, so that it is true now; from the totals of the audits if they are too many. */
+function slotsOf(totals: Record<TotalName, number>, { droplets, count }: Troubled): Slots {
+  const wanted = totals.running + totals.missing;
+  if (count > droplets.length) {
+    const { running, missing, flapping, unplaced } = totals;
+    return { exact: false, wanted, running, missing, flapping, unplaced };
+  }
+  const sum = (of: (droplet: TroubledDroplet) => number) =>
+    droplets.reduce((total, droplet) => total + of(droplet), 0);
+  const missing = sum((droplet) => droplet.missing);
+  return {
+    ...{ exact: true, wanted, missing, running: Math.max(0, wanted - missing) },
+    flapping: sum(({ states }) => states.FLAPPING),
+    unplaced: sum(({ states }) => states.UNPLACED),
+    givenUp: sum(({ states }) => states['GIVEN UP']),
+    held: sum(({ states }) => states.HELD),
   };
 }
 

@@ -29,11 +29,13 @@ export interface TroubledDroplet {
   missing: number;
   /** The largest groups of missing slots. */
   groups: SlotGroup[];
+  /** The missing slots by state, and those that a hold keeps back. */
+  states: Record<Absent['state'] | 'HELD', number>;
   stops: { reason: StopReason; count: number; held?: HoldName }[];
 }
 
 export interface TroubledUpdate {
-  /** Worst first. */
+  /** The worst, worst first. */
   droplets: TroubledDroplet[];
   /** Number of troubled droplets, including those left out here. */
   count: number;

@@ -1,5 +1,5 @@
 /** The droplets that need attention, worst first. */
-import { absentOf } from '../explain/present.ts';
+import { absentOf, type Workers } from '../explain/present.ts';
 import { indicesText } from '../explain/wording.ts';
 import type { Droplet, Holds, Instance } from '../model/droplet.ts';
 import { lastHeartbeatMs } from '../policy/fleet/liveness.ts';
@@ -12,39 +12,53 @@ import type { DropletReads } from '../redis/records/readers.ts';
 import type { LastInstance, SlotGroup, TroubledDroplet, TroubledUpdate } from './troubled-types.ts';
 
 /** More than fit on a screen. */
-const MAX_DROPLETS = 50;
+const MAX_SHOWN = 50;
+/** Droplets that are read, so that what is missing is counted now and not by the latest audits. */
+const MAX_READ = 200;
 /** Groups of one droplet. */
 const MAX_GROUPS = 3;
+
+/** The worst of the troubled droplets. */
+export interface Troubled {
+  /** Worst first. */
+  droplets: TroubledDroplet[];
+  /** Number of troubled droplets, including those that were not read. */
+  count: number;
+}
+
+/** What is sent to a browser. */
+export function shownOf({ droplets, count }: Troubled): TroubledUpdate {
+  return { droplets: droplets.slice(0, MAX_SHOWN), count };
+}
 
 /** Reads the index of the troubled droplets and the records of the worst of them, never those of all droplets. */
 export async function readTroubled(
   redis: RedisConnections,
   reader: { read(ids: readonly string[]): Promise<DropletReads> },
-  holds: Holds,
-  policy: PolicySettings,
-): Promise<TroubledUpdate> {
-  const { ids, count } = await readWorstIds(redis);
+  { holds, workers, policy }: { holds: Holds; workers: Workers; policy: PolicySettings },
+): Promise<Troubled> {
+  const { ids, count } = await readWorstIds(redis, MAX_READ);
   if (ids.length === 0) return { droplets: [], count: 0 };
   const { droplets, deas, nowMs } = await reader.read(ids);
   const troubled = droplets.flatMap((droplet) => {
     if (droplet === undefined || droplet instanceof Error) return [];
-    return troubleOf(takeSnapshot(droplet, deas, holds, nowMs, policy)) ?? [];
+    return troubleOf(takeSnapshot(droplet, deas, holds, nowMs, policy), workers) ?? [];
   });
   // A droplet may have recovered since it was indexed; its next reconcile updates the index.
   return { droplets: troubled, count: count - (ids.length - troubled.length) };
 }
 
 /** Reads the ids of the worst droplets, worst first, and the number of all. Most slices have none and cost one ZCARD. */
-export async function readWorstIds({
-  client,
-  keys,
-}: RedisConnections): Promise<{ ids: string[]; count: number }> {
+export async function readWorstIds(
+  { client, keys }: RedisConnections,
+  limit = MAX_SHOWN,
+): Promise<{ ids: string[]; count: number }> {
   const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
   const counts = await Promise.all(slices.map((slice) => client.zcard(keys.troubled(slice))));
   const lists = await Promise.all(
     slices
       .filter((slice) => (counts[slice] as number) > 0)
-      .map((slice) => client.zrevrange(keys.troubled(slice), 0, MAX_DROPLETS - 1, 'WITHSCORES')),
+      .map((slice) => client.zrevrange(keys.troubled(slice), 0, limit - 1, 'WITHSCORES')),
   );
   const scored: [id: string, score: number][] = [];
   for (const list of lists) {
@@ -52,16 +66,17 @@ export async function readWorstIds({
   }
   scored.sort(([a, scoreA], [b, scoreB]) => scoreB - scoreA || (a < b ? -1 : 1));
   return {
-    ids: scored.slice(0, MAX_DROPLETS).map(([id]) => id),
+    ids: scored.slice(0, limit).map(([id]) => id),
     count: counts.reduce((sum, count) => sum + count, 0),
   };
 }
 
 /** The problems of a droplet; undefined: it has none. Pure. */
-export function troubleOf(snapshot: Snapshot): TroubledDroplet | undefined {
+export function troubleOf(snapshot: Snapshot, workers?: Workers): TroubledDroplet | undefined {
   const { droplet, live } = snapshot;
   const wanted = wantedIndices(droplet);
-  const groups = groupsOf(snapshot, wanted);
+  const states = { ...NONE };
+  const groups = groupsOf(snapshot, wanted, workers, states);
   const stops = stopsOf(droplet);
   if (groups.length === 0 && stops.length === 0) return undefined;
   const liveIndices = [...live.keys()].filter((index) => index < wanted).length;
@@ -70,16 +85,27 @@ export function troubleOf(snapshot: Snapshot): TroubledDroplet | undefined {
     wanted,
     live: liveIndices,
     missing: wanted - liveIndices,
+    states,
     groups: groups.slice(0, MAX_GROUPS),
     stops,
   };
 }
 
-function groupsOf(snapshot: Snapshot, wanted: number): SlotGroup[] {
+const NONE: TroubledDroplet['states'] = { 'GIVEN UP': 0, UNPLACED: 0, FLAPPING: 0, MISSING: 0, HELD: 0 };
+
+/** @param states counts the missing slots */
+function groupsOf(
+  snapshot: Snapshot,
+  wanted: number,
+  workers: Workers | undefined,
+  states: TroubledDroplet['states'],
+): SlotGroup[] {
   const groups = new Map<string, { group: SlotGroup; indices: number[] }>();
   for (let index = 0; index < wanted; index++) {
     if (snapshot.live.has(index)) continue;
-    const absent = absentOf(snapshot, index);
+    const absent = absentOf(snapshot, index, workers);
+    states[absent.state]++;
+    if (absent.step.kind === 'held') states.HELD++;
     const lastInstance = lastInstanceAt(snapshot, index);
     const { state, crashes, lastCrash, step } = absent;
     const hold = step.kind === 'held' ? step.hold : undefined;

@@ -6,6 +6,8 @@ import { requestDueSync } from '../../common/queues/sync-request.ts';
 import { readSyncState } from '../../common/redis/fleet/sync-state.ts';
 import { createRateLimit } from '../../common/runtime/log/log.ts';
 import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
+import { logSecretProblem } from '../../common/runtime/secrets/rotating-secret.ts';
+import { tlsConnector } from '../../common/runtime/secrets/tls.ts';
 import { withTimeout } from '../../common/runtime/with-timeout.ts';
 import { BulkApi } from './api/bulk-api.ts';
 import { Credentials } from './api/credentials.ts';
@@ -64,6 +66,7 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
       batchSize: settings.bulkApi.batchSize,
       credentials,
       pageTimeoutMs: options.pageTimeoutMs ?? settings.bulkApi.timeoutMs,
+      ...(settings.bulkApi.tls && { connect: tlsConnector(settings.bulkApi.tls, logSecretProblem(log)) }),
     }),
     (owned) => owned.close(),
   );
@@ -88,6 +91,7 @@ export async function startSync(context: ProcessContext, options: SyncOptions = 
       countFrom: lifecycle.signal,
       onTimeout: () => 'aborted',
     });
+    if (outcome !== 'aborted') context.work.done();
     options.onPass?.(outcome);
   };
   const check = async () => {

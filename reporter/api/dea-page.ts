@@ -1,11 +1,12 @@
 /** The data of a DEA's page: the DEA with its instances, running or lost. */
-import { absentOf } from '../../common/explain/present.ts';
+import { absentOf, type Workers } from '../../common/explain/present.ts';
 import { silenceStates } from '../../common/policy/fleet/liveness.ts';
 import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import { readHolds } from '../../common/redis/fleet/holds.ts';
 import { deaStateOf } from '../../common/views/deas.ts';
+import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
 import { placeOf } from './droplet-page.ts';
 import type { LiveSources } from './live-feed.ts';
 import { MAX_DROPLETS } from './silent-deas.ts';
@@ -17,20 +18,22 @@ export async function readDeaPage(
   dea: string,
 ): Promise<DeaPage | undefined> {
   const { client, keys } = redis;
-  const [lastHeartbeat, count, shutdown, listed, holds] = await Promise.all([
+  const [lastHeartbeat, count, shutdown, listed, holds, processes] = await Promise.all([
     client.zscore(keys.deasLastHeartbeat, dea),
     client.hget(keys.deasCount, dea),
     client.hget(keys.deasShutdown, dea),
     listedDroplets(redis, dea),
     readHolds(redis, clock, policy),
+    readProcessesView(redis, clock.nowMs()),
   ]);
   if (lastHeartbeat === null) return undefined;
   const found = await reader.read([...listed].slice(0, MAX_DROPLETS));
   const lastHeartbeatMs = Number(lastHeartbeat);
+  const workers = waitForNudger(processes);
   const places = found.droplets.flatMap((droplet) =>
     droplet === undefined || droplet instanceof Error
       ? []
-      : placesOf(takeSnapshot(droplet, found.deas, holds, found.nowMs, policy), dea),
+      : placesOf(takeSnapshot(droplet, found.deas, holds, found.nowMs, policy), dea, workers),
   );
   return {
     dea,
@@ -47,7 +50,7 @@ export async function readDeaPage(
   };
 }
 
-function placesOf(snapshot: Snapshot, dea: string): DeaPlace[] {
+function placesOf(snapshot: Snapshot, dea: string, workers: Workers): DeaPlace[] {
   const { droplet, deas, effectiveStates, live } = snapshot;
   return droplet.instances
     .filter((instance) => instance.dea === dea && instance.lastListedMs === undefined)
@@ -59,7 +62,7 @@ function placesOf(snapshot: Snapshot, dea: string): DeaPlace[] {
       if (version !== droplet.desired?.version || !isWanted(droplet, index)) return place;
       const [elsewhere] = live.get(index) ?? [];
       return elsewhere === undefined
-        ? { ...place, absent: absentOf(snapshot, index) }
+        ? { ...place, absent: absentOf(snapshot, index, workers) }
         : { ...place, elsewhere: elsewhere.dea };
     });
 }

@@ -8,6 +8,7 @@ import { type Present, presentOf } from '../../common/explain/present.ts';
 import type { Instance } from '../../common/model/droplet.ts';
 import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
 import { readHolds } from '../../common/redis/fleet/holds.ts';
+import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
 import type { LiveSources } from './live-feed.ts';
 import { PLACEHOLDER_TIMES, placeholderOptions } from './time-placeholders.ts';
 import type { DropletPage, Place } from './types.ts';
@@ -23,10 +24,11 @@ export async function readDropletPage(
   id: string,
 ): Promise<DropletPage | undefined> {
   const { redis, clock, policy, reader } = sources;
-  const [{ droplets, deas, nowMs, lostBeforeMs }, log, holds] = await Promise.all([
+  const [{ droplets, deas, nowMs, lostBeforeMs }, log, holds, processes] = await Promise.all([
     reader.read([id]),
     readLog(redis, id, MAX_LINES),
     readHolds(redis, clock, policy),
+    readProcessesView(redis, clock.nowMs()),
   ]);
   const [droplet] = droplets;
   if (droplet instanceof Error) throw droplet;
@@ -38,7 +40,9 @@ export async function readDropletPage(
   return {
     droplet: id,
     nowMs,
-    ...(view === undefined ? {} : { record: recordOf(view, presentOf(view, holds, PLACEHOLDER_TIMES)) }),
+    ...(view === undefined
+      ? {}
+      : { record: recordOf(view, presentOf(view, holds, PLACEHOLDER_TIMES, waitForNudger(processes))) }),
     story: story.slice(-MAX_LINES),
     cut: log.more || story.length > MAX_LINES || (log.full && !reachesBack),
   };

@@ -10,7 +10,8 @@ import { readTimeline, type TimelinePoint } from '../../common/redis/fleet/timel
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { readAllDeas } from '../../common/views/deas.ts';
 import type { Fleet, HoldState } from '../../common/views/fleet.ts';
-import { readTroubled } from '../../common/views/troubled.ts';
+import { waitForNudger } from '../../common/views/read-processes.ts';
+import { shownOf } from '../../common/views/troubled.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';
 import { DeaMap } from './deas.ts';
 import { SilentDeas } from './silent-deas.ts';
@@ -38,7 +39,6 @@ export type LiveEvent = { [E in keyof LiveEvents]: { event: E; data: LiveEvents[
 /** Lines of the decision log that a new viewer gets. */
 const MAX_LINES = 60;
 /** Data that changes slowly is read only every n-th poll (polls are about a second apart). */
-const FLEET_EVERY = 2;
 const TIMELINE_EVERY = 10;
 
 /** Each poll returns what has changed since the one before; `all` returns the full state, for a new viewer. */
@@ -63,7 +63,7 @@ export class LiveFeed {
   /** Reads Redis once. @returns the changes */
   async poll(): Promise<LiveEvent[]> {
     const poll = this.#polls;
-    const { redis, clock, policy, reader, fleet } = this.#sources;
+    const { redis, clock, policy, fleet } = this.#sources;
     const nowMs = clock.nowMs();
     const reading = readFleetFacts(redis);
     const [deas, facts, entries, fleetNow, points] = await Promise.all([
@@ -72,14 +72,12 @@ export class LiveFeed {
       ),
       reading,
       poll === 0 ? this.#follower.begin(redis, MAX_LINES) : this.#follower.read(redis),
-      poll % FLEET_EVERY === 0 ? fleet() : undefined,
+      fleet(),
       poll % TIMELINE_EVERY === 0 ? readTimeline(redis, nowMs) : undefined,
     ]);
     const holds = holdsFrom(facts, nowMs, policy);
-    const [silent, troubled] = await Promise.all([
-      this.#silentDeas.read(deas, holds),
-      readTroubled(redis, reader, holds, policy),
-    ]);
+    const silent = await this.#silentDeas.read(deas, holds, waitForNudger(fleetNow.processes));
+    const troubled = shownOf(fleetNow.troubled);
     this.#polls = poll + 1;
     const lines = this.#stories.append(entries, placeholderOptions(policy));
     this.#lines = [...this.#lines, ...lines].slice(-MAX_LINES);
@@ -90,11 +88,9 @@ export class LiveFeed {
     if (differs(troubled, this.#troubled)) events.push({ event: 'troubled', data: troubled });
     if (lines.length > 0) events.push({ event: 'story', data: { lines } });
     [this.#silent, this.#troubled] = [silent, troubled];
-    if (fleetNow !== undefined) {
-      const update = fleetUpdate(fleetNow, policy);
-      if (differs(update, this.#fleet)) events.push({ event: 'fleet', data: update });
-      this.#fleet = update;
-    }
+    const update = fleetUpdate(fleetNow, policy);
+    if (differs(update, this.#fleet)) events.push({ event: 'fleet', data: update });
+    this.#fleet = update;
     if (points !== undefined) {
       const latestMs = this.#points.at(-1)?.atMs ?? 0;
       const fresh = points.filter(({ atMs }) => atMs > latestMs);
@@ -123,12 +119,17 @@ function differs(now: object, before: object | undefined): boolean {
   return before === undefined || JSON.stringify(now) !== JSON.stringify(before);
 }
 
-function fleetUpdate({ totals, holds, deas, queues, sync }: Fleet, policy: PolicySettings): FleetUpdate {
+function fleetUpdate(fleet: Fleet, policy: PolicySettings): FleetUpdate {
+  const { unknown, slots, totals, holds, deas, processes, troubled, queues, sync } = fleet;
   const { succeededMs, durationMs, listed } = sync;
   return {
+    ...(unknown && { unknown }),
+    slots,
     totals,
     holds: holds.filter(({ on }) => on).map((hold) => holdUpdate(hold, policy)),
     deas,
+    processes,
+    troubled: troubled.count,
     queues,
     sync: {
       ...(succeededMs === undefined ? {} : { succeededMs }),

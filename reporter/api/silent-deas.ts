@@ -1,5 +1,6 @@
 /** The silent DEAs, and what has become of their instances. */
-import { absentOf } from '../../common/explain/present.ts';
+import { absentOf, type Workers } from '../../common/explain/present.ts';
+import type { Step } from '../../common/explain/step.ts';
 import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isWanted } from '../../common/policy/slots/wanted.ts';
@@ -32,7 +33,7 @@ export class SilentDeas {
   }
 
   /** @param deas all known DEAs */
-  async read(deas: readonly Dea[], holds: Holds): Promise<SilentUpdate> {
+  async read(deas: readonly Dea[], holds: Holds, workers: Workers): Promise<SilentUpdate> {
     const silent = deas
       .filter(({ state, instances }) => (state === 'late' || state === 'lost') && instances > 0)
       .sort((a, b) => rank(a) - rank(b) || b.lastHeartbeatMs - a.lastHeartbeatMs || (a.dea < b.dea ? -1 : 1));
@@ -40,11 +41,11 @@ export class SilentDeas {
       if (!silent.some((other) => other.dea === dea)) this.#recovered.delete(dea);
     }
     const shown = silent.slice(0, MAX_DEAS);
-    const found = await Promise.all(shown.map((dea) => this.#readDea(dea, holds)));
+    const found = await Promise.all(shown.map((dea) => this.#readDea(dea, holds, workers)));
     return { deas: found, more: silent.length - found.length };
   }
 
-  async #readDea(dea: Dea, holds: Holds): Promise<SilentDea> {
+  async #readDea(dea: Dea, holds: Holds, workers: Workers): Promise<SilentDea> {
     const known = this.#recovered.get(dea.dea);
     if (known !== undefined && known.lastHeartbeatMs === dea.lastHeartbeatMs) return known;
     const { redis, reader, policy } = this.#sources;
@@ -55,7 +56,7 @@ export class SilentDeas {
       if (droplet === undefined || droplet instanceof Error) continue;
       const snapshot = takeSnapshot(droplet, found.deas, holds, found.nowMs, policy);
       for (const instance of lostInstances(snapshot, dea.dea))
-        missing[absentOf(snapshot, instance.index).step.kind]++;
+        missing[kindOf(absentOf(snapshot, instance.index, workers).step)]++;
     }
     const { lastHeartbeatMs, instances } = dea;
     const state = dea.state === 'lost' ? 'lost' : 'late';
@@ -68,12 +69,17 @@ export class SilentDeas {
   }
 }
 
+function kindOf(step: Step): keyof SilentDea['missing'] {
+  return step.kind === 'queued' && step.noNudger ? 'no_nudger' : step.kind;
+}
+
 const NONE: SilentDea['missing'] = {
   given_up: 0,
   dropped: 0,
   sent: 0,
   restart: 0,
   queued: 0,
+  no_nudger: 0,
   held: 0,
   retry: 0,
   grace: 0,

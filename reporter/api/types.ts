@@ -7,10 +7,13 @@
 
 import type { Tone } from '../../common/explain/line.ts';
 import type { Absent } from '../../common/explain/step.ts';
-import type { DeaState } from '../../common/model/dea-states.ts';
+import type { DeaCounts, DeaState } from '../../common/model/dea-states.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import type { TotalName } from '../../common/redis/fleet/summary.ts';
 import type { TimelinePoint } from '../../common/redis/fleet/timeline.ts';
+import type { UnknownActual } from '../../common/views/actual-state.ts';
+import type { ProcessesView } from '../../common/views/processes.ts';
+import type { Slots } from '../../common/views/status.ts';
 import type { TroubledUpdate } from '../../common/views/troubled-types.ts';
 
 export type { DeaState } from '../../common/model/dea-states.ts';
@@ -39,9 +42,16 @@ export interface HoldUpdate {
 }
 
 export interface FleetUpdate {
+  /** Absent: it is known what runs. */
+  unknown?: UnknownActual;
+  slots: Slots;
   totals: Record<TotalName, number>;
+  /** Those that are on. */
   holds: HoldUpdate[];
-  deas: Record<DeaState, number>;
+  deas: DeaCounts;
+  processes: ProcessesView;
+  /** The apps that need attention. */
+  troubled: number;
   queues: Record<'starts' | 'restarts' | 'stops', { waiting: number; delayed: number }>;
   sync: { succeededMs?: number; durationMs?: number; listed?: number };
 }
@@ -54,7 +64,7 @@ export interface SilentDea {
   /** Listed by its latest heartbeat. */
   instances: number;
   /** Its slots without a live instance elsewhere, counted by their next step. */
-  missing: Record<Absent['step']['kind'], number>;
+  missing: Record<Absent['step']['kind'] | 'no_nudger', number>;
   /** Droplets that were not read because there are too many. */
   unread: number;
 }

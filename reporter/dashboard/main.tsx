@@ -8,6 +8,7 @@ import { Attention } from './overview/attention.tsx';
 import { Figures } from './overview/figures.tsx';
 import { Headline } from './overview/headline.tsx';
 import { DeaMap } from './overview/map.tsx';
+import { Processes } from './overview/processes.tsx';
 import { Search } from './overview/search.tsx';
 import { Timeline } from './overview/timeline.tsx';
 import { Troubled } from './overview/troubled.tsx';
@@ -29,7 +30,7 @@ function App() {
         </a>
         <Search {...live} />
       </header>
-      <main id="main" data-connection={live.connection}>
+      <main id="main" class={isKnown(live) ? '' : 'unknown'} data-connection={live.connection}>
         <Headline live={live} />
         {route.page === 'overview' && <Overview live={live} />}
         {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
@@ -39,18 +40,24 @@ function App() {
   );
 }
 
+/** Whether the page shows what runs now. If not, nothing on it is green. */
+function isKnown({ connection, unavailable, fleet }: Live): boolean {
+  return connection === 'live' && unavailable === undefined && fleet?.unknown === undefined;
+}
+
 function Overview({ live }: { live: Live }) {
   return (
     <>
       <Attention {...live} />
       <Figures {...live} />
+      <Processes {...live} />
       <div class="columns">
         <div>
           <Troubled {...live} />
-          <Timeline {...live} />
+          <Timeline {...live} known={isKnown(live)} />
         </div>
         <div>
-          <DeaMap {...live} />
+          <DeaMap {...live} known={isKnown(live)} />
           <Latest {...live} />
         </div>
       </div>

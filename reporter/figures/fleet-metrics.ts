@@ -1,8 +1,18 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { TotalName } from '../../common/redis/fleet/summary.ts';
 import { singleFlight } from '../../common/runtime/single-flight.ts';
 import type { Fleet } from '../../common/views/fleet.ts';
 
 const MB = 2 ** 20;
+
+/** Totals that depend on heartbeats. */
+const OF_ACTUAL_STATE: ReadonlySet<string> = new Set<TotalName>([
+  'running',
+  'missing',
+  'flapping',
+  'unplaced',
+  'live_droplets',
+]);
 
 type Row = [labels: Record<string, string>, value: number];
 
@@ -29,11 +39,13 @@ export function fleetMetrics(registry: Registry, read: () => Promise<Fleet | und
 
   gauge(
     'hm_fleet',
-    'Counts of apps, instances and their states by the latest audits',
+    'Counts of apps, instances and their states; what runs and what is missing is absent while it is not known',
     ['what'],
-    ({ totals }) => {
+    ({ totals, unknown }) => {
       const { memory_mb: _, started_memory_mb: __, ...counts } = totals;
-      return Object.entries(counts).map(([what, value]) => [{ what }, value]);
+      return Object.entries(counts)
+        .filter(([what]) => unknown === undefined || !OF_ACTUAL_STATE.has(what))
+        .map(([what, value]) => [{ what }, value]);
     },
   );
   gauge('hm_fleet_memory_bytes', 'Memory of all instances that the apps want', ['apps'], ({ totals }) => [
@@ -57,9 +69,22 @@ export function fleetMetrics(registry: Registry, read: () => Promise<Fleet | und
   );
   gauge(
     'hm_deas',
-    'DEAs by state: alive, late, lost; leaving (sent dea.shutdown), left (gone after it)',
+    'DEAs by state: alive, late, lost; leaving (sent dea.shutdown), left (gone after it). Absent while it is not known what runs',
     ['state'],
-    ({ deas }) => Object.entries(deas).map(([state, value]) => [{ state }, value]),
+    ({ deas, unknown }) =>
+      unknown === undefined ? Object.entries(deas).map(([state, value]) => [{ state }, value]) : [],
+  );
+  gauge(
+    'hm_processes',
+    'Copies of each kind of process that run and are connected to all that they need',
+    ['kind'],
+    ({ processes }) => processes.kinds.map(({ kind, working }) => [{ kind }, working]),
+  );
+  gauge(
+    'hm_process_versions',
+    'Different versions of the health manager that run; more than 1 during an upgrade',
+    [],
+    ({ processes }) => [[{}, processes.versions.length]],
   );
   new Counter({
     name: 'hm_deployment_messages_total',

@@ -5,20 +5,20 @@ import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
 import { isKnown } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
-import type { Fleet } from '../../common/views/fleet.ts';
+import { type Fleet, statusOfFleet } from '../../common/views/fleet.ts';
+import { type ActsOptions, addActs } from '../api/acts.ts';
 import { readDeaPage } from '../api/dea-page.ts';
 import { readDropletPage } from '../api/droplet-page.ts';
 import type { LiveBroadcaster } from '../api/live-broadcaster.ts';
 import type { LiveSources } from '../api/live-feed.ts';
 import { addLive } from '../api/live-stream.ts';
-import { addRelease } from '../api/release.ts';
 import { BusyError } from '../queries/droplet-reader.ts';
 import type { ComponentFacts } from './component.ts';
 import { addPages } from './pages.ts';
 import { readRedis, UnavailableError } from './read-redis.ts';
 import { varz } from './varz.ts';
 
-interface Options extends LiveSources {
+interface Options extends LiveSources, Pick<ActsOptions, 'acts' | 'limits'> {
   app: FastifyInstance;
   log: Logger;
   health: Health;
@@ -40,7 +40,11 @@ const INDEX = {
     '/api/stories/<guid>': 'one droplet with its slots and its story, for the dashboard',
     '/api/deas/<guid>': 'one DEA with its instances, running or lost',
     '/api/live': 'the data of the dashboard as server-sent events',
-    '/api/holds/<hold>/release': 'POST: ends mass_loss or mass_delete',
+    '/api/holds/<hold>/release': 'GET: what releasing mass_loss or mass_delete does; POST: ends it',
+    '/api/holds': 'POST {covers, droplet or dea, why, durationMs}: pauses starts, stops or both',
+    '/api/holds/operator/<id>/end': 'POST: ends such a pause',
+    '/api/sync': 'POST: a bulk sync now',
+    '/api/retry': 'POST {droplet, index}: tries given-up, flapping and unplaced indices again',
   },
 };
 
@@ -79,7 +83,7 @@ export function addRoutes(options: Options): void {
     json(reply, async () => (isId(id) ? readDeaPage(options, id) : undefined)),
   );
   addLive(app, broadcaster);
-  addRelease(options);
+  addActs(options);
   app.all('/*', (_request, reply) => notFound(reply));
 }
 
@@ -88,10 +92,16 @@ function notFound(reply: FastifyReply): FastifyReply {
 }
 
 /** The public form: snake_case, epoch seconds. */
-function fleetJson({ nowMs, totals, auditMs, holds, deas, queues, sync, counters }: Fleet): object {
+function fleetJson(fleet: Fleet): object {
+  const { nowMs, totals, slots, auditMs, holds, deas, queues, sync, counters, processes, unknown } = fleet;
+  const { level, text } = statusOfFleet(fleet);
   return {
     now: nowMs / 1000,
+    status: { level, text },
+    actual_state_known: unknown === undefined,
     totals,
+    slots: { ...slots, givenUp: undefined, given_up: slots.givenUp ?? null, held: slots.held ?? null },
+    troubled: fleet.troubled.count,
     holds: holds
       .filter(({ on }) => on)
       .map(({ hold, sinceMs, droplets }) => ({
@@ -100,6 +110,7 @@ function fleetJson({ nowMs, totals, auditMs, holds, deas, queues, sync, counters
         droplets,
       })),
     deas,
+    processes: processesJson(processes),
     queues,
     analysis: { duration: auditMs / 1000 },
     sync: {
@@ -109,5 +120,18 @@ function fleetJson({ nowMs, totals, auditMs, holds, deas, queues, sync, counters
       rejected: sync.rejected ?? null,
     },
     messages: counters,
+  };
+}
+
+function processesJson({ running, kinds, versions }: Fleet['processes']): object {
+  return {
+    running: running.map(({ kind, host, pid, version, sinceMs, lastWorkMs, lagMs, problems }) => ({
+      ...{ kind, host, pid, version, since: sinceMs / 1000 },
+      last_work: lastWorkMs === undefined ? null : lastWorkMs / 1000,
+      lag: lagMs / 1000,
+      problems: problems ?? {},
+    })),
+    working: Object.fromEntries(kinds.map(({ kind, working }) => [kind, working])),
+    versions,
   };
 }

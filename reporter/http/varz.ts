@@ -13,6 +13,8 @@ export function varz(fleet: Fleet, component: ComponentFacts): Record<string, un
     mem: Math.round(process.memoryUsage.rss() / 1024),
     cpu: cpuPercent(),
     state: 'RUNNING',
+    /** False: the figures of what runs are those of when it was last known. */
+    actual_state_known: fleet.unknown === undefined,
     total_apps: totals.apps,
     total_instances: totals.instances,
     running_instances: running,

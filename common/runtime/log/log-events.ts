@@ -128,7 +128,7 @@ export const LOG_EVENTS = {
   reply_too_large:
     'A reply was left out because it exceeds max_payload of NATS: raise max_payload, or ask for fewer details.',
   holds_not_read: 'The holds could not be read for the log; tried again.',
-  hold_release_requested: 'An operator asked for the end of a hold.',
+  operator_act: 'An operator paused, resumed, released, synced or retried, or was refused: see `act`, `outcome` and `by`.',
   dashboard_not_read: 'The live figures could not be read: see the error.',
   queue_board_failed: 'A request of the page `/queues` failed: see the error.',
 

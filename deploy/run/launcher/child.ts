@@ -1,11 +1,13 @@
 import type { Writable } from 'node:stream';
+import { PROCESS_KINDS, type ProcessKind } from '../../../common/model/process-kinds.ts';
 import { withTimeout } from '../../../common/runtime/with-timeout.ts';
 import { spawnBoundToParent } from './kill-with-parent.ts';
 import { passLines } from './pass-lines.ts';
 import type { Running } from './supervise.ts';
 
-export const PROCESS_NAMES = ['ingest', 'sync', 'analyzer', 'nudger', 'reporter'] as const;
-export type ProcessName = (typeof PROCESS_NAMES)[number];
+/** In the order in which the launcher starts them. */
+export const PROCESS_NAMES = PROCESS_KINDS;
+export type ProcessName = ProcessKind;
 
 export interface Output {
   stdout: Writable;

@@ -30,7 +30,7 @@ export function queriesTarget(context: TestContext): Target {
   const { policy } = settings;
   const reader = new DropletReader(redis, clock, policy);
   const options = {
-    ...{ bus: fake.bus, reader, policy, log, health, metrics, counters },
+    ...{ bus: fake.bus, reader, policy, log, health, metrics, counters, work: context.work },
     deployment: { redisPrefix: settings.redisPrefix, ccPartition: settings.ccPartition },
     pingRedis: () => redis.client.ping(),
   };

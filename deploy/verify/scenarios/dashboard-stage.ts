@@ -1,5 +1,6 @@
 /** The dashboard of a deployment, in a real browser. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { Registration } from '../../../common/redis/fleet/registration.ts';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
 import type { Deployment } from './deployment.ts';
@@ -42,6 +43,7 @@ export async function startDashboard(deployment: Deployment, browser: Browser): 
   };
   const context = await testContext({ redis, nats, clock, settings });
   const { port } = await startReporter(context);
+  deployment.time.otherRegistrations.push(new Registration({ kind: 'reporter', ...context }));
   const errors: string[] = [];
   const open = async (hash = '', options: BrowserContextOptions = {}) => {
     const login = { username: LOGIN.user, password: LOGIN.password };
@@ -60,6 +62,12 @@ export async function startDashboard(deployment: Deployment, browser: Browser): 
     await context.lifecycle.stop();
   };
   return { context, open, errors, stop };
+}
+
+/** Keeps a picture of the page in the folder that HM_SCREENSHOTS names, for people to look at; without it does nothing. */
+export async function keepPicture(page: Page, name: string): Promise<void> {
+  const folder = process.env.HM_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
 }
 
 /** Starts DEAs `dea-00`, `dea-01`, ... with all instances of `apps` spread over them, and waits until no hold is on. */

@@ -2,6 +2,7 @@ import { type Analyzer, startAnalyzer } from '../../../analyzer/main.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
 import type { ProcessContext } from '../../../common/process.ts';
 import { startClock } from '../../../common/redis/clock.ts';
+import { Registration } from '../../../common/redis/fleet/registration.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { type Ingest, startIngest } from '../../../ingest/main.ts';
 import { type Sync, startSync } from '../../../ingest/sync/main.ts';
@@ -16,6 +17,7 @@ export interface RunningProcess {
   name: ProcessName;
   /** Its log lines and metrics. */
   context: TestContext;
+  registration: Registration;
   ingest?: Ingest;
   analyzer?: Analyzer;
   sync?: Sync;
@@ -90,7 +92,8 @@ export class Processes {
     const { realTime, pageTimeoutMs, newContext } = this.#options;
     return this.#wallClocks.within(this.wallClockOffsetsMs[name] ?? 0, async () => {
       const context = await newContext();
-      const process: RunningProcess = { name, context };
+      const registration = new Registration({ kind: name, ...context });
+      const process: RunningProcess = { name, context, registration };
       const processContext: ProcessContext = realTime
         ? { ...context, clock: await startClock(context.redis, context.lifecycle) }
         : context;

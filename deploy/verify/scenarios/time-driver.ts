@@ -1,4 +1,5 @@
 import type { Bus } from '../../../common/nats/bus.ts';
+import type { Registration } from '../../../common/redis/fleet/registration.ts';
 import type { ManualClock } from '../../../common/testing/context.ts';
 import type { Processes } from './processes.ts';
 import { pollPause, type Quiescence } from './quiescence.ts';
@@ -24,6 +25,8 @@ const STEP_MS = 5_000;
 export class TimeDriver {
   /** Whether ticks happen. Without ticks, analyzers only reconcile what events name. */
   isTicking = true;
+  /** Entries of processes that are not part of the deployment: they are written at each tick, too. */
+  readonly otherRegistrations: Registration[] = [];
   readonly #options: Options;
   #nextHeartbeatMs: number;
 
@@ -56,6 +59,8 @@ export class TimeDriver {
   async tick(): Promise<void> {
     await this.flush();
     const { running } = this.#options.processes;
+    const registrations = [...running.map(({ registration }) => registration), ...this.otherRegistrations];
+    await Promise.all(registrations.map((registration) => registration.write()));
     await Promise.all(
       running.map(async ({ ingest }) => {
         await ingest?.publishWatermark(); // may have begun before the clock was moved

@@ -77,7 +77,8 @@ export function Next({ step }: { step: Step }) {
     case 'queued':
       return (
         <>
-          start queued for <Since ms={step.sinceMs} />
+          {step.noNudger ? 'start waits for a nudger for ' : 'start queued for '}
+          <Since ms={step.sinceMs} />
         </>
       );
     case 'given_up':

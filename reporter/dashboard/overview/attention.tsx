@@ -2,7 +2,10 @@
 import { useRef, useState } from 'preact/hooks';
 import { countText, holdText } from '../../../common/explain/wording.ts';
 import { expectedDeas } from '../../../common/model/dea-states.ts';
+import { missingText } from '../../../common/views/processes.ts';
+import { missingKinds } from '../../../common/views/status.ts';
 import type { HoldUpdate, SilentDea } from '../../api/types.ts';
+import { useNow } from '../elements/clock.ts';
 import { DeaLink, Num, Since, Until } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 
@@ -14,10 +17,13 @@ const SHOW_FIRST = 3;
 export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent' | 'hello'>) {
   const holds = fleet?.holds ?? [];
   const allDeas = fleet === undefined ? 0 : expectedDeas(fleet.deas);
-  const known = silent?.deas ?? [];
+  // While it is not known what runs, silence is no evidence.
+  const known = fleet?.unknown === undefined ? (silent?.deas ?? []) : [];
   const deas = known.length > SHOW_ALL ? known.slice(0, SHOW_FIRST) : known;
-  const more = known.length - deas.length + (silent?.more ?? 0);
-  if (holds.length === 0 && deas.length === 0 && !hello?.dryRun) return null;
+  const more = known.length - deas.length + (fleet?.unknown === undefined ? (silent?.more ?? 0) : 0);
+  const now = useNow();
+  const idle = fleet === undefined ? [] : missingKinds(fleet, now);
+  if (holds.length === 0 && deas.length === 0 && idle.length === 0 && !hello?.dryRun) return null;
   return (
     <section class="attention" aria-label="Holds and silent DEAs">
       <ul>
@@ -26,6 +32,12 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
             <strong>dry_run is on</strong>: starts and stops are decided but not sent.
           </li>
         )}
+        {fleet !== undefined &&
+          idle.map((kind) => (
+            <li key={kind} class="lost" data-process={kind}>
+              <strong>{missingText(fleet.processes, kind, now)}</strong>
+            </li>
+          ))}
         {holds.map((hold) => (
           <Hold key={hold.hold} {...hold} allDeas={allDeas} />
         ))}
@@ -127,6 +139,7 @@ async function errorOf(reply: Response): Promise<string> {
 const PARTS: [kinds: (keyof SilentDea['missing'])[], text: string][] = [
   [['sent'], 'starting'],
   [['queued', 'dropped', 'soon', 'grace'], 'waiting for their start'],
+  [['no_nudger'], 'waiting for a nudger'],
   [['held'], 'held back'],
   [['restart'], 'waiting for a flapping restart'],
   [['retry'], 'waiting for their next try'],

@@ -1,79 +1,88 @@
 /** The fleet in figures. */
+
 import type { ComponentChildren } from 'preact';
+import { Fragment } from 'preact';
 import { countText } from '../../../common/explain/wording.ts';
+import { expectedDeas } from '../../../common/model/dea-states.ts';
+import { isMissing, kindOf } from '../../../common/views/processes.ts';
+import type { FleetUpdate } from '../../api/types.ts';
 import { Num, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
-import { missingNow } from './headline.tsx';
 
-export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
-  const { fleet, troubled } = live;
+export function Figures({ fleet }: Pick<Live, 'fleet'>) {
   if (fleet === undefined) return null;
-  const { totals, deas, queues, sync } = fleet;
-  const wanted = totals.running + totals.missing;
-  const missing = missingNow(live);
-  const silent = deas.late + deas.lost;
+  const { totals, slots, deas, queues, sync, unknown, troubled } = fleet;
+  const noNudger = isMissing(kindOf(fleet.processes, 'nudger'));
+  const queued = queues.starts.waiting + queues.restarts.waiting;
   return (
     <section class="figures" aria-label="The fleet in figures">
       <dl>
-        <Figure
-          name="running"
-          bad={false}
-          note={
-            <>
-              of <Num of={wanted} /> wanted
-            </>
-          }
-        >
-          <Num of={wanted - Math.min(wanted, missing)} />
-        </Figure>
-        <Figure
-          name="missing"
-          bad={missing > 0}
-          note={
-            <>
-              <Num of={totals.flapping} /> flapping
-              {totals.unplaced > 0 && (
-                <>
-                  , <Num of={totals.unplaced} /> unplaced
-                </>
-              )}
-            </>
-          }
-        >
-          <Num of={missing} />
-        </Figure>
+        {unknown === undefined ? (
+          <>
+            <Figure name="running" note={<>of {<Num of={slots.wanted} />} wanted</>}>
+              <Num of={slots.running} />
+            </Figure>
+            <Figure
+              name="missing"
+              bad={slots.missing > 0}
+              note={<Parts of={missingParts(fleet)} none="none" />}
+            >
+              <Num of={slots.missing} />
+            </Figure>
+          </>
+        ) : (
+          <>
+            <Figure
+              name="running"
+              note={
+                unknown.ranThen === undefined ? (
+                  'not known'
+                ) : (
+                  <>
+                    <Num of={unknown.ranThen} /> ran when last known
+                  </>
+                )
+              }
+            >
+              ?
+            </Figure>
+            <Figure name="missing" note="not known">
+              ?
+            </Figure>
+          </>
+        )}
         <Figure
           name="apps"
-          bad={false}
           note={
-            <>
-              <Num of={troubled?.count ?? 0} /> need attention
-            </>
+            <Parts
+              of={[{ n: troubled, text: troubled === 1 ? 'needs attention' : 'need attention' }]}
+              none="none needs attention"
+            />
           }
         >
           <Num of={totals.apps} />
         </Figure>
+        {unknown === undefined ? (
+          <Figure name="DEAs" note={<Parts of={deaParts(deas)} none="all alive" />}>
+            <Num of={expectedDeas(deas)} />
+          </Figure>
+        ) : (
+          <Figure name="DEAs" note="alive or not: not known">
+            <Num of={expectedDeas(deas)} />
+          </Figure>
+        )}
         <Figure
-          name="DEAs"
-          bad={silent > 0}
+          name="starts queued"
+          bad={noNudger && queued > 0}
           note={
-            silent === 0 ? (
-              'none silent'
+            noNudger ? (
+              <span class="bad">no nudger takes them</span>
             ) : (
-              <>
-                <Num of={silent} /> silent
-              </>
+              <>{countText(queues.restarts.delayed, 'restart')} due later</>
             )
           }
         >
-          <Num of={deas.alive + silent} />
-        </Figure>
-        <Figure
-          name="starts queued"
-          bad={false}
-          note={<>{countText(queues.restarts.delayed, 'restart')} due later</>}
-        >
-          <Num of={queues.starts.waiting + queues.restarts.waiting} />
+          <Num of={queued} />
         </Figure>
         <Figure
           name="bulk pass"
@@ -97,16 +106,60 @@ export function Figures(live: Pick<Live, 'fleet' | 'troubled'>) {
   );
 }
 
+/** A number of a note; `calm`: it is no problem. */
+interface Part {
+  n: number;
+  text: string;
+  calm?: boolean;
+}
+
+function missingParts({ slots, totals }: Pick<FleetUpdate, 'slots' | 'totals'>): Part[] {
+  const { held = 0, givenUp = 0, unplaced, exact } = slots;
+  return [
+    { n: held, text: 'held back', calm: true },
+    { n: exact ? slots.flapping : totals.flapping, text: 'flapping' },
+    { n: givenUp, text: 'given up' },
+    { n: unplaced, text: 'unplaced' },
+  ];
+}
+
+function deaParts({ late, lost, leaving, left }: FleetUpdate['deas']): Part[] {
+  return [
+    { n: lost, text: 'lost' },
+    { n: late, text: 'late' },
+    { n: leaving, text: 'leaving', calm: true },
+    { n: left, text: 'left', calm: true },
+  ];
+}
+
+/** The parts that are not 0; what is a problem is red. */
+function Parts({ of, none }: { of: readonly Part[]; none: string }) {
+  const shown = of.filter(({ n }) => n > 0);
+  if (shown.length === 0) return <>{none}</>;
+  return (
+    <>
+      {shown.map(({ n, text, calm }, at) => (
+        <Fragment key={text}>
+          {at > 0 && ', '}
+          <span class={calm ? '' : 'bad'}>
+            <Num of={n} /> {text}
+          </span>
+        </Fragment>
+      ))}
+    </>
+  );
+}
+
 interface FigureProps {
   name: string;
-  bad: boolean;
+  bad?: boolean;
   note: ComponentChildren;
   children: ComponentChildren;
 }
 
 function Figure({ name, bad, note, children }: FigureProps) {
   return (
-    <div>
+    <div data-figure={name}>
       <dt>{name}</dt>
       <dd>
         <span class={bad ? 'value bad' : 'value'}>{children}</span>

@@ -10,7 +10,8 @@ import { cellAfterKey, cellAt, type Layout, layoutOf, SHADES, shadeOf, sortCells
 
 const HEIGHT = 340;
 
-export function DeaMap({ deas }: Pick<Live, 'deas'>) {
+/** @param known whether the states are those of now */
+export function DeaMap({ deas, known }: Pick<Live, 'deas'> & { known: boolean }) {
   const cells = useMemo(() => sortCells(deas), [deas]);
   const box = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -27,8 +28,9 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
   }, []);
   useEffect(() => {
     if (canvas.current !== null && width > 0) paint(canvas.current, cells, layout, chosen);
-  }, [cells, layout, chosen, theme, width]);
+  }, [cells, layout, chosen, theme, width, known]);
 
+  const summary = known ? summaryOf(cells) : `Not known which of ${cells.length} DEAs are alive.`;
   const cell = chosen === undefined ? undefined : cells[chosen];
   const point = ({ offsetX, offsetY }: MouseEvent) => cellAt(layout, cells.length, offsetX, offsetY);
   const open = (dea: DeaCell | undefined) => {
@@ -51,7 +53,7 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
           tabIndex={0}
           role="application"
           aria-roledescription="map of DEAs"
-          aria-label={`${summaryOf(cells)} Arrow keys move from one to the next, Enter opens it.`}
+          aria-label={`${summary} Arrow keys move from one to the next, Enter opens it.`}
           onMouseMove={(event) => setChosen(point(event))}
           onMouseLeave={() => setChosen(undefined)}
           onClick={(event) => open(cells[point(event) ?? -1])}
@@ -60,7 +62,7 @@ export function DeaMap({ deas }: Pick<Live, 'deas'>) {
         />
       </div>
       <p class="readout">
-        <output>{cell === undefined ? summaryOf(cells) : describe(cell)}</output>
+        <output>{cell === undefined ? summary : describe(cell)}</output>
       </p>
       <Legend />
       <DeaList cells={cells} />

@@ -1,6 +1,8 @@
 /** Wanted and running instances in the last hour. */
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useMemo, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
+import type { FleetUpdate } from '../../api/types.ts';
+import { serverNow } from '../elements/clock.ts';
 import { At, Num } from '../elements/text.tsx';
 import { useTheme } from '../elements/theme.ts';
 import type { Live } from '../live.ts';
@@ -10,7 +12,14 @@ const HOUR_S = 3600;
 /** The shortest span of the time axis. */
 const MIN_SPAN_S = 600;
 
-export function Timeline({ points }: Pick<Live, 'points'>) {
+/** @param known whether the fleet's figures are those of now: they are the last point */
+export function Timeline({
+  points: past,
+  fleet,
+  known,
+}: Pick<Live, 'points' | 'fleet'> & { known: boolean }) {
+  const slots = known ? fleet?.slots : undefined;
+  const points = useMemo(() => (slots === undefined ? past : withNow(past, slots)), [past, slots]);
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const theme = useTheme();
@@ -25,8 +34,8 @@ export function Timeline({ points }: Pick<Live, 'points'>) {
       observer.disconnect();
       made.destroy();
     };
-  }, [theme]);
-  useEffect(() => plot.current?.setData(dataOf(points)), [points, theme]);
+  }, [theme, known]);
+  useEffect(() => plot.current?.setData(dataOf(points)), [points, theme, known]);
   return (
     <section class="panel" aria-label="Wanted and running, the last hour">
       <h2>Wanted and running, the last hour</h2>
@@ -54,7 +63,28 @@ function Summary({ points }: Pick<Live, 'points'>) {
   );
 }
 
-function dataOf(points: Live['points']): uPlot.AlignedData {
+/** The points, with what runs now as the last one. */
+function withNow(past: Live['points'], { wanted, running, flapping }: FleetUpdate['slots']): Live['points'] {
+  const latestMs = past.at(-1)?.atMs;
+  if (latestMs === undefined) return past;
+  const atMs = Math.max(serverNow(), latestMs + 1);
+  return [...past, { atMs, wanted, running, flapping }];
+}
+
+/** Points are ten seconds apart; over a longer gap it was not known what ran. */
+const GAP_MS = 35_000;
+
+/** With an empty point in each gap, so that no line is drawn over it. */
+function withGaps(points: Live['points']): { atMs: number; wanted: number | null; running: number | null }[] {
+  return points.flatMap((point, at) => {
+    const before = points[at - 1];
+    if (before === undefined || point.atMs - before.atMs <= GAP_MS) return [point];
+    return [{ atMs: before.atMs + 1, wanted: null, running: null }, point];
+  });
+}
+
+function dataOf(known: Live['points']): uPlot.AlignedData {
+  const points = withGaps(known);
   return [
     points.map(({ atMs }) => atMs / 1000),
     points.map(({ wanted }) => wanted),

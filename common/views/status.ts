@@ -1,0 +1,104 @@
+/** The status of the deployment in one sentence: the dashboard, `hm top` and the API show the same. Pure. */
+import { countText } from '../explain/wording.ts';
+import type { DeaCounts } from '../model/dea-states.ts';
+import type { ProcessKind } from '../model/process-kinds.ts';
+import type { HoldName } from '../model/reasons.ts';
+import { type UnknownActual, unknownText } from './actual-state.ts';
+import { isMissing, kindOf, missingText, type ProcessesView } from './processes.ts';
+
+export type Level = 'unknown' | 'good' | 'warn' | 'bad';
+
+export interface Status {
+  level: Level;
+  /** For the title of the browser tab. */
+  short: string;
+  text: string;
+}
+
+/** The wanted slots. `exact`: counted now; else by the latest audits, because very many apps have problems. */
+export interface Slots {
+  exact: boolean;
+  wanted: number;
+  /** With a live instance. */
+  running: number;
+  /** Without one; among them: */
+  missing: number;
+  flapping: number;
+  unplaced: number;
+  /** Only if exact. */
+  givenUp?: number;
+  /** Held back by a hold. Only if exact. */
+  held?: number;
+}
+
+export interface StatusFacts {
+  slots: Slots;
+  deas: DeaCounts;
+  /** Those that are on. */
+  holds: readonly { hold: HoldName }[];
+  processes: ProcessesView;
+  /** Absent: it is known what runs. */
+  unknown?: UnknownActual;
+  /** Apps that need attention. */
+  troubled: number;
+}
+
+const number = new Intl.NumberFormat('en');
+
+/** The only copy of a process that restarts is away for a moment. */
+const RESTART_MS = 3_000;
+
+/** The kinds of which no copy works, in the order of what it means for apps. */
+export function missingKinds({ processes }: Pick<StatusFacts, 'processes'>, nowMs: number): ProcessKind[] {
+  const kinds: ProcessKind[] = ['ingest', 'analyzer', 'nudger', 'sync', 'reporter'];
+  return kinds.filter((kind) => {
+    const found = kindOf(processes, kind);
+    return isMissing(found) && nowMs - (found.noneSinceMs ?? 0) >= RESTART_MS;
+  });
+}
+
+/** @param nowMs epoch ms on Redis's clock */
+export function statusOf(facts: StatusFacts, nowMs: number): Status {
+  const { slots, deas, processes, unknown } = facts;
+  if (unknown !== undefined)
+    return { level: 'unknown', short: 'not known', text: unknownText(unknown, nowMs) };
+  const { wanted, missing } = slots;
+  const idle = missingKinds(facts, nowMs).map((kind) => ` ${missingText(processes, kind, nowMs)}.`);
+  const held = facts.holds.filter(({ hold }) => hold !== 'update_required').map(({ hold }) => hold);
+  const holds = held.length === 0 ? '' : ` The hold ${held.join(' and ')} is on.`;
+  const lost = deas.lost === 0 ? '' : ` ${deaText(deas.lost)} lost.`;
+  const more = `${holds}${lost}${idle.join('')}`;
+  if (missing > 0) {
+    const are = missing === 1 ? 'is' : 'are';
+    const text = `${number.format(missing)} of ${number.format(Math.max(wanted, missing))} wanted instances ${are} not running.`;
+    return { level: 'bad', short: `${number.format(missing)} missing`, text: `${text}${more}` };
+  }
+  if (held.length > 0) return { level: 'bad', short: held.join(', '), text: more.trim() };
+  const all = allText(facts);
+  if (idle.length > 0) {
+    const short = `no ${missingKinds(facts, nowMs)[0]}`;
+    return { level: 'bad', short, text: `${all.text}${lost}${idle.join('')}` };
+  }
+  return all;
+}
+
+function allText({ slots: { wanted }, deas, troubled }: StatusFacts): Status {
+  if (deas.lost > 0) {
+    const their = deas.lost === 1 ? 'its' : 'their';
+    const text = `${deaText(deas.lost)} lost; all ${their} wanted instances run elsewhere.`;
+    return { level: 'warn', short: 'recovered', text };
+  }
+  if (troubled > 0) {
+    const have = `${countText(troubled, 'app has', 'apps have')} surplus instances`;
+    return { level: 'warn', short: 'surplus', text: `All wanted instances run; ${have}.` };
+  }
+  if (wanted === 0) return { level: 'good', short: 'nothing wanted', text: 'No instances are wanted.' };
+  const text =
+    wanted === 1 ? 'The one wanted instance runs.' : `All ${number.format(wanted)} wanted instances run.`;
+  return { level: 'good', short: 'all run', text };
+}
+
+/** `A DEA is`, `2 DEAs are` */
+function deaText(count: number): string {
+  return count === 1 ? 'A DEA is' : `${number.format(count)} DEAs are`;
+}
