@@ -32,13 +32,21 @@ const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {
   reporter: [busMetrics, reporterMetrics, fleet, queues, watchers],
 };
 
+/** The registry of each process, without the values that need Redis. */
+export function registries(): Map<string, Registry> {
+  const registryOf = ([name, registers]: [string, readonly Register[]]): [string, Registry] => {
+    const registry = createRegistry(name);
+    for (const register of [selfMetrics, redis, log, ...registers]) register(registry);
+    return [name, registry];
+  };
+  return new Map(Object.entries(OF_PROCESSES).map(registryOf));
+}
+
 /** The metrics of all processes as they are registered, each with the processes that have it. */
 export function metricsOfAll(): (MetricObject & { processes: string[] })[] {
   const names = Object.keys(OF_PROCESSES);
   const all = new Map<string, MetricObject & { processes: string[] }>();
-  for (const [name, registers] of Object.entries(OF_PROCESSES)) {
-    const registry = createRegistry(name);
-    for (const register of [selfMetrics, redis, log, ...registers]) register(registry);
+  for (const [name, registry] of registries()) {
     for (const metric of registry.getMetricsAsArray()) {
       const known = all.get(metric.name);
       if (known === undefined) all.set(metric.name, { ...metric, processes: [name] });
