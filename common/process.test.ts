@@ -74,7 +74,7 @@ async function ended(child: ChildProcess): Promise<{ code: number | null; signal
 
 function run(args: string[], { channel = false } = {}): Running {
   const fixture = path.join(built, 'common', 'testing', 'process-fixture.js');
-  const env = { PATH: process.env.PATH };
+  const env = { PATH: process.env.PATH, STATUS_USER: 'user', STATUS_PASSWORD: 'password' };
   const child = channel
     ? fork(fixture, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env, cwd: dir })
     : spawn(process.execPath, [fixture, ...args], { stdio: ['ignore', 'pipe', 'pipe'], env, cwd: dir });

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from './load.ts';
 
+const LOGIN = { STATUS_USER: 'u', STATUS_PASSWORD: 'p' };
 const warnings = (...intervals: string[]) =>
-  parseConfig(`intervals: { ${intervals.join(', ')} }`, 'health_manager.yml', {}).warnings;
+  parseConfig(`intervals: { ${intervals.join(', ')} }`, 'health_manager.yml', LOGIN).warnings;
 
 describe('settings that do not fit together', () => {
   it('are none by default', () => {
@@ -32,5 +33,26 @@ describe('settings that do not fit together', () => {
 
   it('do not warn when the slot is given up before the longest delay', () => {
     expect(warnings('flapping_timeout: 100', 'giveup_crash_number: 2')).toEqual([]);
+  });
+});
+
+describe('a login of the status page', () => {
+  const login = (yaml: string, env: Record<string, string> = {}) =>
+    parseConfig(yaml, 'health_manager.yml', env).warnings;
+
+  it.each(['', 'status: {user: u}', 'status: {password: p}'])(
+    'that is random is warned of, because nobody can log in: "%s"',
+    (yaml) => {
+      expect(login(yaml)).toEqual([
+        'health_manager.yml: status.user: expected status.user and status.password (or STATUS_USER and STATUS_PASSWORD), got a random login: nobody can log in to the status page',
+      ]);
+    },
+  );
+
+  it('may come from the file or from the environment', () => {
+    expect(login('status: {user: u, password: p}')).toEqual([]);
+    expect(login('', LOGIN)).toEqual([]);
+    const { settings } = parseConfig('status: {user: u, password: q}', 'health_manager.yml', LOGIN);
+    expect(settings.status).toMatchObject({ user: 'u', password: 'p', loginGiven: true });
   });
 });

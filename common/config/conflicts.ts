@@ -1,9 +1,10 @@
 /** Settings that are valid one by one, and do not fit together. */
 import type { Path } from './options.ts';
 import type { Settings } from './settings.ts';
+import { type TlsSection, type TlsSettings, tlsWarnings } from './tls.ts';
 
 /** A warning for each pair of settings that do not fit together, by the key to change. */
-export function conflicts({ policy, syncPeriodMs }: Settings): [Path, string][] {
+export function conflicts({ policy, syncPeriodMs, status }: Settings): [Path, string][] {
   const found: [Path, string][] = [];
   if (syncPeriodMs >= policy.desiredStateLostMs) {
     found.push([
@@ -24,7 +25,34 @@ export function conflicts({ policy, syncPeriodMs }: Settings): [Path, string][] 
       `expected at most intervals.max_restart_delay (${seconds(policy.maxRestartDelayMs)}), got ${seconds(policy.minRestartDelayMs)}: every delay is the shorter one`,
     ]);
   }
+  if (status.loginGiven !== true) {
+    found.push([
+      'status.user',
+      'expected status.user and status.password (or STATUS_USER and STATUS_PASSWORD), got a random login: nobody can log in to the status page',
+    ]);
+  }
   return found;
+}
+
+/** What is doubtful about the TLS settings, by the key to change. */
+export function tlsConflicts({ mbus, redis, bulkApi }: Settings, nowMs: number): [string, string][] {
+  const sections: [TlsSection, TlsSettings | undefined][] = [
+    ['nats.tls', mbus.tlsFiles],
+    ['redis.tls', redis?.tls],
+    ['bulk_api.tls', bulkApi.tls],
+  ];
+  const warnings = sections.flatMap(([section, tls]) =>
+    (tls === undefined ? [] : tlsWarnings(tls, nowMs)).map(([key, text]): [string, string] => [
+      `${section}.${key}`,
+      text,
+    ]),
+  );
+  if (bulkApi.tls !== undefined && !bulkApi.host.startsWith('https:'))
+    warnings.push([
+      'bulk_api.tls',
+      `expected an https:// URL in bulk_api.host, got ${new URL(bulkApi.host).protocol}//: there is no TLS`,
+    ]);
+  return warnings;
 }
 
 /** The longest delay of a flapping restart before the slot is given up. */

@@ -14,7 +14,7 @@ function settingsOf(yaml: string, env: Record<string, string> = {}): Settings {
 }
 
 function warningsOf(yaml: string): string[] {
-  return parseConfig(yaml, FILE, {}).warnings;
+  return parseConfig(yaml, FILE, { STATUS_USER: 'u', STATUS_PASSWORD: 'p' }).warnings;
 }
 
 function problemsOf(yaml: string, env: Record<string, string> = {}): readonly string[] {
@@ -221,7 +221,14 @@ dry_run: true
       startsPerPeriod: 26,
       startsPeriodMs: 25_000,
       auditRate: 32,
-      status: { host: '0.0.0.0', port: 13, user: 'watcher', password: 'secret', queuesWritable: true },
+      status: {
+        host: '0.0.0.0',
+        port: 13,
+        user: 'watcher',
+        password: 'secret',
+        loginGiven: true,
+        queuesWritable: true,
+      },
       index: 12,
       localRoute: '10.0.0.1',
       pidFile: 'hm.pid',
@@ -242,9 +249,8 @@ dry_run: true
       ),
     );
     // Only one kind of Redis can be configured. The others, and keys with a file name, have tests of their own.
-    const elsewhere = ['nats.creds', 'nats.nkey_seed_file'];
-    for (const kind of [...elsewhere, 'redis.cluster', 'redis.sentinel.name', 'redis.sentinel.nodes'])
-      known.delete(kind);
+    const elsewhere = /^nats\.creds$|nkey_seed_file$|\.tls\.|^redis\.(cluster|sentinel)\b/;
+    for (const key of [...known]) if (elsewhere.test(key)) known.delete(key);
     expect(given).toEqual(known);
   });
 

@@ -1,8 +1,10 @@
 /** Every key of the configuration (contract: configuration): its parser, its meaning, its default and the reason for that. */
+import { certificateFile, natsCredentialsFile, natsSeedFile, privateKeyFile } from './file-parsers.ts';
 import {
   anything,
-  fileContent,
+  dialect,
   fraction,
+  headerName,
   httpUrl,
   keyPrefix,
   logLevel,
@@ -20,6 +22,8 @@ import {
   wholeFrom,
   yesNo,
 } from './parsers.ts';
+import type { TlsSection } from './tls.ts';
+import { webhooks } from './webhooks.ts';
 
 export interface Option<T> {
   parser: Parser<T>;
@@ -61,6 +65,35 @@ function unused(meaning: string, how: 'silent' | 'warn'): Option<undefined> {
   return { parser: anything, default: undefined, meaning, why: 'not used', unused: how };
 }
 
+const PUBLIC_CA = 'the CAs that Node.js trusts';
+const NO_CERTIFICATE = 'most servers demand no client certificate';
+
+/** The keys of a TLS section. Its files are read again at each connect. */
+function tlsKeys<S extends TlsSection>(section: S, server: string) {
+  const keys = {
+    ca_file: optional(
+      certificateFile,
+      `PEM file with the CAs of ${server}; any key of ${section} demands TLS`,
+      PUBLIC_CA,
+    ),
+    cert_file: optional(
+      certificateFile,
+      `PEM file with the client certificate for ${server}`,
+      NO_CERTIFICATE,
+    ),
+    key_file: optional(privateKeyFile, 'PEM file with the key of cert_file', NO_CERTIFICATE),
+    skip_verify: key(
+      yesNo,
+      false,
+      `whether any certificate of ${server} is accepted`,
+      'a server that is not verified may be anybody',
+    ),
+  };
+  return Object.fromEntries(Object.entries(keys).map(([name, option]) => [`${section}.${name}`, option])) as {
+    [N in keyof typeof keys as `${S}.${N}`]: (typeof keys)[N];
+  };
+}
+
 const LOCAL_NATS: NatsUrl[] = [{ server: '127.0.0.1:4222', tls: false }];
 
 /** By path in the file, in the order of the documentation. */
@@ -70,15 +103,16 @@ export const OPTIONS = {
     secret: true,
   }),
   'nats.creds': optional(
-    fileContent,
-    'NATS credentials file (JWT and seed)',
+    natsCredentialsFile,
+    'NATS credentials file (JWT and seed), read again at each connect',
     'most deployments use a login in the URL, or none',
   ),
   'nats.nkey_seed_file': optional(
-    fileContent,
-    'file with the NATS NKey seed',
+    natsSeedFile,
+    'file with the NATS NKey seed, read again at each connect',
     'most deployments use a login in the URL, or none; a file, so that neither `ps` nor the configuration shows the seed',
   ),
+  ...tlsKeys('nats.tls', 'NATS'),
   cc_partition: key(text, 'default', 'the own partition; messages of another partition are ignored'),
   'bulk_api.host': key(httpUrl, 'http://api.vcap.me', 'URL of the controller', OLD, { secret: true }),
   'bulk_api.batch_size': key(wholeFrom(1), 500, 'droplets in one page of the bulk API'),
@@ -94,6 +128,25 @@ export const OPTIONS = {
     'a bulk sync that lists more droplets fails',
     'above the largest fleet that was measured; a list that never ends would fill Redis',
   ),
+  ...tlsKeys('bulk_api.tls', 'the controller'),
+  dialect: key(
+    dialect,
+    'hm2',
+    'how the controller is spoken to: as HealthManager 2.0 did (hm2), or as its successor hm9000 did until 2016 (hm9000-nats) or later (hm9000-http)',
+    'the controllers that this program was made for',
+  ),
+  cc_internal_url: optional(
+    httpUrl,
+    'URL of the controller for starts and stops, with dialect hm9000-http',
+    'the other dialects use NATS',
+    { secret: true },
+  ),
+  'internal_api.user': optional(text, 'login for cc_internal_url', 'the other dialects use NATS', {
+    secret: true,
+  }),
+  'internal_api.password': optional(text, 'password for cc_internal_url', 'the other dialects use NATS', {
+    secret: true,
+  }),
   'logging.level': key(logLevel, 'info', 'lowest level that is logged', OLD, { env: 'LOG_LEVEL' }),
   'logging.file': optional(text, 'log file', 'standard output, which the supervisor collects'),
   'logging.syslog': unused('a syslog name', 'warn'),
@@ -111,10 +164,31 @@ export const OPTIONS = {
     'not reachable from the network unless configured',
   ),
   'status.port': key(wholeFrom(0, 65_535), 54_321, "port of the reporter's HTTP server; 0: any free port"),
-  'status.user': optional(text, 'basic auth user', 'random, so that it cannot be guessed', { secret: true }),
-  'status.password': optional(text, 'basic auth password', 'random, so that it cannot be guessed', {
+  'status.user': optional(text, 'basic auth user', 'random, so that it cannot be guessed', {
+    env: 'STATUS_USER',
     secret: true,
   }),
+  'status.password': optional(text, 'basic auth password', 'random, so that it cannot be guessed', {
+    env: 'STATUS_PASSWORD',
+    secret: true,
+  }),
+  'status.readonly_user': optional(
+    text,
+    'basic auth user that may read everything and change nothing',
+    'one login is enough for most',
+    { secret: true },
+  ),
+  'status.readonly_password': optional(
+    text,
+    'password of status.readonly_user',
+    'one login is enough for most',
+    { secret: true },
+  ),
+  'status.user_header': optional(
+    headerName,
+    'HTTP header with the name of the person, which an authenticating proxy sets; it is only logged. The proxy must remove it from what clients send',
+    'without such a proxy anybody could write any name',
+  ),
   'status.queues_writable': key(
     yesNo,
     false,
@@ -178,6 +252,19 @@ export const OPTIONS = {
     'a single Redis is enough for most',
     { secret: true },
   ),
+  'redis.sentinel.username': optional(
+    text,
+    'user at the sentinels; the login in a URL of redis.sentinel.nodes is then for the Redis servers only',
+    'most sentinels have no login, or that of the Redis servers',
+    { secret: true },
+  ),
+  'redis.sentinel.password': optional(
+    text,
+    'password at the sentinels',
+    'most sentinels have no login, or that of the Redis servers',
+    { secret: true },
+  ),
+  ...tlsKeys('redis.tls', 'Redis and of sentinels'),
   'redis.prefix': key(keyPrefix, 'hm', 'first part of every key', 'short, because it is in every key'),
   slices: key(
     wholeFrom(1, 65_536),
@@ -227,6 +314,12 @@ export const OPTIONS = {
     false,
     'of an app of which every instance has crashed only index 0 is restarted; the others follow when it is RUNNING',
     'as in HealthManager 2.0; hm9000 did it',
+  ),
+  webhooks: optional(
+    webhooks,
+    'receivers of events: each gets a JSON POST, see operate.md',
+    'most alerts come from metrics',
+    { secret: true },
   ),
   dry_run: key(yesNo, false, 'decide and log, but publish nothing', 'normal operation'),
 } as const;

@@ -1,5 +1,5 @@
 /** Parsers of the values in a configuration. A number in quotes is a number, because files for HM 2.0 have such numbers. */
-import { readFileSync } from 'node:fs';
+import { DIALECTS, type Dialect } from '../messages/dialects.ts';
 
 /** A value as YAML or the environment gives it. */
 export interface Raw {
@@ -108,6 +108,18 @@ export const logLevel: Parser<LogLevel> = {
   expected: `one of ${[...LEVELS.keys()].join(', ')}`,
   // `off` without quotes is false in YAML 1.1, the version of HM 2.0's files.
   parse: ({ value, source }) => LEVELS.get(String(value === false ? (source ?? 'off') : value).toLowerCase()),
+};
+
+export const dialect: Parser<Dialect> = {
+  expected: `one of ${DIALECTS.join(', ')}`,
+  parse: ({ value }) => DIALECTS.find((known) => known === value),
+};
+
+/** The name of an HTTP header, in lower case. */
+export const headerName: Parser<string> = {
+  expected: 'the name of an HTTP header',
+  parse: ({ value }) =>
+    typeof value === 'string' && /^[a-z0-9-]{1,64}$/i.test(value) ? value.toLowerCase() : undefined,
 };
 
 /** An HTTP base URL, by default `http://`. Slashes at its end are removed. */
@@ -221,18 +233,6 @@ export const sentinelNodes: Parser<string[]> = {
         /^([\w.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?$/i.test(node.trim()) ? `redis://${node.trim()}` : node,
       ),
     ),
-};
-
-/** Reads the file with this name, relative to the working directory, and returns its content. */
-export const fileContent: Parser<string> = {
-  expected: 'the name of a file that can be read and is not empty',
-  parse: ({ value }) => {
-    try {
-      return typeof value === 'string' && value !== '' ? readFileSync(value, 'utf8') || undefined : undefined;
-    } catch {
-      return undefined; // The error line has the file's name.
-    }
-  },
 };
 
 /** For keys that have no meaning any more. */

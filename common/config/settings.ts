@@ -1,13 +1,26 @@
 import { randomBytes } from 'node:crypto';
+import type { Dialect } from '../messages/dialects.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { assertThresholds } from '../policy/thresholds.ts';
 import { OPTIONS, type Path, type ValueOf } from './options.ts';
 import type { LogLevel, NatsUrl } from './parsers.ts';
+import type { TlsSection, TlsSettings } from './tls.ts';
+import type { WebhookSettings } from './webhooks.ts';
 
-export type RedisSettings =
+export type RedisSettings = (
   | { kind: 'single'; url: string }
   | { kind: 'cluster'; nodes: string[] }
-  | { kind: 'sentinel'; name: string; nodes: string[] };
+  | {
+      kind: 'sentinel';
+      name: string;
+      nodes: string[];
+      /** Of the sentinels, if it is another one than that in the nodes' URLs. */
+      login?: { username?: string; password?: string };
+    }
+) & {
+  /** TLS is required, with or without `rediss://`. */
+  tls?: TlsSettings;
+};
 
 export interface MbusSettings {
   /** `host:port` each, without credentials. */
@@ -17,9 +30,9 @@ export interface MbusSettings {
   user?: string;
   password?: string;
   token?: string;
-  /** Content of the credentials file. */
-  creds?: string;
-  nkeySeed?: string;
+  tlsFiles?: TlsSettings;
+  credsFile?: string;
+  nkeySeedFile?: string;
 }
 
 export interface LoggingSettings {
@@ -33,7 +46,10 @@ export interface Settings {
   /** False: neither the file nor MBUS_URI has a URL, so the launcher starts a private NATS server. */
   mbusGiven: boolean;
   ccPartition: string;
-  bulkApi: { host: string; batchSize: number; timeoutMs: number; maxApps: number };
+  bulkApi: { host: string; batchSize: number; timeoutMs: number; maxApps: number; tls?: TlsSettings };
+  dialect: Dialect;
+  /** Where starts and stops go with the dialect `hm9000-http`. Present with that dialect. */
+  internalApi?: { url: string; user: string; password: string };
   /** Absent: the launcher starts a private Redis. Without the launcher Redis is required. */
   redis?: RedisSettings;
   redisPrefix: string;
@@ -49,12 +65,32 @@ export interface Settings {
   startsPeriodMs: number;
   /** Droplets a second, of the whole deployment. */
   auditRate: number;
-  status: { host: string; port: number; user: string; password: string; queuesWritable: boolean };
+  status: {
+    host: string;
+    port: number;
+    user: string;
+    password: string;
+    /** Absent: user or password is random, so only programs that get both over NATS can log in. */
+    loginGiven?: true;
+    queuesWritable: boolean;
+    /** A login that may change nothing. */
+    readonly?: { user: string; password: string };
+    /** Header with the name of the person, from an authenticating proxy; lower case. */
+    userHeader?: string;
+  };
+  /** Receivers of events; empty: none. */
+  webhooks: readonly WebhookSettings[];
   index: number;
   localRoute?: string;
   pidFile?: string;
   dryRun: boolean;
   logging: LoggingSettings;
+}
+
+/** The read-only login; both parts are given, or none. */
+function readonlyOf(get: Get): Pick<Settings['status'], 'readonly'> {
+  const [user, password] = [get('status.readonly_user'), get('status.readonly_password')];
+  return user === undefined || password === undefined ? {} : { readonly: { user, password } };
 }
 
 /** At least 1 ms, because a timer of 0 would be a busy loop. */
@@ -81,18 +117,54 @@ export function hasSeveralLogins(urls: readonly NatsUrl[]): boolean {
 }
 
 type Get = <P extends Path>(path: P) => ValueOf<P>;
+type Given = (path: Path) => boolean;
 
-function redisOf(get: Get): RedisSettings | undefined {
+/** A section of TLS, if any key of it is given. */
+function tlsOf(get: Get, given: Given, section: TlsSection): TlsSettings | undefined {
+  const [ca, cert, key, skip] = [
+    `${section}.ca_file`,
+    `${section}.cert_file`,
+    `${section}.key_file`,
+    `${section}.skip_verify`,
+  ] as const;
+  if (![ca, cert, key, skip].some(given)) return undefined;
+  const [caFile, certFile, keyFile] = [get(ca), get(cert), get(key)];
+  return {
+    ...(caFile !== undefined && { caFile }),
+    ...(certFile !== undefined && { certFile }),
+    ...(keyFile !== undefined && { keyFile }),
+    skipVerify: get(skip),
+  };
+}
+
+function redisOf(get: Get, given: Given): RedisSettings | undefined {
   const [url, cluster, name, nodes] = [
     get('redis.url'),
     get('redis.cluster'),
     get('redis.sentinel.name'),
     get('redis.sentinel.nodes'),
   ];
-  if (url !== undefined) return { kind: 'single', url };
-  if (cluster !== undefined) return { kind: 'cluster', nodes: cluster };
-  if (name !== undefined && nodes !== undefined) return { kind: 'sentinel', name, nodes };
-  return undefined;
+  const tls = tlsOf(get, given, 'redis.tls');
+  const common = { ...(tls !== undefined && { tls }) };
+  if (url !== undefined) return { kind: 'single', url, ...common };
+  if (cluster !== undefined) return { kind: 'cluster', nodes: cluster, ...common };
+  if (name === undefined || nodes === undefined) return undefined;
+  const [username, password] = [get('redis.sentinel.username'), get('redis.sentinel.password')];
+  const login = {
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+  };
+  return { kind: 'sentinel', name, nodes, ...(password !== undefined && { login }), ...common };
+}
+
+function internalApiOf(get: Get): Pick<Settings, 'internalApi'> {
+  const [url, user, password] = [
+    get('cc_internal_url'),
+    get('internal_api.user'),
+    get('internal_api.password'),
+  ];
+  if (url === undefined || user === undefined || password === undefined) return {};
+  return { internalApi: { url, user, password } };
 }
 
 function policyOf(get: Get): PolicySettings {
@@ -126,20 +198,24 @@ function policyOf(get: Get): PolicySettings {
  * @param get the value of a key, or its default
  * @param given whether the file or the environment has the key
  */
-export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
-  const redis = redisOf(get);
+export function toSettings(get: Get, given: Given): Settings {
+  const redis = redisOf(get, given);
   const localRoute = get('local_route');
   const pidFile = get('pid');
-  const creds = get('nats.creds');
-  const seed = get('nats.nkey_seed_file');
+  const credsFile = get('nats.creds');
+  const nkeySeedFile = get('nats.nkey_seed_file');
+  const tlsFiles = tlsOf(get, given, 'nats.tls');
+  const bulkApiTls = tlsOf(get, given, 'bulk_api.tls');
   const file = get('logging.file');
+  const userHeader = get('status.user_header');
   const policy = policyOf(get);
   assertThresholds(policy);
   return {
     mbus: {
       ...mbusOf(get('mbus')),
-      ...(creds === undefined ? {} : { creds }),
-      ...(seed === undefined ? {} : { nkeySeed: seed.trim() }),
+      ...(tlsFiles === undefined ? {} : { tls: true, tlsFiles }),
+      ...(credsFile === undefined ? {} : { credsFile }),
+      ...(nkeySeedFile === undefined ? {} : { nkeySeedFile }),
     },
     mbusGiven: given('mbus'),
     ccPartition: get('cc_partition'),
@@ -148,7 +224,10 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
       batchSize: get('bulk_api.batch_size'),
       timeoutMs: ms(get('bulk_api.timeout')),
       maxApps: get('bulk_api.max_apps'),
+      ...(bulkApiTls === undefined ? {} : { tls: bulkApiTls }),
     },
+    dialect: get('dialect'),
+    ...internalApiOf(get),
     ...(redis === undefined ? {} : { redis }),
     redisPrefix: get('redis.prefix'),
     slices: get('slices'),
@@ -164,8 +243,12 @@ export function toSettings(get: Get, given: (path: Path) => boolean): Settings {
       port: get('status.port'),
       user: get('status.user') ?? randomBytes(8).toString('hex'),
       password: get('status.password') ?? randomBytes(16).toString('hex'),
+      ...(given('status.user') && given('status.password') ? { loginGiven: true } : {}),
       queuesWritable: get('status.queues_writable'),
+      ...readonlyOf(get),
+      ...(userHeader === undefined ? {} : { userHeader }),
     },
+    webhooks: get('webhooks') ?? [],
     index: get('index'),
     ...(localRoute === undefined ? {} : { localRoute }),
     ...(pidFile === undefined ? {} : { pidFile }),

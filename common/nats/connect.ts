@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { connect, type NatsConnection } from 'nats';
+import { connect, ErrorCode, type NatsConnection, NatsError } from 'nats';
 import type { Registry } from 'prom-client';
 import type { MbusSettings } from '../config/settings.ts';
 import type { Health } from '../runtime/health.ts';
 import type { Lifecycle } from '../runtime/lifecycle.ts';
 import type { Logger } from '../runtime/log/log.ts';
 import { busMetrics } from '../runtime/metrics.ts';
+import { logSecretProblem } from '../runtime/secrets/rotating-secret.ts';
 import type { Bus } from './bus.ts';
 import { BusError, errorText } from './bus-errors.ts';
 import { connectionOptions } from './bus-options.ts';
@@ -49,12 +50,14 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
   metrics.connected.set({ connection: metricLabel }, 0);
 
   const order = new ReconnectOrder();
+  // The same for every try, so that a file that cannot be read is reported once.
+  const connecting = connectionOptions(mbus, clientName, { order, onSecretProblem: logSecretProblem(log) });
   let logged = false;
   const tryOnce = async (): Promise<NatsConnection | undefined> => {
     try {
-      return await connect(connectionOptions(mbus, clientName, order));
+      return await connect(connecting);
     } catch (error) {
-      const problem = errorText(error);
+      const problem = handshakeProblem(error, mbus);
       health.set(healthPart, `${servers}: ${problem}`);
       if (!logged) log.warn({ event: 'nats_disconnected', servers, problem }, 'nats not reachable, retrying');
       logged = true;
@@ -75,6 +78,15 @@ export async function connectBus(options: BusOptions): Promise<Bus> {
     await delay(retryWaitMs(), undefined, { signal: lifecycle.signal }).catch(() => undefined); // Aborted: the loop ends.
   }
   throw new BusError('disconnected', 'stopped before a NATS server was reachable');
+}
+
+/** The client reports the end of a connection during the handshake as a time-out. */
+function handshakeProblem(error: unknown, { tls }: MbusSettings): string {
+  const text = errorText(error);
+  const isTimeout = error instanceof NatsError && error.code === ErrorCode.Timeout;
+  return isTimeout && tls
+    ? `${text}: no complete handshake; does the server accept the client certificate (nats.tls.cert_file)?`
+    : text;
 }
 
 /** Closes the connection when the check throws. */

@@ -136,7 +136,7 @@ test('an error names a missing credentials file of NATS', async () => {
   const started = start(withNats(openNats.url, 'nats: {creds: /nowhere/hm.creds}'));
   await logs(
     started,
-    /nats\.creds: expected the name of a file that can be read and is not empty, got "\/nowhere\/hm\.creds"/,
+    /nats\.creds: expected the name of a readable NATS credentials file \(JWT and seed\), got "\/nowhere\/hm\.creds"/,
   );
 });
 

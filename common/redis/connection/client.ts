@@ -1,6 +1,8 @@
 /** Clients for one server, a cluster, or the master that sentinels name. */
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import type { RedisSettings } from '../../config/settings.ts';
+import type { OnSecretProblem } from '../../runtime/secrets/rotating-secret.ts';
+import { tlsOptions } from '../../runtime/secrets/tls.ts';
 import type { RedisClient } from '../scripts/scripts.ts';
 
 export interface ClientBehaviour {
@@ -10,18 +12,29 @@ export interface ClientBehaviour {
   retry(times: number): number | null;
   /** Further options of a cluster's client. */
   cluster?: ClusterOptions;
+  /** A file of `redis.tls` cannot be read any more. */
+  onSecretProblem?: OnSecretProblem;
 }
 
 const SENTINEL_PORT = 26_379;
 
-/** A client. It begins to connect, unless the behaviour has `lazyConnect`. */
+/**
+ * A client. It begins to connect, unless the behaviour has `lazyConnect`.
+ *
+ * @throws Error when a file of `redis.tls` cannot be read or used
+ */
 export function openClient(where: RedisSettings, behaviour: ClientBehaviour): RedisClient {
-  const { connection, retry, cluster } = behaviour;
+  const { connection, retry, cluster, onSecretProblem = () => undefined } = behaviour;
+  // ioredis asks it for its values at each connect, and so reads the files again.
+  const tlsWhere = (isUrl: boolean) =>
+    isUrl || where.tls !== undefined ? { tls: tlsOptions(where.tls, onSecretProblem) } : {};
   switch (where.kind) {
     case 'single':
-      return sendInOnePacket(new Redis(where.url, connection));
+      return sendInOnePacket(new Redis(where.url, { ...connection, ...tlsWhere(isTls(where.url)) }));
     case 'sentinel': {
-      const { tls, username, password } = accessOf(where.nodes);
+      const { username, password } = loginOf(where.nodes);
+      const { tls } = tlsWhere(where.nodes.some(isTls));
+      const sentinels = where.login ?? { username, password };
       const client = new Redis({
         ...connection,
         name: where.name,
@@ -31,23 +44,28 @@ export function openClient(where: RedisSettings, behaviour: ClientBehaviour): Re
           return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || SENTINEL_PORT) };
         }),
         sentinelRetryStrategy: retry,
-        ...(username !== undefined && { username, sentinelUsername: username }),
-        ...(password !== undefined && { password, sentinelPassword: password }),
-        ...(tls && { tls: {}, sentinelTLS: {}, enableTLSForSentinelMode: true }),
+        ...(username !== undefined && { username }),
+        ...(password !== undefined && { password }),
+        ...(sentinels.username !== undefined && { sentinelUsername: sentinels.username }),
+        ...(sentinels.password !== undefined && { sentinelPassword: sentinels.password }),
+        ...(tls !== undefined && { tls, sentinelTLS: tls, enableTLSForSentinelMode: true }),
       });
       return sendInOnePacket(client);
     }
     case 'cluster': {
-      const { tls, username, password } = accessOf(where.nodes);
+      const { username, password } = loginOf(where.nodes);
+      const { tls } = tlsWhere(where.nodes.some(isTls));
       const client = new Cluster(where.nodes, {
         ...cluster,
+        // By default the client resolves the seeds' names, and then expects certificates for their addresses.
+        ...(tls !== undefined && { dnsLookup: (host, callback) => callback(null, host) }),
         clusterRetryStrategy: retry,
         redisOptions: {
           ...connection,
           // The seeds give the other nodes by address only, without a login.
           ...(username !== undefined && { username }),
           ...(password !== undefined && { password }),
-          ...(tls && { tls: {} }),
+          ...(tls !== undefined && { tls }),
         },
       });
       return client.on('+node', sendInOnePacket);
@@ -55,12 +73,13 @@ export function openClient(where: RedisSettings, behaviour: ClientBehaviour): Re
   }
 }
 
-/** For all servers of the deployment: the login of the first URL that has one, and whether one of them asks for TLS. */
-function accessOf(nodes: readonly string[]): { tls: boolean; username?: string; password?: string } {
+const isTls = (url: string) => new URL(url).protocol === 'rediss:';
+
+/** For all servers of the deployment: the login of the first URL that has one. */
+function loginOf(nodes: readonly string[]): { username?: string; password?: string } {
   const urls = nodes.map((node) => new URL(node));
   const login = urls.find(({ username, password }) => username !== '' || password !== '');
   return {
-    tls: urls.some(({ protocol }) => protocol === 'rediss:'),
     ...(login?.username ? { username: decodeURIComponent(login.username) } : {}),
     ...(login?.password ? { password: decodeURIComponent(login.password) } : {}),
   };

@@ -4,6 +4,7 @@ import type { Health } from '../../runtime/health.ts';
 import type { Lifecycle } from '../../runtime/lifecycle.ts';
 import type { Logger } from '../../runtime/log/log.ts';
 import { PeriodicTask } from '../../runtime/periodic-task.ts';
+import { logSecretProblem } from '../../runtime/secrets/rotating-secret.ts';
 import { withTimeout } from '../../runtime/with-timeout.ts';
 import { createKeys, type Keys } from '../keys.ts';
 import { claimPrefix } from '../layout.ts';
@@ -57,13 +58,17 @@ export async function connectRedis(options: Options): Promise<RedisConnections &
   health.set('redis', 'not connected yet');
   const writes = new WriteState(log, health);
   const onReplica = () => writes.set('READONLY');
-  const client = lifecycle.own('redis', open(settings.redis, 'commands', onReplica), close);
+  const client = lifecycle.own('redis', open(settings.redis, 'commands', { log, onReplica }), close);
   watch(client, writes, log, health, lifecycle);
   const keys = createKeys(settings.redisPrefix, settings.slices);
   await claim(client, settings);
   await warnOfEviction(client, log, health);
   const dedicated = (name: string) => {
-    const connection = lifecycle.own(`redis ${name}`, open(settings.redis, 'blocking', onReplica), close);
+    const connection = lifecycle.own(
+      `redis ${name}`,
+      open(settings.redis, 'blocking', { log, onReplica }),
+      close,
+    );
     connection.on('error', () => undefined); // `watch` on the main connection reports the same outage once
     return connection;
   };
@@ -89,13 +94,18 @@ const CLUSTER_RETRY_MS = 50;
 /** How often the slots of a cluster are read (ms), so that an idle process, too, notices a dead node. */
 const SLOTS_REFRESH_MS = 5_000;
 
-function open(where: Settings['redis'], use: 'commands' | 'blocking', onReplica: () => void): RedisClient {
+function open(
+  where: Settings['redis'],
+  use: 'commands' | 'blocking',
+  { log, onReplica }: { log: Logger; onReplica: () => void },
+): RedisClient {
   if (where === undefined)
     throw new Error('redis: expected redis.url, redis.cluster or redis.sentinel, found none');
   const backoff = new ReplicaBackoff();
   const retry = (times: number) => Math.max(Math.min(50 * times, MAX_RETRY_MS), backoff.waitMs);
   return openClient(where, {
     retry,
+    onSecretProblem: logSecretProblem(log),
     connection: {
       maxRetriesPerRequest: null,
       retryStrategy: retry,

@@ -116,7 +116,8 @@ export const LOG_EVENTS = {
   // nudger
   dry_run: 'A message would have been sent; the setting `dry_run` is on.',
   delivery_dropped: 'A job had nothing left to do: its decision was withdrawn or replaced.',
-  delivery_refused: 'The controller refused a start or stop (dialect hm9000-http); `why` has its status and text.',
+  delivery_refused:
+    'The controller refused a start or stop (dialect hm9000-http); `why` has its status and text.',
   delivery_late:
     'The process was suspended just before sending, so the message was not sent; it is decided again.',
   delivery_unconfirmed:
@@ -128,7 +129,8 @@ export const LOG_EVENTS = {
   reply_too_large:
     'A reply was left out because it exceeds max_payload of NATS: raise max_payload, or ask for fewer details.',
   holds_not_read: 'The holds could not be read for the log; tried again.',
-  operator_act: 'An operator paused, resumed, released, synced or retried, or was refused: see `act`, `outcome` and `by`.',
+  operator_act:
+    'An operator paused, resumed, released, synced or retried, or was refused: see `act`, `outcome` and `by`.',
   dashboard_not_read: 'The live figures could not be read: see the error.',
   queue_board_failed: 'A request of the page `/queues` failed: see the error.',
 

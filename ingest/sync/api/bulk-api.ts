@@ -29,7 +29,7 @@ export interface BulkApiOptions {
   /** From the request to the end of the body (ms). */
   pageTimeoutMs?: number;
   maxBodyBytes?: number;
-  /** TLS options of the connection; for tests with their own certificates. */
+  /** Options of the connection, or what connects it. */
   connect?: Pool.Options['connect'];
 }
 

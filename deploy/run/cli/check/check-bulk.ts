@@ -1,8 +1,9 @@
-import { request } from 'undici';
+import { Agent, request } from 'undici';
 import type { Settings } from '../../../../common/config/settings.ts';
 import { parseBulkCredentials, parseBulkPage } from '../../../../common/messages/bulk.ts';
 import { bulkCredentialsSubject } from '../../../../common/messages/subjects.ts';
 import { type Bus, BusError } from '../../../../common/nats/bus.ts';
+import { tlsConnector } from '../../../../common/runtime/secrets/tls.ts';
 import type { CheckResult } from './check-result.ts';
 
 /** The time-out of a page, the same as that of sync (contract: bulk API). */
@@ -29,13 +30,20 @@ async function firstPage(
 ): Promise<CheckResult> {
   const url = `${api.host}/bulk/apps?batch_size=${api.batchSize}&bulk_token=%7B%7D`;
   const authorization = `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`;
-  const { statusCode, body } = await request(url, {
-    headers: { authorization },
-    signal: AbortSignal.timeout(PAGE_MS),
-  });
-  const bytes = await body.bytes();
-  if (statusCode !== 200) return { problem: `${api.host}: answered with status ${statusCode}` };
-  const page = parseBulkPage(bytes);
-  if ('reject' in page) return { problem: `${api.host}: the page has no usable ${page.reject}` };
-  return { ok: `${api.host}: a page of ${page.ok.ids.length} droplets` };
+  const connect = api.tls && tlsConnector(api.tls, () => undefined);
+  const dispatcher = new Agent({ ...(connect && { connect }) });
+  try {
+    const { statusCode, body } = await request(url, {
+      dispatcher,
+      headers: { authorization },
+      signal: AbortSignal.timeout(PAGE_MS),
+    });
+    const bytes = await body.bytes();
+    if (statusCode !== 200) return { problem: `${api.host}: answered with status ${statusCode}` };
+    const page = parseBulkPage(bytes);
+    if ('reject' in page) return { problem: `${api.host}: the page has no usable ${page.reject}` };
+    return { ok: `${api.host}: a page of ${page.ok.ids.length} droplets` };
+  } finally {
+    await dispatcher.destroy();
+  }
 }

@@ -48,6 +48,8 @@ beforeEach(() => {
   lines = [];
   vi.stubEnv('REDIS_URL', '');
   vi.stubEnv('MBUS_URI', '');
+  vi.stubEnv('STATUS_USER', 'user');
+  vi.stubEnv('STATUS_PASSWORD', 'password');
   vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
     lines.push(String(text).trimEnd());
     return true;
@@ -91,6 +93,12 @@ test('a warning of the configuration is no failure', async () => {
   expect(lines[0]).toBe(
     'warning health_manager.yml: slicess: unknown key, ignored; the nearest known one is slices',
   );
+});
+
+test('a status page without a login is warned of', async () => {
+  vi.stubEnv('STATUS_PASSWORD', '');
+  expect(await check()).toBe(0);
+  expect(lines[0]).toMatch(/^warning health_manager\.yml: status\.user: expected .*: nobody can log in/);
 });
 
 test('a Redis that may evict keys is warned of, and is no failure', async () => {
