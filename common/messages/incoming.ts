@@ -9,6 +9,7 @@ import { EXIT_REASONS, type ExitReason } from '../model/reasons.ts';
 import type * as wire from './schemas.ts';
 import {
   decode,
+  decodeList,
   isId,
   isIndex,
   isOfPartition,
@@ -70,8 +71,14 @@ export type StatusRequest =
   | { droplet: string; state: 'CRASHED' };
 
 export interface HealthRequest {
-  droplets: { droplet: string; version: string }[];
+  droplets: AppRequest[];
   rejected: Rejected[];
+}
+
+/** An app whose health or state is asked for. */
+export interface AppRequest {
+  droplet: string;
+  version: string;
 }
 
 export interface DropletRequest {
@@ -228,14 +235,31 @@ export function parseStatusRequest(bytes: Uint8Array): Result<StatusRequest> {
 export function parseHealthRequest(bytes: Uint8Array): Result<HealthRequest> {
   const list = parseList(bytes);
   if ('reject' in list) return list;
-  const { good, rejected } = parseEach(list.ok, (value): Parsed<{ droplet: string; version: string }> => {
-    if (!isRecord(value)) return { reject: 'entry' };
-    const entry: wire.Fields<typeof wire.HEALTH_ENTRY> = value;
-    const droplet = parseDropletId(entry.droplet);
-    if (droplet === undefined) return { reject: 'droplet' };
-    return isId(entry.version) ? { ok: { droplet, version: entry.version } } : { reject: 'version' };
-  });
+  const { good, rejected } = parseEach(list.ok, parseAppEntry);
   return { ok: { droplets: good, rejected } };
+}
+
+/** `app.state` */
+export function parseAppState(bytes: Uint8Array): Result<AppRequest> {
+  const decoded = decode(bytes);
+  return 'reject' in decoded ? decoded : parseAppEntry(decoded.ok);
+}
+
+/** `app.state.bulk`, and the body of `POST /bulk_app_state`: a list without an object around it */
+export function parseAppStateBulk(bytes: Uint8Array): Result<HealthRequest> {
+  const decoded = decodeList(bytes);
+  if ('reject' in decoded) return decoded;
+  if (decoded.ok.length > MAX_ENTRIES) return { reject: 'too many droplets' };
+  const { good, rejected } = parseEach(decoded.ok, parseAppEntry);
+  return { ok: { droplets: good, rejected } };
+}
+
+function parseAppEntry(value: unknown): Result<AppRequest> {
+  if (!isRecord(value)) return { reject: 'entry' };
+  const entry: wire.Fields<typeof wire.HEALTH_ENTRY> = value;
+  const droplet = parseDropletId(entry.droplet);
+  if (droplet === undefined) return { reject: 'droplet' };
+  return isId(entry.version) ? { ok: { droplet, version: entry.version } } : { reject: 'version' };
 }
 
 /** `healthmanager.droplet` */

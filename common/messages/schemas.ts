@@ -57,6 +57,9 @@ export const STATUS_REQUEST = Type.Object({
 export const HEALTH_ENTRY = Type.Object({ droplet: DropletId, version: Id });
 export const HEALTH_REQUEST = Type.Object({ droplets: Type.Array(HEALTH_ENTRY) });
 
+export const APP_STATE_REQUEST = HEALTH_ENTRY;
+export const APP_STATE_BULK_REQUEST = Type.Array(HEALTH_ENTRY);
+
 export const DROPLET_ENTRY = Type.Object({ droplet: DropletId });
 export const DROPLET_REQUEST = Type.Object({ droplets: Type.Array(DROPLET_ENTRY) });
 

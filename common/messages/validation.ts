@@ -49,14 +49,25 @@ export function isRecord(value: unknown): value is JsonRecord {
 
 /** Decodes a JSON object. */
 export function decode(bytes: Uint8Array): Result<JsonRecord> {
+  const decoded = decodeJson(bytes);
+  if ('reject' in decoded) return decoded;
+  return isRecord(decoded.ok) ? { ok: decoded.ok } : { reject: 'no object' };
+}
+
+/** Decodes a JSON list. */
+export function decodeList(bytes: Uint8Array): Result<unknown[]> {
+  const decoded = decodeJson(bytes);
+  if ('reject' in decoded) return decoded;
+  return Array.isArray(decoded.ok) ? { ok: decoded.ok } : { reject: 'no list' };
+}
+
+function decodeJson(bytes: Uint8Array): Result<unknown> {
   if (!isUtf8(bytes)) return { reject: 'encoding' };
-  let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+    return { ok: JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) };
   } catch {
     return { reject: 'json' };
   }
-  return isRecord(value) ? { ok: value } : { reject: 'no object' };
 }
 
 /** Whether a message or an entry belongs to `partition`: also if it names none. Undefined: `cc_partition` has the wrong type. */

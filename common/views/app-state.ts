@@ -25,10 +25,12 @@ export function appState(view: ObservedDroplet, version: string): AppState | und
   return {
     droplet: droplet.id,
     version,
-    instance_heartbeats: instances.map(([{ guid, index, stateTimestampS, dea }, state]) => ({
-      ...{ droplet: droplet.id, version, instance: guid, index },
-      ...{ state, state_timestamp: stateTimestampS, dea_guid: dea },
-    })),
+    instance_heartbeats: instances
+      .toSorted(([a], [b]) => a.index - b.index)
+      .map(([{ guid, index, stateTimestampS, dea }, state]) => ({
+        ...{ droplet: droplet.id, version, instance: guid, index },
+        ...{ state, state_timestamp: stateTimestampS, dea_guid: dea },
+      })),
     crash_counts: crashed.map(({ index, crashes, lastCrashMs }) => ({
       ...{ droplet: droplet.id, version, instance_index: index, crash_count: crashes },
       created_at: Math.floor((lastCrashMs ?? view.nowMs) / 1000),

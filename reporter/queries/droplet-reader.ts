@@ -1,8 +1,9 @@
+import type { Holds } from '../../common/model/droplet.ts';
 import { lostBefore } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { gapsFrom } from '../../common/redis/fleet/holds.ts';
+import { holdsFrom } from '../../common/redis/fleet/holds.ts';
 import { type DropletReads, readWithDeas } from '../../common/redis/records/readers.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 
@@ -25,6 +26,8 @@ const MAX_WAITING = 50_000;
 export interface ObservedReads extends DropletReads {
   /** What was last listed before this time is lost (epoch ms). */
   lostBeforeMs: number;
+  /** Those that are on for the whole deployment. */
+  holds: Holds;
 }
 
 interface WaitingRead {
@@ -88,10 +91,11 @@ export class DropletReader {
         readWithDeas(this.#redis, this.#clock, ids),
         readFleetFacts(this.#redis),
       ]);
-      const lostBeforeMs = lostBefore(nowMs, gapsFrom(facts, nowMs, this.#policy), this.#policy);
+      const holds = holdsFrom(facts, nowMs, this.#policy);
+      const lostBeforeMs = lostBefore(nowMs, holds.listeningGaps, this.#policy);
       let at = 0;
       for (const { ids, resolve } of batch) {
-        resolve({ droplets: droplets.slice(at, at + ids.length), deas, nowMs, lostBeforeMs });
+        resolve({ droplets: droplets.slice(at, at + ids.length), deas, nowMs, lostBeforeMs, holds });
         at += ids.length;
       }
     } catch (error) {

@@ -15,6 +15,8 @@ const QUERIES = fc.oneof(
   fc.tuple(fc.constant(SUBJECTS.statusRequest), bytes(wire.STATUS_REQUEST)),
   fc.tuple(fc.constant(SUBJECTS.healthRequest), bytes(wire.HEALTH_REQUEST)),
   fc.tuple(fc.constant(SUBJECTS.dropletRequest), bytes(wire.DROPLET_REQUEST)),
+  fc.tuple(fc.constant(SUBJECTS.appState), bytes(wire.APP_STATE_REQUEST)),
+  fc.tuple(fc.constant(SUBJECTS.appStateBulk), bytes(wire.APP_STATE_BULK_REQUEST)),
   fc.tuple(
     fc.constant(SUBJECTS.discover),
     fc.uint8Array({ maxLength: 40 }).map((a) => Buffer.from(a)),
@@ -32,6 +34,7 @@ export function queriesTarget(context: TestContext): Target {
   const options = {
     ...{ bus: fake.bus, reader, policy, log, health, metrics, counters, work: context.work },
     deployment: { redisPrefix: settings.redisPrefix, ccPartition: settings.ccPartition },
+    dialect: 'hm9000-nats' as const,
     pingRedis: () => redis.client.ping(),
   };
   const queries = new Queries(options);

@@ -1,0 +1,173 @@
+/** The questions that controllers ask over NATS, and their answers (contract: replies of the reporter, hm9000's dialects). */
+import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
+import type { Dialect } from '../../common/messages/dialects.ts';
+import type { AppState } from '../../common/messages/hm9000.ts';
+import {
+  type AppRequest,
+  parseAppState,
+  parseAppStateBulk,
+  parseDropletRequest,
+  parseHealthRequest,
+  parseStatusRequest,
+  type Rejected,
+  type StatusRequest,
+} from '../../common/messages/incoming.ts';
+import { SUBJECTS } from '../../common/messages/subjects.ts';
+import type { Result } from '../../common/messages/validation.ts';
+import type { Holds } from '../../common/model/droplet.ts';
+import { crashesOf } from '../../common/policy/slots/crashes.ts';
+import type { CounterName } from '../../common/redis/fleet/counters.ts';
+import { appState } from '../../common/views/app-state.ts';
+import { flappingIndices, healthyCount } from '../../common/views/droplet-answers.ts';
+import { dropletJson } from '../../common/views/droplet-json.ts';
+
+/** A reply, and the droplet that it is about (of a reply about several: the first). */
+export interface Reply {
+  droplet: string;
+  answer: unknown;
+}
+
+/** What was read for a query. */
+export interface Found {
+  /** By position in `ids`; undefined: unknown or not readable. */
+  views: readonly (ObservedDroplet | undefined)[];
+  holds: Pick<Holds, 'actualNotFresh' | 'desiredUnavailable'>;
+}
+
+/** A valid query. */
+export interface Query {
+  /** The droplets that it asks for. */
+  ids: readonly string[];
+  rejected: readonly Rejected[];
+  /** One message each. None: the asker waits in vain, as with HM 2.0. */
+  replies(found: Found): Reply[];
+  /** It is answered even if it asks for nothing. */
+  isAlwaysAnswered?: true;
+}
+
+export interface QueryKind {
+  subject: string;
+  counter: CounterName;
+  parse(data: Uint8Array): Result<Query>;
+}
+
+/** HM 2.0's questions: a message for each known droplet, none for others. */
+const HM2_KINDS: readonly QueryKind[] = [
+  {
+    subject: SUBJECTS.statusRequest,
+    counter: 'healthmanager_status_msgs_received',
+    parse: (data) =>
+      mapOk(parseStatusRequest(data), (request) => ({
+        ids: [request.droplet],
+        rejected: [],
+        replies: eachKnown((view) => statusReply(view, request)),
+      })),
+  },
+  {
+    subject: SUBJECTS.healthRequest,
+    counter: 'healthmanager_health_request_msgs_received',
+    parse: (data) =>
+      mapOk(parseHealthRequest(data), ({ droplets, rejected }) => {
+        const asked = withoutRepeats(droplets);
+        return {
+          ids: asked.map(({ droplet }) => droplet),
+          rejected,
+          replies: eachKnown((view, at) => {
+            const version = asked[at]?.version ?? '';
+            return { droplet: view.droplet.id, version, healthy: healthyCount(view, version) };
+          }),
+        };
+      }),
+  },
+  {
+    subject: SUBJECTS.dropletRequest,
+    counter: 'healthmanager_droplet_request_msgs_received',
+    parse: (data) =>
+      mapOk(parseDropletRequest(data), ({ droplets, rejected }) => ({
+        ids: [...new Set(droplets)],
+        rejected,
+        replies: eachKnown(dropletJson),
+      })),
+  },
+];
+
+/** hm9000's questions: always one message, `{}` where nothing is known. */
+const HM9000_KINDS: readonly QueryKind[] = [
+  {
+    subject: SUBJECTS.appState,
+    counter: 'healthmanager_health_request_msgs_received',
+    parse: (data) =>
+      mapOk(parseAppState(data), (asked) => ({
+        ids: [asked.droplet],
+        rejected: [],
+        replies: (found) => [
+          { droplet: asked.droplet, answer: appStates([asked], found).get(asked.droplet) ?? {} },
+        ],
+      })),
+  },
+  {
+    subject: SUBJECTS.appStateBulk,
+    counter: 'healthmanager_health_request_msgs_received',
+    parse: (data) => mapOk(parseAppStateBulk(data), appStateQuery),
+  },
+];
+
+/** The questions that a controller of this dialect asks over NATS. */
+export function queryKindsOf(dialect: Dialect): readonly QueryKind[] {
+  return dialect === 'hm9000-nats' ? [...HM2_KINDS, ...HM9000_KINDS] : HM2_KINDS;
+}
+
+/** A question about several apps, whose one reply is a map by guid. */
+export function appStateQuery({
+  droplets,
+  rejected,
+}: {
+  droplets: AppRequest[];
+  rejected: Rejected[];
+}): Query {
+  const asked = withoutRepeats(droplets);
+  return {
+    ids: asked.map(({ droplet }) => droplet),
+    rejected,
+    isAlwaysAnswered: true,
+    replies: (found) => [
+      { droplet: asked[0]?.droplet ?? '', answer: Object.fromEntries(appStates(asked, found)) },
+    ],
+  };
+}
+
+/** Nothing while it is not known what runs or what is wanted: that controller takes an empty answer for unknown, and a zero for dead. */
+function appStates(asked: readonly AppRequest[], { views, holds }: Found): Map<string, AppState> {
+  const states = new Map<string, AppState>();
+  if (holds.actualNotFresh || holds.desiredUnavailable) return states;
+  asked.forEach(({ droplet, version }, at) => {
+    const view = views[at];
+    const state = view === undefined ? undefined : appState(view, version);
+    if (state !== undefined) states.set(droplet, state);
+  });
+  return states;
+}
+
+function eachKnown(reply: (view: ObservedDroplet, at: number) => unknown): Query['replies'] {
+  return ({ views }) =>
+    views.flatMap((view, at) =>
+      view === undefined ? [] : [{ droplet: view.droplet.id, answer: reply(view, at) }],
+    );
+}
+
+/** Each droplet and version once: a query of 5,000 times one id must not cost 5,000 replies. */
+function withoutRepeats(entries: readonly AppRequest[]): AppRequest[] {
+  const byKey = new Map(entries.map((entry) => [JSON.stringify([entry.droplet, entry.version]), entry]));
+  return [...byKey.values()];
+}
+
+function mapOk<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
+  return 'ok' in result ? { ok: fn(result.ok) } : result;
+}
+
+function statusReply(view: ObservedDroplet, request: StatusRequest): unknown {
+  if (request.state === 'FLAPPING') return { indices: flappingIndices(view, request.version) };
+  const { droplet, deas, nowMs, settings } = view;
+  const crashes = crashesOf(droplet, deas, nowMs, settings);
+  return { instances: crashes.map(({ instance, sinceS }) => ({ instance, since: sinceS })) };
+}
