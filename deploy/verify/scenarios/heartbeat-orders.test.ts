@@ -66,6 +66,17 @@ const store = (redis: RedisConnections, list: List, receivedMs: number, dea = DE
     ...{ digest: digestOf(list), receivedMs, earliestMs: receivedMs },
   });
 
+type Lie = 'as it is' | 'at another index' | 'with another version';
+
+/** The heartbeat of a DEA that lists the instance `x0` of the DEA under test. */
+function storeLie(redis: RedisConnections, lie: Lie, receivedMs: number) {
+  const [entry] = heartbeat({ x0: 'RUNNING' }).entries as [Heartbeat['entries'][number]];
+  if (lie === 'at another index') entry.index++;
+  if (lie === 'with another version') entry.version = 'made up';
+  const lying = { dea: OTHER_DEA, entries: [entry], rejected: [] };
+  return storeChangedHeartbeat(redis, LOST, lying, { digest: lie, receivedMs, earliestMs: receivedMs });
+}
+
 let runs = 0;
 /** Connections for one run: keys of its own, and one write for each slice, as in a cluster. */
 function freshRedis(slices: number): RedisConnections {
@@ -122,6 +133,8 @@ interface Plan {
   reconciles?: string;
   /** The heartbeat of another DEA meanwhile. */
   other?: List;
+  /** Another DEA lists `x0` of the base, as it is or changed. */
+  lie?: Lie;
   /** The order of the steps after the newest heartbeat. */
   late: 'in order' | 'in any order';
 }
@@ -162,6 +175,8 @@ async function runSteps(plan: Plan, choose: Choose, taken: string[]): Promise<vo
   }
   const { reconciles, other } = plan;
   if (reconciles !== undefined) void steps.task('reconcile', (gated) => reconcile(gated, reconciles, nowMs));
+  const { lie } = plan;
+  if (lie !== undefined) void steps.task('liar', (gated) => storeLie(gated, lie, 12_000));
   if (other !== undefined) void steps.task('other', (gated) => store(gated, other, 12_000, OTHER_DEA));
 
   const runAll = async (next: Choose, may: (task: string) => boolean) => {
@@ -265,6 +280,16 @@ test('a heartbeat, an exit and a reconcile in every order', async () => {
     );
   });
 });
+
+test.each<Lie>(['as it is', 'at another index', 'with another version'])(
+  'a heartbeat, a reconcile and a DEA that lists its instance %s, in every order',
+  async (lie) => {
+    await exploreInterleavings(async (choose) => {
+      const inFlight = [{ list: X_TWICE, stopsAfter: 4 }];
+      await run({ slices: 1, base: X, inFlight, newest: X, reconciles: 'x', lie, late: 'in order' }, choose);
+    });
+  },
+);
 
 test('three heartbeats, another DEA, an exit and a reconcile in any order', async () => {
   const list: fc.Arbitrary<List> = fc
