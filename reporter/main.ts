@@ -56,7 +56,15 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   lifecycle.own('live broadcaster', broadcaster, (owned) => owned.stop());
   viewerMetrics(context.metrics, broadcaster);
   const acts = actMetrics(context.metrics);
-  addRoutes({ ...sources, app, broadcaster, acts, limits: settings, facts: () => component.facts() });
+  addRoutes({
+    ...sources,
+    app,
+    broadcaster,
+    acts,
+    dialect: settings.dialect,
+    limits: settings,
+    facts: () => component.facts(),
+  });
   const port = await listen(app, status.host, context.httpPort ?? status.port);
   const address = app.server.address();
   const bound = typeof address === 'object' && address !== null ? address.address : status.host;

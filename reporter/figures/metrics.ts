@@ -56,6 +56,16 @@ export function reporterMetrics(registry: Registry): ReporterMetrics {
   };
 }
 
+/** Registers the count of what operators did over HTTP. */
+export function actMetrics(registry: Registry): Counter<'act' | 'outcome'> {
+  return new Counter({
+    name: 'hm_operator_acts_total',
+    help: 'Acts of operators over HTTP by outcome: done, refused (login), failed',
+    labelNames: ['act', 'outcome'],
+    registers: [registry],
+  });
+}
+
 /** Registers the number of open dashboards. */
 export function viewerMetrics(registry: Registry, viewers: { size: number }): void {
   new Gauge({

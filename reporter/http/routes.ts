@@ -1,12 +1,15 @@
 /** The reporter's HTTP routes besides `/healthz`, `/readyz` and `/metrics`. Replies, also errors, are JSON. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Dialect } from '../../common/messages/dialects.ts';
 import { isId } from '../../common/messages/validation.ts';
+import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
 import { isKnown } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
 import { type Fleet, statusOfFleet } from '../../common/views/fleet.ts';
 import { type ActsOptions, addActs } from '../api/acts.ts';
+import { addAppStates } from '../api/app-states.ts';
 import { readDeaPage } from '../api/dea-page.ts';
 import { readDropletPage } from '../api/droplet-page.ts';
 import type { LiveBroadcaster } from '../api/live-broadcaster.ts';
@@ -23,6 +26,7 @@ interface Options extends LiveSources, Pick<ActsOptions, 'acts' | 'limits'> {
   log: Logger;
   health: Health;
   broadcaster: LiveBroadcaster;
+  dialect: Dialect;
   facts(): ComponentFacts;
 }
 
@@ -44,6 +48,7 @@ const INDEX = {
     '/api/holds': 'POST {covers, droplet or dea, why, durationMs}: pauses starts, stops or both',
     '/api/holds/operator/<id>/end': 'POST: ends such a pause',
     '/api/sync': 'POST: a bulk sync now',
+    '/bulk_app_state': 'POST: the state of apps, with dialect hm9000-http',
     '/api/retry': 'POST {droplet, index}: tries given-up, flapping and unplaced indices again',
   },
 };
@@ -84,11 +89,19 @@ export function addRoutes(options: Options): void {
   );
   addLive(app, broadcaster);
   addActs(options);
+  if (options.dialect === 'hm9000-http') addAppStates(options);
   app.all('/*', (_request, reply) => notFound(reply));
 }
 
 function notFound(reply: FastifyReply): FastifyReply {
   return reply.code(404).send({ error: 'not found' });
+}
+
+function operatorHoldJson({ id, covers, droplet, dea, why, by, sinceMs, untilMs }: OperatorHold): object {
+  return {
+    ...{ id, covers, droplet: droplet ?? null, dea: dea ?? null, why, by },
+    ...{ since: sinceMs / 1000, until: untilMs / 1000 },
+  };
 }
 
 /** The public form: snake_case, epoch seconds. */
@@ -104,10 +117,11 @@ function fleetJson(fleet: Fleet): object {
     troubled: fleet.troubled.count,
     holds: holds
       .filter(({ on }) => on)
-      .map(({ hold, sinceMs, droplets }) => ({
+      .map(({ hold, sinceMs, droplets, operatorHolds }) => ({
         hold,
         since: sinceMs === undefined ? null : sinceMs / 1000,
         droplets,
+        ...(operatorHolds && { operator_holds: operatorHolds.map(operatorHoldJson) }),
       })),
     deas,
     processes: processesJson(processes),

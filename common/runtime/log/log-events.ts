@@ -20,6 +20,8 @@ export const LOG_EVENTS = {
   log_not_reopened: 'The log file could not be opened anew; lines still go to the old one. See the error.',
   systemd_not_notified:
     'systemd-notify failed or is missing: systemd restarts the process after WatchdogSec. See the error.',
+  login_failed:
+    'A wrong login at the HTTP server; at most one line a second, `suppressed` has the number of the others. Find out who uses that address if it repeats.',
   http_request_failed: 'A bug in an HTTP route: the client got status 500. Report it with its stack.',
   secret_not_readable:
     'A certificate or credentials file cannot be used at a connect; the one before is used. Repair the file.',

@@ -5,6 +5,7 @@ import { createHttp } from '../../../common/runtime/http.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { readFleet } from '../../../common/views/fleet.ts';
 import { LiveBroadcaster } from '../../../reporter/api/live-broadcaster.ts';
+import { actMetrics } from '../../../reporter/figures/metrics.ts';
 import { Component } from '../../../reporter/http/component.ts';
 import { addRoutes } from '../../../reporter/http/routes.ts';
 import { DropletReader } from '../../../reporter/queries/droplet-reader.ts';
@@ -36,7 +37,16 @@ export function httpTarget(context: TestContext): Target {
     new LiveBroadcaster({ ...sources, dryRun: false }),
     (of) => of.stop(),
   );
-  addRoutes({ ...sources, app, broadcaster, facts: () => component.facts() });
+  const acts = actMetrics(metrics);
+  addRoutes({
+    ...sources,
+    app,
+    broadcaster,
+    acts,
+    dialect: 'hm9000-http',
+    limits: settings,
+    facts: () => component.facts(),
+  });
   const authorization = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;
   const header = fc.oneof(
     { weight: 3, arbitrary: fc.constant(authorization) },

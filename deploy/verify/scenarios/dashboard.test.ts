@@ -168,7 +168,13 @@ test('a hold is shown with its age and its apps; its release needs a confirmatio
   await page.locator('dialog button.primary').click();
   await waitText(page, '[data-hold=mass_loss] [role=status]', 'release requested');
   expect(dashboard.context.lines).toContainEqual(
-    expect.objectContaining({ event: 'hold_release_requested', hold: 'mass_loss', from: '127.0.0.1' }),
+    expect.objectContaining({
+      event: 'operator_act',
+      act: 'release',
+      hold: 'mass_loss',
+      outcome: 'done',
+      from: '127.0.0.1',
+    }),
   );
   await deployment.advance(10);
   await page.locator('[data-hold]').waitFor({ state: 'detached' });
