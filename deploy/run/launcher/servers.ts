@@ -39,6 +39,8 @@ export interface RedisOptions extends Common {
 export interface NatsOptions extends Common {
   /** For its log. Default: the log is dropped. */
   dir?: string;
+  /** More of its configuration than address and name. */
+  configFile?: string;
 }
 
 /** Another program may take a free port before the server binds it. Then the next try uses another port. */
@@ -78,7 +80,13 @@ export async function startNatsServer(options: NatsOptions = {}): Promise<Server
   if (options.dir !== undefined) mkdirSync(options.dir, { recursive: true });
   const name = `health-manager-${randomBytes(8).toString('hex')}`;
   return start('nats-server', options, {
-    command: (port) => [program, ['--addr', '127.0.0.1', '--port', `${port}`, '--server_name', name]],
+    command: (port) => [
+      program,
+      [
+        ...(options.configFile === undefined ? [] : ['-c', options.configFile]),
+        ...['--addr', '127.0.0.1', '--port', `${port}`, '--server_name', name],
+      ],
+    ],
     url: (port) => `nats://127.0.0.1:${port}`,
     probe: (port) => probeNats(port, name),
   });

@@ -3,6 +3,7 @@ import type { NatsConnection } from 'nats';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { StartRequest, StopRequest } from '../../demo/controller/admission.ts';
 import type { App } from '../../demo/controller/apps.ts';
+import type { BulkApiFaults } from '../sim/bulk-api.ts';
 import { SimulatedController } from '../sim/controller.ts';
 import { PARTITION } from '../sim/dea.ts';
 import type { Deas, TrueInstance } from './deas.ts';
@@ -59,6 +60,11 @@ export class ChaosController {
 
   get port(): number {
     return this.#bulk.port;
+  }
+
+  /** Faults of the bulk API. */
+  get bulkApiFaults(): BulkApiFaults {
+    return this.#bulk.faults;
   }
 
   /** The app with its times, also after it was deleted. */

@@ -5,7 +5,7 @@ import type { Random } from './random.ts';
 import { MAX_INSTANCES } from './settings.ts';
 import type { Undisturbed } from './undisturbed.ts';
 
-interface Cloud {
+export interface Cloud {
   deas: Deas;
   controller: ChaosController;
   random: Random;
@@ -17,6 +17,8 @@ type Event = (cloud: Cloud) => void;
 /** A dead DEA is replaced after this time. */
 const REPLACEMENT_MS: readonly [number, number] = [1_000, 6_000];
 const EVACUATION_MS: readonly [number, number] = [3_000, 10_000];
+
+const BIG_APP_INSTANCES = 400;
 
 /** Everything that happens in a cloud without a fault. An event without a suitable instance, DEA or app does nothing. */
 const EVENTS: Record<string, { weight: number; trigger: Event }> = {
@@ -96,6 +98,27 @@ const EVENTS: Record<string, { weight: number; trigger: Event }> = {
       if (stopped.length > 0) controller.put(random.pick(stopped).name, { state: 'STARTED' });
     },
   },
+  'app of 400 instances started': {
+    weight: 0.4,
+    trigger: ({ controller, random }) => {
+      const name = bigApp(controller)?.name ?? random.guid();
+      controller.put(name, { instances: BIG_APP_INSTANCES, state: 'STARTED' });
+    },
+  },
+  'app of 400 instances updated': {
+    weight: 0.3,
+    trigger: ({ controller, random }) => {
+      const app = bigApp(controller);
+      if (app?.state === 'STARTED') controller.put(app.name, { version: random.guid() });
+    },
+  },
+  'app of 400 instances stopped': {
+    weight: 0.4,
+    trigger: ({ controller }) => {
+      const app = bigApp(controller);
+      if (app?.state === 'STARTED') controller.put(app.name, { state: 'STOPPED' });
+    },
+  },
   'route mapped': {
     weight: 1.5,
     trigger: ({ controller, random }) => controller.mapRoute(random.pick(controller.apps()).name),
@@ -117,16 +140,30 @@ const CONTROLLER_EVENTS: ReadonlySet<string> = new Set(
   Object.keys(EVENTS).filter((name) => name.startsWith('app ') || name === 'route mapped'),
 );
 
+/** Every kind of event. */
+export const EVENT_KINDS: readonly string[] = Object.keys(EVENTS);
+
+/** @returns the name of a random event, of one of `kinds` if there are any */
+export function drawEvent(random: Random, kinds?: readonly string[]): string {
+  return random.weighted(
+    kinds === undefined ? CHOICES : CHOICES.filter(({ value }) => kinds.includes(value)),
+  );
+}
+
 /**
- * Triggers a random event.
+ * Triggers an event; a random one if none is named.
  *
  * @returns its name; undefined if nothing happened, because the controller is down and changes no app
  */
-export function triggerEvent(cloud: Cloud): string | undefined {
-  const name = cloud.random.weighted(CHOICES);
+export function triggerEvent(cloud: Cloud, name = drawEvent(cloud.random)): string | undefined {
   if (cloud.controller.down && CONTROLLER_EVENTS.has(name)) return undefined;
   EVENTS[name]?.trigger(cloud);
   return name;
+}
+
+/** There is at most one, so that the cloud does not grow. */
+function bigApp(controller: ChaosController) {
+  return controller.apps().find(({ instances }) => instances === BIG_APP_INSTANCES);
 }
 
 function withInstance({ deas, random }: Cloud, work: (instance: TrueInstance) => void): void {

@@ -109,6 +109,7 @@ export class Ledger {
       ...rows.map(line),
       '',
       `${seconds(performance.now() - this.#beganMs)}, ${events} events in the cloud, ${this.starts} starts and ${this.stops} stops sent`,
+      [...this.events].map(([name, count]) => `${name} ${count}`).join(', '),
       ...[...this.unknowable].map(([what, count]) => `wrong but unknowable, ${count} times: ${what}`),
       ...(this.stalledMs > 0
         ? [`the machine was too busy for ${seconds(this.stalledMs)}, left out of all times`]

@@ -1,6 +1,7 @@
 /** `npm run chaos`: faults of every kind around a health manager that serves a simulated cloud. It fails if a problem was found. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EVENT_KINDS } from './events.ts';
 import { FAULT_KINDS } from './faults/faults.ts';
 import { runRolling } from './rolling.ts';
 import { runChaos } from './run.ts';
@@ -11,6 +12,7 @@ interface Options {
   seconds: number;
   seed: number[];
   kinds?: string[];
+  events?: string[];
   rolling?: true;
   verbose?: true;
 }
@@ -37,6 +39,12 @@ function kinds(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
 
+function events(text: string, before: string[] = []): string[] {
+  if (!EVENT_KINDS.includes(text))
+    throw new InvalidArgumentError(`expected one of: ${EVENT_KINDS.join(', ')}`);
+  return [...before, text];
+}
+
 const program = new Command('npm run chaos --')
   .description('Breaks everything around the health manager and checks that it harms and loses no instance.')
   .option('--seconds <n>', 'duration of the run', number, 60)
@@ -51,6 +59,7 @@ const program = new Command('npm run chaos --')
     `draws only faults of these kinds; all: also those not drawn by default. Kinds: ${FAULT_KINDS.join(', ')}`,
     kinds,
   )
+  .option('--events <kind...>', `draws only events of these kinds. Kinds: ${EVENT_KINDS.join(', ')}`, events)
   .option('--rolling', 'no faults: replaces every process by a successor, one after the other, under load')
   .option(
     '--verbose',
@@ -64,12 +73,12 @@ const program = new Command('npm run chaos --')
  * @returns whether no problem was found
  */
 async function run(seed: number, options: Options, signal: AbortSignal): Promise<boolean> {
-  const { seconds, kinds, verbose, rolling } = options;
+  const { seconds, kinds, events, verbose, rolling } = options;
   const progress = (text: string) =>
     console.error(`${new Date().toISOString().slice(11, 19)}  seed ${seed}, ${text}`);
   const { ledger, dir, figures } = rolling
     ? await runRolling({ seed, signal, progress })
-    : { ...(await runChaos({ seconds, seed, kinds, signal, progress })), figures: [] };
+    : { ...(await runChaos({ seconds, seed, kinds, events, signal, progress })), figures: [] };
   const problems = verbose ? ledger.all : ledger.problems;
   const what = rolling
     ? 'every process replaced, new one first and old one first'

@@ -154,10 +154,11 @@ describe('a start', () => {
     expect(start(0).verdict).toBe('wrong');
   });
 
-  test('of an instance that its DEA could not report while NATS was away is wrong until droplet_lost after its return', () => {
+  test('of an instance that its DEA could not report while NATS was away is wrong until droplet_lost of listening time', () => {
     for (const index of [0, 1]) run(index).lastListedMs = nowMs - 60_000;
     disconnect();
-    undisturbed.natsBackMs = nowMs - 5_000;
+    undisturbed.unheardSince('nats', nowMs - 58_000);
+    undisturbed.heardAgain('nats', nowMs - 3_000);
     expect(start(0).verdict).toBe('wrong');
     nowMs += 600;
     expect(start(1).verdict).toBe('unknowable');

@@ -61,8 +61,8 @@ const SLACK_MS = 1_000;
  * - After Redis lost its data every instance must be reported again. Instances that no DEA has listed since then are
  *   unknown, and no hold covers them.
  *   The same holds for one droplet after its record was deleted or edited.
- * - Silence is measured from the return of NATS, if that is later than the last heartbeat, because no ingestor can listen
- *   before.
+ * - Silence is the time since the last heartbeat without the time in which NATS was away or refused the subscription, because no
+ *   ingestor can listen then.
  * - An instance that its DEA renamed in place (a route was mapped) is known at once, if no fault was on before: the new
  *   version has a grace period until its DEA's next heartbeat.
  * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
@@ -174,10 +174,10 @@ export class Referee {
     const nowMs = this.#truth.nowMs();
     const { dropletLostMs, massLossFraction } = this.#times;
     // Silence counts only while an ingestor can listen.
-    const silentSinceMs = Math.max(lastListedMs, undisturbed.natsBackMs);
-    if (dea.silentSinceDisconnect && nowMs - silentSinceMs > dropletLostMs - SILENCE_SLACK_MS) {
+    const silentMs = undisturbed.listenedMs(lastListedMs, nowMs);
+    if (dea.silentSinceDisconnect && silentMs > dropletLostMs - SILENCE_SLACK_MS) {
       // The hold is on only if the other DEAs were late by the time when this DEA is lost.
-      const lateMs = silentSinceMs + dropletLostMs / 3 - SILENCE_SLACK_MS;
+      const lateMs = undisturbed.listenedAfterMs(lastListedMs, dropletLostMs / 3 - SILENCE_SLACK_MS);
       if (this.#truth.silentShareSince(lateMs) < massLossFraction) return false;
     }
     if (renamedMs !== undefined && undisturbed.sinceMs <= renamedMs - KNOWN_WITHIN_MS) return true;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { triggerEvent } from './events.ts';
+import { drawEvent, triggerEvent } from './events.ts';
 import type { Fault, FaultTarget } from './faults/fault.ts';
 import { drawFault } from './faults/faults.ts';
 import type { Ledger } from './ledger.ts';
@@ -20,6 +20,8 @@ interface Options {
   seed: number;
   /** Draws only faults of these kinds. */
   kinds: readonly string[] | undefined;
+  /** Draws only events of these kinds. */
+  events: readonly string[] | undefined;
   signal: AbortSignal;
   progress(text: string): void;
 }
@@ -69,7 +71,7 @@ class Run {
       const isFaultless = round % FAULTLESS_EVERY === 0;
       const faults = await this.#disturb(isFaultless, untilMs);
       const beganMs = cloud.nowMs();
-      const left = await cloud.waitForRecovery();
+      const left = await cloud.waitForRecovery(faults);
       await this.#repair();
       const what = isFaultless ? 'no faults' : faults.map(({ kind, what }) => `${kind} (${what})`).join(', ');
       if (left.length === 0) {
@@ -139,7 +141,7 @@ class Run {
   async #triggerEvents(): Promise<void> {
     const { ledger, random } = this.#cloud;
     while (this.#eventsRunning) {
-      const name = triggerEvent(this.#cloud);
+      const name = triggerEvent(this.#cloud, drawEvent(random, this.#options.events));
       if (name !== undefined) ledger.event(name);
       await delay(random.between(...EVENT_EVERY_MS));
     }

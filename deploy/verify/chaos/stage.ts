@@ -10,6 +10,7 @@ import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
 import type { ProcessName } from '../../run/launcher/child.ts';
 import { type Server, startNatsServer, startRedisServer } from '../../run/launcher/servers.ts';
 import { type ProcessCopy, startCopy } from './copies.ts';
+import { CLOUD_LOGIN, type NatsLimits, writeNatsConfig } from './nats-config.ts';
 import { TcpProxy } from './proxy.ts';
 import { INTERVALS, MASS_DELETE, MASS_LOSS, SLICES } from './settings.ts';
 
@@ -31,6 +32,10 @@ export interface Stage {
   copies: readonly ProcessCopy[];
   redis: RestartableServer;
   nats: RestartableServer;
+  /** What NATS denies and lacks. `denied` applies at once, `withoutHeaders` from the next start. */
+  limitNats(limits: Partial<NatsLimits>): void;
+  /** Whether messages have headers. */
+  hasHeaders(): boolean;
   /** The proxy between the sync processes and the controller. */
   controller: TcpProxy;
   bus: NatsConnection;
@@ -38,6 +43,13 @@ export interface Stage {
   connected(): boolean;
   /** Starts all copies and waits until they are ready. */
   startHealthManager(controllerPort: number): Promise<void>;
+  /**
+   * Starts processes of another deployment on the same Redis and NATS, without proxies.
+   *
+   * @param changes of the configuration
+   * @returns a function that stops them
+   */
+  startSecond(name: string, changes: object, processes: readonly ProcessName[]): () => Promise<void>;
   close(): Promise<void>;
 }
 
@@ -72,11 +84,17 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   const redis = await startRestartable(lifecycle, 'redis-server', (port) =>
     startRedisServer({ dir: redisDir, port }),
   );
-  const nats = await startRestartable(lifecycle, 'nats-server', (port) => startNatsServer({ dir, port }));
+  const natsConfig = join(dir, 'nats.conf');
+  let natsLimits: NatsLimits = { denied: [], withoutHeaders: false };
+  writeNatsConfig(natsConfig, natsLimits);
+  const nats = await startRestartable(lifecycle, 'nats-server', (port) =>
+    startNatsServer({ dir, port, configFile: natsConfig }),
+  );
   const bus = lifecycle.own(
     'nats connection',
     await connect({
       servers: nats.url,
+      ...CLOUD_LOGIN,
       name: 'chaos-cloud',
       maxReconnectAttempts: -1,
       reconnectTimeWait: 50,
@@ -102,6 +120,13 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   const stage = {
     ...{ dir, truth, copies, redis, nats, bus },
     connected: () => connected && !bus.isClosed(),
+    limitNats(limits: Partial<NatsLimits>) {
+      natsLimits = { ...natsLimits, ...limits };
+      writeNatsConfig(natsConfig, natsLimits);
+      const pid = nats.pid();
+      if (limits.denied !== undefined && pid !== undefined) process.kill(pid, 'SIGHUP');
+    },
+    hasHeaders: () => !natsLimits.withoutHeaders,
     controller: undefined as unknown as TcpProxy,
     async startHealthManager(controllerPort: number) {
       stage.controller = await proxyTo(controllerPort);
@@ -120,6 +145,20 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
         }
       }
       await allReady(copies, dir);
+    },
+    startSecond(name: string, changes: object, processes: readonly ProcessName[]) {
+      const configFile = join(dir, `${name}.yml`);
+      writeFileSync(configFile, stringify({ ...configOf(stage.controller.port), ...changes }));
+      const clockFile = join(dir, 'clocks', name);
+      const [toRedis, toNats] = [{ port: redis.port }, { port: nats.port }] as unknown as [
+        TcpProxy,
+        TcpProxy,
+      ];
+      const proxies = { redis: toRedis, nats: toNats, clockFile };
+      const started = processes.map((process) => startCopy({ name, process, configFile, logs, ...proxies }));
+      const stop = async () => void (await Promise.all(started.map((one) => one.stop())));
+      lifecycle.onStop(name, stop);
+      return stop;
     },
     close: () => lifecycle.stop(),
   };

@@ -11,8 +11,9 @@ const REORDERING_STALL_MS = 500;
 export class Undisturbed {
   /** When Redis last lost its data, with everything that was stored before. */
   dataLostMs = Number.NEGATIVE_INFINITY;
-  /** When NATS was last started again. No ingestor can have listened just before. */
-  natsBackMs = Number.NEGATIVE_INFINITY;
+  /** When no ingestor could receive heartbeats, oldest first; the last one may go on. */
+  readonly #unheard: { fromMs: number; toMs: number }[] = [];
+  readonly #unheardReasons = new Set<string>();
   readonly #recordLostMs = new Map<string, number>();
   #faults = 0;
   #sinceMs = performance.now();
@@ -42,6 +43,37 @@ export class Undisturbed {
   /** The record of a droplet was deleted or edited in Redis. */
   recordLost(droplet: string): void {
     this.#recordLostMs.set(droplet, performance.now());
+  }
+
+  /** From now on no ingestor can receive heartbeats, until the same reason has ended. */
+  unheardSince(reason: string, nowMs = performance.now()): void {
+    if (this.#unheardReasons.size === 0)
+      this.#unheard.push({ fromMs: nowMs, toMs: Number.POSITIVE_INFINITY });
+    this.#unheardReasons.add(reason);
+  }
+
+  heardAgain(reason: string, nowMs = performance.now()): void {
+    const last = this.#unheard.at(-1);
+    if (this.#unheardReasons.delete(reason) && this.#unheardReasons.size === 0 && last) last.toMs = nowMs;
+  }
+
+  /** How long ingestors could receive heartbeats between two times (ms), at most. */
+  listenedMs(fromMs: number, toMs: number): number {
+    let listenedMs = toMs - fromMs;
+    for (const unheard of this.#unheard) {
+      listenedMs -= Math.max(0, Math.min(unheard.toMs, toMs) - Math.max(unheard.fromMs, fromMs));
+    }
+    return listenedMs;
+  }
+
+  /** When ingestors could have received heartbeats for that long since then (ms). */
+  listenedAfterMs(fromMs: number, durationMs: number): number {
+    let atMs = fromMs + durationMs;
+    for (const unheard of this.#unheard) {
+      if (unheard.toMs > fromMs && unheard.fromMs < atMs)
+        atMs += unheard.toMs - Math.max(unheard.fromMs, fromMs);
+    }
+    return atMs;
   }
 
   /** When Redis last lost the data of a droplet, alone or with all others. */

@@ -3,6 +3,7 @@ import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
 import { parseStart, parseStop, type StartRequest } from '../../demo/controller/admission.ts';
 import { ChaosController } from './controller.ts';
 import { Deas } from './deas.ts';
+import type { Fault } from './faults/fault.ts';
 import { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import { differences } from './recovery.ts';
@@ -19,8 +20,14 @@ export const RECOVERED_WITHIN_MS = 45_000;
 /** How long the cloud must go on matching. */
 const RECOVERED_FOR_MS = 500;
 
+/** What the cloud needs of its surroundings. */
+export interface CloudStage extends Pick<Stage, 'bus' | 'connected'> {
+  truth: Pick<Stage['truth'], 'info'>;
+  copies: readonly { releasedMs: number }[];
+}
+
 interface Options {
-  stage: Stage;
+  stage: CloudStage;
   random: Random;
   signal: AbortSignal;
 }
@@ -33,8 +40,9 @@ export class WatchedCloud {
   readonly controller: ChaosController;
   /** The events of the cloud are drawn from this. */
   readonly random: Random;
-  readonly #stage: Stage;
+  readonly #stage: CloudStage;
   readonly #signal: AbortSignal;
+  #withoutHeaders = 0;
   readonly #onStart: ((request: StartRequest) => void)[] = [];
 
   private constructor({ stage, random, signal }: Options, deas: Deas, controller: ChaosController) {
@@ -66,10 +74,10 @@ export class WatchedCloud {
    *
    * @returns the names of the apps
    */
-  populate(): string[] {
+  populate({ deas: deaCount = DEAS, apps = APPS } = {}): string[] {
     const { random, controller } = this;
-    const deas = Array.from({ length: DEAS }, () => this.deas.add());
-    return Array.from({ length: APPS }, () => {
+    const deas = Array.from({ length: deaCount }, () => this.deas.add());
+    return Array.from({ length: apps }, () => {
       const name = random.guid();
       controller.put(name, { instances: 1 + random.below(MAX_INSTANCES) });
       const { version, instances } = controller.app(name) as { version: string; instances: number };
@@ -86,9 +94,11 @@ export class WatchedCloud {
   /**
    * Waits until the cloud matches the controller's apps.
    *
+   * @param faults may allow more time than usual
    * @returns the differences that are left when the time is over
    */
-  async waitForRecovery(): Promise<string[]> {
+  async waitForRecovery(faults: readonly Pick<Fault, 'recoversWithinMs'>[] = []): Promise<string[]> {
+    const withinMs = Math.max(...faults.map((fault) => fault.recoversWithinMs ?? 0), RECOVERED_WITHIN_MS);
     const beganMs = this.nowMs();
     let matchingSinceMs: number | undefined;
     for (;;) {
@@ -97,7 +107,7 @@ export class WatchedCloud {
       if (found.length > 0) matchingSinceMs = undefined;
       else matchingSinceMs ??= nowMs;
       if (matchingSinceMs !== undefined && nowMs - matchingSinceMs >= RECOVERED_FOR_MS) return [];
-      if (found.length > 0 && nowMs - beganMs > RECOVERED_WITHIN_MS) return found;
+      if (found.length > 0 && nowMs - beganMs > withinMs) return found;
       if (this.#signal.aborted) return [];
       await delay(100);
     }
@@ -143,7 +153,8 @@ export class WatchedCloud {
       this.#stage.bus.subscribe(SUBJECTS[kind], {
         callback: (_error, message) => {
           const text = message.string();
-          const id = message.headers?.get(HEADERS.messageId) ?? '';
+          // Without headers no message is known as one that was sent before.
+          const id = message.headers?.get(HEADERS.messageId) || `without headers ${++this.#withoutHeaders}`;
           const description = `${text} (${id}, ${message.headers?.get(HEADERS.reason)})`;
           try {
             if (kind === 'start') this.#start(referee, text, id, description);

@@ -24,6 +24,8 @@ export interface BulkApiFaults {
   lastPage?: string;
   /** The token (JSON) of every page with apps. */
   token?: string;
+  /** After the last app the list begins again, and its token advances. */
+  repeatList?: boolean;
   /** Every page has new apps, and its token advances. */
   endless?: boolean;
 }

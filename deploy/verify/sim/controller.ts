@@ -64,14 +64,24 @@ export class SimulatedController extends BulkApiServer {
       if (position > after) listed.push(entry);
       if (listed.length === batchSize) break;
     }
+    if (this.faults.repeatList) {
+      const all = [...this.#apps];
+      const pages = Math.max(1, Math.ceil(all.length / batchSize));
+      const from = (page % pages) * batchSize;
+      return pageText(all.slice(from, from + batchSize), JSON.stringify({ page: page + 1 }));
+    }
     if (this.faults.endless) return endlessPage(page, batchSize);
     if (listed.length === 0 && this.faults.lastPage !== undefined) return this.faults.lastPage;
     const last = this.faults.pagesByCount ? after + listed.length : (listed.at(-1)?.[1].order ?? after);
     const token = this.faults.repeatFirstToken ? { id: batchSize, page: 1 } : { id: last, page: page + 1 };
-    // Concatenated, because an object would list numeric ids first.
-    const results = listed.map(([id, { app }]) => `${JSON.stringify(id)}:${JSON.stringify(app)}`);
-    return `{"results":{${results.join(',')}},"bulk_token":${this.faults.token ?? JSON.stringify(token)}}`;
+    return pageText(listed, this.faults.token ?? JSON.stringify(token));
   }
+}
+
+function pageText(listed: readonly (readonly [string, { app: BulkApp }])[], token: string): string {
+  // Concatenated, because an object would list numeric ids first.
+  const results = listed.map(([id, { app }]) => `${JSON.stringify(id)}:${JSON.stringify(app)}`);
+  return `{"results":{${results.join(',')}},"bulk_token":${token}}`;
 }
 
 function endlessPage(page: number, batchSize: number): string {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
 import type { ProxyMode } from '../proxy.ts';
 import { type FaultKind, formatSeconds, setMode } from './fault.ts';
 
@@ -42,6 +43,34 @@ export const CONTROLLER_FAULTS: Record<string, FaultKind> = {
       return {
         what: `by ${formatSeconds(mode.delayMs)} each way, for ${formatSeconds(ms)}`,
         run: ({ stage }) => setMode([stage.controller], mode, ms),
+      };
+    },
+  },
+  'controller replies in gzip': {
+    weight: 0.7,
+    draw: (random) => {
+      const ms = random.between(4_000, 12_000);
+      return {
+        what: `for ${formatSeconds(ms)}`,
+        run: async ({ controller }) => {
+          controller.bulkApiFaults.encoding = { name: 'gzip', encode: gzipSync };
+          await delay(ms);
+          delete controller.bulkApiFaults.encoding;
+        },
+      };
+    },
+  },
+  'controller lists pages without end': {
+    weight: 0.7,
+    draw: (random) => {
+      const ms = random.between(4_000, 12_000);
+      return {
+        what: `for ${formatSeconds(ms)}`,
+        run: async ({ controller }) => {
+          controller.bulkApiFaults.repeatList = true;
+          await delay(ms);
+          delete controller.bulkApiFaults.repeatList;
+        },
       };
     },
   },

@@ -5,6 +5,7 @@ import type { ProcessCopy } from '../copies.ts';
 import type { Deas } from '../deas.ts';
 import type { ProxyMode } from '../proxy.ts';
 import type { Random } from '../random.ts';
+import { INTERVALS } from '../settings.ts';
 import type { Stage } from '../stage.ts';
 import type { Undisturbed } from '../undisturbed.ts';
 
@@ -23,6 +24,8 @@ export interface Fault {
   what: string;
   /** Resolves when everything works again, or when the cloud must recover although it does not. */
   run(target: FaultTarget): Promise<void>;
+  /** The cloud must recover within this time (ms), where the policy allows more than usual. */
+  recoversWithinMs?: number;
   /** Ends what lasts beyond the recovery. */
   repair?(target: FaultTarget): Promise<void>;
 }
@@ -41,6 +44,9 @@ export const copyOf = ({ stage }: FaultTarget, name: string): ProcessCopy =>
   stage.copies.find((copy) => copy.name === name) as ProcessCopy;
 
 export const formatSeconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`;
+
+/** What was lost from Redis is built again within ten minutes where `droplet_lost` is 30 s (policy: self-healing). */
+export const REBUILT_WITHIN_MS = 20 * INTERVALS.droplet_lost * 1000;
 
 /** Sends a signal, unless the process has ended. */
 export function signal(pid: number | undefined, name: NodeJS.Signals): void {

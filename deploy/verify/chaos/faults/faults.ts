@@ -1,5 +1,6 @@
 import type { Random } from '../random.ts';
 import { CONTROLLER_FAULTS } from './controller-faults.ts';
+import { DEPLOYMENT_FAULTS } from './deployment-faults.ts';
 import type { Fault, FaultKind } from './fault.ts';
 import { NETWORK_FAULTS } from './network-faults.ts';
 import { PROCESS_FAULTS } from './process-faults.ts';
@@ -13,6 +14,7 @@ const KINDS: Record<string, FaultKind> = {
   ...STORED_DATA_FAULTS,
   ...NETWORK_FAULTS,
   ...CONTROLLER_FAULTS,
+  ...DEPLOYMENT_FAULTS,
 };
 
 /** Every kind, also those that are drawn on request only. */

@@ -20,6 +20,7 @@ function slow(server: 'redis' | 'nats', delays: readonly [number, number]): Faul
 export const NETWORK_FAULTS: Record<string, FaultKind> = {
   'NATS slow': { weight: 2, draw: slow('nats', [50, 800]) },
   'Redis slow': { weight: 1, draw: slow('redis', [20, 200]) },
+  'Redis two seconds late': { weight: 0.5, draw: slow('redis', [900, 1_100]) },
   'connections cut midway': {
     weight: 4,
     draw: (random, copies) => {

@@ -7,6 +7,9 @@ import { copyOf, type FaultKind, formatSeconds, pauseProcess, signal } from './f
 /** The others take over the messages of an ingestor that stands still. */
 const TAKEN_OVER_WITHIN_MS = 2 * INTERVALS.droplet_lost * 1000;
 
+/** BullMQ gives the jobs of a process that stands still to others after their locks and a check (queues.ts). */
+const STALLED_JOB_TAKEN_OVER_MS = 15_000;
+
 /** Ends a copy by a signal and waits until its supervisor has started it again. */
 async function endCopy(copy: ProcessCopy, by: NodeJS.Signals): Promise<void> {
   const before = copy.pid();
@@ -20,6 +23,35 @@ async function pauseCopy(copy: ProcessCopy, ms: number): Promise<void> {
   copy.pauses++;
   await pauseProcess(copy.pid(), ms);
   copy.pauses--;
+}
+
+/** One copy of these processes stands still until the cloud has recovered without it. */
+function freeze(processes: readonly string[], takenOverWithinMs: number): FaultKind['draw'] {
+  return (random, copies) => {
+    const name = random.pick(copies.filter((copy) => processes.includes(copy.split(' ')[0] as string)));
+    let frozen: number | undefined;
+    return {
+      what: name,
+      run: async (target) => {
+        const copy = copyOf(target, name);
+        const others = target.stage.copies.filter(
+          (other) => other !== copy && other.process === copy.process,
+        );
+        // While all stand still nothing can be decided, so one stays.
+        if (copy.pauses > 0 || others.every(({ pauses }) => pauses > 0)) return;
+        frozen = copy.pid();
+        copy.pauses++;
+        signal(frozen, 'SIGSTOP');
+        await delay(takenOverWithinMs);
+      },
+      repair: async (target) => {
+        if (frozen === undefined) return;
+        const copy = copyOf(target, name);
+        copy.pauses--;
+        if (copy.pid() === frozen) await endCopy(copy, 'SIGKILL');
+      },
+    };
+  };
 }
 
 /** Faults of the health manager's own processes. */
@@ -62,32 +94,10 @@ export const PROCESS_FAULTS: Record<string, FaultKind> = {
       };
     },
   },
-  'ingestor frozen for good': {
-    weight: 1.5,
-    draw: (random, copies) => {
-      const ingestors = copies.filter((name) => name.startsWith('ingest '));
-      const name = random.pick(ingestors);
-      let frozen: number | undefined;
-      return {
-        what: name,
-        run: async (target) => {
-          const copy = copyOf(target, name);
-          const others = target.stage.copies.filter((other) => other !== copy && other.process === 'ingest');
-          // While all stand still nothing can be decided, so one stays.
-          if (copy.pauses > 0 || others.every(({ pauses }) => pauses > 0)) return;
-          frozen = copy.pid();
-          copy.pauses++;
-          signal(frozen, 'SIGSTOP');
-          await delay(TAKEN_OVER_WITHIN_MS);
-        },
-        repair: async (target) => {
-          if (frozen === undefined) return;
-          const copy = copyOf(target, name);
-          copy.pauses--;
-          if (copy.pid() === frozen) await endCopy(copy, 'SIGKILL');
-        },
-      };
-    },
+  'ingestor frozen for good': { weight: 1.5, draw: freeze(['ingest'], TAKEN_OVER_WITHIN_MS) },
+  'process frozen for good': {
+    weight: 1,
+    draw: freeze(['sync', 'analyzer', 'nudger'], STALLED_JOB_TAKEN_OVER_MS),
   },
   'process frozen': {
     weight: 1,

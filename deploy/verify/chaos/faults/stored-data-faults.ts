@@ -4,7 +4,7 @@ import { createKeys, FIELD } from '../../../../common/redis/keys.ts';
 import { endLies } from '../lies.ts';
 import type { Random } from '../random.ts';
 import { SLICES } from '../settings.ts';
-import { type FaultKind, type FaultTarget, withRedis } from './fault.ts';
+import { type FaultKind, type FaultTarget, REBUILT_WITHIN_MS, withRedis } from './fault.ts';
 
 const KEYS = createKeys('hm', SLICES);
 const ALL_SLICES = Array.from({ length: SLICES }, (_, slice) => slice);
@@ -59,6 +59,7 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
       const what = random.pick(Object.keys(DERIVED_KEYS));
       return {
         what,
+        recoversWithinMs: REBUILT_WITHIN_MS,
         run: (target) =>
           withRedis(target, async (redis) => {
             const keys = (await DERIVED_KEYS[what]?.(redis)) ?? [];
@@ -89,6 +90,7 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
       const picks = shares(random);
       return {
         what: `of ${picks.length} apps`,
+        recoversWithinMs: REBUILT_WITHIN_MS,
         run: (target) =>
           withRedis(target, async (redis) => {
             endLies(target.deas);
@@ -109,6 +111,7 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
       const [field, value] = random.pick(RECORD_EDITS);
       return {
         what: `${field} ${value === undefined ? 'deleted' : `= ${value}`} of ${picks.length} apps`,
+        recoversWithinMs: REBUILT_WITHIN_MS,
         run: (target) =>
           withRedis(target, async (redis) => {
             endLies(target.deas);
