@@ -35,6 +35,7 @@ describe('the defaults', () => {
       mbusGiven: false,
       ccPartition: 'default',
       bulkApi: { host: 'http://api.vcap.me', batchSize: 500, timeoutMs: 10_000, maxApps: 5_000_000 },
+      dialect: 'hm2',
       redisPrefix: 'hm',
       slices: 256,
       policy: {
@@ -159,6 +160,9 @@ describe('each key', () => {
 mbus: [nats://a:1, tls://us%40er:p%3Aw@b:2]
 cc_partition: other
 bulk_api: {host: https://cc.example.com, batch_size: 11, timeout: 12, max_apps: 13}
+dialect: hm9000-http
+cc_internal_url: https://internal.example.com/
+internal_api: {user: internal, password: hidden}
 logging: {level: all, file: hm.log}
 pid: hm.pid
 index: 12
@@ -196,6 +200,8 @@ dry_run: true
       mbusGiven: true,
       ccPartition: 'other',
       bulkApi: { host: 'https://cc.example.com', batchSize: 11, timeoutMs: 12_000, maxApps: 13 },
+      dialect: 'hm9000-http',
+      internalApi: { url: 'https://internal.example.com', user: 'internal', password: 'hidden' },
       redis: { kind: 'single', url: 'redis://r:1/3' },
       redisPrefix: 'other',
       slices: 31,
@@ -262,6 +268,13 @@ dry_run: true
       expect(settingsOf(`${yaml.slice(1, -1)}\nstatus: {user: u, password: p}`)).toEqual(without);
     },
   );
+});
+
+it('the dialect hm9000-http needs the internal API of the controller', () => {
+  expect(problemsOf('dialect: hm9000-http\ninternal_api: {user: u}')).toEqual([
+    'health_manager.yml: cc_internal_url: expected an http:// or https:// URL with dialect hm9000-http, got none',
+    'health_manager.yml: internal_api.password: expected a text that is not empty with dialect hm9000-http, got none',
+  ]);
 });
 
 describe('warnings', () => {

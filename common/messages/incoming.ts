@@ -9,7 +9,7 @@ import { EXIT_REASONS, type ExitReason } from '../model/reasons.ts';
 import type * as wire from './schemas.ts';
 import {
   decode,
-  decodeList,
+  decodeJson,
   isId,
   isIndex,
   isOfPartition,
@@ -245,12 +245,17 @@ export function parseAppState(bytes: Uint8Array): Result<AppRequest> {
   return 'reject' in decoded ? decoded : parseAppEntry(decoded.ok);
 }
 
-/** `app.state.bulk`, and the body of `POST /bulk_app_state`: a list without an object around it */
+/** `app.state.bulk`: a list without an object around it */
 export function parseAppStateBulk(bytes: Uint8Array): Result<HealthRequest> {
-  const decoded = decodeList(bytes);
-  if ('reject' in decoded) return decoded;
-  if (decoded.ok.length > MAX_ENTRIES) return { reject: 'too many droplets' };
-  const { good, rejected } = parseEach(decoded.ok, parseAppEntry);
+  const decoded = decodeJson(bytes);
+  return 'reject' in decoded ? decoded : parseAppStates(decoded.ok);
+}
+
+/** The decoded body of `POST /bulk_app_state`. */
+export function parseAppStates(list: unknown): Result<HealthRequest> {
+  if (!Array.isArray(list)) return { reject: 'no list' };
+  if (list.length > MAX_ENTRIES) return { reject: 'too many droplets' };
+  const { good, rejected } = parseEach(list, parseAppEntry);
   return { ok: { droplets: good, rejected } };
 }
 

@@ -54,14 +54,8 @@ export function decode(bytes: Uint8Array): Result<JsonRecord> {
   return isRecord(decoded.ok) ? { ok: decoded.ok } : { reject: 'no object' };
 }
 
-/** Decodes a JSON list. */
-export function decodeList(bytes: Uint8Array): Result<unknown[]> {
-  const decoded = decodeJson(bytes);
-  if ('reject' in decoded) return decoded;
-  return Array.isArray(decoded.ok) ? { ok: decoded.ok } : { reject: 'no list' };
-}
-
-function decodeJson(bytes: Uint8Array): Result<unknown> {
+/** Decodes JSON of any kind. */
+export function decodeJson(bytes: Uint8Array): Result<unknown> {
   if (!isUtf8(bytes)) return { reject: 'encoding' };
   try {
     return { ok: JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) };

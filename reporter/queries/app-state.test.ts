@@ -118,3 +118,46 @@ describe('what is not known is never answered with zeros', () => {
     expect(await ask(bench, BULK, [{ droplet: 'idle', version: 'v1' }])).toEqual([{}]);
   });
 });
+
+describe('POST /bulk_app_state', () => {
+  let http: Bench;
+  beforeAll(async () => {
+    http = await startBench(NOW, STATUS, 'hm9000-http');
+    const { client, keys } = http.context.redis;
+    await client.hset(keys.listening, { since: NOW - 600 * SECOND, until: NOW });
+    await client.hset(keys.syncState, { completed: NOW, succeeded: NOW });
+    await store(http.context.redis, droplet({ id: 'idle', desired: desired({ state: 'STOPPED' }) }));
+  });
+  afterAll(() => http.stop());
+
+  const post = async (body: string, login = `${STATUS.user}:${STATUS.password}`) => {
+    const reply = await fetch(`http://127.0.0.1:${http.reporter.port}/bulk_app_state`, {
+      ...{ method: 'POST', body },
+      headers: {
+        authorization: `Basic ${Buffer.from(login).toString('base64')}`,
+        'content-type': 'application/json',
+      },
+    });
+    return [reply.status, reply.status === 401 ? '' : await reply.json()];
+  };
+
+  test('is answered by the same map', async () => {
+    const asked = ['idle', 'nobody'].map((id) => ({ droplet: id, version: 'v1' }));
+    expect(await post(JSON.stringify(asked))).toEqual([200, { idle: IDLE }]);
+  });
+
+  test('of no list is refused', async () => {
+    expect(await post('{}')).toEqual([400, { error: 'expected a list of {droplet, version}: no list' }]);
+  });
+
+  test('without the login is refused', async () => {
+    expect(await post('[]', 'somebody:else')).toEqual([401, '']);
+  });
+
+  test('is not there in other dialects', async () => {
+    const url = `http://127.0.0.1:${bench.reporter.port}/bulk_app_state`;
+    const authorization = `Basic ${Buffer.from(`${STATUS.user}:${STATUS.password}`).toString('base64')}`;
+    const reply = await fetch(url, { method: 'POST', headers: { authorization } });
+    expect(reply.status).toBe(404);
+  });
+});
