@@ -140,7 +140,7 @@ function fleetUpdate(fleet: Fleet, policy: PolicySettings): FleetUpdate {
 }
 
 function holdUpdate(
-  { hold, sinceMs, droplets, silentDeas, takenOver }: HoldState,
+  { hold, sinceMs, droplets, silentDeas, takenOver, operatorHolds }: HoldState,
   policy: PolicySettings,
 ): HoldUpdate {
   const releasable = hold === 'mass_loss' || hold === 'mass_delete';
@@ -150,6 +150,7 @@ function holdUpdate(
     releasable,
     ...(silentDeas !== undefined && { silentDeas }),
     ...(takenOver && { takenOver }),
+    ...(operatorHolds && { operatorHolds }),
   };
   if (sinceMs === undefined) return update;
   const maxDurationMs =

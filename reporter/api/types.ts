@@ -8,6 +8,7 @@
 import type { Tone } from '../../common/explain/line.ts';
 import type { Absent } from '../../common/explain/step.ts';
 import type { DeaCounts, DeaState } from '../../common/model/dea-states.ts';
+import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import type { TotalName } from '../../common/redis/fleet/summary.ts';
 import type { TimelinePoint } from '../../common/redis/fleet/timeline.ts';
@@ -39,6 +40,8 @@ export interface HoldUpdate {
   /** With `actual_not_fresh`: the ingestor that stood still. */
   takenOver?: { ingestor: string; host: string; pid: number };
   releasable: boolean;
+  /** With `operator`: what operators pause, the oldest first. */
+  operatorHolds?: readonly OperatorHold[];
 }
 
 export interface FleetUpdate {

@@ -2,6 +2,7 @@
 import 'uplot/dist/uPlot.min.css';
 import './style.css';
 import { render } from 'preact';
+import { ActBar } from './acts/act-bar.tsx';
 import { Latest } from './elements/story.tsx';
 import { type Live, useLive } from './live.ts';
 import { Attention } from './overview/attention.tsx';
@@ -49,6 +50,7 @@ function Overview({ live }: { live: Live }) {
   return (
     <>
       <Attention {...live} />
+      <ActBar />
       <Figures {...live} />
       <Processes {...live} />
       <div class="columns">

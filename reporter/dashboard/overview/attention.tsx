@@ -1,10 +1,10 @@
 /** The most urgent problems: holds that are on, and silent DEAs. */
-import { useRef, useState } from 'preact/hooks';
 import { countText, holdText } from '../../../common/explain/wording.ts';
 import { expectedDeas } from '../../../common/model/dea-states.ts';
-import { missingText } from '../../../common/views/processes.ts';
-import { missingKinds } from '../../../common/views/status.ts';
+import { idleTexts } from '../../../common/views/status.ts';
 import type { HoldUpdate, SilentDea } from '../../api/types.ts';
+import { Paused } from '../acts/pause.tsx';
+import { Release } from '../acts/release.tsx';
 import { useNow } from '../elements/clock.ts';
 import { DeaLink, Num, Since, Until } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
@@ -22,7 +22,8 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
   const deas = known.length > SHOW_ALL ? known.slice(0, SHOW_FIRST) : known;
   const more = known.length - deas.length + (fleet?.unknown === undefined ? (silent?.more ?? 0) : 0);
   const now = useNow();
-  const idle = fleet === undefined ? [] : missingKinds(fleet, now);
+  // The headline has them, unless it says that it is not known what runs.
+  const idle = fleet?.unknown === undefined ? [] : idleTexts(fleet, now);
   if (holds.length === 0 && deas.length === 0 && idle.length === 0 && !hello?.dryRun) return null;
   return (
     <section class="attention" aria-label="Holds and silent DEAs">
@@ -32,15 +33,21 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
             <strong>dry_run is on</strong>: starts and stops are decided but not sent.
           </li>
         )}
-        {fleet !== undefined &&
-          idle.map((kind) => (
-            <li key={kind} class="lost" data-process={kind}>
-              <strong>{missingText(fleet.processes, kind, now)}</strong>
-            </li>
-          ))}
-        {holds.map((hold) => (
-          <Hold key={hold.hold} {...hold} allDeas={allDeas} />
+        {idle.map((text) => (
+          <li key={text} class="lost" data-idle="">
+            <strong>{text}</strong>
+          </li>
         ))}
+        {holds
+          .flatMap(({ operatorHolds = [] }) => operatorHolds)
+          .map((hold) => (
+            <Paused key={hold.id} hold={hold} />
+          ))}
+        {holds
+          .filter(({ hold }) => hold !== 'operator')
+          .map((hold) => (
+            <Hold key={hold.hold} {...hold} allDeas={allDeas} />
+          ))}
         {deas.map((dea) => (
           <Silent key={dea.dea} {...dea} lostMs={hello?.dropletLostMs ?? 0} />
         ))}
@@ -80,59 +87,9 @@ function Hold({
           </>
         )}
       </div>
-      {releasable && <Release hold={hold} droplets={droplets} />}
+      {releasable && <Release hold={hold} />}
     </li>
   );
-}
-
-const CONSEQUENCE: Partial<Record<HoldUpdate['hold'], string>> = {
-  mass_loss: 'The silent DEAs are dead: their instances are started elsewhere now.',
-  mass_delete:
-    'The apps that the controller no longer lists are deleted: their running instances are stopped.',
-};
-
-/** Asks for confirmation, because a release cannot be undone. */
-function Release({ hold }: Pick<HoldUpdate, 'hold' | 'droplets'>) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const [status, setStatus] = useState('');
-  const release = async () => {
-    dialog.current?.close();
-    setStatus('requesting the release');
-    try {
-      const reply = await fetch(`api/holds/${hold}/release`, { method: 'POST' });
-      const end = hold === 'mass_delete' ? 'ends with the next bulk pass' : 'ends within a second';
-      setStatus(reply.ok ? `release requested: the hold ${end}` : `not released: ${await errorOf(reply)}`);
-    } catch {
-      setStatus('not released: the reporter does not answer');
-    }
-  };
-  return (
-    <div class="release">
-      <span role="status">{status}</span>
-      <button type="button" onClick={() => dialog.current?.showModal()}>
-        Release {hold}
-      </button>
-      <dialog ref={dialog} aria-label={`Release ${hold}`}>
-        <p>{CONSEQUENCE[hold]}</p>
-        <div class="buttons">
-          <button type="button" onClick={() => dialog.current?.close()}>
-            Cancel
-          </button>
-          <button type="button" class="primary" onClick={release}>
-            Release {hold}
-          </button>
-        </div>
-      </dialog>
-    </div>
-  );
-}
-
-async function errorOf(reply: Response): Promise<string> {
-  try {
-    return ((await reply.json()) as { error: string }).error;
-  } catch {
-    return `HTTP ${reply.status}`;
-  }
 }
 
 /** In the order in which they are shown. */

@@ -1,6 +1,7 @@
 /** One DEA: its instances, or what has become of them since it was lost. */
 import { countText } from '../../../common/explain/wording.ts';
 import type { DeaPage as Data, DeaPlace } from '../../api/types.ts';
+import { Pause } from '../acts/pause.tsx';
 import { STATE_TEXT } from '../elements/dea-text.ts';
 import { Next, StateTag } from '../elements/step.tsx';
 import { DeaLink, DropletLink, Num, Since } from '../elements/text.tsx';
@@ -17,6 +18,9 @@ export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
       <PageHead kind="DEA" id={id}>
         {problem !== undefined && <p class="problem">{problem}</p>}
         {data !== undefined && <Summary {...data} />}
+        <div class="acts">
+          <Pause of={{ dea: id }} />
+        </div>
       </PageHead>
       {data !== undefined && data.places.length > 0 && <Places {...data} />}
     </article>

@@ -1,6 +1,7 @@
 /** One app (a droplet): what should run, what runs, what happens next, and its story. */
-import { HOLD_TEXT } from '../../../common/explain/wording.ts';
 import type { DropletPage as Data, Place } from '../../api/types.ts';
+import { Retry } from '../acts/act-bar.tsx';
+import { Pause } from '../acts/pause.tsx';
 import { Next, StateTag, Why } from '../elements/step.tsx';
 import { StoryLine } from '../elements/story.tsx';
 import { At, DeaLink, Num, ServerText, Since } from '../elements/text.tsx';
@@ -19,6 +20,10 @@ export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>)
         {data !== undefined && data.record === undefined && (
           <p>Its record was removed; the story is what the decision log still has.</p>
         )}
+        <div class="acts">
+          {data?.record?.slots.some(({ absent }) => absent !== undefined) && <Retry droplet={id} />}
+          <Pause of={{ droplet: id }} />
+        </div>
       </PageHead>
       {data?.record !== undefined && <Slots {...data.record} />}
       {data?.record !== undefined && data.record.others.length > 0 && <Others {...data.record} />}
@@ -56,9 +61,9 @@ function Wanted({ desired, goneMs, updatedMs, firstSeenMs, wanted, running, hold
         )}{' '}
         First seen <At ms={firstSeenMs} />.
       </p>
-      {holds.map(({ hold }) => (
+      {holds.map(({ hold, text }) => (
         <p key={hold}>
-          <span class="tag hold">{hold}</span> {HOLD_TEXT[hold]}
+          <span class="tag hold">{hold}</span> <ServerText text={text} />
         </p>
       ))}
     </>
