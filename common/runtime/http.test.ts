@@ -1,9 +1,11 @@
+import { connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { captureLog } from '../testing/context.ts';
+import { captureLog, metricValue } from '../testing/context.ts';
 import { Health } from './health.ts';
 import { createHttp, listen, PortTakenError } from './http.ts';
 import { Lifecycle } from './lifecycle.ts';
+import { KNOWN_FOR_MS } from './login-throttle.ts';
 import { createRegistry } from './metrics.ts';
 
 const HOST = '127.0.0.1';
@@ -220,10 +222,139 @@ describe('a client with failed logins', () => {
     expect(await from(app, '2001:db8:0:1::1', 'pw')).toBe(200);
   });
 
+  it('does not lock out who has logged in rightly from the same address before, e.g. behind the same proxy', async () => {
+    const app = create({ user: 'us', password: 'pw' });
+    const scraper = (password: string) =>
+      app
+        .inject({
+          url: '/metrics',
+          remoteAddress: '192.0.2.1',
+          headers: { authorization: basic(password), 'user-agent': 'Prometheus' },
+        })
+        .then(({ statusCode }) => statusCode);
+    expect(await scraper('pw')).toBe(200);
+    for (let n = 0; n < 30; n++) await from(app, '192.0.2.1', `guess ${n}`);
+    expect(await from(app, '192.0.2.1', 'pw')).toBe(429); // another client: it may be the attacker
+    expect(await scraper('pw')).toBe(200);
+    expect(await scraper('guess')).toBe(429);
+    nowMs += KNOWN_FOR_MS;
+    for (let n = 0; n < 10; n++) await from(app, '192.0.2.1', `guess ${n}`);
+    expect(await scraper('pw')).toBe(429); // not seen for a day
+  });
+
+  it('is also stopped when it guesses from many addresses, but nobody who was logged in before', async () => {
+    const app = create({ user: 'us', password: 'pw' });
+    expect(await from(app, '198.51.100.1', 'pw')).toBe(200);
+    for (let n = 0; n < 100; n++) expect(await from(app, `192.0.2.${n}`, 'guess')).toBe(401);
+    expect(await from(app, '203.0.113.1', 'guess')).toBe(429);
+    expect(await from(app, '203.0.113.1', 'pw')).toBe(429);
+    expect(await from(app, '198.51.100.1', 'pw')).toBe(200);
+    nowMs += 60_000;
+    expect(await from(app, '203.0.113.1', 'pw')).toBe(200);
+  });
+
+  it('is counted, and logged with its address and without what it tried', async () => {
+    const metrics = createRegistry('test');
+    const auth = { user: 'us', password: 'pw' };
+    const app = createHttp({ lifecycle, log, health, metrics, auth, nowMs: () => nowMs });
+    const counts = async () => [
+      await metricValue(metrics, 'hm_http_failed_logins_total', { reason: 'wrong' }),
+      await metricValue(metrics, 'hm_http_failed_logins_total', { reason: 'throttled' }),
+    ];
+    expect(await counts()).toEqual([0, 0]);
+    for (let n = 0; n < 12; n++) await from(app, '192.0.2.1', 'guess');
+    expect(await counts()).toEqual([10, 2]);
+    expect(lines).toMatchObject([{ event: 'login_failed', address: '192.0.2.1' }]);
+    expect(JSON.stringify(lines)).not.toMatch(/guess|"us"/);
+  });
+
   it('is not locked by requests without a login', async () => {
     const app = create({ user: 'us', password: 'pw' });
     for (let n = 0; n < 20; n++) expect(await from(app, '192.0.2.1', undefined)).toBe(401);
     expect(await from(app, '192.0.2.1', 'pw')).toBe(200);
+  });
+});
+
+describe('every answer', () => {
+  const auth = { user: 'us', password: 'pw' };
+  const headers = { authorization: `Basic ${Buffer.from('us:pw').toString('base64')}` };
+  const expected = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' };
+
+  it.each([
+    '/healthz',
+    '/readyz',
+    '/metrics',
+    '/nowhere',
+    '/fails',
+    '/caches',
+    '/%zz',
+    `/p/${'x'.repeat(200)}`,
+  ])('is kept out of caches and has the type that it says: %s', async (url) => {
+    const app = create(auth);
+    app.get('/fails', () => {
+      throw new Error('inner');
+    });
+    app.get('/caches', async (_request, reply) =>
+      reply.header('cache-control', 'public, max-age=9').send('x'),
+    );
+    app.get('/p/:name', async () => 'x');
+    expect((await app.inject({ url, headers })).headers).toMatchObject(expected);
+    expect((await app.inject(url)).headers).toMatchObject(expected);
+  });
+
+  it('may only be cached if the name of the file has a hash of its content', async () => {
+    const app = create();
+    const value = 'public, max-age=31536000, immutable';
+    app.get('/file.js', async (_request, reply) => reply.header('cache-control', value).send('x'));
+    expect((await app.inject('/file.js')).headers['cache-control']).toBe(value);
+  });
+
+  it.each(['/%zz', '/metrics%', '/%c0%af', `/p/${'x'.repeat(200)}`])(
+    'of a malformed path without a login is 401, and counts as any other: %s',
+    async (url) => {
+      const app = create(auth);
+      app.get('/p/:name', async () => 'x');
+      const reply = await app.inject(url);
+      expect([reply.statusCode, reply.headers['www-authenticate']]).toEqual([
+        401,
+        expect.stringMatching(/^Basic realm/),
+      ]);
+      expect((await app.inject({ url, headers })).statusCode).toBeGreaterThanOrEqual(400);
+      expect((await app.inject({ url, headers })).statusCode).toBeLessThan(500);
+      expect((await app.inject({ url, headers })).statusCode).not.toBe(401);
+      const wrong = { authorization: 'Basic dXM6eA==' };
+      for (let n = 0; n < 10; n++) expect((await app.inject({ url, headers: wrong })).statusCode).toBe(401);
+      expect((await app.inject({ url, headers: wrong })).statusCode).toBe(429);
+    },
+  );
+});
+
+describe('a connection', () => {
+  const talk = (port: number, text: string) =>
+    new Promise<string>((resolve, reject) => {
+      let answer = '';
+      const socket = connect(port, HOST, () => socket.write(text));
+      socket.on('data', (data) => (answer += data.toString()));
+      socket.on('error', reject).on('close', () => resolve(answer));
+    });
+
+  it('whose request has no end gets 408 after a while', async () => {
+    const app = create();
+    app.post('/thing', async () => 'done');
+    const port = await listen(app, HOST, 0);
+    const beginMs = performance.now();
+    const head =
+      'POST /thing HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\nabc';
+    const answer = await talk(port, head);
+    expect(performance.now() - beginMs).toBeLessThan(13_000);
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+    expect(answer).toContain('cache-control: no-store\r\nx-content-type-options: nosniff\r\n');
+  }, 20_000);
+
+  it('with something else than HTTP gets 400', async () => {
+    const port = await listen(create(), HOST, 0);
+    const answer = await talk(port, 'hello\r\n\r\n');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\ncache-control: no-store\r\n/);
   });
 });
 

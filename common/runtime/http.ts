@@ -1,6 +1,5 @@
 /** The HTTP server of a process: `/healthz`, `/readyz`, `/metrics`, and the routes of its owner. */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import basicAuth from '@fastify/basic-auth';
+import type { Socket } from 'node:net';
 import {
   type FastifyError,
   type FastifyInstance,
@@ -13,7 +12,9 @@ import type { Health } from './health.ts';
 import type { Lifecycle } from './lifecycle.ts';
 import type { Logger } from './log/log.ts';
 import { withoutAddresses } from './log/without-addresses.ts';
-import { LoginThrottle } from './login-throttle.ts';
+import { type HttpLogins, LoginGuard } from './login-guard.ts';
+
+export type { HttpLogins };
 
 /** The port cannot be listened on (exit code 69). */
 export class PortTakenError extends Error {
@@ -32,21 +33,46 @@ export interface HttpOptions {
   health: Health;
   metrics: Registry;
   /** Basic auth on everything but `/healthz` and `/readyz`, including unknown paths. */
-  auth?: Login;
+  auth?: HttpLogins;
   /** A monotonic clock (ms) for the limit on failed logins; for tests. */
   nowMs?: () => number;
 }
+
+/** On every answer: what a reporter shows is for this reader only, and is what its type says. */
+const HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const;
+/** A request must be complete within this time, its body included (ms): a client may not keep connections open by sending slowly. */
+const REQUEST_TIMEOUT_MS = 10_000;
+/** How often that is checked (ms). */
+const TIMEOUT_CHECK_MS = 1_000;
 
 /** Need no login: probes have no password. */
 const OPEN: ReadonlySet<string | undefined> = new Set(['/healthz', '/readyz']);
 
 /** Creates a server that does not listen yet, so that routes can be added. The lifecycle closes it. */
 export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: HttpOptions): FastifyInstance {
-  // An open page must not delay the stop.
-  const app = fastify({ forceCloseConnections: true });
-  const throttle = new LoginThrottle(nowMs);
-  if (auth !== undefined) protect(app, auth, throttle);
+  const guard = auth === undefined ? undefined : new LoginGuard({ logins: auth, log, metrics, nowMs });
+  const app = fastify({
+    // An open page must not delay the stop.
+    forceCloseConnections: true,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: TIMEOUT_CHECK_MS },
+    clientErrorHandler: refuseUnreadable,
+    // A path that cannot be decoded has no route, and so no hooks.
+    frameworkErrors: (error, request, typedReply) => {
+      const reply = typedReply as FastifyReply;
+      reply.headers(HEADERS).type('text/plain');
+      const refuse = ({ statusCode, message }: { statusCode?: number; message: string }) =>
+        void reply.code(statusCode ?? 400).send(`${message}\n`);
+      if (guard === undefined) refuse(error);
+      else guard.check(app, request, reply, (problem) => refuse(problem ?? error));
+    },
+  });
+  app.decorateRequest('operator');
+  app.addHook('onRequest', async (_request, reply) => void reply.headers(HEADERS));
+  app.addHook('onSend', keepOutOfCaches);
+  if (guard !== undefined) protect(app, guard);
   app.addHook('onRequest', refuseCrossSiteWrites);
+  app.addHook('onRequest', refuseReadOnlyWrites);
   app.setNotFoundHandler(async (_request, reply) => reply.code(404).type('text/plain').send('not found\n'));
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const status = error.statusCode ?? 500;
@@ -64,7 +90,7 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
   // Alive is a process whose event loop runs. systemd.ts has the same rule.
   app.get('/healthz', async (_request, reply) => reply.type('text/plain').send('ok'));
   app.get('/readyz', async (request, reply) => {
-    const isComplete = auth !== undefined && hasLogin(request, auth, throttle);
+    const isComplete = guard?.hasLogin(request) === true;
     const linesOf = (parts: ReadonlyMap<string, string>, prefix = '') =>
       [...parts].map(([part, problem]) => {
         const text = `${prefix}${part}: ${problem}\n`;
@@ -82,46 +108,28 @@ export function createHttp({ lifecycle, log, health, metrics, auth, nowMs }: Htt
   return lifecycle.own('http', app, (owned) => owned.close());
 }
 
-interface Login {
-  user: string;
-  password: string;
-}
-
-/** Both are always compared, and as digests, so that the time reveals nothing. */
-function isSame(given: Login, expected: Login): boolean {
-  const isUser = timingSafeEqual(digest(given.user), digest(expected.user));
-  const isPassword = timingSafeEqual(digest(given.password), digest(expected.password));
-  return isUser && isPassword;
-}
-
-/** Whether a request that needs no login has the right one; a wrong one counts as a failed login. */
-function hasLogin({ headers, ip }: FastifyRequest, expected: Login, throttle: LoginThrottle): boolean {
-  const encoded = /^basic (\S+)$/i.exec(headers.authorization ?? '')?.[1];
-  if (encoded === undefined || throttle.waitS(ip) > 0) return false;
-  const [user = '', ...password] = Buffer.from(encoded, 'base64').toString().split(':');
-  if (isSame({ user, password: password.join(':') }, expected)) return true;
-  throttle.add(ip);
-  return false;
-}
-
-function protect(app: FastifyInstance, auth: Login, throttle: LoginThrottle): void {
-  app.register(basicAuth, {
-    authenticate: { realm: 'health manager' },
-    validate: async (user: string, password: string, { ip }: FastifyRequest) => {
-      if (isSame({ user, password }, auth)) return;
-      throttle.add(ip);
-      throw Object.assign(new Error('unauthorized'), { statusCode: 401 });
-    },
-  });
+function protect(app: FastifyInstance, guard: LoginGuard): void {
+  guard.register(app);
   // By the matched route, not by the raw path, which can be written in many ways.
   app.addHook('onRequest', (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
-    if (OPEN.has(request.routeOptions.url)) return done();
-    // The right login must wait, too: otherwise guessing could continue without delay.
-    const waitS = throttle.waitS(request.ip);
-    if (waitS === 0) return app.basicAuth(request, reply, done);
-    reply.header('retry-after', String(waitS));
-    done(Object.assign(new Error('too many failed logins'), { statusCode: 429 }));
+    if (OPEN.has(request.routeOptions.url)) done();
+    else guard.check(app, request, reply, done);
   });
+}
+
+/** Only files whose names contain a hash of their content, which are the same for everybody, may be cached. */
+async function keepOutOfCaches(_request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  if (!String(reply.getHeader('cache-control')).includes('immutable'))
+    reply.header('cache-control', HEADERS['cache-control']);
+}
+
+/** Answers what is no HTTP, and a request that does not end in time; both have no route and no hooks. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const status = error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request';
+  const headers = Object.entries({ ...HEADERS, 'content-length': '0', connection: 'close' });
+  const lines = [`HTTP/1.1 ${status}`, ...headers.map(([name, value]) => `${name}: ${value}`), '', ''];
+  socket.end(lines.join('\r\n'));
 }
 
 /** Methods that change nothing. */
@@ -142,8 +150,10 @@ async function refuseCrossSiteWrites({ method, headers }: FastifyRequest): Promi
   if (!isSameSite) throw Object.assign(new Error('only from the same origin'), { statusCode: 403 });
 }
 
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+/** Refuses a change by the read-only login. */
+async function refuseReadOnlyWrites({ method, operator }: FastifyRequest): Promise<void> {
+  if (SAFE_METHODS.has(method) || operator?.isReadOnly !== true) return;
+  throw Object.assign(new Error('this login may change nothing'), { statusCode: 403 });
 }
 
 /**

@@ -74,6 +74,18 @@ export function redisMetrics(registry: Registry, health: Pick<Health, 'problems'
   });
 }
 
+/** Failed logins of an HTTP server. `wrong`: the login was wrong; `throttled`: refused unseen after too many of these. */
+export function failedLogins(registry: Registry): Counter<'reason'> {
+  const failed = new Counter({
+    name: 'hm_http_failed_logins_total',
+    help: 'Requests that were refused because their login was wrong, or unseen after too many of these',
+    labelNames: ['reason'],
+    registers: [registry],
+  });
+  for (const reason of ['wrong', 'throttled']) failed.inc({ reason }, 0);
+  return failed;
+}
+
 const ROUND_TRIP_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30];
 
 /** The metrics that `self-metrics.ts` measures. */

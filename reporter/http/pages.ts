@@ -49,8 +49,6 @@ export function addPages(app: FastifyInstance): void {
     },
   });
   app.get('/', (_request, reply: FastifyReply) =>
-    reply
-      .headers({ ...HEADERS, 'cache-control': 'no-cache' })
-      .sendFile('index.html', FOLDER, { cacheControl: false }),
+    reply.headers(HEADERS).sendFile('index.html', FOLDER, { cacheControl: false }),
   );
 }

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SUBJECTS } from '../../common/messages/subjects.ts';
 import { openQueue } from '../../common/queues/queues.ts';
@@ -193,6 +194,19 @@ describe('/varz', () => {
       analysis_loop_duration: 3,
       bulk_update_loop_duration: 2.5,
     });
+  });
+
+  test('what the collector of Cloud Foundry reads of every component', async () => {
+    const found = (await get('/varz')).json();
+    const { mem, mem_bytes, mem_used_bytes, mem_free_bytes, cpu_load_avg, log_counts } = found;
+    for (const figure of [mem_bytes, mem_used_bytes, mem_free_bytes]) expect(figure).toBeGreaterThan(1e6);
+    expect(mem_bytes / 1024).toBeCloseTo(mem, -1);
+    expect(mem_used_bytes + mem_free_bytes).toBe(totalmem());
+    expect(cpu_load_avg).toBeGreaterThanOrEqual(0);
+    expect(Object.keys(log_counts)).toEqual(['fatal', 'error', 'warn', 'info', 'debug', 'trace']);
+    for (const count of Object.values(log_counts)) expect(count).toEqual(expect.any(Number));
+    // Every reader of the registration adds tags of these.
+    expect(found).toMatchObject({ type: 'HealthManager', index: 3, uuid: expect.stringMatching(/^3-/) });
   });
 
   test('uptime', async () => {

@@ -1,17 +1,28 @@
 /** `/varz` under the names of HM 2.0, so that existing readers keep working. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, freemem, loadavg, totalmem } from 'node:os';
+import { logCounts } from '../../common/runtime/log/log.ts';
 import type { Fleet } from '../../common/views/fleet.ts';
 import type { ComponentFacts } from './component.ts';
 
-/** Figures of the whole deployment; only uptime, mem (KB) and cpu (percent since the start) are of this process. */
+/**
+ * Figures of the whole deployment. Of this process are only uptime, mem (KB), mem_bytes, cpu (percent since the start) and
+ * log_counts (lines by level); of its host are mem_used_bytes, mem_free_bytes and cpu_load_avg (of the last minute).
+ */
 export function varz(fleet: Fleet, component: ComponentFacts): Record<string, unknown> {
   const { totals, queues, sync, counters } = fleet;
   const { running, missing, flapping } = totals;
+  const rss = process.memoryUsage.rss();
+  const free = freemem();
   return {
     ...component,
     num_cores: availableParallelism(),
-    mem: Math.round(process.memoryUsage.rss() / 1024),
+    mem: Math.round(rss / 1024),
     cpu: cpuPercent(),
+    mem_bytes: rss,
+    mem_used_bytes: totalmem() - free,
+    mem_free_bytes: free,
+    cpu_load_avg: loadavg()[0],
+    log_counts: logCounts(),
     state: 'RUNNING',
     /** False: the figures of what runs are those of when it was last known. */
     actual_state_known: fleet.unknown === undefined,

@@ -6,7 +6,14 @@ import { stripVTControlCharacters } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfigError } from '../../config/load.ts';
 import { packageRoot } from '../package-root.ts';
-import { createLogger, createRateLimit, type Logger, openLogOutput, withoutLogins } from './log.ts';
+import {
+  createLogger,
+  createRateLimit,
+  type Logger,
+  logCounts,
+  openLogOutput,
+  withoutLogins,
+} from './log.ts';
 
 let lines: string[];
 let log: Logger;
@@ -31,6 +38,18 @@ describe('the log', () => {
       },
     ]);
     expect(lines[0]).toMatch(/\}\n$/);
+  });
+
+  it('counts its lines by level, those of a child too, but none below its level', () => {
+    const before = logCounts();
+    log.debug('not logged');
+    log.info('one');
+    log.child({ part: 'x' }).warn({ event: 'y' }, 'two');
+    log.warn('three');
+    const after = logCounts();
+    const more = Object.entries(after).map(([level, n]) => [level, n - before[level as keyof typeof before]]);
+    expect(Object.fromEntries(more)).toEqual({ fatal: 0, error: 0, warn: 2, info: 1, debug: 0, trace: 0 });
+    expect(parsed().map(({ msg }) => msg)).toEqual(['one', 'two', 'three']);
   });
 
   it.each([

@@ -18,6 +18,16 @@ export function withoutLogins(text: string): string {
   return text.includes('@') ? text.replace(URL_LOGIN, '$1***@') : text;
 }
 
+/** Lines by level, also those of which the output dropped some. */
+export type LogCounts = Record<'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace', number>;
+
+const LOG_COUNTS: LogCounts = { fatal: 0, error: 0, warn: 0, info: 0, debug: 0, trace: 0 };
+
+/** The lines that this process has logged since its start. */
+export function logCounts(): LogCounts {
+  return { ...LOG_COUNTS };
+}
+
 function options(level: LoggingSettings['level'], name: string): LoggerOptions {
   return {
     level,
@@ -25,7 +35,14 @@ function options(level: LoggingSettings['level'], name: string): LoggerOptions {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: '***' },
-    hooks: { streamWrite: withoutLogins },
+    hooks: {
+      streamWrite: withoutLogins,
+      logMethod(args, method, level) {
+        const label = this.levels.labels[level];
+        if (label !== undefined && label in LOG_COUNTS) LOG_COUNTS[label as keyof LogCounts]++;
+        method.apply(this, args);
+      },
+    },
   };
 }
 
