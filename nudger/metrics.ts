@@ -19,7 +19,7 @@ export function nudgerMetrics(registry: Registry): NudgerMetrics {
     outcomes: beginAtZero(
       new Counter({
         name: 'hm_decision_outcomes_total',
-        help: 'Outcomes of decided starts and stops: sent, dry_run, unconfirmed (NATS disconnected during the send) or dropped, with the reason',
+        help: 'Outcomes of decided starts and stops: sent, refused (by the controller, over HTTP), dry_run, unconfirmed (the connection was lost during the send) or dropped, with the reason',
         labelNames: ['kind', 'reason', 'outcome', 'why'],
         registers,
       }),

@@ -73,6 +73,20 @@ export function addRunCommands(program: Command, runs: Runs): void {
   }
 
   program
+    .command('migrate-config')
+    .summary("translates hm9000's configuration")
+    .description(
+      "Reads hm9000's configuration (JSON) and prints one of this program with the same effect (YAML), with a comment for each key " +
+        'that has no counterpart.',
+    )
+    .argument('<file>', "hm9000's configuration")
+    .addHelpText(
+      'after',
+      examples(['hm migrate-config hm9000.json > health_manager.yml', 'then add redis.url']),
+    )
+    .action(runs(async (file: string) => (await import('./migrate/migrate-config.ts')).migrateConfig(file)));
+
+  program
     .command('demo')
     .summary('runs a small cloud on this machine and keeps it healthy')
     .description('Runs a small cloud on this machine and the health manager beside it.')
