@@ -187,6 +187,7 @@ export async function storeChangedHeartbeat(
     digest: isRefused ? '' : raw.digest,
     wanted: others + written - instancesIn(heartbeat, stored.unwanted),
     unwanted: [...unwanted, ...stored.unwanted],
+    misfits: stored.refusals.flatMap(({ reason, droplet }) => (reason === 'identity' ? [droplet] : [])),
   });
   const { retryAtMs } = claimed;
   const rebuiltIds = rebuilt.ids;

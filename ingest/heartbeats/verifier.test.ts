@@ -50,6 +50,8 @@ describe('while heartbeats stay equal', () => {
 
   test.each([
     ['edited', '0 CRASHED on dea-1 version v1 since 1 first 1'],
+    ['edited to another index', '7 RUNNING on dea-1 version v1 since 1 first 1'],
+    ['edited to another version', '0 RUNNING on dea-1 version v9 since 1 first 1'],
     ['edited into nonsense', 'nonsense'],
     ['deleted', undefined],
   ])('an instance whose field was %s is as listed again', async (_, value) => {
@@ -57,7 +59,8 @@ describe('while heartbeats stay equal', () => {
     if (value === undefined) await client.hdel(keys.droplet('x'), 'instance:x-0');
     else await client.hset(keys.droplet('x'), 'instance:x-0', value);
     const isRunning = async () =>
-      (await client.hget(keys.droplet('x'), 'instance:x-0'))?.startsWith('0 RUNNING on dea-1 ') ?? false;
+      (await client.hget(keys.droplet('x'), 'instance:x-0'))?.startsWith('0 RUNNING on dea-1 version v1 ') ??
+      false;
     expect(await healed('dea-1', list, isRunning)).toBe(true);
   });
 

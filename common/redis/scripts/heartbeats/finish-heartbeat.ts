@@ -14,6 +14,8 @@ export interface FinishedHeartbeat {
   wanted?: number;
   /** The droplets that it lists and of which it holds none. */
   unwanted?: readonly string[];
+  /** Droplets of which it lists another index or version of an instance than the record has: they do not count as listed before. */
+  misfits?: readonly string[];
   /** As `beginHeartbeat` gave it. */
   dataEpoch?: string | undefined;
   /** In a cluster: droplets that were written and that it does not list. */
@@ -30,6 +32,7 @@ export async function finishHeartbeat(
     running,
     wanted = 0,
     unwanted = [],
+    misfits = [],
     dataEpoch = '',
     delisted = [],
   }: FinishedHeartbeat,
@@ -37,7 +40,17 @@ export async function finishHeartbeat(
   const reply = await scripts.run(
     'finish_heartbeat',
     [keys.deasDigest, keys.deaList(dea), keys.deasCount, keys.failover, keys.deasWanted],
-    [atMs, dea, digest, running, dataEpoch, linesText(delisted), wanted, linesText(unwanted)],
+    [
+      atMs,
+      dea,
+      digest,
+      running,
+      dataEpoch,
+      linesText(delisted),
+      wanted,
+      linesText(unwanted),
+      linesText(misfits),
+    ],
   );
   return decodeCode(reply, 'finished', 'superseded');
 }

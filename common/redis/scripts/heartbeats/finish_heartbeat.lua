@@ -14,6 +14,7 @@
 --   6 droplets that were written and that it does not list, a line each; '' outside a cluster
 --   7 how many instances it lists of droplets of which the DEA holds a wanted slot
 --   8 the droplets of which it holds none, a line each
+--   9 the droplets of which it lists another index or version of an instance than the record has, a line each
 -- Returns 'finished', or 'superseded' if a newer heartbeat has begun: that one then writes everything.
 -- include end_heartbeat
 local list = unfinished_list(KEYS[2], ARGV[1])
@@ -32,6 +33,7 @@ end_heartbeat(
     delisted = ARGV[6],
     wanted = ARGV[7],
     unwanted = ARGV[8],
+    misfits = ARGV[9],
   }
 )
 return 'finished'

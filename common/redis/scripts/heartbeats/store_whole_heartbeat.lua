@@ -45,6 +45,7 @@ end_heartbeat(
     running = ARGV[12],
     wanted = wanted + tonumber(ARGV[13]),
     unwanted = unwanted,
+    misfits = '',
     data_epoch = '',
     delisted = '',
   }

@@ -53,14 +53,14 @@ local function spare_fields(known, listed, slots)
 end
 
 -- Why a known instance is not overwritten: 'identity' if its index or version would change, 'owner' and the DEA if it belongs to
--- another one; nothing if it is. granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
-local function refusal(old, encoded, own, id, guid, granted)
+-- another one; nothing if it is. was_listed: its DEA listed it with this index and version before, so somebody edited the record; granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
+local function refusal(old, encoded, own, id, guid, granted, was_listed)
   local index, _, owner, version = string.match(old, ENTRY)
   if not index then
     return nil
   end
   local new_index, _, _, new_version = string.match(encoded, ENTRY)
-  if new_index ~= index or new_version ~= version then
+  if (new_index ~= index or new_version ~= version) and not (was_listed and owner == own) then
     return 'identity', owner
   end
   if owner ~= own and not string.find(granted, '\n' .. id .. '\t' .. guid .. '\t' .. owner .. '\n', 1, true) then

@@ -30,11 +30,25 @@ local function keep_delisted(list_key, list, at, delisted_now)
   redis.call('HSET', list_key, 'delisted', table.concat(delisted))
 end
 
+-- The list without the fingerprints of these droplets (a line each), so that their instances do not count as listed before.
+local function without_fingerprints(list, droplets)
+  local named = {}
+  for droplet in string.gmatch(droplets, '[^\n]+') do
+    named[droplet] = true
+  end
+  return (string.gsub(list, '([^\n]+)\n', function(line)
+    local droplet = string.sub(line, 9)
+    return named[droplet] and '        ' .. droplet .. '\n' or nil
+  end))
+end
+
 -- keys: digests, list, running_counts, failover, wanted_counts
 -- heartbeat: list (from unfinished_list), at, dea, digest ('': something was rejected), running; wanted: how many instances it
--- lists of droplets of which the DEA holds a wanted slot; unwanted: the other droplets, a line each; data_epoch, delisted: '' outside a cluster
+-- lists of droplets of which the DEA holds a wanted slot; unwanted: the other droplets, a line each; misfits: droplets whose
+-- instances the record did not take, a line each, or ''; data_epoch, delisted: '' outside a cluster
 local function end_heartbeat(keys, heartbeat)
-  redis.call('HSET', keys.list, 'list', heartbeat.list)
+  local list = heartbeat.misfits == '' and heartbeat.list or without_fingerprints(heartbeat.list, heartbeat.misfits)
+  redis.call('HSET', keys.list, 'list', list)
   redis.call('HDEL', keys.list, 'next', 'unfinished', 'unwanted', 'released')
   if heartbeat.unwanted ~= '' then
     redis.call('HSET', keys.list, 'unwanted', heartbeat.unwanted)

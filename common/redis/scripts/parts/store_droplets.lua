@@ -114,7 +114,7 @@ local function store_droplets(first_key, first_arg)
         if value ~= old then
           local reason, owner
           if old then
-            reason, owner = refusal(old, encoded, own, id, ARGV[i], granted)
+            reason, owner = refusal(old, encoded, own, id, ARGV[i], granted, must_exist)
           elseif not has_room(encoded) then
             reason = 'surplus'
           end

@@ -180,6 +180,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
           withRedis(target, async (redis) => {
             endLies(target.deas);
             await delay(LIES_PROCESSED_MS);
+            target.undisturbed.dataLostMs = performance.now(); // so that no lie begins meanwhile
             const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]);
             await redis.config('SET', 'maxmemory-policy', 'allkeys-random');
             await redis.config('SET', 'maxmemory', Math.floor(used * (1 - share)));
