@@ -3,6 +3,7 @@ import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue, type QueueName } from '../common/queues/queues.ts';
 import { problemLevel } from '../common/redis/connection/connection-error.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
+import { watchHeartbeatInterval } from '../common/redis/fleet/heartbeat-interval.ts';
 import { createHttp, listen } from '../common/runtime/http.ts';
 import { PeriodicTask } from '../common/runtime/periodic-task.ts';
 import { type Fleet, readFleet } from '../common/views/fleet.ts';
@@ -46,6 +47,7 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   fleetMetrics(context.metrics, fleetIfAvailable);
   queueMetrics(context.metrics, { redis, clock, queues }, (read) => readIfAvailable(health, read));
   logHolds(context, fleetIfAvailable);
+  watchHeartbeatInterval({ redis, policy, log, health, lifecycle });
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
   const component = new Component(settings, clock);

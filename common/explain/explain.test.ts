@@ -88,7 +88,7 @@ describe('each kind of fact has its sentence', () => {
           state: 'RUNNING',
           lastHeartbeatMs: NOW - S,
         },
-        'index 2 is missing (last listed by d at 15:14:55, 1 s before); not started: hold mass_loss (too many DEAs went silent at once, or this is still being evaluated; a network failure is more likely than dead hosts)',
+        'index 2 is missing (last listed by d at 15:14:55, 1 s before); not started: hold mass_loss (too many DEAs went silent at once; a network failure is more likely than dead hosts)',
       ],
       [
         { what: 'start', reason: 'crashed', hold: 'update_required' },

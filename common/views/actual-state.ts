@@ -1,7 +1,7 @@
 /** Whether it is known what runs, and if not, why. Pure. */
 import { formatDuration } from '../explain/wording.ts';
 import type { PolicySettings } from '../policy/settings.ts';
-import { kindOf, type ProcessesView } from './processes.ts';
+import { kindOf, kindsWithoutNats, type ProcessesView } from './processes.ts';
 
 /** It is not known what runs. Times are epoch ms. */
 export interface UnknownActual {
@@ -57,9 +57,9 @@ function causeOf(processes: ProcessesView, otherwise: string): string {
   const { copies, working } = kindOf(processes, 'ingest');
   if (copies === 0) return 'no ingest process runs';
   if (working > 0) return otherwise;
+  if (kindsWithoutNats(processes).includes('ingest')) return 'NATS is away';
   const ingestors = processes.running.filter(({ kind }) => kind === 'ingest');
   const parts = ingestors.flatMap(({ problems }) => Object.keys(problems ?? {}));
-  if (parts.some((part) => part.startsWith('nats'))) return 'NATS is away';
   if (parts.some((part) => part.startsWith('redis'))) return 'Redis refuses writes';
   return 'the ingest processes are starting';
 }

@@ -107,7 +107,7 @@ const CONSEQUENCES: Readonly<Record<ProcessKind, string>> = {
   sync: 'No sync process reads the bulk API: changes of apps are not known',
   analyzer: 'No analyzer reconciles: nothing missing is noticed',
   nudger: 'No nudger takes jobs: no start leaves',
-  reporter: 'No reporter runs: queries are not answered',
+  reporter: 'No reporter answers queries',
 };
 
 /** `No nudger takes jobs: no start leaves, for 22 s (none runs)`; empty if a copy works */
@@ -125,12 +125,30 @@ export function missingText(view: ProcessesView, kind: ProcessKind, nowMs: numbe
 
 /** `nats: not connected; redis: ...`; empty without a problem */
 export function problemText(problems: Record<string, string> | undefined): string {
-  return Object.entries(problems ?? {})
-    .map(([part, problem]) => (part === 'process' ? problem : `${PARTS[part] ?? part}: ${problem}`))
-    .join('; ');
+  const texts = new Map<string, string>();
+  for (const [part, problem] of Object.entries(problems ?? {})) {
+    // A process may have several connections to a server, `nats` and `nats (heartbeats)`, with one problem.
+    const [server = part] = part.split(' ');
+    if (!texts.has(server))
+      texts.set(server, server === 'process' ? problem : `${PARTS[server] ?? part}: ${problem}`);
+  }
+  return [...texts.values()].join('; ');
 }
 
 const PARTS: Readonly<Record<string, string>> = { nats: 'NATS', redis: 'Redis' };
+
+/** Whether a process waits for NATS. */
+function waitsForNats({ problems }: Pick<ProcessView, 'problems'>): boolean {
+  return Object.keys(problems ?? {}).some((part) => part.startsWith('nats'));
+}
+
+/** The kinds of which every copy waits for NATS: one cause, so it is told once. */
+export function kindsWithoutNats({ running }: Pick<ProcessesView, 'running'>): ProcessKind[] {
+  return PROCESS_KINDS.filter((kind) => {
+    const copies = running.filter((one) => one.kind === kind);
+    return copies.length > 0 && copies.every(waitsForNats);
+  });
+}
 
 /** `1.2.0 and 1.3.0 run side by side`; empty while there is one version */
 export function versionsText({ versions }: Pick<ProcessesView, 'versions'>): string {

@@ -4,7 +4,7 @@ import type { DeaCounts } from '../model/dea-states.ts';
 import type { ProcessKind } from '../model/process-kinds.ts';
 import type { HoldName } from '../model/reasons.ts';
 import { type UnknownActual, unknownText } from './actual-state.ts';
-import { isMissing, kindOf, missingText, type ProcessesView } from './processes.ts';
+import { isMissing, kindOf, kindsWithoutNats, missingText, type ProcessesView } from './processes.ts';
 
 export type Level = 'unknown' | 'good' | 'warn' | 'bad';
 
@@ -57,13 +57,27 @@ export function missingKinds({ processes }: Pick<StatusFacts, 'processes'>, nowM
   });
 }
 
+/** What it means that kinds have no working copy, one sentence each without its full stop; a NATS that is away is one cause. */
+export function idleTexts(facts: Pick<StatusFacts, 'processes'>, nowMs: number): string[] {
+  const { processes } = facts;
+  const missing = missingKinds(facts, nowMs);
+  const withoutNats = kindsWithoutNats(processes).filter((kind) => missing.includes(kind));
+  if (withoutNats.length < 2) return missing.map((kind) => missingText(processes, kind, nowMs));
+  const waiting = `${withoutNats.slice(0, -1).join(', ')} and ${withoutNats.at(-1)}`;
+  const others = missing.filter((kind) => !withoutNats.includes(kind));
+  return [
+    `NATS is away: ${waiting} wait for it, so no heartbeat is received, and no start or stop leaves`,
+    ...others.map((kind) => missingText(processes, kind, nowMs)),
+  ];
+}
+
 /** @param nowMs epoch ms on Redis's clock */
 export function statusOf(facts: StatusFacts, nowMs: number): Status {
-  const { slots, deas, processes, unknown } = facts;
+  const { slots, deas, unknown } = facts;
   if (unknown !== undefined)
     return { level: 'unknown', short: 'not known', text: unknownText(unknown, nowMs) };
   const { wanted, missing } = slots;
-  const idle = missingKinds(facts, nowMs).map((kind) => ` ${missingText(processes, kind, nowMs)}.`);
+  const idle = idleTexts(facts, nowMs).map((text) => ` ${text}.`);
   const held = facts.holds.filter(({ hold }) => hold !== 'update_required').map(({ hold }) => hold);
   const holds = held.length === 0 ? '' : ` The hold ${held.join(' and ')} is on.`;
   const lost = deas.lost === 0 ? '' : ` ${deaText(deas.lost)} lost.`;

@@ -8,6 +8,7 @@ const HOLDS: Holds = {
   desiredUnavailable: false,
   actualNotFresh: false,
   massLossDeas: new Set(),
+  heartbeatWatermarkMs: NOW,
   massLossEvaluated: { sinceMs: 0, untilMs: NOW },
   massDelete: false,
   lastPassBegunMs: NOW - SECOND,
@@ -51,6 +52,17 @@ describe('the problems of a droplet', () => {
         },
       ],
     });
+  });
+
+  test('a queued start waits for a nudger if none takes jobs, and is held if a hold came on since', () => {
+    const fields = { slots: [slot({ start: start({}) })] };
+    const of = (holds: Partial<Holds>, noNudger: boolean) =>
+      troubleOf(takeSnapshot(droplet(fields), DEAS, { ...HOLDS, ...holds }, NOW, SETTINGS), { noNudger });
+    expect(of({}, true)?.groups[0]?.step).toMatchObject({ kind: 'queued', noNudger: true });
+    expect(of({}, false)?.groups[0]?.step).not.toHaveProperty('noNudger');
+    const held = of({ desiredUnavailable: true }, true);
+    expect(held?.groups[0]?.step).toEqual({ kind: 'held', hold: 'desired_unavailable' });
+    expect(held?.states).toMatchObject({ MISSING: 1, HELD: 1 });
   });
 
   test('of many groups only the largest are returned, with the number of all missing slots', () => {

@@ -130,6 +130,7 @@ export const LOG_EVENTS = {
   query_not_answered: 'A query could not be answered: see its error.',
   reply_too_large:
     'A reply was left out because it exceeds max_payload of NATS: raise max_payload, or ask for fewer details.',
+  heartbeat_interval_not_read: 'The heartbeat interval could not be observed; tried again.',
   holds_not_read: 'The holds could not be read for the log; tried again.',
   operator_act:
     'An operator paused, resumed, released, synced or retried, or was refused: see `act`, `outcome` and `by`.',

@@ -41,6 +41,8 @@ export const ALERT_CASES: Readonly<Record<string, AlertCases>> = {
     fires: { series: started(ALL.slice(1)), at: '2m30s' },
     quiet: { series: started(ALL), at: '2m30s' },
   },
+  NoNudger: gauge('hm_processes{kind="nudger"}', '1x4 0x20', '1x4 0x2 1x20', '3m'),
+  NoWorkingCopy: gauge('hm_processes{kind="sync"}', '1x4 0x20', '1x4 0x2 1x20', '3m'),
   ProcessDown: gauge('up{job="health-manager",instance="a:8080"}', '1 0x20', '1x4 0x4 1x20', '4m'),
   ProcessRestarts: gauge(
     'process_start_time_seconds{process="sync"}',

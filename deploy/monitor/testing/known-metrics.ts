@@ -1,6 +1,7 @@
 /** For the tests of alerts and dashboards: verifies that a PromQL expression uses only existing metrics and labels. */
 import { expect } from 'vitest';
 import { DEA_STATES } from '../../../common/model/dea-states.ts';
+import { PROCESS_KINDS } from '../../../common/model/process-kinds.ts';
 import { HOLD_NAMES } from '../../../common/model/reasons.ts';
 import { TOTALS } from '../../../common/redis/fleet/summary.ts';
 import { labelsOf, metricsOfAll } from '../../docs/metrics.ts';
@@ -34,6 +35,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
   queue: ['starts', 'restarts', 'stops', 'slices', 'sync'],
   'hm_queue_length state': ['waiting', 'delayed', 'active'],
   'hm_deas state': DEA_STATES,
+  'hm_processes kind': PROCESS_KINDS,
   'hm_fleet what': TOTALS,
 };
 

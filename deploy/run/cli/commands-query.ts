@@ -5,6 +5,7 @@ import { atLeastOne, CONFIG, type ConfigOption, examples, type Runs, seconds, up
 import type { DropletOptions } from './query/droplet.ts';
 import type { DumpOptions } from './query/dump.ts';
 import type { ExplainOptions } from './query/explain.ts';
+import type { PsOptions } from './query/ps.ts';
 import type { WatchOptions } from './query/watch.ts';
 import type { TopOptions } from './top/top.ts';
 
@@ -46,6 +47,19 @@ export function addQueryCommands(program: Command, runs: Runs): void {
       ),
     )
     .action(runs(async (options: TopOptions) => (await import('./top/top.ts')).top(options)));
+
+  program
+    .command('ps')
+    .summary('shows the processes of the deployment')
+    .description(
+      'Shows every process: kind, host, pid, version, start, last work, the delay of its event loop, and what it waits ' +
+        'for. Kinds of which no copy works come first. Exit code 1 if there is such a kind.',
+    )
+    .option(...CONFIG)
+    .option('--json', 'one JSON object; times are epoch milliseconds and named ...Ms')
+    .option(...UTC)
+    .addHelpText('after', examples(['hm ps', 'the processes'], ['hm ps --json', 'for a script']))
+    .action(runs(async (options: PsOptions) => (await import('./query/ps.ts')).ps(options)));
 
   program
     .command('watch')

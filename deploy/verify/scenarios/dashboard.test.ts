@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
-import { type Dashboard, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
+import { type Dashboard, keepPicture, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
 import { Deployment } from './deployment.ts';
 
 // A browser is slow on a busy machine.
@@ -158,15 +158,18 @@ test('a hold is shown with its age and its apps; its release needs a confirmatio
   await waitText(page, '[data-hold=mass_loss]', /It affects \d apps?\..*It ends in/);
   await headline(page, /6 of 8 wanted instances are not running\. The hold mass_loss is on\./);
   expect(deployment.takeSent()).toEqual([]);
-  const button = page.locator('[data-hold=mass_loss] > .release > button');
+  const button = page.locator('[data-hold=mass_loss] > .act > button');
   await button.click();
-  await page.locator('dialog button', { hasText: 'Cancel' }).click();
+  await waitText(page, 'dialog[open]', '3 DEAs are silent. Releasing starts 6 instances of 3 apps elsewhere');
+  await keepPicture(page, 'release');
+  await page.locator('dialog[open] button', { hasText: 'Cancel' }).click();
   expect(await deployment.observer.client.hexists(deployment.observer.keys.holds, 'release_mass_loss')).toBe(
     0,
   );
   await button.press('Enter');
-  await page.locator('dialog button.primary').click();
+  await page.locator('dialog[open] button.primary').click();
   await waitText(page, '[data-hold=mass_loss] [role=status]', 'release requested');
+  expect(await button.isDisabled()).toBe(true);
   expect(dashboard.context.lines).toContainEqual(
     expect.objectContaining({
       event: 'operator_act',
@@ -180,6 +183,36 @@ test('a hold is shown with its age and its apps; its release needs a confirmatio
   await page.locator('[data-hold]').waitFor({ state: 'detached' });
   await headline(page, 'all their wanted instances run elsewhere');
   expect(deployment.takeSent().length).toBe(6);
+});
+
+test('an operator pauses an app with a reason, everybody sees it, and resumes it', async () => {
+  await startFleet(deployment, 3, APPS);
+  const page = await dashboard.open('#/droplet/web');
+  await page.locator('.acts button', { hasText: 'Pause app web' }).first().click();
+  const dialog = page.locator('dialog[open]');
+  await dialog.locator('button.primary').click();
+  await waitText(page, '.acts [role=status]', 'not done: a reason is needed');
+  await page.locator('.acts button', { hasText: 'Pause app web' }).first().click();
+  await dialog.locator('select').first().selectOption('starts');
+  await dialog.locator('input').fill('database is moved');
+  await keepPicture(page, 'pause');
+  await dialog.locator('button.primary').click();
+  await waitText(page, '.acts [role=status]', 'paused');
+  const other = await dashboard.open();
+  await waitText(
+    other,
+    '[data-hold=operator]',
+    /operator paused starts of web: database is moved\. It ends in/,
+  );
+  await keepPicture(other, 'paused');
+  await other.locator('[data-hold=operator] button', { hasText: 'Resume starts of web' }).first().click();
+  await other.locator('dialog[open] button.confirm').click();
+  await other.locator('[data-hold=operator]').waitFor({ state: 'detached' });
+  await waitText(other, '.panel', /operator resumed starts of web/);
+  await other.locator('.acts button', { hasText: 'Sync now' }).first().click();
+  await other.locator('dialog[open] button.confirm').click();
+  await waitText(other, '.acts [role=status]', 'requested');
+  await waitText(other, '.panel', /operator requested a bulk sync/);
 });
 
 test('the search finds apps and DEAs, and reports an unknown name', async () => {

@@ -69,6 +69,8 @@ test('NATS stopped: what runs is not known, with the cause, and nothing is green
   await waitText(page, '[data-figure=DEAs]', 'not known');
   await waitText(page, '.readout', 'Not known which of 3 DEAs are alive.');
   expect(await page.locator('[data-dea]').count()).toBe(0);
+  await waitText(page, '[data-idle]', 'NATS is away: ingest, sync, nudger and reporter wait for it');
+  expect(await page.locator('[data-idle]').count()).toBe(1);
   await keepPicture(page, 'nats-stopped');
   const json = await fleet(page);
   expect(json.status).toMatchObject({ level: 'unknown', text: expect.stringContaining('NATS is away') });
@@ -100,7 +102,6 @@ test('the only nudger stopped: no start leaves, and every story waits for a nudg
     page,
     /4 of 12 wanted instances are not running\. A DEA is lost\. No nudger takes jobs: no start leaves, for 4\d s \(none runs\)\./,
   );
-  await waitText(page, '[data-process=nudger]', /No nudger takes jobs: no start leaves, for 4\d s/);
   await waitText(page, '[data-kind=nudger]', /nudger none for 4\d s/);
   await waitText(page, '[data-droplet=web] .next', /start waits for a nudger for \d+ s/);
   await waitText(page, '[data-dea=dea-01]', /4 waiting for a nudger/);

@@ -25,7 +25,7 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
             <Figure
               name="missing"
               bad={slots.missing > 0}
-              note={<Parts of={missingParts(fleet)} none="none" />}
+              note={<Parts of={missingParts(fleet)} none={slots.missing === 0 ? 'none' : 'to be started'} />}
             >
               <Num of={slots.missing} />
             </Figure>
@@ -56,7 +56,7 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
           note={
             <Parts
               of={[{ n: troubled, text: troubled === 1 ? 'needs attention' : 'need attention' }]}
-              none="none needs attention"
+              none={unknown === undefined ? 'none needs attention' : 'not known which need attention'}
             />
           }
         >
@@ -76,7 +76,7 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
           bad={noNudger && queued > 0}
           note={
             noNudger ? (
-              <span class="bad">no nudger takes them</span>
+              <span class={queued > 0 ? 'bad' : ''}>no nudger takes them</span>
             ) : (
               <>{countText(queues.restarts.delayed, 'restart')} due later</>
             )

@@ -5,16 +5,22 @@ import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
 import { DropletLink, Num } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 
-export function Troubled({ troubled }: Pick<Live, 'troubled'>) {
+export function Troubled({ troubled, fleet }: Pick<Live, 'troubled' | 'fleet'>) {
   if (troubled === undefined) return null;
   const { droplets, count: all } = troubled;
   return (
     <section class="panel" aria-labelledby="troubled">
       <h2 id="troubled">
-        Needs attention <span class="note">{all > 0 && <>{countText(all, 'app')}, worst first</>}</span>
+        Needs attention{' '}
+        <span class="note">
+          {all > 0 && <>{countText(all, 'app')}, worst first</>}
+          {all > 0 && fleet?.unknown !== undefined && ', when last known'}
+        </span>
       </h2>
       {droplets.length === 0 ? (
-        <p class="empty">No app needs attention.</p>
+        <p class="empty">
+          {fleet?.unknown === undefined ? 'No app needs attention.' : 'Not known which apps need attention.'}
+        </p>
       ) : (
         <table class="troubled">
           <thead>

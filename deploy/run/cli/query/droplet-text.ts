@@ -1,6 +1,11 @@
 import { desiredText } from '../../../../common/explain/desired.ts';
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
-import { type Present, presentOf, type SlotPresent } from '../../../../common/explain/present.ts';
+import {
+  type Present,
+  presentOf,
+  type SlotPresent,
+  type Workers,
+} from '../../../../common/explain/present.ts';
 import { formatDuration, type Times } from '../../../../common/explain/wording.ts';
 import type { Holds, Instance } from '../../../../common/model/droplet.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/fleet/liveness.ts';
@@ -18,10 +23,10 @@ export function presentLines(
   view: ObservedDroplet,
   holds: Holds,
   times: Times,
-  { onlyTrouble }: { onlyTrouble: boolean },
+  { onlyTrouble, workers }: { onlyTrouble: boolean; workers: Workers },
 ): string[] {
   const paint = painter();
-  const present = presentOf(view, holds, times);
+  const present = presentOf(view, holds, times, workers);
   const slots = onlyTrouble ? present.slots.filter(({ tone }) => tone !== 'good') : present.slots;
   const others = onlyTrouble ? present.others.filter(({ tone }) => tone !== 'plain') : present.others;
   return [

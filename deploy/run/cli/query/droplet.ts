@@ -2,6 +2,7 @@ import { presentOf } from '../../../../common/explain/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { readHolds } from '../../../../common/redis/fleet/holds.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
@@ -29,7 +30,8 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
       await output.line(JSON.stringify({ ...dropletJson(view), holds: names }, null, 2));
       return 0;
     }
-    const lines = presentLines(view, holds, times, { onlyTrouble: false });
+    const workers = waitForNudger(await readProcessesView(redis, nowMs));
+    const lines = presentLines(view, holds, times, { onlyTrouble: false, workers });
     const head = `${painter()('bold', id)}, first seen ${times.at(view.droplet.firstSeenMs)}`;
     await output.write(`${[head, ...(settings.dryRun ? [DRY_RUN] : []), ...lines].join('\n')}\n`);
     return 0;

@@ -5,6 +5,7 @@ import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
 import { readHolds } from '../../../../common/redis/fleet/holds.ts';
 import { isRead, readIds, readWithDeas } from '../../../../common/redis/records/readers.ts';
 import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
 import { note, Output, painter } from '../output/output.ts';
@@ -88,9 +89,10 @@ async function textLine({ redis, settings, now }: RedisSession): Promise<(view: 
   const nowMs = await now();
   const times = timesOf(nowMs, false);
   const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);
+  const workers = waitForNudger(await readProcessesView(redis, nowMs));
   const paint = painter();
   return (view) => {
-    const present = presentOf(view, holds, times);
+    const present = presentOf(view, holds, times, workers);
     const { wanted, running } = present;
     const { id, desired, goneMs } = view.droplet;
     const what = goneMs !== undefined ? 'no longer listed' : (desired?.state ?? 'never listed');

@@ -5,6 +5,7 @@ import type { ObservedDroplet } from '../../../../common/explain/observed-drople
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
 import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
@@ -68,7 +69,8 @@ async function asText({ id, session, view, facts, nowMs }: Subject, options: Exp
   }
   const holds = await readHolds(session.redis, { nowMs: () => nowMs }, policy);
   const dryRun = session.settings.dryRun ? [DRY_RUN] : [];
-  const present = presentLines(view, holds, times, { onlyTrouble: true });
+  const workers = waitForNudger(await readProcessesView(session.redis, nowMs));
+  const present = presentLines(view, holds, times, { onlyTrouble: true, workers });
   await output.write(
     `\n${paint('bold', `now (${times.at(nowMs)})`)}\n${[...dryRun, ...present].join('\n')}\n`,
   );

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { Exit } from '../../../../common/model/droplet.ts';
+import { PROCESS_KINDS } from '../../../../common/model/process-kinds.ts';
+import { storeProcess } from '../../../../common/redis/fleet/processes.ts';
 import { LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
 import { commitDecisions } from '../../../../common/redis/scripts/droplets/commit-decisions.ts';
 import { storeExit } from '../../../../common/redis/scripts/events/store-exit.ts';
@@ -43,7 +45,7 @@ export interface HmFixture extends RedisOfTests {
   dumpRedis(): Promise<Record<string, string>>;
 }
 
-/** No hold is on: ingestors have fresh watermarks and a pass has just completed. The clock is that of Redis. */
+/** No hold is on, and a copy of each process runs: ingestors have fresh watermarks and a pass has just completed. The clock is that of Redis. */
 export function useHmFixture(): HmFixture {
   const fixture = useRedis({ settings: { slices: SLICES } }) as HmFixture;
   const dir = mkdtempSync(join(tmpdir(), 'hm-cli-'));
@@ -68,6 +70,9 @@ export function useHmFixture(): HmFixture {
     await client.hset(keys.layout, { version: LAYOUT_VERSION, slices: SLICES });
     await client.hset(keys.listening, { since: nowMs - 600_000, until: nowMs + LATER_MS });
     await client.hset(keys.syncState, { completed: nowMs, succeeded: nowMs });
+    const copy = { host: 'vm-1', pid: 7, version: '1.0.0', sinceMs: nowMs - 600_000, lagMs: 0 };
+    for (const kind of PROCESS_KINDS)
+      await storeProcess(fixture.context.redis, kind, { ...copy, kind, seenMs: nowMs + LATER_MS });
     for (let slice = 0; slice < SLICES; slice++) await client.set(keys.passOf(slice), PASS);
   });
   afterEach(() => {

@@ -6,12 +6,16 @@ import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
 import { holdsFrom } from '../../../../common/redis/fleet/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { type Fleet, type FleetSources, readFleet } from '../../../../common/views/fleet.ts';
+import { type Fleet, type FleetSources, readFleet, statusOfFleet } from '../../../../common/views/fleet.ts';
+import { waitForNudger } from '../../../../common/views/read-processes.ts';
+import type { Status } from '../../../../common/views/status.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 import { readWorst, type Worst } from './worst-droplets.ts';
 
 /** What `hm top` shows. */
 export interface Figures {
+  /** In one sentence, as on the dashboard. */
+  status: Status;
   fleet: Fleet;
   worst: Worst;
   /** Messages per second, averaged over RATE_WINDOW_MS; absent after the first reading. */
@@ -61,9 +65,17 @@ export class TopFigures {
     ]);
     this.#started = true;
     this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
-    const worst = await readWorst(session, holdsFrom(facts, nowMs, policy), times);
+    const workers = waitForNudger(fleet.processes);
+    const worst = await readWorst(session, { holds: holdsFrom(facts, nowMs, policy), workers }, times);
     const rates = this.#ratesWith({ atMs: nowMs, counters: fleet.counters });
-    return { fleet, worst, latest: this.#latest, dryRun, ...(rates && { rates }) };
+    return {
+      status: statusOfFleet(fleet),
+      fleet,
+      worst,
+      latest: this.#latest,
+      dryRun,
+      ...(rates && { rates }),
+    };
   }
 
   /** Opened once for each connection. */

@@ -1,7 +1,10 @@
 import type { Tone } from '../../../../common/explain/line.ts';
 import { operatorHoldLine } from '../../../../common/explain/operator-sentences.ts';
 import { countText, formatDuration, holdText, type Times } from '../../../../common/explain/wording.ts';
+import { expectedDeas } from '../../../../common/model/dea-states.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
+import { versionsText } from '../../../../common/views/processes.ts';
+import type { Level } from '../../../../common/views/status.ts';
 import { BOLD, CYAN, DIM, GREEN, type Piece, padCells, paint, RED, YELLOW } from '../../terminal/screen.ts';
 import { DRY_RUN } from '../query/droplet-text.ts';
 import type { Figures } from './figures.ts';
@@ -36,6 +39,7 @@ export function topLines(figures: Figures, times: Times, rows?: number, problem?
       paint(BOLD, `Health manager at ${times.at(fleet.nowMs)}`),
       ...(problem === undefined ? [] : [paint(RED, `   ${problem}`)]),
     ],
+    [paint(LEVEL_COLOURS[figures.status.level], figures.status.text)],
     ...(figures.dryRun ? [[paint(YELLOW, DRY_RUN)]] : []),
     [],
     ...fleetLines(figures),
@@ -75,39 +79,73 @@ function worstText({ worst }: Figures): string {
   return worst.count === 0 ? 'none' : `${worst.count}, worst first`;
 }
 
+const LEVEL_COLOURS: Readonly<Record<Level, string>> = { unknown: DIM, good: GREEN, warn: YELLOW, bad: RED };
+
 function fleetLines({ fleet }: Figures): Piece[][] {
-  const { totals, deas, sync, nowMs, auditMs } = fleet;
-  const problemCount = (number: number, label: string): Piece => {
-    const text = `${number} ${label}`;
-    return number > 0 ? paint(RED, text) : text;
-  };
+  const { totals, sync, nowMs } = fleet;
   const synced =
     sync.succeededMs === undefined
       ? paint(RED, 'not read yet')
       : `read ${formatDuration(nowMs - sync.succeededMs)} ago in ${formatDuration(sync.durationMs ?? 0)}, ${countText(sync.listed ?? 0, 'droplet')}`;
-  const wanted = totals.running + totals.missing;
   return [
     [
       padCells(['fleet', 15]),
       `${countText(totals.apps, 'droplet')}, ${totals.started_apps} started; `,
-      paint(totals.missing === 0 ? GREEN : YELLOW, `${totals.running} of ${wanted} instances run`),
-      ', ',
-      problemCount(totals.missing, 'missing'),
-      ', ',
-      problemCount(totals.flapping, 'flapping'),
-      ...(totals.unplaced > 0 ? [', ', problemCount(totals.unplaced, 'unplaced')] : []),
-      `, ${countText(totals.crashed, 'crash record')} (counted by the audit, in ${formatDuration(auditMs)})`,
+      ...slotPieces(fleet),
     ],
-    [
-      padCells(['DEAs', 15]),
-      paint(GREEN, `${deas.alive} alive`),
-      ', ',
-      deas.late > 0 ? paint(YELLOW, `${deas.late} late`) : '0 late',
-      ', ',
-      problemCount(deas.lost, 'lost'),
-    ],
+    [padCells(['DEAs', 15]), ...deaPieces(fleet)],
     [padCells(['desired state', 15]), synced],
+    [padCells(['processes', 15]), ...processPieces(fleet)],
   ];
+}
+
+function problemCount(number: number, label: string): Piece {
+  const text = `${number} ${label}`;
+  return number > 0 ? paint(RED, text) : text;
+}
+
+function slotPieces({ slots, totals, unknown, auditMs }: Figures['fleet']): Piece[] {
+  if (unknown !== undefined) {
+    const ran = unknown.ranThen === undefined ? '' : ` (${unknown.ranThen} ran when last known)`;
+    return [paint(DIM, `not known what runs${ran}`)];
+  }
+  const { running, wanted, missing, flapping, unplaced, givenUp = 0, held = 0, exact } = slots;
+  return [
+    paint(missing === 0 ? GREEN : YELLOW, `${running} of ${wanted} instances run`),
+    ', ',
+    problemCount(missing, 'missing'),
+    ', ',
+    problemCount(flapping, 'flapping'),
+    ...(givenUp > 0 ? [', ', problemCount(givenUp, 'given up')] : []),
+    ...(unplaced > 0 ? [', ', problemCount(unplaced, 'unplaced')] : []),
+    ...(held > 0 ? [`, ${held} held back`] : []),
+    `, ${countText(totals.crashed, 'crash record')}`,
+    ...(exact ? [] : [` (counted by the audit, in ${formatDuration(auditMs)})`]),
+  ];
+}
+
+function deaPieces({ deas, unknown }: Figures['fleet']): Piece[] {
+  if (unknown !== undefined)
+    return [paint(DIM, `${countText(expectedDeas(deas), 'DEA')}, not known which are alive`)];
+  return [
+    paint(GREEN, `${deas.alive} alive`),
+    ', ',
+    deas.late > 0 ? paint(YELLOW, `${deas.late} late`) : '0 late',
+    ', ',
+    problemCount(deas.lost, 'lost'),
+    ...(deas.leaving > 0 ? [`, ${deas.leaving} leaving`] : []),
+    ...(deas.left > 0 ? [paint(DIM, `, ${deas.left} left`)] : []),
+  ];
+}
+
+function processPieces({ processes, nowMs }: Figures['fleet']): Piece[] {
+  const differ = versionsText(processes);
+  const kinds = processes.kinds.flatMap(({ kind, copies, working, noneSinceMs }, at): Piece[] => {
+    const age = noneSinceMs === undefined ? '' : ` for ${formatDuration(nowMs - noneSinceMs)}`;
+    const text = working > 0 ? `${kind} ${working}` : `${kind} ${copies === 0 ? 'none' : 'waits'}${age}`;
+    return [...(at === 0 ? [] : [', ']), working > 0 ? text : paint(RED, text)];
+  });
+  return differ === '' ? kinds : [...kinds, '; ', paint(YELLOW, differ)];
 }
 
 function holdLines({ fleet }: Figures, times: Times): Piece[][] {
@@ -118,7 +156,7 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
     .map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
       padCells([at === 0 ? 'holds' : '', 15]),
       paint(RED, hold),
-      `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: deas.alive + deas.late + deas.lost }, takenOver)}`,
+      `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: expectedDeas(deas) }, takenOver)}`,
     ])
     .concat(operatorLines(fleet, times));
 }

@@ -1,4 +1,4 @@
-import { presentOf } from '../../../../common/explain/present.ts';
+import { presentOf, type Workers } from '../../../../common/explain/present.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
 import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
@@ -27,7 +27,11 @@ export interface Worst {
 const plain: Painter = (_tone, text) => text;
 
 /** The droplets with the worst problems, from the analyzer's index of droplets with problems. */
-export async function readWorst(session: RedisSession, holds: Holds, times: Times): Promise<Worst> {
+export async function readWorst(
+  session: RedisSession,
+  { holds, workers }: { holds: Holds; workers: Workers },
+  times: Times,
+): Promise<Worst> {
   const { redis, settings } = session;
   const { ids, count } = await readWorstIds(redis);
   const records = await readDroplets(redis, ids);
@@ -39,7 +43,7 @@ export async function readWorst(session: RedisSession, holds: Holds, times: Time
   const lostBeforeMs = lostBefore(nowMs, holds.listeningGaps, settings.policy);
   const troubled = droplets.flatMap((droplet): Troubled[] => {
     const view = { droplet, deas, nowMs, lostBeforeMs, settings: settings.policy };
-    const present = presentOf(view, holds, times);
+    const present = presentOf(view, holds, times, workers);
     const trouble = troubleOf(present, plain);
     // Healthy by now: the next reconcile removes it from the index.
     if (trouble.length === 0) return [];
