@@ -60,12 +60,12 @@ test('a lost DEA and the progress of its instances are shown at the top', async 
   await deployment.processes.stop('nudger');
   await deployment.advance(10);
   await headline(page, '3 of 8 wanted instances are not running.');
-  await waitText(page, '[data-dea=dea-01]', /3 instances are lost; 0 replaced, 3 waiting for their start/);
+  await waitText(page, '[data-dea=dea-01]', /3 instances are lost; 0 replaced, 3 waiting for a nudger/);
   // Visible without scrolling.
   const box = await page.locator('[data-dea=dea-01]').boundingBox();
   expect(box?.y).toBeLessThan(250);
   await waitText(page, '[data-droplet=web]', /MISSING index 1: dea-01 silent for \d+ s/);
-  await waitText(page, '[data-droplet=web] .next', /start queued for/);
+  await waitText(page, '[data-droplet=web] .next', /start waits for a nudger for/);
   await waitText(
     page,
     '.story li',
@@ -106,7 +106,7 @@ test('the page of a DEA is reached by keyboard from the map and lists its lost i
   await waitText(page, '.page-head', /lost\s*Last heartbeat \d+ s ago, with 3 instances/);
   expect(await page.evaluate('document.activeElement.innerText')).toBe('dea-01');
   expect(await page.locator('.slots tbody tr').count()).toBe(3);
-  await waitText(page, '.slots tbody tr', /web\s*1\s*MISSING\s*start queued/);
+  await waitText(page, '.slots tbody tr', /web\s*1\s*MISSING\s*start waits for a nudger/);
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await waitText(page, '.page-head', /app/);
@@ -160,7 +160,7 @@ test('a hold is shown with its age and its apps; its release needs a confirmatio
   expect(deployment.takeSent()).toEqual([]);
   const button = page.locator('[data-hold=mass_loss] > .act > button');
   await button.click();
-  await waitText(page, 'dialog[open]', '3 DEAs are silent. Releasing starts 6 instances of 3 apps elsewhere');
+  await waitText(page, 'dialog[open]', '3 DEAs are silent. Releasing starts 6 instances of 2 apps elsewhere');
   await keepPicture(page, 'release');
   await page.locator('dialog[open] button', { hasText: 'Cancel' }).click();
   expect(await deployment.observer.client.hexists(deployment.observer.keys.holds, 'release_mass_loss')).toBe(
@@ -256,6 +256,8 @@ describe('appearance', () => {
 });
 
 test('a map of 10,000 DEAs is one canvas and adds no elements', async () => {
+  // Until it is known what runs.
+  await deployment.advance(35);
   const { client, keys } = deployment.observer;
   const deas = Array.from({ length: 10_000 }, (_, n) => `dea-${String(n).padStart(5, '0')}`);
   await client.zadd(keys.deasLastHeartbeat, ...deas.flatMap((dea) => [deployment.nowMs(), dea]));
@@ -264,7 +266,7 @@ test('a map of 10,000 DEAs is one canvas and adds no elements', async () => {
   await waitText(page, '.readout', '10000 of 10000 DEAs alive.');
   const size = () => page.evaluate(`document.querySelectorAll('*').length`);
   expect(await size()).toBeLessThan(300);
-  await page.locator('summary').click();
+  await page.locator('.panel summary').click();
   await page.locator('details tbody tr').first().waitFor();
   expect(await size()).toBeLessThan(700);
   await page.locator('.filter input').fill('dea-0777');
