@@ -3,6 +3,7 @@ import { analyzerMetrics } from '../../analyzer/metrics.ts';
 import {
   busMetrics,
   createRegistry,
+  failedLogins,
   logMetrics,
   redisMetrics,
   selfMetrics,
@@ -29,7 +30,7 @@ const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {
   sync: [busMetrics, syncMetrics],
   analyzer: [analyzerMetrics],
   nudger: [busMetrics, nudgerMetrics],
-  reporter: [busMetrics, reporterMetrics, fleet, queues, watchers],
+  reporter: [busMetrics, failedLogins, reporterMetrics, fleet, queues, watchers],
 };
 
 /** The registry of each process, without the values that need Redis. */

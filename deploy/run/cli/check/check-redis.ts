@@ -1,5 +1,7 @@
 import type { RedisSettings, Settings } from '../../../../common/config/settings.ts';
 import { evictionRisk } from '../../../../common/redis/connection/eviction.ts';
+import { heartbeatIntervalMs, shortLossWarning } from '../../../../common/redis/fleet/heartbeat-interval.ts';
+import { createKeys } from '../../../../common/redis/keys.ts';
 import { layoutProblem } from '../../../../common/redis/layout.ts';
 import type { RedisClient } from '../../../../common/redis/scripts/scripts.ts';
 import { connectOnce, openOnce } from '../connection/connect-once.ts';
@@ -29,7 +31,7 @@ export async function checkRedis({ settings, answerMs, privateUrl }: Options): P
     // `hm start` takes its private Redis over, whatever partition and controller it was used for.
     const problem = await layoutProblem(client, settings, { isAdopted: settings.redis === undefined });
     if (problem !== undefined) return { problem };
-    return { ok: `version ${version}`, ...(await warningOf(client)) };
+    return { ok: `version ${version}`, warnings: await warningsOf(client, settings) };
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) };
   } finally {
@@ -41,7 +43,10 @@ function privateRedis(url: string | undefined): RedisSettings | undefined {
   return url === undefined ? undefined : { kind: 'single', url };
 }
 
-async function warningOf(client: RedisClient): Promise<{ warning?: string }> {
-  const warning = evictionRisk(await client.info('memory').catch(() => ''));
-  return warning === undefined ? {} : { warning };
+async function warningsOf(client: RedisClient, settings: Settings): Promise<string[]> {
+  // A login may lack the right to INFO.
+  const eviction = evictionRisk(await client.info('memory').catch(() => ''));
+  const keys = createKeys(settings.redisPrefix, settings.slices);
+  const tooShort = shortLossWarning(settings.policy, await heartbeatIntervalMs({ client, keys }));
+  return [eviction, tooShort].filter((warning) => warning !== undefined);
 }

@@ -1,5 +1,8 @@
 /**
- * The result of one check: facts about the server, perhaps what is doubtful about it; the problem; or why there is nothing to
+ * The result of one check: facts about the server, and what is doubtful about it; the problem; or why there is nothing to
  * check now, which is no failure.
  */
-export type CheckResult = { ok: string; warning?: string } | { problem: string } | { skipped: string };
+export type CheckResult =
+  | { ok: string; warnings?: readonly string[] }
+  | { problem: string }
+  | { skipped: string };

@@ -115,6 +115,26 @@ test('a Redis that may evict keys is warned of, and is no failure', async () => 
   }
 });
 
+test('a droplet_lost that is too short for the observed heartbeats is warned of', async () => {
+  const client = new Redis(redis.url);
+  const [last, previous] = ['hm:{fleet}:deas:last_heartbeat', 'hm:{fleet}:deas:previous_heartbeat'];
+  try {
+    for (const dea of ['a', 'b', 'c']) {
+      await client.zadd(previous, 1_000_000, dea);
+      await client.zadd(last, 1_020_000, dea);
+    }
+    expect(await check()).toBe(0);
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^warning Redis: intervals\.droplet_lost: expected more than 2 .*\(20 s each.*got 30 s/,
+      ),
+    );
+  } finally {
+    await client.del(last, previous);
+    await client.quit();
+  }
+});
+
 test('Redis is not reachable', async () => {
   const port = await freePort();
   expect(await check({ redis: `redis://user:hidden@127.0.0.1:${port}` })).toBe(1);

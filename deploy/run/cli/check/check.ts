@@ -55,7 +55,7 @@ function report(what: string, result: CheckResult): boolean {
   if ('problem' in result) print('FAILED', `${what}: ${result.problem}`);
   else if ('skipped' in result) print('skipped', `${what}: ${result.skipped}`);
   else {
-    if (result.warning !== undefined) print('warning', `${what}: ${result.warning}`);
+    for (const warning of result.warnings ?? []) print('warning', `${what}: ${warning}`);
     print('ok', `${what}: ${result.ok}`);
   }
   return !('problem' in result);
