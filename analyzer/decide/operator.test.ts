@@ -72,6 +72,26 @@ it('a crash keeps its reason until the pause is over', () => {
   expect(answers(held, {}, NOW + 9 * SECOND)).toEqual(['start crashed']);
 });
 
+it.each(['crashed', 'evacuated', 'flapping'] as const)(
+  'a waiting start that a pause dropped keeps its reason: %s',
+  (reason) => {
+    const start = { id: 's1', reason, priority: 'low', decidedMs: NOW - SECOND } as const;
+    const d = droplet({
+      firstSeenMs: NOW - 2 * SECOND, // in its grace period, so nothing is missing yet
+      slots: [
+        slot({
+          start,
+          ...(reason === 'flapping' && { flapping: true, crashes: 2, lastCrashMs: NOW - 300 * SECOND }),
+        }),
+      ],
+      outcomes: [{ id: 's1', outcome: 'dropped', atMs: NOW, why: 'held:operator' }],
+    });
+    expect(answers(d, paused())).toEqual([`held ${reason} operator`]);
+    const held = applyDecision(d, decide(d, deas(), holds(paused()), NOW, SETTINGS));
+    expect(answers(held, {}, NOW + SECOND)).toEqual([`start ${reason}`]);
+  },
+);
+
 describe('a pause of a DEA', () => {
   const lost = droplet({ instances: [instance('a', { dea: 'dea-7' })] });
   const silent = { 'dea-7': { lastHeartbeatMs: NOW - LOST - SECOND } };

@@ -95,10 +95,17 @@ export function closeStartIfDone(draft: DecisionDraft, slot: Slot, triggers: Sta
   if (end === undefined) return;
   const ended = draft.slots.edit(slot.index, slot.version);
   delete ended.start;
+  if (end === 'ended') keepEvent(draft, ended, start);
   if (end === 'helped') forgetAttempts(ended);
   if (end !== 'did_not_help') return;
   const sentMs = draft.snapshot.droplet.outcomes.get(start.id)?.atMs ?? draft.snapshot.nowMs;
   addAttempt(draft, ended, sentMs);
+}
+
+/** A hold that came on after the decision dropped the start: the event that it answers is received only once. */
+function keepEvent({ snapshot }: DecisionDraft, slot: Slot, { id, reason }: PendingStart): void {
+  const why = snapshot.droplet.outcomes.get(id)?.why;
+  if (reason !== 'missing' && why?.startsWith('held:')) slot.heldFor = reason;
 }
 
 function addAttempt(draft: DecisionDraft, slot: Slot, sentMs: number): void {
