@@ -109,6 +109,8 @@ test('all five processes start with private servers, become ready, and stop on C
     const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
     if (line.event === 'child_started') pids.push(line.pid);
     if (PROBLEMS.has(line.event ?? '')) problems.push(line);
+    // The private servers' logins are in no line.
+    expect(text.replaceAll('***@', '')).not.toMatch(/:\/\/[^/" ]*@/);
     if (line.event === 'ready' && line.process === 'start') {
       pidOf = readFileSync(pidFile, 'utf8');
       for (const [n, name] of ['ingest', 'sync', 'analyzer', 'nudger'].entries()) {

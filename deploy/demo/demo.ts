@@ -3,11 +3,10 @@ import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT } from '../../common/runtime/exit-codes.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle.ts';
-import { packageRoot } from '../../common/runtime/package-root.ts';
 import { onStopSignals } from '../run/stop-signals.ts';
 import { runCheck } from './check/check.ts';
 import { DEMO_LOGIN } from './config.ts';
-import { demoDir } from './demo-dir.ts';
+import { demoDir, stateDir } from './demo-dir.ts';
 import { differences } from './fleet.ts';
 import { hintsOf, openDemoScreen } from './screen.ts';
 import { type Stage, setStage, tailOf } from './stage.ts';
@@ -50,7 +49,7 @@ export async function runDemo(argv: string[]): Promise<number> {
   const lifecycle = new Lifecycle({ stepMs: STEP_MS });
   const releaseSignals = stopOnSignals(lifecycle);
   // A check has a folder of its own, so that it can run beside the demo and other checks.
-  const dir = options.check ? join(packageRoot, '.hm', `check-${process.pid}`) : demoDir;
+  const dir = options.check ? join(stateDir, `check-${process.pid}`) : demoDir;
   let code: number = EXIT.failed;
   try {
     const stage = await setStage(dir, lifecycle);

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -37,4 +37,19 @@ test('a lock is stale when another process has its pid', () => {
   const lock = { pid: process.pid, started: `not ${processStart(process.pid)}` };
   writeFileSync(join(dir, 'launcher.json'), JSON.stringify(lock));
   lockFolder(dir)();
+});
+
+test('a folder that cannot be made: exit code 69, with the path and what to do', () => {
+  writeFileSync(join(dir, 'file'), '');
+  const parent = join(dir, 'file', '.hm');
+  expect(() => lockFolder(parent)).toThrow(UnavailableError);
+  expect(() => lockFolder(parent)).toThrow(
+    `${parent}: expected a folder that this user can write, found ENOTDIR`,
+  );
+});
+
+test('the folder is readable for this user only, also one of an earlier release', () => {
+  chmodSync(dir, 0o755);
+  lockFolder(dir)();
+  expect(statSync(dir).mode & 0o777).toBe(0o700);
 });

@@ -1,4 +1,14 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { processStart } from './process-table.ts';
 import { UnavailableError } from './unavailable-error.ts';
@@ -13,7 +23,7 @@ const LOCK_FILE = 'launcher.json';
  * @throws UnavailableError while another launcher has it
  */
 export function lockFolder(dir: string): () => void {
-  mkdirSync(dir, { recursive: true });
+  makeFolder(dir);
   const lock = join(dir, LOCK_FILE);
   const own = join(dir, `launcher.${process.pid}`);
   const content = JSON.stringify({ pid: process.pid, started: processStart(process.pid) });
@@ -34,6 +44,20 @@ export function lockFolder(dir: string): () => void {
   return () => {
     if (read(lock) === content) rmSync(lock, { force: true });
   };
+}
+
+/** Only this user may read the folder: the servers' logins and data are in it. */
+function makeFolder(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+    chmodSync(dir, 0o700);
+    accessSync(dir, constants.W_OK);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? String(cause);
+    throw new UnavailableError(
+      `${dir}: expected a folder that this user can write, found ${code}: move the configuration file to such a folder, or name a Redis and a NATS in it`,
+    );
+  }
 }
 
 /** The pid of the launcher that has this folder; undefined when none has. */

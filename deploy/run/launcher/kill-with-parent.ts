@@ -27,6 +27,8 @@ interface Options {
    * SIGTERM, and kills the program only when it has not stopped in time.
    */
   channel?: true;
+  /** Default: that of this process. */
+  umask?: number;
 }
 
 /** The time of an orderly stop (contract: programs). */
@@ -39,7 +41,7 @@ const KILL_AFTER_MS = 10_000;
  * is Linux only and Node does not offer it.)
  */
 const GUARD = `
-on_break=$1; shift
+on_break=$1; umask "$2"; shift 2
 (
   if read ended <&3; then exit; fi
   if [ $on_break = term ]; then kill -TERM $$; fi
@@ -61,9 +63,10 @@ export async function spawnBoundToParent(
   args: string[],
   options: Options,
 ): Promise<BoundChild> {
+  const umask = (options.umask ?? process.umask()).toString(8);
   const child = spawn(
     '/bin/sh',
-    ['-c', GUARD, 'guard', options.channel ? 'wait' : 'term', command, ...args],
+    ['-c', GUARD, 'guard', options.channel ? 'wait' : 'term', umask, command, ...args],
     {
       stdio: [
         'ignore',

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Settings } from '../../../common/config/settings.ts';
 import { EXIT } from '../../../common/runtime/exit-codes.ts';
@@ -144,17 +145,19 @@ class Servers {
     const env: NodeJS.ProcessEnv = {};
     if (settings.redis !== undefined && settings.mbusGiven) return env;
     this.#releaseFolder = lockFolder(dataDir);
+    // New at each start; `hm` finds it in the folder, which only this user can read.
+    const password = randomBytes(24).toString('hex');
     if (settings.redis === undefined) {
       const dir = join(dataDir, 'redis');
       env.REDIS_URL = await this.#startAndSupervise('redis-server', (port, signal) =>
-        startRedisServer({ dir, signal, ...(port && { port }) }),
+        startRedisServer({ dir, signal, password, ...(port && { port }) }),
       );
       await this.#options.onPrivateRedis?.(env.REDIS_URL);
     }
     if (!settings.mbusGiven) {
       const dir = join(dataDir, 'nats');
       env.MBUS_URI = await this.#startAndSupervise('nats-server', (port, signal) =>
-        startNatsServer({ dir, signal, ...(port && { port }) }),
+        startNatsServer({ dir, signal, password, ...(port && { port }) }),
       );
     }
     writePrivateServers(dataDir, {

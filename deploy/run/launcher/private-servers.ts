@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { lockOwner } from './folder-lock.ts';
 
-/** The URLs of a launcher's private servers. */
+/** The URLs of a launcher's private servers, with their logins. */
 export interface PrivateServers {
   /** `redis://127.0.0.1:<port>` */
   redis?: string;
@@ -25,7 +25,8 @@ const Servers = Compile(
 /** Writes the URLs into the launcher's folder, where other `hm` commands find them. */
 export function writePrivateServers(dir: string, servers: PrivateServers): void {
   const file = join(dir, FILE);
-  writeFileSync(`${file}.new`, `${JSON.stringify({ ...servers, launcher: process.pid })}\n`);
+  const text = `${JSON.stringify({ ...servers, launcher: process.pid })}\n`;
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 

@@ -7,8 +7,9 @@ const ANSWER_MS = 1000;
 export type ServerStatus = 'ready' | 'busy' | 'silent';
 
 /** Probes the port for the Redis with this pid; busy while it loads its data. */
-export async function probeRedis(port: number, pid: number): Promise<ServerStatus> {
-  const reply = await exchange(port, 'INFO\r\nPING\r\n', /^(\+PONG|-LOADING)/m);
+export async function probeRedis(port: number, pid: number, password?: string): Promise<ServerStatus> {
+  const login = password === undefined ? '' : `AUTH ${password}\r\n`;
+  const reply = await exchange(port, `${login}INFO\r\nPING\r\n`, /^(\+PONG|-LOADING)/m);
   if (!reply?.includes(`process_id:${pid}\r\n`)) return 'silent';
   return reply.includes('+PONG') ? 'ready' : 'busy';
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +53,26 @@ test('redis-server is ready, uses our configuration, and keeps its data over a r
   const second = await running(startRedisServer({ dir, port: first.port }));
   expect(second.url).toBe(first.url);
   await withRedis(second.url, async (client) => expect(await client.get('colour')).toBe('green'));
+});
+
+test('servers with a password refuse clients without it, and it is readable for this user only', async () => {
+  const password = 'f00d'.repeat(8);
+  const redis = await running(startRedisServer({ dir, password }));
+  const nats = await running(startNatsServer({ dir, password }));
+  await withRedis(redis.url, async (client) => expect(await client.set('colour', 'green')).toBe('OK'));
+  await withRedis(`redis://127.0.0.1:${redis.port}`, async (client) => {
+    await expect(client.get('colour')).rejects.toThrow('NOAUTH');
+  });
+  await expect(connect({ servers: `127.0.0.1:${nats.port}`, reconnect: false })).rejects.toThrow(
+    'Authorization',
+  );
+  const login = { servers: `127.0.0.1:${nats.port}`, user: 'hm', pass: password };
+  await (await connect(login)).close();
+  for (const { pid } of [redis, nats])
+    expect(readFileSync(`/proc/${pid}/cmdline`, 'utf8')).not.toContain(password);
+  const files = readdirSync(dir, { recursive: true, encoding: 'utf8' });
+  expect(files).toContain('redis-login.conf');
+  for (const name of files) expect([name, statSync(join(dir, name)).mode & 0o077]).toEqual([name, 0]);
 });
 
 test('redis-server keeps the largest usual record as a listpack', async () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, mkdirSync, openSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,7 +12,7 @@ import { UnavailableError } from './unavailable-error.ts';
 
 /** A server on this machine's loopback that ends when this process does. */
 export interface Server {
-  /** `redis://127.0.0.1:<port>` or `nats://127.0.0.1:<port>`. */
+  /** `redis://127.0.0.1:<port>` or `nats://127.0.0.1:<port>`, with the login if it has one. */
   url: string;
   port: number;
   pid: number;
@@ -23,6 +23,8 @@ export interface Server {
 }
 
 interface Common {
+  /** The password that clients need, in characters that a URL may have; it needs `dir`. Default: none. */
+  password?: string;
   /** Default: any free port. */
   port?: number;
   /** Aborts the start: the server is stopped, and the signal's reason is thrown. */
@@ -39,7 +41,7 @@ export interface RedisOptions extends Common {
 export interface NatsOptions extends Common {
   /** For its log. Default: the log is dropped. */
   dir?: string;
-  /** More of its configuration than address and name. */
+  /** More of its configuration than address and name; not together with a password. */
   configFile?: string;
 }
 
@@ -60,13 +62,21 @@ const MAX_LOG_BYTES = 1 << 20;
 export async function startRedisServer(options: RedisOptions): Promise<Server> {
   const program = requireProgram('redis-server');
   const config = options.configFile ?? join(packageRoot, 'deploy', 'install', 'redis.conf');
-  mkdirSync(options.dir, { recursive: true });
+  mkdirSync(options.dir, { recursive: true, mode: 0o700 });
   const pidFile = join(options.dir, 'redis.pid');
   await waitUntilFolderIsFree(pidFile, options.dir);
+  const { password } = options;
+  const login =
+    password === undefined
+      ? []
+      : ['--include', writeLogin(options.dir, 'redis', `requirepass ${password}\n`)];
   return start('redis-server', options, {
-    command: (port) => [program, [config, '--port', `${port}`, '--dir', options.dir, '--pidfile', pidFile]],
-    url: (port) => `redis://127.0.0.1:${port}`,
-    probe: (port, pid) => probeRedis(port, pid),
+    command: (port) => [
+      program,
+      [config, '--port', `${port}`, '--dir', options.dir, '--pidfile', pidFile, ...login],
+    ],
+    url: (port) => `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`,
+    probe: (port, pid) => probeRedis(port, pid, password),
   });
 }
 
@@ -77,17 +87,22 @@ export async function startRedisServer(options: RedisOptions): Promise<Server> {
  */
 export async function startNatsServer(options: NatsOptions = {}): Promise<Server> {
   const program = requireProgram('nats-server');
-  if (options.dir !== undefined) mkdirSync(options.dir, { recursive: true });
+  const { dir, password } = options;
+  if (dir !== undefined) mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const configFile =
+    dir === undefined || password === undefined
+      ? options.configFile
+      : writeLogin(dir, 'nats', `authorization { user: hm, password: "${password}" }\n`);
   const name = `health-manager-${randomBytes(8).toString('hex')}`;
   return start('nats-server', options, {
     command: (port) => [
       program,
       [
-        ...(options.configFile === undefined ? [] : ['-c', options.configFile]),
+        ...(configFile === undefined ? [] : ['-c', configFile]),
         ...['--addr', '127.0.0.1', '--port', `${port}`, '--server_name', name],
       ],
     ],
-    url: (port) => `nats://127.0.0.1:${port}`,
+    url: (port) => `nats://${password === undefined ? '' : `hm:${password}@`}127.0.0.1:${port}`,
     probe: (port) => probeNats(port, name),
   });
 }
@@ -99,12 +114,24 @@ interface ServerKind {
   probe(port: number, pid: number): Promise<ServerStatus>;
 }
 
+/**
+ * Writes a file of the server's configuration that only this user can read. A command line is readable for every user.
+ *
+ * @returns its path
+ */
+function writeLogin(dir: string, name: string, text: string): string {
+  const file = join(dir, `${name}-login.conf`);
+  writeFileSync(file, text, { mode: 0o600 });
+  return file;
+}
+
 async function start(name: string, options: Common & { dir?: string }, kind: ServerKind): Promise<Server> {
   for (let tries = 1; ; tries++) {
     const port = options.port ?? (await freePort());
     const [program, args] = kind.command(port);
     const log = openLog(name, options.dir);
-    const output = { stdout: log.fd, stderr: log.fd };
+    // The data is readable for this user only.
+    const output = { stdout: log.fd, stderr: log.fd, umask: 0o077 };
     const server = await spawnBoundToParent(program, args, output).finally(log.close);
     const failure = await waitUntilReady(server, () => kind.probe(port, server.pid), options.signal);
     if (failure === undefined) {
@@ -193,7 +220,7 @@ function openLog(name: string, dir: string | undefined) {
   if (dir === undefined) return { fd: 'ignore' as const, close: () => undefined, tail: () => '' };
   const file = join(dir, `${name}.log`);
   const isLong = (statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES;
-  const fd = openSync(file, isLong ? 'w' : 'a');
+  const fd = openSync(file, isLong ? 'w' : 'a', 0o600);
   return {
     fd,
     close: () => closeSync(fd),
