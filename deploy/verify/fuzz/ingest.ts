@@ -11,8 +11,28 @@ import { FakeBus } from './fake-bus.ts';
 import { SHARES } from './shares.ts';
 import { check, type Outcome, type Target } from './target.ts';
 
+/** Heartbeats of a few DEAs that list the same few instances, each with any index and version: claims of what belongs to others. */
+const CLAIMING = fc
+  .record({
+    droplets: fc.array(
+      fc.record({
+        cc_partition: fc.constant('default'),
+        droplet: fc.constantFrom('x', 'y'),
+        version: fc.constantFrom('v1', 'v2'),
+        instance: fc.constantFrom('i1', 'i2', 'i3'),
+        index: fc.nat(2),
+        state: fc.constantFrom('STARTING', 'RUNNING', 'CRASHED', 'EVACUATING'),
+        state_timestamp: fc.nat(3),
+      }),
+      { maxLength: 6 },
+    ),
+    dea: fc.constantFrom('dea-1', 'dea-2', 'dea-3'),
+  })
+  .map((heartbeat) => Buffer.from(JSON.stringify(heartbeat)));
+
 const MESSAGES = fc.oneof(
   fc.tuple(fc.constant(SUBJECTS.heartbeat), bytes(wire.HEARTBEAT)),
+  fc.tuple(fc.constant(SUBJECTS.heartbeat), CLAIMING),
   fc.tuple(fc.constant(SUBJECTS.exited), bytes(wire.EXITED)),
   fc.tuple(fc.constant(SUBJECTS.updated), bytes(wire.UPDATED)),
   fc.tuple(fc.constant(SUBJECTS.shutdown), bytes(wire.SHUTDOWN)),
@@ -79,6 +99,8 @@ async function checkRecords({ redis }: TestContext): Promise<void> {
     const record = decodeDroplet(id, (await client.call('HGETALL', key)) as string[]);
     // A record with only a fence is no droplet yet.
     check(record !== undefined && record.rev > 0, `a record without a revision: ${key}`);
+    const slots = new Set(record?.instances.map(({ guid }) => guid));
+    check(slots.size === record?.instances.length, `an instance twice in a record: ${key}`);
     check((await client.hexists(keys.indexOf(id), id)) === 1, `not in the index: ${key}`);
   }
 }
