@@ -5,7 +5,7 @@ import type { Exit, Instance, PendingStop, Slot } from '../model/droplet.ts';
 import { isLiveState } from '../model/instance-states.ts';
 import { type EffectiveState, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
 import { isUnplaced } from '../policy/slots/attempts.ts';
-import { crashesOf } from '../policy/slots/crashes.ts';
+import { type Crash, crashesOf } from '../policy/slots/crashes.ts';
 import { isGivenUp } from '../policy/slots/flapping.ts';
 import { wantedIndices } from '../policy/slots/wanted.ts';
 import { effectiveStatesOf } from './droplet-answers.ts';
@@ -38,10 +38,7 @@ export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
     missing_indices: missingIndices(view, effectiveStates),
     versions: versionsOf(view, effectiveStates),
     crashes: Object.fromEntries(
-      crashesOf(droplet, deas, nowMs, settings).map(({ instance, index, version, sinceS }) => [
-        instance,
-        { index, version, crash_timestamp: sinceS },
-      ]),
+      crashesOf(droplet, deas, nowMs, settings).map((crash) => [crash.instance, crashJson(crash)]),
     ),
     exits: Object.fromEntries(droplet.exits.map((exit) => [exit.instance, exitJson(exit)])),
     slots: Object.fromEntries(slots.map((slot) => [String(slot.index), slotJson(view, slot)])),
@@ -102,6 +99,14 @@ function instanceJson(
     first_listed: seconds(firstListedMs),
     last_listed: seconds(lastHeartbeatMs(instance, deas)),
     live: isLiveState(effective),
+  };
+}
+
+function crashJson({ index, version, sinceS, status, description }: Crash): Record<string, unknown> {
+  return {
+    ...{ index, version, crash_timestamp: sinceS },
+    ...(status === undefined ? {} : { exit_status: status }),
+    ...(description === undefined ? {} : { exit_description: description }),
   };
 }
 

@@ -180,3 +180,14 @@ test('404 for pages and files that do not exist', async () => {
   expect((await ask('/queues/no/such/page')).status).toBe(404);
   expect((await ask('/queues/static/no-such.js')).status).toBe(404);
 });
+
+test('the page of a job: no flow, no error, and a link to its app', async () => {
+  await queue('starts').add('start', { droplet: 'a/b', index: 0 }, { jobId: 'id.1' });
+  const flow = await ask('/queues/api/queues/starts/id.1/flow');
+  expect([flow.status, flow.json()]).toEqual([200, { nodeId: 'id.1', flowRoot: null, isFlowNode: false }]);
+  const job = await ask('/queues/api/queues/starts/id.1');
+  expect(job.json()).toMatchObject({
+    job: { externalUrl: { displayText: 'app a/b', href: '/#/droplet/a%2Fb' } },
+  });
+  expect(bench.context.lines.filter(({ event }) => event === 'queue_board_failed')).toEqual([]);
+});

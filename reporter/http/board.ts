@@ -97,7 +97,10 @@ export function addBoard({ app, log, health, queues, writable }: Options): void 
   createBullBoard({
     queues: QUEUES.map(
       ({ name, displayName, description }) =>
-        new BullMQAdapter(queues[name], { displayName, description, readOnlyMode: !writable }),
+        new BullMQAdapter(queues[name], {
+          ...{ displayName, description, readOnlyMode: !writable },
+          externalJobUrl: appLink,
+        }),
     ),
     serverAdapter,
     options: { uiConfig: { boardTitle: 'Health manager: queues' } },
@@ -105,7 +108,12 @@ export function addBoard({ app, log, health, queues, writable }: Options): void 
   // Bull Board's own handler would send internal error messages, and would answer 500 where a login is needed.
   serverAdapter.setErrorHandler((error) => errorReply(error, log));
   app.register(async (scope) => {
-    scope.addHook('preHandler', async (request) => check(request, health, writable));
+    scope.addHook('preHandler', async (request, reply) => {
+      check(request, health, writable);
+      const job = FLOW_PATH.exec(request.url)?.[1];
+      if (job !== undefined) return reply.send(withoutFlow(job));
+      return undefined;
+    });
     scope.addHook('onSend', async (_request, reply, payload) => {
       reply.header('content-security-policy', CONTENT_SECURITY);
       reply.header('x-content-type-options', 'nosniff');
@@ -139,6 +147,28 @@ function errorReply(error: Error & { statusCode?: number }, log: Logger) {
   if (message.startsWith('WRONGTYPE')) return { status: 404 as const, body: { error: 'not found' } };
   log.error({ event: 'queue_board_failed', err: error }, 'request to the queue pages failed');
   return { status: 500 as const, body: { error: 'internal error' } };
+}
+
+/** Asked by the page of each job: the tree of jobs that it belongs to. */
+const FLOW_PATH = new RegExp(`^${BOARD_PATH}/api/queues/[a-z]+/([^/?]+)/flow(?:\\?|$)`);
+
+/** No job of the health manager has a parent or children. Bull Board would look for them with a producer that needs more than reads. */
+function withoutFlow(job: string): object {
+  let nodeId = job;
+  try {
+    nodeId = decodeURIComponent(job);
+  } catch {
+    // Shown as it came.
+  }
+  return { nodeId, flowRoot: null, isFlowNode: false };
+}
+
+/** The page of the job's app on the dashboard. */
+function appLink({ data }: { data?: unknown }): { displayText: string; href: string } {
+  const droplet = typeof data === 'object' && data !== null && 'droplet' in data ? data.droplet : undefined;
+  return typeof droplet === 'string'
+    ? { displayText: `app ${droplet}`, href: `/#/droplet/${encodeURIComponent(droplet)}` }
+    : { displayText: 'dashboard', href: '/' };
 }
 
 /** The page loads a font from another host, which would see each visit; without it the system's font is used. */

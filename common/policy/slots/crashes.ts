@@ -10,6 +10,9 @@ export interface Crash {
   version: string;
   /** Epoch seconds: the exit's `crash_timestamp`, or the `state_timestamp` of the CRASHED instance. */
   sinceS: number;
+  /** As the DEA reported its exit. */
+  status?: number;
+  description?: string;
 }
 
 /**
@@ -28,9 +31,14 @@ export function crashesOf(
     const { guid, index, version, stateTimestampS } = instance;
     crashes.set(guid, { instance: guid, index, version, sinceS: stateTimestampS });
   }
-  for (const { instance, index, version, reason, atMs, crashTimestampS } of droplet.exits) {
+  for (const exit of droplet.exits) {
+    const { instance, index, version, reason, atMs, crashTimestampS, status, description } = exit;
     if (reason !== 'CRASHED' || nowMs - atMs > flappingTimeoutMs) continue;
-    crashes.set(instance, { instance, index, version, sinceS: crashTimestampS ?? Math.floor(atMs / 1000) });
+    crashes.set(instance, {
+      ...{ instance, index, version, sinceS: crashTimestampS ?? Math.floor(atMs / 1000) },
+      ...(status !== undefined && { status }),
+      ...(description !== undefined && { description }),
+    });
   }
   return [...crashes.values()];
 }
