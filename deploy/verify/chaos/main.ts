@@ -56,7 +56,7 @@ const program = new Command('npm run chaos --')
   )
   .option(
     '--kinds <kind...>',
-    `draws only faults of these kinds; all: also those not drawn by default. Kinds: ${FAULT_KINDS.join(', ')}`,
+    `draws only faults of these kinds; all: of every kind, as by default. Kinds: ${FAULT_KINDS.join(', ')}`,
     kinds,
   )
   .option('--events <kind...>', `draws only events of these kinds. Kinds: ${EVENT_KINDS.join(', ')}`, events)

@@ -34,8 +34,6 @@ export interface Fault {
 export interface FaultKind {
   /** How often it is drawn, in proportion to the others. */
   weight: number;
-  /** Drawn only with `--kinds`. */
-  isOptIn?: true;
   /** @param copies the names of all process copies */
   draw(random: Random, copies: readonly string[]): Omit<Fault, 'kind'>;
 }

@@ -17,14 +17,10 @@ const KINDS: Record<string, FaultKind> = {
   ...DEPLOYMENT_FAULTS,
 };
 
-/** Every kind, also those that are drawn on request only. */
 export const FAULT_KINDS: readonly string[] = Object.keys(KINDS);
 
-/** The kinds that a run draws from, unless it is asked for others. */
-export const DEFAULT_KINDS: readonly string[] = FAULT_KINDS.filter((kind) => !KINDS[kind]?.isOptIn);
-
 /** Draws a fault of one of the kinds, with its parameters; `run` applies it. */
-export function drawFault(random: Random, copies: readonly string[], kinds = DEFAULT_KINDS): Fault {
+export function drawFault(random: Random, copies: readonly string[], kinds = FAULT_KINDS): Fault {
   const choices = kinds.map((kind) => ({ weight: (KINDS[kind] as FaultKind).weight, value: kind }));
   const kind = random.weighted(choices);
   return { kind, ...(KINDS[kind] as FaultKind).draw(random, copies) };

@@ -110,8 +110,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'NATS away for longer than the hold': {
-    weight: 0.3,
-    isOptIn: true,
+    weight: 0.2,
     draw: (random) => {
       const ms = MASS_LOSS.hold * 1000 + random.between(1_000, 10_000);
       const spreadMs = random.between(2_000, 9_000);

@@ -85,7 +85,6 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
   },
   'Redis records deleted': {
     weight: 2,
-    isOptIn: true,
     draw: (random) => {
       const picks = shares(random);
       return {
@@ -105,7 +104,6 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
   },
   'Redis records edited': {
     weight: 2,
-    isOptIn: true,
     draw: (random) => {
       const picks = shares(random);
       const [field, value] = random.pick(RECORD_EDITS);
@@ -127,7 +125,6 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
   },
   'Redis heartbeat times deleted': {
     weight: 1,
-    isOptIn: true,
     draw: () => ({
       what: '',
       run: (target) =>
