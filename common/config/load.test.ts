@@ -36,6 +36,7 @@ describe('the defaults', () => {
       ccPartition: 'default',
       bulkApi: { host: 'http://api.vcap.me', batchSize: 500, timeoutMs: 10_000, maxApps: 5_000_000 },
       dialect: 'hm2',
+      webhooks: [],
       redisPrefix: 'hm',
       slices: 256,
       policy: {
@@ -167,7 +168,7 @@ logging: {level: all, file: hm.log}
 pid: hm.pid
 index: 12
 local_route: 10.0.0.1
-status: {host: 0.0.0.0, port: 13, user: watcher, password: secret, queues_writable: true}
+status: {host: 0.0.0.0, port: 13, user: watcher, password: secret, readonly_user: reader, readonly_password: open, user_header: X-User, queues_writable: true}
 intervals:
   desired_state_update: 14
   desired_state_lost: 15
@@ -191,6 +192,7 @@ audit_rate: 32
 mass_loss: {fraction: 0.33, minimum_deas: 34, hold: 35}
 mass_delete: {fraction: 0.36, minimum_droplets: 37, hold: 38}
 probe_crashed_apps: true
+webhooks: [{url: "https://hooks.example.com/", events: [given_up]}]
 dry_run: true
 `;
 
@@ -233,8 +235,11 @@ dry_run: true
         user: 'watcher',
         password: 'secret',
         loginGiven: true,
+        readonly: { user: 'reader', password: 'open' },
+        userHeader: 'x-user',
         queuesWritable: true,
       },
+      webhooks: [{ url: 'https://hooks.example.com/', events: ['given_up'] }],
       index: 12,
       localRoute: '10.0.0.1',
       pidFile: 'hm.pid',
@@ -273,7 +278,7 @@ dry_run: true
 it('the dialect hm9000-http needs the internal API of the controller', () => {
   expect(problemsOf('dialect: hm9000-http\ninternal_api: {user: u}')).toEqual([
     'health_manager.yml: cc_internal_url: expected an http:// or https:// URL with dialect hm9000-http, got none',
-    'health_manager.yml: internal_api.password: expected a text that is not empty with dialect hm9000-http, got none',
+    'health_manager.yml: internal_api.password: expected a text with dialect hm9000-http, got none',
   ]);
 });
 
