@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Job } from 'bullmq';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue, openWorker, readSlicesJob } from '../common/queues/queues.ts';
+import { WebhookQueue } from '../common/queues/webhook-queue.ts';
 import { consumeEvents } from './event-consumer.ts';
 import { analyzerMetrics } from './metrics.ts';
 import { Enqueuer } from './reconcile/enqueue.ts';
@@ -26,6 +27,13 @@ export interface Analyzer {
 /** Jobs that one process works on at once. The slices of one job are reconciled together or audited one by one. */
 const SLICES_JOBS_AT_ONCE = 2;
 
+/** Where given-up and unplaced slots are reported. */
+function openWebhooks({ settings, log, lifecycle, redis }: ProcessContext): WebhookQueue {
+  const { webhooks: hooks, redisPrefix: prefix, ccPartition: partition } = settings;
+  const queue = openQueue(redis, lifecycle, log, 'webhooks');
+  return new WebhookQueue({ queue, hooks, deployment: { prefix, partition }, log });
+}
+
 /** Starts the analyzer. */
 export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> {
   const { settings, log, clock, lifecycle, redis } = context;
@@ -39,6 +47,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
     restarts: openQueue(redis, lifecycle, log, 'restarts'),
     stops: openQueue(redis, lifecycle, log, 'stops'),
     sync: openQueue(redis, lifecycle, log, 'sync'),
+    ...(settings.webhooks.length > 0 && { webhooks: openWebhooks(context) }),
   });
   const reconciler = new Reconciler({ redis, clock, log, metrics, policy, enqueuer });
   const audit = new Audit({ redis, clock, log, metrics, policy, reconciler, auditRate });

@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
-import { openQueue, type QueueName } from '../common/queues/queues.ts';
+import { openQueue, openWorker, type QueueName } from '../common/queues/queues.ts';
+import { WebhookQueue } from '../common/queues/webhook-queue.ts';
 import { problemLevel } from '../common/redis/connection/connection-error.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { watchHeartbeatInterval } from '../common/redis/fleet/heartbeat-interval.ts';
@@ -19,6 +20,9 @@ import { readIfAvailable } from './http/read-redis.ts';
 import { addRoutes } from './http/routes.ts';
 import { DropletReader } from './queries/droplet-reader.ts';
 import { Queries } from './queries/queries.ts';
+import { Alarms } from './webhooks/alarms.ts';
+import { webhookProcessor } from './webhooks/deliver.ts';
+import { webhookMetrics } from './webhooks/metrics.ts';
 
 /** Redis in, answers out: answers the controllers' queries over NATS and serves HTTP. */
 export const reporter: ProcessDefinition = {
@@ -46,7 +50,8 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const fleetIfAvailable = () => readIfAvailable(health, fleet);
   fleetMetrics(context.metrics, fleetIfAvailable);
   queueMetrics(context.metrics, { redis, clock, queues }, (read) => readIfAvailable(health, read));
-  logHolds(context, fleetIfAvailable);
+  const alarms = startWebhooks(context, queues.webhooks);
+  watchHolds(context, fleetIfAvailable, alarms);
   watchHeartbeatInterval({ redis, policy, log, health, lifecycle });
 
   const app = createHttp({ lifecycle, log, health, metrics: context.metrics, auth: status });
@@ -96,18 +101,43 @@ function openQueues({ redis, lifecycle, log }: ProcessContext): Record<QueueName
     slices: open('slices'),
     sync: open('sync'),
     cron: open('cron'),
+    webhooks: open('webhooks'),
   };
 }
 
 const READ_HOLDS_EVERY_MS = 5_000;
+/** Deliveries at once: a receiver that does not answer keeps one of them for ten seconds. */
+const WEBHOOKS_AT_ONCE = 10;
 
-/** Logs the holds that are on. */
-function logHolds({ log, lifecycle }: ProcessContext, read: () => Promise<Fleet | undefined>): void {
+/** Delivers webhooks. @returns what reports holds and processes to them; undefined: no webhook is configured */
+function startWebhooks(context: ProcessContext, queue: Queue): Alarms | undefined {
+  const { settings, log, lifecycle, redis } = context;
+  const { webhooks: hooks, redisPrefix: prefix, ccPartition: partition } = settings;
+  const metrics = webhookMetrics(context.metrics);
+  if (hooks.length === 0) return undefined;
+  openWorker(redis, lifecycle, log, 'webhooks', webhookProcessor({ hooks, log, metrics }), {
+    concurrency: WEBHOOKS_AT_ONCE,
+  });
+  const onDropped = (event: string) => metrics.inc({ event, outcome: 'dropped' });
+  return new Alarms(
+    redis,
+    new WebhookQueue({ queue, hooks, deployment: { prefix, partition }, log, onDropped }),
+  );
+}
+
+/** Logs the holds that are on, and reports them to webhooks. */
+function watchHolds(
+  { log, lifecycle }: ProcessContext,
+  read: () => Promise<Fleet | undefined>,
+  alarms: Alarms | undefined,
+): void {
   const holdLog = new HoldLog(log);
   const readHolds = async () => {
     try {
       const fleet = await read();
-      if (fleet !== undefined) holdLog.update(fleet.holds, fleet.nowMs);
+      if (fleet === undefined) return;
+      holdLog.update(fleet.holds, fleet.nowMs);
+      await alarms?.update(fleet);
     } catch (error) {
       log[problemLevel(error)]({ event: 'holds_not_read', err: error }, 'holds not read; retrying');
     }

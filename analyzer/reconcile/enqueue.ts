@@ -3,10 +3,17 @@ import type { Droplet } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
 import { requestFullSync, requestSyncSince } from '../../common/queues/sync-request.ts';
+import type { WebhookQueue } from '../../common/queues/webhook-queue.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import type { JobTrace } from '../../common/tracing/tracing.ts';
-import type { DecisionResult, StartDecision, StopDecision } from '../decide/decision.ts';
+import type {
+  DecisionResult,
+  GiveUpDecision,
+  StartDecision,
+  StopDecision,
+  UnplacedDecision,
+} from '../decide/decision.ts';
 
 /** The part of a stored evaluation that jobs are made of. */
 interface Enqueueable {
@@ -22,6 +29,8 @@ interface Options {
   restarts: Queue;
   stops: Queue;
   sync: Queue;
+  /** Absent: no webhook is configured. */
+  webhooks?: Pick<WebhookQueue, 'add'>;
 }
 
 /**
@@ -68,6 +77,8 @@ export class Enqueuer {
           const queue = decision.what === 'stop' ? stops : decision.reason === 'flapping' ? restarts : starts;
           // A job that a nudger works on cannot be removed; the nudger's recheck drops it.
           others.push(queue.remove(decision.id));
+        } else if (decision.kind === 'giveup' || decision.kind === 'unplaced') {
+          this.#report(droplet.id, decision);
         }
       }
       for (const decision of decided.verifyJobs) {
@@ -92,6 +103,22 @@ export class Enqueuer {
       this.#addMissing(stops, verified.stops),
       ...others,
     ]);
+  }
+
+  /** Webhooks do not delay the jobs. */
+  #report(droplet: string, decision: GiveUpDecision | UnplacedDecision): void {
+    const { webhooks, clock } = this.#options;
+    const { id, index, version } = decision;
+    const slot = { id, droplet, index, version, atMs: clock.nowMs() };
+    if (decision.kind === 'giveup') {
+      const { crashes } = decision;
+      const text = `${droplet}: index ${index} is given up after ${crashes} crashes`;
+      webhooks?.add({ ...slot, event: 'given_up', crashes, text });
+    } else {
+      const { attempts } = decision;
+      const text = `${droplet}: index ${index} is unplaced: ${attempts} starts in a row had no effect`;
+      webhooks?.add({ ...slot, event: 'unplaced', attempts, text });
+    }
   }
 
   #startJob(droplet: string, decision: StartDecision, trace?: JobTrace): BulkJob {

@@ -17,11 +17,12 @@ import { jobTelemetry } from '../tracing/tracing.ts';
  * - `cron`: the analyzer's tick, by a job scheduler
  * - `slices`: a job is some slices, of which the due droplets or all droplets are reconciled
  * - `sync`: a job is one pass over the bulk API
+ * - `webhooks`: a job is one event for one receiver (webhook-queue.ts)
  *
  * Delays and schedules go by the wall clock of the process that adds a job, which may be wrong. So jobs only make things
  * quick. What must happen is in the droplets' records and in the due lists, which go by Redis's clock.
  */
-export type QueueName = 'starts' | 'restarts' | 'stops' | 'cron' | 'slices' | 'sync';
+export type QueueName = 'starts' | 'restarts' | 'stops' | 'cron' | 'slices' | 'sync' | 'webhooks';
 
 export const StartJobSchema = Type.Object({
   id: Type.String({ minLength: 1 }),

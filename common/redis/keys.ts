@@ -41,6 +41,7 @@ export interface Keys {
   syncMissing: string;
   holds: string;
   operatorHolds: string;
+  alarms: string;
   scan: string;
   timeline: string;
   processes: string;
@@ -107,6 +108,7 @@ export function createKeys(prefix: string, slices: number): Keys {
     syncMissing: `${prefix}:{sync}:missing`,
     holds: `${prefix}:{fleet}:holds`,
     operatorHolds: `${prefix}:{fleet}:operator_holds`,
+    alarms: `${prefix}:{fleet}:alarms`,
     scan: `${prefix}:{fleet}:scan`,
     timeline: `${prefix}:{fleet}:timeline`,
     processes: `${prefix}:{fleet}:processes`,

@@ -216,6 +216,15 @@ export const SCHEMA: readonly SchemaEntry[] = [
     life: 'until an operator ends it; one whose time is over counts no more, and the next new one removes it',
   },
   {
+    key: '<prefix>:{fleet}:alarms',
+    type: 'hash',
+    holds:
+      'what webhooks were told that is on: hold/<hold>, hold/operator/<id> or process/<kind> -> since when (ms)',
+    writer: 'reporter',
+    readers: 'reporter',
+    life: 'until it is over',
+  },
+  {
     key: '<prefix>:{fleet}:scan',
     type: 'hash',
     holds:
@@ -288,7 +297,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{queues}:...',
     type: 'hash',
-    holds: 'the BullMQ queues: starts, restarts, stops, slices, sync',
+    holds: 'the BullMQ queues: starts, restarts, stops, slices, sync, webhooks',
     writer: 'BullMQ',
     readers: 'BullMQ, Bull Board',
     life: 'a job until it is done; of starts, restarts and stops the last 100 longer',

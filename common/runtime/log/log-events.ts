@@ -132,6 +132,12 @@ export const LOG_EVENTS = {
     'A reply was left out because it exceeds max_payload of NATS: raise max_payload, or ask for fewer details.',
   heartbeat_interval_not_read: 'The heartbeat interval could not be observed; tried again.',
   holds_not_read: 'The holds could not be read for the log; tried again.',
+  webhook_not_queued:
+    'An event for webhooks could not be queued, because Redis is away: its receivers do not get it.',
+  webhook_dropped: 'Too many webhook deliveries wait, so this one was dropped. Repair the receiver.',
+  webhook_failed: 'A receiver of a webhook did not accept it; tried again: see `host` and `problem`.',
+  webhook_given_up:
+    'A receiver of a webhook did not accept it, and it is not tried again: see `host` and `problem`.',
   operator_act:
     'An operator paused, resumed, released, synced or retried, or was refused: see `act`, `outcome` and `by`.',
   dashboard_not_read: 'The live figures could not be read: see the error.',
