@@ -118,7 +118,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     key: ({ dea }) => dea,
     prepare: ({ dea }) => {
       const receivedMs = clock.nowMs();
-      return () => storeShutdown(redis, dea, receivedMs);
+      return () => storeShutdown(redis, dea, receivedMs, settings.policy);
     },
   });
   // The steps of the stop run in reverse order: the watermark ends, then the subscriptions, then the messages in flight.

@@ -13,9 +13,10 @@ import { Processes } from './overview/processes.tsx';
 import { Search } from './overview/search.tsx';
 import { Timeline } from './overview/timeline.tsx';
 import { Troubled } from './overview/troubled.tsx';
+import { AppsPage } from './pages/apps-page.tsx';
 import { DeaPage } from './pages/dea-page.tsx';
 import { DropletPage } from './pages/droplet-page.tsx';
-import { useRoute } from './route.ts';
+import { hrefOfApps, useRoute } from './route.ts';
 
 function App() {
   const live = useLive();
@@ -29,11 +30,17 @@ function App() {
         <a class="name" href="#/">
           health manager
         </a>
+        <a class="nav" href={hrefOfApps({})}>
+          apps
+        </a>
         <Search {...live} />
       </header>
       <main id="main" class={isKnown(live) ? '' : 'unknown'} data-connection={live.connection}>
         <Headline live={live} />
         {route.page === 'overview' && <Overview live={live} />}
+        {route.page === 'apps' && (
+          <AppsPage key={`${route.problem} ${route.search}`} {...route} troubled={live.troubled} />
+        )}
         {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
         {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
       </main>

@@ -10,6 +10,7 @@ import { dropletJson } from '../../common/views/droplet-json.ts';
 import { type Fleet, statusOfFleet } from '../../common/views/fleet.ts';
 import { type ActsOptions, addActs } from '../api/acts.ts';
 import { addAppStates } from '../api/app-states.ts';
+import { addApps } from '../api/apps.ts';
 import { readDeaPage } from '../api/dea-page.ts';
 import { readDropletPage } from '../api/droplet-page.ts';
 import type { LiveBroadcaster } from '../api/live-broadcaster.ts';
@@ -40,6 +41,7 @@ const INDEX = {
     '/': 'dashboard',
     '/queues': 'the queues and their jobs (Bull Board)',
     '/api/fleet': 'totals, holds, DEAs, queues',
+    '/api/apps': 'apps by problem, by a part of their guid, by DEA; sorted, page by page with a cursor',
     '/api/droplets/<guid>': 'the whole record of one droplet',
     '/api/stories/<guid>': 'one droplet with its slots and its story, for the dashboard',
     '/api/deas/<guid>': 'one DEA with its instances, running or lost',
@@ -87,6 +89,7 @@ export function addRoutes(options: Options): void {
   app.get<{ Params: { '*': string } }>('/api/deas/*', ({ params: { '*': id } }, reply) =>
     json(reply, async () => (isId(id) ? readDeaPage(options, id) : undefined)),
   );
+  addApps(options);
   addLive(app, broadcaster);
   addActs(options);
   if (options.dialect === 'hm9000-http') addAppStates(options);

@@ -1,10 +1,12 @@
 /** The commands that query a deployment or write the completion script. */
-import { Argument, type Command } from 'commander';
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
+import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/app-list-types.ts';
 import { bashCompletion, SHELLS } from './completion.ts';
 import { atLeastOne, CONFIG, type ConfigOption, examples, type Runs, seconds, upTo } from './options.ts';
 import type { DropletOptions } from './query/droplet.ts';
 import type { DumpOptions } from './query/dump.ts';
 import type { ExplainOptions } from './query/explain.ts';
+import type { LsOptions } from './query/ls.ts';
 import type { PsOptions } from './query/ps.ts';
 import type { WatchOptions } from './query/watch.ts';
 import type { TopOptions } from './top/top.ts';
@@ -13,6 +15,15 @@ const UTC = ['--utc', 'times in UTC instead of the local time zone'] as const;
 
 /** The maximum number of past entries that `watch` shows. */
 const MAX_LAST = 200;
+
+/** @throws InvalidArgumentError */
+function problems(text: string): AppProblem[] {
+  return text.split(',').map((name) => {
+    const known = APP_PROBLEMS.find((problem) => problem === name.trim());
+    if (known === undefined) throw new InvalidArgumentError(`Expected some of ${APP_PROBLEMS.join(', ')}.`);
+    return known;
+  });
+}
 
 export function addQueryCommands(program: Command, runs: Runs): void {
   program
@@ -60,6 +71,30 @@ export function addQueryCommands(program: Command, runs: Runs): void {
     .option(...UTC)
     .addHelpText('after', examples(['hm ps', 'the processes'], ['hm ps --json', 'for a script']))
     .action(runs(async (options: PsOptions) => (await import('./query/ps.ts')).ps(options)));
+
+  program
+    .command('ls')
+    .summary('lists droplets, by what is wrong with them')
+    .description(
+      'Lists droplets, one a line: how many instances run, what is wrong and what happens next. Without --state all ' +
+        'droplets, by guid; with it those that have one of these problems, worst first.',
+    )
+    .option(...CONFIG)
+    .option('--state <states>', `some of ${APP_PROBLEMS.join(', ')}, separated by commas`, problems)
+    .option('--search <text>', 'only droplets with this text in their guid')
+    .option('--dea <guid>', 'only droplets that this DEA lists')
+    .addOption(new Option('--sort <order>', 'order of the lines').choices(APP_SORTS))
+    .option('-n, --limit <lines>', 'show at most this many lines', atLeastOne, 1_000)
+    .option('--json', 'one JSON object a line; times are epoch milliseconds and named ...Ms')
+    .option(...UTC)
+    .addHelpText(
+      'after',
+      examples(
+        ['hm ls --state missing,held', 'droplets that lack an instance or are held back, worst first'],
+        ['hm ls --search mail', 'droplets with mail in their guid'],
+      ),
+    )
+    .action(runs(async (options: LsOptions) => (await import('./query/ls.ts')).ls(options)));
 
   program
     .command('watch')

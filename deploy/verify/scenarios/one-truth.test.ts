@@ -182,3 +182,24 @@ test('the whole fleet cut off at once: held, never waiting', async () => {
   );
   await keepPicture(page, 'cut-off');
 });
+
+test('why an app crashed is on its page, in the table, in the story and in JSON', async () => {
+  await startFleet(deployment, 3, APPS);
+  const page = await dashboard.open();
+  await headline(page, 'All 12');
+  for (let n = 0; n < 2; n++) {
+    const dea = [...deployment.deas.values()].find((one) => one.guidsOf('mail').length > 0);
+    const [guid] = dea?.guidsOf('mail') ?? [];
+    dea?.end(guid as string, 'CRASHED', { crashTimestampS: Math.floor(deployment.nowMs() / 1000) });
+    await deployment.settle();
+    await deployment.heartbeat();
+  }
+  await waitText(page, '[data-droplet=mail]', /2 crashes in a row, the last \d+ s ago \(exit status 1/);
+  await waitText(page, '[data-figure=missing]', /1\s*1 flapping/);
+  await waitText(page, '.story li', /mail index 0 crashed \(exit status 1/);
+  await keepPicture(page, 'crash-loop');
+  const { crashes } = await read<{ crashes: Record<string, unknown> }>(page, '/api/droplets/mail');
+  expect(Object.values(crashes)).toContainEqual(expect.objectContaining({ exit_status: 1 }));
+  await page.goto(new URL('#/droplet/mail', page.url()).href);
+  await waitText(page, '.slots', /FLAPPING.*2 crashes in a row.*\(exit status 1/s);
+});

@@ -10,7 +10,7 @@ const RANK: Record<DeaState, number> = { lost: 0, late: 1, leaving: 2, alive: 3,
 export function DeaList({ cells }: { cells: readonly DeaCell[] }) {
   const [open, setOpen] = useState(false);
   return (
-    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+    <details class="map-list" onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>As a list</summary>
       {open && <List cells={cells} />}
     </details>

@@ -1,7 +1,8 @@
 /** Finds an app or a DEA by its guid; suggests those on the page. */
 import { useState } from 'preact/hooks';
+import type { AppPage } from '../../../common/views/app-list-types.ts';
 import type { Live } from '../live.ts';
-import { hrefOf } from '../route.ts';
+import { hrefOf, hrefOfApps } from '../route.ts';
 
 const MAX_SUGGESTIONS = 8;
 
@@ -20,6 +21,9 @@ export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
         setProblem('');
         setText('');
         location.hash = hrefOf(page, id);
+      } else if (reply.status === 404 && (await isPartOfGuid(id))) {
+        setProblem('');
+        location.hash = hrefOfApps({ search: id });
       } else {
         setProblem(reply.status === 404 ? `No app and no DEA has the guid ${id}` : `HTTP ${reply.status}`);
       }
@@ -54,6 +58,12 @@ export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
       </form>
     </search>
   );
+}
+
+/** Whether an app has this text in its guid. */
+async function isPartOfGuid(text: string): Promise<boolean> {
+  const reply = await fetch(`api/apps?${new URLSearchParams({ search: text, limit: '1' })}`);
+  return reply.ok && ((await reply.json()) as AppPage).apps.length > 0;
 }
 
 /** Ids on the page that begin with the text. */

@@ -4,6 +4,7 @@ import type { TroubledDroplet } from '../../api/types.ts';
 import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
 import { DropletLink, Num } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
+import { hrefOfApps } from '../route.ts';
 
 export function Troubled({ troubled, fleet }: Pick<Live, 'troubled' | 'fleet'>) {
   if (troubled === undefined) return null;
@@ -32,20 +33,23 @@ export function Troubled({ troubled, fleet }: Pick<Live, 'troubled' | 'fleet'>) 
             </tr>
           </thead>
           {droplets.map((droplet) => (
-            <Rows key={droplet.droplet} {...droplet} />
+            <ProblemRows key={droplet.droplet} {...droplet} />
           ))}
         </table>
       )}
       {all > droplets.length && droplets.length > 0 && (
         <p class="note">
-          and <Num of={all - droplets.length} /> more
+          <a href={hrefOfApps({ problem: 'any' })}>
+            and <Num of={all - droplets.length} /> more
+          </a>
         </p>
       )}
     </section>
   );
 }
 
-function Rows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet) {
+/** The rows of an app that has problems. */
+export function ProblemRows({ droplet, wanted, live, missing, groups, stops }: TroubledDroplet) {
   const more = missing - groups.reduce((sum, group) => sum + group.count, 0);
   const rows = groups.length + stops.length + (more > 0 ? 1 : 0);
   const head = (
