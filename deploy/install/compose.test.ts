@@ -18,10 +18,12 @@ const strict = { additionalProperties: false };
 const Strings = Type.Array(Type.String());
 const Service = Type.Object(
   {
-    image: Type.String({ pattern: '^[a-z/-]+(:[a-z0-9.]+)?$' }),
+    image: Type.String({ pattern: '^[a-z/-]+:[a-z0-9.]+$' }),
     build: Type.Optional(Type.Object({ context: Type.String(), dockerfile: Type.String() }, strict)),
     restart: Type.Literal('unless-stopped'),
     stop_grace_period: Type.Optional(Type.String({ pattern: '^\\d+s$' })),
+    init: Type.Optional(Type.Literal(true)),
+    entrypoint: Type.Optional(Strings),
     command: Type.Optional(Strings),
     volumes: Type.Optional(Strings),
     ports: Type.Optional(Strings),
@@ -55,7 +57,23 @@ const Compose = Type.Object(
   strict,
 );
 
-const value: unknown = parse(text('compose.yml'), { merge: true });
+/** What the operator sets in `.env`. */
+const ENV: Readonly<Record<string, string>> = {
+  NATS_PASSWORD: 'n4ts',
+  STATUS_PASSWORD: 'st4tus',
+  GRAFANA_PASSWORD: 'gr4fana',
+};
+
+/** Compose's interpolation: `${NAME:?why}` and `${NAME:-default}`. */
+function interpolate(yaml: string, env: Readonly<Record<string, string>>): string {
+  return yaml.replaceAll(/\$\{([A-Z_]+):([-?])([^}]*)\}/g, (_, name: string, kind: string, rest: string) => {
+    const found = env[name];
+    if (found === undefined && kind === '?') throw new Error(`${name}: ${rest}`);
+    return found ?? rest;
+  });
+}
+
+const value: unknown = parse(interpolate(text('compose.yml'), ENV), { merge: true });
 const compose = value as Static<typeof Compose>;
 const { services } = compose;
 const ofProcess = (name: ProcessName) => services[name] as Static<typeof Service>;
@@ -65,9 +83,12 @@ test('the file fits the compose format', () => {
 });
 
 test('there are two copies of each process, with valid commands', () => {
+  const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+    version: string;
+  };
   for (const name of PROCESS_NAMES) {
     const { command = [], deploy, image } = ofProcess(name);
-    expect({ deploy, image }).toEqual({ deploy: { replicas: 2 }, image: 'health-manager' });
+    expect({ deploy, image }).toEqual({ deploy: { replicas: 2 }, image: `health-manager:${version}` });
     const program = createProgram(() => async () => undefined).exitOverride();
     expect(() => program.parse(command, { from: 'user' })).not.toThrow();
     expect(command[0]).toBe(name);
@@ -102,8 +123,8 @@ test('the configuration is valid, mounted where the image reads it, and has the 
     expect(warnings).toEqual([]);
     expect(settings).toMatchObject({
       redis: { kind: 'single', url: 'redis://redis:6379' },
-      mbus: { servers: ['nats:4222'] },
-      status: { host: '0.0.0.0' },
+      mbus: { servers: ['nats:4222'], user: 'hm', password: ENV.NATS_PASSWORD },
+      status: { host: '0.0.0.0', user: 'operator', password: ENV.STATUS_PASSWORD },
     });
     expect(volumes).toEqual([
       `./image/health_manager.yml:${image?.env.CLOUD_FOUNDRY_CONFIG_PATH}/health_manager.yml:ro`,
@@ -111,13 +132,13 @@ test('the configuration is valid, mounted where the image reads it, and has the 
     expect(command.slice(1)).toEqual(['--http-port', port]);
   }
   expect(image?.port).toBe(Number(port));
-  expect(services.reporter?.ports).toEqual([`54321-54322:${port}`]);
+  expect(services.reporter?.ports).toEqual([`127.0.0.1:54321-54322:${port}`]);
 });
 
 test('Prometheus scrapes every process on its port, the reporter with its login', () => {
   const { scrape_configs: jobs } = parse(text('../monitor/prometheus/prometheus.yml')) as {
     scrape_configs: {
-      basic_auth?: { username: string; password: string };
+      basic_auth?: { username: string; password_file: string };
       dns_sd_configs: { names: string[]; port: number }[];
     }[];
   };
@@ -125,15 +146,38 @@ test('Prometheus scrapes every process on its port, the reporter with its login'
     dns_sd_configs.flatMap(({ names, port }) => names.map((name) => ({ name, port, login: basic_auth }))),
   );
   expect(targets.map(({ name }) => name).sort()).toEqual([...PROCESS_NAMES].sort());
-  const { status } = parse(text('image/health_manager.yml')) as {
-    status: { user: string; password: string };
-  };
+  const { entrypoint, environment } = services.prometheus as Static<typeof Service>;
+  expect(environment).toEqual({ STATUS_PASSWORD: ENV.STATUS_PASSWORD });
   for (const { name, port, login } of targets) {
     expect(port).toBe(readDockerfile().at(-1)?.port);
-    expect(login).toEqual(
-      name === 'reporter' ? { username: status.user, password: status.password } : undefined,
-    );
+    const file = '/tmp/status-password';
+    expect(entrypoint?.at(-1)).toContain(`"$$STATUS_PASSWORD" >${file};`);
+    expect(login).toEqual(name === 'reporter' ? { username: 'operator', password_file: file } : undefined);
   }
+});
+
+test('every port is on the loopback, NATS too unless LISTEN opens it', () => {
+  const ports = Object.values(services).flatMap((service) => service.ports ?? []);
+  expect(ports.length).toBeGreaterThan(4);
+  for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:/);
+  expect(interpolate(text('compose.yml'), { ...ENV, LISTEN: '0.0.0.0' })).toContain('"0.0.0.0:4222:4222"');
+});
+
+test('no password has a default', () => {
+  for (const name of Object.keys(ENV)) {
+    const others = Object.fromEntries(Object.entries(ENV).filter(([other]) => other !== name));
+    expect(() => interpolate(text('compose.yml'), others)).toThrow(name);
+  }
+  for (const path of ['compose.yml', 'image/health_manager.yml', '../monitor/prometheus/prometheus.yml'])
+    expect(text(path)).not.toContain('change-me');
+});
+
+test('Prometheus gives its alerts to the Alertmanager', () => {
+  const { alerting } = parse(text('../monitor/prometheus/prometheus.yml')) as {
+    alerting: { alertmanagers: { static_configs: { targets: string[] }[] }[] };
+  };
+  const [target = ''] = alerting.alertmanagers[0]?.static_configs[0]?.targets ?? [];
+  expect(services).toHaveProperty(target.split(':')[0] ?? '');
 });
 
 test('Grafana reads Prometheus, and the dashboards from where they are mounted', () => {

@@ -1,7 +1,7 @@
 /** The npm package: its content, and its commands where it is installed without development dependencies. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,21 +20,26 @@ let packed: string[];
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'hm-package-'));
-  const pack = ['pack', '--json', '--pack-destination', dir];
-  const { stdout } = await run('npm', pack, { cwd: packageRoot, env: ENV });
-  // npm runs deploy/setup.sh first, whose output may precede the JSON.
-  const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('['))) as [
-    { filename: string; files: { path: string }[] },
-  ];
-  packed = files.map(({ path }) => path);
+  // Another user runs the installed program.
+  chmodSync(dir, 0o755);
+  await run(join(packageRoot, 'deploy', 'install', 'pack.sh'), [dir], { env: ENV });
+  const [filename = ''] = readdirSync(dir);
+  const { stdout } = await run('tar', ['-tzf', join(dir, filename)], { maxBuffer: 1 << 24 });
+  packed = stdout
+    .split('\n')
+    .map((path) => path.replace('package/', ''))
+    .filter((path) => path !== '' && !path.startsWith('node_modules/'));
   const home = join(dir, 'elsewhere');
   mkdirSync(home);
   writeFileSync(join(home, 'package.json'), '{"private": true}');
-  const install = ['install', '--omit=dev', '--prefer-offline', join(dir, filename)];
+  const install = ['install', '--offline', '--ignore-scripts', join(dir, filename)];
   await run('npm', install, { cwd: home, env: ENV });
   hm = join(home, 'node_modules', '.bin', 'hm');
 }, 600_000);
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** The dependencies of the installed package. */
+const MODULES = () => join(dir, 'elsewhere', 'node_modules', 'health-manager', 'node_modules');
 
 /** Runs the installed `hm` in a folder outside of this project. */
 async function runHm(...argv: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
@@ -100,8 +105,54 @@ test('its code imports only its own files, its dependencies and modules of Node'
   expect(imports.filter(({ path, specifier }) => !isAllowed(path, specifier))).toEqual([]);
 });
 
+test('has the files that its documents name', () => {
+  expect(packed).toEqual(
+    expect.arrayContaining([
+      'deploy/install/systemd/health-manager@.service',
+      'deploy/install/kubernetes/kustomization.yaml',
+      'deploy/install/compose.yml',
+      'deploy/monitor/prometheus/alerts.yml',
+      'deploy/monitor/grafana/dashboards/health-manager.json',
+      'deploy/docs/releasing.md',
+    ]),
+  );
+  const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');
+  for (const [, picture] of readme.matchAll(/!\[[^\]]*\]\(([^)]+)\)/g)) expect(packed).toContain(picture);
+});
+
+test('has the dependencies that were tested, in the versions of the lock file', () => {
+  const { packages } = JSON.parse(readFileSync(join(packageRoot, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version: string; dev?: true; optional?: true }>;
+  };
+  const tested = Object.entries(packages).filter(
+    ([path, { dev, optional }]) => path !== '' && !dev && !optional,
+  );
+  expect(tested.length).toBeGreaterThan(100);
+  for (const [path, { version }] of tested) {
+    const manifest = readFileSync(join(MODULES(), '..', path, 'package.json'), 'utf8');
+    expect([path, (JSON.parse(manifest) as { version: string }).version]).toEqual([path, version]);
+  }
+});
+
+test.skipIf(process.getuid?.() !== 0)(
+  'another user than that of the installation can use it (needs root)',
+  async () => {
+    const nobody = { uid: 65_534, gid: 65_534, cwd: '/', env: { PATH: process.env.PATH } };
+    expect((await run(hm, ['--version'], nobody)).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const file = join(dir, 'not-writable', 'health_manager.yml');
+    mkdirSync(dirname(file));
+    writeFileSync(file, '');
+    await expect(run(hm, ['start', '--config', file], nobody)).rejects.toMatchObject({
+      code: 69,
+      stderr: expect.stringMatching(
+        /^hm: .*\.hm: expected a folder that this user can write, found EACCES: .*\n$/,
+      ),
+    });
+  },
+);
+
 test('is installed without development dependencies', () => {
-  const modules = readdirSync(join(dir, 'elsewhere', 'node_modules'));
+  const modules = readdirSync(MODULES());
   expect(modules).toContain('ioredis');
   for (const name of ['typescript', 'vitest', 'fast-check', '@biomejs']) expect(modules).not.toContain(name);
 });

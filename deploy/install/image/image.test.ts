@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -103,6 +104,8 @@ test('has the production dependencies, and no file that only development needs',
     expect(existsSync(join(app, 'node_modules', name))).toBe(false);
   const files = readdirSync(join(app, 'dist'), { recursive: true, encoding: 'utf8' });
   expect(files).toContain(join('deploy', 'run', 'cli', 'main.js'));
+  expect(realpathSync(join(app, 'bin', 'hm'))).toBe(join(realpathSync(app), 'dist/deploy/run/cli/main.js'));
+  expect(statSync(join(app, 'bin', 'hm')).mode & 0o111).not.toBe(0);
   expect(
     files.filter((path) => /\.test\.|\.map$|(^|\/)(testing|simulation|verify)(\/|$)/.test(path)),
   ).toEqual([]);

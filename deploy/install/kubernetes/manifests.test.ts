@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
@@ -32,8 +33,10 @@ function manifestsOf(yaml: string): Manifest[] {
 
 const kustomization = parse(text('kustomization.yaml')) as {
   resources: string[];
-  images: { name: string; newTag: string }[];
+  labels: { pairs: Record<string, string> }[];
+  images: { name: string; newName: string; newTag: string }[];
   configMapGenerator: { name: string; files: string[] }[];
+  secretGenerator: { name: string; envs: string[] }[];
 };
 const manifests = kustomization.resources.flatMap((name) => manifestsOf(text(name)));
 const ofKind = (kind: string) => manifests.filter((manifest) => manifest.kind === kind);
@@ -63,8 +66,7 @@ async function validate(manifest: Manifest): Promise<void> {
 }
 
 test('every object fits the schema of Kubernetes, and a wrong one is rejected', async () => {
-  const example = manifestsOf(text('secret.example.yaml'));
-  for (const manifest of [...manifests, ...example]) await validate(manifest);
+  for (const manifest of manifests) await validate(manifest);
   const [deployment] = ofKind('Deployment');
   const wrong = structuredClone(deployment) as Manifest;
   wrong.spec.template.spec.containers[0].livenessProbe.periodSeconds = 'ten';
@@ -86,7 +88,13 @@ test('each process has a Deployment, with a valid command and the image of this 
   const { version } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
     version: string;
   };
-  expect(kustomization.images).toEqual([{ name: 'health-manager', newTag: version }]);
+  expect(kustomization.images).toEqual([
+    { name: 'health-manager', newName: expect.stringMatching(/\/health-manager$/), newTag: version },
+  ]);
+  expect(kustomization.labels[0]?.pairs).toMatchObject({
+    'app.kubernetes.io/name': 'health-manager',
+    'app.kubernetes.io/version': version,
+  });
   for (const { name, container } of deployments) {
     const program = createProgram(() => async () => undefined).exitOverride();
     expect(() => program.parse(container.args, { from: 'user' })).not.toThrow();
@@ -111,23 +119,31 @@ test('pods have the least privileges', () => {
 
 test('configuration, secrets, probes and scrapes match the image', () => {
   const [generator] = kustomization.configMapGenerator;
-  const secrets = manifestsOf(text('secret.example.yaml'))[0] as Manifest;
-  const known = Object.values(OPTIONS).flatMap((key) => ('env' in key ? key.env : []));
-  for (const name of Object.keys(secrets.stringData)) expect(known).toContain(name);
-  const { settings, warnings } = parseConfig(
-    text('health_manager.yml'),
-    'health_manager.yml',
-    secrets.stringData,
+  const [secrets] = kustomization.secretGenerator;
+  expect(secrets?.envs).toEqual(['secret.env']);
+  // As kustomize reads it.
+  const lines = text('secret.example.env').split('\n');
+  const env: Record<string, string> = Object.fromEntries(
+    lines
+      .filter((line) => /^[^#]/.test(line))
+      .map((line) => [line.split('=', 1)[0], line.slice(line.indexOf('=') + 1)]),
   );
+  const known = Object.values(OPTIONS).flatMap((key) => ('env' in key ? key.env : []));
+  for (const name of Object.keys(env)) expect(known).toContain(name);
+  const { settings, warnings } = parseConfig(text('health_manager.yml'), 'health_manager.yml', env);
   expect(warnings).toEqual([]);
   for (const { pod, container, annotations } of deployments) {
     const [mount] = container.volumeMounts;
     expect(mount.mountPath).toBe(image?.env.CLOUD_FOUNDRY_CONFIG_PATH);
     expect(pod.volumes).toEqual([{ name: mount.name, configMap: { name: generator?.name } }]);
-    expect(container.envFrom).toEqual([{ secretRef: { name: secrets.metadata.name } }]);
+    expect(container.envFrom).toEqual([{ secretRef: { name: secrets?.name } }]);
     const [port] = container.ports;
     expect(container.args[2]).toBe(String(port.containerPort));
-    expect(settings.status).toMatchObject({ host: '0.0.0.0', port: port.containerPort });
+    expect(settings.status).toMatchObject({
+      ...{ host: '0.0.0.0', port: port.containerPort },
+      // The same at every start and in every copy: for the dashboard, for Prometheus, and so for the autoscaler of the nudger.
+      ...{ user: env.STATUS_USER, password: env.STATUS_PASSWORD },
+    });
     expect(container.livenessProbe.httpGet).toEqual({ path: '/healthz', port: port.name });
     expect(container.readinessProbe.httpGet).toEqual({ path: '/readyz', port: port.name });
     expect(annotations).toMatchObject({
@@ -157,6 +173,11 @@ test('budgets, autoscalers and the service select existing processes', () => {
   for (const { spec } of ofKind('HorizontalPodAutoscaler')) expect(spec.minReplicas).toBe(2);
 });
 
+test('a pod that is not ready does not hold up the drain of a node', () => {
+  for (const { spec } of ofKind('PodDisruptionBudget'))
+    expect(spec.unhealthyPodEvictionPolicy).toBe('AlwaysAllow');
+});
+
 test('autoscalers use existing metrics that the adapter provides', () => {
   const adapter = parse(text('prometheus-adapter.example.yaml')) as {
     rules: { external: { name: { as: string }; seriesQuery: string }[] };
@@ -180,13 +201,21 @@ test('autoscalers use existing metrics that the adapter provides', () => {
 const hasKubectl = spawnSync('kubectl', ['kustomize', '--help']).status === 0;
 
 test.skipIf(!hasKubectl)('kustomize builds valid objects (needs kubectl)', async () => {
-  const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', FOLDER], { encoding: 'utf8' });
+  const dir = mkdtempSync(join(tmpdir(), 'hm-kustomize-'));
+  cpSync(FOLDER, dir, { recursive: true });
+  cpSync(join(dir, 'secret.example.env'), join(dir, 'secret.env'));
+  const { status, stdout, stderr } = spawnSync('kubectl', ['kustomize', dir], { encoding: 'utf8' });
+  rmSync(dir, { recursive: true, force: true });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   const built = manifestsOf(stdout);
   for (const manifest of built) await validate(manifest);
-  expect(built).toHaveLength(manifests.length + 1);
+  expect(built).toHaveLength(manifests.length + 2);
   const map = built.find(({ kind }) => kind === 'ConfigMap');
   const [deployment] = built.filter(({ kind }) => kind === 'Deployment');
   expect(deployment?.spec.template.spec.volumes[0].configMap.name).toBe(map?.metadata.name);
   expect(map?.metadata.name).toMatch(/^health-manager-/);
+  const secret = built.find(({ kind }) => kind === 'Secret');
+  expect(secret?.metadata.name).toMatch(/^health-manager-/);
+  const [container] = deployment?.spec.template.spec.containers ?? [];
+  expect(container.envFrom).toEqual([{ secretRef: { name: secret?.metadata.name } }]);
 });

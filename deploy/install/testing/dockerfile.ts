@@ -39,6 +39,7 @@ export function readDockerfile(): Stage[] {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [, instruction = '', rest = ''] = /^([A-Z]+) +(.*[^\\])$/.exec(line) ?? [];
     const refuse = () => new Error(`${FILE}: expected a supported instruction, found ${line}`);
+    if (instruction === 'ARG') continue; // the base image, which is not used here
     if (instruction === 'FROM') {
       const [base = '', as, name] = rest.split(' ');
       stages.push({ base, steps: [], env: {}, ...(as === 'AS' && name !== undefined && { name }) });
