@@ -50,7 +50,7 @@ test('commands and options that the pages name are there', () => {
   const program = createProgram(() => async () => undefined);
   for (const name of names) {
     for (const [line, command = ''] of page(name).matchAll(
-      /(?:^|[`$(; ])(?:deploy\/)?hm ([a-z]+)[^`\n|#]*/gm,
+      /(?:^|[`$(; ])(?:deploy\/)?hm ([a-z][a-z-]*)[^`\n|#]*/gm,
     )) {
       const found = program.commands.find((known) => known.name() === command);
       expect(found ?? command, `${name}: ${line}`).not.toBe(command === 'help' ? '' : command);

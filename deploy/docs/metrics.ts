@@ -12,9 +12,10 @@ import { ingestMetrics } from '../../ingest/metrics.ts';
 import { syncMetrics } from '../../ingest/sync/metrics.ts';
 import { nudgerMetrics } from '../../nudger/metrics.ts';
 import { fleetMetrics } from '../../reporter/figures/fleet-metrics.ts';
-import { reporterMetrics, viewerMetrics } from '../../reporter/figures/metrics.ts';
+import { actMetrics, reporterMetrics, viewerMetrics } from '../../reporter/figures/metrics.ts';
 import { queueMetrics } from '../../reporter/figures/queue-metrics.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
+import { webhookMetrics } from '../../reporter/webhooks/metrics.ts';
 
 type Register = (registry: Registry) => unknown;
 
@@ -30,7 +31,7 @@ const OF_PROCESSES: Readonly<Record<string, readonly Register[]>> = {
   sync: [busMetrics, syncMetrics],
   analyzer: [analyzerMetrics],
   nudger: [busMetrics, nudgerMetrics],
-  reporter: [busMetrics, failedLogins, reporterMetrics, fleet, queues, watchers],
+  reporter: [busMetrics, failedLogins, reporterMetrics, actMetrics, webhookMetrics, fleet, queues, watchers],
 };
 
 /** The registry of each process, without the values that need Redis. */

@@ -3,13 +3,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteShorthandOptio
 import type { Counter } from 'prom-client';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import { PAUSE_BODY, RETRY_BODY } from '../../common/messages/acts.ts';
 import { isId } from '../../common/messages/validation.ts';
 import {
   DEFAULT_HOLD_MS,
   HOLD_COVERS,
-  MAX_HOLD_MS,
   MAX_OPERATOR_HOLDS,
-  MAX_WHY_LENGTH,
   type OperatorAct,
 } from '../../common/model/operator-hold.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
@@ -47,25 +46,8 @@ export interface ActsOptions {
 }
 
 const HoldParameter = Compile(Type.Enum(Object.keys(RELEASE_FIELD) as ReleasableHold[]));
-const Guid = Type.String({ minLength: 1, maxLength: 256 });
-const PauseBody = Compile(
-  Type.Object(
-    {
-      covers: Type.Enum(HOLD_COVERS),
-      droplet: Type.Optional(Guid),
-      dea: Type.Optional(Guid),
-      why: Type.String({ minLength: 1, maxLength: MAX_WHY_LENGTH, pattern: '\\S' }),
-      durationMs: Type.Optional(Type.Integer({ minimum: 1000, maximum: MAX_HOLD_MS })),
-    },
-    { additionalProperties: false },
-  ),
-);
-const RetryBody = Compile(
-  Type.Object(
-    { droplet: Guid, index: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })) },
-    { additionalProperties: false },
-  ),
-);
+const PauseBody = Compile(PAUSE_BODY);
+const RetryBody = Compile(RETRY_BODY);
 
 type Reply = readonly [status: number, body: object];
 

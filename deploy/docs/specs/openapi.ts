@@ -1,0 +1,83 @@
+/** openapi.yml: the HTTP interfaces as OpenAPI 3.1. */
+import { stringify } from 'yaml';
+import { packageVersion } from '../../../common/runtime/package-version.ts';
+import { PATHS, type PathOperation } from './paths.ts';
+
+const SERVERS = {
+  reporter: [
+    { url: 'http://127.0.0.1:54321', description: 'the reporter, at `status.host` and `status.port`' },
+  ],
+  bulk: [{ url: 'http://api.vcap.me', description: 'the controller, at `bulk_api.host`' }],
+};
+
+/** The document, plain data. */
+export function openApi(): Record<string, unknown> {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const operation of PATHS) {
+    const { path, method, of } = operation;
+    paths[path] = { servers: SERVERS[of], ...paths[path], [method]: operationObject(operation) };
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Health manager',
+      version: packageVersion(),
+      description:
+        "The reporter's HTTP API, and the bulk API of the controller that the health manager reads (tag `bulk`).",
+      license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
+    },
+    servers: SERVERS.reporter,
+    security: [{ basic: [] }],
+    tags: [
+      { name: 'reporter', description: 'served by the health manager' },
+      { name: 'bulk', description: 'served by the controller' },
+    ],
+    paths,
+    components: { securitySchemes: { basic: { type: 'http', scheme: 'basic' } } },
+  };
+}
+
+/** As a file. */
+export function openApiYaml(): string {
+  return `# Written by \`npm run docs\` from \`deploy/docs/specs/\`: change it there. A test checks that this file is up to date.\n${stringify(openApi(), { aliasDuplicateObjects: false, lineWidth: 0 })}`;
+}
+
+function operationObject(operation: PathOperation): object {
+  const { of, summary, body, isOpen } = operation;
+  const parameters = parametersOf(operation);
+  return {
+    tags: [of],
+    summary,
+    ...(isOpen && { security: [] }),
+    ...(parameters.length > 0 && { parameters }),
+    ...(body !== undefined && {
+      requestBody: { required: true, content: content('application/json', body) },
+    }),
+    responses: responsesOf(operation),
+  };
+}
+
+function parametersOf({ path, parameters = {}, optional = {} }: PathOperation): object[] {
+  const schema = { type: 'string' };
+  return [
+    ...Object.entries(parameters).map(([name, description]) => {
+      const place = path.includes(`{${name}}`) ? 'path' : 'query';
+      return { name, in: place, required: true, description, schema };
+    }),
+    ...Object.entries(optional).map(([name, description]) => ({ name, in: 'query', description, schema })),
+  ];
+}
+
+function responsesOf({ replies, reply, type = 'application/json' }: PathOperation): object {
+  const success = Math.min(...Object.keys(replies).map(Number));
+  return Object.fromEntries(
+    Object.entries(replies).map(([status, description]) => [
+      status,
+      { description, ...(Number(status) === success && { content: content(type, reply) }) },
+    ]),
+  );
+}
+
+function content(type: string, schema: unknown): object {
+  return { [type]: schema === undefined ? {} : { schema: JSON.parse(JSON.stringify(schema)) } };
+}

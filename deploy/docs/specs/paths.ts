@@ -1,0 +1,162 @@
+/** Every HTTP path: of the reporter, and of the controller's bulk API that the sync reads. The one source of openapi.yml. */
+import type { TSchema } from 'typebox';
+import Type from 'typebox';
+import { PAUSE_BODY, RETRY_BODY } from '../../../common/messages/acts.ts';
+import * as wire from '../../../common/messages/schemas.ts';
+import { APP_STATES_REPLY, DROPLET_REPLY } from './published.ts';
+
+export interface PathOperation {
+  path: string;
+  method: 'get' | 'post';
+  /** `bulk`: the controller serves it; `reporter`: this program does. */
+  of: 'reporter' | 'bulk';
+  summary: string;
+  body?: TSchema;
+  /** Parameters of the path and of the query, with what they are. */
+  parameters?: Readonly<Record<string, string>>;
+  /** Of the query; each may be left out. */
+  optional?: Readonly<Record<string, string>>;
+  /** What each status means. */
+  replies: Readonly<Record<number, string>>;
+  /** The body of the first reply, if it is JSON of a fixed form. */
+  reply?: TSchema;
+  /** The type of the first reply's body; JSON unless given. */
+  type?: string;
+  /** It needs no login. */
+  isOpen?: true;
+}
+
+const Json = Type.Object({});
+const WITHOUT_REDIS = { 503: 'Redis does not answer' };
+const NO_LOGIN = { 401: 'the login is missing or wrong' };
+const READ = { 200: 'found', ...NO_LOGIN, ...WITHOUT_REDIS };
+const WRITE = { ...NO_LOGIN, 403: 'a read-only login, or a page of another site', ...WITHOUT_REDIS };
+const UNKNOWN = { 404: 'not found' };
+const GUID = { guid: 'a guid' };
+
+export const PATHS: readonly PathOperation[] = [
+  {
+    ...{ path: '/healthz', method: 'get', of: 'reporter', isOpen: true, type: 'text/plain' },
+    summary: 'This process runs',
+    replies: { 200: 'ok' },
+  },
+  {
+    ...{ path: '/readyz', method: 'get', of: 'reporter', isOpen: true, type: 'text/plain' },
+    summary: 'This process can work',
+    replies: { 200: 'ok', 503: 'not ready; the body says why, with addresses only for the login' },
+  },
+  {
+    ...{ path: '/metrics', method: 'get', of: 'reporter', type: 'text/plain' },
+    summary: 'Metrics in the format of Prometheus',
+    replies: { 200: 'the metrics', ...NO_LOGIN },
+  },
+  {
+    ...{ path: '/', method: 'get', of: 'reporter', type: 'text/html' },
+    summary: 'The dashboard',
+    replies: { 200: 'the page', ...NO_LOGIN },
+  },
+  {
+    ...{ path: '/varz', method: 'get', of: 'reporter', reply: Json },
+    summary: 'Figures of the whole deployment under the names that HM 2.0 used',
+    replies: READ,
+  },
+  {
+    ...{ path: '/api', method: 'get', of: 'reporter', reply: Json },
+    summary: 'The paths of this API',
+    replies: { 200: 'the list', ...NO_LOGIN },
+  },
+  {
+    ...{ path: '/api/fleet', method: 'get', of: 'reporter', reply: Json },
+    summary: 'Totals, holds, DEAs, queues, processes',
+    replies: READ,
+  },
+  {
+    ...{ path: '/api/apps', method: 'get', of: 'reporter', reply: Json },
+    summary: 'Apps, filtered and sorted, page by page',
+    optional: {
+      problem: 'some of the problems, separated by commas, or `any`',
+      search: 'a part of the guid',
+      dea: 'a guid: only apps with an instance there',
+      sort: 'the order',
+      limit: 'apps in one page, at most 200',
+      cursor: 'where the page before ended',
+    },
+    replies: { ...READ, 400: 'a parameter is wrong' },
+  },
+  {
+    ...{ path: '/api/droplets/{guid}', method: 'get', of: 'reporter', parameters: GUID },
+    summary: 'The whole record of an app, the same as the reply on healthmanager.droplet',
+    reply: DROPLET_REPLY,
+    replies: { ...READ, ...UNKNOWN },
+  },
+  {
+    ...{ path: '/api/stories/{guid}', method: 'get', of: 'reporter', parameters: GUID, reply: Json },
+    summary: 'An app with its slots and its story, for the dashboard',
+    replies: { ...READ, ...UNKNOWN },
+  },
+  {
+    ...{ path: '/api/deas/{guid}', method: 'get', of: 'reporter', parameters: GUID, reply: Json },
+    summary: 'A DEA with its instances, running or lost',
+    replies: { ...READ, ...UNKNOWN },
+  },
+  {
+    ...{ path: '/api/live', method: 'get', of: 'reporter', type: 'text/event-stream' },
+    summary: 'The data of the dashboard as server-sent events',
+    replies: { 200: 'the stream', ...NO_LOGIN, 503: 'too many dashboards are open' },
+  },
+  {
+    ...{ path: '/api/holds/{hold}/release', method: 'get', of: 'reporter', reply: Json },
+    parameters: { hold: 'mass_loss or mass_delete' },
+    summary: 'What the release of the hold would start or stop',
+    replies: { ...READ, ...UNKNOWN },
+  },
+  {
+    ...{ path: '/api/holds/{hold}/release', method: 'post', of: 'reporter', reply: Json },
+    parameters: { hold: 'mass_loss or mass_delete' },
+    summary: 'Ends the hold',
+    replies: { 202: 'requested', ...WRITE, ...UNKNOWN, 409: 'the hold is not on' },
+  },
+  {
+    ...{ path: '/api/holds', method: 'post', of: 'reporter', body: PAUSE_BODY, reply: Json },
+    summary: 'Pauses starts, stops or both: of everything, of an app or of a DEA',
+    replies: { 201: 'the hold', 400: 'the body is wrong', ...WRITE, 409: 'too many holds are on' },
+  },
+  {
+    ...{ path: '/api/holds/operator/{id}/end', method: 'post', of: 'reporter', reply: Json },
+    parameters: { id: 'of the hold' },
+    summary: 'Ends such a pause',
+    replies: { 200: 'the hold that ended', ...WRITE, ...UNKNOWN },
+  },
+  {
+    ...{ path: '/api/sync', method: 'post', of: 'reporter', reply: Json },
+    summary: 'Requests a bulk sync now',
+    replies: { 202: 'requested', ...WRITE },
+  },
+  {
+    ...{ path: '/api/retry', method: 'post', of: 'reporter', body: RETRY_BODY, reply: Json },
+    summary: 'Tries indices again that are given up, flapping or unplaced',
+    replies: { 202: 'the indices', 400: 'the body is wrong', ...WRITE, ...UNKNOWN, 409: 'there are none' },
+  },
+  {
+    ...{ path: '/bulk_app_state', method: 'post', of: 'reporter' },
+    summary: 'The instances and crashes of apps, as a map by guid. Only with dialect hm9000-http',
+    body: wire.APP_STATE_BULK_REQUEST,
+    reply: APP_STATES_REPLY,
+    replies: { 200: 'the map', 400: 'no list', ...WRITE },
+  },
+  {
+    ...{ path: '/bulk/apps', method: 'get', of: 'bulk', reply: wire.BULK_PAGE },
+    parameters: {
+      batch_size: 'droplets in one page',
+      bulk_token: 'the token of the page before, as JSON; `{}` for the first page',
+    },
+    summary: 'One page of the desired state. The pass is complete when `results` is empty',
+    replies: { 200: 'the page', ...NO_LOGIN },
+  },
+  {
+    ...{ path: '/bulk/counts', method: 'get', of: 'bulk', reply: wire.COUNTS },
+    parameters: { model: 'always `user`' },
+    summary: 'The number of users, which is only shown',
+    replies: { 200: 'the number', ...NO_LOGIN },
+  },
+];
