@@ -3,6 +3,7 @@ import type { PolicySettings } from '../common/policy/settings.ts';
 import { exitInForceMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
+import { storeShutdown as storeShutdownOfDea } from '../common/redis/scripts/deas/store-shutdown.ts';
 import { storeExit as storeExitRecord } from '../common/redis/scripts/events/store-exit.ts';
 import { storeExitWithEvent } from '../common/redis/scripts/events/store-exit-with-event.ts';
 import { storeUpdate as storeUpdateRecord } from '../common/redis/scripts/events/store-update.ts';
@@ -62,12 +63,15 @@ function eventFields(kind: EventKind, droplet: string): string[] {
   return ['kind', kind, 'droplet', droplet, ...traceFields()];
 }
 
-/** Stores that a DEA announced its shutdown, unless it has sent no heartbeat. A heartbeat that was surely delivered later removes the mark. */
+/**
+ * Stores that a DEA announced its shutdown. Of a DEA without a heartbeat it is kept for `droplet_lost`, because another ingestor may store
+ * an earlier heartbeat later. A heartbeat that was surely delivered later removes the mark.
+ */
 export async function storeShutdown(
-  { client, keys }: RedisConnections,
+  redis: RedisConnections,
   dea: string,
   receivedMs: number,
+  { dropletLostMs }: Pick<PolicySettings, 'dropletLostMs'>,
 ): Promise<void> {
-  if ((await client.zscore(keys.deasLastHeartbeat, dea)) === null) return;
-  await client.hset(keys.deasShutdown, dea, receivedMs);
+  await storeShutdownOfDea(redis, { dea, receivedMs, keptMs: dropletLostMs });
 }

@@ -139,7 +139,7 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
 
   test('a claim is applied at once after dea.shutdown of the owner, and after its expiry', async () => {
     const at = await fixture.receive('old', entry('x'));
-    await storeShutdown(fixture.context.redis, 'old', at + 1);
+    await storeShutdown(fixture.context.redis, 'old', at + 1, { dropletLostMs: LOST_MS });
     clock().advance(1000);
     await fixture.receive('new', entry('x'));
     expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'new' });
@@ -290,11 +290,34 @@ describe('bounds', () => {
   });
 });
 
-test('dea.shutdown of an unknown DEA is not stored', async () => {
-  const { redis } = fixture.context;
-  await storeShutdown(redis, 'unknown', clock().nowMs());
-  expect(await redis.client.exists(redis.keys.deasShutdown)).toBe(0);
-  await fixture.receive('known');
-  await storeShutdown(redis, 'known', clock().nowMs());
-  expect(await redis.client.hkeys(redis.keys.deasShutdown)).toEqual(['known']);
+describe('dea.shutdown', () => {
+  const shutdown = (dea: string, receivedMs = clock().nowMs()) =>
+    storeShutdown(fixture.context.redis, dea, receivedMs, { dropletLostMs: LOST_MS });
+  const shutDown = () => fixture.context.redis.client.hkeys(fixture.context.redis.keys.deasShutdown);
+
+  test('of an unknown DEA is forgotten after droplet_lost', async () => {
+    const { client, keys } = fixture.context.redis;
+    await shutdown('unknown');
+    expect(await shutDown()).toEqual([]);
+    expect(await client.pttl(keys.deaList('unknown'))).toBeGreaterThan(0);
+    expect(await client.pttl(keys.deaList('unknown'))).toBeLessThanOrEqual(LOST_MS);
+  });
+
+  test('of a known DEA is stored, also where Redis has lost its heartbeat time', async () => {
+    await fixture.receive('known');
+    await fixture.context.redis.client.del(fixture.context.redis.keys.deasLastHeartbeat);
+    await shutdown('known');
+    expect(await shutDown()).toEqual(['known']);
+    expect(await fixture.context.redis.client.pttl(fixture.context.redis.keys.deaList('known'))).toBe(-1);
+  });
+
+  test('that is handled before the first heartbeat counts, unless the heartbeat was delivered later', async () => {
+    await shutdown('first', clock().nowMs());
+    await fixture.receive('first', entry('x'));
+    expect(await shutDown()).toEqual(['first']);
+    await shutdown('second', clock().nowMs() - 1);
+    await fixture.receive('second', entry('x', 'x-1', { index: 1 }));
+    expect(await shutDown()).toEqual(['first']);
+    expect(await instancesOf('x')).toHaveLength(2);
+  });
 });

@@ -14,7 +14,7 @@ export type RedisClient = Redis | Cluster;
  */
 const SCRIPTS = {
   heartbeats: ['begin_heartbeat', 'finish_heartbeat', 'store_heartbeat_droplets', 'store_whole_heartbeat'],
-  deas: ['touch_deas', 'list_lost_deas', 'expire_dea', 'release_dea'],
+  deas: ['touch_deas', 'list_lost_deas', 'expire_dea', 'release_dea', 'store_shutdown'],
   events: ['store_exit', 'store_exit_with_event', 'store_update'],
   droplets: [
     'read_droplets',

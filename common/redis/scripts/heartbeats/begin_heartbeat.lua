@@ -33,6 +33,12 @@
 --   'unfinished' keeps every droplet that unfinished heartbeats may have written; the next heartbeat writes all of them.
 -- include verify_period
 local at, dea = ARGV[1], ARGV[2]
+local early_shutdown = redis.call('HGET', KEYS[4], 'shutdown')
+if early_shutdown then
+  -- The key has nothing else, and expires (store_shutdown.lua).
+  redis.call('DEL', KEYS[4])
+  redis.call('HSET', KEYS[5], dea, early_shutdown)
+end
 local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 'data_epoch', 'delisted', 'suspects', 'list_lost', 'unwanted', 'released')
 local stored_at, list, pending, unfinished, list_epoch, delisted, suspects, list_lost, unwanted, released =
   stored[1], stored[2], stored[3], stored[4], stored[5], stored[6], stored[7], stored[8], stored[9], stored[10]
