@@ -81,9 +81,10 @@ test('404 is JSON', async () => {
 });
 
 test('every path of the index exists', async () => {
-  const { paths } = (await get('/api')).json();
+  const { paths } = (await get('/api')).json() as { paths: Record<string, string> };
   // The stream of events ends only when its reader disconnects.
-  for (const path of Object.keys(paths).filter((name) => !name.includes('<') && name !== '/api/live')) {
+  const read = Object.entries(paths).filter(([name, what]) => !name.includes('<') && !what.startsWith('POST'));
+  for (const [path] of read.filter(([name]) => name !== '/api/live')) {
     expect([path, (await get(path)).status]).toEqual([path, 200]);
   }
 });

@@ -203,3 +203,26 @@ test('why an app crashed is on its page, in the table, in the story and in JSON'
   await page.goto(new URL('#/droplet/mail', page.url()).href);
   await waitText(page, '.slots', /FLAPPING.*2 crashes in a row.*\(exit status 1/s);
 });
+
+test('the apps page: those that need attention, a part of a guid, and a link to it from the search', async () => {
+  await startFleet(deployment, 3, APPS);
+  const page = await dashboard.open();
+  await headline(page, 'All 12');
+  await page.locator('a.nav').click();
+  await waitText(page, '.page-head', 'All apps');
+  await waitText(page, '[data-droplet=mail]', /1\/1\s*none/);
+  expect(await page.locator('tbody[data-droplet]').count()).toBe(3);
+  const search = page.locator('input[type=search]');
+  await search.fill('ai');
+  await search.press('Enter');
+  await waitText(page, '.page-head', 'All apps with “ai”');
+  expect(await page.locator('tbody[data-droplet]').count()).toBe(1);
+  await deployment.processes.stop('nudger');
+  deployment.dea('dea-01').connected = false;
+  await deployment.advance(45);
+  await page.goto(new URL('#/apps?problem=any', page.url()).href);
+  await waitText(page, '.page-head', 'Apps that need attention');
+  await waitText(page, '[data-droplet=web]', /4\/6/);
+  await keepPicture(page, 'apps');
+  expect(await page.locator('tbody[data-droplet]').count()).toBe(2);
+});

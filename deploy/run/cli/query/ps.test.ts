@@ -19,7 +19,7 @@ test('the processes, each with its host, version and last work', async () => {
   expect(code).toBe(0);
   expect(stdout[0]).toMatch(/^KIND +HOST +PID +VERSION +SINCE +LAST WORK +DELAY +WAITS FOR$/);
   expect(stdout.slice(1).map((line) => line.split(/ +/)[0])).toEqual([...PROCESS_KINDS]);
-  expect(stdout[2]).toMatch(/^sync +vm-1 +7 +1\.0\.0 +\S+ +1\d s ago +0 s +-$/);
+  expect(stdout[2]).toMatch(/^sync +vm-1 +7 +1\.0\.0 +\S+ +\d+ s ago +0 s +-$/);
 });
 
 test('a kind without a working copy comes first, with what it means; exit code 1', async () => {
@@ -30,7 +30,7 @@ test('a kind without a working copy comes first, with what it means; exit code 1
   expect(stdout[0]).toMatch(
     /^No ingestor receives heartbeats: what runs is not known, for \d+ s \(NATS: not connected yet\)$/,
   );
-  expect(stdout[1]).toMatch(/^No nudger takes jobs: no start leaves, for 2\d s \(none runs\)$/);
+  expect(stdout[1]).toMatch(/^No nudger takes jobs: no start leaves, for \d+ s \(none runs\)$/);
   expect(stdout.filter((line) => line.startsWith('nudger'))).toEqual([]);
 });
 
