@@ -7,6 +7,9 @@ import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
 import { createRegistry } from '../../../../common/runtime/metrics.ts';
 import type { CheckResult } from './check-result.ts';
 
+/** The client's own time-out of the handshake is as long as that of a check, and its error says more (ms). */
+const AFTER_HANDSHAKE_MS = 1_000;
+
 interface Checked {
   bus?: Bus;
   result: CheckResult;
@@ -44,7 +47,7 @@ export async function checkNats(options: Options): Promise<Checked> {
 async function connectTo(mbus: MbusSettings, { lifecycle, answerMs }: Options): Promise<Checked> {
   const connecting = new Lifecycle();
   const health = new Health();
-  const timer = setTimeout(() => void connecting.stop(), answerMs);
+  const timer = setTimeout(() => void connecting.stop(), answerMs + AFTER_HANDSHAKE_MS);
   try {
     const bus = await connectBus({
       mbus,
