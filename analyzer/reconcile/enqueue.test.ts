@@ -250,3 +250,29 @@ describe('a bulk pass that a droplet needs', () => {
     expect(await requestedMs()).toBe(first + 1000);
   });
 });
+
+test('a given-up and an unplaced slot are reported to webhooks once stored', async () => {
+  const { redis, clock } = of.context;
+  const reported: object[] = [];
+  const webhooks = { add: (about: object) => void reported.push(about) };
+  const policy = { dropletLostMs: 30_000 };
+  const reporting = new Enqueuer({ redis, clock, policy, starts, restarts, stops, sync, webhooks });
+  const slot = { index: 2, version: 'v' };
+  const decisions: Decision[] = [
+    { kind: 'giveup', id: 'g1', ...slot, crashes: 5 },
+    { kind: 'unplaced', id: 'u1', ...slot, attempts: 3 },
+    start('s-web'),
+  ];
+  await reporting.enqueue([{ droplet: { id: 'app' }, decided: { decisions, verifyJobs: [] } }]);
+  expect(reported).toEqual([
+    {
+      ...{ id: 'g1', event: 'given_up', atMs: clock.nowMs(), droplet: 'app', ...slot, crashes: 5 },
+      text: 'app: index 2 is given up after 5 crashes',
+    },
+    {
+      ...{ id: 'u1', event: 'unplaced', atMs: clock.nowMs(), droplet: 'app', ...slot, attempts: 3 },
+      text: 'app: index 2 is unplaced: 3 starts in a row had no effect',
+    },
+  ]);
+  await enqueue(decisions); // without a webhook in the configuration
+});

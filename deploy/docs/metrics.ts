@@ -14,8 +14,8 @@ import { nudgerMetrics } from '../../nudger/metrics.ts';
 import { fleetMetrics } from '../../reporter/figures/fleet-metrics.ts';
 import { actMetrics, reporterMetrics, viewerMetrics } from '../../reporter/figures/metrics.ts';
 import { queueMetrics } from '../../reporter/figures/queue-metrics.ts';
-import { code, GENERATED, plain, table } from './markdown.ts';
 import { webhookMetrics } from '../../reporter/webhooks/metrics.ts';
+import { code, GENERATED, plain, table } from './markdown.ts';
 
 type Register = (registry: Registry) => unknown;
 

@@ -1,7 +1,10 @@
 /** The commands that query a deployment or write the completion script. */
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/app-list-types.ts';
-import { bashCompletion, SHELLS } from './completion.ts';
+import { bashCompletion } from './completion/bash.ts';
+import { fishCompletion } from './completion/fish.ts';
+import { ID_KINDS, type IdKind, LIST_IDS, SHELLS, type Shell, wordsOf } from './completion/words.ts';
+import { zshCompletion } from './completion/zsh.ts';
 import { atLeastOne, CONFIG, type ConfigOption, examples, type Runs, seconds, upTo } from './options.ts';
 import type { DropletOptions } from './query/droplet.ts';
 import type { DumpOptions } from './query/dump.ts';
@@ -24,6 +27,8 @@ function problems(text: string): AppProblem[] {
     return known;
   });
 }
+
+const COMPLETIONS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const;
 
 export function addQueryCommands(program: Command, runs: Runs): void {
   program
@@ -187,19 +192,34 @@ export function addQueryCommands(program: Command, runs: Runs): void {
   program
     .command('completion')
     .summary('writes a completion script for a shell')
-    .description('Writes a script that completes commands, options and arguments.')
+    .description('Writes a script that completes commands, options, arguments and guids, also for deploy/hm.')
     .addArgument(new Argument('<shell>').choices(SHELLS))
     .addHelpText(
       'after',
       examples(
         ['source <(hm completion bash)', 'for this shell'],
         ['hm completion bash > ~/.local/share/bash-completion/completions/hm', 'for every later shell'],
+        ['hm completion zsh > ~/.zfunc/_hm', 'zsh, with ~/.zfunc in $fpath'],
+        ['hm completion fish > ~/.config/fish/completions/hm.fish', 'fish'],
       ),
     )
     .action(
-      runs(async () => {
-        process.stdout.write(bashCompletion(program));
+      runs(async (shell: Shell) => {
+        process.stdout.write(COMPLETIONS[shell](wordsOf(program)));
         return 0;
       }),
+    );
+
+  program
+    .command(LIST_IDS, { hidden: true })
+    .description('Lists ids that begin with a prefix, for the completion scripts.')
+    .addArgument(new Argument('<kind>').choices(ID_KINDS))
+    .argument('[prefix]', '', '')
+    .option(...CONFIG)
+    .addHelpText('after', examples(['hm complete-ids droplets a3', 'guids that begin with a3']))
+    .action(
+      runs(async (kind: IdKind, prefix: string, options: ConfigOption) =>
+        (await import('./completion/list-ids.ts')).listIds(kind, prefix, options),
+      ),
     );
 }
