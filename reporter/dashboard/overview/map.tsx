@@ -125,7 +125,7 @@ function paint(
   const states: Record<DeaState, string> = {
     alive: '',
     leaving: colour('--leaving'),
-    left: colour('--line'),
+    left: colour('--dim'),
     late: colour('--warn'),
     lost: colour('--bad'),
   };
@@ -136,6 +136,13 @@ function paint(
     const x = (at % columns) * pitch;
     const y = Math.floor(at / columns) * pitch;
     context.fillStyle = state === 'alive' ? (shades[shadeOf(instances, most)] as string) : states[state];
+    // One that has left is an outline: nothing runs there.
+    if (state === 'left') {
+      context.strokeStyle = states.left;
+      context.lineWidth = 1;
+      context.strokeRect(x + 0.5, y + 0.5, side - 1, side - 1);
+      return;
+    }
     context.fillRect(x, y, side, side);
     // Not by colour alone.
     if (side >= 8 && (state === 'lost' || state === 'late')) strike(context, x, y, side, state, mark);
