@@ -14,6 +14,8 @@ tar -xzf "$stage"/health-manager-*.tgz -C "$stage"
 cp package-lock.json .npmrc "$stage/package/"
 cd "$stage/package"
 npm ci --omit=dev --ignore-scripts --loglevel=error >/dev/null
+# Type declarations and source maps are only for development.
+find node_modules -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \) -delete
 # The overrides are applied: the installed tree is that of the lock file.
 node --input-type=module -e '
   import { readFileSync, writeFileSync } from "node:fs";
