@@ -16,7 +16,13 @@ beforeEach(() => {
 const begin = (dea: string, droplets: string[]) => {
   const { redis, clock } = of.context;
   const list = droplets.map((droplet) => `f0000000${droplet}\n`).join('');
-  return beginHeartbeat(redis, { dea, receivedMs: clock.nowMs(), earliestMs: clock.nowMs(), list, dropletLostMs: 30_000 });
+  return beginHeartbeat(redis, {
+    dea,
+    receivedMs: clock.nowMs(),
+    earliestMs: clock.nowMs(),
+    list,
+    dropletLostMs: 30_000,
+  });
 };
 /** The DEA lists an instance of each of these droplets. */
 async function heartbeat(dea: string, ...droplets: string[]): Promise<void> {
