@@ -93,6 +93,28 @@ async function chaos(): Promise<Count> {
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
+const SIMULATE = join(packageRoot, 'dist', 'deploy', 'verify', 'simulate', 'main.js');
+/** Few episodes a seed, so that many sizes of deployments are tried in a short time. */
+const simulate = (seconds: number, seed: number) =>
+  show(process.execPath, [
+    SIMULATE,
+    ...`--days 1000 --episodes 4 --seconds ${seconds} --seed ${seed}`.split(' '),
+  ]);
+
+/** Three minutes of the same seeds every time. */
+async function simulation(): Promise<Count> {
+  const code = await simulate(180, 1);
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
+}
+
+/** One minute of seeds that nobody has tried: what they find is no fault of the change under test, so it only warns. */
+async function simulationOfTheDay(): Promise<Count> {
+  const seed = Number(new Date().toISOString().slice(0, 10).replaceAll('-', ''));
+  if ((await simulate(60, seed)) !== 0)
+    console.log(`WARNING: the simulation of the day found a problem (seed ${seed})`);
+  return { passed: 1, failed: 0, skipped: 0 };
+}
+
 /** Machines differ and may be shared, so a ratio fails only if it is this many times worse than its target. */
 const AT_WORST = '20';
 
@@ -112,6 +134,8 @@ const steps: Step[] = [
   { name: 'demo --check', run: () => withReport(demo) },
   { name: 'bench --quick', run: () => withReport(bench) },
   { name: 'chaos', run: chaos },
+  { name: 'simulation', run: simulation },
+  { name: 'simulation of the day (warns)', run: simulationOfTheDay },
 ];
 
 // A signal to this process alone stops the step first. A terminal's Ctrl-C reaches the step as well.

@@ -16,7 +16,7 @@ export type Episode = readonly Item[];
 
 const LASTS_MS: readonly [number, number] = [8_000, 30_000];
 /** Faults in one episode. */
-const FAULTS: readonly [number, number] = [4, 20];
+const FAULTS: readonly [number, number] = [6, 26];
 /** The share of faults that begin together with the one before. */
 const AT_ONCE = 0.35;
 /** The time between two events. */

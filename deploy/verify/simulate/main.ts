@@ -13,14 +13,13 @@ interface Options {
   days: number;
   seconds?: number;
   seed: number;
+  episodes: number;
   jobs: number;
   replay?: string;
   save?: string;
   shrink: boolean;
 }
 
-/** A seed is one deployment. After this many episodes the next one begins, since sizes differ. */
-const EPISODES = 20;
 /** Histories that are tried to find the shortest one. */
 const TRIES = 80;
 /** Failing seeds that are shrunk. */
@@ -40,6 +39,7 @@ const program = new Command('npm run simulate --')
   .option('--days <n>', 'virtual days', number, 10)
   .option('--seconds <n>', 'begins no further seed after this many real seconds', number)
   .option('--seed <n>', 'the first seed; the same seed gives the same run', number, 1)
+  .option('--episodes <n>', 'of each seed, which is one deployment; sizes differ', number, 20)
   .option('--jobs <n>', 'seeds at the same time', number, availableParallelism())
   .option('--replay <file>', 'runs the history in this file, as `--save` writes it')
   .option('--save <file>', 'writes the shortest history that fails to this file')
@@ -103,7 +103,7 @@ async function main(): Promise<number> {
   const work = async () => {
     while (!isOver()) {
       const seed = next++;
-      const episodes = Array.from({ length: EPISODES }, (_, n) => drawEpisode(seed, n));
+      const episodes = Array.from({ length: options.episodes }, (_, n) => drawEpisode(seed, n));
       const answer = await pool.run({ seed, episodes, isTold: false });
       report.add(answer);
       const result = answer.problems[0] ?? 'no problem';

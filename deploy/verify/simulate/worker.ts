@@ -14,6 +14,9 @@ export interface Order {
 /** What the worker answers. */
 export type Answer = Omit<RunResult, 'faults'> & { faults: [string, number][] };
 
+// `exit` ends the redis-server of the run.
+for (const end of ['SIGTERM', 'SIGINT', 'disconnect'] as const) process.once(end, () => process.exit(1));
+
 process.once('message', (message) => {
   const { seed, episodes, isTold } = message as Order;
   runHistory({ seed, episodes, ...(isTold && { tell: tellStories }) }).then(

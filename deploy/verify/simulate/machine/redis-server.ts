@@ -25,6 +25,8 @@ export async function startVirtualRedis(clockFile: string): Promise<VirtualRedis
   compile(library);
   const port = await freePort();
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];
+  // The threads of jemalloc wait by the wall clock, so while it stands still they would not wait at all.
+  args.push('--jemalloc-bg-thread', 'no');
   // Redis defers some work to a later turn of its event loop when it may; here each command is complete at its reply.
   const child = spawn(
     'redis-server',
