@@ -4,10 +4,10 @@ import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, parseDocument } from 'yaml';
 import { conflicts, tlsConflicts } from './conflicts.ts';
+import { crossChecks, type ReadValues } from './cross-checks.ts';
 import { OPTIONS, type Option, type Path, type ValueOf } from './options.ts';
 import { type Raw, shown } from './parsers.ts';
 import { hasSeveralLogins, type Settings, toSettings } from './settings.ts';
-import { clientCertificateProblem, TLS_SECTIONS, type TlsSection } from './tls.ts';
 
 /** The configuration is invalid (exit code 78). */
 export class ConfigError extends Error {
@@ -37,7 +37,6 @@ export interface LoadedConfig {
 }
 
 const PATHS = Object.keys(OPTIONS) as Path[];
-const REDIS = ['redis.url', 'redis.cluster', 'redis.sentinel.nodes'] as const;
 const DEFAULT_FILE = 'health_manager.yml';
 
 /** `--config`, or `health_manager.yml` in `$CLOUD_FOUNDRY_CONFIG_PATH` or else in the working directory. */
@@ -202,10 +201,11 @@ class ConfigReader {
   }
 
   finish(): { settings: Settings; warnings: string[] } {
-    this.#checkRedis();
-    for (const section of TLS_SECTIONS) this.#checkTls(section);
-    this.#checkInternalApi();
-    this.#checkReadonly();
+    const values: ReadValues = {
+      get: (path) => this.#values.get(path),
+      isGiven: (path) => this.#values.has(path) || this.#problems.has(path),
+    };
+    for (const [path, problem] of crossChecks(values)) this.#problem(path, problem);
     if (this.#problems.size > 0) throw new ConfigError([...this.#problems.values()]);
     const get = <P extends Path>(path: P) => (this.#values.get(path) ?? OPTIONS[path].default) as ValueOf<P>;
     if (hasSeveralLogins(get('mbus'))) {
@@ -215,54 +215,6 @@ class ConfigReader {
     for (const [path, warning] of [...conflicts(settings), ...tlsConflicts(settings, Date.now())])
       this.#warn(path, warning);
     return { settings, warnings: this.#warnings };
-  }
-
-  #checkRedis(): void {
-    const has = (path: Path) => this.#values.has(path);
-    const kinds = [
-      ...(has('redis.url') ? ['url'] : []),
-      ...(has('redis.cluster') ? ['cluster'] : []),
-      ...(PATHS.some((path) => path.startsWith('redis.sentinel.') && has(path)) ? ['sentinel'] : []),
-    ];
-    if (kinds.length > 1)
-      this.#problem('redis', `expected one of url, cluster and sentinel, got ${kinds.join(' and ')}`);
-    for (const path of ['redis.sentinel.name', 'redis.sentinel.nodes'] as const) {
-      if (kinds.includes('sentinel') && !has(path) && !this.#problems.has(path)) {
-        this.#problem(path, `expected ${OPTIONS[path].parser.expected}, got none`);
-      }
-    }
-  }
-
-  #checkInternalApi(): void {
-    if (this.#values.get('dialect') !== 'hm9000-http') return;
-    for (const path of ['cc_internal_url', 'internal_api.user', 'internal_api.password'] as const) {
-      if (this.#values.has(path) || this.#problems.has(path)) continue;
-      this.#problem(path, `expected ${OPTIONS[path].parser.expected} with dialect hm9000-http, got none`);
-    }
-  }
-
-  /** Half a login would be a login with a guessable other half. */
-  #checkReadonly(): void {
-    const both = ['status.readonly_user', 'status.readonly_password'] as const;
-    const has = (path: Path) => this.#values.has(path) || this.#problems.has(path);
-    for (const path of both)
-      if (both.some(has) && !has(path))
-        this.#problem(path, `expected ${OPTIONS[path].parser.expected} with the other one, got none`);
-  }
-
-  #checkTls(section: TlsSection): void {
-    const isGiven = PATHS.some((path) => path.startsWith(`${section}.`) && this.#values.has(path));
-    if (!isGiven) return;
-    const server = { 'nats.tls': ['mbus'], 'redis.tls': REDIS, 'bulk_api.tls': ['bulk_api.host'] } as const;
-    // Otherwise the launcher would start a private server, which has no TLS.
-    if (!server[section].some((path) => this.#values.has(path) || this.#problems.has(path)))
-      this.#problem(section, `expected ${server[section].join(' or ')} with it, got none`);
-    const file = (key: 'cert_file' | 'key_file') =>
-      this.#values.get(`${section}.${key}`) as string | undefined;
-    const [certFile, keyFile] = [file('cert_file'), file('key_file')];
-    const [key, problem] = clientCertificateProblem({ certFile, keyFile }) ?? [];
-    if (key === undefined || problem === undefined || this.#problems.has(`${section}.${key}`)) return;
-    this.#problem(`${section}.${key}`, problem);
   }
 
   #problem(path: string, problem: string, label = path): void {
