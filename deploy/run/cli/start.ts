@@ -10,6 +10,7 @@ import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';
 import { onStopSignals } from '../stop-signals.ts';
 import { connectOnce, openOnce } from './connection/connect-once.ts';
+import { accessLines, dashboardUrl, oneTimeLogin } from './dashboard-access.ts';
 import type { ConfigOption } from './options.ts';
 
 /** Longest wait for the private Redis, which has just started (ms). */
@@ -27,6 +28,8 @@ export async function start(options: StartOptions): Promise<number> {
   const { logging } = settings;
   const output = openLogOutput(logging);
   const log = createLogger('start', logging, output);
+  const isTerminal = process.stdout.isTTY === true;
+  const login = oneTimeLogin(settings.status, isTerminal);
   const launcher = launch({
     settings,
     log,
@@ -36,7 +39,16 @@ export async function start(options: StartOptions): Promise<number> {
       args: [hmProgram, name, '--config', file, ...httpPort(name, options)],
     }),
     // Not one port for all processes.
-    env: { ...process.env, HM_HTTP_PORT: undefined },
+    env: {
+      ...process.env,
+      HM_HTTP_PORT: undefined,
+      ...(login !== undefined && { STATUS_USER: login.user, STATUS_PASSWORD: login.password }),
+    },
+    dashboard: dashboardUrl(settings.status),
+    onReady: () => {
+      if (isTerminal)
+        for (const line of accessLines(settings.status, login)) process.stdout.write(`${line}\n`);
+    },
     onPrivateRedis: (url) => adoptPrivateRedis(url, settings),
     output: { stdout: process.stdout, stderr: process.stderr, format: formatter() },
   });

@@ -24,6 +24,10 @@ export interface LauncherOptions {
   output: Output;
   /** A private Redis has started, before anything uses it. @param url where it answers */
   onPrivateRedis?(url: string): Promise<void>;
+  /** The URL of the dashboard, for the log. */
+  dashboard?: string | undefined;
+  /** All processes serve. */
+  onReady?(): void;
   backoff?: Backoff;
 }
 
@@ -98,7 +102,13 @@ function startChildren(
   const onLine = (name: ProcessName, line: string) => {
     if (!notReady.has(name) || !isReadyLine(line)) return;
     notReady.delete(name);
-    if (notReady.size === 0) log.info({ event: 'ready', process: 'start' }, 'all processes are ready');
+    if (notReady.size > 0) return;
+    const { dashboard } = options;
+    log.info(
+      { event: 'ready', process: 'start', ...(dashboard && { dashboard }) },
+      'all processes are ready',
+    );
+    options.onReady?.();
   };
   /** A port that is not available is fatal at the start only: later it may be a passing collision. */
   const isFatal = (name: ProcessName, code: number) =>

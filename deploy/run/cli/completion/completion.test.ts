@@ -44,7 +44,7 @@ test('completes every command and all options of each', () => {
   const names = wordsOf(program).commands.map(({ name }) => name);
   expect(offers('hm', '')).toEqual(expect.arrayContaining([...names, '--help', '--version']));
   expect(offers('hm', 'ex')).toEqual(['explain']);
-  for (const command of program.commands) {
+  for (const command of program.commands.filter((one) => names.includes(one.name()))) {
     const flags = command.options.flatMap(({ long }) => long ?? []);
     if (flags.length === 0) continue;
     expect(offers('hm', command.name(), '--'), command.name()).toEqual(expect.arrayContaining(flags));
