@@ -35,14 +35,25 @@ const FILE = join(packageRoot, 'deploy', 'install', 'image', 'Dockerfile');
 /** @throws Error for an unsupported line */
 export function readDockerfile(): Stage[] {
   const stages: Stage[] = [];
+  /** The default of each ARG, by its reference. */
+  const variables = new Map<string, string>();
   for (const line of readFileSync(FILE, 'utf8').split('\n')) {
     if (line.trim() === '' || line.startsWith('#')) continue;
     const [, instruction = '', rest = ''] = /^([A-Z]+) +(.*[^\\])$/.exec(line) ?? [];
     const refuse = () => new Error(`${FILE}: expected a supported instruction, found ${line}`);
-    if (instruction === 'ARG') continue; // the base image, which is not used here
+    if (instruction === 'ARG') {
+      const [name = '', value = ''] = rest.split('=');
+      variables.set(`\${${name}}`, value);
+      continue;
+    }
     if (instruction === 'FROM') {
       const [base = '', as, name] = rest.split(' ');
-      stages.push({ base, steps: [], env: {}, ...(as === 'AS' && name !== undefined && { name }) });
+      stages.push({
+        base: variables.get(base) ?? base,
+        steps: [],
+        env: {},
+        ...(as === 'AS' && name !== undefined && { name }),
+      });
       continue;
     }
     const stage = stages.at(-1);
