@@ -216,6 +216,8 @@ test('the apps page: those that need attention, a part of a guid, and a link to 
   await search.fill('ai');
   await search.press('Enter');
   await waitText(page, '.page-head', 'All apps with “ai”');
+  // The browser notes that no app has exactly this guid.
+  expect(dashboard.errors.splice(0)).toEqual([expect.stringContaining('404')]);
   expect(await page.locator('tbody[data-droplet]').count()).toBe(1);
   await deployment.processes.stop('nudger');
   deployment.dea('dea-01').connected = false;

@@ -23,6 +23,7 @@ export function Search(live: Pick<Live, 'troubled' | 'lines' | 'deas'>) {
         location.hash = hrefOf(page, id);
       } else if (reply.status === 404 && (await isPartOfGuid(id))) {
         setProblem('');
+        setText('');
         location.hash = hrefOfApps({ search: id });
       } else {
         setProblem(reply.status === 404 ? `No app and no DEA has the guid ${id}` : `HTTP ${reply.status}`);
