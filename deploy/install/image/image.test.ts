@@ -78,7 +78,7 @@ function copy({ from, sources, target }: Copy, root: string, workdir: string): v
 /** Starts `hm` as a container of the image does, with the configuration mounted. */
 function start(args: string[], more: NodeJS.ProcessEnv = {}) {
   const [program = '', ...first] = image.entrypoint ?? [];
-  const env = { ...ENV, ...image.env, CLOUD_FOUNDRY_CONFIG_PATH: dir, ...more };
+  const env = { ...ENV, ...image.env, PATH: ENV.PATH, CLOUD_FOUNDRY_CONFIG_PATH: dir, ...more };
   return spawn(program, [...first, ...args], { cwd: app, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
@@ -121,7 +121,7 @@ test.each(['ingest', 'sync', 'analyzer', 'nudger', 'reporter'])(
     const exited = once(child, 'exit');
     const check = () => {
       const [program = '', ...args] = image.healthcheck ?? [];
-      return run(program, args, { cwd: app, env: { ...ENV, ...image.env, HM_HEALTH_PORT: port } });
+      return run(program, args, { cwd: app, env: { ...ENV, HM_HEALTH_PORT: port } });
     };
     for await (const text of createInterface({ input: child.stdout })) {
       const line = JSON.parse(text) as { event?: string };
