@@ -70,7 +70,7 @@ const hook = (events: WebhookEvent[] = [...WEBHOOK_EVENTS], path = '/t0ken'): We
 function start(hooks: readonly WebhookSettings[]) {
   const { redis, lifecycle, log } = fixture.context;
   const metrics = webhookMetrics(registry);
-  const processor = webhookProcessor({ hooks, log, metrics, answerMs: 300, firstDelayMs: 1 });
+  const processor = webhookProcessor({ hooks, log, metrics, answerMs: 2_000, firstDelayMs: 1 });
   workers.push(openWorker(redis, lifecycle, log, 'webhooks', processor, { concurrency: 10 }));
   return webhookQueue(hooks);
 }
