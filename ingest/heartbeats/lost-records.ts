@@ -2,6 +2,13 @@ import { allWholeEveryMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { expireAllDigests } from '../../common/redis/scripts/deas/expire-digests.ts';
+import {
+  type HeartbeatWrite,
+  type ListedDroplets,
+  mergeStored,
+  type StoredDroplets,
+  storeHeartbeatDroplets,
+} from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -65,4 +72,27 @@ export class LostRecords {
     this.#expiredMs = this.#options.clock.nowMs();
     for (const id of found) this.#prepared.add(id);
   }
+}
+
+/**
+ * When and of which of these droplets a lost record may be built again. undefined: of none of them yet; the DEA's next heartbeat is
+ * stored whole and asks again.
+ */
+export type BeforeRebuild = (
+  lost: readonly string[],
+) => Promise<{ ids: readonly string[]; nowMs: number } | undefined>;
+
+/** Builds lost records again. @returns what was stored in all, and of which droplets records were built again */
+export async function rebuildLost(
+  redis: RedisConnections,
+  { write, droplets, stored }: { write: HeartbeatWrite; droplets: ListedDroplets; stored: StoredDroplets },
+  beforeRebuild: BeforeRebuild,
+): Promise<{ stored: StoredDroplets; ids: readonly string[] }> {
+  const allowed = stored.lost.length === 0 ? undefined : await beforeRebuild(stored.lost);
+  if (allowed === undefined || allowed.ids.length === 0) return { stored, ids: [] };
+  const lost = new Map(allowed.ids.map((id) => [id, droplets.get(id) ?? []]));
+  const rebuilt = await storeHeartbeatDroplets(redis, { ...write, rebuiltMs: allowed.nowMs }, lost);
+  const isOther = (droplet: string) => !lost.has(droplet);
+  const others = { ...stored, unwanted: stored.unwanted.filter(isOther), lost: stored.lost.filter(isOther) };
+  return { stored: mergeStored([others, rebuilt]), ids: allowed.ids };
 }

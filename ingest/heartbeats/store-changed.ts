@@ -23,6 +23,7 @@ import { ATTRIBUTES, SPANS, setSpanAttributes, traced, traceparent } from '../..
 import type { IngestMetrics } from '../metrics.ts';
 import { expireSpareDea, MAX_INSTANCES_OF_DROPLET, maxDropletsInPiece } from './bounds.ts';
 import { type ClaimsAt, grantedClaims, releaseOwners } from './claims.ts';
+import { type BeforeRebuild, rebuildLost } from './lost-records.ts';
 
 /** A heartbeat as received, not yet parsed. */
 export interface RawHeartbeat {
@@ -208,29 +209,6 @@ function instancesIn({ entries }: Heartbeat, droplets: readonly string[]): numbe
   if (droplets.length === 0) return 0;
   const among = new Set(droplets);
   return entries.filter(({ droplet }) => among.has(droplet)).length;
-}
-
-/**
- * When and of which of these droplets a lost record may be built again. undefined: of none of them yet; the DEA's next heartbeat is
- * stored whole and asks again.
- */
-export type BeforeRebuild = (
-  lost: readonly string[],
-) => Promise<{ ids: readonly string[]; nowMs: number } | undefined>;
-
-/** Builds lost records again. @returns what was stored in all, and of which droplets records were built again */
-async function rebuildLost(
-  redis: RedisConnections,
-  { write, droplets, stored }: { write: HeartbeatWrite; droplets: ListedDroplets; stored: StoredDroplets },
-  beforeRebuild: BeforeRebuild,
-): Promise<{ stored: StoredDroplets; ids: readonly string[] }> {
-  const allowed = stored.lost.length === 0 ? undefined : await beforeRebuild(stored.lost);
-  if (allowed === undefined || allowed.ids.length === 0) return { stored, ids: [] };
-  const lost = new Map(allowed.ids.map((id) => [id, droplets.get(id) ?? []]));
-  const rebuilt = await storeHeartbeatDroplets(redis, { ...write, rebuiltMs: allowed.nowMs }, lost);
-  const isOther = (droplet: string) => !lost.has(droplet);
-  const others = { ...stored, unwanted: stored.unwanted.filter(isOther), lost: stored.lost.filter(isOther) };
-  return { stored: mergeStored([others, rebuilt]), ids: allowed.ids };
 }
 
 /** Writes the instances whose claims apply. @returns what was stored in all, with the claims that were rejected; when to retry those */
