@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { NOW, SECOND } from '../../common/testing/builders.ts';
+import { NOW, operatorHold, SECOND } from '../../common/testing/builders.ts';
+import { captureLog } from '../../common/testing/context.ts';
 import type { HoldState } from '../../common/views/fleet.ts';
 import { HoldLog } from './hold-log.ts';
 
@@ -43,4 +44,17 @@ test('the ingestor that stood still is named', () => {
   const takenOver = { ingestor: 'a', host: 'host-1', pid: 42 };
   log.update([{ hold: 'actual_not_fresh', on: true, droplets: 0, takenOver }], NOW);
   expect(lines).toEqual([expect.objectContaining({ hold: 'actual_not_fresh', takenOver })]);
+});
+
+test('the hold operator is logged with who paused what, and why', () => {
+  const { log, lines } = captureLog();
+  const operatorHolds = [operatorHold({ id: 'h7' })];
+  new HoldLog(log).update([{ hold: 'operator', on: true, sinceMs: NOW, droplets: 0, operatorHolds }], NOW);
+  expect(lines).toMatchObject([
+    {
+      event: 'hold_on',
+      hold: 'operator',
+      operatorHolds: [{ id: 'h7', by: 'alice', why: 'network maintenance' }],
+    },
+  ]);
 });

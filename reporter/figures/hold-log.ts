@@ -17,7 +17,7 @@ export class HoldLog {
 
   /** To be called every few seconds with the state of all holds. */
   update(holds: readonly HoldState[], nowMs: number): void {
-    for (const { hold, on, sinceMs, droplets, takenOver } of holds) {
+    for (const { hold, on, sinceMs, droplets, takenOver, operatorHolds } of holds) {
       const loggedMs = this.#loggedMs.get(hold);
       // On for single droplets, for a second or two: it is in the metrics only.
       if (hold === 'update_required') continue;
@@ -25,7 +25,14 @@ export class HoldLog {
         this.#loggedMs.set(hold, nowMs);
         const since = sinceMs === undefined ? null : sinceMs / 1000;
         this.#log.warn(
-          { event: 'hold_on', hold, since, droplets, ...(takenOver && { takenOver }) },
+          {
+            event: 'hold_on',
+            hold,
+            since,
+            droplets,
+            ...(takenOver && { takenOver }),
+            ...(operatorHolds && { operatorHolds }),
+          },
           `hold ${hold} is on`,
         );
       } else if (!on && this.#loggedMs.delete(hold)) {
