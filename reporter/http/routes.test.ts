@@ -83,7 +83,9 @@ test('404 is JSON', async () => {
 test('every path of the index exists', async () => {
   const { paths } = (await get('/api')).json() as { paths: Record<string, string> };
   // The stream of events ends only when its reader disconnects.
-  const read = Object.entries(paths).filter(([name, what]) => !name.includes('<') && !what.startsWith('POST'));
+  const read = Object.entries(paths).filter(
+    ([name, what]) => !name.includes('<') && !what.startsWith('POST'),
+  );
   for (const [path] of read.filter(([name]) => name !== '/api/live')) {
     expect([path, (await get(path)).status]).toEqual([path, 200]);
   }
