@@ -35,7 +35,7 @@ export function atLeastOne(text: string): number {
 
 /** @throws InvalidArgumentError */
 export function upTo(max: number): (text: string) => number {
-  return (text) => within(text, 0, max, `Expected a whole number, 0 to $max.`);
+  return (text) => within(text, 0, max, `Expected a whole number, 0 to ${max}.`);
 }
 
 /** @throws InvalidArgumentError */
