@@ -8,6 +8,7 @@ import { isLiveState } from '../../common/model/instance-states.ts';
 import type { Deas } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { needsFullPass } from '../../common/policy/slots/surplus.ts';
+import { undesiredSinceMs } from '../../common/policy/slots/wanted.ts';
 import { takeSnapshot } from '../../common/policy/snapshot.ts';
 import { heartbeatPollMs, overdueAfterMs } from '../../common/policy/thresholds.ts';
 import type { DecisionResult } from './decision.ts';
@@ -44,6 +45,7 @@ const NO_CHANGE: DecisionResult = Object.freeze({
   stops: new Map(),
   handledExits: 0,
   handledUpdateMs: undefined,
+  undesiredMs: undefined,
   outcomesToForget: [],
   retriesToForget: [],
   instancesToForget: [],
@@ -69,7 +71,7 @@ function isHealthy(droplet: Droplet, deas: Deas, nowMs: number, settings: Policy
   const { desired, instances } = droplet;
   if (desired === undefined || droplet.goneMs !== undefined) return false;
   if (droplet.slots.size !== 0 || droplet.stops.size !== 0 || droplet.outcomes.size !== 0) return false;
-  if (droplet.retries !== undefined) return false;
+  if (droplet.retries !== undefined || droplet.undesiredMs !== undefined) return false;
   if (droplet.exits.length !== 0 || droplet.updatedMs !== droplet.handledUpdateMs) return false;
   if (desired.state === 'STOPPED') return instances.length === 0;
   if (desired.packageState !== 'STAGED') return false;
@@ -110,6 +112,7 @@ function decideInFull(
     stops,
     handledExits: triggers.handledExits,
     handledUpdateMs: droplet.updatedMs,
+    undesiredMs: undesiredSinceMs(droplet, holds, nowMs),
     outcomesToForget: outcomesToForget(draft, slots, stops),
     retriesToForget: [...(droplet.retries?.keys() ?? [])],
     instancesToForget: forgottenInstances,
@@ -122,6 +125,7 @@ function decideInFull(
     stops !== droplet.stops ||
     decided.handledExits !== droplet.handledExits ||
     decided.handledUpdateMs !== droplet.handledUpdateMs ||
+    decided.undesiredMs !== droplet.undesiredMs ||
     decided.retriesToForget.length > 0 ||
     decided.decisions.length > 0;
   const cleansUp =

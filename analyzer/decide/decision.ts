@@ -94,6 +94,8 @@ export interface DecisionResult {
   stops: ReadonlyMap<string, PendingStop>;
   handledExits: number;
   handledUpdateMs: number | undefined;
+  /** The next `Droplet.undesiredMs`. */
+  undesiredMs: number | undefined;
   /** Ids of outcomes that belong to no pending start or stop any more. */
   outcomesToForget: readonly string[];
   /** Indices whose retry, which an operator asked for, is handled. */

@@ -29,8 +29,9 @@ describe('a droplet is removed', () => {
     expect(evaluate(droplet({ goneMs: NOW - GRACE }))).toMatchObject({ remove: false, requeueAtMs: NOW + 1 });
   });
 
-  it('when it never was desired, and a pass since it was first seen did not list it', () => {
-    const never = droplet({ desired: undefined, firstSeenMs: NOW - GRACE - 1 });
+  it('when it never was desired, and a pass that wrote every entry did not list it', () => {
+    const seenMs = NOW - GRACE - 1;
+    const never = droplet({ desired: undefined, firstSeenMs: seenMs, undesiredMs: seenMs });
     expect(evaluate(never).remove).toBe(true);
     const noPass = evaluate(never, { lastPassBegunMs: NOW - GRACE - SECOND });
     expect(noPass.remove).toBe(false);

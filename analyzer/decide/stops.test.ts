@@ -234,7 +234,10 @@ describe('extra_app', () => {
       instances: [at(0), at(1, { state: 'STARTING' }), at(2, { state: 'EVACUATING' })],
     });
   const unknown = (agoMs: number) =>
-    droplet({ desired: undefined, firstSeenMs: NOW - agoMs, instances: [at(0)] });
+    droplet({
+      ...{ desired: undefined, firstSeenMs: NOW - agoMs, undesiredMs: NOW - agoMs },
+      instances: [at(0)],
+    });
   const LATE = SETTINGS.desiredStateLostMs;
 
   it('last listed more than desired_state_lost ago: all its instances', () => {
@@ -259,6 +262,22 @@ describe('extra_app', () => {
     expect(evaluate(unknown(LATE + 1))).not.toHaveProperty('isFullPassNeeded');
     const noPassSince = { lastPassBegunMs: NOW - LATE - SECOND };
     expect(evaluate(unknown(LATE), { holds: noPassSince })).not.toHaveProperty('isFullPassNeeded');
+  });
+
+  it('of a record that has lost its desired state: not before a pass that wrote every entry since that was found', () => {
+    const lost = droplet({ desired: undefined, firstSeenMs: NOW - 3600 * SECOND, instances: [at(0)] });
+    const { decisions, undesiredMs, changed, isFullPassNeeded } = evaluate(lost);
+    expect({ decisions, undesiredMs, changed, isFullPassNeeded }).toEqual({
+      ...{ decisions: [], undesiredMs: NOW, changed: true, isFullPassNeeded: true },
+    });
+    const found = { ...lost, undesiredMs: NOW - 60 * SECOND };
+    expect(stops(found, { holds: { lastFullPassBegunMs: NOW - 61 * SECOND } })).toEqual([]);
+    expect(stops(found, { holds: { lastFullPassBegunMs: NOW - 59 * SECOND } })).toEqual(['extra_app i0']);
+  });
+
+  it('a record that has its desired state again is no longer marked', () => {
+    const marked = droplet({ instances: [at(0), at(1), at(2)], undesiredMs: NOW - 60 * SECOND });
+    expect(evaluate(marked)).toMatchObject({ undesiredMs: undefined, changed: true });
   });
 
   it('an entry that is listed but cannot be read counts as listed', () => {

@@ -28,6 +28,7 @@ function entriesOf(hash: Hash, decided: Partial<DecisionResult>, before: Slot[] 
     stops: droplet.stops,
     handledExits: droplet.handledExits,
     handledUpdateMs: droplet.handledUpdateMs,
+    undesiredMs: droplet.undesiredMs,
     outcomesToForget: [],
     retriesToForget: [],
     instancesToForget: [],

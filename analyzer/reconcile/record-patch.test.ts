@@ -18,6 +18,7 @@ const unchanged = (droplet: Droplet): DecisionResult => ({
   stops: droplet.stops,
   handledExits: droplet.handledExits,
   handledUpdateMs: droplet.handledUpdateMs,
+  undesiredMs: droplet.undesiredMs,
   outcomesToForget: [],
   retriesToForget: [],
   instancesToForget: [],

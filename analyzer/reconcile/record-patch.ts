@@ -28,6 +28,9 @@ export function recordPatch(evaluation: Evaluation, settings: PolicySettings): R
   if (decided.handledUpdateMs !== undefined && decided.handledUpdateMs !== droplet.handledUpdateMs) {
     set.push([FIELD.handledUpdate, decided.handledUpdateMs]);
   }
+  if (decided.undesiredMs === undefined && droplet.undesiredMs !== undefined) remove.push(FIELD.undesired);
+  else if (decided.undesiredMs !== undefined && decided.undesiredMs !== droplet.undesiredMs)
+    set.push([FIELD.undesired, decided.undesiredMs]);
   for (const [index, slot] of decided.slots) {
     if (droplet.slots.get(index) !== slot) set.push([FIELD.slot + index, JSON.stringify(slot)]);
   }

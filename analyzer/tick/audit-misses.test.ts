@@ -142,6 +142,8 @@ test('clean-up may wait for droplet_gc if the droplet is due by then', async () 
   const { dropletLostMs, dropletGcMs } = of.context.settings.policy;
   const gone = `7 RUNNING on dea-9 version v since 1 first ${nowMs - 20 * dropletLostMs}`;
   await put('app', { ...running(), 'instance:gone': gone });
+  for (const deas of [keys.deasLastHeartbeat, keys.deasLost])
+    await client.zadd(deas, nowMs - 20 * dropletLostMs, 'dea-9');
   await client.hset(keys.holds, 'mass_loss_evaluated', `1 ${nowMs}`);
   await client.zadd(keys.due(0), nowMs + dropletGcMs, 'app');
   await auditOf('app');

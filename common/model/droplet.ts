@@ -142,6 +142,11 @@ export interface Droplet {
    * its presence proves one such pass.
    */
   goneMs?: number;
+  /**
+   * When the analyzer found that the record has no desired state although a complete pass has begun since it was first seen. Present
+   * while that is so.
+   */
+  undesiredMs?: number;
   /** When the latest `droplet.updated` was received. */
   updatedMs?: number;
   /** When a pass brought the version of `desired`, if another was known before, or instances long before. */

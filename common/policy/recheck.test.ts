@@ -254,6 +254,7 @@ describe('the recheck of a stop', () => {
       droplet: 'droplet-1',
       updatedAtS: 1_398_000_000,
       instances: [['b', 'v1']],
+      index: b.index,
       running: { v1: 2, v0: 1 },
       version: 'v1',
     };
@@ -281,6 +282,7 @@ describe('the recheck of a stop', () => {
         droplet: 'droplet-1',
         updatedAtS: undefined,
         instances: [['b', 'v1']],
+        index: b.index,
         running: { v1: 1 },
         version: undefined,
       },

@@ -128,6 +128,7 @@ export const FIELD = {
   gone: 'gone',
   listed: 'listed',
   versionSince: 'version_since',
+  undesired: 'undesired',
   updated: 'updated',
   instance: 'instance:',
   fence: 'fence:',

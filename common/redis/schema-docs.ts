@@ -318,6 +318,10 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
     writer: 'sync',
     holds: 'only if the live version changed: when a pass brought it (ms)',
   },
+  undesired: {
+    writer: 'analyzer',
+    holds: 'only if no pass listed the droplet: since when it has no desired state (ms)',
+  },
   updated: { writer: 'ingest', holds: 'latest `droplet.updated` (ms)' },
   instance: { writer: 'ingest', holds: 'instance guid -> the instance as last listed, encoded' },
   fence: {

@@ -23,6 +23,8 @@ export function applyDecision(droplet: Droplet, decided: DecisionResult): Drople
     exits: droplet.exits.filter(({ instance }) => !decided.exitsToForget.includes(instance)),
   };
   if (decided.retriesToForget.length > 0) delete next.retries;
+  if (decided.undesiredMs === undefined) delete next.undesiredMs;
+  else next.undesiredMs = decided.undesiredMs;
   if (decided.handledUpdateMs !== undefined) next.handledUpdateMs = decided.handledUpdateMs;
   return next;
 }
@@ -37,6 +39,7 @@ export function reload(droplet: Droplet): Droplet {
     [FIELD.gone, droplet.goneMs],
     [FIELD.listed, droplet.listedMs],
     [FIELD.versionSince, droplet.versionSinceMs],
+    [FIELD.undesired, droplet.undesiredMs],
     [FIELD.updated, droplet.updatedMs],
     [FIELD.handled, handledExits],
     [FIELD.handledUpdate, droplet.handledUpdateMs],

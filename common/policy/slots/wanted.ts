@@ -111,12 +111,21 @@ export function notDesiredSinceMs(droplet: Droplet): number | undefined {
 }
 
 /**
- * Whether a complete pass that began after `notDesiredSinceMs` did not list the droplet.
+ * Whether a complete pass did not list the droplet.
  *
- * A record without a desired state may be all that is left of a listed droplet, because Redis lost the record and a heartbeat began
- * a new one. A pass writes nothing for a page that is as before, so only a pass that wrote every entry proves that there is none.
+ * A record without a desired state may be all that is left of a listed droplet, because Redis lost the record, and a heartbeat began
+ * a new one, or lost its desired state. A pass writes nothing for a page that is as before, so only a pass that wrote every entry
+ * since this was found proves that there is none.
  */
-export function missedByPass(droplet: Droplet, holds: Holds): boolean {
-  if (droplet.goneMs !== undefined) return true;
-  return holds.lastFullPassBegunMs !== undefined && holds.lastFullPassBegunMs > droplet.firstSeenMs;
+export function missedByPass({ goneMs, undesiredMs }: Droplet, { lastFullPassBegunMs }: Holds): boolean {
+  if (goneMs !== undefined) return true;
+  return undesiredMs !== undefined && lastFullPassBegunMs !== undefined && lastFullPassBegunMs > undesiredMs;
+}
+
+/** Since when the droplet is known to have no desired state (`Droplet.undesiredMs`); undefined if it has one, or a pass may still list it. */
+export function undesiredSinceMs(droplet: Droplet, holds: Holds, nowMs: number): number | undefined {
+  const sinceMs = notDesiredSinceMs(droplet);
+  if (sinceMs === undefined || droplet.goneMs !== undefined) return undefined;
+  if (droplet.undesiredMs !== undefined) return droplet.undesiredMs;
+  return holds.lastPassBegunMs !== undefined && holds.lastPassBegunMs > sinceMs ? nowMs : undefined;
 }
