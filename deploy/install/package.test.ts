@@ -198,5 +198,5 @@ test('start runs all processes with private servers, the other commands find the
   // Its servers have ended: the next start runs them again.
   const check = await runHm('check', '--config', file);
   expect(check.code).toBe(0);
-  expect(check.stdout).toMatch(/^ok {6}configuration: .*\nskipped NATS: /);
+  expect(check.stdout).toMatch(/^ok {6}configuration: .*\nskipped NATS: /m);
 });

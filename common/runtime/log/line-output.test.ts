@@ -202,7 +202,7 @@ describe('a log file', () => {
 
 describe.runIf(process.platform === 'linux')('a process whose stdout nobody reads', () => {
   const program = `
-    const { createLogger, openLogOutput } = await import(${JSON.stringify(join(packageRoot, 'dist/common/runtime/log.js'))});
+    const { createLogger, openLogOutput } = await import(${JSON.stringify(join(packageRoot, 'dist/common/runtime/log/log.js'))});
     const output = openLogOutput({});
     const log = createLogger('x', { level: 'info' }, output);
     log.info('first');

@@ -65,7 +65,7 @@ describe('the log', () => {
   });
 
   it.runIf(process.platform === 'linux')('is readable text on a terminal and JSON elsewhere', () => {
-    const log = `import(${JSON.stringify(join(packageRoot, 'dist/common/runtime/log.js'))})`;
+    const log = `import(${JSON.stringify(join(packageRoot, 'dist/common/runtime/log/log.js'))})`;
     const program = `${log}.then(({ createLogger, openLogOutput }) => createLogger('one', { level: 'info' }, openLogOutput({})).info({ n: 1 }, 'text'))`;
     const args = ['-e', program];
     const piped = execFileSync(process.execPath, args, { encoding: 'utf8' });

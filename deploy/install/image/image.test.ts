@@ -71,7 +71,7 @@ function copy({ from, sources, target }: Copy, root: string, workdir: string): v
     const intoRoot = statSync(path).isDirectory() ? root : join(root, basename(source));
     const to = target === './' ? intoRoot : join(root, target);
     mkdirSync(dirname(to), { recursive: true });
-    cpSync(path, to, { recursive: true });
+    cpSync(path, to, { recursive: true, verbatimSymlinks: true });
   }
 }
 

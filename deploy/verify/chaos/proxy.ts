@@ -24,6 +24,8 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #target: number;
   readonly #links = new Set<Link>();
+  /** How many connections have ended. */
+  ended = 0;
   #mode: ProxyMode = OPEN;
 
   private constructor(server: Server, target: number, port: number) {
@@ -82,7 +84,10 @@ export class TcpProxy {
       () => this.#mode,
     );
     this.#links.add(link);
-    link.onEnd = () => this.#links.delete(link);
+    link.onEnd = () => {
+      this.#links.delete(link);
+      this.ended++;
+    };
   }
 }
 

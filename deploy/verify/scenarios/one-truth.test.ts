@@ -211,14 +211,14 @@ test('the apps page: those that need attention, a part of a guid, and a link to 
   await page.locator('a.nav').click();
   await waitText(page, '.page-head', 'All apps');
   await waitText(page, '[data-droplet=mail]', /1\/1\s*none/);
-  expect(await page.locator('tbody[data-droplet]').count()).toBe(3);
+  await expect.poll(() => page.locator('tbody[data-droplet]').count()).toBe(3);
   const search = page.locator('input[type=search]');
   await search.fill('ai');
   await search.press('Enter');
   await waitText(page, '.page-head', 'All apps with “ai”');
   // The browser notes that no app has exactly this guid.
   expect(dashboard.errors.splice(0)).toEqual([expect.stringContaining('404')]);
-  expect(await page.locator('tbody[data-droplet]').count()).toBe(1);
+  await expect.poll(() => page.locator('tbody[data-droplet]').count()).toBe(1);
   await deployment.processes.stop('nudger');
   deployment.dea('dea-01').connected = false;
   await deployment.advance(45);
@@ -226,5 +226,5 @@ test('the apps page: those that need attention, a part of a guid, and a link to 
   await waitText(page, '.page-head', 'Apps that need attention');
   await waitText(page, '[data-droplet=web]', /4\/6/);
   await keepPicture(page, 'apps');
-  expect(await page.locator('tbody[data-droplet]').count()).toBe(2);
+  await expect.poll(() => page.locator('tbody[data-droplet]').count()).toBe(2);
 });
