@@ -203,6 +203,21 @@ describe('jobs are verified', () => {
     },
   );
 
+  test.each(['starts', 'stops', 'restarts'] as const)(
+    'a job of %s that is in no list of its queue any more is added again',
+    async (name) => {
+      const { redis, clock } = of.context;
+      const queue = { starts, stops, restarts }[name];
+      const dueMs = clock.nowMs() - 1;
+      const decision = { starts: start('d1'), stops: stop('d1'), restarts: restart('d1', dueMs) }[name];
+      await enqueue([decision]);
+      for (const list of ['wait', 'prioritized', 'delayed']) await redis.client.del(queue.toKey(list));
+      expect(await idsOf(queue)).toEqual([]);
+      await enqueue([], [decision]);
+      expect(await idsOf(queue)).toEqual(['d1']);
+    },
+  );
+
   test('an existing job is not added again', async () => {
     const { client } = of.context.redis;
     await enqueue([start('s1'), stop('p1')]);

@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Droplet } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { removeLostJobs } from '../../common/queues/lost-jobs.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
 import { requestFullSync, requestSyncSince } from '../../common/queues/sync-request.ts';
 import type { WebhookQueue } from '../../common/queues/webhook-queue.ts';
@@ -135,19 +136,23 @@ export class Enqueuer {
    * jobs exist.
    *
    * A completed job of a start or stop that is still pending is added again: Redis has lost its outcome, for instance
-   * in a failover.
+   * in a failover. So is one that Redis has lost a part of.
    */
   async #addMissing(queue: Queue, jobs: BulkJob[]): Promise<void> {
     if (jobs.length === 0) return;
     const { client } = this.#options.redis;
-    const keys = jobs.map(({ opts }) => queue.toKey(opts.jobId));
-    const [existing, completedMs] = await Promise.all([
-      client.exists(...keys),
-      client.zmscore(queue.toKey('completed'), ...jobs.map(({ opts }) => opts.jobId)),
+    const ids = jobs.map(({ opts }) => opts.jobId);
+    const [existing, completedMs, waitsAt] = await Promise.all([
+      client.exists(...ids.map((id) => queue.toKey(id))),
+      client.zmscore(queue.toKey('completed'), ...ids),
+      client.zmscore(queue.toKey('prioritized'), ...ids),
     ]);
-    const completed = jobs.filter((_, at) => completedMs[at] != null);
-    await Promise.all(completed.map(({ opts }) => queue.remove(opts.jobId)));
-    if (existing < jobs.length || completed.length > 0) await addAll(queue, jobs);
+    const completed = ids.filter((_, at) => completedMs[at] != null);
+    await Promise.all(completed.map((id) => queue.remove(id)));
+    // Nearly every job is among the prioritized ones, so the state of few others is read.
+    const elsewhere = ids.filter((_, at) => completedMs[at] == null && waitsAt[at] == null);
+    const lost = await removeLostJobs(queue, elsewhere);
+    if (existing < jobs.length || completed.length > 0 || lost.length > 0) await addAll(queue, jobs);
   }
 
   /**
@@ -156,6 +161,7 @@ export class Enqueuer {
    */
   async #verifyRestart(droplet: string, decision: StartDecision): Promise<void> {
     const { restarts, clock } = this.#options;
+    await removeLostJobs(restarts, [decision.id]);
     const job = await restarts.getJob(decision.id);
     if (job?.finishedOn !== undefined) await restarts.remove(decision.id);
     if (job === undefined || job.finishedOn !== undefined) {

@@ -100,3 +100,14 @@ test.each([
   await tick.run();
   expect((await slicesQueue.getWaiting()).map(({ name }) => name).sort()).toEqual(jobs);
 });
+
+test('due droplets are dispatched although Redis has lost the list of an earlier job', async () => {
+  const { redis, clock } = of.context;
+  const { client, keys } = redis;
+  const { tick, slicesQueue } = tickWith({});
+  await client.zadd(keys.due(7), clock.nowMs(), 'app');
+  await tick.run();
+  await client.del(slicesQueue.toKey('wait'));
+  await tick.run();
+  expect(await slicesQueue.getJobCountByTypes('waiting')).toBe(1);
+});

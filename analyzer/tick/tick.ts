@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import type { Holds } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
+import { removeLostJobs } from '../../common/queues/lost-jobs.ts';
 import type { SlicesJob } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
@@ -160,6 +161,11 @@ export class Tick {
       // jobs have a priority, so they come after all jobs for due droplets, which have none.
       opts: what === 'due' ? { jobId: `due-${group}-of-${groups}` } : { priority: 1 },
     }));
-    await this.#options.slicesQueue.addBulk(jobs);
+    const { slicesQueue } = this.#options;
+    await removeLostJobs(
+      slicesQueue,
+      jobs.flatMap(({ opts: { jobId } }) => (jobId === undefined ? [] : [jobId])),
+    );
+    await slicesQueue.addBulk(jobs);
   }
 }

@@ -3,6 +3,7 @@ import type { PolicySettings } from '../policy/settings.ts';
 import { fullPassEveryMs } from '../policy/thresholds.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
+import { removeLostDeduplication } from './lost-jobs.ts';
 
 /** BullMQ deduplicates all sync jobs by this id: at most one waits, beside at most one that runs. */
 const PASS = { id: 'pass' };
@@ -62,5 +63,6 @@ export async function markFullSyncRequested(
 
 /** Requests a pass because one is due: does nothing if one waits or runs. */
 export async function requestDueSync(queue: Queue): Promise<void> {
+  await removeLostDeduplication(queue, PASS.id);
   await queue.add('bulk sync: due', {}, { deduplication: PASS });
 }
