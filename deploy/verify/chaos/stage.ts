@@ -96,6 +96,7 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
       servers: nats.url,
       ...CLOUD_LOGIN,
       name: 'chaos-cloud',
+      timeout: READY_WITHIN_MS,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 50,
       reconnectJitter: 50,
