@@ -86,10 +86,20 @@ async function demo(report: string): Promise<Count> {
   return countDemo(report, await show(process.execPath, [main, 'demo', '--check', '--json', report]));
 }
 
+/** The kinds of faults of which an hour was without a problem; the newer ones are drawn by `npm run chaos` only (resilience.md). */
+const PROVEN_KINDS = [
+  ...['process killed', 'process restarted', 'all of a kind killed', 'process stopped', 'process frozen'],
+  ...['process frozen for good', 'clock shifted', 'Redis killed', 'Redis emptied', 'Redis stopped'],
+  ...['Redis slow', 'Redis refuses writes', 'Redis keys deleted', 'Redis fields edited', 'NATS killed'],
+  ...['NATS slow', 'connections cut midway', 'connection stalled', 'controller down', 'controller slow'],
+  ...['controller replies with nonsense', 'no room for a tenth of the slots'],
+];
+
 /** One minute of three seeds in parallel, since they wait more than they compute. */
 async function chaos(): Promise<Count> {
   const main = join(packageRoot, 'dist', 'deploy', 'verify', 'chaos', 'main.js');
-  const code = await show(process.execPath, [main, '--seconds', '60', '--seed', '1', '2', '3']);
+  const args = ['--seconds', '60', '--seed', '1', '2', '3', '--kinds', ...PROVEN_KINDS];
+  const code = await show(process.execPath, [main, ...args]);
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 };
 }
 
