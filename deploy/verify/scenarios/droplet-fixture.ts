@@ -185,6 +185,7 @@ export class DropletFixture {
       },
       remove: async (id: string) => void this.jobs.delete(id),
       getJob: async () => undefined,
+      getJobState: async (id: string) => (this.jobs.has(id) ? 'waiting' : 'unknown'),
       toKey: (id: string) => id,
     };
     return queue as unknown as Queue;
