@@ -18,6 +18,8 @@ export default defineConfig({
     // A scenario checks often whether all work is done, and each check takes longer on a cluster.
     testTimeout: process.env.HM_TEST_REDIS === 'cluster' ? 120_000 : 60_000,
     hookTimeout: process.env.HM_TEST_REDIS === 'cluster' ? 120_000 : 60_000,
+    // On a shared machine a scenario may meet a pause of seconds. The report shows what ran twice.
+    retry: process.env.CI ? 1 : 0,
     // Polled conditions hold within milliseconds, unless the machine is busy.
     expect: { poll: { timeout: 15_000 } },
   },
