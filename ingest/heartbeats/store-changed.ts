@@ -1,7 +1,6 @@
-import { hash } from 'node:crypto';
 import { type Heartbeat, type HeartbeatEntry, parseHeartbeat } from '../../common/messages/incoming.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { dropletOfLine, FINGERPRINT_LENGTH, linesOf } from '../../common/redis/fleet/dea-list.ts';
+import { linesOf } from '../../common/redis/fleet/dea-list.ts';
 import {
   type BegunHeartbeat,
   beginHeartbeat,
@@ -23,6 +22,7 @@ import { ATTRIBUTES, SPANS, setSpanAttributes, traced, traceparent } from '../..
 import type { IngestMetrics } from '../metrics.ts';
 import { expireSpareDea, MAX_INSTANCES_OF_DROPLET, maxDropletsInPiece } from './bounds.ts';
 import { type ClaimsAt, grantedClaims, releaseOwners } from './claims.ts';
+import { diffLists, type ListDiff, lineOf } from './list-diff.ts';
 import { type BeforeRebuild, rebuildLost } from './lost-records.ts';
 
 /** A heartbeat as received, not yet parsed. */
@@ -135,7 +135,8 @@ export async function storeChangedHeartbeat(
   const markDue = isBack || begun.hasUnfinished || begun.isSuspect;
   const writeAll = markDue || begun.isVerified;
   const incomplete = writeAll ? linesOf(begun.incompleteList) : undefined;
-  const touched = differingDroplets(lines, linesOf(begun.storedList), incomplete);
+  const diff = diffLists(lines, linesOf(begun.storedList), incomplete);
+  const { touched } = diff;
   const { droplets, surplus } = listedDroplets(touched, heartbeat);
   const write: HeartbeatWrite = {
     dea,
@@ -145,7 +146,7 @@ export async function storeChangedHeartbeat(
     // The analyzers must reconcile every droplet of a DEA that is back; an unfinished heartbeat may have been its first.
     markDue,
     verify: begun.isVerified,
-    ...(begun.isVerified && !markDue && { mustExist: listedAsBefore(lines, begun, touched) }),
+    ...(begun.isVerified && !markDue && { mustExist: diff.asBefore }),
     traceparent: traceparent(),
     maxDropletsInPiece: await maxDropletsInPiece(redis),
   };
@@ -165,7 +166,7 @@ export async function storeChangedHeartbeat(
     const whole = await storeWholeHeartbeat(redis, write, droplets, end);
     if (whole === 'superseded') return NOTHING_STORED;
     if (whole.claims.length + whole.refusals.length + whole.lost.length === 0)
-      return storedHeartbeat(whole, begun, lines);
+      return storedHeartbeat(whole, begun, diff);
     stored = whole;
   } else {
     stored = await storeHeartbeatDroplets(redis, write, droplets);
@@ -193,7 +194,7 @@ export async function storeChangedHeartbeat(
   const { retryAtMs } = claimed;
   const rebuiltIds = rebuilt.ids;
   return {
-    ...storedHeartbeat(stored, begun, lines, rebuiltIds),
+    ...storedHeartbeat(stored, begun, diff, rebuiltIds),
     ...(retryAtMs !== undefined && { retryAtMs }),
   };
 }
@@ -274,31 +275,25 @@ const NOTHING_STORED: StoredHeartbeat = {
 function storedHeartbeat(
   stored: StoredDroplets,
   begun: BegunHeartbeat,
-  lines: string[],
+  diff: ListDiff,
   rebuilt: readonly string[] = [],
 ): StoredHeartbeat {
   const { changed, claims, refusals } = stored;
-  const isEqual =
-    begun.isVerified && differingDroplets(lines, linesOf(begun.storedList), undefined).size === 0;
-  const repaired = repairedBy(stored, begun, lines, rebuilt);
+  const isEqual = begun.isVerified && diff.isEqual;
+  const repaired = repairedBy(stored, begun, diff, rebuilt);
   return { droplets: changed, stale: false, isEqual, repaired, claims, refusals };
 }
 
 function repairedBy(
   { wholeAgain, reindexed }: StoredDroplets,
-  { storedList, isDigestMissing, isListLost }: BegunHeartbeat,
-  lines: string[],
+  { isDigestMissing, isListLost }: BegunHeartbeat,
+  { asBefore }: ListDiff,
   rebuilt: readonly string[],
 ): RepairedByHeartbeat {
   if (rebuilt.length === 0 && wholeAgain.length === 0 && reindexed === 0 && !isListLost && !isDigestMissing)
     return NOTHING_REPAIRED;
   // A droplet that is listed as before was stored before.
-  const before = linesOf(storedList);
-  const listedBefore = new Set(before.map(dropletOfLine));
-  const differing = differingDroplets(lines, before, undefined);
-  const incomplete = wholeAgain.filter(
-    (id) => listedBefore.has(id) && !differing.has(id) && !rebuilt.includes(id),
-  );
+  const incomplete = wholeAgain.filter((id) => asBefore.has(id) && !rebuilt.includes(id));
   const records = [...rebuilt, ...incomplete];
   return {
     records,
@@ -309,37 +304,8 @@ function repairedBy(
   };
 }
 
-/** Of the droplets to be written, those of which the DEA's list had the same instances before. */
-function listedAsBefore(lines: string[], { storedList }: BegunHeartbeat, touched: Set<string>): Set<string> {
-  const before = linesOf(storedList);
-  const differing = differingDroplets(lines, before, undefined);
-  const listed = new Set(before.map(dropletOfLine));
-  return new Set([...touched].filter((droplet) => listed.has(droplet) && !differing.has(droplet)));
-}
-
 /** States of an instance that exists; in all other states it has ended. */
 const EXISTING_STATES: ReadonlySet<string> = new Set(['STARTING', 'RUNNING', 'EVACUATING']);
-
-/** The line of an instance in its DEA's list: a fingerprint of the whole entry, followed by its droplet. */
-function lineOf(entry: HeartbeatEntry): string {
-  const { instance, index, version, state, stateTimestampS } = entry;
-  const text = `${instance}\n${index}\n${version}\n${state}\n${stateTimestampS}`;
-  return hash('sha1', text, 'base64').slice(0, FINGERPRINT_LENGTH) + entry.droplet;
-}
-
-/** Droplets with a line in only one of the two lists; with `incomplete`, the droplets of all lines. */
-function differingDroplets(lines: string[], stored: string[], incomplete: string[] | undefined): Set<string> {
-  const droplets = new Set<string>();
-  const add = (line: string) => droplets.add(dropletOfLine(line));
-  if (incomplete !== undefined) {
-    for (const list of [lines, stored, incomplete]) list.forEach(add);
-    return droplets;
-  }
-  const before = new Set(stored);
-  for (const line of lines) if (!before.delete(line)) add(line);
-  before.forEach(add);
-  return droplets;
-}
 
 /** By droplet, the entries of the heartbeat, and which droplets have too many. */
 function listedDroplets(
