@@ -7,8 +7,7 @@ import type { Health } from '../../common/runtime/health.ts';
 import { type AppQuery, readAppPage } from '../../common/views/app-list.ts';
 import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../common/views/app-list-types.ts';
 import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
-import { readRedis, UnavailableError } from '../http/read-redis.ts';
-import { BusyError } from '../queries/droplet-reader.ts';
+import { sendRead } from '../http/send-read.ts';
 import type { LiveSources } from './live-feed.ts';
 
 const MAX_LIMIT = 200;
@@ -36,18 +35,13 @@ export function addApps(options: LiveSources & { app: FastifyInstance; health: H
       const error = `query: expected problem (${APP_PROBLEMS.join(', ')} or any), search, dea, sort (${APP_SORTS.join(' or ')}), limit (1 to ${MAX_LIMIT}) and cursor`;
       return reply.code(400).send({ error });
     }
-    try {
-      return await readRedis(health, async () => {
-        const [holds, processes] = await Promise.all([
-          readHolds(redis, clock, policy),
-          readProcessesView(redis, clock.nowMs()),
-        ]);
-        return readAppPage({ redis, reader, holds, workers: waitForNudger(processes), policy }, found);
-      });
-    } catch (error) {
-      if (!(error instanceof UnavailableError || error instanceof BusyError)) throw error;
-      return reply.code(503).send({ error: error.message });
-    }
+    return sendRead(health, reply, async () => {
+      const [holds, processes] = await Promise.all([
+        readHolds(redis, clock, policy),
+        readProcessesView(redis, clock.nowMs()),
+      ]);
+      return readAppPage({ redis, reader, holds, workers: waitForNudger(processes), policy }, found);
+    });
   });
 }
 

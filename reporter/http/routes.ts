@@ -5,7 +5,6 @@ import { isId } from '../../common/messages/validation.ts';
 import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
-import { isKnown } from '../../common/views/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet-json.ts';
 import { type Fleet, statusOfFleet } from '../../common/views/fleet.ts';
 import { type ActsOptions, addActs } from '../api/acts.ts';
@@ -16,10 +15,10 @@ import { readDropletPage } from '../api/droplet-page.ts';
 import type { LiveBroadcaster } from '../api/live-broadcaster.ts';
 import type { LiveSources } from '../api/live-feed.ts';
 import { addLive } from '../api/live-stream.ts';
-import { BusyError } from '../queries/droplet-reader.ts';
+import { knownView } from '../queries/droplet-reader.ts';
 import type { ComponentFacts } from './component.ts';
 import { addPages } from './pages.ts';
-import { readRedis, UnavailableError } from './read-redis.ts';
+import { notFound, sendRead } from './send-read.ts';
 import { varz } from './varz.ts';
 
 interface Options extends LiveSources, Pick<ActsOptions, 'acts' | 'limits'> {
@@ -57,15 +56,8 @@ const INDEX = {
 
 export function addRoutes(options: Options): void {
   const { app, health, policy, reader, facts, fleet, broadcaster } = options;
-  const json = async (reply: FastifyReply, read: () => Promise<object | undefined>) => {
-    try {
-      const found = await readRedis(health, read);
-      return found === undefined ? notFound(reply) : reply.send(found);
-    } catch (error) {
-      if (!(error instanceof UnavailableError || error instanceof BusyError)) throw error;
-      return reply.code(503).send({ error: error.message });
-    }
-  };
+  const json = (reply: FastifyReply, read: () => Promise<object | undefined>) =>
+    sendRead(health, reply, read);
   addPages(app);
   app.get('/api', async () => INDEX);
   app.get('/varz', (_request, reply) => json(reply, async () => varz(await fleet(), facts())));
@@ -75,12 +67,11 @@ export function addRoutes(options: Options): void {
     json(reply, async () => {
       const id = request.params['*'];
       if (!isId(id)) return undefined;
-      const { droplets, deas, nowMs, lostBeforeMs } = await reader.read([id]);
-      const [droplet] = droplets;
+      const reads = await reader.read([id]);
+      const [droplet] = reads.droplets;
       if (droplet instanceof Error) throw droplet;
-      return droplet !== undefined && isKnown(droplet)
-        ? dropletJson({ droplet, deas, nowMs, lostBeforeMs, settings: policy })
-        : undefined;
+      const view = knownView(droplet, reads, policy);
+      return view && dropletJson(view);
     }),
   );
   app.get<{ Params: { '*': string } }>('/api/stories/*', ({ params: { '*': id } }, reply) =>
@@ -94,10 +85,6 @@ export function addRoutes(options: Options): void {
   addActs(options);
   if (options.dialect === 'hm9000-http') addAppStates(options);
   app.all('/*', (_request, reply) => notFound(reply));
-}
-
-function notFound(reply: FastifyReply): FastifyReply {
-  return reply.code(404).send({ error: 'not found' });
 }
 
 function operatorHoldJson({ id, covers, droplet, dea, why, by, sinceMs, untilMs }: OperatorHold): object {

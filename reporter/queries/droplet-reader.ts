@@ -1,3 +1,4 @@
+import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
 import type { Holds } from '../../common/model/droplet.ts';
 import { lostBefore } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
@@ -6,6 +7,7 @@ import type { RedisConnections } from '../../common/redis/connection/connections
 import { holdsFrom } from '../../common/redis/fleet/holds.ts';
 import { type DropletReads, readWithDeas } from '../../common/redis/records/readers.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { isKnown } from '../../common/views/droplet-answers.ts';
 
 /** Too many reads are waiting because Redis is slow or does not answer; the caller would not wait for the result. */
 export class BusyError extends Error {
@@ -28,6 +30,16 @@ export interface ObservedReads extends DropletReads {
   lostBeforeMs: number;
   /** Those that are on for the whole deployment. */
   holds: Holds;
+}
+
+/** A droplet of these reads as queries see it; undefined if it is unknown or its record cannot be read. */
+export function knownView(
+  droplet: DropletReads['droplets'][number],
+  { deas, nowMs, lostBeforeMs }: Omit<ObservedReads, 'droplets'>,
+  settings: PolicySettings,
+): ObservedDroplet | undefined {
+  if (droplet === undefined || droplet instanceof Error || !isKnown(droplet)) return undefined;
+  return { droplet, deas, nowMs, lostBeforeMs, settings };
 }
 
 interface WaitingRead {

@@ -1,4 +1,3 @@
-import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
 import type { Dialect } from '../../common/messages/dialects.ts';
 import type { DeploymentName } from '../../common/messages/subjects.ts';
 import type { Bus, Msg } from '../../common/nats/bus.ts';
@@ -8,9 +7,8 @@ import type { FleetCounters } from '../../common/redis/fleet/counters.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { LastWork } from '../../common/runtime/last-work.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
-import { isKnown } from '../../common/views/droplet-answers.ts';
 import type { QueryOutcome, ReporterMetrics } from '../figures/metrics.ts';
-import { BusyError, type DropletReader } from './droplet-reader.ts';
+import { BusyError, type DropletReader, knownView } from './droplet-reader.ts';
 import { QueryGroup } from './query-group.ts';
 import { type Query, type QueryKind, queryKindsOf } from './query-kinds.ts';
 
@@ -92,15 +90,13 @@ export class Queries {
     const { reader, policy, health, metrics } = this.#options;
     // The controller would not wait until Redis answers again.
     if (health.problems().has('redis')) return 'busy';
-    const { droplets, deas, nowMs, lostBeforeMs, holds } = await reader.read(query.ids);
-    const views = droplets.map((droplet, at): ObservedDroplet | undefined => {
+    const reads = await reader.read(query.ids);
+    const views = reads.droplets.map((droplet, at) => {
       if (droplet instanceof Error) this.#unreadable(query.ids[at] as string, droplet);
-      else if (droplet !== undefined && isKnown(droplet))
-        return { droplet, deas, nowMs, lostBeforeMs, settings: policy };
-      return undefined;
+      return knownView(droplet, reads, policy);
     });
     let sent = 0;
-    for (const { droplet, answer } of query.replies({ views, holds })) {
+    for (const { droplet, answer } of query.replies({ views, holds: reads.holds })) {
       if (this.#publish(subject, reply, droplet, answer)) sent++;
     }
     metrics.replies.inc({ subject }, sent);

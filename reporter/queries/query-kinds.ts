@@ -24,7 +24,7 @@ import { dropletJson } from '../../common/views/droplet-json.ts';
 /** A reply, and the droplet that it is about (of a reply about several: the first). */
 export interface Reply {
   droplet: string;
-  answer: unknown;
+  answer: object;
 }
 
 /** What was read for a query. */
@@ -148,7 +148,7 @@ function appStates(asked: readonly AppRequest[], { views, holds }: Found): Map<s
   return states;
 }
 
-function eachKnown(reply: (view: ObservedDroplet, at: number) => unknown): Query['replies'] {
+function eachKnown(reply: (view: ObservedDroplet, at: number) => object): Query['replies'] {
   return ({ views }) =>
     views.flatMap((view, at) =>
       view === undefined ? [] : [{ droplet: view.droplet.id, answer: reply(view, at) }],
@@ -165,7 +165,7 @@ function mapOk<A, B>(result: Result<A>, fn: (ok: A) => B): Result<B> {
   return 'ok' in result ? { ok: fn(result.ok) } : result;
 }
 
-function statusReply(view: ObservedDroplet, request: StatusRequest): unknown {
+function statusReply(view: ObservedDroplet, request: StatusRequest): object {
   if (request.state === 'FLAPPING') return { indices: flappingIndices(view, request.version) };
   const { droplet, deas, nowMs, settings } = view;
   const crashes = crashesOf(droplet, deas, nowMs, settings);

@@ -1,9 +1,9 @@
 /** asyncapi.yml: the NATS interface as AsyncAPI 3. */
 import type { TSchema } from 'typebox';
-import { stringify } from 'yaml';
 import { HEADERS } from '../../../common/messages/subjects.ts';
 import { packageVersion } from '../../../common/runtime/package-version.ts';
 import { CHANNELS, type Channel } from './channels.ts';
+import { plainSchema, toYaml } from './yaml.ts';
 
 /** The operation of the health manager on a channel. */
 const ACTION = { receives: 'receive', answers: 'receive', publishes: 'send', requests: 'send' } as const;
@@ -34,7 +34,7 @@ export function asyncApi(): Record<string, unknown> {
 
 /** As a file. */
 export function asyncApiYaml(): string {
-  return `# Written by \`npm run docs\` from \`deploy/docs/specs/\`: change it there. A test checks that this file is up to date.\n${stringify(asyncApi(), { aliasDuplicateObjects: false, lineWidth: 0 })}`;
+  return toYaml(asyncApi());
 }
 
 function channelObject({ subject, summary, payload, example, role, peer, dialects }: Channel): object {
@@ -63,7 +63,7 @@ function message(payload: TSchema, example: unknown, isDecision: boolean): objec
         properties: Object.fromEntries(Object.values(HEADERS).map((name) => [name, text])),
       },
     }),
-    payload: plain(payload),
+    payload: plainSchema(payload),
     // The specification allows only objects as examples.
     ...(!Array.isArray(example) && { examples: [{ payload: example }] }),
   };
@@ -83,9 +83,4 @@ function operation(name: string, { role, summary, reply }: Channel): object {
     }),
     messages: [{ $ref: `#/channels/${name}/messages/message` }],
   };
-}
-
-/** A schema as plain JSON schema. */
-function plain(schema: TSchema): unknown {
-  return JSON.parse(JSON.stringify(schema));
 }

@@ -1,7 +1,8 @@
 /** openapi.yml: the HTTP interfaces as OpenAPI 3.1. */
-import { stringify } from 'yaml';
+import type { TSchema } from 'typebox';
 import { packageVersion } from '../../../common/runtime/package-version.ts';
 import { PATHS, type PathOperation } from './paths.ts';
+import { plainSchema, toYaml } from './yaml.ts';
 
 const SERVERS = {
   reporter: [
@@ -39,7 +40,7 @@ export function openApi(): Record<string, unknown> {
 
 /** As a file. */
 export function openApiYaml(): string {
-  return `# Written by \`npm run docs\` from \`deploy/docs/specs/\`: change it there. A test checks that this file is up to date.\n${stringify(openApi(), { aliasDuplicateObjects: false, lineWidth: 0 })}`;
+  return toYaml(openApi());
 }
 
 function operationObject(operation: PathOperation): object {
@@ -78,6 +79,6 @@ function responsesOf({ replies, reply, type = 'application/json' }: PathOperatio
   );
 }
 
-function content(type: string, schema: unknown): object {
-  return { [type]: schema === undefined ? {} : { schema: JSON.parse(JSON.stringify(schema)) } };
+function content(type: string, schema: TSchema | undefined): object {
+  return { [type]: schema === undefined ? {} : { schema: plainSchema(schema) } };
 }
