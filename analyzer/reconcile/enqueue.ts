@@ -151,7 +151,7 @@ export class Enqueuer {
     await Promise.all(completed.map((id) => queue.remove(id)));
     // Nearly every job is among the prioritized ones, so the state of few others is read.
     const elsewhere = ids.filter((_, at) => completedMs[at] == null && waitsAt[at] == null);
-    const lost = await removeLostJobs(queue, elsewhere);
+    const lost = await removeLostJobs(client, queue, elsewhere);
     if (existing < jobs.length || completed.length > 0 || lost.length > 0) await addAll(queue, jobs);
   }
 
@@ -160,8 +160,8 @@ export class Enqueuer {
    * clock that stamped its delay is ahead.
    */
   async #verifyRestart(droplet: string, decision: StartDecision): Promise<void> {
-    const { restarts, clock } = this.#options;
-    await removeLostJobs(restarts, [decision.id]);
+    const { redis, restarts, clock } = this.#options;
+    await removeLostJobs(redis.client, restarts, [decision.id]);
     const job = await restarts.getJob(decision.id);
     if (job?.finishedOn !== undefined) await restarts.remove(decision.id);
     if (job === undefined || job.finishedOn !== undefined) {

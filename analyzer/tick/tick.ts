@@ -161,8 +161,9 @@ export class Tick {
       // jobs have a priority, so they come after all jobs for due droplets, which have none.
       opts: what === 'due' ? { jobId: `due-${group}-of-${groups}` } : { priority: 1 },
     }));
-    const { slicesQueue } = this.#options;
+    const { redis, slicesQueue } = this.#options;
     await removeLostJobs(
+      redis.client,
       slicesQueue,
       jobs.flatMap(({ opts: { jobId } }) => (jobId === undefined ? [] : [jobId])),
     );
