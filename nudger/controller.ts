@@ -1,4 +1,5 @@
 import { Pool } from 'undici';
+import { oneLine } from '../common/messages/validation.ts';
 import type { Bus } from '../common/nats/bus.ts';
 import type { Outgoing } from './dialect.ts';
 
@@ -48,8 +49,6 @@ const CONNECTIONS = 16;
 const MAX_REASON_LENGTH = 200;
 /** Of a refusal's body; the rest is cut off with its connection. */
 const MAX_REASON_BYTES = 16_384;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds them
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
 
 /**
  * Over HTTP (dialect `hm9000-http`). Only 200 is accepted.
@@ -89,6 +88,6 @@ async function refusalText(status: number, body: AsyncIterable<Buffer>): Promise
     size += chunk.length;
     if (size > MAX_REASON_BYTES) break;
   }
-  const text = Buffer.concat(chunks).toString().slice(0, MAX_REASON_LENGTH).replace(CONTROLS, ' ').trim();
+  const text = oneLine(Buffer.concat(chunks).toString(), MAX_REASON_LENGTH);
   return text === '' ? `status ${status}` : `status ${status}: ${text}`;
 }

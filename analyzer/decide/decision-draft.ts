@@ -81,7 +81,7 @@ export class DecisionDraft {
    * - `operator`: every `droplet_lost`, and when it ends by its time. Ending it by hand makes what it holds due.
    * - others: every few seconds.
    *
-   * @param untilMs when the hold ends by itself, if that is known
+   * @param untilMs when the hold ends without an operator, if that is known
    */
   requeueSoon(hold?: StartWait, untilMs?: number): void {
     if (untilMs !== undefined) this.requeueAt(untilMs);

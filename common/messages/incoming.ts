@@ -16,15 +16,11 @@ import {
   isOneOf,
   isRecord,
   isTime,
+  oneLine,
   type Parsed,
   PLAIN_ID_PATTERN,
   type Result,
 } from './validation.ts';
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds them
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
-/** With the flag `u` a surrogate pair is one character, so this matches only unpaired surrogates. */
-const LONE_SURROGATES = /\p{Surrogate}/gu;
 
 /** Entries of one heartbeat or one request. */
 const MAX_ENTRIES = 10_000;
@@ -191,11 +187,8 @@ export function parseExited(bytes: Uint8Array, partition: string): Parsed<Exited
 
 const MAX_DESCRIPTION = 200;
 
-/** One line, because it is shown in terminals. It is cut first: no pattern is run on a long text. */
 function parseDescription(value: unknown): string {
-  if (typeof value !== 'string') return '';
-  const cut = value.slice(0, MAX_DESCRIPTION);
-  return cut.replace(CONTROLS, ' ').replace(LONE_SURROGATES, '\ufffd').trim();
+  return typeof value === 'string' ? oneLine(value, MAX_DESCRIPTION) : '';
 }
 
 /** `droplet.updated` */

@@ -21,6 +21,15 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 /** With the flag `u` a surrogate pair is one character, so this matches only unpaired surrogates. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds them
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f]+/g;
+const LONE_SURROGATES = /\p{Surrogate}/gu;
+
+/** A text as one line, because it is shown in terminals. It is cut first: no pattern is run on a long text. */
+export function oneLine(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).replace(CONTROLS, ' ').replace(LONE_SURROGATES, '\ufffd').trim();
+}
+
 /** 1 to 256 bytes of UTF-8 without control characters. A lone surrogate has no UTF-8. */
 export function isId(value: unknown): value is string {
   if (typeof value !== 'string') return false;

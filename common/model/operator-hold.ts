@@ -18,7 +18,7 @@ export interface OperatorHold {
   /** Who asked for it: a login, or the user of a machine. */
   by: string;
   sinceMs: number;
-  /** It ends by itself at this time. */
+  /** It ends at this time, unless an operator ends it before. */
   untilMs: number;
 }
 

@@ -21,7 +21,7 @@ export function retryWaitMs(): number {
  * Dials in rounds: all configured servers, then one gossiped server, so that gossiped addresses that cannot be reached from
  * here never keep the client from the configured ones. A round begins `retryWaitMs` after the one before.
  *
- * The client by itself dials all known servers in turn, and skips one after each wait. It measures the wait by the wall clock:
+ * Without this the client dials all known servers in turn, and skips one after each wait. It measures the wait by the wall clock:
  * after that was set back by an hour, it would not connect for an hour. And it forgets configured servers that were down at
  * the first connect.
  */

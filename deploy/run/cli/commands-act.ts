@@ -20,11 +20,7 @@ export function addActCommands(program: Command, runs: Runs): void {
     .option(...CONFIG)
     .option('--droplet <guid>', 'only this droplet')
     .option('--dea <guid>', 'only instances of this DEA')
-    .option(
-      '--for <duration>',
-      'ends by itself after this: 90s, 30m, 2h; at most 24h (default: 1h)',
-      duration,
-    )
+    .option('--for <duration>', 'ends after this: 90s, 30m, 2h; at most 24h (default: 1h)', duration)
     .option('--why <text>', 'the reason, which everybody sees')
     .option('--json', 'as JSON, times as epoch milliseconds')
     .option(...UTC)
