@@ -207,17 +207,21 @@ describe('exits', () => {
     },
   );
 
-  it('a forgotten exit does not make its instance live by earlier heartbeats', () => {
-    const d = droplet({
-      instances: [instance('a')],
-      exits: [exit('a', { atMs: NOW - 3 * LOST - 1, reason: 'STOPPED' })],
+  it('stay as long as the record has their instance, if its DEA has been silent since they were in force', () => {
+    const exits = [exit('a', { atMs: NOW - 3 * LOST - 1, reason: 'DEA_SHUTDOWN' })];
+    const d = droplet({ instances: [instance('a')], exits, handledExits: 1e9 });
+    const silentSince = (agoMs: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } });
+    // Without the exit the silent instance would be one that ran, at its slot, when its DEA fell silent.
+    expect(evaluate(d, {}, silentSince(LOST + 1)).exitsToForget).toEqual([]);
+    expect(evaluate(d, {}, silentSince(LOST)).exitsToForget).toEqual(['a']);
+    const expired = evaluate(d, {}, silentSince(9 * LOST + 1));
+    expect(expired).toMatchObject({ exitsToForget: ['a'], instancesToForget: ['a'] });
+    const delisted = droplet({
+      instances: [instance('a', { lastListedMs: NOW - 3 * LOST })],
+      exits,
       handledExits: 1e9,
     });
-    const heard = deas({ 'dea-1': { lastHeartbeatMs: NOW - LOST - 1 } });
-    expect(evaluate(d, {}, heard).exitsToForget).toEqual(['a']);
-    expect(evaluate({ ...d, exits: [] }, {}, heard).decisions).toMatchObject([
-      { kind: 'start', reason: 'missing' },
-    ]);
+    expect(evaluate(delisted, {}, silentSince(LOST + 1)).exitsToForget).toEqual(['a']);
   });
 });
 

@@ -3,7 +3,7 @@ import type { Exit, Instance, PendingStop, Slot } from '../../common/model/dropl
 import { isActiveState } from '../../common/model/instance-states.ts';
 import { isSuspect } from '../../common/policy/fleet/holds.ts';
 import { listenedAfterMs } from '../../common/policy/fleet/listening-time.ts';
-import { lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
+import { isExitInForce, isListed, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
 import { isPausedWithItsDea } from '../../common/policy/fleet/operator-hold.ts';
 import { missedByPass, notDesiredSinceMs } from '../../common/policy/slots/wanted.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
@@ -68,7 +68,8 @@ function listenedSinceMs({ holds, nowMs }: Snapshot, fromMs: number, durationMs:
 }
 
 /**
- * Instance guids of the processed exits that no heartbeat can contradict any more. An exit stays while a start is
+ * Instance guids of the processed exits that no heartbeat can contradict any more. An exit stays while it is what tells that a
+ * silent DEA's instance has ended. It also stays while a start is
  * pending at its slot and its instance was first listed after that start was sent: without the exit the instance
  * would be taken for the started one.
  */
@@ -78,7 +79,7 @@ export function exitsToForget(draft: DecisionDraft, handledExits: number): strin
   for (const exit of droplet.exits) {
     const atMs = forgetExitAtMs(draft, exit);
     if (exit.n > handledExits) continue;
-    if (nowMs >= atMs && isMistakableForStarted(draft, exit)) continue;
+    if (nowMs >= atMs && (isMistakableForStarted(draft, exit) || isLastOfItsInstance(draft, exit))) continue;
     if (nowMs >= atMs) guids.push(exit.instance);
     else draft.requeueAt(atMs);
   }
@@ -100,6 +101,18 @@ function isMistakableForStarted({ slots, snapshot }: DecisionDraft, exit: Exit):
   const start = instance && slots.get(instance.index)?.start;
   const sent = start && outcomes.get(start.id);
   return sent !== undefined && instance !== undefined && instance.firstListedMs > sent.atMs;
+}
+
+/**
+ * Whether the record still has the instance as its silent DEA last listed it, and the exit overrides that list. Without the exit the
+ * instance would seem to have run until its DEA fell silent. The exit goes with the instance.
+ */
+function isLastOfItsInstance(draft: DecisionDraft, exit: Exit): boolean {
+  const { droplet, deas, nowMs, settings } = draft.snapshot;
+  const instance = droplet.instances.find(({ guid }) => guid === exit.instance);
+  if (instance === undefined || !isListed(instance)) return false;
+  if (!isExitInForce(exit, lastHeartbeatMs(instance, deas), settings)) return false;
+  return nowMs < forgetInstanceAtMs(draft, instance);
 }
 
 /**

@@ -121,7 +121,8 @@ async function deaFacts(
     ([guid, lastHeartbeatMs]): DeaFacts => ({
       guid,
       lastHeartbeatMs: Number(lastHeartbeatMs),
-      runsSomething: Number(countOf.get(guid) ?? 0) > 0,
+      // A count is stored with each list, also of 0. One that Redis has lost may have been of a DEA that runs something.
+      runsSomething: Number(countOf.get(guid) ?? 1) > 0,
       shutdown: hasShutDown.has(guid),
     }),
   );
@@ -131,7 +132,7 @@ async function deaFacts(
   const empty = late.filter(({ runsSomething }) => !runsSomething).slice(0, EMPTY_DEAS_READ);
   const lastHeartbeatOf = new Map(facts.map((dea) => [dea.guid, dea.lastHeartbeatMs]));
   const read = async (dea: DeaFacts) => {
-    dea.runsSomething = await holdsWantedSlot(redis, dea, lastHeartbeatOf, policy);
+    dea.runsSomething = (await holdsWantedSlot(redis, dea, lastHeartbeatOf, policy)) ?? dea.runsSomething;
   };
   await forEachChunk([...late.filter(({ runsSomething }) => runsSomething), ...empty], read);
   await countEmptyDeas(facts, times, read, policy);

@@ -71,6 +71,33 @@ describe.each(lies)('made-up DEAs that list %s', (_, listOf) => {
   });
 });
 
+describe.each(['list and count', 'list', 'count'])('DEAs of which Redis has lost the %s', (lost) => {
+  const lose = async () => {
+    const { client, keys } = fixture.context.redis;
+    if (lost !== 'count') for (const dea of allReal) await client.del(keys.deaList(dea));
+    if (lost !== 'list') await client.del(keys.deasWanted);
+  };
+
+  test('raise mass_loss when they fall silent together', async () => {
+    await wanted(...APPS);
+    await hearReal();
+    await lose();
+    advance(LOST_MS - 1000);
+    expect(await lateDeas()).toEqual(allReal);
+  });
+
+  test('keep it off while most of them send heartbeats', async () => {
+    await wanted(...APPS);
+    await fixture.receive('silent-1', entry('app-0'));
+    await fixture.receive('silent-2', entry('app-1'));
+    await fixture.receive('silent-3', entry('app-2'));
+    advance(LOST_MS - 5000);
+    await hearReal();
+    await lose();
+    expect(await lateDeas()).toEqual([]);
+  });
+});
+
 test('a DEA that replaced a lost one counts, although the lost instance is still recorded', async () => {
   await wanted(...APPS);
   await hearReal();

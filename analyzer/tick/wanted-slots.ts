@@ -6,7 +6,7 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
+import { storedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
 
 /** Droplets in one read. Usually the first droplet has an instance that has not exited. */
@@ -19,14 +19,18 @@ const MAX_DROPLETS_READ = 1000;
  *
  * Of several instances at a slot the one listed first holds it, unless its DEA was late when the next one was listed. So a DEA that
  * makes up instances at slots that are filled holds none. (When ingest stores a heartbeat it counts in the same way, without the heartbeats of others.)
+ *
+ * @returns undefined if Redis has lost the DEA's list
  */
 export async function holdsWantedSlot(
   redis: RedisConnections,
   dea: Pick<DeaFacts, 'guid' | 'lastHeartbeatMs'>,
   lastHeartbeatOf: ReadonlyMap<string, number>,
   settings: PolicySettings,
-): Promise<boolean> {
-  const droplets = [...(await listedDroplets(redis, dea.guid))].slice(0, MAX_DROPLETS_READ);
+): Promise<boolean | undefined> {
+  const stored = await storedDroplets(redis, dea.guid);
+  if (stored === undefined) return undefined;
+  const droplets = [...stored].slice(0, MAX_DROPLETS_READ);
   for (let at = 0; at < droplets.length; at += DROPLETS_PER_READ) {
     for (const droplet of await readDroplets(redis, droplets.slice(at, at + DROPLETS_PER_READ))) {
       if (droplet === undefined || droplet instanceof Error) continue;

@@ -39,7 +39,9 @@ export async function expireSpareDea(redis: RedisConnections): Promise<boolean> 
   const oldest = await client.zrange(keys.deasLastHeartbeat, '0', String(CANDIDATES - 1));
   if (oldest.length === 0) return false;
   const wanted = await client.hmget(keys.deasWanted, ...oldest);
-  const spare = oldest.find((_, at) => !(Number(wanted[at] ?? 0) > 0));
+  const isEmpty = (_: string, at: number) => wanted[at] !== null && !(Number(wanted[at]) > 0);
+  // A count that Redis has lost may have been of a DEA that runs something.
+  const spare = oldest.find(isEmpty) ?? oldest.find((_, at) => wanted[at] === null);
   if (spare === undefined) return false;
   await expireDea(redis, { dea: spare, beforeMs: Number.MAX_SAFE_INTEGER });
   return true;

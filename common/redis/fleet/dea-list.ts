@@ -18,11 +18,20 @@ export function dropletOfLine(line: string): string {
 }
 
 /** The droplets of the DEA's latest heartbeat, and of heartbeats that are still being stored. */
-export async function listedDroplets({ client, keys }: RedisConnections, dea: string): Promise<Set<string>> {
-  const lists = await client.hmget(keys.deaList(dea), 'list', 'next', 'unfinished');
+export async function listedDroplets(redis: RedisConnections, dea: string): Promise<Set<string>> {
+  return (await storedDroplets(redis, dea)) ?? new Set();
+}
+
+/** The same; undefined if Redis has lost the list, or never had one. */
+export async function storedDroplets(
+  { client, keys }: RedisConnections,
+  dea: string,
+): Promise<Set<string> | undefined> {
+  const [list, ...unfinished] = await client.hmget(keys.deaList(dea), 'list', 'next', 'unfinished');
+  if (list == null && unfinished.every((one) => one === null)) return undefined;
   const droplets = new Set<string>();
-  for (const list of lists) {
-    for (const line of linesOf(list ?? '')) droplets.add(dropletOfLine(line));
+  for (const one of [list, ...unfinished]) {
+    for (const line of linesOf(one ?? '')) droplets.add(dropletOfLine(line));
   }
   return droplets;
 }

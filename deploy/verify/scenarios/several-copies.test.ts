@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 import { ALL_PROCESSES } from './processes.ts';
@@ -42,8 +42,8 @@ test('two copies of every process send the same requests as one copy, and none t
   const histories: string[][][] = [];
   for (const processes of [ALL_PROCESSES, [...ALL_PROCESSES, ...ALL_PROCESSES]]) {
     const deployment = await startCloud({ processes, policy: { delayTimeNoiseMs: 0 } });
+    onTestFinished(() => deployment.stop());
     histories.push(await runHistory(deployment));
-    await deployment.stop();
   }
   expect(histories[1]).toEqual(histories[0]);
   expect(histories[0]?.flat().length).toBeGreaterThan(8);
@@ -54,6 +54,7 @@ test('when one copy of each process stops in the middle of its work, the others 
     processes: [...ALL_PROCESSES, ...ALL_PROCESSES],
     executesRequests: true,
   });
+  onTestFinished(() => deployment.stop());
   for (let n = 0; n < 8; n++) await deployment.desire(`app-${n}`, { instances: 2 }, { announce: false });
   await deployment.announceUpdate('app-0');
   const first = ALL_PROCESSES.map((name) =>
@@ -67,5 +68,4 @@ test('when one copy of each process stops in the middle of its work, the others 
   expect(running).toBe(16);
   const sent = deployment.takeSent();
   expect(new Set(sent).size).toBe(sent.length);
-  await deployment.stop();
 });
