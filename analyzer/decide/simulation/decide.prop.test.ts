@@ -11,7 +11,7 @@ import type {
   Slot,
 } from '../../../common/model/droplet.ts';
 import { acceptsStart, acceptsStop } from '../../../common/policy/admission.ts';
-import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
+import { type Deas, isExitInForce, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
 import { runningForStart } from '../../../common/policy/slots/running-counts.ts';
 import { isWantedIgnoringMassDelete } from '../../../common/policy/slots/wanted.ts';
 import { takeSnapshot } from '../../../common/policy/snapshot.ts';
@@ -255,6 +255,23 @@ describe('the result', () => {
         const again = decide(next, deas, h, NOW, SETTINGS);
         expect(again.decisions).toEqual([]);
         expect(again.changed && !again.remove).toBe(false);
+      }),
+      RUNS,
+    );
+  });
+
+  it('forgets no exit that alone tells of an instance which stays in the record that it has ended', () => {
+    fc.assert(
+      fc.property(world, ([d, deas, h]) => {
+        const { exits } = takeSnapshot(d, deas, h, NOW, SETTINGS);
+        const { exitsToForget, instancesToForget } = decide(d, deas, h, NOW, SETTINGS);
+        for (const i of d.instances) {
+          const known = exits.get(i.guid);
+          if (known === undefined || instancesToForget.includes(i.guid) || i.lastListedMs !== undefined)
+            continue;
+          if (isExitInForce(known, lastHeartbeatMs(i, deas), SETTINGS))
+            expect(exitsToForget).not.toContain(i.guid);
+        }
       }),
       RUNS,
     );
