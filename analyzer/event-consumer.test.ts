@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Lifecycle } from '../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../common/runtime/lifecycle/lifecycle.ts';
 import { metricValue, type TestContext, testContext, useRedis } from '../common/testing/context.ts';
 import { startTestRedis } from '../common/testing/redis/server.ts';
 import { consumeEvents } from './event-consumer.ts';

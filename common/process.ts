@@ -6,17 +6,18 @@ import { ConfigError, type LoadedConfig, loadConfig } from './config/load.ts';
 import type { Settings } from './config/settings.ts';
 import type { ProcessKind } from './model/process-kinds.ts';
 import type { Bus } from './nats/bus.ts';
-import { connectBus, type DedicatedConnection } from './nats/connect.ts';
+import { connectBus, type DedicatedConnection } from './nats/connection/connect.ts';
 import { type Clock, startClock } from './redis/clock.ts';
 import { connectRedis, type RedisConnections } from './redis/connection/connections.ts';
 import { checkWrites } from './redis/connection/write-check.ts';
 import { Registration } from './redis/fleet/registration.ts';
 import { LayoutError } from './redis/layout.ts';
-import { EXIT } from './runtime/exit-codes.ts';
 import { Health } from './runtime/health.ts';
-import { createHttp, listen, PortTakenError } from './runtime/http.ts';
+import { createHttp, listen, PortTakenError } from './runtime/http/http.ts';
 import { LastWork } from './runtime/last-work.ts';
-import { Lifecycle } from './runtime/lifecycle.ts';
+import { EXIT } from './runtime/lifecycle/exit-codes.ts';
+import { Lifecycle } from './runtime/lifecycle/lifecycle.ts';
+import { notifySystemd } from './runtime/lifecycle/systemd.ts';
 import {
   createLogger,
   type Logger,
@@ -28,8 +29,7 @@ import {
 } from './runtime/log/log.ts';
 import { busMetrics, createRegistry, logMetrics, redisMetrics, selfMetrics } from './runtime/metrics.ts';
 import { measureEventLoop, measureRoundTrips } from './runtime/self-metrics.ts';
-import { notifySystemd } from './runtime/systemd.ts';
-import { withTimeout } from './runtime/with-timeout.ts';
+import { withTimeout } from './runtime/tasks/with-timeout.ts';
 import { startTracing } from './tracing/tracing.ts';
 
 export interface ProcessDefinition {

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { setFlagsFromString } from 'node:v8';
-import { parseExited, parseShutdown, parseUpdated } from '../common/messages/incoming.ts';
+import { parseExited, parseShutdown, parseUpdated } from '../common/messages/incoming/incoming.ts';
 import { SUBJECTS } from '../common/messages/subjects.ts';
 import { deaExpiryMs } from '../common/policy/thresholds.ts';
 import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { requestSync } from '../common/queues/sync-request.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
-import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle.ts';
+import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle/lifecycle.ts';
 import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
 import { IngestWatermark } from './heartbeats/watermark.ts';

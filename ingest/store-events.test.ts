@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Exited } from '../common/messages/incoming.ts';
+import type { Exited } from '../common/messages/incoming/incoming.ts';
 import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
 import { useRedis } from '../common/testing/context.ts';
 import { storeExit, storeUpdate } from './store-events.ts';

@@ -1,4 +1,4 @@
-import type { Exited } from '../common/messages/incoming.ts';
+import type { Exited } from '../common/messages/incoming/incoming.ts';
 import type { PolicySettings } from '../common/policy/settings.ts';
 import { exitInForceMs } from '../common/policy/thresholds.ts';
 import type { Clock } from '../common/redis/clock.ts';

@@ -1,5 +1,5 @@
-import type { Dialect } from '../common/messages/dialects.ts';
-import { hm9000Start, hm9000Stop } from '../common/messages/hm9000.ts';
+import type { Dialect } from '../common/messages/dialects/dialects.ts';
+import { hm9000Start, hm9000Stop } from '../common/messages/dialects/hm9000.ts';
 import {
   type StartMessage,
   type StopMessage,

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { SUBJECTS } from '../common/messages/subjects.ts';
-import { PortTakenError } from '../common/runtime/http.ts';
+import { PortTakenError } from '../common/runtime/http/http.ts';
 import { testContext } from '../common/testing/context.ts';
 import { startNats } from '../common/testing/nats/server.ts';
 import { freePort, startTestRedis } from '../common/testing/redis/server.ts';

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { startCollector } from '../../common/testing/collector.ts';
 import { captureLog } from '../../common/testing/context.ts';
 import { readTraceparent } from '../../common/tracing/traceparent.ts';

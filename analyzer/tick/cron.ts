@@ -4,9 +4,9 @@ import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import { problemLevel } from '../../common/redis/connection/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
-import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
+import { PeriodicTask } from '../../common/runtime/tasks/periodic-task.ts';
 
 interface Options {
   redis: RedisConnections;

@@ -7,7 +7,7 @@ import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { readHolds } from '../../common/redis/fleet/holds.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
-import { withTimeout } from '../../common/runtime/with-timeout.ts';
+import { withTimeout } from '../../common/runtime/tasks/with-timeout.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
 import type { Audit } from './audit.ts';

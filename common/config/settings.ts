@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Dialect } from '../messages/dialects.ts';
+import type { Dialect } from '../messages/dialects/dialects.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { assertThresholds } from '../policy/thresholds.ts';
 import { OPTIONS, type Path, type ValueOf } from './options.ts';

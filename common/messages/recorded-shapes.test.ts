@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { isLastToken, parseBulkEntry, parseBulkPage } from './bulk.ts';
-import { parseExited, parseHeartbeat, parseShutdown, parseUpdated } from './incoming.ts';
+import { parseExited, parseHeartbeat, parseShutdown, parseUpdated } from './incoming/incoming.ts';
 
 const bytes = (text: string) => Buffer.from(text);
 const APP = '1f8f7b1c-9e2c-4d55-8d1f-6f1d5b1a0c55';

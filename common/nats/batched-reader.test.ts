@@ -2,11 +2,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
+import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
 import { startNats, type TestNats } from '../testing/nats/server.ts';
 import type { Bus } from './bus.ts';
-import { connectBus } from './connect.ts';
+import { connectBus } from './connection/connect.ts';
 
 /** Longer than any test. */
 const NEVER_MS = 1_000_000;

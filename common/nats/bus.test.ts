@@ -5,11 +5,11 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { MbusSettings } from '../config/settings.ts';
 import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
+import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
 import { startNats, type TestNats } from '../testing/nats/server.ts';
 import { type Bus, BusError } from './bus.ts';
-import { connectBus } from './connect.ts';
+import { connectBus } from './connection/connect.ts';
 
 let lifecycle: Lifecycle;
 let health: Health;

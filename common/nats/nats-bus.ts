@@ -20,7 +20,7 @@ import { type BusMetrics, beginAtZero } from '../runtime/metrics.ts';
 import { BatchedReader } from './batched-reader.ts';
 import type { Bus, Handler, Headers } from './bus.ts';
 import { BusError, busError, errorKind } from './bus-errors.ts';
-import { abandon, lastServerError, socketOf } from './client-internals.ts';
+import { abandon, lastServerError, socketOf } from './connection/client-internals.ts';
 import { type BusSubscription, Subscriptions } from './subscriptions.ts';
 
 interface NatsBusOptions {

@@ -1,12 +1,12 @@
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
+import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { captureLog, metricValue } from '../testing/context.ts';
 import type { TestNats } from '../testing/nats/server.ts';
 import { type RestrictedNats, startRestrictedNats } from '../testing/nats/users.ts';
 import type { Bus } from './bus.ts';
-import { connectBus } from './connect.ts';
+import { connectBus } from './connection/connect.ts';
 
 let lifecycle: Lifecycle;
 let health: Health;

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Gauge } from 'prom-client';
 import type { Health } from '../runtime/health.ts';
 import type { Logger } from '../runtime/log/log.ts';
-import { PeriodicTask } from '../runtime/periodic-task.ts';
+import { PeriodicTask } from '../runtime/tasks/periodic-task.ts';
 
 /** A subscription of the NATS client. */
 interface ClientSubscription {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { defaultSettings } from '../config/settings.ts';
 import { connectRedis } from '../redis/connection/connections.ts';
 import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
+import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { type ClusterNode, startTestRedisCluster } from '../testing/redis/cluster.ts';
 import { createDoneJobKeeper, openQueue, openWorker } from './queues.ts';
 

@@ -4,7 +4,7 @@ import { Compile } from 'typebox/compile';
 import { START_REASONS, STOP_REASONS } from '../model/reasons.ts';
 import { problemLevel } from '../redis/connection/connection-error.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
-import { DRAIN_TIMEOUT_MS, type Lifecycle } from '../runtime/lifecycle.ts';
+import { DRAIN_TIMEOUT_MS, type Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { createRateLimit, type Logger } from '../runtime/log/log.ts';
 import { jobTelemetry } from '../tracing/tracing.ts';
 

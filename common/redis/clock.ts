@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import type { Lifecycle } from '../runtime/lifecycle.ts';
-import { PeriodicTask } from '../runtime/periodic-task.ts';
+import type { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
+import { PeriodicTask } from '../runtime/tasks/periodic-task.ts';
 import type { RedisConnections } from './connection/connections.ts';
 import { deploymentTime } from './scripts/fleet/deployment-time.ts';
 

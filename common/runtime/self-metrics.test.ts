@@ -1,6 +1,6 @@
 import { Histogram, Registry } from 'prom-client';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { Lifecycle } from './lifecycle.ts';
+import { Lifecycle } from './lifecycle/lifecycle.ts';
 import { measureEventLoop, measureRoundTrips } from './self-metrics.ts';
 
 let seconds: Histogram;

@@ -1,7 +1,7 @@
 /** How quickly this process and its servers answer. */
 import type { Histogram } from 'prom-client';
-import type { Lifecycle } from './lifecycle.ts';
-import { PeriodicTask } from './periodic-task.ts';
+import type { Lifecycle } from './lifecycle/lifecycle.ts';
+import { PeriodicTask } from './tasks/periodic-task.ts';
 
 /** Often enough to show what lasts for a scrape or two, and cheap. */
 const ROUND_TRIP_EVERY_MS = 5_000;

@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { defaultSettings, type RedisSettings, type Settings } from '../config/settings.ts';
 import type { Bus } from '../nats/bus.ts';
-import { connectBus, type DedicatedConnection } from '../nats/connect.ts';
+import { connectBus, type DedicatedConnection } from '../nats/connection/connect.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ProcessContext } from '../process.ts';
 import type { Clock } from '../redis/clock.ts';
@@ -12,7 +12,7 @@ import { createKeys, LAYOUT_VERSION } from '../redis/keys.ts';
 import type { RedisClient } from '../redis/scripts/scripts.ts';
 import { Health } from '../runtime/health.ts';
 import { LastWork } from '../runtime/last-work.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
+import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import type { Logger } from '../runtime/log/log.ts';
 import { startTestRedis, type TestRedis } from './redis/server.ts';
 

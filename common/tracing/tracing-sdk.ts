@@ -26,7 +26,7 @@ import {
 import { SpanKind, type Telemetry } from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
 import type { Logger } from '../runtime/log/log.ts';
-import { withTimeout } from '../runtime/with-timeout.ts';
+import { withTimeout } from '../runtime/tasks/with-timeout.ts';
 import { readTraceparent, TRACEPARENT } from './traceparent.ts';
 
 /** Exists while tracing is on. */

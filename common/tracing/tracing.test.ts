@@ -1,5 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
-import { Lifecycle } from '../runtime/lifecycle.ts';
+import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { captureLog } from '../testing/context.ts';
 import { readTraceparent, writeTraceparent } from './traceparent.ts';
 import {

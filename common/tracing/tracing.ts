@@ -18,7 +18,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import type { Telemetry } from 'bullmq';
-import type { Lifecycle } from '../runtime/lifecycle.ts';
+import type { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { type Logger, withoutLogins } from '../runtime/log/log.ts';
 import { TRACEPARENT, writeTraceparent } from './traceparent.ts';
 import type { Tracing } from './tracing-sdk.ts';

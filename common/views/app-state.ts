@@ -1,6 +1,6 @@
 /** The answers to hm9000's questions about apps (contract: hm9000's dialects). Pure. */
 import type { ObservedDroplet } from '../explain/observed-droplet.ts';
-import type { AppState } from '../messages/hm9000.ts';
+import type { AppState } from '../messages/dialects/hm9000.ts';
 import type { Instance } from '../model/droplet.ts';
 import { isListed } from '../policy/fleet/liveness.ts';
 import { effectiveStatesOf } from './droplet-answers.ts';

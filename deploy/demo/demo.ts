@@ -1,8 +1,8 @@
 import { rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
-import { EXIT } from '../../common/runtime/exit-codes.ts';
-import { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import { EXIT } from '../../common/runtime/lifecycle/exit-codes.ts';
+import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { onStopSignals } from '../run/stop-signals.ts';
 import { runCheck } from './check/check.ts';
 import { DEMO_LOGIN } from './config.ts';

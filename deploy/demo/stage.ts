@@ -1,7 +1,7 @@
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type NatsConnection } from 'nats';
-import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { packageRoot } from '../../common/runtime/package-root.ts';
 import { hmProgram } from '../run/hm-program.ts';
 import { lockFolder } from '../run/launcher/folder-lock.ts';

@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseHeartbeat } from '../../common/messages/incoming.ts';
-import { peekDeaId } from '../../common/messages/peek-dea-id.ts';
-import type { DedicatedConnection } from '../../common/nats/connect.ts';
+import { parseHeartbeat } from '../../common/messages/incoming/incoming.ts';
+import { peekDeaId } from '../../common/messages/incoming/peek-dea-id.ts';
+import type { DedicatedConnection } from '../../common/nats/connection/connect.ts';
 import { heartbeatPeriodMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import { isTemporary } from '../../common/redis/connection/connection-error.ts';

@@ -1,4 +1,8 @@
-import { type Heartbeat, type HeartbeatEntry, parseHeartbeat } from '../../common/messages/incoming.ts';
+import {
+  type Heartbeat,
+  type HeartbeatEntry,
+  parseHeartbeat,
+} from '../../common/messages/incoming/incoming.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { linesOf } from '../../common/redis/fleet/dea-list.ts';
 import {

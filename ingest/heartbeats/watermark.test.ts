@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { interceptScripts } from '../../common/testing/redis/scripts.ts';
 import { FakeBus, GAP_MS, useWatermark } from '../../deploy/verify/fixtures/watermark.ts';
 

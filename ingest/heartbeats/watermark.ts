@@ -11,10 +11,10 @@ import {
   type Watermark,
   type WatermarkResult,
 } from '../../common/redis/scripts/fleet/publish-watermark.ts';
-import type { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
-import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
-import { singleFlight } from '../../common/runtime/single-flight.ts';
+import { PeriodicTask } from '../../common/runtime/tasks/periodic-task.ts';
+import { singleFlight } from '../../common/runtime/tasks/single-flight.ts';
 import type { MessageIntake } from '../message-intake.ts';
 import { GroupMember } from './group-member.ts';
 import { Peers } from './peers.ts';

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { defaultSettings } from '../../common/config/settings.ts';
 import { openQueue } from '../../common/queues/queues.ts';
 import { requestSync } from '../../common/queues/sync-request.ts';
-import { Lifecycle } from '../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { ManualClock, recordOf, type TestContext, testContext } from '../../common/testing/context.ts';
 import { startNats, type TestNats } from '../../common/testing/nats/server.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis/server.ts';

@@ -1,6 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { TotalName } from '../../common/redis/fleet/summary.ts';
-import { singleFlight } from '../../common/runtime/single-flight.ts';
+import { singleFlight } from '../../common/runtime/tasks/single-flight.ts';
 import type { Fleet } from '../../common/views/fleet.ts';
 
 const MB = 2 ** 20;

@@ -8,7 +8,7 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { QueueName } from '../../common/queues/queues.ts';
 import type { Health } from '../../common/runtime/health.ts';
-import { SAFE_METHODS } from '../../common/runtime/http.ts';
+import { SAFE_METHODS } from '../../common/runtime/http/http.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
 
 export const BOARD_PATH = '/queues';

@@ -1,5 +1,5 @@
 import type { Health } from '../../common/runtime/health.ts';
-import { withTimeout } from '../../common/runtime/with-timeout.ts';
+import { withTimeout } from '../../common/runtime/tasks/with-timeout.ts';
 
 /** A person does not wait longer for a page. */
 const TIMEOUT_MS = 5_000;

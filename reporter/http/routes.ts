@@ -1,6 +1,6 @@
 /** The reporter's HTTP routes besides `/healthz`, `/readyz` and `/metrics`. Replies, also errors, are JSON. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { Dialect } from '../../common/messages/dialects.ts';
+import type { Dialect } from '../../common/messages/dialects/dialects.ts';
 import { isId } from '../../common/messages/validation.ts';
 import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { Health } from '../../common/runtime/health.ts';

@@ -1,4 +1,4 @@
-import type { Dialect } from '../../common/messages/dialects.ts';
+import type { Dialect } from '../../common/messages/dialects/dialects.ts';
 import type { DeploymentName } from '../../common/messages/subjects.ts';
 import type { Bus, Msg } from '../../common/nats/bus.ts';
 import { BusError } from '../../common/nats/bus.ts';

@@ -2,7 +2,7 @@ import { type DeploymentName, queueGroup } from '../../common/messages/subjects.
 import type { Bus, BusSubscription, Handler } from '../../common/nats/bus.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
-import { PeriodicTask } from '../../common/runtime/periodic-task.ts';
+import { PeriodicTask } from '../../common/runtime/tasks/periodic-task.ts';
 
 interface Options {
   bus: Bus;

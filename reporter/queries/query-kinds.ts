@@ -1,7 +1,7 @@
 /** The questions that controllers ask over NATS, and their answers (contract: replies of the reporter, hm9000's dialects). */
 import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
-import type { Dialect } from '../../common/messages/dialects.ts';
-import type { AppState } from '../../common/messages/hm9000.ts';
+import type { Dialect } from '../../common/messages/dialects/dialects.ts';
+import type { AppState } from '../../common/messages/dialects/hm9000.ts';
 import {
   type AppRequest,
   parseAppState,
@@ -11,7 +11,7 @@ import {
   parseStatusRequest,
   type Rejected,
   type StatusRequest,
-} from '../../common/messages/incoming.ts';
+} from '../../common/messages/incoming/incoming.ts';
 import { SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Result } from '../../common/messages/validation.ts';
 import type { Holds } from '../../common/model/droplet.ts';

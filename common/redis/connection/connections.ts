@@ -1,11 +1,11 @@
 import { Cluster, type Redis } from 'ioredis';
 import type { Settings } from '../../config/settings.ts';
 import type { Health } from '../../runtime/health.ts';
-import type { Lifecycle } from '../../runtime/lifecycle.ts';
+import type { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
 import type { Logger } from '../../runtime/log/log.ts';
-import { PeriodicTask } from '../../runtime/periodic-task.ts';
 import { logSecretProblem } from '../../runtime/secrets/rotating-secret.ts';
-import { withTimeout } from '../../runtime/with-timeout.ts';
+import { PeriodicTask } from '../../runtime/tasks/periodic-task.ts';
+import { withTimeout } from '../../runtime/tasks/with-timeout.ts';
 import { createKeys, type Keys } from '../keys.ts';
 import { claimPrefix } from '../layout.ts';
 import { defineScripts, type RedisClient, type Scripts } from '../scripts/scripts.ts';

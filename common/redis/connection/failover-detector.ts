@@ -1,6 +1,6 @@
 import type { Cluster } from 'ioredis';
 import type { Logger } from '../../runtime/log/log.ts';
-import { singleFlight } from '../../runtime/single-flight.ts';
+import { singleFlight } from '../../runtime/tasks/single-flight.ts';
 import { detectFailover } from '../scripts/fleet/detect-failover.ts';
 import type { ScriptAccess } from '../scripts/scripts.ts';
 

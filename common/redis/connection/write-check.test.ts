@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { defaultSettings } from '../../config/settings.ts';
 import { Health } from '../../runtime/health.ts';
-import { Lifecycle } from '../../runtime/lifecycle.ts';
+import { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
 import { captureLog } from '../../testing/context.ts';
 import { startTestRedis, type TestRedis } from '../../testing/redis/server.ts';
 import { connectRedis, type RedisConnections } from './connections.ts';

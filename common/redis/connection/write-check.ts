@@ -1,8 +1,8 @@
 import { Cluster, Command } from 'ioredis';
 import type { Health } from '../../runtime/health.ts';
-import type { Lifecycle } from '../../runtime/lifecycle.ts';
+import type { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
 import type { Logger } from '../../runtime/log/log.ts';
-import { PeriodicTask } from '../../runtime/periodic-task.ts';
+import { PeriodicTask } from '../../runtime/tasks/periodic-task.ts';
 import type { Keys } from '../keys.ts';
 import type { RedisClient } from '../scripts/scripts.ts';
 import { refusalOf } from './connection-error.ts';

@@ -1,7 +1,7 @@
-import type { Lifecycle } from '../../runtime/lifecycle.ts';
+import type { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../runtime/log/log.ts';
-import { PeriodicTask } from '../../runtime/periodic-task.ts';
-import { singleFlight } from '../../runtime/single-flight.ts';
+import { PeriodicTask } from '../../runtime/tasks/periodic-task.ts';
+import { singleFlight } from '../../runtime/tasks/single-flight.ts';
 import { problemLevel } from '../connection/connection-error.ts';
 import type { RedisConnections } from '../connection/connections.ts';
 

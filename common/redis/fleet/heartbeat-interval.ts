@@ -1,8 +1,8 @@
 import type { PolicySettings } from '../../policy/settings.ts';
 import type { Health } from '../../runtime/health.ts';
-import type { Lifecycle } from '../../runtime/lifecycle.ts';
+import type { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
 import type { Logger } from '../../runtime/log/log.ts';
-import { PeriodicTask } from '../../runtime/periodic-task.ts';
+import { PeriodicTask } from '../../runtime/tasks/periodic-task.ts';
 import { problemLevel } from '../connection/connection-error.ts';
 import type { RedisConnections } from '../connection/connections.ts';
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Lifecycle } from '../../../common/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { isAlive } from '../../run/launcher/process-table.ts';
 import { instancesOf } from '../fleet.ts';
 import { type Stage, tailOf } from '../stage.ts';

@@ -1,6 +1,6 @@
 /** Every subject: who sends what, with an example. The one source of asyncapi.yml and of the tables in protocol.md. */
 import type { TSchema } from 'typebox';
-import type { Dialect } from '../../../common/messages/dialects.ts';
+import type { Dialect } from '../../../common/messages/dialects/dialects.ts';
 import * as wire from '../../../common/messages/schemas.ts';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import * as published from './published.ts';

@@ -6,7 +6,7 @@ import { Ajv } from 'ajv';
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { hm9000Start, hm9000Stop } from '../../../common/messages/hm9000.ts';
+import { hm9000Start, hm9000Stop } from '../../../common/messages/dialects/hm9000.ts';
 import { startMessage, stopMessage } from '../../../common/messages/outgoing.ts';
 import { BULK_PAGE, EXITED, HEARTBEAT } from '../../../common/messages/schemas.ts';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';

@@ -1,6 +1,6 @@
 import { ConfigError } from '../../../common/config/load.ts';
 import { exitCodeOf } from '../../../common/process.ts';
-import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { UnavailableError } from '../launcher/unavailable-error.ts';
 
 /** Something was not found or not reachable (exit code 1). */

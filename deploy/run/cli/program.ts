@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { packageVersion } from '../../../common/runtime/package-version.ts';
 import { addActCommands } from './commands-act.ts';
 import { addQueryCommands } from './commands-query.ts';

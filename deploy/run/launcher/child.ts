@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { PROCESS_KINDS, type ProcessKind } from '../../../common/model/process-kinds.ts';
-import { withTimeout } from '../../../common/runtime/with-timeout.ts';
+import { withTimeout } from '../../../common/runtime/tasks/with-timeout.ts';
 import { spawnBoundToParent } from './kill-with-parent.ts';
 import { passLines } from './pass-lines.ts';
 import type { Running } from './supervise.ts';

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { withTimeout } from '../../../common/runtime/with-timeout.ts';
+import { withTimeout } from '../../../common/runtime/tasks/with-timeout.ts';
 
 /** A child process that ends when this process does, even when this process is killed. */
 export interface BoundChild {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Settings } from '../../../common/config/settings.ts';
-import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import type { Logger } from '../../../common/runtime/log/log.ts';
 import { type Output, PROCESS_NAMES, type ProcessName, startChild } from './child.ts';
 import { lockFolder } from './folder-lock.ts';

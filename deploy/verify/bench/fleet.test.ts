@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseBulkEntry, parseBulkPage } from '../../../common/messages/bulk.ts';
-import { parseHeartbeat } from '../../../common/messages/incoming.ts';
+import { parseHeartbeat } from '../../../common/messages/incoming/incoming.ts';
 import { heartbeatText } from '../../demo/dea/dea-messages.ts';
 import { deaId, dropletId, encodePage, instanceId, instanceOf, versionOf } from './fleet.ts';
 

@@ -1,6 +1,6 @@
 import type { NatsConnection } from 'nats';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { parseHeartbeat } from '../../../common/messages/incoming.ts';
+import { parseHeartbeat } from '../../../common/messages/incoming/incoming.ts';
 import { instanceId, PER_DEA } from './fleet.ts';
 import { HeartbeatGenerator } from './heartbeat-generator.ts';
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
-import type { Lifecycle } from '../../../common/runtime/lifecycle.ts';
+import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import type { Handlers, Reply, Request } from './protocol.ts';
 
 /** A process of the benchmark that generates load. Its CPU time is not counted as the health manager's. */

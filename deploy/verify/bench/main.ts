@@ -1,7 +1,7 @@
 /** `npm run bench`: measures the figures of `deploy/docs/performance.md`. It fails if a row has an error. */
 import { writeFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { HEARTBEAT_MS } from './load-fleet.ts';
 import { machineLine, thisMachine } from './machine.ts';
 import { farFrom, type RowResult, reached } from './row.ts';

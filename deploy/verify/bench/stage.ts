@@ -8,7 +8,7 @@ import type { Settings } from '../../../common/config/settings.ts';
 import { openQueue } from '../../../common/queues/queues.ts';
 import { connectRedis, type RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { Health } from '../../../common/runtime/health.ts';
-import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { startTestRedisCluster } from '../../../common/testing/redis/cluster.ts';
 import { hmProgram } from '../../run/hm-program.ts';

@@ -1,9 +1,9 @@
 import { connect } from 'nats';
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { connectBus } from '../../../common/nats/connect.ts';
+import { connectBus } from '../../../common/nats/connection/connect.ts';
 import { Health } from '../../../common/runtime/health.ts';
-import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { captureLog } from '../../../common/testing/context.ts';
 import { startNats } from '../../../common/testing/nats/server.ts';
 import { TcpProxy } from './proxy.ts';

@@ -1,6 +1,6 @@
 /** `npm run chaos`: faults of every kind around a health manager that serves a simulated cloud. It fails if a problem was found. */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { EVENT_KINDS } from './events.ts';
 import { FAULT_KINDS } from './faults/faults.ts';
 import { runRolling } from './rolling.ts';

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { connect, Events, type NatsConnection } from 'nats';
 import { destination, type Logger, pino } from 'pino';
 import { stringify } from 'yaml';
-import { Lifecycle } from '../../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import type { ProcessName } from '../../run/launcher/child.ts';
 import { type Server, startNatsServer, startRedisServer } from '../../run/launcher/servers.ts';
 import { type ProcessCopy, startCopy } from './copies.ts';

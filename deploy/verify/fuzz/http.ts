@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { InjectOptions } from 'fastify';
 import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
-import { createHttp } from '../../../common/runtime/http.ts';
+import { createHttp } from '../../../common/runtime/http/http.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { readFleet } from '../../../common/views/fleet.ts';
 import { LiveBroadcaster } from '../../../reporter/api/live-broadcaster.ts';

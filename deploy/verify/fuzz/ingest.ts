@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseExited, parseShutdown, parseUpdated } from '../../../common/messages/incoming.ts';
+import { parseExited, parseShutdown, parseUpdated } from '../../../common/messages/incoming/incoming.ts';
 import * as wire from '../../../common/messages/schemas.ts';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { isId } from '../../../common/messages/validation.ts';

@@ -17,8 +17,8 @@ import {
   parseShutdown,
   parseStatusRequest,
   parseUpdated,
-} from '../../../common/messages/incoming.ts';
-import { peekDeaId } from '../../../common/messages/peek-dea-id.ts';
+} from '../../../common/messages/incoming/incoming.ts';
+import { peekDeaId } from '../../../common/messages/incoming/peek-dea-id.ts';
 import * as wire from '../../../common/messages/schemas.ts';
 import type { Parsed } from '../../../common/messages/validation.ts';
 import { decodeDesired, encodeDesired } from '../../../common/redis/records/record-codec.ts';

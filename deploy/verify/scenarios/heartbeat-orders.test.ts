@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { analyzerMetrics } from '../../../analyzer/metrics.ts';
 import type { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
 import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
-import type { Heartbeat } from '../../../common/messages/incoming.ts';
+import type { Heartbeat } from '../../../common/messages/incoming/incoming.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { createKeys } from '../../../common/redis/keys.ts';
 import { decodeDroplet, encodeHeartbeatEntry } from '../../../common/redis/records/record-codec.ts';

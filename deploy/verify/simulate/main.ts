@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { EXIT } from '../../../common/runtime/exit-codes.ts';
+import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { drawEpisode, type Episode } from './history.ts';
 import { Pool } from './pool.ts';
 import { DAY_MS, failureText, Report } from './report.ts';

@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import type { MbusSettings, Settings } from '../../../../common/config/settings.ts';
 import type { Bus } from '../../../../common/nats/bus.ts';
-import { connectBus } from '../../../../common/nats/connect.ts';
+import { connectBus } from '../../../../common/nats/connection/connect.ts';
 import { Health } from '../../../../common/runtime/health.ts';
-import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
+import { Lifecycle } from '../../../../common/runtime/lifecycle/lifecycle.ts';
 import { createRegistry } from '../../../../common/runtime/metrics.ts';
 import type { CheckResult } from './check-result.ts';
 

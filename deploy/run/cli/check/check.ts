@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { loadConfig } from '../../../../common/config/load.ts';
-import { EXIT } from '../../../../common/runtime/exit-codes.ts';
-import { Lifecycle } from '../../../../common/runtime/lifecycle.ts';
+import { EXIT } from '../../../../common/runtime/lifecycle/exit-codes.ts';
+import { Lifecycle } from '../../../../common/runtime/lifecycle/lifecycle.ts';
 import { withoutLogins } from '../../../../common/runtime/log/log.ts';
 import { readPrivateServers } from '../../launcher/private-servers.ts';
 import type { ConfigOption } from '../options.ts';

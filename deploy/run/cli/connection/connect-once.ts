@@ -1,7 +1,7 @@
 import type { RedisSettings } from '../../../../common/config/settings.ts';
 import { openClient } from '../../../../common/redis/connection/client.ts';
 import type { RedisClient } from '../../../../common/redis/scripts/scripts.ts';
-import { withTimeout } from '../../../../common/runtime/with-timeout.ts';
+import { withTimeout } from '../../../../common/runtime/tasks/with-timeout.ts';
 
 /**
  * A client for one command, not connected yet. It does not reconnect, and each step fails after a time-out.

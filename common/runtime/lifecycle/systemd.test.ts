@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Health } from './health.ts';
+import { Health } from '../health.ts';
 import { Lifecycle } from './lifecycle.ts';
 import { notifySystemd } from './systemd.ts';
 

@@ -3,10 +3,10 @@ import { Socket } from 'node:net';
 import { connect, type NatsConnection } from 'nats';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
-import { captureLog } from '../testing/context.ts';
-import { startNats, type TestNats } from '../testing/nats/server.ts';
+import { Health } from '../../runtime/health.ts';
+import { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
+import { captureLog } from '../../testing/context.ts';
+import { startNats, type TestNats } from '../../testing/nats/server.ts';
 import { checkClientInternals, socketOf } from './client-internals.ts';
 import { connectBus } from './connect.ts';
 

@@ -1,11 +1,11 @@
 /** Notifies systemd of this process (sd_notify), if it was started by a unit of `Type=notify`. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { Health } from './health.ts';
+import type { Health } from '../health.ts';
+import type { Logger } from '../log/log.ts';
+import { withoutAddresses } from '../log/without-addresses.ts';
+import { PeriodicTask } from '../tasks/periodic-task.ts';
 import type { Lifecycle } from './lifecycle.ts';
-import type { Logger } from './log/log.ts';
-import { withoutAddresses } from './log/without-addresses.ts';
-import { PeriodicTask } from './periodic-task.ts';
 
 const run = promisify(execFile);
 

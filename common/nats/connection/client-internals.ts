@@ -84,7 +84,7 @@ export function checkClientInternals(connection: NatsConnection): void {
     new Error(
       `npm package nats ${clientVersion()}: expected ${what} at connection.${path.join('.')}, ` +
         `found ${lastOfPath(connection, path)}. ` +
-        'Install the release of nats that package-lock.json names, or adapt common/nats/client-internals.ts to this one.',
+        'Install the release of nats that package-lock.json names, or adapt common/nats/connection/client-internals.ts to this one.',
     );
   if (socketOf(connection) === undefined) throw missing('a net.Socket', ['protocol', 'transport', 'socket']);
   const { protocol } = connection as { protocol?: { servers?: Partial<ServerList>; options?: unknown } };

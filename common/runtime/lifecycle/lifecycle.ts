@@ -3,7 +3,7 @@
  *
  * States: running -> stopping (`signal` is aborted, the releases run one by one) -> stopped.
  */
-import { withTimeout } from './with-timeout.ts';
+import { withTimeout } from '../tasks/with-timeout.ts';
 
 type Release = () => void | Promise<void>;
 

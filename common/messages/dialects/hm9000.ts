@@ -1,6 +1,6 @@
 /** Messages in the dialects of hm9000 (contract: hm9000's dialects). Their keys are in the order that hm9000 had. */
-import type { StopReason } from '../model/reasons.ts';
-import type { StartMessage, StopMessage } from './outgoing.ts';
+import type { StopReason } from '../../model/reasons.ts';
+import type { StartMessage, StopMessage } from '../outgoing.ts';
 
 /** Stops of an index that stays wanted. The controller refuses to stop such an instance unless it is told that it is a duplicate. */
 const OF_DUPLICATES: ReadonlySet<StopReason> = new Set<StopReason>(['duplicate', 'evacuation_complete']);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inputs } from '../testing/property-seed.ts';
+import { inputs } from '../../testing/property-seed.ts';
 import {
   type Exited,
   type HeartbeatEntry,

@@ -9,11 +9,11 @@ import {
   nkeyAuthenticator,
   type TlsOptions,
 } from 'nats';
-import type { MbusSettings } from '../config/settings.ts';
-import type { TlsSettings } from '../config/tls.ts';
-import { type OnSecretProblem, RotatingSecret } from '../runtime/secrets/rotating-secret.ts';
-import { tlsOptions } from '../runtime/secrets/tls.ts';
-import { errorText } from './bus-errors.ts';
+import type { MbusSettings } from '../../config/settings.ts';
+import type { TlsSettings } from '../../config/tls.ts';
+import { type OnSecretProblem, RotatingSecret } from '../../runtime/secrets/rotating-secret.ts';
+import { tlsOptions } from '../../runtime/secrets/tls.ts';
+import { errorText } from '../bus-errors.ts';
 import { HANDSHAKE_MS, type ReconnectOrder } from './reconnect-order.ts';
 
 /**

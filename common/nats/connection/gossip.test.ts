@@ -2,12 +2,12 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
-import { captureLog } from '../testing/context.ts';
-import { startNats, type TestNats } from '../testing/nats/server.ts';
-import { freePort } from '../testing/redis/server.ts';
-import type { Bus } from './bus.ts';
+import { Health } from '../../runtime/health.ts';
+import { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
+import { captureLog } from '../../testing/context.ts';
+import { startNats, type TestNats } from '../../testing/nats/server.ts';
+import { freePort } from '../../testing/redis/server.ts';
+import type { Bus } from '../bus.ts';
 import { knownServers } from './client-internals.ts';
 import { connectBus } from './connect.ts';
 

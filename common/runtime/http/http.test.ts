@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { captureLog, metricValue } from '../testing/context.ts';
-import { Health } from './health.ts';
+import { captureLog, metricValue } from '../../testing/context.ts';
+import { Health } from '../health.ts';
+import { Lifecycle } from '../lifecycle/lifecycle.ts';
+import { createRegistry } from '../metrics.ts';
 import { createHttp, listen, PortTakenError } from './http.ts';
-import { Lifecycle } from './lifecycle.ts';
 import { KNOWN_FOR_MS } from './login-throttle.ts';
-import { createRegistry } from './metrics.ts';
 
 const HOST = '127.0.0.1';
 let lifecycle: Lifecycle;

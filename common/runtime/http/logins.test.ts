@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nkeys } from 'nats';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
-import { startNats, type TestNats } from '../testing/nats/server.ts';
-import { startTestRedis, type TestRedis } from '../testing/redis/server.ts';
-import { packageRoot } from './package-root.ts';
+import { startNats, type TestNats } from '../../testing/nats/server.ts';
+import { startTestRedis, type TestRedis } from '../../testing/redis/server.ts';
+import { packageRoot } from '../package-root.ts';
 
 /** Real processes against servers that demand a login or TLS. Nothing that they log or show contains a secret. */
 const SECRET = 'k3pt s3cr3t';

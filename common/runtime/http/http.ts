@@ -8,10 +8,10 @@ import {
   fastify,
 } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { Health } from './health.ts';
-import type { Lifecycle } from './lifecycle.ts';
-import type { Logger } from './log/log.ts';
-import { withoutAddresses } from './log/without-addresses.ts';
+import type { Health } from '../health.ts';
+import type { Lifecycle } from '../lifecycle/lifecycle.ts';
+import type { Logger } from '../log/log.ts';
+import { withoutAddresses } from '../log/without-addresses.ts';
 import { type HttpLogins, LoginGuard } from './login-guard.ts';
 
 export type { HttpLogins };

@@ -3,9 +3,9 @@ import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypt
 import basicAuth from '@fastify/basic-auth';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Registry } from 'prom-client';
-import { createRateLimit, type Logger, type RateLimitedLog } from './log/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../log/log.ts';
+import { failedLogins } from '../metrics.ts';
 import { LoginThrottle } from './login-throttle.ts';
-import { failedLogins } from './metrics.ts';
 
 interface Login {
   user: string;

@@ -5,8 +5,8 @@
  */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import { EXIT_REASONS, type ExitReason } from '../model/reasons.ts';
-import type * as wire from './schemas.ts';
+import { EXIT_REASONS, type ExitReason } from '../../model/reasons.ts';
+import type * as wire from '../schemas.ts';
 import {
   decode,
   decodeJson,
@@ -20,7 +20,7 @@ import {
   type Parsed,
   PLAIN_ID_PATTERN,
   type Result,
-} from './validation.ts';
+} from '../validation.ts';
 
 /** Entries of one heartbeat or one request. */
 const MAX_ENTRIES = 10_000;

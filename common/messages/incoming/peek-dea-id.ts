@@ -1,4 +1,4 @@
-import { MAX_ID_BYTES } from './validation.ts';
+import { MAX_ID_BYTES } from '../validation.ts';
 
 /** The longest id with its key, quotes, braces and some white space. */
 const TAIL_BYTES = MAX_ID_BYTES + 144;

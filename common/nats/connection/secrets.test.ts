@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { nkeys } from 'nats';
 import { Registry } from 'prom-client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { MbusSettings } from '../config/settings.ts';
-import type { TlsSettings } from '../config/tls.ts';
-import { Health } from '../runtime/health.ts';
-import { Lifecycle } from '../runtime/lifecycle.ts';
-import { type Authority, type Certificate, createAuthority } from '../testing/certificates/issue.ts';
-import { captureLog } from '../testing/context.ts';
-import { startNats, type TestNats } from '../testing/nats/server.ts';
-import type { Bus } from './bus.ts';
+import type { MbusSettings } from '../../config/settings.ts';
+import type { TlsSettings } from '../../config/tls.ts';
+import { Health } from '../../runtime/health.ts';
+import { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
+import { type Authority, type Certificate, createAuthority } from '../../testing/certificates/issue.ts';
+import { captureLog } from '../../testing/context.ts';
+import { startNats, type TestNats } from '../../testing/nats/server.ts';
+import type { Bus } from '../bus.ts';
 import { connectBus } from './connect.ts';
 
 /** Logins and certificates in files, also files that are replaced while the connection is up. */

@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect, ErrorCode, type NatsConnection, NatsError } from 'nats';
 import type { Registry } from 'prom-client';
-import type { MbusSettings } from '../config/settings.ts';
-import type { Health } from '../runtime/health.ts';
-import type { Lifecycle } from '../runtime/lifecycle.ts';
-import type { Logger } from '../runtime/log/log.ts';
-import { busMetrics } from '../runtime/metrics.ts';
-import { logSecretProblem } from '../runtime/secrets/rotating-secret.ts';
-import type { Bus } from './bus.ts';
-import { BusError, errorText } from './bus-errors.ts';
+import type { MbusSettings } from '../../config/settings.ts';
+import type { Health } from '../../runtime/health.ts';
+import type { Lifecycle } from '../../runtime/lifecycle/lifecycle.ts';
+import type { Logger } from '../../runtime/log/log.ts';
+import { busMetrics } from '../../runtime/metrics.ts';
+import { logSecretProblem } from '../../runtime/secrets/rotating-secret.ts';
+import type { Bus } from '../bus.ts';
+import { BusError, errorText } from '../bus-errors.ts';
+import { NatsBus } from '../nats-bus.ts';
 import { connectionOptions } from './bus-options.ts';
 import { checkClientInternals } from './client-internals.ts';
-import { NatsBus } from './nats-bus.ts';
 import { ReconnectOrder, retryWaitMs } from './reconnect-order.ts';
 
 /** A second connection of a process, for some of its messages only. */
