@@ -10,7 +10,7 @@ import { connectBus, type DedicatedConnection } from './nats/connection/connect.
 import { type Clock, startClock } from './redis/clock.ts';
 import { connectRedis, type RedisConnections } from './redis/connection/connections.ts';
 import { checkWrites } from './redis/connection/write-check.ts';
-import { Registration } from './redis/fleet/registration.ts';
+import { Registration } from './redis/fleet/processes/registration.ts';
 import { LayoutError } from './redis/layout.ts';
 import { Health } from './runtime/health.ts';
 import { createHttp, listen, PortTakenError } from './runtime/http/http.ts';

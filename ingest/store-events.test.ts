@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Exited } from '../common/messages/incoming/incoming.ts';
-import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { useRedis } from '../common/testing/context.ts';
 import { storeExit, storeUpdate } from './store-events.ts';
 

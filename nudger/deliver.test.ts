@@ -5,7 +5,7 @@ import type { StartJob, StopJob } from '../common/queues/queues.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { RecordError } from '../common/redis/records/record-error.ts';
-import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { metricValue, useRedis } from '../common/testing/context.ts';
 import { withScripts } from '../common/testing/redis/scripts.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';

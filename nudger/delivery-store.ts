@@ -3,7 +3,7 @@ import type { PolicySettings } from '../common/policy/settings.ts';
 import type { Clock } from '../common/redis/clock.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
 import { restoreHeartbeatTimes } from '../common/redis/fleet/heartbeat-times.ts';
-import { readHolds } from '../common/redis/fleet/holds.ts';
+import { readHolds } from '../common/redis/fleet/holds/holds.ts';
 import { isRead, readWithDeas } from '../common/redis/records/readers.ts';
 import { type Settlement, settleDeliveries } from '../common/redis/scripts/droplets/settle-deliveries.ts';
 import { batched } from './batched.ts';

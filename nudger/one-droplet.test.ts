@@ -4,7 +4,7 @@ import type { Bus } from '../common/nats/bus.ts';
 import { sendDeadlineMs } from '../common/policy/thresholds.ts';
 import type { RedisConnections } from '../common/redis/connection/connections.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
-import { readDroplets } from '../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { useRedis } from '../common/testing/context.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
 import { natsController } from './controller.ts';

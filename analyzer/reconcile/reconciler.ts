@@ -5,7 +5,7 @@ import { heartbeatCauseMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { restoreHeartbeatTimes } from '../../common/redis/fleet/heartbeat-times.ts';
-import { readHolds } from '../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
 import { readWithDeas } from '../../common/redis/records/readers.ts';
 import { reportRepair } from '../../common/redis/records/repairs.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';

@@ -13,7 +13,7 @@ import {
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/fleet/holds.ts';
+import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/fleet/holds/holds.ts';
 import { pairsOf } from '../../common/redis/records/pairs.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { swapHold } from '../../common/redis/scripts/fleet/swap-hold.ts';

@@ -5,7 +5,7 @@ import { removeLostJobs } from '../../common/queues/lost-jobs.ts';
 import type { SlicesJob } from '../../common/queues/queues.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { readHolds } from '../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
 import { withTimeout } from '../../common/runtime/tasks/with-timeout.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';

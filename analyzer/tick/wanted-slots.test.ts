@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { readMassLoss } from '../../common/redis/fleet/holds.ts';
+import { readMassLoss } from '../../common/redis/fleet/holds/holds.ts';
 import { encodeDesired } from '../../common/redis/records/record-codec.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { entry, LOST_MS, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';

@@ -7,7 +7,7 @@ import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { storedDroplets } from '../../common/redis/fleet/dea-list.ts';
-import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
 
 /** Droplets in one read. Usually the first droplet has an instance that has not exited. */
 const DROPLETS_PER_READ = 20;

@@ -1,9 +1,10 @@
 /** The story of a droplet: its facts as lines of text, in the order in which they happened. Pure. */
-import { consequenceText, isConsequence } from './decision-sentences.ts';
-import { readDesired } from './desired.ts';
+
 import type { Fact } from './facts.ts';
-import type { Line, StoryOptions } from './line.ts';
-import { renderFact } from './sentences.ts';
+import { consequenceText, isConsequence } from './sentences/decision-sentences.ts';
+import { readDesired } from './sentences/desired.ts';
+import type { Line, StoryOptions } from './sentences/line.ts';
+import { renderFact } from './sentences/sentences.ts';
 import { addToState, newStory, type StoryState } from './story-state.ts';
 
 export interface StoryLine extends Line {

@@ -1,6 +1,6 @@
 import type { LogEntry } from '../model/decision-log.ts';
 import { continueStory } from './explain.ts';
-import type { StoryOptions, Tone } from './line.ts';
+import type { StoryOptions, Tone } from './sentences/line.ts';
 import { newStory, type StoryState } from './story-state.ts';
 
 /** A line of the decision log of the whole deployment, as text. */

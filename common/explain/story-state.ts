@@ -1,6 +1,7 @@
 /** What earlier lines of a droplet's story leave for the later ones. */
-import { readDesired } from './desired.ts';
+
 import type { Fact } from './facts.ts';
+import { readDesired } from './sentences/desired.ts';
 
 /** Slots are `<index> <version>`. */
 export interface StoryState {

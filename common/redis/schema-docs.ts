@@ -246,7 +246,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:processes',
     type: 'hash',
     holds:
-      'process id -> its entry (JSON): kind, host, pid, version, start, when it wrote the entry, its last work, delay of its event loop, what it waits for, its end (common/redis/fleet/processes.ts)',
+      'process id -> its entry (JSON): kind, host, pid, version, start, when it wrote the entry, its last work, delay of its event loop, what it waits for, its end (common/redis/fleet/processes/processes.ts)',
     writer: 'every process, its own entry',
     readers: 'reporter, command line',
     life: 'ten minutes after the process ended; the latest entry of each kind for ever',

@@ -7,8 +7,8 @@ import type { PolicySettings } from '../policy/settings.ts';
 import type { Clock } from '../redis/clock.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
 import { type CounterName, readCounters } from '../redis/fleet/counters.ts';
-import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/fleet/holds.ts';
-import { operatorHoldsOf } from '../redis/fleet/operator-holds.ts';
+import { gapsFrom, holdsFrom, readMassDelete, readMassLoss } from '../redis/fleet/holds/holds.ts';
+import { operatorHoldsOf } from '../redis/fleet/holds/operator-holds.ts';
 import {
   AUDIT_DURATION,
   heldField,
@@ -22,12 +22,12 @@ import { type DropletReads, readWithDeas } from '../redis/records/readers.ts';
 import type { TakenOver } from '../redis/scripts/fleet/publish-watermark.ts';
 import { type FleetFacts, readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
 import { type UnknownActual, unknownActual } from './actual-state.ts';
+import { readTroubled, type Troubled } from './apps/troubled.ts';
+import type { TroubledDroplet } from './apps/troubled-types.ts';
 import { countDeas } from './deas.ts';
 import type { ProcessesView } from './processes.ts';
 import { readProcessesView, waitForNudger } from './read-processes.ts';
 import { type Slots, type Status, statusOf } from './status.ts';
-import { readTroubled, type Troubled } from './troubled.ts';
-import type { TroubledDroplet } from './troubled-types.ts';
 
 /** Longest time from a takeover to the first watermark of the new generation (ms). */
 const JOIN_MS = 5_000;

@@ -1,5 +1,5 @@
 import type { RedisConnections } from '../redis/connection/connections.ts';
-import { REGISTERED_FOR_MS, readProcesses } from '../redis/fleet/processes.ts';
+import { REGISTERED_FOR_MS, readProcesses } from '../redis/fleet/processes/processes.ts';
 import { isMissing, kindOf, type ProcessesView, processesView } from './processes.ts';
 
 /** Reads the processes of the deployment; one command. */

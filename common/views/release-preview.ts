@@ -2,7 +2,7 @@
 import { countText } from '../explain/wording.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
 import { dropletOfLine, linesOf } from '../redis/fleet/dea-list.ts';
-import { type ReleasableHold, readMassDelete, readMassLoss } from '../redis/fleet/holds.ts';
+import { type ReleasableHold, readMassDelete, readMassLoss } from '../redis/fleet/holds/holds.ts';
 import { heldField, readSummary } from '../redis/fleet/summary.ts';
 import { readFleetFacts } from '../redis/scripts/fleet/read-fleet-facts.ts';
 

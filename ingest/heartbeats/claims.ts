@@ -1,7 +1,7 @@
 import { listenedAgoMs } from '../../common/policy/fleet/listening-time.ts';
 import { lateAfterMs, leftOutMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { gapsFrom } from '../../common/redis/fleet/holds.ts';
+import { gapsFrom } from '../../common/redis/fleet/holds/holds.ts';
 import { lineOfInstance, releaseDea } from '../../common/redis/scripts/deas/release-dea.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import type { Claim } from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';

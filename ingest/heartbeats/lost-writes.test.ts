@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
-import { holdsFrom } from '../../common/redis/fleet/holds.ts';
-import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import { holdsFrom } from '../../common/redis/fleet/holds/holds.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { detectFailover } from '../../common/redis/scripts/fleet/detect-failover.ts';
 import { publishWatermark } from '../../common/redis/scripts/fleet/publish-watermark.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';

@@ -6,7 +6,7 @@ import { dropletOfLine, linesOf } from '../../common/redis/fleet/dea-list.ts';
 import { isRead, readIds } from '../../common/redis/records/readers.ts';
 import { reportRepair } from '../../common/redis/records/repairs.ts';
 import { expireAllDigests, expireDigests } from '../../common/redis/scripts/deas/expire-digests.ts';
-import { readDroplets } from '../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import type { RateLimitedLog } from '../../common/runtime/log/log.ts';
 import type { RepairedByHeartbeat } from './store-changed.ts';
 

@@ -1,6 +1,6 @@
 import type { Settings } from '../../common/config/settings.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { RELEASE_FIELD } from '../../common/redis/fleet/holds.ts';
+import { RELEASE_FIELD } from '../../common/redis/fleet/holds/holds.ts';
 import type { SyncState } from '../../common/redis/fleet/sync-state.ts';
 
 /** Whether an operator has released the hold `mass_delete`; the next complete pass applies it. */

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readHolds } from '../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
 import { droplet, NOW, SECOND, SETTINGS, slot } from '../../common/testing/builders.ts';
 import { type Bench, STATUS, startBench, store } from '../../deploy/verify/fixtures/reporter.ts';
 

@@ -14,7 +14,7 @@ import {
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { isHoldOn, RELEASE_FIELD, type ReleasableHold } from '../../common/redis/fleet/holds.ts';
+import { isHoldOn, RELEASE_FIELD, type ReleasableHold } from '../../common/redis/fleet/holds/holds.ts';
 import {
   type Actor,
   pause,
@@ -23,7 +23,7 @@ import {
   retry,
   retryableIndices,
   syncNow,
-} from '../../common/redis/fleet/operator-acts.ts';
+} from '../../common/redis/fleet/holds/operator-acts.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';

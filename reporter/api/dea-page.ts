@@ -1,10 +1,10 @@
 /** The data of a DEA's page: the DEA with its instances, running or lost. */
-import { absentOf, type Workers } from '../../common/explain/present.ts';
+import { absentOf, type Workers } from '../../common/explain/present/present.ts';
 import { silenceStates } from '../../common/policy/fleet/liveness.ts';
 import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
 import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
-import { readHolds } from '../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
 import { deaStateOf } from '../../common/views/deas.ts';
 import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
 import { placeOf } from './droplet-page.ts';

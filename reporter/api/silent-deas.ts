@@ -1,6 +1,6 @@
 /** The silent DEAs, and what has become of their instances. */
-import { absentOf, type Workers } from '../../common/explain/present.ts';
-import type { Step } from '../../common/explain/step.ts';
+import { absentOf, type Workers } from '../../common/explain/present/present.ts';
+import type { Step } from '../../common/explain/present/step.ts';
 import type { Holds, Instance } from '../../common/model/droplet.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isWanted } from '../../common/policy/slots/wanted.ts';

@@ -1,4 +1,4 @@
-import type { StoryOptions } from '../../common/explain/line.ts';
+import type { StoryOptions } from '../../common/explain/sentences/line.ts';
 import type { Times } from '../../common/explain/wording.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 

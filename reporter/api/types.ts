@@ -5,17 +5,17 @@
  * time zone.
  */
 
-import type { Tone } from '../../common/explain/line.ts';
-import type { Absent } from '../../common/explain/step.ts';
+import type { Absent } from '../../common/explain/present/step.ts';
+import type { Tone } from '../../common/explain/sentences/line.ts';
 import type { DeaCounts, DeaState } from '../../common/model/dea-states.ts';
 import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { HoldName } from '../../common/model/reasons.ts';
 import type { TotalName } from '../../common/redis/fleet/summary.ts';
 import type { TimelinePoint } from '../../common/redis/fleet/timeline.ts';
 import type { UnknownActual } from '../../common/views/actual-state.ts';
+import type { TroubledUpdate } from '../../common/views/apps/troubled-types.ts';
 import type { ProcessesView } from '../../common/views/processes.ts';
 import type { Slots } from '../../common/views/status.ts';
-import type { TroubledUpdate } from '../../common/views/troubled-types.ts';
 
 export type { DeaState } from '../../common/model/dea-states.ts';
 export type {
@@ -23,7 +23,7 @@ export type {
   SlotGroup,
   TroubledDroplet,
   TroubledUpdate,
-} from '../../common/views/troubled-types.ts';
+} from '../../common/views/apps/troubled-types.ts';
 
 /** A cell of the map; `instances`: listed by the latest heartbeat. */
 export type DeaCell = [dea: string, state: DeaState, instances: number];

@@ -5,7 +5,7 @@ import { isId } from '../../common/messages/validation.ts';
 import type { OperatorHold } from '../../common/model/operator-hold.ts';
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
-import { dropletJson } from '../../common/views/droplet-json.ts';
+import { dropletJson } from '../../common/views/droplet/droplet-json.ts';
 import { type Fleet, statusOfFleet } from '../../common/views/fleet.ts';
 import { type ActsOptions, addActs } from '../api/acts.ts';
 import { addAppStates } from '../api/app-states.ts';

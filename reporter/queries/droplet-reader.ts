@@ -4,10 +4,10 @@ import { lostBefore } from '../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { holdsFrom } from '../../common/redis/fleet/holds.ts';
+import { holdsFrom } from '../../common/redis/fleet/holds/holds.ts';
 import { type DropletReads, readWithDeas } from '../../common/redis/records/readers.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { isKnown } from '../../common/views/droplet-answers.ts';
+import { isKnown } from '../../common/views/droplet/droplet-answers.ts';
 
 /** Too many reads are waiting because Redis is slow or does not answer; the caller would not wait for the result. */
 export class BusyError extends Error {

@@ -17,9 +17,9 @@ import type { Result } from '../../common/messages/validation.ts';
 import type { Holds } from '../../common/model/droplet.ts';
 import { crashesOf } from '../../common/policy/slots/crashes.ts';
 import type { CounterName } from '../../common/redis/fleet/counters.ts';
-import { appState } from '../../common/views/app-state.ts';
-import { flappingIndices, healthyCount } from '../../common/views/droplet-answers.ts';
-import { dropletJson } from '../../common/views/droplet-json.ts';
+import { appState } from '../../common/views/droplet/app-state.ts';
+import { flappingIndices, healthyCount } from '../../common/views/droplet/droplet-answers.ts';
+import { dropletJson } from '../../common/views/droplet/droplet-json.ts';
 
 /** A reply, and the droplet that it is about (of a reply about several: the first). */
 export interface Reply {

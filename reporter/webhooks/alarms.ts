@@ -1,5 +1,5 @@
 /** Finds what has begun and ended: holds, and kinds of processes without a working copy. */
-import { operatorHoldLine } from '../../common/explain/operator-sentences.ts';
+import { operatorHoldLine } from '../../common/explain/sentences/operator-sentences.ts';
 import { holdText, timesOf } from '../../common/explain/wording.ts';
 import { expectedDeas } from '../../common/model/dea-states.ts';
 import type { WebhookBody, WebhookQueue } from '../../common/queues/webhook-queue.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Droplet } from '../../model/droplet.ts';
 import { useRedis } from '../../testing/context.ts';
-import { readDroplets } from '../scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../scripts/droplets/reads/read-droplets.ts';
 import { readFleetFacts } from '../scripts/fleet/read-fleet-facts.ts';
 import { readDeas, readWithDeas } from './readers.ts';
 import { encodeInstance } from './record-codec.ts';

@@ -2,8 +2,8 @@ import type { DeaLiveness, Droplet } from '../../model/droplet.ts';
 import type { Clock } from '../clock.ts';
 import type { RedisConnections } from '../connection/connections.ts';
 import { PIECES } from '../keys.ts';
-import { type ReadDroplet, readDroplets } from '../scripts/droplets/read-droplets.ts';
-import { readDropletsWithDeas } from '../scripts/droplets/read-droplets-with-deas.ts';
+import { type ReadDroplet, readDroplets } from '../scripts/droplets/reads/read-droplets.ts';
+import { readDropletsWithDeas } from '../scripts/droplets/reads/read-droplets-with-deas.ts';
 
 /** Droplets, and what the liveness of their instances depends on, at one moment. */
 export interface DropletReads {

@@ -1,6 +1,6 @@
 /** The commands by which an operator acts on a deployment. */
 import { Argument, type Command, InvalidArgumentError } from 'commander';
-import type { ReleasableHold } from '../../../common/redis/fleet/holds.ts';
+import type { ReleasableHold } from '../../../common/redis/fleet/holds/holds.ts';
 import { HOLD_WORDS, type HoldOptions, type HoldWord } from './act/hold-words.ts';
 import { CONFIG, type ConfigOption, duration, examples, type Runs } from './options.ts';
 

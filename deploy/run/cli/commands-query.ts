@@ -1,6 +1,6 @@
 /** The commands that query a deployment or write the completion script. */
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
-import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/app-list-types.ts';
+import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/apps/app-list-types.ts';
 import { bashCompletion } from './completion/bash.ts';
 import { fishCompletion } from './completion/fish.ts';
 import { ID_KINDS, type IdKind, LIST_IDS, SHELLS, type Shell, wordsOf } from './completion/words.ts';

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Droplet } from '../../../common/model/droplet.ts';
 import { effectiveState, exitsByInstance, lostBefore } from '../../../common/policy/fleet/liveness.ts';
 import { readDeas, readIds } from '../../../common/redis/records/readers.ts';
-import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { differences } from './row.ts';
 import type { Stage } from './stage.ts';
 

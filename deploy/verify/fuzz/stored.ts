@@ -15,7 +15,7 @@ import {
   StartJobSchema,
   StopJobSchema,
 } from '../../../common/queues/queues.ts';
-import { holdsFrom, MassDeleteSchema, MassLossSchema } from '../../../common/redis/fleet/holds.ts';
+import { holdsFrom, MassDeleteSchema, MassLossSchema } from '../../../common/redis/fleet/holds/holds.ts';
 import { FIELD } from '../../../common/redis/keys.ts';
 import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
 import { RecordError } from '../../../common/redis/records/record-error.ts';

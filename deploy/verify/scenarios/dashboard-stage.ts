@@ -1,6 +1,6 @@
 /** The dashboard of a deployment, in a real browser. */
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
-import { Registration } from '../../../common/redis/fleet/registration.ts';
+import { Registration } from '../../../common/redis/fleet/processes/registration.ts';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
 import type { Deployment } from './deployment.ts';

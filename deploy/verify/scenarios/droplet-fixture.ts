@@ -12,7 +12,7 @@ import type { StartJob, StopJob } from '../../../common/queues/queues.ts';
 import type { RedisClient, RedisConnections } from '../../../common/redis/connection/connections.ts';
 import type { FleetCounters } from '../../../common/redis/fleet/counters.ts';
 import { createKeys } from '../../../common/redis/keys.ts';
-import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { SETTINGS } from '../../../common/testing/builders.ts';
 import { ManualClock, type TestContext } from '../../../common/testing/context.ts';
 import { Steps } from '../../../common/testing/interleavings.ts';

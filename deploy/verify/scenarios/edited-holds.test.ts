@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { RELEASE_FIELD } from '../../../common/redis/fleet/holds.ts';
+import { RELEASE_FIELD } from '../../../common/redis/fleet/holds/holds.ts';
 import type { Deployment } from './deployment.ts';
 import { healthyApp, startCloud } from './fixtures.ts';
 

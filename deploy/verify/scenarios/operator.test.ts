@@ -1,6 +1,6 @@
 /** What an operator pauses, resumes and retries, with two copies of every process. */
 import { afterEach, expect, test } from 'vitest';
-import { type HoldRequest, pause, resume, retry } from '../../../common/redis/fleet/operator-acts.ts';
+import { type HoldRequest, pause, resume, retry } from '../../../common/redis/fleet/holds/operator-acts.ts';
 import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 import { ALL_PROCESSES } from './processes.ts';

@@ -2,7 +2,7 @@ import { type Analyzer, startAnalyzer } from '../../../analyzer/main.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
 import type { ProcessContext } from '../../../common/process.ts';
 import { startClock } from '../../../common/redis/clock.ts';
-import { Registration } from '../../../common/redis/fleet/registration.ts';
+import { Registration } from '../../../common/redis/fleet/processes/registration.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { type Ingest, startIngest } from '../../../ingest/main.ts';
 import { type Sync, startSync } from '../../../ingest/sync/main.ts';

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 

@@ -1,5 +1,5 @@
 import type { Bus } from '../../../common/nats/bus.ts';
-import type { Registration } from '../../../common/redis/fleet/registration.ts';
+import type { Registration } from '../../../common/redis/fleet/processes/registration.ts';
 import type { ManualClock } from '../../../common/testing/context.ts';
 import type { Processes } from './processes.ts';
 import { pollPause, type Quiescence } from './quiescence.ts';

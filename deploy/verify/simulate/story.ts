@@ -1,6 +1,6 @@
 import { storyOf } from '../../../common/explain/explain.ts';
 import { factsOf } from '../../../common/explain/facts.ts';
-import { readLog } from '../../../common/explain/log.ts';
+import { readLog } from '../../../common/explain/log/read-log.ts';
 import { timesOf } from '../../../common/explain/wording.ts';
 import { INTERVALS } from '../chaos/settings.ts';
 import { withRedis } from './world/observer.ts';

@@ -4,7 +4,7 @@ import {
   massDeleteAfterPass,
   releaseMassDelete,
 } from '../../../common/policy/fleet/mass-delete.ts';
-import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/fleet/holds.ts';
+import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/fleet/holds/holds.ts';
 import { readSummary } from '../../../common/redis/fleet/summary.ts';
 import { readSyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';

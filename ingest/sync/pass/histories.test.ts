@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Droplet } from '../../../common/model/droplet.ts';
-import { readDroplets } from '../../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import type { ScriptName, Scripts } from '../../../common/redis/scripts/scripts.ts';
 import { type TestContext, testContext } from '../../../common/testing/context.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';

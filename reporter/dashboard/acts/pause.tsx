@@ -1,6 +1,6 @@
 /** Pauses starts, stops or both: of everything, one app or one DEA. And what is paused, with a button that resumes it. */
 import { useState } from 'preact/hooks';
-import { coversText } from '../../../common/explain/operator-sentences.ts';
+import { coversText } from '../../../common/explain/sentences/operator-sentences.ts';
 import {
   HOLD_COVERS,
   type HoldCovers,

@@ -1,5 +1,5 @@
 /** Why a slot has no live instance, and what happens next. The times are updated every second. */
-import { type Absent, attemptsText, type Step } from '../../../common/explain/step.ts';
+import { type Absent, attemptsText, type Step } from '../../../common/explain/present/step.ts';
 import { dropText, formatDuration } from '../../../common/explain/wording.ts';
 import type { HoldName } from '../../../common/model/reasons.ts';
 import type { LastInstance } from '../../api/types.ts';

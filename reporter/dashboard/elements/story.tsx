@@ -1,5 +1,5 @@
 /** Lines of the decision log. */
-import type { Tone } from '../../../common/explain/line.ts';
+import type { Tone } from '../../../common/explain/sentences/line.ts';
 import type { Live } from '../live.ts';
 import { At, DropletLink, ServerText } from './text.tsx';
 

@@ -1,6 +1,6 @@
 /** Finds an app or a DEA by its guid; suggests those on the page. */
 import { useState } from 'preact/hooks';
-import type { AppPage } from '../../../common/views/app-list-types.ts';
+import type { AppPage } from '../../../common/views/apps/app-list-types.ts';
 import type { Live } from '../live.ts';
 import { hrefOf, hrefOfApps } from '../route.ts';
 

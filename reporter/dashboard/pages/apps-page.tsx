@@ -1,6 +1,10 @@
 /** All apps: filtered by problem and by a part of the guid, sorted, page by page. */
 import { useState } from 'preact/hooks';
-import { APP_PROBLEMS, type AppRow, type AppPage as Data } from '../../../common/views/app-list-types.ts';
+import {
+  APP_PROBLEMS,
+  type AppRow,
+  type AppPage as Data,
+} from '../../../common/views/apps/app-list-types.ts';
 import { DropletLink, Num } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 import { ProblemRows } from '../overview/troubled.tsx';

@@ -1,6 +1,6 @@
 /** `hm hold`, `hm retry` and `hm sync --now`. */
 import { describe, expect, test, vi } from 'vitest';
-import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
 import { SETTINGS } from '../../../../common/testing/builders.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 

@@ -1,4 +1,4 @@
-import { coversText, operatorHoldLine } from '../../../../common/explain/operator-sentences.ts';
+import { coversText, operatorHoldLine } from '../../../../common/explain/sentences/operator-sentences.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { isId } from '../../../../common/messages/validation.ts';
 import {
@@ -8,8 +8,8 @@ import {
   MAX_OPERATOR_HOLDS,
   MAX_WHY_LENGTH,
 } from '../../../../common/model/operator-hold.ts';
-import { pause, resume } from '../../../../common/redis/fleet/operator-acts.ts';
-import { operatorHoldsOf } from '../../../../common/redis/fleet/operator-holds.ts';
+import { pause, resume } from '../../../../common/redis/fleet/holds/operator-acts.ts';
+import { operatorHoldsOf } from '../../../../common/redis/fleet/holds/operator-holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError, UsageError } from '../errors.ts';

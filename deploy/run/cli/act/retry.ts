@@ -1,6 +1,6 @@
 import { countText, indicesText } from '../../../../common/explain/wording.ts';
 import { isId } from '../../../../common/messages/validation.ts';
-import { retry, retryableIndices } from '../../../../common/redis/fleet/operator-acts.ts';
+import { retry, retryableIndices } from '../../../../common/redis/fleet/holds/operator-acts.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError, UsageError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';

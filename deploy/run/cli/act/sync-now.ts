@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { countText, formatDuration } from '../../../../common/explain/wording.ts';
-import { syncNow } from '../../../../common/redis/fleet/operator-acts.ts';
+import { syncNow } from '../../../../common/redis/fleet/holds/operator-acts.ts';
 import { readSyncState } from '../../../../common/redis/fleet/sync-state.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';

@@ -1,5 +1,5 @@
 import { hostname, userInfo } from 'node:os';
-import type { Actor } from '../../../../common/redis/fleet/operator-acts.ts';
+import type { Actor } from '../../../../common/redis/fleet/holds/operator-acts.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 
 /** Who acts: the user of this machine, as `alice@host`; without a name the number of the user. */

@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import type { Tone } from '../../../../common/explain/line.ts';
+import type { Tone } from '../../../../common/explain/sentences/line.ts';
 
 /** The output in use; a process has one standard output. */
 let current: Output | undefined;

@@ -1,11 +1,11 @@
-import { desiredText } from '../../../../common/explain/desired.ts';
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import {
   type Present,
   presentOf,
   type SlotPresent,
   type Workers,
-} from '../../../../common/explain/present.ts';
+} from '../../../../common/explain/present/present.ts';
+import { desiredText } from '../../../../common/explain/sentences/desired.ts';
 import { formatDuration, type Times } from '../../../../common/explain/wording.ts';
 import type { Holds, Instance } from '../../../../common/model/droplet.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/fleet/liveness.ts';

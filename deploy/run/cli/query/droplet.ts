@@ -1,7 +1,7 @@
-import { presentOf } from '../../../../common/explain/present.ts';
+import { presentOf } from '../../../../common/explain/present/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
-import { readHolds } from '../../../../common/redis/fleet/holds.ts';
-import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
+import { dropletJson } from '../../../../common/views/droplet/droplet-json.ts';
 import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';

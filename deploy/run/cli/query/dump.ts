@@ -1,10 +1,10 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
-import { presentOf } from '../../../../common/explain/present.ts';
+import { presentOf } from '../../../../common/explain/present/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
-import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
 import { isRead, readIds, readWithDeas } from '../../../../common/redis/records/readers.ts';
-import { dropletJson } from '../../../../common/views/droplet-json.ts';
+import { dropletJson } from '../../../../common/views/droplet/droplet-json.ts';
 import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';

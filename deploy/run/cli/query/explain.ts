@@ -1,10 +1,10 @@
 import { storyOf } from '../../../../common/explain/explain.ts';
 import { type Fact, factsOf } from '../../../../common/explain/facts.ts';
-import { type DropletLog, readLog } from '../../../../common/explain/log.ts';
+import { type DropletLog, readLog } from '../../../../common/explain/log/read-log.ts';
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../common/model/decision-log.ts';
-import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
 import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { type RedisSession, withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { AppRow } from '../../../../common/views/app-list-types.ts';
+import type { AppRow } from '../../../../common/views/apps/app-list-types.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 
 const fixture = useHmFixture();

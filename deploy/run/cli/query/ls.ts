@@ -1,9 +1,9 @@
-import { absentText } from '../../../../common/explain/step.ts';
+import { absentText } from '../../../../common/explain/present/step.ts';
 import { STOP_TEXT, type Times, timesOf } from '../../../../common/explain/wording.ts';
-import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
 import { readWithDeas } from '../../../../common/redis/records/readers.ts';
-import { readAppPage } from '../../../../common/views/app-list.ts';
-import type { AppProblem, AppRow, AppSort } from '../../../../common/views/app-list-types.ts';
+import { readAppPage } from '../../../../common/views/apps/app-list.ts';
+import type { AppProblem, AppRow, AppSort } from '../../../../common/views/apps/app-list-types.ts';
 import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';

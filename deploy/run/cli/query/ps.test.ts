@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
 import { PROCESS_KINDS } from '../../../../common/model/process-kinds.ts';
-import { type ProcessEntry, readProcesses, storeProcess } from '../../../../common/redis/fleet/processes.ts';
+import {
+  type ProcessEntry,
+  readProcesses,
+  storeProcess,
+} from '../../../../common/redis/fleet/processes/processes.ts';
 import type { ProcessesView } from '../../../../common/views/processes.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 

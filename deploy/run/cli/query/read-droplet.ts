@@ -1,6 +1,6 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
-import { readHolds } from '../../../../common/redis/fleet/holds.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
 import { readWithDeas } from '../../../../common/redis/records/readers.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';

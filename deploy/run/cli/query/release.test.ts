@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { RELEASE_FIELD, type ReleasableHold } from '../../../../common/redis/fleet/holds.ts';
+import { RELEASE_FIELD, type ReleasableHold } from '../../../../common/redis/fleet/holds/holds.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
 
 const fixture = useHmFixture();

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { formatDuration } from '../../../../common/explain/wording.ts';
-import { isHoldOn, type ReleasableHold } from '../../../../common/redis/fleet/holds.ts';
-import { release as requestRelease } from '../../../../common/redis/fleet/operator-acts.ts';
+import { isHoldOn, type ReleasableHold } from '../../../../common/redis/fleet/holds/holds.ts';
+import { release as requestRelease } from '../../../../common/redis/fleet/holds/operator-acts.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { readReleasePreview, releaseText } from '../../../../common/views/release-preview.ts';
 import { actor } from '../act/who.ts';

@@ -1,5 +1,5 @@
-import type { Tone } from '../../../../common/explain/line.ts';
-import type { Present } from '../../../../common/explain/present.ts';
+import type { Present } from '../../../../common/explain/present/present.ts';
+import type { Tone } from '../../../../common/explain/sentences/line.ts';
 
 export type Painter = (tone: Tone, text: string) => string;
 

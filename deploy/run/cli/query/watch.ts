@@ -1,4 +1,4 @@
-import { LogFollower } from '../../../../common/explain/follow-log.ts';
+import { LogFollower } from '../../../../common/explain/log/follow-log.ts';
 import { Stories } from '../../../../common/explain/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeEach, vi } from 'vitest';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { Exit } from '../../../../common/model/droplet.ts';
 import { PROCESS_KINDS } from '../../../../common/model/process-kinds.ts';
-import { storeProcess } from '../../../../common/redis/fleet/processes.ts';
+import { storeProcess } from '../../../../common/redis/fleet/processes/processes.ts';
 import { LAYOUT_VERSION } from '../../../../common/redis/keys.ts';
 import { commitDecisions } from '../../../../common/redis/scripts/droplets/commit-decisions.ts';
 import { storeExit } from '../../../../common/redis/scripts/events/store-exit.ts';

@@ -1,10 +1,10 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
-import { LogFollower } from '../../../../common/explain/follow-log.ts';
+import { LogFollower } from '../../../../common/explain/log/follow-log.ts';
 import { type LiveStoryLine, Stories } from '../../../../common/explain/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
-import { holdsFrom } from '../../../../common/redis/fleet/holds.ts';
+import { holdsFrom } from '../../../../common/redis/fleet/holds/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { type Fleet, type FleetSources, readFleet, statusOfFleet } from '../../../../common/views/fleet.ts';
 import { waitForNudger } from '../../../../common/views/read-processes.ts';

@@ -1,5 +1,5 @@
-import type { Tone } from '../../../../common/explain/line.ts';
-import { operatorHoldLine } from '../../../../common/explain/operator-sentences.ts';
+import type { Tone } from '../../../../common/explain/sentences/line.ts';
+import { operatorHoldLine } from '../../../../common/explain/sentences/operator-sentences.ts';
 import { countText, formatDuration, holdText, type Times } from '../../../../common/explain/wording.ts';
 import { expectedDeas } from '../../../../common/model/dea-states.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';

@@ -1,10 +1,10 @@
-import { presentOf, type Workers } from '../../../../common/explain/present.ts';
+import { presentOf, type Workers } from '../../../../common/explain/present/present.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Droplet, Holds } from '../../../../common/model/droplet.ts';
 import { lostBefore } from '../../../../common/policy/fleet/liveness.ts';
 import { readDeas } from '../../../../common/redis/records/readers.ts';
-import { readDroplets } from '../../../../common/redis/scripts/droplets/read-droplets.ts';
-import { readWorstIds } from '../../../../common/views/troubled.ts';
+import { readDroplets } from '../../../../common/redis/scripts/droplets/reads/read-droplets.ts';
+import { readWorstIds } from '../../../../common/views/apps/troubled.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 import { type Painter, troubleOf } from '../query/trouble.ts';
 

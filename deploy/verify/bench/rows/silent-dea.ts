@@ -1,5 +1,5 @@
 import type { Droplet } from '../../../../common/model/droplet.ts';
-import { readDroplets } from '../../../../common/redis/scripts/droplets/read-droplets.ts';
+import { readDroplets } from '../../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { deaId, dropletId, PER_DEA } from '../fleet.ts';
 import { type Context, differences, type RowResult } from '../row.ts';
 import type { Stage } from '../stage.ts';
