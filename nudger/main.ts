@@ -11,10 +11,10 @@ import {
 } from '../common/queues/queues.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { SPANS, traced } from '../common/tracing/tracing.ts';
-import { spanAttributes, startDelivery, stopDelivery } from './build-delivery.ts';
 import { type Controller, httpController, natsController } from './controller.ts';
-import { type Delivery, deliver } from './deliver.ts';
-import { DeliveryStore } from './delivery-store.ts';
+import { spanAttributes, startDelivery, stopDelivery } from './delivery/build-delivery.ts';
+import { type Delivery, deliver } from './delivery/deliver.ts';
+import { DeliveryStore } from './delivery/delivery-store.ts';
 import { ENCODERS } from './dialect.ts';
 import { nudgerMetrics } from './metrics.ts';
 import { NatsGate } from './nats-gate.ts';

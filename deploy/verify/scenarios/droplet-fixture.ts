@@ -18,10 +18,10 @@ import { ManualClock, type TestContext } from '../../../common/testing/context.t
 import { Steps } from '../../../common/testing/interleavings.ts';
 import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.ts';
 import { storeExit, storeUpdate } from '../../../ingest/store-events.ts';
-import { startDelivery, stopDelivery } from '../../../nudger/build-delivery.ts';
 import { natsController } from '../../../nudger/controller.ts';
-import { deliver } from '../../../nudger/deliver.ts';
-import { DeliveryStore } from '../../../nudger/delivery-store.ts';
+import { startDelivery, stopDelivery } from '../../../nudger/delivery/build-delivery.ts';
+import { deliver } from '../../../nudger/delivery/deliver.ts';
+import { DeliveryStore } from '../../../nudger/delivery/delivery-store.ts';
 import { ENCODERS } from '../../../nudger/dialect.ts';
 import { nudgerMetrics } from '../../../nudger/metrics.ts';
 import { NatsGate } from '../../../nudger/nats-gate.ts';

@@ -1,18 +1,18 @@
 /** Many deliveries of one droplet: they share reads, rechecks and settling, and cost as much as those of many droplets. */
 import { describe, expect, test } from 'vitest';
-import type { Bus } from '../common/nats/bus.ts';
-import { sendDeadlineMs } from '../common/policy/thresholds.ts';
-import type { RedisConnections } from '../common/redis/connection/connections.ts';
-import { FleetCounters } from '../common/redis/fleet/counters.ts';
-import { readDroplets } from '../common/redis/scripts/droplets/reads/read-droplets.ts';
-import { useRedis } from '../common/testing/context.ts';
+import type { Bus } from '../../common/nats/bus.ts';
+import { sendDeadlineMs } from '../../common/policy/thresholds.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { FleetCounters } from '../../common/redis/fleet/counters.ts';
+import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
+import { useRedis } from '../../common/testing/context.ts';
+import { natsController } from '../controller.ts';
+import { ENCODERS } from '../dialect.ts';
+import { nudgerMetrics } from '../metrics.ts';
+import { NatsGate } from '../nats-gate.ts';
 import { startDelivery, stopDelivery } from './build-delivery.ts';
-import { natsController } from './controller.ts';
 import { type Delivery, type DeliveryResult, deliver } from './deliver.ts';
 import { DeliveryStore } from './delivery-store.ts';
-import { ENCODERS } from './dialect.ts';
-import { nudgerMetrics } from './metrics.ts';
-import { NatsGate } from './nats-gate.ts';
 
 const fixture = useRedis({ settings: { slices: 1 } });
 const DROPLET = 'app';

@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { HEADERS } from '../common/messages/subjects.ts';
-import type { LogEntry } from '../common/model/decision-log.ts';
-import type { Droplet, Outcome } from '../common/model/droplet.ts';
-import type { StartReason, StopReason } from '../common/model/reasons.ts';
-import type { Recheck } from '../common/policy/recheck.ts';
-import type { PolicySettings } from '../common/policy/settings.ts';
-import { sendDeadlineMs } from '../common/policy/thresholds.ts';
-import type { Clock } from '../common/redis/clock.ts';
-import type { RedisConnections } from '../common/redis/connection/connections.ts';
-import type { FleetCounters } from '../common/redis/fleet/counters.ts';
-import { appendLogEntry } from '../common/redis/scripts/operator/append-log-entry.ts';
-import type { Logger } from '../common/runtime/log/log.ts';
-import { ATTRIBUTES, setSpanAttributes, traceHeaders } from '../common/tracing/tracing.ts';
-import type { Controller } from './controller.ts';
+import { HEADERS } from '../../common/messages/subjects.ts';
+import type { LogEntry } from '../../common/model/decision-log.ts';
+import type { Droplet, Outcome } from '../../common/model/droplet.ts';
+import type { StartReason, StopReason } from '../../common/model/reasons.ts';
+import type { Recheck } from '../../common/policy/recheck.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import { sendDeadlineMs } from '../../common/policy/thresholds.ts';
+import type { Clock } from '../../common/redis/clock.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import type { FleetCounters } from '../../common/redis/fleet/counters.ts';
+import { appendLogEntry } from '../../common/redis/scripts/operator/append-log-entry.ts';
+import type { Logger } from '../../common/runtime/log/log.ts';
+import { ATTRIBUTES, setSpanAttributes, traceHeaders } from '../../common/tracing/tracing.ts';
+import type { Controller } from '../controller.ts';
+import type { Outgoing } from '../dialect.ts';
+import type { NudgerMetrics } from '../metrics.ts';
+import type { NatsGate } from '../nats-gate.ts';
 import type { DeliveryStore } from './delivery-store.ts';
-import type { Outgoing } from './dialect.ts';
-import type { NudgerMetrics } from './metrics.ts';
-import type { NatsGate } from './nats-gate.ts';
 
 export type RecheckResult =
   | { send: Outgoing; reason: StartReason | StopReason }

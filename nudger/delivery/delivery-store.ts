@@ -1,11 +1,11 @@
-import { Recheck } from '../common/policy/recheck.ts';
-import type { PolicySettings } from '../common/policy/settings.ts';
-import type { Clock } from '../common/redis/clock.ts';
-import type { RedisConnections } from '../common/redis/connection/connections.ts';
-import { restoreHeartbeatTimes } from '../common/redis/fleet/heartbeat-times.ts';
-import { readHolds } from '../common/redis/fleet/holds/holds.ts';
-import { isRead, readWithDeas } from '../common/redis/records/readers.ts';
-import { type Settlement, settleDeliveries } from '../common/redis/scripts/droplets/settle-deliveries.ts';
+import { Recheck } from '../../common/policy/recheck.ts';
+import type { PolicySettings } from '../../common/policy/settings.ts';
+import type { Clock } from '../../common/redis/clock.ts';
+import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { restoreHeartbeatTimes } from '../../common/redis/fleet/heartbeat-times.ts';
+import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
+import { isRead, readWithDeas } from '../../common/redis/records/readers.ts';
+import { type Settlement, settleDeliveries } from '../../common/redis/scripts/droplets/settle-deliveries.ts';
 import { batched } from './batched.ts';
 
 /** Deliveries of one script call. A call blocks Redis, so it is kept to some milliseconds. */

@@ -1,8 +1,8 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { StartJob, StopJob } from '../common/queues/queues.ts';
-import { ATTRIBUTES } from '../common/tracing/tracing.ts';
+import type { StartJob, StopJob } from '../../common/queues/queues.ts';
+import { ATTRIBUTES } from '../../common/tracing/tracing.ts';
+import type { DialectEncoder } from '../dialect.ts';
 import type { Delivery } from './deliver.ts';
-import type { DialectEncoder } from './dialect.ts';
 
 /** The delivery of a job in `starts` or `restarts`. */
 export function startDelivery(job: StartJob, encoder: DialectEncoder): Delivery {
