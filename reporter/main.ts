@@ -8,7 +8,7 @@ import { watchHeartbeatInterval } from '../common/redis/fleet/heartbeat-interval
 import { createHttp, listen } from '../common/runtime/http/http.ts';
 import { PeriodicTask } from '../common/runtime/tasks/periodic-task.ts';
 import { type Fleet, readFleet } from '../common/views/fleet.ts';
-import { LiveBroadcaster } from './api/live-broadcaster.ts';
+import { LiveBroadcaster } from './api/live/live-broadcaster.ts';
 import { fleetMetrics } from './figures/fleet-metrics.ts';
 import { HoldLog } from './figures/hold-log.ts';
 import { actMetrics, reporterMetrics, viewerMetrics } from './figures/metrics.ts';

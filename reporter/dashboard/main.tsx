@@ -8,7 +8,7 @@ import { type Live, useLive } from './live.ts';
 import { Attention } from './overview/attention.tsx';
 import { Figures } from './overview/figures.tsx';
 import { Headline } from './overview/headline.tsx';
-import { DeaMap } from './overview/map.tsx';
+import { DeaMap } from './overview/map/map.tsx';
 import { Processes } from './overview/processes.tsx';
 import { Search } from './overview/search.tsx';
 import { Timeline } from './overview/timeline.tsx';

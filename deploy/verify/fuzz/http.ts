@@ -4,7 +4,7 @@ import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
 import { createHttp } from '../../../common/runtime/http/http.ts';
 import type { TestContext } from '../../../common/testing/context.ts';
 import { readFleet } from '../../../common/views/fleet.ts';
-import { LiveBroadcaster } from '../../../reporter/api/live-broadcaster.ts';
+import { LiveBroadcaster } from '../../../reporter/api/live/live-broadcaster.ts';
 import { actMetrics } from '../../../reporter/figures/metrics.ts';
 import { Component } from '../../../reporter/http/component.ts';
 import { addRoutes } from '../../../reporter/http/routes.ts';

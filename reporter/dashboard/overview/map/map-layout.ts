@@ -1,5 +1,5 @@
 /** The layout of the map's cells. Pure. */
-import type { DeaCell } from '../../api/types.ts';
+import type { DeaCell } from '../../../api/types.ts';
 
 export interface Layout {
   /** Side of a cell with the gap beside it (px). */

@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
-import type { Holds } from '../../common/model/droplet.ts';
-import { readWithDeas } from '../../common/redis/records/readers.ts';
-import { desired, droplet, instance, NOW, SECOND, SETTINGS, slot } from '../../common/testing/builders.ts';
-import { useRedis } from '../../common/testing/context.ts';
-import { type AppQuery, readAppPage } from '../../common/views/apps/app-list.ts';
-import { store } from '../../deploy/verify/fixtures/reporter.ts';
+import type { Holds } from '../../../common/model/droplet.ts';
+import { readWithDeas } from '../../../common/redis/records/readers.ts';
+import { desired, droplet, instance, NOW, SECOND, SETTINGS, slot } from '../../../common/testing/builders.ts';
+import { useRedis } from '../../../common/testing/context.ts';
+import { type AppQuery, readAppPage } from '../../../common/views/apps/app-list.ts';
+import { store } from '../../../deploy/verify/fixtures/reporter.ts';
 
 const of = useRedis();
 const HOLDS: Holds = {

@@ -1,11 +1,11 @@
 /** The DEAs, one cell each, coloured by state and load. One canvas costs the same for thousands as for a few. */
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import type { DeaCell, DeaState } from '../../api/types.ts';
-import { describe, summaryOf } from '../elements/dea-text.ts';
-import { useTheme } from '../elements/theme.ts';
-import type { Live } from '../live.ts';
-import { hrefOf } from '../route.ts';
-import { DeaList } from './dea-list.tsx';
+import type { DeaCell, DeaState } from '../../../api/types.ts';
+import { describe, summaryOf } from '../../elements/dea-text.ts';
+import { useTheme } from '../../elements/theme.ts';
+import type { Live } from '../../live.ts';
+import { hrefOf } from '../../route.ts';
+import { DeaList } from '../dea-list.tsx';
 import { cellAfterKey, cellAt, type Layout, layoutOf, SHADES, shadeOf, sortCells } from './map-layout.ts';
 
 const HEIGHT = 340;

@@ -2,13 +2,13 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
-import type { Health } from '../../common/runtime/health.ts';
-import { type AppQuery, readAppPage } from '../../common/views/apps/app-list.ts';
-import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../common/views/apps/app-list-types.ts';
-import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
-import { sendRead } from '../http/send-read.ts';
-import type { LiveSources } from './live-feed.ts';
+import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';
+import type { Health } from '../../../common/runtime/health.ts';
+import { type AppQuery, readAppPage } from '../../../common/views/apps/app-list.ts';
+import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/apps/app-list-types.ts';
+import { readProcessesView, waitForNudger } from '../../../common/views/read-processes.ts';
+import { sendRead } from '../../http/send-read.ts';
+import type { LiveSources } from '../live/live-feed.ts';
 
 const MAX_LIMIT = 200;
 const DEFAULT_LIMIT = 50;

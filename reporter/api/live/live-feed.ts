@@ -1,21 +1,21 @@
 /** The data of the dashboard, read from Redis once for all viewers. */
-import { LogFollower } from '../../common/explain/log/follow-log.ts';
-import { Stories } from '../../common/explain/stories.ts';
-import { silenceStates } from '../../common/policy/fleet/liveness.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { gapsFrom, holdsFrom } from '../../common/redis/fleet/holds/holds.ts';
-import { readTimeline, type TimelinePoint } from '../../common/redis/fleet/timeline.ts';
-import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { shownOf } from '../../common/views/apps/troubled.ts';
-import { readAllDeas } from '../../common/views/deas.ts';
-import type { Fleet, HoldState } from '../../common/views/fleet.ts';
-import { waitForNudger } from '../../common/views/read-processes.ts';
-import type { DropletReader } from '../queries/droplet-reader.ts';
-import { DeaMap } from './deas.ts';
-import { SilentDeas } from './silent-deas.ts';
-import { placeholderOptions } from './time-placeholders.ts';
+import { LogFollower } from '../../../common/explain/log/follow-log.ts';
+import { Stories } from '../../../common/explain/stories.ts';
+import { silenceStates } from '../../../common/policy/fleet/liveness.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { gapsFrom, holdsFrom } from '../../../common/redis/fleet/holds/holds.ts';
+import { readTimeline, type TimelinePoint } from '../../../common/redis/fleet/timeline.ts';
+import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { shownOf } from '../../../common/views/apps/troubled.ts';
+import { readAllDeas } from '../../../common/views/deas.ts';
+import type { Fleet, HoldState } from '../../../common/views/fleet.ts';
+import { waitForNudger } from '../../../common/views/read-processes.ts';
+import type { DropletReader } from '../../queries/droplet-reader.ts';
+import { DeaMap } from '../deas.ts';
+import { SilentDeas } from '../silent-deas.ts';
+import { placeholderOptions } from '../time-placeholders.ts';
 import type {
   FleetUpdate,
   HoldUpdate,
@@ -23,7 +23,7 @@ import type {
   SilentUpdate,
   StoryUpdate,
   TroubledUpdate,
-} from './types.ts';
+} from '../types.ts';
 
 export interface LiveSources {
   redis: RedisConnections;

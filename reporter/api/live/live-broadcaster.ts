@@ -5,9 +5,9 @@
  *     idle --(first viewer)--> one poll a second --(last viewer leaves)--> idle
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Health } from '../../common/runtime/health.ts';
-import type { Logger } from '../../common/runtime/log/log.ts';
-import { readRedis, UnavailableError } from '../http/read-redis.ts';
+import type { Health } from '../../../common/runtime/health.ts';
+import type { Logger } from '../../../common/runtime/log/log.ts';
+import { readRedis, UnavailableError } from '../../http/read-redis.ts';
 import { type LiveEvent, LiveFeed, type LiveSources } from './live-feed.ts';
 
 export interface BroadcasterOptions extends LiveSources {

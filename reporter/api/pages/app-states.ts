@@ -1,11 +1,11 @@
 /** hm9000's question over HTTP (contract: hm9000's dialects). */
 import type { FastifyInstance } from 'fastify';
-import { parseAppStates } from '../../common/messages/incoming/incoming.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { Health } from '../../common/runtime/health.ts';
-import { sendRead } from '../http/send-read.ts';
-import { type DropletReader, knownView } from '../queries/droplet-reader.ts';
-import { appStateQuery } from '../queries/query-kinds.ts';
+import { parseAppStates } from '../../../common/messages/incoming/incoming.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { Health } from '../../../common/runtime/health.ts';
+import { sendRead } from '../../http/send-read.ts';
+import { type DropletReader, knownView } from '../../queries/droplet-reader.ts';
+import { appStateQuery } from '../../queries/query-kinds.ts';
 
 interface Options {
   app: FastifyInstance;

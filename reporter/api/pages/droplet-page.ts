@@ -1,18 +1,18 @@
 /** The data of an app's page: the droplet with its slots, instances, DEAs and story. */
 
-import { storyOf } from '../../common/explain/explain.ts';
-import { factsOf } from '../../common/explain/facts.ts';
-import { readLog } from '../../common/explain/log/read-log.ts';
-import type { ObservedDroplet } from '../../common/explain/observed-droplet.ts';
-import { type Present, presentOf } from '../../common/explain/present/present.ts';
-import { desiredText } from '../../common/explain/sentences/desired.ts';
-import type { Instance } from '../../common/model/droplet.ts';
-import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
-import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
-import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
-import type { LiveSources } from './live-feed.ts';
-import { PLACEHOLDER_TIMES, placeholderOptions } from './time-placeholders.ts';
-import type { DropletPage, Place } from './types.ts';
+import { storyOf } from '../../../common/explain/explain.ts';
+import { factsOf } from '../../../common/explain/facts.ts';
+import { readLog } from '../../../common/explain/log/read-log.ts';
+import type { ObservedDroplet } from '../../../common/explain/observed-droplet.ts';
+import { type Present, presentOf } from '../../../common/explain/present/present.ts';
+import { desiredText } from '../../../common/explain/sentences/desired.ts';
+import type { Instance } from '../../../common/model/droplet.ts';
+import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
+import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';
+import { readProcessesView, waitForNudger } from '../../../common/views/read-processes.ts';
+import type { LiveSources } from '../live/live-feed.ts';
+import { PLACEHOLDER_TIMES, placeholderOptions } from '../time-placeholders.ts';
+import type { DropletPage, Place } from '../types.ts';
 
 /** Lines of the story; `hm explain` shows older ones. */
 const MAX_LINES = 200;

@@ -1,16 +1,16 @@
 /** The data of a DEA's page: the DEA with its instances, running or lost. */
-import { absentOf, type Workers } from '../../common/explain/present/present.ts';
-import { silenceStates } from '../../common/policy/fleet/liveness.ts';
-import { isWanted } from '../../common/policy/slots/wanted.ts';
-import { type Snapshot, takeSnapshot } from '../../common/policy/snapshot.ts';
-import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
-import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
-import { deaStateOf } from '../../common/views/deas.ts';
-import { readProcessesView, waitForNudger } from '../../common/views/read-processes.ts';
+import { absentOf, type Workers } from '../../../common/explain/present/present.ts';
+import { silenceStates } from '../../../common/policy/fleet/liveness.ts';
+import { isWanted } from '../../../common/policy/slots/wanted.ts';
+import { type Snapshot, takeSnapshot } from '../../../common/policy/snapshot.ts';
+import { listedDroplets } from '../../../common/redis/fleet/dea-list.ts';
+import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';
+import { deaStateOf } from '../../../common/views/deas.ts';
+import { readProcessesView, waitForNudger } from '../../../common/views/read-processes.ts';
+import type { LiveSources } from '../live/live-feed.ts';
+import { MAX_DROPLETS } from '../silent-deas.ts';
+import type { DeaPage, DeaPlace } from '../types.ts';
 import { placeOf } from './droplet-page.ts';
-import type { LiveSources } from './live-feed.ts';
-import { MAX_DROPLETS } from './silent-deas.ts';
-import type { DeaPage, DeaPlace } from './types.ts';
 
 /** @returns undefined for a DEA that never sent a heartbeat, or has expired */
 export async function readDeaPage(
