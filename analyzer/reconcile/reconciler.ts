@@ -14,7 +14,7 @@ import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Enqueuer } from './enqueue.ts';
 import type { Evaluation } from './evaluation.ts';
 import { postpone } from './postpone.ts';
-import { store } from './store.ts';
+import { store } from './store/store.ts';
 import { type Causes, traceReconciles } from './traces.ts';
 
 interface Options {

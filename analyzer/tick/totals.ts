@@ -9,7 +9,7 @@ import { isDesired, wantedIndices } from '../../common/policy/slots/wanted.ts';
 import { heldField, TOTALS, type TotalName } from '../../common/redis/fleet/summary.ts';
 import type { DecisionResult } from '../decide/decide.ts';
 import type { Evaluation } from '../reconcile/evaluation.ts';
-import { liveIndices } from '../reconcile/live-indices.ts';
+import { liveIndices } from '../reconcile/store/live-indices.ts';
 
 /** The part of an evaluation that the totals need. */
 interface Counted extends Pick<Evaluation, 'droplet' | 'deas' | 'nowMs' | 'lostBeforeMs'> {

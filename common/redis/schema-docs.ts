@@ -57,7 +57,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{<slice>}:troubled',
     type: 'zset',
-    holds: 'droplet that needs attention -> its severity (analyzer/reconcile/severity.ts)',
+    holds: 'droplet that needs attention -> its severity (analyzer/reconcile/store/severity.ts)',
     writer: 'analyzer',
     readers: 'reporter',
     life: 'an entry while the droplet needs attention',

@@ -2,12 +2,12 @@
  * Log entries for what a reconcile observed besides its decisions. The record forgets it; the decision log keeps it. A
  * healthy droplet that was healthy before yields none.
  */
-import type { LogEntry } from '../../common/model/decision-log.ts';
-import type { Droplet, Instance, Slot } from '../../common/model/droplet.ts';
-import { isLiveState } from '../../common/model/instance-states.ts';
-import { effectiveState, exitsByInstance } from '../../common/policy/fleet/liveness.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { Evaluation } from './evaluation.ts';
+import type { LogEntry } from '../../../common/model/decision-log.ts';
+import type { Droplet, Instance, Slot } from '../../../common/model/droplet.ts';
+import { isLiveState } from '../../../common/model/instance-states.ts';
+import { effectiveState, exitsByInstance } from '../../../common/policy/fleet/liveness.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { Evaluation } from '../evaluation.ts';
 
 /** Pure: entries for a processed update, for processed exits, and for slots that have a live instance again. */
 export function observedEntries(evaluation: Evaluation, settings: PolicySettings): LogEntry[] {

@@ -1,15 +1,15 @@
-import type { LogEntry } from '../../common/model/decision-log.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import type { LogEntry } from '../../../common/model/decision-log.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import {
   type CommitResult,
   commitDecisions,
   type DecisionCommit,
-} from '../../common/redis/scripts/droplets/commit-decisions.ts';
-import { removeDroplet } from '../../common/redis/scripts/droplets/remove-droplet.ts';
-import type { Logger } from '../../common/runtime/log/log.ts';
-import type { AnalyzerMetrics } from '../metrics.ts';
-import type { Evaluation } from './evaluation.ts';
+} from '../../../common/redis/scripts/droplets/commit-decisions.ts';
+import { removeDroplet } from '../../../common/redis/scripts/droplets/remove-droplet.ts';
+import type { Logger } from '../../../common/runtime/log/log.ts';
+import type { AnalyzerMetrics } from '../../metrics.ts';
+import type { Evaluation } from '../evaluation.ts';
 import { latenciesOf } from './latency.ts';
 import { recordPatch } from './record-patch.ts';
 import { severityOf } from './severity.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { defaultSettings } from '../../common/config/settings.ts';
-import type { Droplet, Slot } from '../../common/model/droplet.ts';
-import { decodeDroplet } from '../../common/redis/records/record-codec.ts';
-import type { DecisionResult } from '../decide/decide.ts';
+import { defaultSettings } from '../../../common/config/settings.ts';
+import type { Droplet, Slot } from '../../../common/model/droplet.ts';
+import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
+import type { DecisionResult } from '../../decide/decide.ts';
 import { observedEntries } from './observations.ts';
 
 const { policy } = defaultSettings();

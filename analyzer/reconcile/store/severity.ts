@@ -1,8 +1,8 @@
-import type { Droplet, Slot } from '../../common/model/droplet.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { graceEndsMs, versionGraceEndsMs, wantedIndices } from '../../common/policy/slots/wanted.ts';
-import { isQuiet } from '../decide/decision.ts';
-import type { Evaluation } from './evaluation.ts';
+import type { Droplet, Slot } from '../../../common/model/droplet.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { graceEndsMs, versionGraceEndsMs, wantedIndices } from '../../../common/policy/slots/wanted.ts';
+import { isQuiet } from '../../decide/decision.ts';
+import type { Evaluation } from '../evaluation.ts';
 import { liveIndices } from './live-indices.ts';
 
 /** The missing share counts in thousandths; among equal shares the number of missing slots decides, up to this. */

@@ -1,12 +1,12 @@
-import type { LogEntry } from '../../common/model/decision-log.ts';
-import type { Instance } from '../../common/model/droplet.ts';
-import type { OperatorHold } from '../../common/model/operator-hold.ts';
-import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { wantedIndices } from '../../common/policy/slots/wanted.ts';
-import { FIELD } from '../../common/redis/keys.ts';
-import type { Decision } from '../decide/decide.ts';
-import type { Evaluation } from './evaluation.ts';
+import type { LogEntry } from '../../../common/model/decision-log.ts';
+import type { Instance } from '../../../common/model/droplet.ts';
+import type { OperatorHold } from '../../../common/model/operator-hold.ts';
+import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { wantedIndices } from '../../../common/policy/slots/wanted.ts';
+import { FIELD } from '../../../common/redis/keys.ts';
+import type { Decision } from '../../decide/decide.ts';
+import type { Evaluation } from '../evaluation.ts';
 import { observedEntries } from './observations.ts';
 
 /** What an evaluation changes in the droplet's record, and the entries that it adds to the decision log. */

@@ -1,7 +1,7 @@
-import type { Droplet } from '../../common/model/droplet.ts';
-import { isLiveState } from '../../common/model/instance-states.ts';
-import { type Deas, effectiveState, exitsByInstance } from '../../common/policy/fleet/liveness.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
+import type { Droplet } from '../../../common/model/droplet.ts';
+import { isLiveState } from '../../../common/model/instance-states.ts';
+import { type Deas, effectiveState, exitsByInstance } from '../../../common/policy/fleet/liveness.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
 
 const NO_EXITS: ReturnType<typeof exitsByInstance> = new Map();
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { defaultSettings } from '../../common/config/settings.ts';
-import type { Droplet, Outcome, PendingStop, Slot } from '../../common/model/droplet.ts';
-import { decodeDroplet } from '../../common/redis/records/record-codec.ts';
-import type { Decision, DecisionResult } from '../decide/decide.ts';
+import { defaultSettings } from '../../../common/config/settings.ts';
+import type { Droplet, Outcome, PendingStop, Slot } from '../../../common/model/droplet.ts';
+import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
+import type { Decision, DecisionResult } from '../../decide/decide.ts';
 import { recordPatch } from './record-patch.ts';
 
 const { policy } = defaultSettings();

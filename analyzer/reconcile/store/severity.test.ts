@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { Droplet } from '../../common/model/droplet.ts';
-import { desired, droplet, instance, LOST, NOW, SECOND, SETTINGS } from '../../common/testing/builders.ts';
-import { decide } from '../decide/decide.ts';
+import type { Droplet } from '../../../common/model/droplet.ts';
+import { desired, droplet, instance, LOST, NOW, SECOND, SETTINGS } from '../../../common/testing/builders.ts';
+import { decide } from '../../decide/decide.ts';
 import { severityOf } from './severity.ts';
 
 const HOLDS = {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Droplet } from '../../common/model/droplet.ts';
+import type { Droplet } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -12,8 +12,8 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from '../decide/decide.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../../decide/decide.ts';
 import { latenciesOf } from './latency.ts';
 import { recordPatch } from './record-patch.ts';
 

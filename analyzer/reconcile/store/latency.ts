@@ -1,7 +1,7 @@
-import type { LogEntry } from '../../common/model/decision-log.ts';
-import { isActiveState } from '../../common/model/instance-states.ts';
-import type { StartReason } from '../../common/model/reasons.ts';
-import type { Evaluation } from './evaluation.ts';
+import type { LogEntry } from '../../../common/model/decision-log.ts';
+import { isActiveState } from '../../../common/model/instance-states.ts';
+import type { StartReason } from '../../../common/model/reasons.ts';
+import type { Evaluation } from '../evaluation.ts';
 
 /** How long it took to detect a lost instance, or to replace it. */
 export interface Latency {
