@@ -5,8 +5,8 @@ import type { Logger, RateLimitedLog } from '../../../common/runtime/log/log.ts'
 import type { BulkApi } from '../api/bulk-api.ts';
 import type { SyncMetrics } from '../metrics.ts';
 import type { FencedWriter } from './fenced-writer.ts';
-import type { PageVerification } from './page-verification.ts';
-import type { PageWriter } from './page-writer.ts';
+import type { PageVerification } from './pages/page-verification.ts';
+import type { PageWriter } from './pages/page-writer.ts';
 
 /** What every pass of a process is run with. */
 export interface PassDeps {

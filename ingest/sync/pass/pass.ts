@@ -28,13 +28,13 @@ import { readSyncState, type SyncState } from '../../../common/redis/fleet/sync-
 import { reportRepair } from '../../../common/redis/records/repairs.ts';
 import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import { PassFailedError, SupersededError } from '../errors.ts';
-import { completePass } from './complete-pass.ts';
+import { completePass } from './completion/complete-pass.ts';
 import { FencedWriter } from './fenced-writer.ts';
-import { readHead } from './page-store.ts';
-import { PageVerification } from './page-verification.ts';
-import { PageWriter } from './page-writer.ts';
+import { readHead } from './pages/page-store.ts';
+import { PageVerification } from './pages/page-verification.ts';
+import { PageWriter } from './pages/page-writer.ts';
+import { readPages } from './pages/read-pages.ts';
 import type { PassDeps, Progress } from './pass-context.ts';
-import { readPages } from './read-pages.ts';
 
 /** How a pass ended. `aborted`: its process is stopping; `superseded`: another pass has begun. */
 export type PassOutcome = 'complete' | 'failed' | 'aborted' | 'superseded';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';
-import { ids, useSync } from '../../../deploy/verify/fixtures/sync.ts';
+import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
+import { ids, useSync } from '../../../../deploy/verify/fixtures/sync.ts';
 
 const fixture = useSync();
 

@@ -1,12 +1,12 @@
-import { isLastToken, parseBulkPage } from '../../../common/messages/bulk.ts';
-import { reportRepair } from '../../../common/redis/records/repairs.ts';
-import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
-import { withRetry } from '../api/retry.ts';
-import { BulkApiError, PassFailedError } from '../errors.ts';
+import { isLastToken, parseBulkPage } from '../../../../common/messages/bulk.ts';
+import { reportRepair } from '../../../../common/redis/records/repairs.ts';
+import { expireAllDigests } from '../../../../common/redis/scripts/deas/expire-digests.ts';
+import { withRetry } from '../../api/retry.ts';
+import { BulkApiError, PassFailedError } from '../../errors.ts';
+import type { PassContext, PassDeps } from '../pass-context.ts';
 import { diffPage, type NewPage } from './page-diff.ts';
 import { type PageHead, pageDigest, readEntries, readHead } from './page-store.ts';
 import type { ChangedPage } from './page-writer.ts';
-import type { PassContext, PassDeps } from './pass-context.ts';
 
 /** A long pass reports its progress this often; a report also finds out whether another pass has begun. */
 const PROGRESS_EVERY_MS = 1000;

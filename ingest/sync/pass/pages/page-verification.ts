@@ -1,7 +1,7 @@
-import type { PolicySettings } from '../../../common/policy/settings.ts';
-import { verifyEveryMs } from '../../../common/policy/thresholds.ts';
-import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
-import type { SyncState } from '../../../common/redis/fleet/sync-state.ts';
+import type { PolicySettings } from '../../../../common/policy/settings.ts';
+import { verifyEveryMs } from '../../../../common/policy/thresholds.ts';
+import type { RedisConnections } from '../../../../common/redis/connection/connections.ts';
+import type { SyncState } from '../../../../common/redis/fleet/sync-state.ts';
 import { readEntries } from './page-store.ts';
 
 /** Pages that follow one another have turns far apart: a prime that does not divide the period. */

@@ -1,5 +1,5 @@
-import { type BulkPage, parseBulkEntry } from '../../../common/messages/bulk.ts';
-import { encodeDesired } from '../../../common/redis/records/record-codec.ts';
+import { type BulkPage, parseBulkEntry } from '../../../../common/messages/bulk.ts';
+import { encodeDesired } from '../../../../common/redis/records/record-codec.ts';
 import { entryDigest, INVALID, type PageEntries } from './page-store.ts';
 import type { ChangedPage } from './page-writer.ts';
 

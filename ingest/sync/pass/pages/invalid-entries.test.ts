@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { metricValue } from '../../../common/testing/context.ts';
-import { ids, useSync } from '../../../deploy/verify/fixtures/sync.ts';
+import { metricValue } from '../../../../common/testing/context.ts';
+import { ids, useSync } from '../../../../deploy/verify/fixtures/sync.ts';
 
 const fixture = useSync();
 

@@ -1,8 +1,8 @@
-import { readIds } from '../../../common/redis/records/readers.ts';
-import { storePages } from '../../../common/redis/scripts/sync/store-pages.ts';
-import { SupersededError } from '../errors.ts';
-import type { FencedWriter } from './fenced-writer.ts';
-import { type PageEntries, readEntries } from './page-store.ts';
+import { readIds } from '../../../../common/redis/records/readers.ts';
+import { storePages } from '../../../../common/redis/scripts/sync/store-pages.ts';
+import { SupersededError } from '../../errors.ts';
+import type { FencedWriter } from '../fenced-writer.ts';
+import { type PageEntries, readEntries } from '../pages/page-store.ts';
 
 /** Missing droplets in one search of all pages. */
 const SUSPECTS_PER_SEARCH = 100_000;

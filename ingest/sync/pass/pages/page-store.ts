@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
-import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import type { RedisConnections } from '../../../../common/redis/connection/connections.ts';
 
 /** The stored form of a bulk page, without its entries. */
 export interface PageHead {

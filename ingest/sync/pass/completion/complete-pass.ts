@@ -3,14 +3,14 @@ import {
   massDeleteAfter,
   massDeleteAfterPass,
   releaseMassDelete,
-} from '../../../common/policy/fleet/mass-delete.ts';
-import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../common/redis/fleet/holds/holds.ts';
-import { readSummary } from '../../../common/redis/fleet/summary.ts';
-import { readSyncState } from '../../../common/redis/fleet/sync-state.ts';
-import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { readRelease } from '../sync-state.ts';
+} from '../../../../common/policy/fleet/mass-delete.ts';
+import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../../common/redis/fleet/holds/holds.ts';
+import { readSummary } from '../../../../common/redis/fleet/summary.ts';
+import { readSyncState } from '../../../../common/redis/fleet/sync-state.ts';
+import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { readRelease } from '../../sync-state.ts';
+import type { PassContext } from '../pass-context.ts';
 import { markGone } from './mark-gone.ts';
-import type { PassContext } from './pass-context.ts';
 
 /**
  * Completes a pass that has read all pages: decides the hold `mass_delete`, marks the droplets that are gone, and reports.

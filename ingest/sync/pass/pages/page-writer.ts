@@ -1,6 +1,6 @@
-import { storePages } from '../../../common/redis/scripts/sync/store-pages.ts';
-import { SupersededError } from '../errors.ts';
-import type { FencedWriter } from './fenced-writer.ts';
+import { storePages } from '../../../../common/redis/scripts/sync/store-pages.ts';
+import { SupersededError } from '../../errors.ts';
+import type { FencedWriter } from '../fenced-writer.ts';
 import type { PageEntries, PageHead } from './page-store.ts';
 import { encodeEntries, INVALID } from './page-store.ts';
 
