@@ -1,5 +1,5 @@
 import type { Holds } from '../../common/model/droplet.ts';
-import { isLossUnconfirmed } from '../../common/policy/fleet/freshness.ts';
+import { isLossEstablished, type SilenceHolds } from '../../common/policy/fleet/holds.ts';
 import { listenedAgoMs } from '../../common/policy/fleet/listening-time.ts';
 import { lostBefore } from '../../common/policy/fleet/liveness.ts';
 import { lossesEvaluatedMs } from '../../common/policy/fleet/mass-loss.ts';
@@ -11,12 +11,6 @@ import { listedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import { expireDea } from '../../common/redis/scripts/deas/expire-dea.ts';
 import { type LostDea, listLostDeas } from '../../common/redis/scripts/deas/list-lost-deas.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
-
-/** The holds that decide whether a silent DEA counts as lost. */
-type SilenceHolds = Pick<
-  Holds,
-  'massLossDeas' | 'massLossEvaluated' | 'heartbeatWatermarkMs' | 'lossPossibleUntilMs' | 'listeningGaps'
->;
 
 /** Expired DEAs that one tick logs one by one. */
 const MAX_LOGGED = 20;
@@ -39,14 +33,12 @@ export async function markLostDeas(
   holds: SilenceHolds,
 ): Promise<void> {
   // Until mass_loss has been evaluated long enough, all starts for lost DEAs are held (`mayBeMassLoss`).
-  const { massLossDeas: held, massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
+  const { massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
   const evaluatedMs = evaluated && lossesEvaluatedMs(evaluated, gaps, policy);
   if (evaluatedMs === undefined) return;
   const { client, keys } = redis;
   const silent = await listLostDeas(redis, { lostBeforeMs: lostBefore(evaluatedMs, gaps, policy) });
-  const lost = silent.filter(
-    ({ dea, lastHeartbeatMs }) => !held.has(dea) && !isLossUnconfirmed(lastHeartbeatMs, holds, policy),
-  );
+  const lost = silent.filter((silence) => isLossEstablished(silence, holds, policy));
   const mark = async ({ dea, lastHeartbeatMs }: LostDea) => {
     const [droplets, shutdown] = await Promise.all([
       listedDroplets(redis, dea),

@@ -99,6 +99,51 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     expect(await instancesOf('x')).toEqual([expect.objectContaining(before)]);
   });
 
+  test('an instance that a made-up DEA listed first, with another index, belongs to its DEA once the other one is lost', async () => {
+    const change = { index: 1, version: 'v0' };
+    const made = { dea: 'liar', index: 1 };
+    const madeUp = await fixture.receive('liar', entry('x', 'x-0', change), entry('y', 'y-0', change));
+    await fixture.receive('real', entry('x'));
+    const { client, keys } = fixture.context.redis;
+    const claimAgain = async (massLoss?: object) => {
+      clock().advance(1);
+      const nowMs = clock().nowMs();
+      await client.zadd(keys.watermarks, nowMs, 'ingestor');
+      await client.hset(keys.listening, { since: madeUp - LOST_MS, until: nowMs });
+      await client.hset(keys.holds, 'mass_loss_evaluated', `${madeUp - LOST_MS} ${nowMs}`);
+      await client.hset(keys.holds, 'mass_loss', massLoss === undefined ? '' : JSON.stringify(massLoss));
+      await fixture.receive('real', entry('x'));
+    };
+    // Late is not enough: the slot of the other index would be empty, although its instance may run.
+    clock().advance(LOST_MS - 3);
+    await claimAgain();
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(made)]);
+    clock().advance(2);
+    await claimAgain({ sinceMs: 1, lateDeas: ['liar'] });
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(made)]);
+    const hold = { ...{ id: 'h', covers: 'starts', dea: 'liar', why: 'w', by: 'b' }, sinceMs: 1 };
+    await client.hset(
+      keys.operatorHolds,
+      'h',
+      JSON.stringify({ ...hold, untilMs: clock().nowMs() + 60_000 }),
+    );
+    await claimAgain();
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(made)]);
+    await client.del(keys.operatorHolds);
+    await claimAgain();
+    expect(await instancesOf('x')).toEqual([
+      expect.objectContaining({ dea: 'real', index: 0, version: 'v1', state: 'RUNNING' }),
+    ]);
+    expect(await hasDigest('real')).toBe(true);
+    // The first one was only cut off.
+    clock().advance(1);
+    await fixture.receive('liar', entry('x', 'x-0', change), entry('y', 'y-0', change));
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(made)]);
+    clock().advance(1);
+    await claimAgain();
+    expect(await instancesOf('x')).toEqual([expect.objectContaining(made)]);
+  });
+
   test('one guid twice in a heartbeat keeps the first version and index', async () => {
     await fixture.receive('dea', entry('x'), entry('x', 'x-0', { index: 3 }));
     expect(await instancesOf('x')).toEqual([expect.objectContaining({ index: 0 })]);

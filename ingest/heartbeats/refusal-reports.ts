@@ -17,15 +17,16 @@ export class RefusalReports {
 
   /** Logs a line for each reason and owner, with one of the instances. */
   report(dea: string, claims: readonly Claim[], refusals: readonly Refusal[]): void {
-    const byOwner = new Map<string, { claim: Claim; count: number }>();
+    const alike = new Map<string, { claim: Claim; count: number }>();
     for (const claim of claims) {
-      const same = byOwner.get(claim.owner);
-      if (same === undefined) byOwner.set(claim.owner, { claim, count: 1 });
+      const kind = `${reasonOf(claim)} ${claim.owner}`;
+      const same = alike.get(kind);
+      if (same === undefined) alike.set(kind, { claim, count: 1 });
       else same.count++;
     }
-    for (const { claim, count } of byOwner.values()) {
+    for (const { claim, count } of alike.values()) {
       const { owner, droplet, instance } = claim;
-      this.#reject('owner', { dea, owner, droplet, instance, count });
+      this.#reject(reasonOf(claim), { dea, owner, droplet, instance, count });
     }
     for (const { reason, ...detail } of refusals) this.#reject(reason, { dea, ...detail });
   }
@@ -39,3 +40,5 @@ export class RefusalReports {
     );
   }
 }
+
+const reasonOf = ({ changesIdentity }: Claim) => (changesIdentity ? 'identity' : 'owner');

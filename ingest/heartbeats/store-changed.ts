@@ -193,7 +193,10 @@ export async function storeChangedHeartbeat(
     digest: isRefused ? '' : raw.digest,
     wanted: others + written - instancesIn(heartbeat, stored.unwanted),
     unwanted: [...unwanted, ...stored.unwanted],
-    misfits: stored.refusals.flatMap(({ reason, droplet }) => (reason === 'identity' ? [droplet] : [])),
+    misfits: [
+      ...stored.refusals.flatMap(({ reason, droplet }) => (reason === 'identity' ? [droplet] : [])),
+      ...stored.claims.flatMap(({ changesIdentity, droplet }) => (changesIdentity ? [droplet] : [])),
+    ],
   });
   const { retryAtMs } = claimed;
   const rebuiltIds = rebuilt.ids;

@@ -43,7 +43,7 @@ export function isActualNotFresh(
 export function latestPossibleHeartbeatMs(
   lastHeartbeatMs: number,
   lossPossibleUntilMs: number | undefined,
-  settings: PolicySettings,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): number {
   if (lossPossibleUntilMs === undefined || lossPossibleUntilMs <= lastHeartbeatMs) return lastHeartbeatMs;
   return Math.min(lossPossibleUntilMs, lastHeartbeatMs + heartbeatPeriodMs(settings));
@@ -60,7 +60,7 @@ export function isLossUnconfirmed(
     lossPossibleUntilMs,
     listeningGaps,
   }: Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs' | 'listeningGaps'>,
-  settings: PolicySettings,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): boolean {
   if (heartbeatWatermarkMs === undefined) return true;
   const latestMs = latestPossibleHeartbeatMs(lastHeartbeatMs, lossPossibleUntilMs, settings);

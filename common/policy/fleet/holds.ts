@@ -2,10 +2,11 @@
 import type { Droplet, Holds, Instance } from '../../model/droplet.ts';
 import { isLiveState } from '../../model/instance-states.ts';
 import type { HoldName, StartReason, StopReason } from '../../model/reasons.ts';
+import type { PolicySettings } from '../settings.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { isLossUnconfirmed } from './freshness.ts';
 import { listeningTimeMs } from './listening-time.ts';
-import { heartbeatOfItsDeaMs, isExitInForce, isListed } from './liveness.ts';
+import { heartbeatOfItsDeaMs, isExitInForce, isListed, lostBefore } from './liveness.ts';
 import { lossesEvaluatedMs } from './mass-loss.ts';
 import { operatorHoldOnStart, operatorHoldOnStop } from './operator-hold.ts';
 
@@ -109,6 +110,33 @@ export function mayBeMassLoss(
 /** Whether the instance may still run although its DEA seems lost. Decisions that rely on its loss wait. */
 export function isSuspect(snapshot: Snapshot, instance: Instance): boolean {
   return mayHaveUnstoredHeartbeat(snapshot, instance) || mayBeMassLoss(snapshot, instance);
+}
+
+/** What keeps back the loss of a DEA. */
+export type SilenceHolds = Pick<
+  Holds,
+  | 'massLossDeas'
+  | 'massLossEvaluated'
+  | 'heartbeatWatermarkMs'
+  | 'lossPossibleUntilMs'
+  | 'listeningGaps'
+  | 'operatorHolds'
+>;
+
+/**
+ * Whether a DEA is lost and nothing may contradict that: it had been silent for longer than `droplet_lost` when `mass_loss` was last
+ * evaluated, the hold does not count it, and no heartbeat of it is unstored or may have been dropped.
+ */
+export function isLossEstablished(
+  { dea, lastHeartbeatMs }: { dea: string; lastHeartbeatMs: number },
+  holds: SilenceHolds,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
+): boolean {
+  const { massLossDeas, massLossEvaluated: evaluated, listeningGaps: gaps } = holds;
+  const evaluatedMs = evaluated && lossesEvaluatedMs(evaluated, gaps, settings);
+  if (evaluatedMs === undefined || massLossDeas.has(dea)) return false;
+  if (lastHeartbeatMs >= lostBefore(evaluatedMs, gaps, settings)) return false;
+  return !isLossUnconfirmed(lastHeartbeatMs, holds, settings);
 }
 
 /** The hold that covers this stop, if any. */

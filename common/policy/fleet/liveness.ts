@@ -63,7 +63,7 @@ export function isLeftOut(
 export function lostBefore(
   nowMs: number,
   gaps: readonly ListeningGap[] | undefined,
-  settings: PolicySettings,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): number {
   return listenedAgoMs(nowMs, settings.dropletLostMs, gaps);
 }

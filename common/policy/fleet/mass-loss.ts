@@ -45,7 +45,7 @@ export const NO_MASS_LOSS: MassLoss = { lateDeas: [] };
 function isEvaluatedLongEnough(
   { sinceMs, untilMs }: Streak,
   gaps: readonly ListeningGap[] | undefined,
-  settings: PolicySettings,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): boolean {
   return listeningTimeMs(sinceMs, untilMs, gaps) >= evaluationSettlesMs(settings);
 }
@@ -81,7 +81,7 @@ export function extendEvaluated(
 export function lossesEvaluatedMs(
   evaluated: Evaluated,
   gaps: readonly ListeningGap[] | undefined,
-  settings: PolicySettings,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): number | undefined {
   if (isEvaluatedLongEnough(evaluated, gaps, settings)) return evaluated.untilMs;
   const { beforeGapMs, untilMs } = evaluated;

@@ -3,6 +3,7 @@ import { Compile } from 'typebox/compile';
 import type { Holds, ListeningGap } from '../../../model/droplet.ts';
 import { parseJson } from '../../../model/parse-json.ts';
 import { isActualNotFresh, isDesiredUnavailable } from '../../../policy/fleet/freshness.ts';
+import type { SilenceHolds } from '../../../policy/fleet/holds.ts';
 import { type MassDelete, massDeleteAfter } from '../../../policy/fleet/mass-delete.ts';
 import { type MassLoss, NO_MASS_LOSS } from '../../../policy/fleet/mass-loss.ts';
 import type { PolicySettings } from '../../../policy/settings.ts';
@@ -31,19 +32,10 @@ export async function readHolds(
 
 /** The holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySettings): Holds {
-  const {
-    listening,
-    lowestWatermarkMs,
-    pass,
-    massLossEvaluated,
-    desiredStateSuspect = false,
-    fullPassBegunMs,
-  } = facts;
+  const { listening, lowestWatermarkMs, pass, desiredStateSuspect = false, fullPassBegunMs } = facts;
   // An ingestor that falls silent without signing off may still be subscribed, and receive messages that it does not store.
   const hasSilentIngestor =
     lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);
-  const listeningGaps = gapsFrom(facts, nowMs, settings);
-  const operatorHolds = operatorHoldsOf(facts, nowMs);
   const massDelete = massDeleteAfter(readMassDelete(facts, nowMs), nowMs, settings);
   // A time that somebody edited so that it is no number counts as unknown.
   const succeededMs = pass !== undefined && areNumbers(pass) ? pass.succeededMs : undefined;
@@ -51,15 +43,29 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
   return {
     desiredUnavailable: desiredStateSuspect || isDesiredUnavailable(succeededMs, nowMs, settings),
     actualNotFresh: hasSilentIngestor || isActualNotFresh(listened, nowMs, settings),
+    ...silenceHoldsFrom(facts, nowMs, settings),
+    massDelete: massDelete.sinceMs !== undefined,
+    ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
+    ...(fullPassBegunMs !== undefined &&
+      Number.isFinite(fullPassBegunMs) && { lastFullPassBegunMs: fullPassBegunMs }),
+  };
+}
+
+/** What keeps back the loss of a DEA. */
+export function silenceHoldsFrom(
+  facts: FleetFacts,
+  nowMs: number,
+  settings: Pick<PolicySettings, 'dropletLostMs'>,
+): SilenceHolds {
+  const { massLossEvaluated } = facts;
+  const listeningGaps = gapsFrom(facts, nowMs, settings);
+  const operatorHolds = operatorHoldsOf(facts, nowMs);
+  return {
     massLossDeas: new Set(readMassLoss(facts).lateDeas),
     ...silenceFacts(facts),
     ...(listeningGaps.length > 0 && { listeningGaps }),
     ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
-    massDelete: massDelete.sinceMs !== undefined,
     ...(operatorHolds.length > 0 && { operatorHolds }),
-    ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
-    ...(fullPassBegunMs !== undefined &&
-      Number.isFinite(fullPassBegunMs) && { lastFullPassBegunMs: fullPassBegunMs }),
   };
 }
 

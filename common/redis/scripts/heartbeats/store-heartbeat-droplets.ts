@@ -43,12 +43,14 @@ export interface Claim {
   owner: string;
   /** When the owner's heartbeats last listed it; absent if the latest one does (ms). */
   lastListedMs?: number;
+  /** It lists another index or version of the instance than the owner did. */
+  changesIdentity?: true;
 }
 
 /** What the record of a droplet did not take, other than claims. */
 export interface Refusal {
   /**
-   * `identity`: the index or version of a known instance would change; `too_many_ended`: of instances that do not run; `too_many_dea`:
+   * `identity`: the index or version of an instance of the DEA itself would change; `too_many_ended`: of instances that do not run; `too_many_dea`:
    * of all of a heartbeat, because too many DEAs are known.
    */
   reason: 'identity' | 'too_many_instances' | 'too_many_ended' | 'too_many_droplets' | 'too_many_deas';
@@ -92,8 +94,12 @@ export function decodeStoredDroplets(reply: unknown): StoredDroplets {
   for (const [droplet, guidOrCount, reason, encodedOwner, rest] of rejected) {
     const instance = String(guidOrCount);
     const owner = decodeURIComponent(encodedOwner);
-    if (reason === 'owner')
-      claims.push({ droplet, instance, owner, ...(rest !== '' && { lastListedMs: Number(rest) }) });
+    if (reason === 'owner' || reason === 'identity_of_other')
+      claims.push({
+        ...{ droplet, instance, owner },
+        ...(rest !== '' && { lastListedMs: Number(rest) }),
+        ...(reason === 'identity_of_other' && { changesIdentity: true }),
+      });
     else if (reason === 'identity') refusals.push({ reason, droplet, count: Number(rest), instance, owner });
     else refusals.push({ reason: reason as Refusal['reason'], droplet, count: Number(guidOrCount) });
   }

@@ -52,18 +52,20 @@ local function spare_fields(known, listed, slots)
   return surplus, #ended
 end
 
--- Why a known instance is not overwritten: 'identity' if its index or version would change, 'owner' and the DEA if it belongs to
--- another one; nothing if it is. was_listed: its DEA listed it with this index and version before, so somebody edited the record; granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
+-- Why a known instance is not overwritten; nothing if it is. 'identity': its own DEA would change its index or version. 'owner' and the
+-- DEA: it belongs to another one. 'identity_of_other' and the DEA: both. was_listed: its DEA listed it with this index and version
+-- before, so somebody edited the record; granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
 local function refusal(old, encoded, own, id, guid, granted, was_listed)
   local index, _, owner, version = string.match(old, ENTRY)
   if not index then
     return nil
   end
   local new_index, _, _, new_version = string.match(encoded, ENTRY)
-  if (new_index ~= index or new_version ~= version) and not (was_listed and owner == own) then
-    return 'identity', owner
+  local is_changed = new_index ~= index or new_version ~= version
+  if owner == own then
+    return is_changed and not was_listed and 'identity' or nil, owner
   end
-  if owner ~= own and not string.find(granted, '\n' .. id .. '\t' .. guid .. '\t' .. owner .. '\n', 1, true) then
-    return 'owner', owner
+  if not string.find(granted, '\n' .. id .. '\t' .. guid .. '\t' .. owner .. '\n', 1, true) then
+    return is_changed and 'identity_of_other' or 'owner', owner
   end
 end

@@ -118,7 +118,7 @@ local function store_droplets(first_key, first_arg)
           elseif not has_room(encoded) then
             reason = 'surplus'
           end
-          if reason == 'owner' then
+          if reason == 'owner' or reason == 'identity_of_other' then
             reject(id, ARGV[i], reason, owner, string.match(old, ' last (%d+)$') or '')
           elseif reason == 'identity' then
             misfits, first_misfit, misfit_owner = misfits + 1, first_misfit or ARGV[i], misfit_owner or owner
