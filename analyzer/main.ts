@@ -7,7 +7,7 @@ import { consumeEvents } from './event-consumer.ts';
 import { analyzerMetrics } from './metrics.ts';
 import { Enqueuer } from './reconcile/enqueue.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
-import { Audit } from './tick/audit.ts';
+import { Audit } from './tick/audit/audit.ts';
 import { startCron } from './tick/cron.ts';
 import { Tick } from './tick/tick.ts';
 

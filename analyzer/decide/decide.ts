@@ -15,8 +15,8 @@ import type { DecisionResult } from './decision.ts';
 import { DecisionDraft } from './decision-draft.ts';
 import { processEvents } from './exits.ts';
 import { exitsToForget, instancesToForget, isToBeRemoved, outcomesToForget } from './forget.ts';
-import { decideStarts } from './starts.ts';
-import { decideStops } from './stops.ts';
+import { decideStarts } from './starts/starts.ts';
+import { decideStops } from './stops/stops.ts';
 
 export type { Decision, DecisionResult } from './decision.ts';
 

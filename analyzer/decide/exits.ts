@@ -10,8 +10,8 @@ import { countCrash, isGivenUp } from '../../common/policy/slots/flapping.ts';
 import { isWantedIgnoringMassDelete } from '../../common/policy/slots/wanted.ts';
 import type { Snapshot } from '../../common/policy/snapshot.ts';
 import type { DecisionDraft } from './decision-draft.ts';
-import { cancelStart } from './pending.ts';
-import { addTrigger, type StartTriggers } from './start-triggers.ts';
+import { cancelStart } from './pending/pending.ts';
+import { addTrigger, type StartTriggers } from './starts/start-triggers.ts';
 
 /** Processes all events that no earlier reconcile has processed. Returns the starts that they trigger. */
 export function processEvents(draft: DecisionDraft): StartTriggers {

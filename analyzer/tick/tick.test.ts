@@ -5,7 +5,7 @@ import { openQueue, openWorker, type SlicesJob } from '../../common/queues/queue
 import { useRedis } from '../../common/testing/context.ts';
 import { analyzerMetrics } from '../metrics.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
-import type { Audit } from './audit.ts';
+import type { Audit } from './audit/audit.ts';
 import { Tick } from './tick.ts';
 
 const of = useRedis();

@@ -10,7 +10,7 @@ import type { Logger } from '../../common/runtime/log/log.ts';
 import { withTimeout } from '../../common/runtime/tasks/with-timeout.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
-import type { Audit } from './audit.ts';
+import type { Audit } from './audit/audit.ts';
 import { expireDeas, markLostDeas } from './deas.ts';
 import { evaluateMassLoss } from './mass-loss.ts';
 import { Timeline } from './timeline.ts';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { analyzerMetrics } from '../../../analyzer/metrics.ts';
 import { Enqueuer } from '../../../analyzer/reconcile/enqueue.ts';
 import { Reconciler } from '../../../analyzer/reconcile/reconciler.ts';
-import { Audit } from '../../../analyzer/tick/audit.ts';
+import { Audit } from '../../../analyzer/tick/audit/audit.ts';
 import { Tick } from '../../../analyzer/tick/tick.ts';
 import { openQueue, type QueueName } from '../../../common/queues/queues.ts';
 import { deploymentTime } from '../../../common/redis/scripts/fleet/deployment-time.ts';

@@ -1,15 +1,16 @@
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { markFullSyncRequested } from '../../common/queues/sync-request.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { AUDIT_DURATION } from '../../common/redis/fleet/summary.ts';
-import { countIds, readIds } from '../../common/redis/records/readers.ts';
-import { reportRepair } from '../../common/redis/records/repairs.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
-import { isQuiet } from '../decide/decision.ts';
-import type { AnalyzerMetrics } from '../metrics.ts';
-import type { Evaluation } from '../reconcile/evaluation.ts';
-import { BATCH, type Reconciler } from '../reconcile/reconciler.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { markFullSyncRequested } from '../../../common/queues/sync-request.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { AUDIT_DURATION } from '../../../common/redis/fleet/summary.ts';
+import { countIds, readIds } from '../../../common/redis/records/readers.ts';
+import { reportRepair } from '../../../common/redis/records/repairs.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../../common/runtime/log/log.ts';
+import { isQuiet } from '../../decide/decision.ts';
+import type { AnalyzerMetrics } from '../../metrics.ts';
+import type { Evaluation } from '../../reconcile/evaluation.ts';
+import { BATCH, type Reconciler } from '../../reconcile/reconciler.ts';
+import { noteLostRecords } from '../lost-records.ts';
 import {
   isHeldByFreshness,
   isLeftToTick,
@@ -17,7 +18,6 @@ import {
   missSummary,
   unmarkedDeas,
 } from './audit-misses.ts';
-import { noteLostRecords } from './lost-records.ts';
 import { Totals } from './totals.ts';
 
 interface Options {

@@ -1,13 +1,13 @@
 /** Stops: each surplus instance is stopped as soon as the holds and the controller's own check allow it. */
 
-import { decisionId } from '../../common/model/decision-id.ts';
-import type { PendingStop } from '../../common/model/droplet.ts';
-import type { HoldName } from '../../common/model/reasons.ts';
-import { acceptsStop } from '../../common/policy/admission.ts';
-import { holdOnStop } from '../../common/policy/fleet/holds.ts';
-import { listenedAfterMs } from '../../common/policy/fleet/listening-time.ts';
-import { operatorHoldOnStop } from '../../common/policy/fleet/operator-hold.ts';
-import { countRunning } from '../../common/policy/slots/running-counts.ts';
+import { decisionId } from '../../../common/model/decision-id.ts';
+import type { PendingStop } from '../../../common/model/droplet.ts';
+import type { HoldName } from '../../../common/model/reasons.ts';
+import { acceptsStop } from '../../../common/policy/admission.ts';
+import { holdOnStop } from '../../../common/policy/fleet/holds.ts';
+import { listenedAfterMs } from '../../../common/policy/fleet/listening-time.ts';
+import { operatorHoldOnStop } from '../../../common/policy/fleet/operator-hold.ts';
+import { countRunning } from '../../../common/policy/slots/running-counts.ts';
 import {
   duplicatesWait,
   extraAppDueMs,
@@ -16,11 +16,11 @@ import {
   pendingStops,
   type Surplus,
   surplus,
-} from '../../common/policy/slots/surplus.ts';
-import { missedByPass } from '../../common/policy/slots/wanted.ts';
-import { heartbeatPollMs } from '../../common/policy/thresholds.ts';
-import type { StopDecision } from './decision.ts';
-import type { DecisionDraft } from './decision-draft.ts';
+} from '../../../common/policy/slots/surplus.ts';
+import { missedByPass } from '../../../common/policy/slots/wanted.ts';
+import { heartbeatPollMs } from '../../../common/policy/thresholds.ts';
+import type { StopDecision } from '../decision.ts';
+import type { DecisionDraft } from '../decision-draft.ts';
 
 /** Decides the stops. Returns the next stops by instance: the same map if none changed. */
 export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingStop> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Instance, PendingStop } from '../../common/model/droplet.ts';
+import type { Droplet, Instance, PendingStop } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -10,9 +10,9 @@ import {
   NOW,
   SECOND,
   SETTINGS,
-} from '../../common/testing/builders.ts';
-import { evaluate, stops } from './simulation/evaluate.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { evaluate, stops } from '../simulation/evaluate.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const at = (index: number, over: Partial<Instance> = {}) => instance(`i${index}`, { index, ...over });
 const started = (instances: number, ...all: Instance[]) =>

@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Instance, Outcome, PendingStart } from '../../common/model/droplet.ts';
-import { desired, droplet, exit, instance, LOST, NOW, SECOND, slot } from '../../common/testing/builders.ts';
-import { evaluate, kinds, starts } from './simulation/evaluate.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+import type { Droplet, Instance, Outcome, PendingStart } from '../../../common/model/droplet.ts';
+import {
+  desired,
+  droplet,
+  exit,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  slot,
+} from '../../../common/testing/builders.ts';
+import { evaluate, kinds, starts } from '../simulation/evaluate.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 function waiting(over: Partial<PendingStart> = {}): PendingStart {
   return { id: 'd1', reason: 'missing', priority: 'normal', decidedMs: NOW - 5 * SECOND, ...over };

@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Instance, Outcome, PendingStart, PendingStop } from '../../common/model/droplet.ts';
-import { desired, droplet, exit, instance, LOST, NOW, SECOND, slot } from '../../common/testing/builders.ts';
-import { evaluate, kinds, starts, stops } from './simulation/evaluate.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+import type { Droplet, Instance, Outcome, PendingStart, PendingStop } from '../../../common/model/droplet.ts';
+import {
+  desired,
+  droplet,
+  exit,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+  slot,
+} from '../../../common/testing/builders.ts';
+import { evaluate, kinds, starts, stops } from '../simulation/evaluate.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const at = (index: number, over: Partial<Instance> = {}) => instance(`i${index}`, { index, ...over });
 const started = (instances: number, ...all: Instance[]) =>

@@ -5,19 +5,19 @@
  *                            |---(nudger: dropped, or canceled here)--------------------------------------> none
  */
 
-import { decisionId } from '../../common/model/decision-id.ts';
-import type { Exit, Instance, PendingStart, Slot } from '../../common/model/droplet.ts';
-import { isActiveState } from '../../common/model/instance-states.ts';
-import { type DropReason, START_PRIORITY, type StartReason } from '../../common/model/reasons.ts';
-import { updateRequired } from '../../common/policy/fleet/holds.ts';
-import { countAttempt, forgetAttempts, isUnplaced } from '../../common/policy/slots/attempts.ts';
-import { isGivenUp } from '../../common/policy/slots/flapping.ts';
-import { PROBED_INDEX } from '../../common/policy/slots/probing.ts';
-import { isWanted, isWantedIgnoringMassDelete } from '../../common/policy/slots/wanted.ts';
-import { queuePriority } from '../../common/queues/queue-priority.ts';
-import type { StartDecision } from './decision.ts';
-import type { DecisionDraft } from './decision-draft.ts';
-import { addTrigger, type StartTriggers } from './start-triggers.ts';
+import { decisionId } from '../../../common/model/decision-id.ts';
+import type { Exit, Instance, PendingStart, Slot } from '../../../common/model/droplet.ts';
+import { isActiveState } from '../../../common/model/instance-states.ts';
+import { type DropReason, START_PRIORITY, type StartReason } from '../../../common/model/reasons.ts';
+import { updateRequired } from '../../../common/policy/fleet/holds.ts';
+import { countAttempt, forgetAttempts, isUnplaced } from '../../../common/policy/slots/attempts.ts';
+import { isGivenUp } from '../../../common/policy/slots/flapping.ts';
+import { PROBED_INDEX } from '../../../common/policy/slots/probing.ts';
+import { isWanted, isWantedIgnoringMassDelete } from '../../../common/policy/slots/wanted.ts';
+import { queuePriority } from '../../../common/queues/queue-priority.ts';
+import type { StartDecision } from '../decision.ts';
+import type { DecisionDraft } from '../decision-draft.ts';
+import { addTrigger, type StartTriggers } from '../starts/start-triggers.ts';
 
 /** A restart that is not sent this long after it was due has lost its job, or the clock of its timer is slow. */
 const RESTART_SAFETY_MS = 1000;

@@ -1,15 +1,15 @@
-import type { Droplet } from '../../common/model/droplet.ts';
-import { isLiveState } from '../../common/model/instance-states.ts';
-import { HOLD_NAMES, type HoldName } from '../../common/model/reasons.ts';
-import { type Deas, lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { isUnplaced } from '../../common/policy/slots/attempts.ts';
-import { crashesOf } from '../../common/policy/slots/crashes.ts';
-import { isDesired, wantedIndices } from '../../common/policy/slots/wanted.ts';
-import { heldField, TOTALS, type TotalName } from '../../common/redis/fleet/summary.ts';
-import type { DecisionResult } from '../decide/decide.ts';
-import type { Evaluation } from '../reconcile/evaluation.ts';
-import { liveIndices } from '../reconcile/store/live-indices.ts';
+import type { Droplet } from '../../../common/model/droplet.ts';
+import { isLiveState } from '../../../common/model/instance-states.ts';
+import { HOLD_NAMES, type HoldName } from '../../../common/model/reasons.ts';
+import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { isUnplaced } from '../../../common/policy/slots/attempts.ts';
+import { crashesOf } from '../../../common/policy/slots/crashes.ts';
+import { isDesired, wantedIndices } from '../../../common/policy/slots/wanted.ts';
+import { heldField, TOTALS, type TotalName } from '../../../common/redis/fleet/summary.ts';
+import type { DecisionResult } from '../../decide/decide.ts';
+import type { Evaluation } from '../../reconcile/evaluation.ts';
+import { liveIndices } from '../../reconcile/store/live-indices.ts';
 
 /** The part of an evaluation that the totals need. */
 interface Counted extends Pick<Evaluation, 'droplet' | 'deas' | 'nowMs' | 'lostBeforeMs'> {

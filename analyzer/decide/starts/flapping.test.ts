@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../common/model/droplet.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { restartDueMs } from '../../common/policy/slots/flapping.ts';
+import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../../common/model/droplet.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { restartDueMs } from '../../../common/policy/slots/flapping.ts';
 import {
   deas,
   desired,
@@ -14,9 +14,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../decide.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
 const heartbeatsAt = (nowMs: number) =>

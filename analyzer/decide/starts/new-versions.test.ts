@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Instance } from '../../common/model/droplet.ts';
-import { deas, desired, droplet, exit, instance, LOST, NOW, SECOND } from '../../common/testing/builders.ts';
-import { type Conditions, evaluate, starts } from './simulation/evaluate.ts';
+import type { Droplet, Instance } from '../../../common/model/droplet.ts';
+import {
+  deas,
+  desired,
+  droplet,
+  exit,
+  instance,
+  LOST,
+  NOW,
+  SECOND,
+} from '../../../common/testing/builders.ts';
+import { type Conditions, evaluate, starts } from '../simulation/evaluate.ts';
 
 const silent = (agoMs: number) =>
   deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs, previousHeartbeatMs: NOW - agoMs - 10_000 } });

@@ -1,9 +1,9 @@
 import { beforeEach, expect, test } from 'vitest';
-import { metricValue, recordOf, useRedis } from '../../common/testing/context.ts';
-import { analyzerMetrics } from '../metrics.ts';
-import type { Enqueuer } from '../reconcile/enqueue.ts';
-import type { Evaluation } from '../reconcile/evaluation.ts';
-import { Reconciler } from '../reconcile/reconciler.ts';
+import { metricValue, recordOf, useRedis } from '../../../common/testing/context.ts';
+import { analyzerMetrics } from '../../metrics.ts';
+import type { Enqueuer } from '../../reconcile/enqueue.ts';
+import type { Evaluation } from '../../reconcile/evaluation.ts';
+import { Reconciler } from '../../reconcile/reconciler.ts';
 import { Audit } from './audit.ts';
 
 const of = useRedis({ settings: { slices: 1 } });

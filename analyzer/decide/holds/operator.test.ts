@@ -1,6 +1,6 @@
 /** What an operator pauses and retries. */
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds } from '../../common/model/droplet.ts';
+import type { Droplet, Holds } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -14,9 +14,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../decide.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const answers = (d: Droplet, on: Partial<Holds> = {}, nowMs = NOW) =>
   decide(d, deas(), holds(on), nowMs, SETTINGS).decisions.map((x) =>

@@ -1,21 +1,21 @@
 /** Starts: which slot needs one now, and why. (From then on: pending.ts.) */
-import type { Slot } from '../../common/model/droplet.ts';
-import { holdOnStart } from '../../common/policy/fleet/holds.ts';
-import { listeningTimeMs } from '../../common/policy/fleet/listening-time.ts';
-import { lastHeartbeatMs } from '../../common/policy/fleet/liveness.ts';
-import { forgetAttempts } from '../../common/policy/slots/attempts.ts';
-import { isGivenUp, restartDueMs } from '../../common/policy/slots/flapping.ts';
-import { crashExpiresMs, PROBED_INDEX } from '../../common/policy/slots/probing.ts';
+import type { Slot } from '../../../common/model/droplet.ts';
+import { holdOnStart } from '../../../common/policy/fleet/holds.ts';
+import { listeningTimeMs } from '../../../common/policy/fleet/listening-time.ts';
+import { lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
+import { forgetAttempts } from '../../../common/policy/slots/attempts.ts';
+import { isGivenUp, restartDueMs } from '../../../common/policy/slots/flapping.ts';
+import { crashExpiresMs, PROBED_INDEX } from '../../../common/policy/slots/probing.ts';
 import {
   graceEndsMs,
   isWanted,
   isWantedIgnoringMassDelete,
   wantedIndices,
-} from '../../common/policy/slots/wanted.ts';
-import { overdueAfterMs } from '../../common/policy/thresholds.ts';
-import type { DecisionDraft } from './decision-draft.ts';
-import { closeStartIfDone, raisePriority, recordStart, type StartNeed } from './pending.ts';
-import { setHeld, tidySlot } from './slots.ts';
+} from '../../../common/policy/slots/wanted.ts';
+import { overdueAfterMs } from '../../../common/policy/thresholds.ts';
+import type { DecisionDraft } from '../decision-draft.ts';
+import { closeStartIfDone, raisePriority, recordStart, type StartNeed } from '../pending/pending.ts';
+import { setHeld, tidySlot } from '../slots.ts';
 import type { StartTriggers } from './start-triggers.ts';
 
 /** Decides the starts of all slots. */

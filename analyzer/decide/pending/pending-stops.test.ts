@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Instance, Outcome, PendingStop } from '../../common/model/droplet.ts';
-import { desired, droplet, instance, LOST, NOW, SECOND } from '../../common/testing/builders.ts';
-import { evaluate, stops } from './simulation/evaluate.ts';
+import type { Instance, Outcome, PendingStop } from '../../../common/model/droplet.ts';
+import { desired, droplet, instance, LOST, NOW, SECOND } from '../../../common/testing/builders.ts';
+import { evaluate, stops } from '../simulation/evaluate.ts';
 
 const at = (index: number, over: Partial<Instance> = {}) => instance(`i${index}`, { index, ...over });
 const stop = (guid: string, over: Partial<PendingStop> = {}): PendingStop => ({

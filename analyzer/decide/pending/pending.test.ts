@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Exit, Instance } from '../../common/model/droplet.ts';
+import type { Droplet, Exit, Instance } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -11,9 +11,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../decide.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const SENT = NOW - 20 * SECOND;
 

@@ -1,6 +1,6 @@
 /** Starts that did not help: they are tried again ever more rarely, behind all others. */
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Slot } from '../../common/model/droplet.ts';
+import type { Droplet, Slot } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -13,9 +13,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../decide.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const evaluate = (d: Droplet, nowMs = NOW) => {
   const fresh = { lastHeartbeatMs: nowMs - SECOND, previousHeartbeatMs: nowMs - 11 * SECOND };

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Holds, Instance } from '../../common/model/droplet.ts';
+import type { Droplet, Holds, Instance } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -12,9 +12,9 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../decide.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 const UPDATED = { updatedMs: NOW - SECOND, handledUpdateMs: NOW - SECOND };
 const silent = (agoMs: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } });

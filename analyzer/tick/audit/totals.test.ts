@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Droplet } from '../../common/model/droplet.ts';
+import type { Droplet } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -10,7 +10,7 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
+} from '../../../common/testing/builders.ts';
 import { Totals } from './totals.ts';
 
 const DEAS = deas({ silent: { lastHeartbeatMs: NOW - 31 * SECOND } });

@@ -1,8 +1,8 @@
 /** Decides whether a droplet found by the audit is a miss, that is, whether the due list would have missed it. */
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import type { Decision, DecisionResult } from '../decide/decide.ts';
-import type { Evaluation } from '../reconcile/evaluation.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import type { Decision, DecisionResult } from '../../decide/decide.ts';
+import type { Evaluation } from '../../reconcile/evaluation.ts';
 
 /** The tick may reconcile a due droplet this late; later is a miss. */
 const TICK_LATENESS_MS = 5_000;

@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
-import { PIECES } from '../../common/redis/keys.ts';
-import { deas, desired, droplet, holds, NOW } from '../../common/testing/builders.ts';
-import { useRedis } from '../../common/testing/context.ts';
-import { decide } from '../decide/decide.ts';
-import { analyzerMetrics } from '../metrics.ts';
-import type { Evaluation } from '../reconcile/evaluation.ts';
+import { PIECES } from '../../../common/redis/keys.ts';
+import { deas, desired, droplet, holds, NOW } from '../../../common/testing/builders.ts';
+import { useRedis } from '../../../common/testing/context.ts';
+import { decide } from '../../decide/decide.ts';
+import { analyzerMetrics } from '../../metrics.ts';
+import type { Evaluation } from '../../reconcile/evaluation.ts';
 import { Audit } from './audit.ts';
 
 const SLICES = 8;

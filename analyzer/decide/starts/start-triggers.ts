@@ -1,5 +1,5 @@
 /** The exits that trigger a start, by the index of their slot. */
-import type { Exit } from '../../common/model/droplet.ts';
+import type { Exit } from '../../../common/model/droplet.ts';
 
 export interface StartTriggers {
   crashed: Set<number>;

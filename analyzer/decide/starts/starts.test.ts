@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Exit, PendingStart } from '../../common/model/droplet.ts';
+import type { Droplet, Exit, PendingStart } from '../../../common/model/droplet.ts';
 import {
   deas,
   desired,
@@ -10,9 +10,9 @@ import {
   NOW,
   SECOND,
   slot,
-} from '../../common/testing/builders.ts';
-import { type Conditions, evaluate, kinds, starts } from './simulation/evaluate.ts';
-import { applyDecision } from './simulation/fixtures.ts';
+} from '../../../common/testing/builders.ts';
+import { type Conditions, evaluate, kinds, starts } from '../simulation/evaluate.ts';
+import { applyDecision } from '../simulation/fixtures.ts';
 
 function waiting(over: Partial<PendingStart> = {}): PendingStart {
   return { id: 'd1', reason: 'missing', priority: 'normal', decidedMs: NOW - 5 * SECOND, ...over };

@@ -1,7 +1,7 @@
 /** `probe_crashed_apps`: one instance of a crashing app is restarted before all the others. */
 import { describe, expect, it } from 'vitest';
-import type { Droplet, PendingStart, Slot } from '../../common/model/droplet.ts';
-import { Recheck } from '../../common/policy/recheck.ts';
+import type { Droplet, PendingStart, Slot } from '../../../common/model/droplet.ts';
+import { Recheck } from '../../../common/policy/recheck.ts';
 import {
   deas,
   desired,
@@ -13,8 +13,8 @@ import {
   SECOND,
   SETTINGS,
   slot,
-} from '../../common/testing/builders.ts';
-import { decide } from './decide.ts';
+} from '../../../common/testing/builders.ts';
+import { decide } from '../decide.ts';
 
 const PROBING = { ...SETTINGS, probeCrashedApps: true };
 const evaluate = (d: Droplet, settings = PROBING) => decide(d, deas(), holds(), NOW, settings);
