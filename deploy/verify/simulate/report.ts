@@ -8,16 +8,7 @@ import type { Answer } from './worker.ts';
 export const STRETCH = 400;
 export const DAY_MS = 86_400_000 / STRETCH;
 
-const SUMMED = [
-  'episodes',
-  'events',
-  'starts',
-  'stops',
-  'unknowable',
-  'crashes',
-  'passedMs',
-  'calls',
-] as const;
+const SUMMED = ['episodes', 'events', 'starts', 'stops', 'unknowable', 'passedMs', 'calls'] as const;
 type Summed = (typeof SUMMED)[number];
 
 /** Adds up the results of many seeds. */
@@ -46,9 +37,9 @@ export class Report {
 
   /** @param realMs how long it took */
   text(realMs: number): string {
-    const { episodes, events, starts, stops, unknowable, crashes, calls } = this.#sums;
+    const { episodes, events, starts, stops, unknowable, calls } = this.#sums;
     const count = (start: string) =>
-      this.failed.flatMap(({ problems }) => problems).filter((problem) => problem.includes(` ${start}`))
+      this.failed.flatMap(({ problems }) => problems).filter((problem) => problem.includes(` ${start}:`))
         .length;
     const rows = [...this.#faults].sort().map(([name, times]) => `${name.padEnd(36)}${times}`);
     return [
@@ -57,7 +48,7 @@ export class Report {
       `${this.#seeds} seeds, ${this.days.toFixed(1)} virtual days in ${(realMs / 1000).toFixed(0)} s: ${episodes} episodes, ` +
         `${this.faults} faults, ${events} events in the cloud, ${starts} starts and ${stops} stops sent, ${calls} calls to Redis`,
       `slowest recovery ${(this.#slowestMs / 1000).toFixed(1)} s of the programs; ${unknowable} messages wrong but unknowable; ` +
-        `${crashes} processes ended by an error`,
+        `${count('ended by an error')} processes ended by an error`,
       `wrong starts ${count('wrong start')}, wrong stops ${count('wrong stop')}, lost ${count('lost')}, ` +
         `other problems ${this.failed.length === 0 ? 0 : `in ${this.failed.length} seeds`}`,
     ].join('\n');
