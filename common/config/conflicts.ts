@@ -1,7 +1,7 @@
 /** Settings that are valid one by one, and do not fit together. */
 import type { Path } from './options.ts';
 import type { Settings } from './settings.ts';
-import { type TlsSection, type TlsSettings, tlsWarnings } from './tls.ts';
+import { type TlsSection, tlsWarnings } from './tls.ts';
 
 /** A warning for each pair of settings that do not fit together, by the key to change. */
 export function conflicts({ policy, syncPeriodMs, status }: Settings): [Path, string][] {
@@ -35,11 +35,13 @@ export function conflicts({ policy, syncPeriodMs, status }: Settings): [Path, st
 }
 
 /** What is doubtful about the TLS settings, by the key to change. */
-export function tlsConflicts({ mbus, redis, bulkApi }: Settings, nowMs: number): [string, string][] {
-  const sections: [TlsSection, TlsSettings | undefined][] = [
+export function tlsConflicts(settings: Settings, nowMs: number): [string, string][] {
+  const { mbus, redis, bulkApi, heartbeatApi, dialect } = settings;
+  const sections: [TlsSection | 'heartbeat_api', Parameters<typeof tlsWarnings>[0] | undefined][] = [
     ['nats.tls', mbus.tlsFiles],
     ['redis.tls', redis?.tls],
     ['bulk_api.tls', bulkApi.tls],
+    ['heartbeat_api', heartbeatApi],
   ];
   const warnings = sections.flatMap(([section, tls]) =>
     (tls === undefined ? [] : tlsWarnings(tls, nowMs)).map(([key, text]): [string, string] => [
@@ -51,6 +53,16 @@ export function tlsConflicts({ mbus, redis, bulkApi }: Settings, nowMs: number):
     warnings.push([
       'bulk_api.tls',
       `expected an https:// URL in bulk_api.host, got ${new URL(bulkApi.host).protocol}//: there is no TLS`,
+    ]);
+  if (heartbeatApi !== undefined && dialect !== 'hm9000-http')
+    warnings.push([
+      'heartbeat_api',
+      `expected dialect hm9000-http with it, got ${dialect}: heartbeats are received over NATS only`,
+    ]);
+  if (heartbeatApi === undefined && dialect === 'hm9000-http')
+    warnings.push([
+      'heartbeat_api.cert_file',
+      'expected the files of heartbeat_api with dialect hm9000-http, got none: heartbeats are received over NATS only',
     ]);
   return warnings;
 }

@@ -18,6 +18,7 @@ export function crossChecks(values: ReadValues): Problem[] {
     ...redisProblems(values),
     ...TLS_SECTIONS.flatMap((section) => tlsProblems(values, section)),
     ...internalApiProblems(values),
+    ...heartbeatApiProblems(values),
     ...readonlyProblems(values),
   ];
 }
@@ -58,6 +59,22 @@ function internalApiProblems(values: ReadValues): Problem[] {
         ' with dialect hm9000-http',
       )
     : [];
+}
+
+const HEARTBEAT_FILES = [
+  'heartbeat_api.cert_file',
+  'heartbeat_api.key_file',
+  'heartbeat_api.ca_file',
+] as const;
+
+/** Without one of the files there is no server, or one that anybody may send heartbeats to. */
+function heartbeatApiProblems(values: ReadValues): Problem[] {
+  if (!HEARTBEAT_FILES.some((path) => values.isGiven(path))) return [];
+  const missing = required(values, HEARTBEAT_FILES, ' with the other files of heartbeat_api');
+  if (missing.length > 0 || HEARTBEAT_FILES.some((path) => values.get(path) === undefined)) return missing;
+  const [certFile, keyFile] = HEARTBEAT_FILES.map((path) => values.get(path) as string);
+  const [name, problem] = clientCertificateProblem({ certFile, keyFile }) ?? [];
+  return name !== undefined && problem !== undefined ? [[`heartbeat_api.${name}`, problem]] : [];
 }
 
 /** Half a login would be a login with a guessable other half. */

@@ -260,7 +260,7 @@ dry_run: true
       ),
     );
     // Only one kind of Redis can be configured. The others, and keys with a file name, have tests of their own.
-    const elsewhere = /^nats\.creds$|nkey_seed_file$|\.tls\.|^redis\.(cluster|sentinel)\b/;
+    const elsewhere = /^nats\.creds$|nkey_seed_file$|^heartbeat_api\.|\.tls\.|^redis\.(cluster|sentinel)\b/;
     for (const key of [...known]) if (elsewhere.test(key)) known.delete(key);
     expect(given).toEqual(known);
   });

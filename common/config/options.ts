@@ -1,5 +1,5 @@
 /** Every key of the configuration (contract: configuration): its parser, its meaning, its default and the reason for that. */
-import { natsCredentialsFile, natsSeedFile } from './file-parsers.ts';
+import { certificateFile, natsCredentialsFile, natsSeedFile, privateKeyFile } from './file-parsers.ts';
 import { key, OLD, type Option, optional, tlsKeys, unused } from './option-kinds.ts';
 import {
   dialect,
@@ -79,6 +79,34 @@ export const OPTIONS = {
   'internal_api.password': optional(text, 'password for cc_internal_url', 'the other dialects use NATS', {
     secret: true,
   }),
+  'heartbeat_api.host': key(
+    text,
+    '0.0.0.0',
+    'listen address of ingest for heartbeats over HTTPS, with dialect hm9000-http',
+    'DEAs are on other hosts, and need a client certificate',
+  ),
+  'heartbeat_api.port': key(
+    wholeFrom(0, 65_535),
+    5_335,
+    'its port; each copy of ingest on one host needs its own; 0: any free port',
+    "hm9000's, which DEAs have in their configuration",
+    { env: 'HEARTBEAT_API_PORT' },
+  ),
+  'heartbeat_api.cert_file': optional(
+    certificateFile,
+    'PEM file with the certificate that DEAs verify; read again every minute',
+    'without the three files heartbeats are received over NATS only',
+  ),
+  'heartbeat_api.key_file': optional(
+    privateKeyFile,
+    'PEM file with the key of cert_file',
+    'without the three files heartbeats are received over NATS only',
+  ),
+  'heartbeat_api.ca_file': optional(
+    certificateFile,
+    'PEM file with the CAs of the certificates of DEAs; every other sender is refused',
+    'without the three files heartbeats are received over NATS only',
+  ),
   'logging.level': key(logLevel, 'info', 'lowest level that is logged', OLD, { env: 'LOG_LEVEL' }),
   'logging.file': optional(text, 'log file', 'standard output, which the supervisor collects'),
   'logging.syslog': unused('a syslog name', 'warn'),

@@ -35,6 +35,17 @@ export interface MbusSettings {
   nkeySeedFile?: string;
 }
 
+/** Names of PEM files, and where to listen. */
+export interface HeartbeatApiSettings {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  certFile: string;
+  keyFile: string;
+  /** The CAs of the certificates of DEAs. */
+  caFile: string;
+}
+
 export interface LoggingSettings {
   level: LogLevel;
   file?: string;
@@ -50,6 +61,8 @@ export interface Settings {
   dialect: Dialect;
   /** Where starts and stops go with the dialect `hm9000-http`. Present with that dialect. */
   internalApi?: { url: string; user: string; password: string };
+  /** Where DEAs send heartbeats over HTTPS with the dialect `hm9000-http`; absent: over NATS only. */
+  heartbeatApi?: HeartbeatApiSettings;
   /** Absent: the launcher starts a private Redis. Without the launcher Redis is required. */
   redis?: RedisSettings;
   redisPrefix: string;
@@ -167,6 +180,17 @@ function internalApiOf(get: Get): Pick<Settings, 'internalApi'> {
   return { internalApi: { url, user, password } };
 }
 
+function heartbeatApiOf(get: Get): Pick<Settings, 'heartbeatApi'> {
+  const [certFile, keyFile, caFile] = [
+    get('heartbeat_api.cert_file'),
+    get('heartbeat_api.key_file'),
+    get('heartbeat_api.ca_file'),
+  ];
+  if (certFile === undefined || keyFile === undefined || caFile === undefined) return {};
+  const [host, port] = [get('heartbeat_api.host'), get('heartbeat_api.port')];
+  return { heartbeatApi: { host, port, certFile, keyFile, caFile } };
+}
+
 function policyOf(get: Get): PolicySettings {
   return {
     dropletLostMs: ms(get('intervals.droplet_lost')),
@@ -228,6 +252,7 @@ export function toSettings(get: Get, given: Given): Settings {
     },
     dialect: get('dialect'),
     ...internalApiOf(get),
+    ...heartbeatApiOf(get),
     ...(redis === undefined ? {} : { redis }),
     redisPrefix: get('redis.prefix'),
     slices: get('slices'),

@@ -18,7 +18,7 @@ export interface TlsSettings {
 export const TLS_SECTIONS = ['nats.tls', 'redis.tls', 'bulk_api.tls'] as const;
 export type TlsSection = (typeof TLS_SECTIONS)[number];
 
-/** Why the client certificate cannot be used, by the key to change; undefined if it can, or none is configured. */
+/** Why a certificate and its key cannot be used together, by the key to change; undefined if it can, or none is configured. */
 export function clientCertificateProblem({
   certFile,
   keyFile,
@@ -35,7 +35,10 @@ export function clientCertificateProblem({
 }
 
 /** What is doubtful about a section, by the key to change. */
-export function tlsWarnings(tls: TlsSettings, nowMs: number): [string, string][] {
+export function tlsWarnings(
+  tls: Pick<TlsSettings, 'caFile' | 'certFile'> & Partial<TlsSettings>,
+  nowMs: number,
+): [string, string][] {
   const expired = (key: string, file: string | undefined): [string, string][] =>
     (file === undefined ? [] : readCertificates(file))
       .filter(({ validTo }) => Date.parse(validTo) < nowMs)

@@ -1,4 +1,4 @@
-import type { RawHeartbeat } from './store-changed.ts';
+import { type RawHeartbeat, replacing } from './store-changed.ts';
 
 /** A heartbeat that waits to be stored. */
 export interface QueuedHeartbeat extends RawHeartbeat {
@@ -62,18 +62,18 @@ export class ChangedHeartbeatQueue {
    *
    * @returns whether it replaced one
    */
-  enqueue(dea: string, { bytes, digest, receivedMs, earliestMs, backlogSinceMs }: QueuedHeartbeat): boolean {
+  enqueue(dea: string, { backlogSinceMs, ...received }: QueuedHeartbeat): boolean {
     // A copy, because the received bytes keep the whole network packet in memory.
-    const heartbeat = { bytes: new Uint8Array(bytes), digest, receivedMs, earliestMs };
+    const heartbeat: RawHeartbeat = { ...received, bytes: new Uint8Array(received.bytes) };
     const waiting = this.#heartbeats.get(dea);
-    const kept = waiting?.filter((older) => !listsAtLeastAsMuch(heartbeat, older)) ?? [];
-    const isReplaced = this.#tickets.has(dea) && kept.length !== (waiting?.length ?? -1);
-    this.#put(dea, [...kept, heartbeat], backlogSinceMs);
+    const { kept, replaced } = replacedBy(heartbeat, waiting ?? []);
+    const isReplaced = this.#tickets.has(dea) && (waiting === undefined || replaced.length > 0);
+    this.#put(dea, [...kept, replacing(heartbeat, replaced)], backlogSinceMs);
     return isReplaced;
   }
 
   #put(dea: string, heartbeats: RawHeartbeat[], backlogSinceMs: number): void {
-    if (heartbeats.length > MAX_OF_DEA) heartbeats.splice(1, heartbeats.length - MAX_OF_DEA);
+    if (heartbeats.length > MAX_OF_DEA) giveUp(heartbeats.splice(1, heartbeats.length - MAX_OF_DEA));
     const ticket = this.#tickets.get(dea) ?? { number: this.#issued++, backlogSinceMs };
     this.#tickets.set(dea, ticket);
     // By position, not by free memory: otherwise, of DEAs that report in turn, always the same ones would find memory free.
@@ -82,6 +82,7 @@ export class ChangedHeartbeatQueue {
     this.#givenUp.delete(dea); // to its place in the order of time
     if (ahead >= MAX_STORING && (ahead + 1) * size > this.#maxBytes) {
       this.#heartbeats.delete(dea);
+      giveUp(heartbeats);
       this.#givenUp.set(dea, heartbeats.at(-1)?.receivedMs ?? backlogSinceMs);
       return;
     }
@@ -114,10 +115,14 @@ export class ChangedHeartbeatQueue {
     const ticket = this.#tickets.get(dea);
     if (ticket !== undefined) ticket.backlogSinceMs = Math.min(ticket.backlogSinceMs, backlogSinceMs);
     const newer = this.#heartbeats.get(dea);
-    if (ticket !== undefined && newer === undefined) return; // for want of memory
-    const [fullest] = newer ?? [];
-    const kept = heartbeats.filter((older) => fullest === undefined || !listsAtLeastAsMuch(fullest, older));
-    this.#put(dea, [...kept, ...(newer ?? [])], backlogSinceMs);
+    if (ticket !== undefined && newer === undefined) {
+      giveUp(heartbeats); // for want of memory
+      return;
+    }
+    const [fullest, ...others] = newer ?? [];
+    const { kept, replaced } = fullest ? replacedBy(fullest, heartbeats) : { kept: heartbeats, replaced: [] };
+    const rest = fullest ? [replacing(fullest, replaced), ...others] : [];
+    this.#put(dea, [...kept, ...rest], backlogSinceMs);
   }
 
   /** Returns the heartbeats that must be stored later, in their order. */
@@ -170,6 +175,20 @@ interface Ticket {
   /** Counts all tickets ever issued. */
   number: number;
   backlogSinceMs: number;
+}
+
+/** Which of the older heartbeats need not be stored before the newer one. */
+function replacedBy(
+  newer: RawHeartbeat,
+  older: readonly RawHeartbeat[],
+): { kept: RawHeartbeat[]; replaced: RawHeartbeat[] } {
+  const [kept, replaced]: [RawHeartbeat[], RawHeartbeat[]] = [[], []];
+  for (const heartbeat of older) (listsAtLeastAsMuch(newer, heartbeat) ? replaced : kept).push(heartbeat);
+  return { kept, replaced };
+}
+
+function giveUp(heartbeats: readonly RawHeartbeat[]): void {
+  for (const { settle } of heartbeats) settle?.('not_stored');
 }
 
 /** Whether the heartbeat lists at least as many instances as an older one. It is not parsed: this runs for each that waits. */

@@ -14,7 +14,7 @@ import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from 
 import { ClaimRetries } from './claim-retries.ts';
 import { LostRecords } from './lost-records.ts';
 import { RefusalReports } from './refusal-reports.ts';
-import { parseAndStore, type RawHeartbeat } from './store-changed.ts';
+import { type HeartbeatOutcome, parseAndStore, type RawHeartbeat, replacing } from './store-changed.ts';
 import { DeaVerifier } from './verifier.ts';
 
 interface Options {
@@ -77,9 +77,12 @@ export class HeartbeatIntake {
           return 'done';
         } catch (error) {
           this.#logNotStored(error, { dea });
-          if (!isTemporary(error)) return 'done';
-          await delay(RETRY_MS);
-          return 'again';
+          if (isTemporary(error)) {
+            await delay(RETRY_MS);
+            return 'again';
+          }
+          raw.settle?.('not_stored');
+          return 'done';
         }
       },
       undefined,
@@ -91,16 +94,21 @@ export class HeartbeatIntake {
    * Takes a heartbeat. Never throws: an invalid one is reported to `rejected`.
    *
    * @param readLagMs how long it may have waited to be read from the connection (ms)
+   * @param settle called once with what became of it, maybe before this returns
    */
-  take(bytes: Uint8Array, readLagMs = 0): void {
+  take(bytes: Uint8Array, readLagMs = 0, settle?: (outcome: HeartbeatOutcome) => void): void {
     const { metrics, clock } = this.#options;
     metrics.heartbeatsReceived.inc();
     const dea = peekDeaId(bytes) ?? this.#parsedDea(bytes);
-    if (dea === undefined) return;
+    if (dea === undefined) {
+      settle?.('invalid');
+      return;
+    }
     const receivedMs = clock.nowMs();
     const earliestMs = receivedMs - readLagMs;
     this.#retries.cancel(dea);
-    const heartbeat = { bytes, digest: digestOf(bytes), receivedMs, earliestMs, backlogSinceMs: earliestMs };
+    const times = { receivedMs, earliestMs, backlogSinceMs: earliestMs };
+    const heartbeat = { bytes, digest: digestOf(bytes), ...times, ...(settle && { settle }) };
     if (this.#changed.has(dea)) {
       this.#enqueueChanged(dea, heartbeat);
       return;
@@ -152,9 +160,12 @@ export class HeartbeatIntake {
     this.#storing = this.#touchEqual(batch)
       .catch(async (error: unknown) => {
         this.#logNotStored(error, { deas: batch.size });
-        if (!isTemporary(error)) return;
-        await delay(RETRY_MS);
-        this.#putBack(batch);
+        if (isTemporary(error)) {
+          await delay(RETRY_MS);
+          this.#putBack(batch);
+        } else {
+          for (const { settle } of batch.values()) settle?.('not_stored');
+        }
       })
       .finally(() => {
         this.#storing = undefined;
@@ -168,6 +179,8 @@ export class HeartbeatIntake {
     const { redis, dropletLostMs, metrics } = this.#options;
     const { changed, verify } = await touchDeas(redis, { dropletLostMs, heartbeats: batch });
     metrics.heartbeatsEqual.inc(batch.size - changed.length);
+    const differs = new Set(changed);
+    for (const [dea, { settle }] of batch) if (!differs.has(dea)) settle?.('stored');
     for (const dea of changed) this.#enqueueChanged(dea, batch.get(dea) as QueuedHeartbeat);
     // Their heartbeats are stored: should this fail, the DEAs have another turn.
     await this.#verifier.verify(verify).catch((error: unknown) => this.#logNotVerified(error));
@@ -199,7 +212,7 @@ export class HeartbeatIntake {
     }
     if (older !== undefined) this.#options.metrics.heartbeatsCoalesced.inc();
     const backlogSinceMs = older?.backlogSinceMs ?? heartbeat.backlogSinceMs;
-    this.#batch.set(dea, { ...heartbeat, backlogSinceMs });
+    this.#batch.set(dea, { ...(older ? replacing(heartbeat, [older]) : heartbeat), backlogSinceMs });
   }
 
   #enqueueChanged(dea: string, heartbeat: QueuedHeartbeat): void {
@@ -212,12 +225,14 @@ export class HeartbeatIntake {
     dea: string,
     raw: RawHeartbeat,
   ): Promise<void> {
-    const retryAtMs = await parseAndStore(options, dea, raw);
+    const { outcome, retryAtMs } = await parseAndStore(options, dea, raw);
+    raw.settle?.(outcome);
     const { clock } = this.#options;
     if (retryAtMs === undefined || raw.retriedMs !== undefined || this.#changed.has(dea)) return;
+    const { settle: _, ...settled } = raw;
     const retry = () => {
       const retriedMs = clock.nowMs();
-      this.#parseAndStore(options, dea, { ...raw, retriedMs }).catch((error: unknown) =>
+      this.#parseAndStore(options, dea, { ...settled, retriedMs }).catch((error: unknown) =>
         this.#logNotStored(error, { dea }),
       );
     };

@@ -39,6 +39,25 @@ export interface RawHeartbeat {
   earliestMs: number;
   /** When its claims are retried (epoch ms); absent at first. */
   retriedMs?: number;
+  /** Called once, by a sender that waits for it. */
+  settle?: (outcome: HeartbeatOutcome) => void;
+}
+
+/** `stored`: also by a newer heartbeat of the DEA; `invalid`: it cannot be parsed; `not_stored`: the DEA must repeat it. */
+export type HeartbeatOutcome = 'stored' | 'invalid' | 'not_stored';
+
+/** A heartbeat that replaces others of its DEA: when it is settled, so are they. */
+export function replacing<H extends Pick<RawHeartbeat, 'settle'>>(heartbeat: H, older: readonly H[]): H {
+  const settles = older.flatMap(({ settle }) => settle ?? []);
+  if (settles.length === 0) return heartbeat;
+  const { settle: own } = heartbeat;
+  return {
+    ...heartbeat,
+    settle: (outcome) => {
+      for (const settle of settles) settle(outcome);
+      own?.(outcome);
+    },
+  };
 }
 
 interface Options {
@@ -59,30 +78,31 @@ interface Options {
 /**
  * Parses a changed heartbeat of `dea`, stores it in a span of its own, and counts the result.
  *
- * @returns when its claims may apply (epoch ms), unless the DEA sends another heartbeat before
+ * @returns what became of it; when its claims may apply (epoch ms), unless the DEA sends another heartbeat before
  */
 export async function parseAndStore(
   options: Options,
   dea: string,
   raw: RawHeartbeat,
-): Promise<number | undefined> {
+): Promise<{ outcome: HeartbeatOutcome; retryAtMs?: number }> {
   const { ccPartition, rejected, redis, dropletLostMs, metrics } = options;
   const parsed = parseHeartbeat(raw.bytes, ccPartition);
   if (!('ok' in parsed)) {
     rejected(parsed.reject, { dea });
-    return undefined;
+    return { outcome: 'invalid' };
   }
   const heartbeat = parsed.ok;
   for (const { reason, count } of heartbeat.rejected)
     rejected(reason, { dea: heartbeat.dea, entries: count });
-  const { droplets, stale, isEqual, retryAtMs } = await traced(
+  const { droplets, stale, isEqual, retryAtMs, refusals } = await traced(
     SPANS.heartbeat,
     { [ATTRIBUTES.dea]: heartbeat.dea },
     async () => {
       const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw, options.beforeRebuild);
       if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
-      const { claims, refusals } = stored;
-      if (claims.length > 0 || refusals.length > 0) options.refused(heartbeat.dea, claims, refusals);
+      const { claims } = stored;
+      if (claims.length > 0 || stored.refusals.length > 0)
+        options.refused(heartbeat.dea, claims, stored.refusals);
       setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
       return stored;
     },
@@ -91,7 +111,8 @@ export async function parseAndStore(
   else if (isEqual) metrics.heartbeatsVerified.inc();
   else metrics.heartbeatsChanged.inc();
   metrics.dropletsChanged.inc(droplets);
-  return retryAtMs;
+  const isRefused = refusals.some(({ reason }) => reason === 'too_many_deas');
+  return { outcome: isRefused ? 'not_stored' : 'stored', ...(retryAtMs !== undefined && { retryAtMs }) };
 }
 
 /**

@@ -1,6 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { ConfigError, parseConfig } from '../../../../common/config/load.ts';
+import { createAuthority } from '../../../../common/testing/certificates/issue.ts';
 import { migrateHm9000 } from './hm9000.ts';
 
 /** As hm9000's own default file has it. */
@@ -111,7 +115,7 @@ describe('the default file of hm9000', () => {
       '# store_schema_version: the state is in Redis: set redis.url',
       '# store_type: the state is in Redis: set redis.url',
       '# store_urls: the state is in Redis: set redis.url',
-      '# ssl: heartbeats are received over NATS only; see nats.tls and bulk_api.tls for certificates',
+      '# ssl: with dialect hm9000-nats heartbeats are received over NATS only; see heartbeat_api',
       '# nats_client_ping_interval: the ping interval is fixed',
       '# dropsonde_port: metrics are on /metrics of each process',
     ]);
@@ -119,8 +123,14 @@ describe('the default file of hm9000', () => {
 });
 
 describe('a file with every key of hm9000', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'hm-migrate-'));
+  afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
   test('loads, and each value has its place', () => {
-    const { settings, warnings } = loaded(ALL_KEYS);
+    const { ca, issue } = createAuthority(dir, 'ca');
+    const { cert, key } = issue('server');
+    const ssl = { key_file: key, cert_file: cert, ca_file: ca };
+    const { settings, warnings } = loaded({ ...ALL_KEYS, ssl });
     expect(warnings).toEqual([
       'health_manager.yml: bulk_api.tls.skip_verify: the certificate of the server is not verified',
     ]);
@@ -129,6 +139,7 @@ describe('a file with every key of hm9000', () => {
       bulkApi: { host: 'https://cc.example.com', tls: { skipVerify: true } },
       dialect: 'hm9000-http',
       internalApi: { url: 'https://internal.example.com:9023', user: 'mcat', password: 'testing' },
+      heartbeatApi: { host: '0.0.0.0', port: 5335, certFile: cert, keyFile: key, caFile: ca },
       status: { host: '10.0.0.9', port: 5156, user: 'magnet', password: 'p:w' },
       syncPeriodMs: 35_000,
       startsPerPeriod: 50,

@@ -37,6 +37,15 @@ const HM9000 = Type.Object({
   api_server_username: Type.Optional(Text),
   api_server_password: Type.Optional(Text),
   log_level: Type.Optional(Text),
+  http_heartbeat_server_address: Type.Optional(Text),
+  http_heartbeat_port: Type.Optional(Count),
+  ssl: Type.Optional(
+    Type.Object({
+      cert_file: Type.Optional(Text),
+      key_file: Type.Optional(Text),
+      ca_file: Type.Optional(Text),
+    }),
+  ),
   nats: Type.Optional(
     Type.Array(
       Type.Object({
@@ -71,9 +80,6 @@ const WITHOUT_COUNTERPART: Readonly<Record<string, string>> = {
   etcd: 'the state is in Redis: see redis.tls',
   sender_nats_start_subject: 'the subject is hm9000.start',
   sender_nats_stop_subject: 'the subject is hm9000.stop',
-  http_heartbeat_server_address: 'heartbeats are received over NATS only',
-  http_heartbeat_port: 'heartbeats are received over NATS only',
-  ssl: 'heartbeats are received over NATS only; see nats.tls and bulk_api.tls for certificates',
   nats_client_ping_interval: 'the ping interval is fixed',
   dropsonde_port: 'metrics are on /metrics of each process',
   config_cluster: 'copies of a process need no lock',
@@ -98,9 +104,11 @@ export function migrateHm9000(text: string, file: string): string {
   }
   const document = new Document({});
   for (const [path, value] of settingsOf(config)) document.setIn(path.split('.'), value);
-  const without = Object.keys(raw)
-    .filter((key) => !Object.hasOwn(HM9000.properties, key))
-    .map((key) => ` ${key}: ${WITHOUT_COUNTERPART[key] ?? 'not a key of hm9000'}`);
+  const without = Object.keys(raw).flatMap((key) => {
+    if (!Object.hasOwn(HM9000.properties, key))
+      return [` ${key}: ${WITHOUT_COUNTERPART[key] ?? 'not a key of hm9000'}`];
+    return key === 'ssl' && !isHttpOf(config) ? [` ${key}: ${OVER_NATS}`] : [];
+  });
   document.commentBefore = ` From ${file}, a configuration of hm9000. Add redis.url: the state is in Redis.`;
   if (without.length > 0) document.comment = [' Keys without a counterpart:', ...without].join('\n');
   return document.toString({ lineWidth: 0 });
@@ -122,7 +130,7 @@ function parse(text: string, file: string): Record<string, unknown> {
 /** In the order of the documentation; a value that is undefined is left out. */
 function settingsOf(c: Hm9000): [Path, unknown][] {
   const seconds = (heartbeats: number) => heartbeats * c.heartbeat_period_in_seconds;
-  const isHttp = c.cc_internal_url !== undefined && c.cc_internal_url !== '';
+  const isHttp = isHttpOf(c);
   const found: [Path, unknown][] = [
     ['mbus', c.nats === undefined || c.nats.length === 0 ? undefined : c.nats.map(natsUrl)],
     ['bulk_api.host', c.cc_base_url],
@@ -133,6 +141,11 @@ function settingsOf(c: Hm9000): [Path, unknown][] {
     ['cc_internal_url', isHttp ? c.cc_internal_url : undefined],
     ['internal_api.user', isHttp ? c.cc_auth_user : undefined],
     ['internal_api.password', isHttp ? c.cc_auth_password : undefined],
+    ['heartbeat_api.host', isHttp ? c.http_heartbeat_server_address : undefined],
+    ['heartbeat_api.port', isHttp ? c.http_heartbeat_port : undefined],
+    ['heartbeat_api.cert_file', isHttp ? c.ssl?.cert_file : undefined],
+    ['heartbeat_api.key_file', isHttp ? c.ssl?.key_file : undefined],
+    ['heartbeat_api.ca_file', isHttp ? c.ssl?.ca_file : undefined],
     ['logging.level', c.log_level?.toLowerCase()],
     ...statusOf(c, isHttp),
     ['intervals.desired_state_update', seconds(c.fetcher_polling_interval_in_heartbeats)],
@@ -152,6 +165,12 @@ function settingsOf(c: Hm9000): [Path, unknown][] {
     ['probe_crashed_apps', true],
   ];
   return found.filter(([, value]) => value !== undefined && value !== '');
+}
+
+const OVER_NATS = 'with dialect hm9000-nats heartbeats are received over NATS only; see heartbeat_api';
+
+function isHttpOf({ cc_internal_url }: Hm9000): boolean {
+  return cc_internal_url !== undefined && cc_internal_url !== '';
 }
 
 /** hm9000 had two HTTP servers. The controller asks the API server, with the dialect `hm9000-http` only. */
