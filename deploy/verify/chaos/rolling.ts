@@ -52,7 +52,7 @@ interface Options {
 export async function runRolling(
   options: Options,
 ): Promise<{ ledger: Ledger; dir: string; figures: string[] }> {
-  const stage = await startStage(COPIES);
+  const stage = await startStage(COPIES, 'stdout');
   const random = new Random(options.seed);
   const cloud = await WatchedCloud.start({ stage, random, signal: options.signal });
   const figures: string[] = [];

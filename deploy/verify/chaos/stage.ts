@@ -1,4 +1,12 @@
-import { createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  createWriteStream,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -36,6 +44,8 @@ export interface Stage {
   limitNats(limits: Partial<NatsLimits>): void;
   /** Whether messages have headers. */
   hasHeaders(): boolean;
+  /** The disk of the log file takes no more lines, or takes them again. */
+  fillLogDisk(full: boolean): void;
   /** The proxy between the sync processes and the controller. */
   controller: TcpProxy;
   bus: NatsConnection;
@@ -64,6 +74,8 @@ const COPIES: Copies = [
   ['nudger', 2],
   ['reporter', 1],
 ];
+/** A file that takes no line: each write fails as on a full disk. */
+const FULL_DISK = '/dev/full';
 /** For the first start, also on a busy machine. */
 const READY_WITHIN_MS = 60_000;
 
@@ -72,19 +84,27 @@ const HANDSHAKE_MS = 10_000;
 /** Seeds that run side by side pick free ports at the same time, so one may get the port that another has picked for its NATS. */
 const MAX_STARTS = 4;
 
-/** Starts the servers; no process of the health manager runs yet. */
-export async function startStage(copies = COPIES, attempt = 1): Promise<Stage> {
+/**
+ * Starts the servers; no process of the health manager runs yet.
+ *
+ * @param logsTo a file, whose disk may be filled, or stdout, where `ProcessCopy.errors` are found
+ */
+export async function startStage(
+  copies = COPIES,
+  logsTo: 'file' | 'stdout' = 'file',
+  attempt = 1,
+): Promise<Stage> {
   const lifecycle = new Lifecycle({ stepMs: 15_000 });
   try {
-    return await start(lifecycle, copies);
+    return await start(lifecycle, copies, logsTo);
   } catch (error) {
     await lifecycle.stop();
     if (attempt === MAX_STARTS) throw error;
-    return startStage(copies, attempt + 1);
+    return startStage(copies, logsTo, attempt + 1);
   }
 }
 
-async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
+async function start(lifecycle: Lifecycle, counts: Copies, logsTo: 'file' | 'stdout'): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-chaos-'));
   const redisDir = join(dir, 'redis');
   const redis = await startRestartable(lifecycle, 'redis-server', (port) =>
@@ -119,13 +139,19 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
   const proxyTo = async (port: number) =>
     lifecycle.own('proxy', await TcpProxy.start(port), (proxy) => proxy.close());
   const copies: ProcessCopy[] = [];
-  const logs = createWriteStream(join(dir, 'processes.log'));
+  const logs = createWriteStream(join(dir, 'processes.log'), { flags: 'a' });
   const truth = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (level) => ({ level }) } },
     destination({ dest: join(dir, 'truth.log'), sync: true }),
   );
+  const logLink = join(dir, 'health-manager.log');
+  const logging = logsTo === 'file' ? { logging: { file: logLink } } : {};
   const stage = {
     ...{ dir, truth, copies, redis, nats, bus },
+    fillLogDisk(full: boolean) {
+      symlinkSync(full ? FULL_DISK : join(dir, 'processes.log'), `${logLink}.next`);
+      renameSync(`${logLink}.next`, logLink);
+    },
     connected: () => connected && !bus.isClosed(),
     limitNats(limits: Partial<NatsLimits>) {
       natsLimits = { ...natsLimits, ...limits };
@@ -138,7 +164,8 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
     async startHealthManager(controllerPort: number) {
       stage.controller = await proxyTo(controllerPort);
       const configFile = join(dir, 'health_manager.yml');
-      writeFileSync(configFile, stringify(configOf(stage.controller.port)));
+      stage.fillLogDisk(false);
+      writeFileSync(configFile, stringify({ ...configOf(stage.controller.port), ...logging }));
       mkdirSync(join(dir, 'clocks'));
       for (const [process, count] of counts) {
         for (let number = 1; number <= count; number++) {
@@ -155,7 +182,7 @@ async function start(lifecycle: Lifecycle, counts: Copies): Promise<Stage> {
     },
     startSecond(name: string, changes: object, processes: readonly ProcessName[]) {
       const configFile = join(dir, `${name}.yml`);
-      writeFileSync(configFile, stringify({ ...configOf(stage.controller.port), ...changes }));
+      writeFileSync(configFile, stringify({ ...configOf(stage.controller.port), ...logging, ...changes }));
       const clockFile = join(dir, 'clocks', name);
       const [toRedis, toNats] = [{ port: redis.port }, { port: nats.port }] as unknown as [
         TcpProxy,

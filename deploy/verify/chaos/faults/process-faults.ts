@@ -117,6 +117,25 @@ export const PROCESS_FAULTS: Record<string, FaultKind> = {
       };
     },
   },
+  'log disk full': {
+    weight: 1,
+    draw: (random) => {
+      const ms = random.between(3_000, 15_000);
+      return {
+        what: `for ${formatSeconds(ms)}`,
+        run: async ({ stage }) => {
+          const fill = (full: boolean) => {
+            stage.fillLogDisk(full);
+            // They open the file anew, as after a rotation.
+            for (const copy of stage.copies) signal(copy.pid(), 'SIGHUP');
+          };
+          fill(true);
+          await delay(ms);
+          fill(false);
+        },
+      };
+    },
+  },
   'clock shifted': {
     weight: 2,
     draw: (random, copies) => {
