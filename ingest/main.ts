@@ -10,7 +10,7 @@ import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle/lifecycle.ts';
 import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
-import { IngestWatermark } from './heartbeats/watermark.ts';
+import { IngestWatermark } from './heartbeats/watermark/watermark.ts';
 import { MessageIntake } from './message-intake.ts';
 import { ingestMetrics } from './metrics.ts';
 import { storeExit, storeShutdown, storeUpdate } from './store-events.ts';

@@ -11,11 +11,11 @@ import { touchDeas } from '../../common/redis/scripts/deas/touch-deas.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
 import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
-import { ClaimRetries } from './claim-retries.ts';
-import { LostRecords } from './lost-records.ts';
+import { ClaimRetries } from './claims/claim-retries.ts';
 import { RefusalReports } from './refusal-reports.ts';
 import { type HeartbeatOutcome, parseAndStore, type RawHeartbeat, replacing } from './store-changed.ts';
-import { DeaVerifier } from './verifier.ts';
+import { LostRecords } from './verification/lost-records.ts';
+import { DeaVerifier } from './verification/verifier.ts';
 
 interface Options {
   redis: RedisConnections;

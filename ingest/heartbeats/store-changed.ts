@@ -25,9 +25,9 @@ import { storeWholeHeartbeat } from '../../common/redis/scripts/heartbeats/store
 import { ATTRIBUTES, SPANS, setSpanAttributes, traced, traceparent } from '../../common/tracing/tracing.ts';
 import type { IngestMetrics } from '../metrics.ts';
 import { expireSpareDea, MAX_INSTANCES_OF_DROPLET, maxDropletsInPiece } from './bounds.ts';
-import { type ClaimsAt, grantedClaims, releaseOwners } from './claims.ts';
+import { type ClaimsAt, grantedClaims, releaseOwners } from './claims/claims.ts';
 import { diffLists, type ListDiff, lineOf } from './list-diff.ts';
-import { type BeforeRebuild, rebuildLost } from './lost-records.ts';
+import { type BeforeRebuild, rebuildLost } from './verification/lost-records.ts';
 
 /** A heartbeat as received, not yet parsed. */
 export interface RawHeartbeat {

@@ -1,13 +1,13 @@
 import { beforeEach, expect, test } from 'vitest';
-import { holdsFrom } from '../../common/redis/fleet/holds/holds.ts';
-import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
-import { detectFailover } from '../../common/redis/scripts/fleet/detect-failover.ts';
-import { publishWatermark } from '../../common/redis/scripts/fleet/publish-watermark.ts';
-import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import { useRedis } from '../../common/testing/context.ts';
-import { withScripts } from '../../common/testing/redis/scripts.ts';
-import { createIntake, entry, heartbeatBytes } from '../../deploy/verify/fixtures/heartbeats.ts';
-import type { HeartbeatIntake } from './intake.ts';
+import { holdsFrom } from '../../../common/redis/fleet/holds/holds.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
+import { detectFailover } from '../../../common/redis/scripts/fleet/detect-failover.ts';
+import { publishWatermark } from '../../../common/redis/scripts/fleet/publish-watermark.ts';
+import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { useRedis } from '../../../common/testing/context.ts';
+import { withScripts } from '../../../common/testing/redis/scripts.ts';
+import { createIntake, entry, heartbeatBytes } from '../../../deploy/verify/fixtures/heartbeats.ts';
+import type { HeartbeatIntake } from '../intake.ts';
 
 /**
  * A cluster node is replaced and its latest writes are lost. Here: a droplet's record returns to an earlier state, while

@@ -1,7 +1,7 @@
-import { type DeploymentName, ingestorSubject, ingestorsSubject } from '../../common/messages/subjects.ts';
-import { type Bus, BusError } from '../../common/nats/bus.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { pairsOf } from '../../common/redis/records/pairs.ts';
+import { type DeploymentName, ingestorSubject, ingestorsSubject } from '../../../common/messages/subjects.ts';
+import { type Bus, BusError } from '../../../common/nats/bus.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { pairsOf } from '../../../common/redis/records/pairs.ts';
 
 interface Options {
   /** Identifies this ingestor in Redis and in its NATS subject. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
-import { interceptScripts } from '../../common/testing/redis/scripts.ts';
-import { FakeBus, GAP_MS, useWatermark } from '../../deploy/verify/fixtures/watermark.ts';
+import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
+import { interceptScripts } from '../../../common/testing/redis/scripts.ts';
+import { FakeBus, GAP_MS, useWatermark } from '../../../deploy/verify/fixtures/watermark.ts';
 
 const fixture = useWatermark();
 

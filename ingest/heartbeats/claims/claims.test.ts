@@ -1,14 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { encodeDesired } from '../../common/redis/records/record-codec.ts';
-import { metricValue } from '../../common/testing/context.ts';
+import { encodeDesired } from '../../../common/redis/records/record-codec.ts';
+import { metricValue } from '../../../common/testing/context.ts';
 import {
   createIntake,
   type Entry,
   entry,
   LOST_MS,
   useIntake,
-} from '../../deploy/verify/fixtures/heartbeats.ts';
-import { storeShutdown } from '../store-events.ts';
+} from '../../../deploy/verify/fixtures/heartbeats.ts';
+import { storeShutdown } from '../../store-events.ts';
 
 const fixture = useIntake();
 const clock = () => fixture.context.clock;

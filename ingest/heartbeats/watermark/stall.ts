@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import type { Bus } from '../../common/nats/bus.ts';
-import type { Logger } from '../../common/runtime/log/log.ts';
-import { singleFlight } from '../../common/runtime/tasks/single-flight.ts';
+import type { Bus } from '../../../common/nats/bus.ts';
+import type { Logger } from '../../../common/runtime/log/log.ts';
+import { singleFlight } from '../../../common/runtime/tasks/single-flight.ts';
 
 interface Options {
   buses: readonly Pick<Bus, 'flush'>[];

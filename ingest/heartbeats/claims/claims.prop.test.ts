@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { lateAfterMs } from '../../common/policy/thresholds.ts';
-import { inputs } from '../../common/testing/property-seed.ts';
+import { lateAfterMs } from '../../../common/policy/thresholds.ts';
+import { inputs } from '../../../common/testing/property-seed.ts';
 import {
   createIntake,
   type Entry,
   entry,
   LOST_MS,
   useIntake,
-} from '../../deploy/verify/fixtures/heartbeats.ts';
+} from '../../../deploy/verify/fixtures/heartbeats.ts';
 
 const fixture = useIntake();
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { metricValue } from '../../common/testing/context.ts';
-import { createIntake, entry, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';
+import { metricValue } from '../../../common/testing/context.ts';
+import { createIntake, entry, useIntake } from '../../../deploy/verify/fixtures/heartbeats.ts';
 
 const fixture = useIntake();
 const redis = () => fixture.context.redis;

@@ -1,14 +1,14 @@
 import type { Counter } from 'prom-client';
-import { allWholeEveryMs } from '../../common/policy/thresholds.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { dropletOfLine, linesOf } from '../../common/redis/fleet/dea-list.ts';
-import { isRead, readIds } from '../../common/redis/records/readers.ts';
-import { reportRepair } from '../../common/redis/records/repairs.ts';
-import { expireAllDigests, expireDigests } from '../../common/redis/scripts/deas/expire-digests.ts';
-import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
-import type { RateLimitedLog } from '../../common/runtime/log/log.ts';
-import type { RepairedByHeartbeat } from './store-changed.ts';
+import { allWholeEveryMs } from '../../../common/policy/thresholds.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { dropletOfLine, linesOf } from '../../../common/redis/fleet/dea-list.ts';
+import { isRead, readIds } from '../../../common/redis/records/readers.ts';
+import { reportRepair } from '../../../common/redis/records/repairs.ts';
+import { expireAllDigests, expireDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
+import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
+import type { RateLimitedLog } from '../../../common/runtime/log/log.ts';
+import type { RepairedByHeartbeat } from '../store-changed.ts';
 
 interface Options {
   redis: RedisConnections;

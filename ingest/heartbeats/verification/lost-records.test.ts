@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
-import { expireAllDigests } from '../../common/redis/scripts/deas/expire-digests.ts';
-import { heartbeatScripts } from '../../common/testing/redis/heartbeat-scripts.ts';
-import { entry, LOST_MS, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
+import { heartbeatScripts } from '../../../common/testing/redis/heartbeat-scripts.ts';
+import { entry, LOST_MS, useIntake } from '../../../deploy/verify/fixtures/heartbeats.ts';
 
 const fixture = useIntake();
 const redis = () => fixture.context.redis;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { GAP_MS, useWatermark } from '../../deploy/verify/fixtures/watermark.ts';
+import { GAP_MS, useWatermark } from '../../../deploy/verify/fixtures/watermark.ts';
 
 const fixture = useWatermark();
 

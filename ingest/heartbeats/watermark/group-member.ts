@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import type { Logger } from '../../common/runtime/log/log.ts';
-import { singleFlight } from '../../common/runtime/tasks/single-flight.ts';
-import type { MessageIntake } from '../message-intake.ts';
+import type { Logger } from '../../../common/runtime/log/log.ts';
+import { singleFlight } from '../../../common/runtime/tasks/single-flight.ts';
+import type { MessageIntake } from '../../message-intake.ts';
 import type { Peers } from './peers.ts';
 
 interface Options {

@@ -1,14 +1,14 @@
-import { allWholeEveryMs } from '../../common/policy/thresholds.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { expireAllDigests } from '../../common/redis/scripts/deas/expire-digests.ts';
+import { allWholeEveryMs } from '../../../common/policy/thresholds.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { expireAllDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import {
   type HeartbeatWrite,
   type ListedDroplets,
   mergeStored,
   type StoredDroplets,
   storeHeartbeatDroplets,
-} from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
+} from '../../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
 
 interface Options {
   redis: RedisConnections;

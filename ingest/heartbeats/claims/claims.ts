@@ -1,12 +1,12 @@
-import { isLossEstablished, type SilenceHolds } from '../../common/policy/fleet/holds.ts';
-import { listenedAgoMs } from '../../common/policy/fleet/listening-time.ts';
-import type { PolicySettings } from '../../common/policy/settings.ts';
-import { lateAfterMs, leftOutMs } from '../../common/policy/thresholds.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { gapsFrom, silenceHoldsFrom } from '../../common/redis/fleet/holds/holds.ts';
-import { lineOfInstance, releaseDea } from '../../common/redis/scripts/deas/release-dea.ts';
-import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
-import type { Claim } from '../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
+import { isLossEstablished, type SilenceHolds } from '../../../common/policy/fleet/holds.ts';
+import { listenedAgoMs } from '../../../common/policy/fleet/listening-time.ts';
+import type { PolicySettings } from '../../../common/policy/settings.ts';
+import { lateAfterMs, leftOutMs } from '../../../common/policy/thresholds.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { gapsFrom, silenceHoldsFrom } from '../../../common/redis/fleet/holds/holds.ts';
+import { lineOfInstance, releaseDea } from '../../../common/redis/scripts/deas/release-dea.ts';
+import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import type { Claim } from '../../../common/redis/scripts/heartbeats/store-heartbeat-droplets.ts';
 
 /** How claims are judged. */
 export interface ClaimsAt {

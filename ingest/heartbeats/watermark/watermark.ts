@@ -1,21 +1,21 @@
 import { hostname } from 'node:os';
-import { type DeploymentName, SUBJECTS } from '../../common/messages/subjects.ts';
-import type { Bus } from '../../common/nats/bus.ts';
-import { extendStreak, type Streak } from '../../common/policy/fleet/freshness.ts';
-import { watermarkGapMs } from '../../common/policy/thresholds.ts';
-import type { Clock } from '../../common/redis/clock.ts';
-import { problemLevel } from '../../common/redis/connection/connection-error.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { type DeploymentName, SUBJECTS } from '../../../common/messages/subjects.ts';
+import type { Bus } from '../../../common/nats/bus.ts';
+import { extendStreak, type Streak } from '../../../common/policy/fleet/freshness.ts';
+import { watermarkGapMs } from '../../../common/policy/thresholds.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import { problemLevel } from '../../../common/redis/connection/connection-error.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import {
   publishWatermark,
   type Watermark,
   type WatermarkResult,
-} from '../../common/redis/scripts/fleet/publish-watermark.ts';
-import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
-import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
-import { PeriodicTask } from '../../common/runtime/tasks/periodic-task.ts';
-import { singleFlight } from '../../common/runtime/tasks/single-flight.ts';
-import type { MessageIntake } from '../message-intake.ts';
+} from '../../../common/redis/scripts/fleet/publish-watermark.ts';
+import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../../common/runtime/log/log.ts';
+import { PeriodicTask } from '../../../common/runtime/tasks/periodic-task.ts';
+import { singleFlight } from '../../../common/runtime/tasks/single-flight.ts';
+import type { MessageIntake } from '../../message-intake.ts';
 import { GroupMember } from './group-member.ts';
 import { Peers } from './peers.ts';
 import { StallDetector } from './stall.ts';
