@@ -1,6 +1,6 @@
 import { Socket } from 'node:net';
 import type { Host } from './host.ts';
-import type { VirtualTime } from './virtual-time.ts';
+import { real, type VirtualTime } from './virtual-time.ts';
 
 /** The other end of a connection. */
 export interface FarEnd {
@@ -28,6 +28,8 @@ export class VirtualSocket extends Socket {
   #farEnd: FarEnd | undefined;
   #idle: NodeJS.Timeout | undefined;
   #ended = false;
+  /** It was connected in this turn of the event loop. */
+  #isNew = false;
 
   constructor({ time, host, link }: Options) {
     super();
@@ -48,6 +50,12 @@ export class VirtualSocket extends Socket {
       (this as { connecting: boolean }).connecting = false;
       this.emit('connect');
       this.emit('ready');
+      // In Node nothing else arrives before the code that waits for the connection has run and listens for errors.
+      this.#isNew = true;
+      real.setImmediate(() => {
+        this.#isNew = false;
+        this.#flush();
+      });
       this.#flush();
     });
   }
@@ -164,7 +172,13 @@ export class VirtualSocket extends Socket {
   #flush(): void {
     const { incoming, outgoing } = this.#waiting;
     while (outgoing.length > 0 && this.#link !== 'held' && this.#farEnd !== undefined) outgoing.shift()?.();
-    while (incoming.length > 0 && !this.#ended && this.host.isRunning && this.#link !== 'held') {
+    while (
+      incoming.length > 0 &&
+      !this.#isNew &&
+      !this.#ended &&
+      this.host.isRunning &&
+      this.#link !== 'held'
+    ) {
       const event = incoming.shift() as () => void;
       this.host.within(event);
       this.#time.noteActivity();
