@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { isScalar, LineCounter, parseDocument } from 'yaml';
-import { conflicts, tlsConflicts } from './conflicts.ts';
-import { crossChecks, type ReadValues } from './cross-checks.ts';
+import { conflicts, tlsConflicts } from './checks/conflicts.ts';
+import { crossChecks, type ReadValues } from './checks/cross-checks.ts';
 import { OPTIONS, type Option, type Path, type ValueOf } from './options.ts';
-import { type Raw, shown } from './parsers.ts';
+import { type Raw, shown } from './parsers/parsers.ts';
 import { hasSeveralLogins, type Settings, toSettings } from './settings.ts';
 
 /** The configuration is invalid (exit code 78). */

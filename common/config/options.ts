@@ -1,6 +1,11 @@
 /** Every key of the configuration (contract: configuration): its parser, its meaning, its default and the reason for that. */
-import { certificateFile, natsCredentialsFile, natsSeedFile, privateKeyFile } from './file-parsers.ts';
-import { key, OLD, type Option, optional, tlsKeys, unused } from './option-kinds.ts';
+import {
+  certificateFile,
+  natsCredentialsFile,
+  natsSeedFile,
+  privateKeyFile,
+} from './parsers/file-parsers.ts';
+import { key, OLD, type Option, optional, tlsKeys, unused } from './parsers/option-kinds.ts';
 import {
   dialect,
   fraction,
@@ -21,7 +26,7 @@ import {
   whole,
   wholeFrom,
   yesNo,
-} from './parsers.ts';
+} from './parsers/parsers.ts';
 import { webhooks } from './webhooks.ts';
 
 export type { Option };

@@ -3,7 +3,7 @@ import type { Dialect } from '../messages/dialects/dialects.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import { assertThresholds } from '../policy/thresholds.ts';
 import { OPTIONS, type Path, type ValueOf } from './options.ts';
-import type { LogLevel, NatsUrl } from './parsers.ts';
+import type { LogLevel, NatsUrl } from './parsers/parsers.ts';
 import type { TlsSection, TlsSettings } from './tls.ts';
 import type { WebhookSettings } from './webhooks.ts';
 

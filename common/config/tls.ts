@@ -1,7 +1,7 @@
 /** Settings of TLS: the keys of a section, and what does not fit together in it. */
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { readCertificates } from './file-parsers.ts';
+import { readCertificates } from './parsers/file-parsers.ts';
 
 /** TLS of the connections to one kind of server. */
 export interface TlsSettings {

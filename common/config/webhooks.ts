@@ -1,5 +1,5 @@
 /** The setting `webhooks`: where events are reported to. */
-import type { Parser } from './parsers.ts';
+import type { Parser } from './parsers/parsers.ts';
 
 /** What a webhook may be told. */
 export const WEBHOOK_EVENTS = ['hold_on', 'hold_off', 'given_up', 'unplaced', 'no_process'] as const;

@@ -1,5 +1,5 @@
 import { OPTIONS, type Option } from '../../common/config/options.ts';
-import type { NatsUrl } from '../../common/config/parsers.ts';
+import type { NatsUrl } from '../../common/config/parsers/parsers.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 /** `settings.md`: every key of the configuration. */

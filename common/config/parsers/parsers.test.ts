@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigError, parseConfig } from './load.ts';
-import type { Settings } from './settings.ts';
+import { ConfigError, parseConfig } from '../load.ts';
+import type { Settings } from '../settings.ts';
 
 const FILE = '/etc/hm/health_manager.yml';
 

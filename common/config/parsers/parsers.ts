@@ -1,5 +1,5 @@
 /** Parsers of the values in a configuration. A number in quotes is a number, because files for HM 2.0 have such numbers. */
-import { DIALECTS, type Dialect } from '../messages/dialects/dialects.ts';
+import { DIALECTS, type Dialect } from '../../messages/dialects/dialects.ts';
 
 /** A value as YAML or the environment gives it. */
 export interface Raw {

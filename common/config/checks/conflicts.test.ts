@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from './load.ts';
+import { parseConfig } from '../load.ts';
 
 const LOGIN = { STATUS_USER: 'u', STATUS_PASSWORD: 'p' };
 const warnings = (...intervals: string[]) =>

@@ -1,7 +1,7 @@
 /** Settings that are valid one by one, and do not fit together. */
-import type { Path } from './options.ts';
-import type { Settings } from './settings.ts';
-import { type TlsSection, tlsWarnings } from './tls.ts';
+import type { Path } from '../options.ts';
+import type { Settings } from '../settings.ts';
+import { type TlsSection, tlsWarnings } from '../tls.ts';
 
 /** A warning for each pair of settings that do not fit together, by the key to change. */
 export function conflicts({ policy, syncPeriodMs, status }: Settings): [Path, string][] {

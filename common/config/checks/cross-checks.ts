@@ -1,6 +1,6 @@
 /** What the values of several keys must fulfil together; a violation is refused with exit code 78. */
-import { OPTIONS, type Path } from './options.ts';
-import { clientCertificateProblem, TLS_SECTIONS, type TlsSection } from './tls.ts';
+import { OPTIONS, type Path } from '../options.ts';
+import { clientCertificateProblem, TLS_SECTIONS, type TlsSection } from '../tls.ts';
 
 /** The values that were read. */
 export interface ReadValues {

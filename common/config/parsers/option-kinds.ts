@@ -1,7 +1,8 @@
 /** What a key of the configuration consists of, and the kinds of keys. */
+
+import type { TlsSection } from '../tls.ts';
 import { certificateFile, privateKeyFile } from './file-parsers.ts';
 import { anything, type Parser, yesNo } from './parsers.ts';
-import type { TlsSection } from './tls.ts';
 
 export interface Option<T> {
   parser: Parser<T>;
