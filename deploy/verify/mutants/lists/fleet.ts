@@ -1,0 +1,177 @@
+import type { Area } from '../mutant.ts';
+
+/** Liveness, and the holds that follow from the state of the fleet. */
+export const FLEET: Area = {
+  name: 'policy: fleet',
+  tests: ['common/policy', 'analyzer/decide', 'common/redis/fleet'],
+  mutants: [
+    {
+      name: 'a silent DEA keeps its instances live for ever',
+      file: 'fleet/liveness.ts',
+      from: "if (heartbeatMs < lostBeforeMs) return 'NONE';",
+      to: '',
+    },
+    {
+      name: 'an exit overrides no heartbeat',
+      file: 'fleet/liveness.ts',
+      from: 'return heartbeatMs <= exit.atMs + exitInForceMs(settings);',
+      to: 'return heartbeatMs <= exit.atMs;',
+    },
+    {
+      name: 'an exit overrides heartbeats for ever',
+      file: 'fleet/liveness.ts',
+      from: 'return heartbeatMs <= exit.atMs + exitInForceMs(settings);',
+      to: 'return heartbeatMs <= exit.atMs + 1000 * exitInForceMs(settings);',
+    },
+    {
+      name: 'an announced evacuation counts as the end',
+      file: 'fleet/liveness.ts',
+      from: "return exit.reason === 'DEA_EVACUATION' ? 'EVACUATING' : 'NONE';",
+      to: "return 'NONE';",
+    },
+    {
+      name: 'the end of an evacuated instance does not replace its announcement',
+      file: 'fleet/liveness.ts',
+      from: "if (known === undefined || known.reason === 'DEA_EVACUATION') found.set(exit.instance, exit);",
+      to: 'if (known === undefined) found.set(exit.instance, exit);',
+    },
+    {
+      name: 'what the latest heartbeats left out is no longer on its DEA',
+      file: 'fleet/liveness.ts',
+      from: 'return lastListedMs !== undefined && heartbeatMs - lastListedMs <= leftOutMs(settings);',
+      to: 'return lastListedMs !== undefined && heartbeatMs < lastListedMs;',
+    },
+    {
+      name: 'time without an ingestor counts as silence',
+      file: 'fleet/listening-time.ts',
+      from: 'listenedMs += Math.max(0, untilMs - gap.toMs);',
+      to: 'listenedMs += Math.max(0, untilMs - gap.fromMs);',
+    },
+    {
+      name: 'a cutoff ignores gaps',
+      file: 'fleet/listening-time.ts',
+      from: 'if (listenedMs > leftMs) break;',
+      to: 'if (listenedMs >= 0) break;',
+    },
+    {
+      name: 'actual_not_fresh ends with the first watermark',
+      file: 'fleet/freshness.ts',
+      from: 'return nowMs - ingested.sinceMs < settings.dropletLostMs;',
+      to: 'return false;',
+    },
+    {
+      name: 'actual_not_fresh is off after the last ingestor has stopped',
+      file: 'fleet/freshness.ts',
+      from: 'if (ingested === undefined || nowMs - ingested.untilMs > watermarkGapMs(settings)) return true;',
+      to: 'if (ingested === undefined) return true;',
+    },
+    {
+      name: 'a gap does not begin a streak anew',
+      file: 'fleet/freshness.ts',
+      from: 'if (before === undefined || nowMs - before.untilMs > gapMs) return',
+      to: 'if (before === undefined) return',
+    },
+    {
+      name: 'silence is proved beyond the watermark',
+      file: 'fleet/freshness.ts',
+      from: 'listeningTimeMs(latestMs, heartbeatWatermarkMs, listeningGaps) <= settings.dropletLostMs;',
+      to: 'listeningTimeMs(latestMs, heartbeatWatermarkMs, listeningGaps) < 0;',
+    },
+    {
+      name: 'a loss counts without any watermark',
+      file: 'fleet/freshness.ts',
+      from: 'if (heartbeatWatermarkMs === undefined) return true;',
+      to: 'if (heartbeatWatermarkMs === undefined) return false;',
+    },
+    {
+      name: 'no heartbeat can have been lost',
+      file: 'fleet/freshness.ts',
+      from: 'return Math.min(lossPossibleUntilMs, lastHeartbeatMs + heartbeatPeriodMs(settings));',
+      to: 'return lastHeartbeatMs;',
+    },
+    {
+      name: 'desired_unavailable ignores the age of the last pass',
+      file: 'fleet/freshness.ts',
+      from: 'return lastPassMs === undefined || nowMs - lastPassMs > settings.desiredStateLostMs;',
+      to: 'return lastPassMs === undefined;',
+    },
+    {
+      name: 'one late DEA raises mass_loss',
+      file: 'fleet/mass-loss.ts',
+      from: 'return late >= massLoss.minimumDeas && late >= massLoss.fraction * counted;',
+      to: 'return late >= 1 && late >= massLoss.fraction * counted;',
+    },
+    {
+      name: 'mass_loss ignores the share',
+      file: 'fleet/mass-loss.ts',
+      from: 'return late >= massLoss.minimumDeas && late >= massLoss.fraction * counted;',
+      to: 'return late >= massLoss.minimumDeas;',
+    },
+    {
+      name: 'mass_loss counts DEAs that shut down',
+      file: 'fleet/mass-loss.ts',
+      from: 'if (dea.shutdown) continue;',
+      to: '',
+    },
+    {
+      name: 'mass_loss counts DEAs that run nothing',
+      file: 'fleet/mass-loss.ts',
+      from: 'if (!dea.runsSomething || dea.lastHeartbeatMs < countedFromMs) continue;',
+      to: 'if (dea.lastHeartbeatMs < countedFromMs) continue;',
+    },
+    {
+      name: 'mass_loss forgets its late DEAs while it is on',
+      file: 'fleet/mass-loss.ts',
+      from: 'late.push(...wereLate);',
+      to: '',
+    },
+    {
+      name: 'mass_loss ends as soon as the share is below',
+      file: 'fleet/mass-loss.ts',
+      from: 'if (listeningTimeMs(belowSinceMs, nowMs, gaps) >= massLossEndsMs(settings))',
+      to: 'if (listeningTimeMs(belowSinceMs, nowMs, gaps) >= 0)',
+    },
+    {
+      name: 'mass_loss never ends by its time',
+      file: 'fleet/mass-loss.ts',
+      from: 'listeningTimeMs(sinceMs, nowMs, gaps) >= settings.massLoss.holdMs)',
+      to: 'listeningTimeMs(sinceMs, nowMs, gaps) < 0)',
+    },
+    {
+      name: 'the DEAs of an ended mass_loss raise it again',
+      file: 'fleet/mass-loss.ts',
+      from: 'if (isLate && dea.lastHeartbeatMs < acceptedBeforeMs) continue;',
+      to: '',
+    },
+    {
+      name: 'one evaluation of mass_loss is enough for a loss',
+      file: 'fleet/mass-loss.ts',
+      from: 'return listeningTimeMs(sinceMs, untilMs, gaps) >= evaluationSettlesMs(settings);',
+      to: 'return listeningTimeMs(sinceMs, untilMs, gaps) >= 0;',
+    },
+    {
+      name: 'any share of missing droplets raises mass_delete',
+      file: 'fleet/mass-delete.ts',
+      from: 'listed < (1 - fraction) * baseline && baseline - listed >= minimumDroplets;',
+      to: 'listed < baseline && baseline - listed >= minimumDroplets;',
+    },
+    {
+      name: 'mass_delete is never raised',
+      file: 'fleet/mass-delete.ts',
+      from: 'listed < (1 - fraction) * baseline && baseline - listed >= minimumDroplets;',
+      to: 'false && baseline - listed >= minimumDroplets * fraction;',
+    },
+    {
+      name: 'mass_delete does not protect what runs',
+      file: 'fleet/mass-delete.ts',
+      from: 'Math.max(previous.accepted ?? 0, previous.ended ? 0 : liveDroplets)',
+      to: 'Math.max(previous.accepted ?? 0, previous.ended ? liveDroplets : 0)',
+    },
+    {
+      name: 'mass_delete never ends by its time',
+      file: 'fleet/mass-delete.ts',
+      from: 'nowMs - previous.sinceMs < settings.massDelete.holdMs)',
+      to: 'nowMs - previous.sinceMs < 1000 * settings.massDelete.holdMs)',
+    },
+  ],
+};
