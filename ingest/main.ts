@@ -9,6 +9,7 @@ import { requestSync } from '../common/queues/sync-request.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
 import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle/lifecycle.ts';
 import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
+import { HeartbeatServer } from './heartbeat-api/server.ts';
 import { HEARTBEATS, HeartbeatIntake } from './heartbeats/intake.ts';
 import { IngestWatermark } from './heartbeats/watermark/watermark.ts';
 import { MessageIntake } from './message-intake.ts';
@@ -21,6 +22,8 @@ export interface Ingest {
   idle(): Promise<void>;
   /** Publishes a watermark now, as the timer does: for tests that move the clock. */
   publishWatermark(): Promise<void>;
+  /** Where heartbeats over HTTPS are received; undefined: over NATS only. */
+  heartbeatPort?: number;
 }
 
 /**
@@ -61,7 +64,7 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
     messageBus: bus,
     intake: messages,
     keepGapsMs: Math.max(deaExpiryMs(settings.policy), settings.policy.massLoss.holdMs),
-    backlogAgeMs: () => heartbeats.backlogAgeMs(),
+    backlogAgeMs: () => Math.max(heartbeats.backlogAgeMs(), heartbeatServer?.backlogAgeMs() ?? 0),
     lostHeartbeats: () => heartbeats.lostHeartbeats,
   });
   const idle = async () => {
@@ -123,6 +126,24 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   });
   // The steps of the stop run in reverse order: the watermark ends, then the subscriptions, then the messages in flight.
   lifecycle.onStop('subscriptions', () => messages.drain());
+  const { heartbeatApi, dialect } = settings;
+  const heartbeatServer =
+    heartbeatApi === undefined || dialect !== 'hm9000-http'
+      ? undefined
+      : new HeartbeatServer({
+          ...{ settings: heartbeatApi, clock, log, lifecycle, metrics, dropletLostMs },
+          isFresh: () => watermark.isFresh(),
+          take: (bytes, settle) => {
+            context.work.done();
+            counters.increment('heartbeat_msgs_received');
+            heartbeats.take(bytes, 0, settle);
+          },
+        });
   await watermark.start();
-  return { idle, publishWatermark: () => watermark.publishWatermark() };
+  await heartbeatServer?.start();
+  return {
+    idle,
+    publishWatermark: () => watermark.publishWatermark(),
+    ...(heartbeatServer && { heartbeatPort: heartbeatServer.port }),
+  };
 }

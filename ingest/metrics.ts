@@ -16,6 +16,7 @@ export interface IngestMetrics {
   rejected: Counter<'subject' | 'reason'>;
   repairs: Counter<'what'>;
   claimsRejected: Counter<'reason'>;
+  heartbeatRequests: Counter<'status'>;
   messagesWaiting: Gauge;
   messagesDropped: Counter<'subject'>;
 }
@@ -64,6 +65,12 @@ export function ingestMetrics(registry: Registry): IngestMetrics {
       name: 'hm_messages_rejected_total',
       help: 'Messages rejected, and heartbeats with rejected entries',
       labelNames: ['subject', 'reason'],
+      registers: [registry],
+    }),
+    heartbeatRequests: new Counter({
+      name: 'hm_heartbeat_requests_total',
+      help: 'Heartbeats over HTTPS, by the status of the answer: 202 is stored',
+      labelNames: ['status'],
       registers: [registry],
     }),
     messagesWaiting: new Gauge({

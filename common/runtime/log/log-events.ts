@@ -74,6 +74,9 @@ export const LOG_EVENTS = {
   messages_stored: 'Redis takes writes again: the waiting messages are stored.',
   messages_dropped: 'Too many messages waited for Redis: the oldest were dropped. Repair Redis.',
   heartbeats_not_stored: 'Heartbeats were not stored; the next ones replace them. See the error.',
+  heartbeat_api_listening: 'Heartbeats over HTTPS are received on `port`.',
+  heartbeat_request_refused:
+    'A heartbeat over HTTPS was refused: with 401 or 403 the DEA needs a valid certificate of heartbeat_api.ca_file, with 503 more ingestors are needed.',
   heartbeat_backlog:
     'Heartbeats wait too long: silence does not count as loss. Start more ingestors if it lasts.',
   heartbeats_requested: 'Heartbeats may have been lost, so every DEA was asked for one.',

@@ -8,6 +8,7 @@ const SERVERS = {
   reporter: [
     { url: 'http://127.0.0.1:54321', description: 'the reporter, at `status.host` and `status.port`' },
   ],
+  ingest: [{ url: 'https://127.0.0.1:5335', description: 'ingest, at `heartbeat_api.host` and `.port`' }],
   bulk: [{ url: 'http://api.vcap.me', description: 'the controller, at `bulk_api.host`' }],
 };
 
@@ -24,17 +25,23 @@ export function openApi(): Record<string, unknown> {
       title: 'Health manager',
       version: packageVersion(),
       description:
-        "The reporter's HTTP API, and the bulk API of the controller that the health manager reads (tag `bulk`).",
+        "The reporter's HTTP API, heartbeats over HTTPS (tag `ingest`), and the bulk API of the controller that the health manager reads (tag `bulk`).",
       license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
     },
     servers: SERVERS.reporter,
     security: [{ basic: [] }],
     tags: [
       { name: 'reporter', description: 'served by the health manager' },
+      { name: 'ingest', description: 'served by the health manager to agents' },
       { name: 'bulk', description: 'served by the controller' },
     ],
     paths,
-    components: { securitySchemes: { basic: { type: 'http', scheme: 'basic' } } },
+    components: {
+      securitySchemes: {
+        basic: { type: 'http', scheme: 'basic' },
+        certificate: { type: 'mutualTLS', description: 'of the CA in `heartbeat_api.ca_file`' },
+      },
+    },
   };
 }
 
@@ -50,6 +57,7 @@ function operationObject(operation: PathOperation): object {
     tags: [of],
     summary,
     ...(isOpen && { security: [] }),
+    ...(of === 'ingest' && { security: [{ certificate: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== undefined && {
       requestBody: { required: true, content: content('application/json', body) },

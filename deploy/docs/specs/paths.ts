@@ -8,8 +8,8 @@ import { APP_STATES_REPLY, DROPLET_REPLY } from './published.ts';
 export interface PathOperation {
   path: string;
   method: 'get' | 'post';
-  /** `bulk`: the controller serves it; `reporter`: this program does. */
-  of: 'reporter' | 'bulk';
+  /** `bulk`: the controller serves it; `reporter` and `ingest`: this program does. */
+  of: 'reporter' | 'bulk' | 'ingest';
   summary: string;
   body?: TSchema;
   /** Parameters of the path and of the query, with what they are. */
@@ -143,6 +143,20 @@ export const PATHS: readonly PathOperation[] = [
     body: wire.APP_STATE_BULK_REQUEST,
     reply: APP_STATES_REPLY,
     replies: { 200: 'the map', 400: 'no list', ...WRITE },
+  },
+  {
+    ...{ path: '/dea/heartbeat', method: 'post', of: 'ingest', type: 'text/plain' },
+    summary:
+      'A heartbeat of an agent, with a client certificate. Only with dialect hm9000-http. Without a 202 it must be sent again',
+    body: wire.HEARTBEAT,
+    replies: {
+      202: 'stored',
+      400: 'it cannot be parsed',
+      401: 'no client certificate',
+      403: 'not a valid certificate of `heartbeat_api.ca_file`',
+      413: 'above 4 MiB',
+      503: 'not stored within half a heartbeat period, or too many at once',
+    },
   },
   {
     ...{ path: '/bulk/apps', method: 'get', of: 'bulk', reply: wire.BULK_PAGE },
