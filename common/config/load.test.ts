@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { ConfigError, loadConfig, parseConfig } from './load.ts';
 import { OPTIONS } from './options.ts';
-import { defaultSettings, type Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 
 const FILE = '/etc/hm/health_manager.yml';
 
@@ -26,134 +26,6 @@ function problemsOf(yaml: string, env: Record<string, string> = {}): readonly st
   }
   return [];
 }
-
-describe('the defaults', () => {
-  it('are those of the contract', () => {
-    const { status, ...settings } = settingsOf('');
-    expect(settings).toEqual({
-      mbus: { servers: ['127.0.0.1:4222'], tls: false },
-      mbusGiven: false,
-      ccPartition: 'default',
-      bulkApi: { host: 'http://api.vcap.me', batchSize: 500, timeoutMs: 10_000, maxApps: 5_000_000 },
-      dialect: 'hm2',
-      webhooks: [],
-      redisPrefix: 'hm',
-      slices: 256,
-      policy: {
-        dropletLostMs: 30_000,
-        desiredStateLostMs: 180_000,
-        flappingDeath: 1,
-        flappingTimeoutMs: 500_000,
-        minRestartDelayMs: 60_000,
-        maxRestartDelayMs: 480_000,
-        delayTimeNoiseMs: 5_000,
-        giveupCrashNumber: 4,
-        probeCrashedApps: false,
-        dropletsAnalysisMs: 20_000,
-        dropletGcMs: 300_000,
-        dropletGcGraceMs: 240_000,
-        massLoss: { fraction: 0.55, minimumDeas: 3, holdMs: 300_000 },
-        massDelete: { fraction: 0.5, minimumDroplets: 10, holdMs: 3_600_000 },
-      },
-      syncPeriodMs: 60_000,
-      postponeUpdateMs: 30_000,
-      bulkCredentialsTimeoutMs: 5_000,
-      startsPerPeriod: 40,
-      startsPeriodMs: 1_000,
-      auditRate: 2_000,
-      index: 0,
-      dryRun: false,
-      logging: { level: 'info' },
-    });
-    expect(status).toMatchObject({ host: '127.0.0.1', port: 54_321 });
-  });
-
-  it('include a random login, different each time', () => {
-    const [a, b] = [defaultSettings().status, defaultSettings().status];
-    expect(a.password).toMatch(/^[0-9a-f]{32}$/);
-    expect(a.user).not.toBe(b.user);
-    expect(a.password).not.toBe(b.password);
-  });
-
-  it('all have a meaning and a reason', () => {
-    for (const key of Object.values(OPTIONS)) expect([key.why, key.meaning]).not.toContain('');
-  });
-});
-
-/** The file that came with HM 2.0, without its comments. */
-const HM2 = `---
-mbus: nats://nats:secret@192.168.24.128:4222/
-logging:
-  level: warn
-pid: /var/vcap/sys/run/healthmanager2.pid
-bulk_api:
-  host: http://api.appcloud27.dev.example.com
-queue_batch_size: 10
-intervals:
-  database_scan:        60
-  droplet_lost:         30
-  droplets_analysis:    20
-  flapping_death:        1
-  flapping_timeout:    500
-  restart_timeout:      20
-  stable_state:         60
-  min_restart_delay:    60
-  max_restart_delay:   480
-dequeueing_rate: 50
-status:
-  port: 54321
-  user: thin
-  password: thin
-`;
-
-describe("HM 2.0's own file", () => {
-  it('loads', () => {
-    const settings = settingsOf(HM2);
-    expect(settings).toMatchObject({
-      mbus: { servers: ['192.168.24.128:4222'], user: 'nats', password: 'secret', tls: false },
-      mbusGiven: true,
-      pidFile: '/var/vcap/sys/run/healthmanager2.pid',
-      logging: { level: 'warn' },
-      bulkApi: {
-        host: 'http://api.appcloud27.dev.example.com',
-        batchSize: 500,
-        timeoutMs: 10_000,
-        maxApps: 5_000_000,
-      },
-      status: { user: 'thin', password: 'thin', port: 54_321, host: '127.0.0.1' },
-      // HM 2.0 read queue_batch_size only among the intervals.
-      startsPerPeriod: 40,
-    });
-  });
-
-  it('gets a warning for each key without effect', () => {
-    expect(warningsOf(HM2)).toEqual([
-      'health_manager.yml: queue_batch_size: unknown key, ignored; the nearest known one is intervals.queue_batch_size',
-      expect.stringMatching(/^health_manager\.yml: intervals\.database_scan: no longer needed/),
-      expect.stringMatching(/^health_manager\.yml: intervals\.restart_timeout: no longer needed/),
-      expect.stringMatching(/^health_manager\.yml: intervals\.stable_state: no longer needed/),
-      expect.stringMatching(/^health_manager\.yml: dequeueing_rate: no longer needed/),
-    ]);
-  });
-
-  it.each(['analysis_delay', 'run_loop_interval', 'check_nats_availability'])(
-    'may have intervals.%s without a warning',
-    (name) => {
-      expect(warningsOf(`intervals: {${name}: 5}`)).toEqual([]);
-    },
-  );
-
-  it.each([
-    [
-      'number_of_droplets_analyzed_per_analysis_iteration: 200',
-      /: number_of_droplets_\w+_iteration: no longer/,
-    ],
-    ['logging: {syslog: vcap.hm}', /: logging\.syslog: no longer/],
-    ['shadow_mode: enable', /: shadow_mode: no longer/],
-  ])('gets a warning for a key that is no longer needed: %s', (yaml, warning) => {
-    expect(warningsOf(yaml)).toEqual([expect.stringMatching(warning)]);
-  });
-});
 
 describe('each key', () => {
   /** Every key that has an effect, each with another value than its default. */
@@ -306,43 +178,6 @@ describe('warnings', () => {
       expect.stringMatching(/^health_manager\.yml: mbus: the URLs have different logins/),
     ]);
     expect(warningsOf('mbus: [nats://a:b@h, nats://a:b@i]')).toEqual([]);
-  });
-});
-
-describe('the environment', () => {
-  it('overrides the file', () => {
-    const env = { MBUS_URI: 'nats://e:5', REDIS_URL: 'redis://e', LOG_LEVEL: 'debug1' };
-    const settings = settingsOf('mbus: nats://f\nredis: {url: "redis://f"}\nlogging: {level: error}', env);
-    expect(settings.mbus.servers).toEqual(['e:5']);
-    expect(settings.redis).toEqual({ kind: 'single', url: 'redis://e' });
-    expect(settings.logging.level).toBe('debug');
-  });
-
-  it('overrides another kind of Redis', () => {
-    const yaml = 'redis: {cluster: ["redis://f"], sentinel: {name: m, nodes: [x:1]}}';
-    expect(settingsOf(yaml, { REDIS_URL: 'redis://e' }).redis).toEqual({ kind: 'single', url: 'redis://e' });
-  });
-
-  it('overrides a wrong value', () => {
-    expect(settingsOf('mbus: 5', { MBUS_URI: 'nats://e' }).mbus.servers).toEqual(['e:4222']);
-  });
-
-  it('may have several NATS servers', () => {
-    expect(settingsOf('', { MBUS_URI: 'nats://a,nats://b' })).toMatchObject({
-      mbus: { servers: ['a:4222', 'b:4222'] },
-      mbusGiven: true,
-    });
-  });
-
-  it('counts as unset if it is empty', () => {
-    expect(settingsOf('', { MBUS_URI: '' }).mbusGiven).toBe(false);
-  });
-
-  it('is named in problems with its values', () => {
-    expect(problemsOf('', { REDIS_URL: 'http://u:hunter2@h', LOG_LEVEL: 'x' })).toEqual([
-      expect.stringMatching(/^environment: LOG_LEVEL: expected one of .*, got "x"$/),
-      'environment: REDIS_URL: expected a redis:// or rediss:// URL, got "http://***@h"',
-    ]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Exit, Outcome, PendingStart, Slot } from '../../../common/model/droplet.ts';
+import type { Droplet, Outcome, PendingStart, Slot } from '../../../common/model/droplet.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { restartDueMs } from '../../../common/policy/slots/flapping.ts';
 import {
@@ -19,6 +19,7 @@ import { decide } from '../decide.ts';
 import { applyDecision } from '../simulation/fixtures.ts';
 
 const TIMEOUT = SETTINGS.flappingTimeoutMs;
+
 const heartbeatsAt = (nowMs: number) =>
   deas({ 'dea-1': { lastHeartbeatMs: nowMs - 2000, previousHeartbeatMs: nowMs - 12_000 } });
 
@@ -116,135 +117,6 @@ describe('the delay', () => {
   });
 });
 
-describe('the count', () => {
-  it('starts again when the previous crash was received more than flapping_timeout before', () => {
-    const gapOf = (gapMs: number): Droplet => ({
-      ...droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW - gapMs })] }),
-      exits: [exit('b')],
-    });
-    expect(evaluate(gapOf(TIMEOUT)).slots.get(0)?.crashes).toBe(2);
-    expect(evaluate(gapOf(TIMEOUT + 1)).slots.get(0)?.crashes).toBe(1);
-  });
-
-  it.each([undefined, 0, NOW / 1000 - 3600, NOW / 1000 + 3600])(
-    'does not depend on crash_timestamp, because the clocks of DEAs differ (%s)',
-    (crashTimestampS) => {
-      const { crashTimestampS: _, ...crash } = exit('b');
-      const given = crashTimestampS === undefined ? crash : { ...crash, crashTimestampS };
-      const known = slot({ crashes: 1, lastCrashMs: NOW - 10 * SECOND });
-      const decided = evaluate({ ...droplet({ slots: [known] }), exits: [given] });
-      expect(decided.slots.get(0)).toMatchObject({ crashes: 2, flapping: true, lastCrashMs: NOW });
-    },
-  );
-
-  it('is not raised by a crash of an instance that no heartbeat listed, while another one is listed and live', () => {
-    const crash = exit('never listed');
-    const listed = evaluate(droplet({ instances: [instance('a')], exits: [crash] }));
-    expect(listed.slots.size).toBe(0);
-    expect(listed.decisions).toEqual([]);
-    expect(listed.handledExits).toBe(crash.n);
-    const left = instance('a', { lastListedMs: NOW - 10 * SECOND });
-    for (const instances of [[], [instance('a', { state: 'CRASHED' })], [left], [instance('never listed')]]) {
-      expect(evaluate(droplet({ instances, exits: [crash] })).slots.get(0)?.crashes).toBe(1);
-    }
-  });
-
-  it('is raised by a crash that was received before a bulk pass first listed the droplet', () => {
-    const d = droplet({ desired: undefined, firstSeenMs: NOW - SECOND, exits: [exit('a'), exit('b')] });
-    const before = evaluate(d);
-    expect(before.handledExits).toBe(0);
-    expect(before.decisions).toEqual([]);
-    expect(before.requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
-    const after = evaluate({ ...applyDecision(d, before), desired: desired() });
-    expect(after.slots.get(0)).toMatchObject({ crashes: 2, flapping: true });
-  });
-
-  it('is not waited for when a complete pass that began after the crash did not list the droplet', () => {
-    const d = droplet({ desired: undefined, firstSeenMs: NOW - SECOND, exits: [exit('a')] });
-    const decided = decide(d, deas(), holds({ lastPassBegunMs: NOW + 1 }), NOW + 2, SETTINGS);
-    expect(decided.handledExits).toBe(d.exits[0]?.n);
-  });
-
-  it('counts each instance guid once, also when several crash between two reconciles', () => {
-    const same: Exit = exit('a');
-    const d = droplet({ exits: [same, { ...same, n: same.n + 1 }] });
-    expect(evaluate(d).slots.get(0)?.crashes).toBe(1);
-    const two = droplet({ exits: [exit('a'), exit('b')] });
-    const decided = evaluate(two);
-    expect(decided.slots.get(0)).toMatchObject({ crashes: 2, flapping: true });
-    expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'flapping' }]);
-  });
-
-  it('processes exits in the order in which they were received', () => {
-    const first = exit('a', { atMs: NOW - TIMEOUT - 1 });
-    const second = exit('b');
-    expect(evaluate(droplet({ exits: [second, first] })).slots.get(0)).toMatchObject({
-      crashes: 1,
-      lastCrashMs: NOW,
-    });
-  });
-
-  it('is kept per index', () => {
-    const d = droplet({ desired: desired({ instances: 2 }), exits: [exit('a'), exit('b', { index: 1 })] });
-    expect([...evaluate(d).slots.values()].map((s) => s.crashes)).toEqual([1, 1]);
-  });
-
-  it('starts again with a new version', () => {
-    const d = droplet({
-      desired: desired({ version: 'v2' }),
-      slots: [flapping({ crashes: 4 })],
-      exits: [exit('x', { version: 'v2' })],
-    });
-    expect(evaluate(d).slots.get(0)).toMatchObject({ version: 'v2', crashes: 1, flapping: false });
-  });
-
-  it('starts again at droplet.updated, which drops pending restarts', () => {
-    const d = droplet({ slots: [flapping({ crashes: 3, start: pending() })], updatedMs: NOW - SECOND });
-    const decided = evaluate(d);
-    expect(decided.decisions).toMatchObject([{ kind: 'cancel', id: 'r1', why: 'updated' }]);
-    expect(decided.slots.size).toBe(0);
-    expect(decided.handledUpdateMs).toBe(NOW - SECOND);
-    expect(evaluate(applyDecision(d, decided)).decisions).toEqual([]);
-  });
-
-  it('droplet.updated does not drop a waiting start that is no restart', () => {
-    const start = pending({ reason: 'crashed', priority: 'low' });
-    const d = droplet({ slots: [slot({ crashes: 1, lastCrashMs: NOW, start })], updatedMs: NOW - SECOND });
-    const decided = evaluate(d);
-    expect(decided.decisions).toEqual([]);
-    expect(decided.slots.get(0)).toMatchObject({ crashes: 0, start: { id: 'r1' } });
-  });
-
-  it('droplet.updated ends FLAPPING though a start waits', () => {
-    const start = pending({ reason: 'missing', priority: 'normal' });
-    const d = droplet({ slots: [flapping({ start })], updatedMs: NOW - SECOND, listedMs: NOW });
-    expect(evaluate(d).slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
-  });
-
-  it('droplet.updated does not drop a restart that was sent', () => {
-    const d = droplet({
-      slots: [flapping({ start: pending({ dueMs: NOW - 2 * SECOND }) })],
-      outcomes: [{ id: 'r1', outcome: 'sent', atMs: NOW - 2 * SECOND }],
-      updatedMs: NOW - SECOND,
-      listedMs: NOW,
-    });
-    const decided = evaluate(d);
-    expect(decided.decisions).toEqual([]);
-    expect(decided.slots.get(0)).toMatchObject({ crashes: 0, flapping: false, start: { id: 'r1' } });
-  });
-
-  it('a crash from before the update does not count after it', () => {
-    const d = droplet({
-      exits: [exit('a', { atMs: NOW - 2 * SECOND })],
-      updatedMs: NOW - SECOND,
-      listedMs: NOW,
-    });
-    const decided = evaluate(d);
-    expect(decided.decisions).toMatchObject([{ kind: 'start', reason: 'crashed' }]);
-    expect(decided.slots.get(0)?.crashes).toBe(0);
-  });
-});
-
 describe('a pending restart', () => {
   const d = () => droplet({ slots: [flapping({ start: pending() })] });
 
@@ -332,49 +204,5 @@ describe('FLAPPING', () => {
     });
     expect(evaluate(d).slots.size).toBe(0);
     expect(evaluate(d, NOW - 1).requeueAtMs).toBe(NOW);
-  });
-});
-
-describe('given up', () => {
-  const givenUp = (over: Partial<Slot> = {}) => flapping({ crashes: 5, lastCrashMs: NOW - TIMEOUT, ...over });
-
-  it('no start of any reason is decided', () => {
-    expect(evaluate(droplet({ slots: [givenUp()] })).decisions).toEqual([]);
-    const evacuating = [instance('e', { state: 'EVACUATING' })];
-    expect(evaluate(droplet({ slots: [givenUp()], instances: evacuating })).decisions).toEqual([]);
-    const shutDown = [exit('e', { reason: 'DEA_SHUTDOWN' })];
-    expect(evaluate(droplet({ slots: [givenUp()], exits: shutDown })).decisions).toEqual([]);
-  });
-
-  it('ends after flapping_timeout without a crash', () => {
-    expect(evaluate(droplet({ slots: [givenUp()] })).requeueAtMs).toBe(NOW + 1);
-    expect(evaluate(droplet({ slots: [givenUp()] }), NOW + 1).decisions).toMatchObject([
-      { kind: 'start', reason: 'missing' },
-    ]);
-  });
-
-  it('requeues for its end, also if the slot ran in between', () => {
-    expect(evaluate(droplet({ slots: [givenUp({ flapping: false })] })).requeueAtMs).toBe(NOW + 1);
-  });
-
-  it('ends at a new version, and at an update once a pass came and the grace period ended', () => {
-    const pushed = droplet({ slots: [givenUp()], desired: desired({ version: 'v2' }) });
-    expect(evaluate(pushed).decisions).toMatchObject([{ kind: 'start', reason: 'missing', version: 'v2' }]);
-    const updated = droplet({ slots: [givenUp()], updatedMs: NOW - LOST, listedMs: NOW });
-    expect(evaluate(updated).decisions).toMatchObject([{ kind: 'start', reason: 'missing' }]);
-  });
-
-  it('is decided once, and cancels a waiting start', () => {
-    const d = droplet({
-      slots: [flapping({ crashes: 4, start: pending({ reason: 'missing', priority: 'normal' }) })],
-      exits: [exit('dup')],
-    });
-    const decided = evaluate(d);
-    expect(decided.decisions).toMatchObject([
-      { kind: 'giveup', index: 0, crashes: 5 },
-      { kind: 'cancel', id: 'r1', why: 'given_up' },
-    ]);
-    const again = { ...applyDecision(d, decided), exits: [...d.exits, exit('dup2')] };
-    expect(evaluate(again).decisions).toEqual([]);
   });
 });
