@@ -114,9 +114,16 @@ const simulate = (seconds: number, seed: number) =>
     ...`--days 1000 --episodes 4 --no-shrink --seconds ${seconds} --seed ${seed}`.split(' '),
   ]);
 
-/** A problem counts as skipped, with a warning: resilience.md lists what is open. */
-async function simulationFrom(seed: number, seconds: number): Promise<Count> {
-  if ((await simulate(seconds, seed)) === 0) return { passed: 1, failed: 0, skipped: 0 };
+/** The same seeds every time, so a problem is one of the last change. */
+async function fixedSimulation(): Promise<Count> {
+  const isRight = (await simulate(180, 1)) === 0;
+  return { passed: isRight ? 1 : 0, failed: isRight ? 0 : 1, skipped: 0 };
+}
+
+/** Seeds that nobody has tried may find what is as old as the code: a problem counts as skipped, with a warning. */
+async function simulationOfTheDay(): Promise<Count> {
+  const seed = today();
+  if ((await simulate(60, seed)) === 0) return { passed: 1, failed: 0, skipped: 0 };
   console.log(`WARNING: the simulation found a problem (from seed ${seed} on)`);
   return { passed: 0, failed: 0, skipped: 1 };
 }
@@ -143,8 +150,8 @@ const steps: Step[] = [
   { name: 'demo --check', run: () => withReport(demo) },
   { name: 'bench --quick', run: () => withReport(bench) },
   { name: 'chaos', run: chaos },
-  { name: 'simulation (warns)', run: () => simulationFrom(1, 180) },
-  { name: 'simulation of the day (warns)', run: () => simulationFrom(today(), 60) },
+  { name: 'simulation', run: fixedSimulation },
+  { name: 'simulation of the day (warns)', run: simulationOfTheDay },
 ];
 
 // A signal to this process alone stops the step first. A terminal's Ctrl-C reaches the step as well.
