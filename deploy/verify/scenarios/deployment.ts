@@ -12,6 +12,8 @@ import { startNats, type TestNats } from '../../../common/testing/nats/server.ts
 import { emptyRedis, type RedisUnderTest } from '../../../common/testing/redis/server.ts';
 import { redisUnderTest } from '../../../common/testing/redis/under-test.ts';
 import { type BulkApp, SimulatedController } from '../sim/controller.ts';
+import { Hm9000Controller } from './hm9000/controller.ts';
+import { Hm9000Referee } from './hm9000/referee.ts';
 import { ALL_PROCESSES, Processes, type ProcessName } from './processes.ts';
 import { Quiescence } from './quiescence.ts';
 import { Referee } from './referee.ts';
@@ -47,6 +49,8 @@ export class Deployment {
   readonly sent: SentMessage[] = [];
   readonly deas = new Map<string, ScriptedDea>();
   readonly referee: Referee;
+  /** Judges in the place of `referee` with the dialects of hm9000. */
+  readonly hm9000Referee: Hm9000Referee;
   readonly processes: Processes;
   readonly startedMs = this.clock.nowMs();
   redis!: RedisUnderTest;
@@ -58,12 +62,14 @@ export class Deployment {
   readonly #options: DeploymentOptions;
   readonly #apps = new Map<string, BulkApp>();
   #observer!: TestContext;
+  readonly #hm9000Controller: Hm9000Controller;
+  #internalApi: Settings['internalApi'];
   #guids = 0;
 
   private constructor(options: DeploymentOptions) {
     this.#options = options;
     const { realTime = false, pageTimeoutMs, policy } = options;
-    this.processes = new Processes({ newContext: () => this.#context(), realTime, pageTimeoutMs });
+    this.processes = new Processes({ newContext: () => this.newContext(), realTime, pageTimeoutMs });
     this.processes.wallClockOffsetsMs = options.wallClockOffsetsMs ?? {};
     this.referee = new Referee({
       nowMs: () => this.nowMs(),
@@ -71,6 +77,18 @@ export class Deployment {
       deas: { [Symbol.iterator]: () => this.deas.values() },
       app: (droplet) => this.#apps.get(droplet),
     });
+    this.hm9000Referee = new Hm9000Referee({
+      app: (droplet) => this.#apps.get(droplet),
+      instances: () => [...this.deas.values()].flatMap((dea) => [...dea.instances.values()]),
+    });
+    this.#hm9000Controller = new Hm9000Controller(
+      (sent) => {
+        const refusal = this.hm9000Referee.check(sent);
+        this.#receive(sent);
+        return refusal;
+      },
+      () => this.#seconds(),
+    );
   }
 
   static async start(options: DeploymentOptions = {}): Promise<Deployment> {
@@ -80,7 +98,9 @@ export class Deployment {
       startNats(),
       SimulatedController.start(),
     ]);
-    const observer = await deployment.#context();
+    if (options.settings?.dialect === 'hm9000-http')
+      deployment.#internalApi = await deployment.#hm9000Controller.listen();
+    const observer = await deployment.newContext();
     deployment.#observer = observer;
     deployment.bus = await observer.connectBus();
     deployment.#subscribe();
@@ -118,7 +138,8 @@ export class Deployment {
     await this.processes.close();
     await this.#observer.lifecycle.stop();
     await Promise.all([this.redis.stop(), this.nats.stop(), this.controller.stop()]);
-    expect(this.referee.violations).toEqual([]);
+    await this.#hm9000Controller.stop();
+    expect([...this.referee.violations, ...this.hm9000Referee.violations]).toEqual([]);
   }
 
   /** Kills NATS with all its connections. */
@@ -241,7 +262,7 @@ export class Deployment {
 
   /** What the referee found, for a test that provokes it. */
   takeViolations(): string[] {
-    return this.referee.violations.splice(0);
+    return [...this.referee.violations.splice(0), ...this.hm9000Referee.violations.splice(0)];
   }
 
   /** The log lines of the running processes that have this event. */
@@ -249,7 +270,8 @@ export class Deployment {
     return this.processes.logged(event);
   }
 
-  #context(): Promise<TestContext> {
+  /** A context with the settings of the deployment, for one more process. */
+  newContext(): Promise<TestContext> {
     const { policy, settings } = this.#options;
     return testContext({
       redis: this.redis,
@@ -260,6 +282,7 @@ export class Deployment {
         slices: SLICES,
         bulkApi: { ...defaultSettings().bulkApi, host: this.controller.host, batchSize: 10 },
         ...settings,
+        ...(this.#internalApi && { internalApi: this.#internalApi }),
         ...(policy === undefined ? {} : { policy }),
       },
     });
@@ -268,8 +291,15 @@ export class Deployment {
   #subscribe(): void {
     const { bus } = this;
     bus.subscribe(bulkCredentialsSubject('default'), {}, (m) => m.respond(this.controller.credentials()));
-    bus.subscribe(SUBJECTS.start, {}, (m) => this.#receive(toSentMessage('start', m, this.#seconds())));
-    bus.subscribe(SUBJECTS.stop, {}, (m) => this.#receive(toSentMessage('stop', m, this.#seconds())));
+    for (const kind of ['start', 'stop'] as const)
+      bus.subscribe(SUBJECTS[kind], {}, (message) => {
+        const sent = toSentMessage(kind, message, this.#seconds());
+        this.referee.check(sent);
+        if ((this.#options.settings?.dialect ?? 'hm2') !== 'hm2')
+          this.referee.violations.push(`${message.subject} with another dialect`);
+        this.#receive(sent);
+      });
+    this.#hm9000Controller.subscribe(bus);
     bus.subscribe(SUBJECTS.healthmanagerStart, {}, () => {
       for (const dea of this.deas.values()) dea.sendHeartbeat();
     });
@@ -281,7 +311,6 @@ export class Deployment {
 
   #receive(sent: SentMessage): void {
     this.sent.push(sent);
-    this.referee.check(sent);
     if (!this.#options.executesRequests) return;
     const { droplet, index, instance, message } = sent;
     const connected = [...this.deas.values()].filter((dea) => dea.connected);
