@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
 import { oneLine } from '../common/messages/validation.ts';
 import type { Bus } from '../common/nats/bus.ts';
+import { basicAuthorization } from '../common/runtime/http/basic-auth.ts';
 import type { Outgoing } from './dialect.ts';
 
 /** The controller, as starts and stops reach it. */
@@ -59,7 +60,7 @@ const MAX_REASON_BYTES = 16_384;
 export function httpController(api: InternalApi, withinMs: number): Controller & { close(): Promise<void> } {
   const { origin, pathname } = new URL(api.url);
   const prefix = pathname.replace(/\/+$/, '');
-  const authorization = `Basic ${Buffer.from(`${api.user}:${api.password}`).toString('base64')}`;
+  const authorization = basicAuthorization(api);
   const pool = new Pool(origin, { connections: CONNECTIONS });
   return {
     async send({ to, payload }, headers) {

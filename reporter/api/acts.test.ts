@@ -1,7 +1,12 @@
+import fastify from 'fastify';
+import { Counter } from 'prom-client';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
+import { Health } from '../../common/runtime/health.ts';
 import { droplet, NOW, SECOND, SETTINGS, slot } from '../../common/testing/builders.ts';
 import { type Bench, STATUS, startBench, store } from '../../deploy/verify/fixtures/reporter.ts';
+import { BusyError } from '../queries/droplet-reader.ts';
+import { addActs } from './acts.ts';
 
 const READONLY = { user: 'viewer', password: 'may-look' };
 
@@ -171,4 +176,27 @@ describe('who may not act', () => {
     expect(text).toMatch(/hm_operator_acts_total\{act="retry",outcome="refused"\} [1-9]/);
     expect(text).toMatch(/hm_operator_acts_total\{act="hold",outcome="done"\} [1-9]/);
   });
+});
+
+test('while too many droplets are being read a retry is answered 503, as a query is', async () => {
+  const { log, redis, clock, settings } = bench.context;
+  const app = fastify();
+  const busy = { read: () => Promise.reject(new BusyError()) };
+  const acts = new Counter({ name: 'acts', help: 'acts', labelNames: ['act', 'outcome'], registers: [] });
+  const limits = { startsPerPeriod: 1, startsPeriodMs: SECOND };
+  addActs({
+    app,
+    redis,
+    clock,
+    policy: settings.policy,
+    log,
+    health: new Health(),
+    reader: busy,
+    acts,
+    limits,
+  });
+  const reply = await app.inject({ method: 'POST', url: '/api/retry', payload: { droplet: 'app' } });
+  expect(reply.json()).toEqual({ error: new BusyError().message });
+  expect(reply.statusCode).toBe(503);
+  await app.close();
 });

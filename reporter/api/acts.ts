@@ -28,7 +28,7 @@ import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-fact
 import type { Health } from '../../common/runtime/health.ts';
 import type { Logger } from '../../common/runtime/log/log.ts';
 import { readReleasePreview, releaseText } from '../../common/views/release-preview.ts';
-import { readRedis, UnavailableError } from '../http/read-redis.ts';
+import { type Answer, sendAnswer } from '../http/send-read.ts';
 import type { DropletReader } from '../queries/droplet-reader.ts';
 
 export interface ActsOptions {
@@ -38,7 +38,7 @@ export interface ActsOptions {
   policy: PolicySettings;
   log: Logger;
   health: Health;
-  reader: DropletReader;
+  reader: Pick<DropletReader, 'read'>;
   /** Acts by outcome. */
   acts: Counter<'act' | 'outcome'>;
   /** The rate limit of starts. */
@@ -49,28 +49,18 @@ const HoldParameter = Compile(Type.Enum(Object.keys(RELEASE_FIELD) as Releasable
 const PauseBody = Compile(PAUSE_BODY);
 const RetryBody = Compile(RETRY_BODY);
 
-type Reply = readonly [status: number, body: object];
-
 /**
  * Adds the routes. Each answers JSON: 2xx when it is done or requested, 400 for a wrong request, 404 for what is not there, 409 for what
- * is not possible now, 503 without Redis. The server refuses writes of the read-only login and of other sites' pages (403).
+ * is not possible now, 503 without Redis or while too much is being read. The server refuses writes of the read-only login and of other sites' pages (403).
  */
 export function addActs(options: ActsOptions): void {
   const { app, redis, clock, policy, health, reader, limits } = options;
-  const answer = async (reply: FastifyReply, run: () => Promise<Reply>) => {
-    try {
-      const [status, body] = await readRedis(health, run);
-      return reply.code(status).send(body);
-    } catch (error) {
-      if (!(error instanceof UnavailableError)) throw error;
-      return reply.code(503).send({ error: error.message });
-    }
-  };
+  const answer = (reply: FastifyReply, run: () => Promise<Answer>) => sendAnswer(health, reply, run);
   /** An act, with its log line and its count. */
   const post = <P>(
     act: OperatorAct,
     path: string,
-    run: (request: FastifyRequest<{ Params: P }>, who: Actor) => Promise<Reply>,
+    run: (request: FastifyRequest<{ Params: P }>, who: Actor) => Promise<Answer>,
   ) =>
     app.post<{ Params: P }>(path, counted(options, act), (request, reply) =>
       answer(reply, () => run(request, { by: request.operator?.name ?? 'unknown', nowMs: clock.nowMs() })),
@@ -124,7 +114,7 @@ export function addActs(options: ActsOptions): void {
   });
 }
 
-const NOT_FOUND: Reply = [404, { error: 'not found' }];
+const NOT_FOUND: Answer = [404, { error: 'not found' }];
 
 /** Logs and counts an act when it is answered, also one that was refused before its route ran. */
 function counted({ acts, log }: Pick<ActsOptions, 'acts' | 'log'>, act: OperatorAct): RouteShorthandOptions {

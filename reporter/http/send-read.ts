@@ -3,19 +3,36 @@ import type { Health } from '../../common/runtime/health.ts';
 import { BusyError } from '../queries/droplet-reader.ts';
 import { readRedis, UnavailableError } from './read-redis.ts';
 
-/** Replies with what was read from Redis: 404 if there is nothing, 503 while Redis does not answer or too much is being read. */
-export async function sendRead(
+/** The status and the JSON body of a reply. */
+export type Answer = readonly [status: number, body: object];
+
+const NOT_FOUND: Answer = [404, { error: 'not found' }];
+
+/** Replies with the answer, or with 503 while Redis does not answer or too much is being read. */
+export async function sendAnswer(
   health: Health,
   reply: FastifyReply,
-  read: () => Promise<object | undefined>,
+  run: () => Promise<Answer>,
 ): Promise<FastifyReply> {
   try {
-    const found = await readRedis(health, read);
-    return found === undefined ? notFound(reply) : reply.send(found);
+    const [status, body] = await readRedis(health, run);
+    return reply.code(status).send(body);
   } catch (error) {
     if (!(error instanceof UnavailableError || error instanceof BusyError)) throw error;
     return reply.code(503).send({ error: error.message });
   }
+}
+
+/** Replies with what was read from Redis; 404 if there is nothing. */
+export function sendRead(
+  health: Health,
+  reply: FastifyReply,
+  read: () => Promise<object | undefined>,
+): Promise<FastifyReply> {
+  return sendAnswer(health, reply, async () => {
+    const found = await read();
+    return found === undefined ? NOT_FOUND : [200, found];
+  });
 }
 
 export function notFound(reply: FastifyReply): FastifyReply {

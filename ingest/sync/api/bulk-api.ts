@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import { type Dispatcher, Pool } from 'undici';
 import { parseUserCount } from '../../../common/messages/bulk.ts';
+import { basicAuthorization } from '../../../common/runtime/http/basic-auth.ts';
 import { BulkApiError } from '../errors.ts';
 import type { Credentials } from './credentials.ts';
 
@@ -89,7 +90,7 @@ export class BulkApi {
 
   async #get(path: string, timeoutMs: number, signal: AbortSignal): Promise<Buffer> {
     signal.throwIfAborted();
-    const { user, password } = await this.#credentials.get();
+    const login = await this.#credentials.get();
     const abort = new AbortController();
     const stop = () => abort.abort(signal.reason);
     signal.addEventListener('abort', stop, { once: true });
@@ -97,7 +98,7 @@ export class BulkApi {
       abort.abort(new BulkApiError('timeout', `${this.#name}: no complete reply within ${timeoutMs} ms`));
     }, timeoutMs);
     try {
-      const authorization = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
+      const authorization = basicAuthorization(login);
       // Not compressed: on a local network that costs more than it saves. A proxy may do it all the same.
       const headers = { authorization, accept: 'application/json', 'accept-encoding': 'identity' };
       const response = await this.#pool.request({ method: 'GET', path, headers, signal: abort.signal });

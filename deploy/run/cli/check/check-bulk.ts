@@ -3,6 +3,7 @@ import type { Settings } from '../../../../common/config/settings.ts';
 import { parseBulkCredentials, parseBulkPage } from '../../../../common/messages/bulk.ts';
 import { bulkCredentialsSubject } from '../../../../common/messages/subjects.ts';
 import { type Bus, BusError } from '../../../../common/nats/bus.ts';
+import { basicAuthorization } from '../../../../common/runtime/http/basic-auth.ts';
 import { tlsConnector } from '../../../../common/runtime/secrets/tls.ts';
 import type { CheckResult } from './check-result.ts';
 
@@ -29,7 +30,7 @@ async function firstPage(
   login: { user: string; password: string },
 ): Promise<CheckResult> {
   const url = `${api.host}/bulk/apps?batch_size=${api.batchSize}&bulk_token=%7B%7D`;
-  const authorization = `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}`;
+  const authorization = basicAuthorization(login);
   const connect = api.tls && tlsConnector(api.tls, () => undefined);
   const dispatcher = new Agent({ ...(connect && { connect }) });
   try {
