@@ -1,8 +1,8 @@
 /** The program of the cloud's child processes: a DEA or the controller. argv[2] is its `Role` as JSON. */
-import { connect } from 'nats';
 import { pino } from 'pino';
+import { Dea } from './agent/dea.ts';
+import { connectNats } from './connect.ts';
 import { startController } from './controller/controller.ts';
-import { Dea } from './dea/dea.ts';
 import type { ControllerEvent, DeaEvent, Role } from './protocol.ts';
 
 const log = pino({ name: 'cloud' });
@@ -39,17 +39,6 @@ async function runController(options: Extract<Role, { role: 'controller' }>): Pr
     void controller.close().then(() => process.exit(0));
   });
   emit({ type: 'ready', port: controller.port });
-}
-
-/** Waits without limit while the server is away. */
-function connectNats(servers: string, name: string) {
-  return connect({
-    servers,
-    name,
-    maxReconnectAttempts: -1,
-    waitOnFirstConnect: true,
-    reconnectTimeWait: 500,
-  });
 }
 
 // A Ctrl-C reaches the whole process group. The supervisor stops its children in order, with SIGTERM.

@@ -55,7 +55,8 @@ test('commands and options that the pages name are there', () => {
       const found = program.commands.find((known) => known.name() === command);
       expect(found ?? command, `${name}: ${line}`).not.toBe(command === 'help' ? '' : command);
       for (const [flag] of line.matchAll(/--[a-z-]+/g)) {
-        const flags = found?.options.map(({ long }) => long) ?? [];
+        const sub = found?.commands.find((known) => line.includes(`hm ${command} ${known.name()}`));
+        const flags = (sub ?? found)?.options.map(({ long }) => long) ?? [];
         expect(flags, `${name}: ${line}`).toContain(flag);
       }
     }

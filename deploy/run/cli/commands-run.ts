@@ -1,7 +1,9 @@
 /** The commands that run processes. */
 import { type Command, Option } from 'commander';
+import type { AgentOptions } from '../../demo/agent/run.ts';
+import type { ControllerRunOptions } from '../../demo/controller/run.ts';
 import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
-import { CONFIG, type ConfigOption, examples, port, type Runs } from './options.ts';
+import { CONFIG, type ConfigOption, examples, port, type Runs, seconds } from './options.ts';
 
 /** The duty of each process, for the help. */
 const PROCESSES: Record<ProcessName, string> = {
@@ -86,7 +88,7 @@ export function addRunCommands(program: Command, runs: Runs): void {
     )
     .action(runs(async (file: string) => (await import('./migrate/migrate-config.ts')).migrateConfig(file)));
 
-  program
+  const demo = program
     .command('demo')
     .summary('runs a small cloud on this machine and keeps it healthy')
     .description('Runs a small cloud on this machine and the health manager beside it.')
@@ -95,4 +97,41 @@ export function addRunCommands(program: Command, runs: Runs): void {
     .passThroughOptions()
     .argument('[options...]', 'see hm demo --help')
     .action(runs(async (options: string[]) => (await import('../../demo/demo.ts')).runDemo(options)));
+  addPlatformCommands(demo, runs);
+}
+
+const MBUS = ['--mbus <urls>', 'NATS servers, separated by commas', 'nats://127.0.0.1:4222'] as const;
+const PARTITION = ['--partition <name>', 'cc_partition of the health manager', 'default'] as const;
+const HEARTBEAT_S = 10;
+
+/** The parts of the demo, each alone on any NATS: see platform.md. */
+function addPlatformCommands(demo: Command, runs: Runs): void {
+  demo
+    .command('agent')
+    .summary('runs one agent (DEA) on any NATS')
+    .description('Runs one agent (DEA) on any NATS, until SIGTERM. SIGUSR2 evacuates it first.')
+    .option(...MBUS)
+    .option(...PARTITION)
+    .option('--heartbeat <seconds>', 'time between two heartbeats', seconds, HEARTBEAT_S)
+    .option('--log-dir <folder>', 'folder for the output of the instances')
+    .addHelpText('after', examples(['hm demo agent --mbus nats://10.0.0.5:4222', 'on each host']))
+    .action(
+      runs(async (options: AgentOptions) => (await import('../../demo/agent/run.ts')).runAgent(options)),
+    );
+
+  demo
+    .command('controller')
+    .summary('runs a controller on any NATS')
+    .description('Runs a controller whose apps are in a file, on any NATS, until SIGTERM.')
+    .requiredOption('--apps <file>', 'the apps file, read again at each change')
+    .option(...MBUS)
+    .option(...PARTITION)
+    .option('--heartbeat <seconds>', 'time between two heartbeats of an agent', seconds, HEARTBEAT_S)
+    .option('--port <port>', 'port of the bulk API on the loopback', port, 9022)
+    .addHelpText('after', examples(['hm demo controller --apps apps.yml', 'bulk API on port 9022']))
+    .action(
+      runs(async (options: ControllerRunOptions) =>
+        (await import('../../demo/controller/run.ts')).runController(options),
+      ),
+    );
 }

@@ -1,7 +1,7 @@
 /** A load process: the DEAs of a fleet, and a controller that carries out every start that it receives. */
 import { connect, createInbox } from 'nats';
 import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
-import { exitedText } from '../../demo/dea/dea-messages.ts';
+import { exitedText } from '../../demo/agent/dea-messages.ts';
 import { PARTITION } from '../sim/dea.ts';
 import { AwaitedStarts } from './awaited-starts.ts';
 import { dropletId, instanceOf, PER_DEA, versionOf } from './fleet.ts';

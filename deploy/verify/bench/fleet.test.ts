@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseBulkEntry, parseBulkPage } from '../../../common/messages/bulk.ts';
 import { parseHeartbeat } from '../../../common/messages/incoming/incoming.ts';
-import { heartbeatText } from '../../demo/dea/dea-messages.ts';
+import { heartbeatText } from '../../demo/agent/dea-messages.ts';
 import { deaId, dropletId, encodePage, instanceId, instanceOf, versionOf } from './fleet.ts';
 
 test('a million droplets, versions and instances have unique ids', () => {

@@ -2,7 +2,7 @@
  * The fleet of the benchmarks: droplets with one instance each, 100 on a DEA, with ids as in real clouds. Every id follows
  * from a number, so that each process can compute the whole fleet.
  */
-import type { Reported } from '../../demo/dea/dea-messages.ts';
+import type { Reported } from '../../demo/agent/dea-messages.ts';
 
 /** Instances on a DEA. */
 export const PER_DEA = 100;

@@ -1,6 +1,6 @@
 import type { NatsConnection } from 'nats';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import { heartbeatText } from '../../demo/dea/dea-messages.ts';
+import { heartbeatText } from '../../demo/agent/dea-messages.ts';
 import { PARTITION } from '../sim/dea.ts';
 import { deaId, instanceOf, PER_DEA } from './fleet.ts';
 import type { HeartbeatTotals } from './protocol.ts';

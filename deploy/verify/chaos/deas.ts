@@ -2,7 +2,7 @@ import type { NatsConnection } from 'nats';
 import type { Logger } from 'pino';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
-import { heartbeatText } from '../../demo/dea/dea-messages.ts';
+import { heartbeatText } from '../../demo/agent/dea-messages.ts';
 import { type DeaOptions, PARTITION, SimulatedDea, type SimulatedInstance } from '../sim/dea.ts';
 import type { Random } from './random.ts';
 

@@ -1,6 +1,6 @@
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { ExitReason } from '../../../common/model/reasons.ts';
-import { exitedText, heartbeatText, type Reported, shutdownText } from '../../demo/dea/dea-messages.ts';
+import { exitedText, heartbeatText, type Reported, shutdownText } from '../../demo/agent/dea-messages.ts';
 
 /** An instance as its DEA runs it; each harness adds what its referee has to know. */
 export type SimulatedInstance = Reported;
