@@ -87,8 +87,8 @@ export interface StoryUpdate {
 
 /** The events of `/api/live`, by name. */
 export interface LiveEvents {
-  /** The first event. */
-  hello: { nowMs: number; dropletLostMs: number; dryRun: boolean };
+  /** The first event. `mayAct`: the viewer's login is not the read-only one. */
+  hello: { nowMs: number; dropletLostMs: number; dryRun: boolean; mayAct: boolean };
   /** Once a second: everything sent before is still valid. */
   tick: { nowMs: number };
   /** Redis cannot be read; valid until the next tick. */

@@ -3,6 +3,7 @@ import 'uplot/dist/uPlot.min.css';
 import './style.css';
 import { render } from 'preact';
 import { ActBar } from './acts/act-bar.tsx';
+import { MayAct } from './acts/may-act.ts';
 import { Latest } from './elements/story.tsx';
 import { type Live, useLive } from './live.ts';
 import { Attention } from './overview/attention.tsx';
@@ -22,7 +23,7 @@ function App() {
   const live = useLive();
   const route = useRoute();
   return (
-    <>
+    <MayAct.Provider value={live.hello?.mayAct === true}>
       <a class="skip" href="#main">
         To the content
       </a>
@@ -44,7 +45,7 @@ function App() {
         {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
         {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
       </main>
-    </>
+    </MayAct.Provider>
   );
 }
 

@@ -8,6 +8,8 @@ import type { Deployment } from './deployment.ts';
 /** Debian's package, which the set-up of the tests installs. */
 const CHROMIUM = '/usr/bin/chromium';
 const LOGIN = { user: 'operator', password: 'secret' };
+/** The login that may change nothing. */
+export const READONLY = { user: 'viewer', password: 'may-look' };
 
 /** A browser without network access of its own. */
 export function startBrowser(): Promise<Browser> {
@@ -39,7 +41,7 @@ export async function startDashboard(deployment: Deployment, browser: Browser): 
   const { redis, nats, clock, observer } = deployment;
   const settings = {
     slices: observer.keys.slices,
-    status: { host: '127.0.0.1', port: 0, ...LOGIN, queuesWritable: false },
+    status: { host: '127.0.0.1', port: 0, ...LOGIN, readonly: READONLY, queuesWritable: false },
   };
   const context = await testContext({ redis, nats, clock, settings });
   const { port } = await startReporter(context);

@@ -2,7 +2,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
-import { type Dashboard, keepPicture, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
+import {
+  type Dashboard,
+  keepPicture,
+  READONLY,
+  startBrowser,
+  startDashboard,
+  startFleet,
+} from './dashboard-stage.ts';
 import { Deployment } from './deployment.ts';
 
 // A browser is slow on a busy machine.
@@ -213,6 +220,29 @@ test('an operator pauses an app with a reason, everybody sees it, and resumes it
   await other.locator('dialog[open] button.confirm').click();
   await waitText(other, '.acts [role=status]', 'requested');
   await waitText(other, '.panel', /operator requested a bulk sync/);
+});
+
+test('the read-only login sees the fleet, its holds and pages, and no button that acts', async () => {
+  await startFleet(deployment, 3, APPS);
+  const operator = await dashboard.open();
+  await operator.locator('.acts button', { hasText: 'Pause everything' }).first().click();
+  await operator.locator('dialog[open] input').fill('migration');
+  await operator.locator('dialog[open] button.primary').click();
+  await waitText(operator, '.acts [role=status]', 'paused');
+  const httpCredentials = { username: READONLY.user, password: READONLY.password };
+  const page = await dashboard.open('', { httpCredentials });
+  await waitText(page, '[data-hold=operator]', /operator paused starts and stops of everything: migration/);
+  expect(await page.locator('.act, .acts').count()).toBe(0);
+  await keepPicture(page, 'readonly');
+  for (const [hash, head] of [
+    ['#/droplet/web', /web\s*4 of 4 running/] as const,
+    ['#/dea/dea-01', /alive/] as const,
+  ]) {
+    const one = await dashboard.open(hash, { httpCredentials });
+    await waitText(one, '.page-head', head);
+    expect(await one.locator('.act button').count()).toBe(0);
+  }
+  expect(await operator.locator('.act button').count()).toBeGreaterThan(0);
 });
 
 test('the search finds apps and DEAs, and reports an unknown name', async () => {

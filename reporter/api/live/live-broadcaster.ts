@@ -18,6 +18,8 @@ export interface BroadcasterOptions extends LiveSources {
 
 /** A browser that has the dashboard open. */
 export interface Viewer {
+  /** Its login may change something. */
+  mayAct: boolean;
   /** Sends frames of server-sent events. */
   send(frames: string): void;
 }
@@ -54,7 +56,8 @@ export class LiveBroadcaster {
     const { clock, policy, dryRun } = this.#options;
     this.#viewers.add(viewer);
     const { dropletLostMs } = policy;
-    viewer.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun } }));
+    const { mayAct } = viewer;
+    viewer.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun, mayAct } }));
     if (this.#session === undefined) this.#start();
     else if (!this.#session.unavailable) this.#sendAll(this.#session.feed, [viewer]);
     return () => {

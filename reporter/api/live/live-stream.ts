@@ -11,13 +11,14 @@ const MAX_UNREAD_BYTES = 8 * 1024 * 1024;
 const RETRY_MS = 2_000;
 
 export function addLive(app: FastifyInstance, broadcaster: LiveBroadcaster): void {
-  app.get('/api/live', (_request, reply) => {
+  app.get('/api/live', (request, reply) => {
     if (broadcaster.size >= MAX_VIEWERS) {
       return reply.code(503).send({ error: `${MAX_VIEWERS} dashboards are open already; close one` });
     }
     const stream = new Readable({ read: () => undefined });
     stream.push(`retry: ${RETRY_MS}\n\n`);
     const remove = broadcaster.add({
+      mayAct: request.operator?.isReadOnly !== true,
       send(frames) {
         stream.push(frames);
         if (stream.readableLength > MAX_UNREAD_BYTES) stream.destroy();

@@ -1,9 +1,12 @@
 /** What an operator can do on the overview. */
+import { useContext } from 'preact/hooks';
 import { ActButton } from './act-button.tsx';
+import { MayAct } from './may-act.ts';
 import { Pause } from './pause.tsx';
 import { post } from './post.ts';
 
 export function ActBar() {
+  if (!useContext(MayAct)) return null;
   return (
     <section class="acts" aria-label="Act">
       <SyncNow />

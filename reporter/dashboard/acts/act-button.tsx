@@ -1,6 +1,7 @@
-/** A button that acts after a dialog. The dialog's button names the act; after a success both are disabled. */
+/** A button that acts after a dialog; nothing for a login that may not act. The dialog's button names the act; after a success both are disabled. */
 import type { ComponentChildren } from 'preact';
-import { useRef, useState } from 'preact/hooks';
+import { useContext, useRef, useState } from 'preact/hooks';
+import { MayAct } from './may-act.ts';
 import type { Sent } from './post.ts';
 
 export interface ActButtonProps {
@@ -23,6 +24,7 @@ type Status = 'idle' | 'acting' | 'done';
 
 export function ActButton(props: ActButtonProps) {
   const { label, children, act, done, onOpen, isSerious = false, isRepeatable = false } = props;
+  const mayAct = useContext(MayAct);
   const dialog = useRef<HTMLDialogElement>(null);
   const [status, setStatus] = useState<Status>('idle');
   const [text, setText] = useState('');
@@ -37,6 +39,7 @@ export function ActButton(props: ActButtonProps) {
     setText(ok ? done : `not done: ${problem}`);
     setStatus(ok && !isRepeatable ? 'done' : 'idle');
   };
+  if (!mayAct) return null;
   return (
     <div class="act">
       <span role="status">{text}</span>
