@@ -148,6 +148,24 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     expect(await instancesOf('x')).toEqual([expect.objectContaining(made)]);
   });
 
+  test.each([
+    ['a version that is not live', { version: 'v0' }],
+    ['an index that is not wanted', { index: 2 }],
+    ['an index that another instance holds', { index: 1 }],
+  ])(
+    'an instance that a made-up DEA listed first, with %s, belongs to its DEA once the other one is late',
+    async (_, change) => {
+      await wanted('x', 2);
+      await fixture.receive('liar', entry('x', 'x-0', change));
+      const own = [entry('x'), entry('x', 'x-1', { index: 1 })];
+      await fixture.receive('real', ...own);
+      expect(await fixture.instance('x', 'x-0')).toMatchObject({ dea: 'liar', ...change });
+      clock().advance(20_001);
+      await fixture.receive('real', ...own);
+      expect(await fixture.instance('x', 'x-0')).toMatchObject({ dea: 'real', index: 0, version: 'v1' });
+    },
+  );
+
   test('one guid twice in a heartbeat keeps the first version and index', async () => {
     await fixture.receive('dea', entry('x'), entry('x', 'x-0', { index: 3 }));
     expect(await instancesOf('x')).toEqual([expect.objectContaining({ index: 0 })]);

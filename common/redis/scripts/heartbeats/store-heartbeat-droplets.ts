@@ -43,7 +43,7 @@ export interface Claim {
   owner: string;
   /** When the owner's heartbeats last listed it; absent if the latest one does (ms). */
   lastListedMs?: number;
-  /** It lists another index or version of the instance than the owner did. */
+  /** It lists another index or version of the instance than the owner did, and the slot where the owner listed it would be empty. */
   changesIdentity?: true;
 }
 

@@ -28,7 +28,7 @@
 --   4 ids of the droplets of which the DEA lists instances, none of them the holder of a wanted slot (accept_instances.lua)
 --   5 what was rejected, a list of five each:
 --     droplet, guid, 'owner', the DEA that the instance belongs to (encoded), when that last listed it (ms; '' if it still does)
---     droplet, guid, 'identity_of_other', as with 'owner': its index or version would change, too
+--     droplet, guid, 'identity_of_other', as with 'owner': its index or version would change, too, and its slot would be empty
 --     droplet, guid of one, 'identity', the DEA of that one (encoded), how many: their index or version would change
 --     droplet, how many, 'too_many_instances' or 'too_many_ended' (they do not run) or 'too_many_droplets', '', ''
 --   6 ids of the droplets whose record is lost: nothing was written for them

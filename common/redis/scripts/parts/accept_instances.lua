@@ -52,6 +52,26 @@ local function spare_fields(known, listed, slots)
   return surplus, #ended
 end
 
+-- Whether the slot of a stored instance is wanted, as far as is known, and the record has no other instance there.
+local function fills_slot_alone(field, desired, gone, known, exits)
+  if gone or not desired then
+    return true
+  end
+  local index, _, _, version = string.match(known[field], ENTRY)
+  local count, live = string.match(desired, '^STARTED (%d+)x STAGED version (%S+) ')
+  if not count or version ~= live or tonumber(index) >= tonumber(count) then
+    return false
+  end
+  for other, value in pairs(known) do
+    local other_index, state, _, other_version = string.match(value, ENTRY)
+    local is_there = other ~= field and other_index == index and other_version == version and ACTIVE[state]
+    if is_there and not exits[string.sub(other, 10)] and not string.find(value, ' last %d+$') then
+      return false
+    end
+  end
+  return true
+end
+
 -- Why a known instance is not overwritten; nothing if it is. 'identity': its own DEA would change its index or version. 'owner' and the
 -- DEA: it belongs to another one. 'identity_of_other' and the DEA: both. was_listed: its DEA listed it with this index and version
 -- before, so somebody edited the record; granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
