@@ -19,8 +19,8 @@ export interface ClaimsAt {
 
 /**
  * Which claims apply (policy: an instance belongs to the DEA that lists it): those of a DEA that is late or has announced its
- * shutdown, and those of an instance that its DEA has left out for longer than a heartbeat period. One that changes the index or version
- * empties a slot, so it applies only once nothing keeps back that the owner is lost.
+ * shutdown, and those of an instance that its DEA has left out for longer than a heartbeat period. One that changes the index or version,
+ * so that a slot would be empty, applies only once nothing keeps back that the owner is lost.
  *
  * The owner may come back, because it was only cut off. Its next heartbeat is stored whole and gets back what it lists, since the owner
  * listed it first. So a claim, true or made up, never makes an instance missing while a live DEA lists it.

@@ -131,6 +131,14 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     expect(await touch(['a', 'A', 12_000])).toEqual([]);
   });
 
+  test('one that is older than the stored list is stale, also after Redis has lost the time of the last heartbeat', async () => {
+    await begin(2000, 'a');
+    await finish(2000, 'a', 'A');
+    await redis().client.del(redis().keys.deasLastHeartbeat);
+    expect(await begin(1000, 'a')).toBe('stale');
+    expect(await begin(3000, 'a')).toMatchObject({ atMs: 3000 });
+  });
+
   test('an older heartbeat is stale and changes nothing', async () => {
     const { client, keys } = redis();
     await begin(2000, 'a', line('x'));
