@@ -36,12 +36,14 @@ export function storyOf(
 export function continueStory(state: StoryState, facts: readonly Fact[], options: StoryOptions): StoryLine[] {
   const done = new Set<Fact>();
   const lines: StoryLine[] = [];
+  const isShown = (...about: Fact[]) => options.shows === undefined || about.some(options.shows);
   facts.forEach((fact, at) => {
     if (done.has(fact)) return;
     const group = groupAt(facts, at);
     if (group.length > 1) {
       const indices = group.map(({ index }) => index ?? 0).sort((a, b) => a - b);
-      lines.push({ atMs: fact.atMs, ...renderFact({ ...fact, indices }, state, options) });
+      const one = renderFact({ ...fact, indices }, state, options);
+      if (isShown(...group)) lines.push({ atMs: fact.atMs, ...one });
       for (const member of group) {
         done.add(member);
         addToState(member, state);
@@ -52,14 +54,11 @@ export function continueStory(state: StoryState, facts: readonly Fact[], options
     const consequence = fact.kind === 'exit' ? consequenceOf(fact, facts, at) : undefined;
     addToState(fact, state);
     if (consequence === undefined) {
-      lines.push({ atMs: fact.atMs, tone, text });
+      if (isShown(fact)) lines.push({ atMs: fact.atMs, tone, text });
       return;
     }
-    lines.push({
-      atMs: fact.atMs,
-      tone,
-      text: `${text}: ${consequenceText(consequence, fact.atMs, options)}`,
-    });
+    const whole = `${text}: ${consequenceText(consequence, fact.atMs, options)}`;
+    if (isShown(fact, consequence)) lines.push({ atMs: fact.atMs, tone, text: whole });
     done.add(consequence);
     addToState(consequence, state);
   });

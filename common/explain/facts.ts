@@ -5,16 +5,18 @@ import { exitsByInstance, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
 
-export type FactKind =
-  | LogKind
+/** What the record tells where the log has no entry. */
+export const RECORD_FACT_KINDS = [
   /** The droplet was first seen, in a message or in a bulk pass. */
-  | 'first_seen'
+  'first_seen',
   /** Instances were first listed by a heartbeat. */
-  | 'first_listed'
+  'first_listed',
   /** The last heartbeat that listed instances: the DEA's next heartbeat did not. */
-  | 'unlisted'
+  'unlisted',
   /** The last heartbeat of a DEA that is silent now. */
-  | 'silent';
+  'silent',
+] as const;
+export type FactKind = LogKind | (typeof RECORD_FACT_KINDS)[number];
 
 /** One thing that happened: an entry of the log, or derived from the record. */
 export interface Fact extends Omit<LogEntry, 'kind'> {

@@ -5,43 +5,45 @@ import type { ExitReason, HoldName, Priority, StartReason, StopReason } from './
 export const LOG_LENGTH = 4096;
 
 /** A decision, what became of one, or an event that made one necessary. */
-export type LogKind =
+export const LOG_KINDS = [
   /** A start was decided. */
-  | 'start'
+  'start',
   /** A stop was decided. */
-  | 'stop'
+  'stop',
   /** A waiting start was given a higher priority. */
-  | 'raise'
+  'raise',
   /** A waiting start, restart or stop is no longer right and was taken back. */
-  | 'cancel'
+  'cancel',
   /** A decision is not made because of a hold. */
-  | 'held'
+  'held',
   /** A slot crashed too often and is not started any more. */
-  | 'giveup'
+  'giveup',
   /** Several starts of a slot in a row had no effect, so no DEA seems to have room for it. It is still tried, more rarely. */
-  | 'unplaced'
+  'unplaced',
   /** A start or stop was published on NATS. */
-  | 'sent'
+  'sent',
   /** The controller refused a start or stop that was sent: `why` has its words. Only with the dialect `hm9000-http`. */
-  | 'refused'
+  'refused',
   /** The recheck of a start or stop found that it is no longer right. */
-  | 'dropped'
+  'dropped',
   /** An instance ended (`droplet.exited`). */
-  | 'exit'
+  'exit',
   /** A slot that was flapping or held, or had a pending start, has a live instance again. */
-  | 'up'
+  'up',
   /** A `droplet.updated` was received. */
-  | 'updated'
+  'updated',
   /** A bulk pass brought another desired state. */
-  | 'desired'
+  'desired',
   /** A complete bulk pass no longer lists the droplet. */
-  | 'gone'
+  'gone',
   /** A bulk pass lists the droplet again. */
-  | 'listed'
+  'listed',
   /** Clean-up: the record was removed. */
-  | 'removed'
+  'removed',
   /** An operator acted: see `act` and `by`. */
-  | 'operator';
+  'operator',
+] as const;
+export type LogKind = (typeof LOG_KINDS)[number];
 
 /** An entry of the decision log, kept as JSON in the field `entry` of the slice's stream. */
 export interface LogEntry {

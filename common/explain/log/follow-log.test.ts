@@ -18,6 +18,26 @@ test('begin sets the position to the end, and returns the latest entries of all 
   expect(await new LogFollower().begin(fixture.context.redis, 3)).toEqual(entries.slice(1));
 });
 
+test('begin goes back page by page to the latest selected entries, not beyond a time', async () => {
+  const { client, keys } = fixture.context.redis;
+  const wanted = await write(2, 5);
+  const many = client.pipeline();
+  for (let n = 0; n < 1_200; n++)
+    many.xadd(
+      keys.decisions(2),
+      '*',
+      'entry',
+      JSON.stringify({ atMs: 6, droplet: 'other', kind: 'updated' }),
+    );
+  await many.exec();
+  const ofSlice2 = ({ droplet }: LogEntry) => droplet === 'of-2';
+  const { redis } = fixture.context;
+  expect(await new LogFollower().begin(redis, 2, ofSlice2)).toEqual([wanted]);
+  const [seconds, micros] = await client.time();
+  const laterMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) + 60_000;
+  expect(await new LogFollower().begin(redis, 2, ofSlice2, laterMs)).toEqual([]);
+});
+
 test('read returns each new entry once, also of a slice whose log was empty', async () => {
   await write(3, 1);
   const follower = new LogFollower();

@@ -14,6 +14,8 @@ export interface Line {
 export interface StoryOptions {
   times: Times;
   flappingTimeoutMs: number;
+  /** Only lines about such a fact; absent: all lines. The other facts still explain those lines. */
+  shows?: (fact: Fact) => boolean;
 }
 
 export function line(tone: Tone, text: string): Line {

@@ -1,14 +1,28 @@
 /** The commands that query a deployment or write the completion script. */
-import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
-import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/apps/app-list-types.ts';
+import { Argument, type Command, Option } from 'commander';
+import { RECORD_FACT_KINDS } from '../../../common/explain/facts.ts';
+import { LOG_KINDS } from '../../../common/model/decision-log.ts';
+import { EXIT_REASONS, HOLD_NAMES, START_REASONS, STOP_REASONS } from '../../../common/model/reasons.ts';
+import { APP_PROBLEMS, APP_SORTS } from '../../../common/views/apps/app-list-types.ts';
 import { bashCompletion } from './completion/bash.ts';
 import { fishCompletion } from './completion/fish.ts';
 import { ID_KINDS, type IdKind, LIST_IDS, SHELLS, type Shell, wordsOf } from './completion/words.ts';
 import { zshCompletion } from './completion/zsh.ts';
-import { atLeastOne, CONFIG, type ConfigOption, examples, type Runs, seconds, upTo } from './options.ts';
+import {
+  atLeastOne,
+  CONFIG,
+  type ConfigOption,
+  examples,
+  moment,
+  type Runs,
+  seconds,
+  someOf,
+  upTo,
+} from './options.ts';
 import type { DropletOptions } from './query/droplet.ts';
 import type { DumpOptions } from './query/dump.ts';
 import type { ExplainOptions } from './query/explain.ts';
+import { MAX_SINCE } from './query/filter.ts';
 import type { LsOptions } from './query/ls.ts';
 import type { PsOptions } from './query/ps.ts';
 import type { WatchOptions } from './query/watch.ts';
@@ -16,16 +30,15 @@ import type { TopOptions } from './top/top.ts';
 
 const UTC = ['--utc', 'times in UTC instead of the local time zone'] as const;
 
-/** The maximum number of past entries that `watch` shows. */
-const MAX_LAST = 200;
+const REASONS = [...START_REASONS, ...STOP_REASONS, ...EXIT_REASONS, ...HOLD_NAMES] as const;
 
-/** @throws InvalidArgumentError */
-function problems(text: string): AppProblem[] {
-  return text.split(',').map((name) => {
-    const known = APP_PROBLEMS.find((problem) => problem === name.trim());
-    if (known === undefined) throw new InvalidArgumentError(`Expected some of ${APP_PROBLEMS.join(', ')}.`);
-    return known;
-  });
+/** Adds the options that select events and decisions. */
+function addFilter<C extends Command>(command: C, kinds: readonly string[]): C {
+  return command
+    .option('--since <time>', 'nothing before: how long ago (30m, 2h), or a time (2026-01-31T14:00Z)', moment)
+    .option('--until <time>', 'nothing after, given in the same way', moment)
+    .option('--kind <kinds>', `some of ${kinds.join(', ')}, separated by commas`, someOf(kinds))
+    .option('--reason <reasons>', `some of ${REASONS.join(', ')}, separated by commas`, someOf(REASONS));
 }
 
 const COMPLETIONS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion } as const;
@@ -85,7 +98,11 @@ export function addQueryCommands(program: Command, runs: Runs): void {
         'droplets, by guid; with it those that have one of these problems, worst first.',
     )
     .option(...CONFIG)
-    .option('--state <states>', `some of ${APP_PROBLEMS.join(', ')}, separated by commas`, problems)
+    .option(
+      '--state <states>',
+      `some of ${APP_PROBLEMS.join(', ')}, separated by commas`,
+      someOf(APP_PROBLEMS),
+    )
     .option('--search <text>', 'only droplets with this text in their guid')
     .option('--dea <guid>', 'only droplets that this DEA lists')
     .addOption(new Option('--sort <order>', 'order of the lines').choices(APP_SORTS))
@@ -101,21 +118,29 @@ export function addQueryCommands(program: Command, runs: Runs): void {
     )
     .action(runs(async (options: LsOptions) => (await import('./query/ls.ts')).ls(options)));
 
-  program
-    .command('watch')
+  addFilter(program.command('watch'), LOG_KINDS)
     .summary('shows decisions as they are made')
     .description(
       'Follows the decision log of the whole deployment, one line for each event or decision, until Ctrl-C. ' +
-        'After an outage of Redis it continues.',
+        'After an outage of Redis it continues. With --since it begins with what was decided since then, and with --until ' +
+        'it ends at that time.',
     )
     .option(...CONFIG)
-    .option('-n, --last <lines>', 'begin with this many past entries', upTo(MAX_LAST), 0)
+    .option(
+      '-n, --last <lines>',
+      `begin with this many past entries; with --since: ${MAX_SINCE}`,
+      upTo(MAX_SINCE),
+    )
     .option('--json', 'one JSON entry a line, times as epoch milliseconds')
     .option(...UTC)
     .addHelpText(
       'after',
       examples(
         ['hm watch -n 20', 'the latest twenty entries, then new ones'],
+        [
+          'hm watch --since 2h --kind giveup,unplaced',
+          'what was given up in the last two hours, then new ones',
+        ],
         ['hm watch --json | grep \'"kind":"giveup"\'', 'slots that are given up, for a script'],
       ),
     )
@@ -138,8 +163,7 @@ export function addQueryCommands(program: Command, runs: Runs): void {
       ),
     );
 
-  program
-    .command('explain <guid>')
+  addFilter(program.command('explain <guid>'), [...LOG_KINDS, ...RECORD_FACT_KINDS])
     .summary('shows the events and decisions of one droplet, with times and reasons')
     .description(
       'Shows the events and decisions of a droplet, oldest first, from the decision log and the record of the droplet, ' +
@@ -153,6 +177,7 @@ export function addQueryCommands(program: Command, runs: Runs): void {
       'after',
       examples(
         ['hm explain web', 'all events and decisions'],
+        ['hm explain web --since 1h --kind exit,start', 'crashes and starts of the last hour'],
         ['hm explain web -n 10 --utc', 'the last ten lines, in UTC'],
       ),
     )

@@ -53,6 +53,36 @@ export function duration(text: string): number {
   throw new InvalidArgumentError('Expected a duration such as 90s, 30m or 2h.');
 }
 
+/** A moment, given the time now (epoch ms). */
+export type Moment = (nowMs: number) => number;
+
+/**
+ * @param text how long ago (`30m`), or a time in ISO 8601: local unless it names its zone
+ * @throws InvalidArgumentError
+ */
+export function moment(text: string): Moment {
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text)) {
+    const atMs = Date.parse(text);
+    if (!Number.isNaN(atMs)) return () => atMs;
+  } else if (/^\d+[smh]$/.test(text)) {
+    const agoMs = duration(text);
+    return (nowMs) => nowMs - agoMs;
+  }
+  throw new InvalidArgumentError(
+    'Expected how long ago, such as 30m or 2h, or a time such as 2026-01-31T14:00Z.',
+  );
+}
+
+/** @returns the names of the list @throws InvalidArgumentError */
+export function someOf<T extends string>(known: readonly T[]): (text: string) => T[] {
+  return (text) =>
+    text.split(',').map((name) => {
+      const found = known.find((one) => one === name.trim());
+      if (found === undefined) throw new InvalidArgumentError(`Expected some of ${known.join(', ')}.`);
+      return found;
+    });
+}
+
 function within(text: string, min: number, max: number, expected: string): number {
   const number = Number(text);
   if (/^\d+$/.test(text) && number >= min && number <= max) return number;

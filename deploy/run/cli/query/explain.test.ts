@@ -78,6 +78,33 @@ test('--json writes one entry a line; --limit keeps the latest', async () => {
   expect(stderr).toBe('hm: older entries are left out (--limit 2)\n');
 });
 
+test('--kind, --reason, --since and --until select lines; what they leave out still explains them', async () => {
+  await flap();
+  const story = async (...args: string[]) => {
+    const { code, stdout } = await fixture.hm(['explain', 'app', '--utc', ...args]);
+    expect(code).toBe(0);
+    return undated(stdout.slice(0, stdout.indexOf('')));
+  };
+  const first = `${time(505)}  index 2 crashed: start decided`;
+  const up = `${time(500)}  index 2 RUNNING on dea-7, 4 s after its start was sent`;
+  const last = `${time(5)}  index 2 crashed on dea-1 (3rd time in 500 s): flapping, restart in 118 s`;
+  expect(await story('--kind', 'exit,up')).toEqual([first, up, last]);
+  expect(await story('--reason', 'flapping')).toEqual([last]);
+  expect(await story('--reason', 'CRASHED', '--since', '1m')).toEqual([last]);
+  expect(await story('--since', '502s', '--until', new Date(at(400)).toISOString())).toEqual([up]);
+  expect(await story('--kind', 'giveup')).toEqual([]);
+  const { stdout } = await fixture.hm(['explain', 'app', '--json', '--kind', 'sent', '--limit', '1']);
+  expect(stdout.map((line) => JSON.parse(line))).toMatchObject([{ kind: 'sent', id: 's1' }]);
+  for (const wrong of [
+    ['--kind', 'starts'],
+    ['--reason', 'x'],
+    ['--since', 'yesterday'],
+    ['--until', '2026-01-31'],
+  ]) {
+    expect(await fixture.hm(['explain', 'app', ...wrong])).toMatchObject({ code: 64 });
+  }
+});
+
 test('entries of other droplets of the slice are skipped, over a log of any length', async () => {
   const { client, keys } = fixture.context.redis;
   await fixture.list('app', WANTED, at(60));

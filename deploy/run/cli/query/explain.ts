@@ -1,5 +1,6 @@
 import { storyOf } from '../../../../common/explain/explain.ts';
 import { type Fact, factsOf } from '../../../../common/explain/facts.ts';
+import { isSelected } from '../../../../common/explain/log/filter.ts';
 import { type DropletLog, readLog } from '../../../../common/explain/log/read-log.ts';
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
@@ -11,9 +12,10 @@ import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
 import { note, Output, painter } from '../output/output.ts';
 import { DRY_RUN, presentLines } from './droplet-text.ts';
+import { type FilterOptions, filterOf, hasFilter } from './filter.ts';
 import { readDroplet } from './read-droplet.ts';
 
-export interface ExplainOptions extends ConfigOption {
+export interface ExplainOptions extends ConfigOption, FilterOptions {
   json?: boolean;
   utc?: boolean;
   /** The maximum number of lines; the latest are shown. */
@@ -25,14 +27,18 @@ export function explain(id: string, options: ExplainOptions): Promise<number> {
   return withRedis(options, async (session) => {
     const [view, log] = await Promise.all([
       readDroplet(session, id),
-      readLog(session.redis, id, options.limit),
+      // What the filter leaves out still explains what it shows.
+      readLog(session.redis, id, hasFilter(options) ? LOG_LENGTH : options.limit),
     ]);
     if (view === undefined && log.entries.length === 0) throw new FailedError(`droplet ${id}: unknown`);
     const facts = factsOf(log.entries, view);
     const nowMs = view?.nowMs ?? (await session.now());
-    if (options.json) await asJson(facts.slice(-options.limit));
-    else await asText({ id, session, view, facts, nowMs }, options);
-    noteGaps(log, view, facts.length, options, nowMs);
+    const filter = filterOf(options, nowMs);
+    const shows = (fact: Fact) => isSelected(fact, filter);
+    const selected = facts.filter(shows);
+    if (options.json) await asJson(selected.slice(-options.limit));
+    else await asText({ id, session, view, facts, shows, nowMs }, options);
+    noteGaps(log, view, selected.length, options, nowMs);
     return 0;
   });
 }
@@ -47,14 +53,18 @@ interface Subject {
   session: RedisSession;
   view: ObservedDroplet | undefined;
   facts: readonly Fact[];
+  shows: (fact: Fact) => boolean;
   nowMs: number;
 }
 
-async function asText({ id, session, view, facts, nowMs }: Subject, options: ExplainOptions): Promise<void> {
+async function asText(
+  { id, session, view, facts, shows, nowMs }: Subject,
+  options: ExplainOptions,
+): Promise<void> {
   const { policy } = session.settings;
   const times = timesOf(nowMs, options.utc === true);
   const liveVersion = view?.droplet.desired?.version;
-  const lines = storyOf(facts, liveVersion, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
+  const lines = storyOf(facts, liveVersion, { times, flappingTimeoutMs: policy.flappingTimeoutMs, shows });
   const shown = lines.slice(-options.limit);
   const width = Math.max(...shown.map(({ atMs }) => times.at(atMs).length));
   const output = new Output();

@@ -61,6 +61,38 @@ test('--json writes one entry a line, without past ones by default', async () =>
   for (const line of child.output.stdout.trimEnd().split('\n')) expect(JSON.parse(line)).toEqual(sent);
 });
 
+test('--since begins with past decisions, --kind and --reason select, and --until ends it', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
+  const missing = entry('start', 'web', { id: 's1', reason: 'missing' });
+  const crashed = entry('start', 'web', { id: 's2', reason: 'crashed' });
+  const sent = entry('sent', 'web', { id: 's1', reason: 'missing' });
+  await fixture.commit('web', {}, [missing, crashed, sent]);
+  const until = new Date(fixture.context.clock.nowMs() + 1_000).toISOString();
+  const watched = async (...args: string[]) => {
+    const child = hmChild(['watch', '--json', '--until', until, '--config', config(), ...args]);
+    expect(await child.ended).toBe(0);
+    const lines = child.output.stdout.split('\n').filter((line) => line !== '');
+    return lines.map((line) => JSON.parse(line));
+  };
+  expect(await watched('--since', '1h')).toEqual([missing, crashed, sent]);
+  expect(await watched('--since', '1h', '--kind', 'start')).toEqual([missing, crashed]);
+  expect(await watched('-n', '1', '--reason', 'crashed')).toEqual([crashed]);
+  expect(await watched('-n', '1', '--kind', 'giveup')).toEqual([]);
+});
+
+test('--kind selects new decisions, too', async () => {
+  await fixture.list('web', WANTED, fixture.context.clock.nowMs());
+  await fixture.commit('web', {}, [entry('start', 'web', { id: 's1', reason: 'missing' })]);
+  const child = hmChild(['watch', '-n', '1', '--kind', 'start,giveup', '--utc', '--config', config()]);
+  await child.waitForOutput('start decided');
+  const sent = entry('sent', 'web', { id: 's1', reason: 'missing' });
+  await fixture.commit('web', {}, [sent, entry('giveup', 'web', { crashes: 5 })]);
+  await child.waitForOutput('given up after 5 crashes');
+  child.process.kill('SIGINT');
+  expect(await child.ended).toBe(0);
+  expect(child.output.stdout.trimEnd().split('\n')).toHaveLength(2);
+});
+
 test('control characters in names do not reach the terminal', async () => {
   await fixture.list('web', WANTED, fixture.context.clock.nowMs());
   await fixture.commit('web', {}, [entry('up', 'web', { state: '\x1b[2J', dea: 'dea-7', instance: 'i' })]);

@@ -1,3 +1,5 @@
+import type { Fact } from '../../../../common/explain/facts.ts';
+import { type FactFilter, isSelected } from '../../../../common/explain/log/filter.ts';
 import { LogFollower } from '../../../../common/explain/log/follow-log.ts';
 import { Stories } from '../../../../common/explain/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
@@ -6,12 +8,13 @@ import { abortOnSignals, pause, runRefreshLoop } from '../connection/refresh-loo
 import type { RedisSession } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
 import { note, Output, painter } from '../output/output.ts';
+import { type FilterOptions, filterOf, MAX_SINCE } from './filter.ts';
 
-export interface WatchOptions extends ConfigOption {
+export interface WatchOptions extends ConfigOption, FilterOptions {
   json?: boolean;
   utc?: boolean;
-  /** The number of past entries to begin with. */
-  last: number;
+  /** The number of past entries to begin with; absent: none, or with `since` as many as there are. */
+  last?: number;
 }
 
 const POLL_MS = 500;
@@ -21,8 +24,9 @@ export async function watch(options: WatchOptions): Promise<number> {
   const { end, release } = abortOnSignals();
   const follower = new LogFollower();
   const output = new Output();
-  const format = options.json ? asJson : asText(options.utc === true);
-  let started = false;
+  let filter: FactFilter | undefined;
+  const shows = (entry: Fact) => isSelected(entry, filter ?? {});
+  const format = options.json ? asJson(shows) : asText(options.utc === true, shows);
   let unreadable = 0;
   try {
     return await runRefreshLoop({
@@ -37,10 +41,22 @@ export async function watch(options: WatchOptions): Promise<number> {
           if (added > 0) note(`${added} entries of the decision log cannot be read`);
           unreadable = follower.unreadable;
         };
-        if (!started) await show(await follower.begin(session.redis, options.last));
-        started = true;
+        if (filter === undefined) {
+          const from = filterOf(options, await session.now());
+          const last = options.last ?? (options.since === undefined ? 0 : MAX_SINCE);
+          const past = await follower.begin(
+            session.redis,
+            last,
+            (entry) => isSelected(entry, from),
+            from.sinceMs,
+          );
+          filter = from;
+          await show(past);
+        }
         while (!end.signal.aborted) {
+          const nowMs = filter.untilMs === undefined ? 0 : await session.now();
           await show(await follower.read(session.redis));
+          if (filter.untilMs !== undefined && nowMs > filter.untilMs) end.abort();
           await pause(POLL_MS, end.signal);
         }
       },
@@ -52,9 +68,17 @@ export async function watch(options: WatchOptions): Promise<number> {
 
 type Format = (entries: readonly LogEntry[], session: RedisSession) => Promise<string>;
 
-const asJson: Format = async (entries) => entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+type Shows = (fact: Fact) => boolean;
 
-function asText(utc: boolean): Format {
+function asJson(shows: Shows): Format {
+  return async (entries) =>
+    entries
+      .filter(shows)
+      .map((entry) => `${JSON.stringify(entry)}\n`)
+      .join('');
+}
+
+function asText(utc: boolean, shows: Shows): Format {
   const stories = new Stories();
   const paint = painter();
   // Ids and reasons come from outside: their control characters must not reach the terminal.
@@ -63,7 +87,7 @@ function asText(utc: boolean): Format {
     const times = timesOf(await now(), utc);
     const { flappingTimeoutMs } = settings.policy;
     return stories
-      .append(entries, { times, flappingTimeoutMs })
+      .append(entries, { times, flappingTimeoutMs, shows })
       .map(
         ({ atMs, droplet, tone, text }) =>
           `${paint('dim', times.at(atMs))}  ${paint('bold', clean(droplet))}  ${paint(tone, clean(text))}\n`,
