@@ -113,9 +113,21 @@ async function start(lifecycle: Lifecycle, counts: Copies, logsTo: 'file' | 'std
   const natsConfig = join(dir, 'nats.conf');
   let natsLimits: NatsLimits = { denied: [], withoutHeaders: false };
   writeNatsConfig(natsConfig, natsLimits);
-  const nats = await startRestartable(lifecycle, 'nats-server', (port) =>
+  const startedNats = await startRestartable(lifecycle, 'nats-server', (port) =>
     startNatsServer({ dir, port, configFile: natsConfig }),
   );
+  const reloadNats = () => {
+    const pid = startedNats.pid();
+    if (pid !== undefined) process.kill(pid, 'SIGHUP');
+  };
+  const nats: RestartableServer = {
+    ...startedNats,
+    async restart() {
+      await startedNats.restart();
+      // Its configuration may have changed after it was read and before the server had a pid.
+      reloadNats();
+    },
+  };
   const bus = lifecycle.own(
     'nats connection',
     await connect({
@@ -156,8 +168,7 @@ async function start(lifecycle: Lifecycle, counts: Copies, logsTo: 'file' | 'std
     limitNats(limits: Partial<NatsLimits>) {
       natsLimits = { ...natsLimits, ...limits };
       writeNatsConfig(natsConfig, natsLimits);
-      const pid = nats.pid();
-      if (limits.denied !== undefined && pid !== undefined) process.kill(pid, 'SIGHUP');
+      if (limits.denied !== undefined) reloadNats();
     },
     hasHeaders: () => !natsLimits.withoutHeaders,
     controller: undefined as unknown as TcpProxy,
