@@ -68,10 +68,11 @@ function listenedSinceMs({ holds, nowMs }: Snapshot, fromMs: number, durationMs:
 }
 
 /**
- * Instance guids of the processed exits that no heartbeat can contradict any more. An exit stays while it is what tells that a
- * silent DEA's instance has ended. It also stays while a start is
- * pending at its slot and its instance was first listed after that start was sent: without the exit the instance
- * would be taken for the started one.
+ * Instance guids of the processed exits that no heartbeat can contradict any more.
+ *
+ * - An exit stays while only it shows that an instance of a silent DEA has ended.
+ * - It stays while a start is pending at its slot and its instance was first listed after that start was sent: without
+ *   the exit the instance would be taken for the started one.
  */
 export function exitsToForget(draft: DecisionDraft, handledExits: number): string[] {
   const { droplet, nowMs, lostBeforeMs, effectiveStates, deas, settings } = draft.snapshot;

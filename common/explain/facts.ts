@@ -5,7 +5,7 @@ import { exitsByInstance, lastHeartbeatMs } from '../policy/fleet/liveness.ts';
 import type { PolicySettings } from '../policy/settings.ts';
 import type { ObservedDroplet } from './observed-droplet.ts';
 
-/** What the record tells where the log has no entry. */
+/** What is in the record where the log has no entry. */
 export const RECORD_FACT_KINDS = [
   /** The droplet was first seen, in a message or in a bulk pass. */
   'first_seen',

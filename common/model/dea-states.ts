@@ -1,5 +1,5 @@
 /**
- * What a DEA's last heartbeat and its `dea.shutdown` say about it:
+ * What a DEA's last heartbeat and its `dea.shutdown` show about it:
  *
  * - `alive`: it sends heartbeats
  * - `late`: silent for more than two thirds of `droplet_lost`

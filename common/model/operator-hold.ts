@@ -26,7 +26,7 @@ export interface OperatorHold {
 export const DEFAULT_HOLD_MS = 3_600_000;
 /** The longest hold: a forgotten one must not stop the health manager for good. */
 export const MAX_HOLD_MS = 24 * 3_600_000;
-/** Holds that are on at once: each decision looks at all of them. */
+/** Holds that are on at once: each decision reads all of them. */
 export const MAX_OPERATOR_HOLDS = 100;
 /** Longest reason of a hold (characters). */
 export const MAX_WHY_LENGTH = 300;

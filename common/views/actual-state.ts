@@ -7,7 +7,7 @@ import { kindOf, kindsWithoutNats, type ProcessesView } from './processes.ts';
 export interface UnknownActual {
   /** Since when no heartbeat is stored; absent: heartbeats are stored again, or never were. */
   sinceMs?: number;
-  /** Since when heartbeats are stored again, and when all of them will have been heard. */
+  /** Since when heartbeats are stored again, and when every DEA will have sent one. */
   againSinceMs?: number;
   knownAtMs?: number;
   /** Wanted slots with a live instance when it was last known. */
@@ -49,7 +49,7 @@ export function unknownActual(
   return {
     ...{ againSinceMs: sinceMs, knownAtMs: sinceMs + dropletLostMs },
     ...(running > 0 && { ranThen: running }),
-    cause: 'every DEA must be heard again',
+    cause: 'every DEA must send a heartbeat first',
   };
 }
 

@@ -155,7 +155,7 @@ describe('whether it is known what runs', () => {
       ...{ againSinceMs: NOW - 4 * SECOND, knownAtMs: NOW + 26 * SECOND, ranThen: 12 },
     });
     expect(statusOf(facts({ unknown: unknown(again) as never }), NOW).text).toBe(
-      'Not known yet what runs (12 ran then): heartbeats are received again for 4 s, known in 26 s; every DEA must be heard again.',
+      'Not known yet what runs (12 ran then): heartbeats are received again for 4 s, known in 26 s; every DEA must send a heartbeat first.',
     );
   });
 

@@ -70,7 +70,7 @@ export function lostBefore(
 
 export type SilenceState = 'alive' | 'late' | 'lost';
 
-/** Returns a function that tells the state of a DEA by its last heartbeat (epoch ms). The cutoffs are computed once for all DEAs. */
+/** Returns a function that returns the state of a DEA by its last heartbeat (epoch ms). The cutoffs are computed once for all DEAs. */
 export function silenceStates(
   nowMs: number,
   gaps: readonly ListeningGap[] | undefined,

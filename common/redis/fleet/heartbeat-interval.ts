@@ -16,8 +16,8 @@ const MIN_INTERVALS = 2;
 type Deps = Pick<RedisConnections, 'client' | 'keys'>;
 
 /**
- * How often the DEAs send heartbeats (ms): the median of the times between the latest two, of the DEAs heard last.
- * Undefined while too few DEAs have sent two.
+ * How often the DEAs send heartbeats (ms): the median of the times between their latest two, over the DEAs whose last one is
+ * the newest. Undefined while too few DEAs have sent two.
  */
 export async function heartbeatIntervalMs({ client, keys }: Deps): Promise<number | undefined> {
   const sample = await client.zrevrange(keys.deasLastHeartbeat, 0, SAMPLE - 1, 'WITHSCORES');

@@ -30,7 +30,7 @@ export const ProcessEntrySchema = Type.Object({
   problems: Type.Optional(Type.Record(Type.String(), Type.String())),
   /** Since when it waits. */
   problemSinceMs: Type.Optional(Time),
-  /** When it ended; absent: it has not said that it ended. */
+  /** When it ended; absent: it has not written that it ended. */
   stoppedMs: Type.Optional(Time),
 });
 export type ProcessEntry = Static<typeof ProcessEntrySchema>;
