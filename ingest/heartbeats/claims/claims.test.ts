@@ -39,6 +39,15 @@ const wanted = async (droplet: string, instances: number, version = 'v1') => {
   await client.hset(keys.indexOf(droplet), droplet, '');
 };
 
+/** Ingestors have listened, and mass_loss was evaluated, for droplet_lost before `sinceMs` and until now. */
+const establishLosses = async (sinceMs: number) => {
+  const { client, keys } = fixture.context.redis;
+  const nowMs = clock().nowMs();
+  await client.zadd(keys.watermarks, nowMs, 'ingestor');
+  await client.hset(keys.listening, { since: sinceMs - LOST_MS, until: nowMs });
+  await client.hset(keys.holds, 'mass_loss_evaluated', `${sinceMs - LOST_MS} ${nowMs}`);
+};
+
 const wantedOn = async (dea: string) =>
   Number((await fixture.context.redis.client.hget(fixture.context.redis.keys.deasWanted, dea)) ?? -1);
 
@@ -111,10 +120,7 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     const { client, keys } = fixture.context.redis;
     const claimAgain = async (massLoss?: object) => {
       clock().advance(1);
-      const nowMs = clock().nowMs();
-      await client.zadd(keys.watermarks, nowMs, 'ingestor');
-      await client.hset(keys.listening, { since: madeUp - LOST_MS, until: nowMs });
-      await client.hset(keys.holds, 'mass_loss_evaluated', `${madeUp - LOST_MS} ${nowMs}`);
+      await establishLosses(madeUp);
       await client.hset(keys.holds, 'mass_loss', massLoss === undefined ? '' : JSON.stringify(massLoss));
       await fixture.receive('real', entry('x'));
     };
@@ -163,6 +169,29 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
       clock().advance(20_001);
       await fixture.receive('real', ...own);
       expect(await fixture.instance('x', 'x-0')).toMatchObject({ dea: 'real', index: 0, version: 'v1' });
+    },
+  );
+
+  test.each([
+    ['an index that another instance holds', { index: 1 }],
+    ['an index that is not wanted', { index: 2 }],
+    ['a version that is not live', { version: 'v0' }],
+  ])(
+    'an instance of a lost DEA is not claimed with %s: one of the two would be stopped',
+    async (_, change) => {
+      await wanted('x', 2);
+      const lost = await fixture.receive('lost', entry('x'));
+      await fixture.receive('next', entry('x', 'x-0-next'), entry('x', 'x-1', { index: 1 }));
+      const claim = async () => {
+        await fixture.receive('next', entry('x', 'x-0-next'), entry('x', 'x-1', { index: 1 }));
+        await establishLosses(lost);
+        await fixture.receive('liar', entry('x', 'x-0', change));
+      };
+      for (const waitedMs of [1, 20_000, LOST_MS]) {
+        clock().advance(waitedMs);
+        await claim();
+        expect(await fixture.instance('x', 'x-0')).toMatchObject({ dea: 'lost', index: 0, version: 'v1' });
+      }
     },
   );
 

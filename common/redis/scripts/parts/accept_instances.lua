@@ -52,24 +52,44 @@ local function spare_fields(known, listed, slots)
   return surplus, #ended
 end
 
--- Whether the slot of a stored instance is wanted, as far as is known, and the record has no other instance there.
-local function fills_slot_alone(field, desired, gone, known, exits)
+-- Whether a slot is wanted; nothing if that is not known.
+local function is_wanted(index, version, desired, gone)
   if gone or not desired then
-    return true
+    return nil
   end
-  local index, _, _, version = string.match(known[field], ENTRY)
   local count, live = string.match(desired, '^STARTED (%d+)x STAGED version (%S+) ')
-  if not count or version ~= live or tonumber(index) >= tonumber(count) then
-    return false
-  end
+  return count ~= nil and version == live and tonumber(index) < tonumber(count)
+end
+
+-- Whether the record has another instance than that of `field` at the slot.
+local function has_other_at(index, version, field, known, exits)
   for other, value in pairs(known) do
     local other_index, state, _, other_version = string.match(value, ENTRY)
     local is_there = other ~= field and other_index == index and other_version == version and ACTIVE[state]
     if is_there and not exits[string.sub(other, 10)] and not string.find(value, ' last %d+$') then
-      return false
+      return true
     end
   end
-  return true
+  return false
+end
+
+-- Whether the slot of a stored instance is wanted, as far as is known, and the record has no other instance there.
+local function fills_slot_alone(field, desired, gone, known, exits)
+  local index, _, _, version = string.match(known[field], ENTRY)
+  local wanted = is_wanted(index, version, desired, gone)
+  return wanted == nil or (wanted and not has_other_at(index, version, field, known, exits))
+end
+
+-- Whether another DEA gives an instance a slot that is not wanted, or where another instance is. The record then keeps what it has: with
+-- the claim one of them would be stopped, although the claim may be made up.
+local function claims_surplus(encoded, field, own, desired, gone, known, exits)
+  local index, _, owner, version = string.match(known[field], ENTRY)
+  local new_index, _, _, new_version = string.match(encoded, ENTRY)
+  if not index or owner == own or (new_index == index and new_version == version) then
+    return false
+  end
+  local wanted = is_wanted(new_index, new_version, desired, gone)
+  return wanted == false or has_other_at(new_index, new_version, field, known, exits)
 end
 
 -- Why a known instance is not overwritten; nothing if it is. 'identity': its own DEA would change its index or version. 'owner' and the

@@ -115,7 +115,9 @@ local function store_droplets(first_key, first_arg)
           local reason, owner
           if old then
             reason, owner = refusal(old, encoded, own, id, ARGV[i], granted, must_exist)
-            if reason == 'identity_of_other' and not fills_slot_alone(field, desired, gone, known, exits) then
+            if claims_surplus(encoded, field, own, desired, gone, known, exits) then
+              reason, owner = 'identity', select(3, string.match(old, ENTRY))
+            elseif reason == 'identity_of_other' and not fills_slot_alone(field, desired, gone, known, exits) then
               reason = 'owner'
             end
           elseif not has_room(encoded) then
