@@ -113,7 +113,7 @@ export class Reconciler {
         metrics.unreadable.inc();
         log.error(
           { event: 'unreadable_record', droplet: ids[at], err: record },
-          'droplet record unreadable: nothing is decided about this droplet until it can be read',
+          'droplet record unreadable: nothing is decided about this droplet until it can be read or is built again',
         );
       } else if (record === undefined) {
         gone.push(ids[at] as string);

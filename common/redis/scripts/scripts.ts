@@ -17,7 +17,13 @@ const SCRIPTS = {
   deas: ['touch_deas', 'list_lost_deas', 'expire_dea', 'release_dea', 'store_shutdown'],
   events: ['store_exit', 'store_exit_with_event', 'store_update'],
   'droplets/reads': ['read_droplets', 'read_droplets_with_deas'],
-  droplets: ['commit_decisions', 'postpone_reconciles', 'settle_deliveries', 'remove_droplet'],
+  droplets: [
+    'commit_decisions',
+    'postpone_reconciles',
+    'settle_deliveries',
+    'remove_droplet',
+    'remove_unwritable',
+  ],
   sync: ['begin_pass', 'fence_pass', 'report_pass', 'store_desired', 'store_pages', 'mark_gone'],
   operator: ['place_operator_hold', 'append_log_entry', 'request_retry', 'requeue_troubled'],
   fleet: [

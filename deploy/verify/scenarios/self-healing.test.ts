@@ -43,6 +43,13 @@ describe('a healthy quiet app of which Redis lost', () => {
     ['record and DEA lists', () => remove('*:droplet:quiet', '*:deas:list:*')],
     ['all due lists and indexes', () => remove('*:due', '*:droplets:*')],
     ['all records', () => remove('*:droplet:*')],
+    [
+      'the revision, which somebody edited',
+      async () => {
+        const { client, keys } = deployment.observer;
+        await client.hset(keys.droplet('quiet'), 'rev', 'x');
+      },
+    ],
     ['all keys of the fleet but its layout', () => remove('{fleet}:[a-kn-z]*', '{fleet}:listening')],
     ['all keys of the sync', () => remove('{sync}:*', '{fleet}:sync')],
   ])(
