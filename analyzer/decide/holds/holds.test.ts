@@ -13,19 +13,9 @@ import {
   SETTINGS,
 } from '../../../common/testing/builders.ts';
 import { decide } from '../decide.ts';
+import { answers } from '../simulation/evaluate.ts';
 
 const UPDATED = { updatedMs: NOW - SECOND, handledUpdateMs: NOW - SECOND };
-
-/** `kind reason hold` of each decision. */
-function answers(d: Droplet, on: Partial<Holds>, liveness = deas()): string[] {
-  return answersUnder(d, holds(on), liveness);
-}
-
-function answersUnder(d: Droplet, on: Holds, liveness: ReturnType<typeof deas>): string[] {
-  return decide(d, liveness, on, NOW, SETTINGS).decisions.map((x) =>
-    [x.kind, 'reason' in x ? x.reason : '', x.kind === 'held' ? x.hold : ''].join(' ').trim(),
-  );
-}
 
 const missing = () => droplet();
 const crashed = () => droplet({ exits: [exit('a')] });

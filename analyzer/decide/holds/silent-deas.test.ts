@@ -13,20 +13,10 @@ import {
   slot,
 } from '../../../common/testing/builders.ts';
 import { decide } from '../decide.ts';
+import { answers } from '../simulation/evaluate.ts';
 import { applyDecision } from '../simulation/fixtures.ts';
 
 const silent = (agoMs: number) => deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs } });
-
-/** `kind reason hold` of each decision. */
-function answers(d: Droplet, on: Partial<Holds>, liveness = deas()): string[] {
-  return answersUnder(d, holds(on), liveness);
-}
-
-function answersUnder(d: Droplet, on: Holds, liveness: ReturnType<typeof deas>): string[] {
-  return decide(d, liveness, on, NOW, SETTINGS).decisions.map((x) =>
-    [x.kind, 'reason' in x ? x.reason : '', x.kind === 'held' ? x.hold : ''].join(' ').trim(),
-  );
-}
 
 describe('which hold covers what', () => {
   describe('a start that rests on the silence of another instance at its slot', () => {

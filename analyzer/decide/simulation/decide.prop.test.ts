@@ -260,7 +260,7 @@ describe('the result', () => {
     );
   });
 
-  it('forgets no exit that alone tells of an instance which stays in the record that it has ended', () => {
+  it('keeps an exit that alone shows the end of an instance, as long as the record has the instance', () => {
     fc.assert(
       fc.property(world, ([d, deas, h]) => {
         const { exits } = takeSnapshot(d, deas, h, NOW, SETTINGS);

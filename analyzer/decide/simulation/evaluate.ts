@@ -27,3 +27,15 @@ export const stops = (d: Droplet, conditions: Conditions = {}): string[] =>
 
 /** The kind of each decision. */
 export const kinds = ({ decisions }: DecisionResult): string[] => decisions.map(({ kind }) => kind);
+
+/** `kind reason hold` of each decision. */
+export function answers(d: Droplet, on: Partial<Holds>, liveness = deas()): string[] {
+  return answersUnder(d, holds(on), liveness);
+}
+
+/** The same under exactly these holds. */
+export function answersUnder(d: Droplet, on: Holds, liveness: Deas): string[] {
+  return decide(d, liveness, on, NOW, SETTINGS).decisions.map((x) =>
+    [x.kind, 'reason' in x ? x.reason : '', x.kind === 'held' ? x.hold : ''].join(' ').trim(),
+  );
+}

@@ -1,13 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import type { Droplet, Outcome, PendingStart, Slot } from '../../../common/model/droplet.ts';
+import type { Droplet, Outcome } from '../../../common/model/droplet.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import { restartDueMs } from '../../../common/policy/slots/flapping.ts';
 import {
-  deas,
   desired,
   droplet,
   exit,
-  holds,
   instance,
   LOST,
   NOW,
@@ -15,34 +13,8 @@ import {
   SETTINGS,
   slot,
 } from '../../../common/testing/builders.ts';
-import { decide } from '../decide.ts';
 import { applyDecision } from '../simulation/fixtures.ts';
-
-const TIMEOUT = SETTINGS.flappingTimeoutMs;
-
-const heartbeatsAt = (nowMs: number) =>
-  deas({ 'dea-1': { lastHeartbeatMs: nowMs - 2000, previousHeartbeatMs: nowMs - 12_000 } });
-
-function evaluate(d: Droplet, nowMs = NOW, settings: PolicySettings = SETTINGS) {
-  return decide(d, heartbeatsAt(nowMs), holds({ lastPassBegunMs: nowMs - 10 * SECOND }), nowMs, settings);
-}
-
-const pending = (over: Partial<PendingStart> = {}): PendingStart => ({
-  id: 'r1',
-  reason: 'flapping',
-  priority: 'high',
-  decidedMs: NOW - 10 * SECOND,
-  dueMs: NOW + 50 * SECOND,
-  ...over,
-});
-
-const flapping = (over: Partial<Slot> = {}): Slot =>
-  slot({
-    crashes: 2,
-    lastCrashMs: NOW - 10 * SECOND,
-    flapping: true,
-    ...over,
-  });
+import { evaluate, flapping, pending, TIMEOUT } from '../simulation/flapping.ts';
 
 /** Processes crashes at these seconds after NOW, each at once. Returns the decisions for each. */
 function crashAt(
