@@ -17,6 +17,10 @@ test.each<[FactFilter, Partial<Fact>, boolean]>([
   [{ reasons: ['CRASHED'] }, { kind: 'exit', exit: 'CRASHED' }, true],
   [{ reasons: ['mass_loss'] }, { kind: 'held', hold: 'mass_loss', reason: 'missing' }, true],
   [{ kinds: ['held'], reasons: ['mass_loss'] }, { hold: 'mass_loss' }, false],
+  [{ droplet: 'PP' }, {}, true],
+  [{ droplet: 'other' }, {}, false],
+  [{ dea: 'dea-1' }, { dea: 'dea-12' }, true],
+  [{ dea: 'dea-1' }, {}, false],
 ])('%j of %j: %s', (filter, more, expected) => {
   expect(isSelected(fact(more), filter)).toBe(expected);
 });

@@ -12,30 +12,46 @@ async function write(slice: number, atMs: number): Promise<LogEntry> {
   return entry;
 }
 
-test('begin sets the position to the end, and returns the latest entries of all slices by time', async () => {
+const ALL = { count: 10, maxRead: 1_000 };
+const begin = (past?: Parameters<LogFollower['begin']>[1]) =>
+  new LogFollower().begin(fixture.context.redis, past);
+
+test('begin sets the position to the end, and returns the latest entries of all slices as they were written', async () => {
   const entries = [await write(3, 1), await write(0, 2), await write(3, 3), await write(1, 4)];
-  expect(await new LogFollower().begin(fixture.context.redis)).toEqual([]);
-  expect(await new LogFollower().begin(fixture.context.redis, 3)).toEqual(entries.slice(1));
+  expect(await begin()).toEqual({ entries: [], unreadable: 0 });
+  expect(await begin(ALL)).toEqual({ entries, unreadable: 0 });
 });
 
-test('begin goes back page by page to the latest selected entries, not beyond a time', async () => {
+test('the past ends with a whole millisecond, and the next page begins before it', async () => {
   const { client, keys } = fixture.context.redis;
-  const wanted = await write(2, 5);
-  const many = client.pipeline();
-  for (let n = 0; n < 1_200; n++)
-    many.xadd(
-      keys.decisions(2),
-      '*',
+  const entries = Array.from(
+    { length: 40 },
+    (_, n): LogEntry => ({ atMs: n, droplet: 'a', kind: 'updated' }),
+  );
+  // Four entries each millisecond, one in each slice.
+  for (const [n, entry] of entries.entries())
+    await client.xadd(
+      keys.decisions(n % 4),
+      `${1000 + Math.floor(n / 4)}-${n % 4}`,
       'entry',
-      JSON.stringify({ atMs: 6, droplet: 'other', kind: 'updated' }),
+      JSON.stringify(entry),
     );
+  const page = await begin({ count: 6, maxRead: 1_000 });
+  expect(page).toEqual({ entries: entries.slice(-8), unreadable: 0, readFromMs: 1008 });
+  const next = await begin({ count: 1_000, maxRead: 1_000, toMs: 1007, fromMs: 1001 });
+  expect(next).toEqual({ entries: entries.slice(4, 32), unreadable: 0 });
+});
+
+test('a rare kind is searched only as far as the bound', async () => {
+  const { client, keys } = fixture.context.redis;
+  const many = client.pipeline();
+  const text = JSON.stringify({ atMs: 6, droplet: 'other', kind: 'updated' });
+  for (let n = 0; n < 1_200; n++) many.xadd(keys.decisions(2), `${n + 1}-0`, 'entry', text);
   await many.exec();
-  const ofSlice2 = ({ droplet }: LogEntry) => droplet === 'of-2';
-  const { redis } = fixture.context;
-  expect(await new LogFollower().begin(redis, 2, ofSlice2)).toEqual([wanted]);
-  const [seconds, micros] = await client.time();
-  const laterMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) + 60_000;
-  expect(await new LogFollower().begin(redis, 2, ofSlice2, laterMs)).toEqual([]);
+  const rare = await begin({ count: 1, selects: ({ kind }) => kind === 'giveup', maxRead: 700 });
+  expect([rare.entries.length, rare.readFromMs]).toEqual([700, 501]);
+  const whole = await begin({ count: 1, selects: ({ kind }) => kind === 'giveup', maxRead: 5_000 });
+  expect([whole.entries.length, whole.readFromMs]).toEqual([1_200, undefined]);
 });
 
 test('read returns each new entry once, also of a slice whose log was empty', async () => {

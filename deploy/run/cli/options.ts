@@ -1,4 +1,10 @@
 import { InvalidArgumentError } from 'commander';
+import {
+  MOMENT_EXPECTED,
+  type Moment,
+  parseDuration,
+  parseMoment,
+} from '../../../common/explain/log/moment.ts';
 
 /** The option of every command. */
 export interface ConfigOption {
@@ -43,34 +49,18 @@ export function seconds(text: string): number {
   return within(text, 1, 3_600, 'Expected seconds, 1 to 3600.');
 }
 
-const UNITS_MS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;
-
 /** @returns ms @throws InvalidArgumentError */
 export function duration(text: string): number {
-  const match = /^(\d{1,6})([smh])$/.exec(text);
-  const ms = match === null ? 0 : Number(match[1]) * UNITS_MS[match[2] as keyof typeof UNITS_MS];
-  if (ms > 0) return ms;
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
   throw new InvalidArgumentError('Expected a duration such as 90s, 30m or 2h.');
 }
 
-/** A moment, given the time now (epoch ms). */
-export type Moment = (nowMs: number) => number;
-
-/**
- * @param text how long ago (`30m`), or a time in ISO 8601: local unless it names its zone
- * @throws InvalidArgumentError
- */
+/** @throws InvalidArgumentError */
 export function moment(text: string): Moment {
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text)) {
-    const atMs = Date.parse(text);
-    if (!Number.isNaN(atMs)) return () => atMs;
-  } else if (/^\d+[smh]$/.test(text)) {
-    const agoMs = duration(text);
-    return (nowMs) => nowMs - agoMs;
-  }
-  throw new InvalidArgumentError(
-    'Expected how long ago, such as 30m or 2h, or a time such as 2026-01-31T14:00Z.',
-  );
+  const found = parseMoment(text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(MOMENT_EXPECTED);
 }
 
 /** @returns the names of the list @throws InvalidArgumentError */

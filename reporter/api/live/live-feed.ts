@@ -1,6 +1,7 @@
 /** The data of the dashboard, read from Redis once for all viewers. */
 import { LogFollower } from '../../../common/explain/log/follow-log.ts';
 import { Stories } from '../../../common/explain/stories.ts';
+import type { LogEntry } from '../../../common/model/decision-log.ts';
 import { silenceStates } from '../../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
@@ -71,7 +72,7 @@ export class LiveFeed {
         readAllDeas(redis, silenceStates(nowMs, gapsFrom(known, nowMs, policy), policy)),
       ),
       reading,
-      poll === 0 ? this.#follower.begin(redis, MAX_LINES) : this.#follower.read(redis),
+      poll === 0 ? this.#past() : this.#follower.read(redis),
       fleet(),
       poll % TIMELINE_EVERY === 0 ? readTimeline(redis, nowMs) : undefined,
     ]);
@@ -98,6 +99,11 @@ export class LiveFeed {
       this.#points = points;
     }
     return events;
+  }
+
+  async #past(): Promise<LogEntry[]> {
+    const past = await this.#follower.begin(this.#sources.redis, { count: MAX_LINES, maxRead: MAX_LINES });
+    return past.entries;
   }
 
   /** The full state; empty before the first poll. */

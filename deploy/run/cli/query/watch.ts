@@ -1,6 +1,7 @@
 import type { Fact } from '../../../../common/explain/facts.ts';
 import { type FactFilter, isSelected } from '../../../../common/explain/log/filter.ts';
 import { LogFollower } from '../../../../common/explain/log/follow-log.ts';
+import { WRITTEN_WITHIN_MS } from '../../../../common/explain/log/read-past.ts';
 import { Stories } from '../../../../common/explain/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
@@ -18,6 +19,8 @@ export interface WatchOptions extends ConfigOption, FilterOptions {
 }
 
 const POLL_MS = 500;
+/** Past entries that are read: a rare kind is not searched in the whole log, which has a million. */
+const MAX_READ = 100_000;
 
 /** `hm watch`: decisions of the whole deployment as they are made, until Ctrl-C or the reader of the output is gone. */
 export async function watch(options: WatchOptions): Promise<number> {
@@ -44,14 +47,8 @@ export async function watch(options: WatchOptions): Promise<number> {
         if (filter === undefined) {
           const from = filterOf(options, await session.now());
           const last = options.last ?? (options.since === undefined ? 0 : MAX_SINCE);
-          const past = await follower.begin(
-            session.redis,
-            last,
-            (entry) => isSelected(entry, from),
-            from.sinceMs,
-          );
           filter = from;
-          await show(past);
+          await show(await readLatest(session, follower, last, from));
         }
         while (!end.signal.aborted) {
           const nowMs = filter.untilMs === undefined ? 0 : await session.now();
@@ -64,6 +61,31 @@ export async function watch(options: WatchOptions): Promise<number> {
   } finally {
     release();
   }
+}
+
+/** The latest `count` selected entries, as far back as the bound allows. */
+async function readLatest(
+  { redis, now }: RedisSession,
+  follower: LogFollower,
+  count: number,
+  filter: FactFilter,
+): Promise<LogEntry[]> {
+  const { sinceMs, untilMs } = filter;
+  const selects = (entry: LogEntry) => isSelected(entry, filter);
+  if (count === 0) return (await follower.begin(redis)).entries;
+  const past = await follower.begin(redis, {
+    ...{ count, selects, maxRead: MAX_READ },
+    ...(sinceMs !== undefined && { fromMs: sinceMs }),
+    ...(untilMs !== undefined && { toMs: untilMs + WRITTEN_WITHIN_MS }),
+  });
+  const found = past.entries.filter(selects);
+  if (count > found.length && past.readFromMs !== undefined) {
+    const from = timesOf(await now(), true).at(past.readFromMs);
+    note(
+      `read ${past.entries.length} entries of the decision log, back to ${from} UTC; --until ${new Date(past.readFromMs).toISOString()} reads the ones before`,
+    );
+  }
+  return found.slice(Math.max(0, found.length - count));
 }
 
 type Format = (entries: readonly LogEntry[], session: RedisSession) => Promise<string>;

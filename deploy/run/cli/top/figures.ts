@@ -29,8 +29,6 @@ export interface Figures {
 const RATE_WINDOW_MS = 10_000;
 /** Lines of the decision log that are kept. */
 const MAX_LATEST = 100;
-/** Past entries of each slice's log that the first reading returns. */
-const PAST_ENTRIES = 20;
 
 interface Sample {
   atMs: number;
@@ -57,7 +55,7 @@ export class TopFigures {
     const nowMs = await session.now();
     const times = timesOf(nowMs, this.#utc);
     const { policy, dryRun } = settings;
-    const newEntries = this.#started ? this.#follower.read(redis) : this.#follower.begin(redis, PAST_ENTRIES);
+    const newEntries = this.#started ? this.#follower.read(redis) : this.#past(redis);
     const [fleet, facts, entries] = await Promise.all([
       readFleet({ redis, clock: { nowMs: () => nowMs }, policy, queues: this.#queuesOf(session) }),
       readFleetFacts(redis),
@@ -76,6 +74,10 @@ export class TopFigures {
       dryRun,
       ...(rates && { rates }),
     };
+  }
+
+  async #past(redis: RedisSession['redis']): Promise<LogEntry[]> {
+    return (await this.#follower.begin(redis, { count: MAX_LATEST, maxRead: MAX_LATEST })).entries;
   }
 
   /** Opened once for each connection. */
