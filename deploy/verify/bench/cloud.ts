@@ -8,11 +8,18 @@ import { dropletId, instanceOf, PER_DEA, versionOf } from './fleet.ts';
 import { HeartbeatGenerator } from './heartbeat-generator.ts';
 import { Latencies } from './latency.ts';
 import { atRate, waitWhileProgressing } from './pace.ts';
-import { type Batch, type CloudTasks, type EndBatch, type StartStats, serveTasks } from './protocol.ts';
+import {
+  BARE_QUESTION,
+  type Batch,
+  type CloudTasks,
+  DROPLETS_A_QUERY,
+  type EndBatch,
+  type StartStats,
+  serveTasks,
+} from './protocol.ts';
 
 /** After this time without a start or a reply, the rest counts as missing. */
 const NO_PROGRESS_MS = 5_000;
-const DROPLETS_A_QUERY = 100;
 
 const { nats: url } = JSON.parse(process.argv[2] ?? '{}') as { nats: string };
 const nats = await connect({ servers: url, name: 'bench-cloud' });
@@ -91,6 +98,7 @@ async function query({
   perS,
   count,
   of,
+  bare,
 }: CloudTasks['query']['args']): Promise<CloudTasks['query']['result']> {
   const latencies = new Latencies();
   const inbox = createInbox();
@@ -120,7 +128,8 @@ async function query({
   const beganMs = performance.now();
   await atRate(perS, count, (k) => {
     open.set(k, { left: DROPLETS_A_QUERY, sinceMs: performance.now() });
-    nats.publish(SUBJECTS.healthRequest, queries[k % queries.length] as Buffer, { reply: `${inbox}.${k}` });
+    const subject = bare ? BARE_QUESTION : SUBJECTS.healthRequest;
+    nats.publish(subject, queries[k % queries.length] as Buffer, { reply: `${inbox}.${k}` });
   });
   await waitWhileProgressing(
     () => open.size === 0,

@@ -70,9 +70,9 @@ export interface CloudTasks {
   silenceDea: { args: { dea: number; maxS: number }; result: StartStats };
   /** The DEA sends heartbeats again, with the instances that were started meanwhile. */
   resumeDea: { args: { dea: number }; result: null };
-  /** Queries the health of 100 droplets each; the latency is the time to the last reply. */
+  /** Queries the health of 100 droplets each; the latency is the time to the last reply. `bare`: asks the bare replier. */
   query: {
-    args: { perS: number; count: number; of: number };
+    args: { perS: number; count: number; of: number; bare?: true };
     result: { latency: Latency; sent: number; complete: number; wrong: number; seconds: number };
   };
   /** The requests that the controller received since the last call. */
@@ -86,6 +86,14 @@ export interface CloudTasks {
 export interface SubscriberTasks {
   count: { args: Record<string, never>; result: { received: number } };
 }
+
+/** Answers each question on `BARE_QUESTION` with constant replies. */
+export interface ReplierTasks {
+  count: { args: Record<string, never>; result: { answered: number } };
+}
+
+export const BARE_QUESTION = 'bench.health';
+export const DROPLETS_A_QUERY = 100;
 
 /** The controller's bulk API. */
 export interface ControllerTasks {

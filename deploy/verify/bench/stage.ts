@@ -15,7 +15,13 @@ import { hmProgram } from '../../run/hm-program.ts';
 import { type ProcessName, startChild } from '../../run/launcher/child.ts';
 import { freePort, startNatsServer, startRedisServer } from '../../run/launcher/servers.ts';
 import { type LoadProcess, startLoadProcess } from './load-process.ts';
-import type { CloudTasks, ControllerTasks, SubscriberTasks } from './protocol.ts';
+import {
+  type CloudTasks,
+  type ControllerTasks,
+  DROPLETS_A_QUERY,
+  type ReplierTasks,
+  type SubscriberTasks,
+} from './protocol.ts';
 import { CpuMeter } from './usage.ts';
 
 /** A health manager of real processes with real servers, and the load processes of a simulated cloud. */
@@ -34,6 +40,8 @@ export interface Stage {
   meter(...names: string[]): CpuMeter;
   /** Starts a subscriber to heartbeats that discards them. */
   startSubscriber(): Promise<LoadProcess<SubscriberTasks>>;
+  /** Starts a process that answers questions with constant replies. */
+  startReplier(): Promise<LoadProcess<ReplierTasks>>;
   /** The number of starts in the queue. */
   waitingStarts(): Promise<number>;
   /** A metric of a process, summed over its labels and copies; 0 if it does not exist yet. */
@@ -181,6 +189,11 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
       ),
     startSubscriber: () =>
       startLoadProcess<SubscriberTasks>(lifecycle, 'subscriber', { nats: natsServer.url }),
+    startReplier: () =>
+      startLoadProcess<ReplierTasks>(lifecycle, 'replier', {
+        nats: natsServer.url,
+        replies: DROPLETS_A_QUERY,
+      }),
     waitingStarts: () => starts.getJobCountByTypes('prioritized', 'waiting'),
     async metric(name, metric) {
       const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
