@@ -46,6 +46,9 @@ export type HoldName = (typeof HOLD_NAMES)[number];
 export const EXIT_REASONS = ['CRASHED', 'STOPPED', 'DEA_SHUTDOWN', 'DEA_EVACUATION'] as const;
 export type ExitReason = (typeof EXIT_REASONS)[number];
 
+/** Every name of why something happened, by which decisions are selected. */
+export const REASONS = [...START_REASONS, ...STOP_REASONS, ...EXIT_REASONS, ...HOLD_NAMES] as const;
+
 /** What became of a decided start or stop: published, or found to be wrong by its recheck. */
 export const OUTCOMES = ['sent', 'dropped'] as const;
 

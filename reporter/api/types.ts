@@ -103,6 +103,18 @@ export interface LiveEvents {
   timeline: { all?: true; points: TimelinePoint[] };
 }
 
+/** `/api/decisions` */
+export interface DecisionPage {
+  nowMs: number;
+  /** Newest first. */
+  lines: StoryUpdate[];
+  /** Entries of the log that were read for them. */
+  read: number;
+  /** Older entries were not read: those written before this time (epoch ms), with which the next page begins. */
+  readFromMs?: number;
+  cursor?: number;
+}
+
 /** An instance and its DEA. */
 export interface Place {
   instance: string;

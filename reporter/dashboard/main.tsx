@@ -16,8 +16,9 @@ import { Timeline } from './overview/timeline.tsx';
 import { Troubled } from './overview/troubled.tsx';
 import { AppsPage } from './pages/apps-page.tsx';
 import { DeaPage } from './pages/dea-page.tsx';
+import { DecisionsPage } from './pages/decisions-page.tsx';
 import { DropletPage } from './pages/droplet-page.tsx';
-import { hrefOfApps, useRoute } from './route.ts';
+import { hrefOfApps, hrefOfDecisions, titleOf, useRoute } from './route.ts';
 
 function App() {
   const live = useLive();
@@ -31,17 +32,19 @@ function App() {
         <a class="name" href="#/">
           health manager
         </a>
-        <a class="nav" href={hrefOfApps({})}>
-          apps
-        </a>
+        <nav class="nav">
+          <a href={hrefOfApps({})}>apps</a> <a href={hrefOfDecisions({})}>decisions</a>{' '}
+          <a href="queues">queues</a>
+        </nav>
         <Search {...live} />
       </header>
       <main id="main" class={isKnown(live) ? '' : 'unknown'} data-connection={live.connection}>
-        <Headline live={live} />
+        <Headline live={live} page={titleOf(route)} />
         {route.page === 'overview' && <Overview live={live} />}
         {route.page === 'apps' && (
           <AppsPage key={`${route.problem} ${route.search}`} {...route} troubled={live.troubled} />
         )}
+        {route.page === 'decisions' && <DecisionsPage {...route} />}
         {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
         {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
       </main>

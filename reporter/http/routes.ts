@@ -14,6 +14,7 @@ import { addLive } from '../api/live/live-stream.ts';
 import { addAppStates } from '../api/pages/app-states.ts';
 import { addApps } from '../api/pages/apps.ts';
 import { readDeaPage } from '../api/pages/dea-page.ts';
+import { addDecisions } from '../api/pages/decisions.ts';
 import { readDropletPage } from '../api/pages/droplet-page.ts';
 import { knownView } from '../queries/droplet-reader.ts';
 import type { ComponentFacts } from './component.ts';
@@ -41,6 +42,8 @@ const INDEX = {
     '/queues': 'the queues and their jobs (Bull Board)',
     '/api/fleet': 'totals, holds, DEAs, queues',
     '/api/apps': 'apps by problem, by a part of their guid, by DEA; sorted, page by page with a cursor',
+    '/api/decisions':
+      'the decision log by app, DEA, kind, reason and time, page by page; format=json or csv for a file',
     '/api/droplets/<guid>': 'the whole record of one droplet',
     '/api/stories/<guid>': 'one droplet with its slots and its story, for the dashboard',
     '/api/deas/<guid>': 'one DEA with its instances, running or lost',
@@ -81,6 +84,7 @@ export function addRoutes(options: Options): void {
     json(reply, async () => (isId(id) ? readDeaPage(options, id) : undefined)),
   );
   addApps(options);
+  addDecisions(options);
   addLive(app, broadcaster);
   addActs(options);
   if (options.dialect === 'hm9000-http') addAppStates(options);

@@ -3,8 +3,8 @@ import type { Health } from '../../common/runtime/health.ts';
 import { BusyError } from '../queries/droplet-reader.ts';
 import { readRedis, UnavailableError } from './read-redis.ts';
 
-/** The status and the JSON body of a reply. */
-export type Answer = readonly [status: number, body: object];
+/** The status and the body of a reply: JSON, or a text. */
+export type Answer = readonly [status: number, body: object | string];
 
 const NOT_FOUND: Answer = [404, { error: 'not found' }];
 

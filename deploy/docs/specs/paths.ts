@@ -84,6 +84,22 @@ export const PATHS: readonly PathOperation[] = [
     replies: { ...READ, 400: 'a parameter is wrong' },
   },
   {
+    ...{ path: '/api/decisions', method: 'get', of: 'reporter', reply: Json },
+    summary: 'The decision log of all apps, filtered, newest first, page by page',
+    optional: {
+      app: 'a part of the guid',
+      dea: 'a part of the guid of the DEA that the entry names',
+      kind: 'some of the kinds, separated by commas',
+      reason: 'some of the reasons, exit reasons and holds, separated by commas',
+      since: 'how long ago (`30m`), or a time in ISO 8601',
+      until: 'how long ago (`30m`), or a time in ISO 8601',
+      limit: 'entries in one page, at most 10,000',
+      cursor: 'where the page before ended',
+      format: '`lines` (text for people), `json` (the entries) or `csv`',
+    },
+    replies: { ...READ, 400: 'a parameter is wrong' },
+  },
+  {
     ...{ path: '/api/droplets/{guid}', method: 'get', of: 'reporter', parameters: GUID },
     summary: 'The whole record of an app, the same as the reply on healthmanager.droplet',
     reply: DROPLET_REPLY,

@@ -208,7 +208,7 @@ test('the apps page: those that need attention, a part of a guid, and a link to 
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
   await headline(page, 'All 12');
-  await page.locator('a.nav').click();
+  await page.locator('.nav a', { hasText: 'apps' }).click();
   await waitText(page, '.page-head', 'All apps');
   await waitText(page, '[data-droplet=mail]', /1\/1\s*none/);
   await expect.poll(() => page.locator('tbody[data-droplet]').count()).toBe(3);

@@ -1,6 +1,7 @@
 /** Lines of the decision log. */
 import type { Tone } from '../../../common/explain/sentences/line.ts';
 import type { Live } from '../live.ts';
+import { hrefOfDecisions } from '../route.ts';
 import { At, DropletLink, ServerText } from './text.tsx';
 
 const MARKS: Record<Tone, string> = { trouble: '!', action: '→', good: '✓', plain: '·' };
@@ -8,7 +9,12 @@ const MARKS: Record<Tone, string> = { trouble: '!', action: '→', good: '✓', 
 export function Latest({ lines }: Pick<Live, 'lines'>) {
   return (
     <section class="panel" aria-labelledby="latest">
-      <h2 id="latest">Latest decisions</h2>
+      <h2 id="latest">
+        Latest decisions{' '}
+        <span class="note">
+          <a href={hrefOfDecisions({})}>all, with filters</a>
+        </span>
+      </h2>
       {lines.length === 0 ? (
         <p class="empty">No decisions yet.</p>
       ) : (

@@ -29,7 +29,8 @@ function ageText({ asOfMs }: Live, nowMs: number): string {
 /** Screen readers announce a change at most this often. */
 const ANNOUNCE_EVERY_MS = 5_000;
 
-export function Headline({ live }: { live: Live }) {
+/** @param page what the tab of the browser names besides the status */
+export function Headline({ live, page }: { live: Live; page: string }) {
   const status = statusOfLive(live, useNow());
   const [announced, setAnnounced] = useState('');
   const latest = useRef(status.text);
@@ -39,8 +40,8 @@ export function Headline({ live }: { live: Live }) {
     return () => clearInterval(timer);
   }, []);
   useEffect(() => {
-    document.title = `${status.short} · health manager`;
-  }, [status.short]);
+    document.title = [page, status.short, 'health manager'].filter(Boolean).join(' · ');
+  }, [page, status.short]);
   return (
     <div class={`headline ${status.level}`}>
       <span class="light" aria-hidden="true" />

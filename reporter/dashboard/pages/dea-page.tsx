@@ -6,6 +6,7 @@ import { STATE_TEXT } from '../elements/dea-text.ts';
 import { Next, StateTag } from '../elements/step.tsx';
 import { DeaLink, DropletLink, Num, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
+import { hrefOfDecisions } from '../route.ts';
 import { PageHead } from './page-head.tsx';
 import { usePage } from './use-page.ts';
 
@@ -23,6 +24,9 @@ export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
         </div>
       </PageHead>
       {data !== undefined && data.places.length > 0 && <Places {...data} />}
+      <p class="note">
+        <a href={hrefOfDecisions({ dea: id })}>Decisions that name this DEA</a>
+      </p>
     </article>
   );
 }

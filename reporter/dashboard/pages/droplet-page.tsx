@@ -6,6 +6,7 @@ import { Next, StateTag, Why } from '../elements/step.tsx';
 import { StoryLine } from '../elements/story.tsx';
 import { At, DeaLink, Num, ServerText, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
+import { hrefOfDecisions } from '../route.ts';
 import { PageHead } from './page-head.tsx';
 import { usePage } from './use-page.ts';
 
@@ -31,7 +32,8 @@ export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>)
       <p class="note">
         An app is called <em>droplet</em> on the command line, in Redis and in messages. The same on the
         command line: <code>deploy/hm explain {id}</code>. The whole record:{' '}
-        <a href={`api/droplets/${encodeURIComponent(id)}`}>JSON</a>.
+        <a href={`api/droplets/${encodeURIComponent(id)}`}>JSON</a>. Its part of the log:{' '}
+        <a href={hrefOfDecisions({ app: id })}>decisions</a>.
       </p>
     </article>
   );

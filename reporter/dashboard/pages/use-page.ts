@@ -13,8 +13,9 @@ const REFRESH_MS = 3_000;
  * Reads the data of a page, then every few seconds and whenever `trigger` changes.
  *
  * @param path below `api/`
+ * @param isPaused what was read of this path stays
  */
-export function usePage<T>(path: string, trigger: unknown): Read<T> {
+export function usePage<T>(path: string, trigger: unknown, isPaused = false): Read<T> {
   const [read, setRead] = useState<Read<T> & { path?: string }>({});
   useEffect(() => {
     const abort = new AbortController();
@@ -29,12 +30,12 @@ export function usePage<T>(path: string, trigger: unknown): Read<T> {
         setRead((now) => ({ ...now, path, problem: 'The reporter does not answer; trying again.' }));
       }
     };
-    void get();
-    const timer = setInterval(get, REFRESH_MS);
+    if (!isPaused || read.path !== path) void get();
+    const timer = isPaused ? undefined : setInterval(get, REFRESH_MS);
     return () => {
       clearInterval(timer);
       abort.abort();
     };
-  }, [path, trigger]);
+  }, [path, trigger, isPaused]);
   return read.path === path ? read : {};
 }
