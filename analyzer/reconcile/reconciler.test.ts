@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import type { ScriptName } from '../../common/redis/scripts/scripts.ts';
 import { metricValue, recordOf, useRedis } from '../../common/testing/context.ts';
 import { withScripts } from '../../common/testing/redis/scripts.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
@@ -57,9 +58,12 @@ const logged = async () => {
 const count = (name: string) => metricValue(of.context.metrics, `hm_${name}_total`);
 const idsOf = (evaluations: Evaluation[]) => evaluations.map(({ droplet }) => droplet.id);
 
-/** Redis with another write before each commit. */
-function interrupted(before: () => Promise<unknown>): RedisConnections {
-  return withScripts(of.context.redis, ['commit_decisions'], async (run) => {
+/** Redis with another write before each commit, or before each call of another script. */
+function interrupted(
+  before: () => Promise<unknown>,
+  script: ScriptName = 'commit_decisions',
+): RedisConnections {
+  return withScripts(of.context.redis, [script], async (run) => {
     await before();
     return run();
   });
@@ -101,17 +105,44 @@ describe('a reconcile', () => {
     expect(await logged()).toHaveLength(550);
   });
 
-  test('of an unreadable record leaves it as it is and due; the other droplets are reconciled', async () => {
-    await put('bad', { 'slot:0': 'edited' });
-    await put('app');
-    await reconciler.reconcile(['bad', 'app']);
-    expect(await recordOf(of.context.redis, 'bad')).toMatchObject({ rev: '1', 'slot:0': 'edited' });
-    expect(await dueMs('bad')).toBe(of.context.clock.nowMs());
-    expect(idsOf(enqueued)).toEqual(['app']);
-    expect(await count('records_unreadable')).toBe(1);
-    expect(of.context.lines).toContainEqual(
-      expect.objectContaining({ event: 'unreadable_record', droplet: 'bad' }),
-    );
+  test.each<[string, (key: string) => Promise<unknown>]>([
+    ['a revision that is no number', (key) => of.context.redis.client.hset(key, 'rev', 'x')],
+    ['a revision that cannot grow', (key) => of.context.redis.client.hset(key, 'rev', '9'.repeat(19))],
+    ['a desired state that is none', (key) => of.context.redis.client.hset(key, 'desired', 'y')],
+    ['a slot that is none', (key) => of.context.redis.client.hset(key, 'slot:0', 'x')],
+    ['a field that no process writes', (key) => of.context.redis.client.hset(key, 'note', 'x')],
+    [
+      'a slot that is none, and no revision',
+      async (key) => {
+        await of.context.redis.client.hdel(key, 'rev');
+        await of.context.redis.client.hset(key, 'slot:0', 'x');
+      },
+    ],
+    ['a key of the wrong type', (key) => of.context.redis.client.set(key, 'made by hand')],
+  ])(
+    'of a record with %s removes it, keeps its index entry, and logs it; the other droplets are reconciled',
+    async (_, edit) => {
+      const { client, keys } = of.context.redis;
+      await put('bad');
+      await put('app');
+      await edit(keys.droplet('bad'));
+      await reconciler.reconcile(['bad', 'app']);
+      expect(await client.exists(keys.droplet('bad'))).toBe(0);
+      expect(await client.hexists(keys.indexOf('bad'), 'bad')).toBe(1);
+      expect(idsOf(enqueued)).toEqual(['app']);
+      expect(await count('records_unreadable')).toBe(1);
+      expect(of.context.lines).toContainEqual(
+        expect.objectContaining({ event: 'unreadable_record', droplet: 'bad' }),
+      );
+    },
+  );
+
+  test('of an unreadable record that a process has written meanwhile leaves it', async () => {
+    const { client, keys } = of.context.redis;
+    await put('bad', { desired: 'edited' });
+    const removing = interrupted(() => client.hset(keys.droplet('bad'), 'rev', 2), 'remove_unreadable');
+    await reconcilerOn(removing).reconcile(['bad']);
+    expect(await recordOf(of.context.redis, 'bad')).toMatchObject({ rev: '2' });
   });
 
   test('of a record whose key has the wrong type fails for that droplet alone, and logs it', async () => {

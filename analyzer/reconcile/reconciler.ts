@@ -7,7 +7,9 @@ import type { RedisConnections } from '../../common/redis/connection/connections
 import { restoreHeartbeatTimes } from '../../common/redis/fleet/heartbeat-times.ts';
 import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
 import { readWithDeas } from '../../common/redis/records/readers.ts';
+import { UnreadableRecord } from '../../common/redis/records/record-error.ts';
 import { reportRepair } from '../../common/redis/records/repairs.ts';
+import { removeUnreadable } from '../../common/redis/scripts/droplets/remove-unreadable.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import { decide } from '../decide/decide.ts';
 import type { AnalyzerMetrics } from '../metrics.ts';
@@ -94,8 +96,8 @@ export class Reconciler {
   }
 
   /**
-   * Reads droplets and decides about them; stores nothing. Unreadable records are logged and left out. Droplets without
-   * a record are left out and removed from the due and troubled lists.
+   * Reads droplets and decides about them; stores no decision. Droplets without a record are left out and removed from the due and
+   * troubled lists. So are those with a record that cannot be read: it is logged and removed, and built again like a lost one.
    */
   async evaluate(ids: readonly string[]): Promise<Evaluation[]> {
     const { redis, clock, policy, metrics, log } = this.#options;
@@ -107,29 +109,27 @@ export class Reconciler {
     const restored = await restoreHeartbeatTimes(redis, reads);
     reportRepair({ repairs: metrics.repairs, limited: this.#limited }, 'heartbeat_time', restored);
     const droplets: Droplet[] = [];
-    const gone: string[] = [];
+    const others: Promise<unknown>[] = [];
     records.forEach((record, at) => {
-      if (record instanceof Error) {
+      const id = ids[at] as string;
+      if (record instanceof UnreadableRecord) {
         metrics.unreadable.inc();
         log.error(
-          { event: 'unreadable_record', droplet: ids[at], err: record },
-          'droplet record unreadable: nothing is decided about this droplet until it can be read or is built again',
+          { event: 'unreadable_record', droplet: id, err: record },
+          'droplet record unreadable: it is removed and built again; until then nothing is decided about this droplet',
         );
+        others.push(removeUnreadable(redis, id, record));
       } else if (record === undefined) {
-        gone.push(ids[at] as string);
+        const slice = redis.keys.sliceOf(id);
+        others.push(
+          redis.client.zrem(redis.keys.due(slice), id),
+          redis.client.zrem(redis.keys.troubled(slice), id),
+        );
       } else {
         droplets.push(record);
       }
     });
-    await Promise.all(
-      gone.flatMap((id) => {
-        const slice = redis.keys.sliceOf(id);
-        return [
-          redis.client.zrem(redis.keys.due(slice), id),
-          redis.client.zrem(redis.keys.troubled(slice), id),
-        ];
-      }),
-    );
+    await Promise.all(others);
     const lostBeforeMs = lostBefore(nowMs, holds.listeningGaps, policy);
     return droplets.map((droplet) => ({
       droplet,

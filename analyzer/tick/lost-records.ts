@@ -1,15 +1,12 @@
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { removeUnwritable } from '../../common/redis/scripts/droplets/remove-unwritable.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 
 /**
  * Notes index entries without a record. The entry keeps when this was first seen. The record may be that of a listed droplet, so a pass
  * that writes every entry is needed. The entry is removed only if such a pass, begun later, did not bring the record back.
  *
- * A record that no script can write, because somebody edited its revision, is removed first: then it is built again like a lost one.
- *
- * @param ids droplets of the index without a readable record
+ * @param ids droplets of the index that had no readable record
  * @returns the removed entries, and whether a full pass is needed
  */
 export async function noteLostRecords(
@@ -21,7 +18,6 @@ export async function noteLostRecords(
   const removed: string[] = [];
   let isFullPassNeeded = false;
   if (ids.length === 0) return { removed, isFullPassNeeded };
-  await Promise.all(ids.map((id) => removeUnwritable(redis, id)));
   const [{ fullPassBegunMs = 0 }, entries] = await Promise.all([
     readFleetFacts(redis),
     Promise.all(
@@ -31,7 +27,7 @@ export async function noteLostRecords(
   const writes: Promise<unknown>[] = [];
   ids.forEach((id, at) => {
     const [notedAt, exists] = entries[at] as [string | null, number];
-    // Removed meanwhile, or only unreadable.
+    // Removed or written meanwhile.
     if (notedAt === null || exists === 1) return;
     const notedMs = Number(notedAt);
     if (notedAt === '' || !Number.isFinite(notedMs)) {

@@ -5,7 +5,7 @@ import { readDroplets } from '../scripts/droplets/reads/read-droplets.ts';
 import { readFleetFacts } from '../scripts/fleet/read-fleet-facts.ts';
 import { readDeas, readWithDeas } from './readers.ts';
 import { encodeInstance } from './record-codec.ts';
-import { RecordError } from './record-error.ts';
+import { UnreadableRecord } from './record-error.ts';
 
 const of = useRedis();
 
@@ -18,7 +18,7 @@ test('droplets are returned in the order of the ids; an unreadable one does not 
   await client.set(keys.droplet('other'), 'no hash');
   const [b, bad, none, a] = await readDroplets(redis, ['b', 'bad', 'none', 'a']);
   expect(b).toMatchObject({ id: 'b', rev: 2 });
-  expect(bad).toBeInstanceOf(RecordError);
+  expect(bad).toBeInstanceOf(UnreadableRecord);
   expect(none).toBeUndefined();
   expect(a).toMatchObject({ id: 'a', rev: 1 });
   expect(await readDroplets(redis, [])).toEqual([]);

@@ -282,7 +282,7 @@ describe('a droplet', () => {
       }
     })();
     expect(error).toBeInstanceOf(RecordError);
-    expect((error as RecordError).message.length).toBeLessThan(300);
+    expect((error as RecordError).message.length).toBeLessThan(310);
     expect((error as RecordError).field).toBe('desired');
   });
 });

@@ -143,7 +143,7 @@ function withEntry<K, V>(map: ReadonlyMap<K, V>, key: K, value: V): ReadonlyMap<
 function setField(droplet: Droplet, field: string, value: string): void {
   switch (field) {
     case FIELD.rev:
-      droplet.rev = decodeCount(field, value, value);
+      droplet.rev = decodeRevision(value);
       return;
     case FIELD.seen:
       droplet.firstSeenMs = decodeNumber(field, value, value);
@@ -242,6 +242,12 @@ function decodeNumber(field: string, text: string, part: string | undefined): nu
   const value = Number(part);
   if (part === undefined || part.trim() === '' || !Number.isFinite(value)) throw new RecordError(field, text);
   return value;
+}
+
+/** A revision that the scripts can increase (`is_count.lua`). */
+function decodeRevision(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new RecordError(FIELD.rev, text);
+  return Number(text);
 }
 
 function decodeCount(field: string, text: string, part: string | undefined): number {

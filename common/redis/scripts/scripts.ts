@@ -22,7 +22,7 @@ const SCRIPTS = {
     'postpone_reconciles',
     'settle_deliveries',
     'remove_droplet',
-    'remove_unwritable',
+    'remove_unreadable',
   ],
   sync: ['begin_pass', 'fence_pass', 'report_pass', 'store_desired', 'store_pages', 'mark_gone'],
   operator: ['place_operator_hold', 'append_log_entry', 'request_retry', 'requeue_troubled'],

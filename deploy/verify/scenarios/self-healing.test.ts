@@ -23,6 +23,10 @@ const remove = async (...patterns: string[]) => {
     if (found.length > 0) await client.del(...found);
   }
 };
+const edit = async (field: string, value: string) => {
+  const { client, keys } = deployment.observer;
+  await client.hset(keys.droplet('quiet'), field, value);
+};
 const removeIndexEntry = async (droplet: string) => {
   const { client, keys } = deployment.observer;
   await client.hdel(keys.indexOf(droplet), droplet);
@@ -43,13 +47,12 @@ describe('a healthy quiet app of which Redis lost', () => {
     ['record and DEA lists', () => remove('*:droplet:quiet', '*:deas:list:*')],
     ['all due lists and indexes', () => remove('*:due', '*:droplets:*')],
     ['all records', () => remove('*:droplet:*')],
-    [
-      'the revision, which somebody edited',
-      async () => {
-        const { client, keys } = deployment.observer;
-        await client.hset(keys.droplet('quiet'), 'rev', 'x');
-      },
-    ],
+    ['the revision, which somebody edited', () => edit('rev', 'x')],
+    ['a revision that cannot grow, which somebody edited', () => edit('rev', '9'.repeat(19))],
+    ['the desired state, which somebody edited', () => edit('desired', '{"instances":')],
+    ['a slot, which somebody edited', () => edit('slot:0', 'mine')],
+    ['an instance, which somebody edited', () => edit('instance:mine', 'is here')],
+    ['the format, by a field that somebody added', () => edit('note', 'looked at this')],
     ['all keys of the fleet but its layout', () => remove('{fleet}:[a-kn-z]*', '{fleet}:listening')],
     ['all keys of the sync', () => remove('{sync}:*', '{fleet}:sync')],
   ])(
@@ -94,15 +97,27 @@ test('edited keys of the fleet stop nothing', async () => {
   expect(deployment.takeSent()).toEqual(['start other/1 (missing)', 'start quiet/1 (missing)']);
 }, 240_000);
 
-test('an app that was deleted while its record was lost is stopped', async () => {
-  await remove('*:droplet:quiet');
-  await removeIndexEntry('quiet');
-  await deployment.deleteApp('quiet');
-  await deployment.advance(HEALED_S + 200);
-  expect(new Set(deployment.takeSentMessages('quiet').map(({ reason }) => reason))).toEqual(
-    new Set(['extra_app']),
-  );
-  expect(deployment.takeSent('other')).toEqual([]);
-  // The first stops are sent before the instances of all DEAs are known again, so their `running` counts too few.
-  deployment.takeViolations();
-}, 240_000);
+test.each<[what: string, lose: () => Promise<void>]>([
+  [
+    'was lost',
+    async () => {
+      await remove('*:droplet:quiet');
+      await removeIndexEntry('quiet');
+    },
+  ],
+  ['could not be read', () => edit('desired', '{"instances":')],
+])(
+  'an app that was deleted while its record %s is stopped',
+  async (_, lose) => {
+    await lose();
+    await deployment.deleteApp('quiet');
+    await deployment.advance(HEALED_S + 200);
+    expect(new Set(deployment.takeSentMessages('quiet').map(({ reason }) => reason))).toEqual(
+      new Set(['extra_app']),
+    );
+    expect(deployment.takeSent('other')).toEqual([]);
+    // The first stops are sent before the instances of all DEAs are known again, so their `running` counts too few.
+    deployment.takeViolations();
+  },
+  240_000,
+);

@@ -39,6 +39,9 @@ const RECORD_EDITS: readonly (readonly [field: string, value: string | undefined
   [FIELD.seen, undefined],
   [FIELD.desired, '{"instances":'],
   [FIELD.desired, undefined],
+  [`${FIELD.slot}0`, 'mine'],
+  [`${FIELD.instance}mine`, 'is here'],
+  ['note', 'looked at this'],
 ];
 
 /** The apps are picked when the fault runs, because earlier events decide which exist. */

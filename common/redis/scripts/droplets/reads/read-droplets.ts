@@ -1,10 +1,12 @@
 import type { Droplet } from '../../../../model/droplet.ts';
+import { FIELD } from '../../../keys.ts';
 import { decodeDroplet } from '../../../records/record-codec.ts';
+import { RecordError, UnreadableRecord } from '../../../records/record-error.ts';
 import { callInChunks, type ShardedAccess } from '../../chunks.ts';
 import { decodeList, decodeProblem } from '../../replies.ts';
 
-/** A droplet; an Error if its record cannot be read (see RecordError); undefined if there is none. */
-export type ReadDroplet = Droplet | Error | undefined;
+/** A droplet, or undefined if there is none. */
+export type ReadDroplet = Droplet | UnreadableRecord | undefined;
 
 /** Droplets of one call. Redis does nothing else meanwhile: for about a millisecond. */
 const DROPLETS_PER_CALL = 200;
@@ -21,10 +23,17 @@ export function readDroplets(redis: ShardedAccess, ids: readonly string[]): Prom
 export function decodeReadDroplet(id: string, record: unknown): ReadDroplet {
   if (record === '') return undefined;
   const problem = decodeProblem(record);
-  if (problem !== undefined) return new Error(problem.problem);
+  if (problem !== undefined) return new UnreadableRecord(problem.problem, undefined);
+  const fields = String(record).split('\n');
   try {
-    return decodeDroplet(id, String(record).split('\n'));
+    return decodeDroplet(id, fields);
   } catch (error) {
-    return error as Error;
+    if (!(error instanceof RecordError)) throw error;
+    return new UnreadableRecord(error.message, revisionIn(fields), { cause: error });
   }
+}
+
+function revisionIn(fields: readonly string[]): string | undefined {
+  const at = fields.findIndex((field, n) => n % 2 === 0 && field === FIELD.rev);
+  return at < 0 ? undefined : fields[at + 1];
 }
