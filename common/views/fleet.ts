@@ -154,6 +154,7 @@ function slotsOf(totals: Record<TotalName, number>, { droplets, count }: Trouble
     unplaced: sum(({ states }) => states.UNPLACED),
     givenUp: sum(({ states }) => states['GIVEN UP']),
     held: sum(({ states }) => states.HELD),
+    paused: sum(({ states }) => states.PAUSED),
   };
 }
 

@@ -36,6 +36,18 @@ const facts = (more: Partial<StatusFacts> & { missing?: number } = {}): StatusFa
 const noNats = (kind: ProcessKind, seconds = 9) =>
   entry(kind, { problems: { nats: 'not connected yet' }, problemSinceMs: NOW - seconds * SECOND });
 
+const paused = (pauses = 1) => ({
+  hold: 'operator' as const,
+  operatorHolds: Array.from({ length: pauses }, (_, n) => ({
+    ...{ id: `h${n}`, covers: 'starts' as const, why: 'new switches', by: 'alice' },
+    ...{ sinceMs: NOW - 60 * SECOND, untilMs: NOW + 43 * 60 * SECOND },
+  })),
+});
+const withPaused = (missing: number, of: number) => {
+  const known = facts({ missing, holds: [paused()] });
+  return { ...known, slots: { ...known.slots, held: of, paused: of } };
+};
+
 describe('the status in one sentence', () => {
   const deas = { alive: 3, late: 0, lost: 0, leaving: 0, left: 0 };
   test.each<[string, StatusFacts, string, string]>([
@@ -59,6 +71,36 @@ describe('the status in one sentence', () => {
       facts({ missing: 9, holds: [{ hold: 'mass_loss' }], deas: { ...deas, lost: 3 } }),
       'bad',
       '9 of 12 wanted instances are not running. The hold mass_loss is on. 3 DEAs are lost.',
+    ],
+    [
+      'a hold that keeps nothing from running',
+      facts({ holds: [{ hold: 'mass_delete' }] }),
+      'warn',
+      'The hold mass_delete is on.',
+    ],
+    [
+      'paused on purpose',
+      facts({ holds: [paused()] }),
+      'warn',
+      'alice paused starts of everything: new switches; it ends in 43 min.',
+    ],
+    [
+      'paused, and only that is missing',
+      withPaused(3, 3),
+      'warn',
+      'alice paused starts of everything: new switches; it ends in 43 min. 3 instances of 12 not running because of it.',
+    ],
+    [
+      'paused, and more is missing',
+      withPaused(4, 3),
+      'bad',
+      '4 of 12 wanted instances are not running, 3 of them paused. alice paused starts of everything: new switches; it ends in 43 min.',
+    ],
+    [
+      'two pauses',
+      facts({ holds: [paused(2)] }),
+      'warn',
+      'alice paused starts of everything: new switches; it ends in 43 min. 1 more pause is on.',
     ],
     [
       'no nudger',

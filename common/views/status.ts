@@ -1,6 +1,8 @@
 /** The status of the deployment in one sentence: the dashboard, `hm top` and the API show the same. Pure. */
-import { countText } from '../explain/wording.ts';
+import { coversText } from '../explain/sentences/operator-sentences.ts';
+import { countText, formatDuration } from '../explain/wording.ts';
 import type { DeaCounts } from '../model/dea-states.ts';
+import type { OperatorHold } from '../model/operator-hold.ts';
 import type { ProcessKind } from '../model/process-kinds.ts';
 import type { HoldName } from '../model/reasons.ts';
 import { type UnknownActual, unknownText } from './actual-state.ts';
@@ -27,15 +29,16 @@ export interface Slots {
   unplaced: number;
   /** Only if exact. */
   givenUp?: number;
-  /** Held back by a hold. Only if exact. */
+  /** Held back by a hold; and those of them that an operator pauses. Only if exact. */
   held?: number;
+  paused?: number;
 }
 
 export interface StatusFacts {
   slots: Slots;
   deas: DeaCounts;
   /** Those that are on. */
-  holds: readonly { hold: HoldName }[];
+  holds: readonly { hold: HoldName; operatorHolds?: readonly OperatorHold[] }[];
   processes: ProcessesView;
   /** Absent: it is known what runs. */
   unknown?: UnknownActual;
@@ -44,6 +47,9 @@ export interface StatusFacts {
 }
 
 const number = new Intl.NumberFormat('en');
+
+/** `update_required` is on for single apps; of `operator` the sentence says who paused what. */
+const QUIET_HOLDS: readonly HoldName[] = ['update_required', 'operator'];
 
 /** The only copy of a process that restarts is away for a moment. */
 const RESTART_MS = 3_000;
@@ -78,22 +84,42 @@ export function statusOf(facts: StatusFacts, nowMs: number): Status {
     return { level: 'unknown', short: 'not known', text: unknownText(unknown, nowMs) };
   const { wanted, missing } = slots;
   const idle = idleTexts(facts, nowMs).map((text) => ` ${text}.`);
-  const held = facts.holds.filter(({ hold }) => hold !== 'update_required').map(({ hold }) => hold);
+  const held = facts.holds.map(({ hold }) => hold).filter((hold) => !QUIET_HOLDS.includes(hold));
   const holds = held.length === 0 ? '' : ` The hold ${held.join(' and ')} is on.`;
   const lost = deas.lost === 0 ? '' : ` ${deaText(deas.lost)} lost.`;
-  const more = `${holds}${lost}${idle.join('')}`;
-  if (missing > 0) {
+  const pause = pauseText(facts, nowMs);
+  const more = `${holds}${lost}${pause}${idle.join('')}`;
+  // What an operator pauses on purpose is no alarm.
+  const { paused = 0 } = slots;
+  if (missing > paused) {
     const are = missing === 1 ? 'is' : 'are';
-    const text = `${number.format(missing)} of ${number.format(Math.max(wanted, missing))} wanted instances ${are} not running.`;
+    const of = paused === 0 ? '' : `, ${number.format(paused)} of them paused`;
+    const text = `${number.format(missing)} of ${number.format(Math.max(wanted, missing))} wanted instances ${are} not running${of}.`;
     return { level: 'bad', short: `${number.format(missing)} missing`, text: `${text}${more}` };
   }
-  if (held.length > 0) return { level: 'bad', short: held.join(', '), text: more.trim() };
+  const waits =
+    missing === 0
+      ? ''
+      : ` ${countText(missing, 'instance')} of ${number.format(wanted)} not running because of it.`;
+  const level = idle.length > 0 ? 'bad' : 'warn';
+  if (held.length > 0) return { level, short: held.join(', '), text: `${more}${waits}`.trim() };
+  if (pause !== '') return { level, short: 'paused', text: `${pause}${waits}${lost}${idle.join('')}`.trim() };
   const all = allText(facts);
   if (idle.length > 0) {
     const short = `no ${missingKinds(facts, nowMs)[0]}`;
     return { level: 'bad', short, text: `${all.text}${lost}${idle.join('')}` };
   }
   return all;
+}
+
+/** ` alice paused starts of everything: network maintenance; it ends in 43 min.`; empty if nothing is paused. */
+function pauseText({ holds }: StatusFacts, nowMs: number): string {
+  const [first, ...others] = holds.flatMap(({ operatorHolds = [] }) => operatorHolds);
+  if (first === undefined) return '';
+  const left = formatDuration(Math.max(0, Math.ceil((first.untilMs - nowMs) / 1000) * 1000));
+  const more =
+    others.length === 0 ? '' : ` ${countText(others.length, 'more pause is', 'more pauses are')} on.`;
+  return ` ${first.by} paused ${coversText(first)}: ${first.why}; it ends in ${left}.${more}`;
 }
 
 function allText({ slots: { wanted }, deas, troubled }: StatusFacts): Status {

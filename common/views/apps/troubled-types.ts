@@ -29,8 +29,8 @@ export interface TroubledDroplet {
   missing: number;
   /** The largest groups of missing slots. */
   groups: SlotGroup[];
-  /** The missing slots by state, and those that a hold keeps back. */
-  states: Record<Absent['state'] | 'HELD', number>;
+  /** The missing slots by state, those that a hold keeps back, and those of them that an operator pauses. */
+  states: Record<Absent['state'] | 'HELD' | 'PAUSED', number>;
   stops: { reason: StopReason; count: number; held?: HoldName }[];
 }
 

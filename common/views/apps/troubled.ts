@@ -91,7 +91,14 @@ export function troubleOf(snapshot: Snapshot, workers?: Workers): TroubledDrople
   };
 }
 
-const NONE: TroubledDroplet['states'] = { 'GIVEN UP': 0, UNPLACED: 0, FLAPPING: 0, MISSING: 0, HELD: 0 };
+const NONE: TroubledDroplet['states'] = {
+  'GIVEN UP': 0,
+  UNPLACED: 0,
+  FLAPPING: 0,
+  MISSING: 0,
+  HELD: 0,
+  PAUSED: 0,
+};
 
 /** @param states counts the missing slots */
 function groupsOf(
@@ -106,6 +113,7 @@ function groupsOf(
     const absent = absentOf(snapshot, index, workers);
     states[absent.state]++;
     if (absent.step.kind === 'held') states.HELD++;
+    if (absent.step.kind === 'held' && absent.step.hold === 'operator') states.PAUSED++;
     const lastInstance = lastInstanceAt(snapshot, index);
     const { state, crashes, lastCrash, step } = absent;
     const hold = step.kind === 'held' ? step.hold : undefined;

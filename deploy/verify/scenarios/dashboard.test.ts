@@ -211,6 +211,14 @@ test('an operator pauses an app with a reason, everybody sees it, and resumes it
     '[data-hold=operator]',
     /operator paused starts of web: database is moved\. It ends in/,
   );
+  // What was paused on purpose is no alarm.
+  await headline(other, /^operator paused starts of web: database is moved; it ends in (1 h|\d+ min)\.$/);
+  await other.locator('.headline.warn').waitFor();
+  deployment.dea('dea-01').connected = false;
+  await deployment.advance(45);
+  await headline(other, /it ends in \d+ min\. 1 instance of 8 not running because of it\. A DEA is lost\.$/);
+  await other.locator('.headline.warn').waitFor();
+  expect(await other.locator('[data-figure=missing] .bad').count()).toBe(0);
   await keepPicture(other, 'paused');
   await other.locator('[data-hold=operator] button', { hasText: 'Resume starts of web' }).first().click();
   await other.locator('dialog[open] button.confirm').click();

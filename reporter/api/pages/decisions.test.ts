@@ -13,7 +13,12 @@ const of = useRedis({ settings: { slices: 4 } });
 let written = 0;
 async function write(more: Partial<LogEntry>): Promise<LogEntry> {
   const { client, keys } = of.context.redis;
-  const entry: LogEntry = { atMs: of.context.clock.nowMs() + written++, droplet: 'web', kind: 'start', ...more };
+  const entry: LogEntry = {
+    atMs: of.context.clock.nowMs() + written++,
+    droplet: 'web',
+    kind: 'start',
+    ...more,
+  };
   await client.xadd(keys.decisions(keys.sliceOf(entry.droplet)), '*', 'entry', JSON.stringify(entry));
   // Each has a millisecond of its own.
   await delay(2);

@@ -24,7 +24,7 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
             </Figure>
             <Figure
               name="missing"
-              bad={slots.missing > 0}
+              bad={slots.missing > (slots.paused ?? 0)}
               note={<Parts of={missingParts(fleet)} none={slots.missing === 0 ? 'none' : 'to be started'} />}
             >
               <Num of={slots.missing} />
@@ -114,9 +114,10 @@ interface Part {
 }
 
 function missingParts({ slots, totals }: Pick<FleetUpdate, 'slots' | 'totals'>): Part[] {
-  const { held = 0, givenUp = 0, unplaced, exact } = slots;
+  const { held = 0, paused = 0, givenUp = 0, unplaced, exact } = slots;
   return [
-    { n: held, text: 'held back', calm: true },
+    { n: paused, text: 'paused', calm: true },
+    { n: held - paused, text: 'held back', calm: true },
     { n: exact ? slots.flapping : totals.flapping, text: 'flapping' },
     { n: givenUp, text: 'given up' },
     { n: unplaced, text: 'unplaced' },

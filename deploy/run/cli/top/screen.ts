@@ -155,7 +155,7 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
   return on
     .map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
       padCells([at === 0 ? 'holds' : '', 15]),
-      paint(RED, hold),
+      paint(hold === 'operator' ? YELLOW : RED, hold),
       `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: expectedDeas(deas) }, takenOver)}`,
     ])
     .concat(operatorLines(fleet, times));
