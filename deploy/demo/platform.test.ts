@@ -114,6 +114,16 @@ test('its commands lead to a cloud of three hosts that heals itself', async () =
   await sixRun(...agents);
   await expect.poll(listed, { timeout: 30_000, interval: 500 }).toEqual(COMPLETE);
 
+  const conformance = run(
+    command('conformance'),
+    '--seconds',
+    '5',
+    '--droplet-lost',
+    String(DEMO.intervals.droplet_lost),
+  );
+  const [found] = await once(conformance.child, 'close');
+  expect([found, outputOf(conformance)]).toEqual([0, expect.stringContaining('agents: 3;')]);
+
   // A host dies.
   const [dead, leaving, stays] = agents as [Started, Started, Started];
   dead.child.kill('SIGKILL');

@@ -45,17 +45,6 @@ const COMPLETIONS = { bash: bashCompletion, zsh: zshCompletion, fish: fishComple
 
 export function addQueryCommands(program: Command, runs: Runs): void {
   program
-    .command('check')
-    .summary('checks the configuration, NATS, Redis and the bulk API')
-    .description(
-      'Validates the configuration, then checks NATS, Redis and one page of the bulk API, and shows each result. ' +
-        'Exit code 0 when all checks succeed, 78 when the configuration is wrong, 1 when a server does not answer.',
-    )
-    .option(...CONFIG)
-    .addHelpText('after', examples(['hm check --config health_manager.yml', 'before a start or an upgrade']))
-    .action(runs(async (options: ConfigOption) => (await import('./check/check.ts')).check(options)));
-
-  program
     .command('top')
     .summary('shows the whole deployment on a live screen')
     .description(

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { packageVersion } from '../../../common/runtime/package-version.ts';
 import { addActCommands } from './commands-act.ts';
+import { addCheckCommands } from './commands-check.ts';
 import { addQueryCommands } from './commands-query.ts';
 import { addRunCommands } from './commands-run.ts';
 import type { Runs } from './options.ts';
@@ -43,6 +44,7 @@ export function createProgram(runs: Runs): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'hm: ')) })
     .addHelpText('after', `\n${EXIT_CODES}`);
   addRunCommands(program, runs);
+  addCheckCommands(program, runs);
   addQueryCommands(program, runs);
   addActCommands(program, runs);
   for (const command of program.commands) command.addHelpText('after', `\n${EXIT_CODES}`);

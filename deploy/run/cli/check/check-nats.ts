@@ -1,14 +1,8 @@
-import { pino } from 'pino';
 import type { MbusSettings, Settings } from '../../../../common/config/settings.ts';
 import type { Bus } from '../../../../common/nats/bus.ts';
-import { connectBus } from '../../../../common/nats/connection/connect.ts';
-import { Health } from '../../../../common/runtime/health.ts';
-import { Lifecycle } from '../../../../common/runtime/lifecycle/lifecycle.ts';
-import { createRegistry } from '../../../../common/runtime/metrics.ts';
+import type { Lifecycle } from '../../../../common/runtime/lifecycle/lifecycle.ts';
+import { connectNatsOnce } from '../connection/nats-once.ts';
 import type { CheckResult } from './check-result.ts';
-
-/** The client's own time-out of the handshake is as long as that of a check, and its error says more (ms). */
-const AFTER_HANDSHAKE_MS = 1_000;
 
 interface Checked {
   bus?: Bus;
@@ -45,24 +39,8 @@ export async function checkNats(options: Options): Promise<Checked> {
 }
 
 async function connectTo(mbus: MbusSettings, { lifecycle, answerMs }: Options): Promise<Checked> {
-  const connecting = new Lifecycle();
-  const health = new Health();
-  const timer = setTimeout(() => void connecting.stop(), answerMs + AFTER_HANDSHAKE_MS);
-  try {
-    const bus = await connectBus({
-      mbus,
-      name: 'hm check',
-      log: pino({ level: 'silent' }),
-      health,
-      lifecycle: connecting,
-      metrics: createRegistry('check'),
-    });
-    lifecycle.onStop('nats', () => connecting.stop());
-    return { bus, result: { ok: `connected to ${bus.connection.getServer()}` } };
-  } catch {
-    // The error only reports the time-out. The reason of the wait is in `health`.
-    return { result: { problem: health.problems().get('nats') ?? 'does not answer' } };
-  } finally {
-    clearTimeout(timer);
-  }
+  const connected = await connectNatsOnce(mbus, { name: 'hm check', answerMs, lifecycle });
+  if ('problem' in connected) return { result: connected };
+  const { bus } = connected;
+  return { bus, result: { ok: `connected to ${bus.connection.getServer()}` } };
 }
