@@ -149,7 +149,7 @@ function rowOf(snapshot: Snapshot, workers: Workers): AppRow {
   };
 }
 
-function problemsOf({ missing, states, stops }: TroubledDroplet): AppProblem[] {
+export function problemsOf({ missing, states, stops }: TroubledDroplet): AppProblem[] {
   const has: Record<AppProblem, boolean> = {
     missing: missing > 0,
     flapping: states.FLAPPING > 0,

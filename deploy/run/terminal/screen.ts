@@ -2,6 +2,7 @@
 import type { WriteStream } from 'node:tty';
 
 export const BOLD = '1';
+export const REVERSE = '7';
 export const DIM = '2';
 export const RED = '31';
 export const GREEN = '32';
@@ -25,6 +26,32 @@ export function padCells(...cells: [value: string | number, width: number][]): s
     .join('');
 }
 
+/** What is cut ends in these. */
+const DOTS = '...';
+
+/** The text padded or cut to the width; a width of 0 means neither. */
+export function cell(text: string, width: number): string {
+  return width === 0 ? text : cut(text, width).padEnd(width);
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width
+    ? text
+    : `${text.slice(0, Math.max(0, width - DOTS.length))}${DOTS}`.slice(0, width);
+}
+
+/** The words of a text in lines that fit the columns; without columns in one. */
+export function wrap(text: string, columns = Number.POSITIVE_INFINITY): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1);
+    if (line !== undefined && line.length + 1 + word.length < columns)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
+
 export function blankLines(count: number): Piece[][] {
   return Array.from({ length: Math.max(0, count) }, () => []);
 }
@@ -35,16 +62,20 @@ export function fitLines(lines: readonly Piece[][], { columns, rows }: Size, col
 }
 
 function fitLine(pieces: readonly Piece[], columns: number, colours: boolean): string {
-  let left = columns;
-  let line = '';
-  for (const piece of pieces) {
+  // Control characters in a name must not reach the terminal.
+  const clean = pieces.map((piece) => {
     const { text, colour } = typeof piece === 'string' ? { text: piece, colour: '' } : piece;
-    // Control characters in a name must not reach the terminal.
-    const shown = text.replace(/\p{Cc}/gu, ' ').slice(0, left);
+    return { text: text.replace(/\p{Cc}/gu, ' '), colour };
+  });
+  const width = clean.reduce((sum, { text }) => sum + text.length, 0);
+  let left = width <= columns ? width : Math.max(0, columns - DOTS.length);
+  let line = '';
+  for (const { text, colour } of clean) {
+    const shown = text.slice(0, left);
     left -= shown.length;
-    line += colour === '' || !colours ? shown : `\x1b[${colour}m${shown}\x1b[0m`;
+    line += colour === '' || !colours || shown === '' ? shown : `\x1b[${colour}m${shown}\x1b[0m`;
   }
-  return line;
+  return width <= columns ? line : line + DOTS.slice(0, columns);
 }
 
 const ENTER = '\x1b[?1049h\x1b[?25l';

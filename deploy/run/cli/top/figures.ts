@@ -6,18 +6,26 @@ import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
 import { holdsFrom } from '../../../../common/redis/fleet/holds/holds.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import type { AppRow } from '../../../../common/views/apps/app-list-types.ts';
 import { type Fleet, type FleetSources, readFleet, statusOfFleet } from '../../../../common/views/fleet.ts';
 import { waitForNudger } from '../../../../common/views/read-processes.ts';
 import type { Status } from '../../../../common/views/status.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
-import { readWorst, type Worst } from './worst-droplets.ts';
+import { readApps } from './read-apps.ts';
+import { readStory, type Story } from './story.ts';
+import { FIRST_VIEW, type View } from './view.ts';
 
 /** What `hm top` shows. */
 export interface Figures {
   /** In one sentence, as on the dashboard. */
   status: Status;
   fleet: Fleet;
-  worst: Worst;
+  /** Those that the view asks for; without a view those that need attention, worst first. */
+  apps: readonly AppRow[];
+  /** More apps than that. */
+  moreApps: boolean;
+  /** Of the app that the view names. */
+  story?: Story;
   /** Messages per second, averaged over RATE_WINDOW_MS; absent after the first reading. */
   rates?: Record<CounterName, number>;
   /** The latest lines of the decision log, oldest first. */
@@ -50,7 +58,7 @@ export class TopFigures {
   }
 
   /** Sends a few hundred small reads together. */
-  async read(session: RedisSession): Promise<Figures> {
+  async read(session: RedisSession, view: View = FIRST_VIEW): Promise<Figures> {
     const { redis, settings } = session;
     const nowMs = await session.now();
     const times = timesOf(nowMs, this.#utc);
@@ -64,12 +72,17 @@ export class TopFigures {
     this.#started = true;
     this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
     const workers = waitForNudger(fleet.processes);
-    const worst = await readWorst(session, { holds: holdsFrom(facts, nowMs, policy), workers }, times);
+    const holds = holdsFrom(facts, nowMs, policy);
+    const [found, story] = await Promise.all([
+      readApps(session, fleet, view, { holds, workers }),
+      view.story && readStory(session, view.story.droplet, { holds, workers }, times),
+    ]);
     const rates = this.#ratesWith({ atMs: nowMs, counters: fleet.counters });
     return {
       status: statusOfFleet(fleet),
       fleet,
-      worst,
+      ...found,
+      ...(story && { story }),
       latest: this.#latest,
       dryRun,
       ...(rates && { rates }),

@@ -1,191 +1,151 @@
-import type { Tone } from '../../../../common/explain/sentences/line.ts';
-import { operatorHoldLine } from '../../../../common/explain/sentences/operator-sentences.ts';
-import { countText, formatDuration, holdText, type Times } from '../../../../common/explain/wording.ts';
-import { expectedDeas } from '../../../../common/model/dea-states.ts';
-import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
-import { versionsText } from '../../../../common/views/processes.ts';
-import type { Level } from '../../../../common/views/status.ts';
-import { BOLD, CYAN, DIM, GREEN, type Piece, padCells, paint, RED, YELLOW } from '../../terminal/screen.ts';
-import { DRY_RUN } from '../query/droplet-text.ts';
+/** The lines of the live screen. Pure. */
+import type { Times } from '../../../../common/explain/wording.ts';
+import { BOLD, DIM, type Piece, paint, REVERSE, type Size } from '../../terminal/screen.ts';
+import { appsTable, type TableLine } from './apps-table.ts';
 import type { Figures } from './figures.ts';
+import { headLines } from './head.ts';
+import { type Story, TONE_COLOURS } from './story.ts';
+import { FIRST_VIEW, HELP, selectedOf, type View } from './view.ts';
 
-const COLOURS: Readonly<Record<Tone, string>> = { trouble: RED, action: CYAN, good: GREEN, plain: '' };
-
-/** Labels of the counters. */
-const RATE_NAMES: Readonly<Record<CounterName, string>> = {
-  heartbeat_msgs_received: 'heartbeats',
-  droplet_exited_msgs_received: 'exits',
-  droplet_updated_msgs_received: 'updates',
-  healthmanager_status_msgs_received: 'status queries',
-  healthmanager_health_request_msgs_received: 'health queries',
-  healthmanager_droplet_request_msgs_received: 'droplet queries',
-  health_start_messages_sent: 'starts sent',
-  health_stop_messages_sent: 'stops sent',
-};
-
-/** The minimum number of lines for the droplets and for the decisions. */
-const MIN_LIST_LINES = 3;
-
-/**
- * The lines of the screen.
- *
- * @param rows of the terminal; default: no limit
- * @param problem why the figures are outdated
- */
-export function topLines(figures: Figures, times: Times, rows?: number, problem?: string): Piece[][] {
-  const { fleet, worst, latest } = figures;
-  const head = [
-    [
-      paint(BOLD, `Health manager at ${times.at(fleet.nowMs)}`),
-      ...(problem === undefined ? [] : [paint(RED, `   ${problem}`)]),
-    ],
-    [paint(LEVEL_COLOURS[figures.status.level], figures.status.text)],
-    ...(figures.dryRun ? [[paint(YELLOW, DRY_RUN)]] : []),
-    [],
-    ...fleetLines(figures),
-    ...holdLines(figures, times),
-    [],
-    ...queuesAndRates(figures),
-    [],
-  ];
-  const room = rows === undefined ? Number.POSITIVE_INFINITY : rows - head.length - 3;
-  const forWorst = Math.min(worst.droplets.length, Math.max(MIN_LIST_LINES, Math.floor(room / 2)));
-  const forLatest = Math.max(MIN_LIST_LINES, room - Math.max(1, forWorst));
-  return [
-    ...head,
-    [paint(BOLD, 'NEEDS ATTENTION'), paint(DIM, `  ${worstText(figures)}`)],
-    ...worst.droplets
-      .slice(0, forWorst)
-      .map(({ droplet, wanted, running, text }) => [
-        paint(BOLD, droplet),
-        `  ${running} of ${wanted}  `,
-        paint(RED, text),
-      ]),
-    [],
-    [paint(BOLD, 'DECISIONS')],
-    ...latest
-      .slice(-forLatest)
-      .map(({ atMs, droplet, tone, text }): Piece[] => [
-        paint(DIM, times.at(atMs)),
-        '  ',
-        paint(BOLD, droplet),
-        '  ',
-        paint(COLOURS[tone], text),
-      ]),
-  ];
+export interface ScreenOptions {
+  times: Times;
+  /** Of the terminal; absent: the output is a text without an end. */
+  size?: Size;
+  view?: View;
+  /** Why the figures are outdated. */
+  problem?: string | undefined;
 }
 
-function worstText({ worst }: Figures): string {
-  return worst.count === 0 ? 'none' : `${worst.count}, worst first`;
-}
+/** A lower terminal has no room for the table of queues and rates. */
+const HIGH = 34;
+/** Lines of the part that the keys do not move in. */
+const MIN_LIST_LINES = 4;
 
-const LEVEL_COLOURS: Readonly<Record<Level, string>> = { unknown: DIM, good: GREEN, warn: YELLOW, bad: RED };
-
-function fleetLines({ fleet }: Figures): Piece[][] {
-  const { totals, sync, nowMs } = fleet;
-  const synced =
-    sync.succeededMs === undefined
-      ? paint(RED, 'not read yet')
-      : `read ${formatDuration(nowMs - sync.succeededMs)} ago in ${formatDuration(sync.durationMs ?? 0)}, ${countText(sync.listed ?? 0, 'droplet')}`;
-  return [
-    [
-      padCells(['fleet', 15]),
-      `${countText(totals.apps, 'droplet')}, ${totals.started_apps} started; `,
-      ...slotPieces(fleet),
-    ],
-    [padCells(['DEAs', 15]), ...deaPieces(fleet)],
-    [padCells(['desired state', 15]), synced],
-    [padCells(['processes', 15]), ...processPieces(fleet)],
-  ];
-}
-
-function problemCount(number: number, label: string): Piece {
-  const text = `${number} ${label}`;
-  return number > 0 ? paint(RED, text) : text;
-}
-
-function slotPieces({ slots, totals, unknown, auditMs }: Figures['fleet']): Piece[] {
-  if (unknown !== undefined) {
-    const ran = unknown.ranThen === undefined ? '' : ` (${unknown.ranThen} ran when last known)`;
-    return [paint(DIM, `not known what runs${ran}`)];
+export function topLines(figures: Figures, options: ScreenOptions): Piece[][] {
+  const { times, size, view = FIRST_VIEW, problem } = options;
+  const isShort = size !== undefined && size.rows < HIGH;
+  const head = headLines(figures, times, { isShort, problem, columns: size?.columns });
+  if (size === undefined) {
+    const everything = Number.POSITIVE_INFINITY;
+    return [
+      ...head,
+      ...appLines(figures, view, times, everything),
+      [],
+      ...decisionLines(figures, view, times, everything),
+    ];
   }
-  const { running, wanted, missing, flapping, unplaced, givenUp = 0, held = 0, exact } = slots;
+  const room = Math.max(0, size.rows - head.length - 1);
+  const body = bodyLines(figures, view, times, room).slice(0, room);
+  const blank = Array.from({ length: room - body.length }, (): Piece[] => []);
+  return [...head.slice(0, size.rows - 1), ...body, ...blank, keyLine(view)];
+}
+
+function bodyLines(figures: Figures, view: View, times: Times, room: number): Piece[][] {
+  if (view.showsHelp) return HELP.map(([keys, what]) => [paint(BOLD, keys.padEnd(26)), what]);
+  if (view.story !== undefined) return storyLines(figures.story, view.story, room);
+  const isApps = view.pane === 'apps';
+  const small = Math.max(MIN_LIST_LINES, Math.floor(room / 3));
+  // What a short list leaves goes to the other one.
+  const wanted = appLines(figures, view, times, Number.POSITIVE_INFINITY).length;
+  const forApps = Math.min(wanted, isApps ? room - small - 1 : small);
   return [
-    paint(missing === 0 ? GREEN : YELLOW, `${running} of ${wanted} instances run`),
-    ', ',
-    problemCount(missing, 'missing'),
-    ', ',
-    problemCount(flapping, 'flapping'),
-    ...(givenUp > 0 ? [', ', problemCount(givenUp, 'given up')] : []),
-    ...(unplaced > 0 ? [', ', problemCount(unplaced, 'unplaced')] : []),
-    ...(held > 0 ? [`, ${held} held back`] : []),
-    `, ${countText(totals.crashed, 'crash record')}`,
-    ...(exact ? [] : [` (counted by the audit, in ${formatDuration(auditMs)})`]),
+    ...appLines(figures, view, times, forApps),
+    [],
+    ...decisionLines(figures, view, times, room - forApps - 1),
   ];
 }
 
-function deaPieces({ deas, unknown }: Figures['fleet']): Piece[] {
-  if (unknown !== undefined)
-    return [paint(DIM, `${countText(expectedDeas(deas), 'DEA')}, not known which are alive`)];
-  return [
-    paint(GREEN, `${deas.alive} alive`),
-    ', ',
-    deas.late > 0 ? paint(YELLOW, `${deas.late} late`) : '0 late',
-    ', ',
-    problemCount(deas.lost, 'lost'),
-    ...(deas.leaving > 0 ? [`, ${deas.leaving} leaving`] : []),
-    ...(deas.left > 0 ? [paint(DIM, `, ${deas.left} left`)] : []),
+/** @param rows with the title */
+function appLines(figures: Figures, view: View, times: Times, rows: number): Piece[][] {
+  const { apps, fleet, moreApps } = figures;
+  const title = [
+    paint(BOLD, view.all ? 'ALL APPS' : 'NEEDS ATTENTION'),
+    paint(DIM, `  ${countOf(figures, view)}`),
+    ...filterPieces(view),
   ];
+  if (apps.length === 0) return [title];
+  const isLive = Number.isFinite(rows);
+  const selected =
+    isLive && view.pane === 'apps'
+      ? selectedOf(
+          view,
+          apps.map(({ droplet }) => droplet),
+        )
+      : undefined;
+  const { head, lines } = appsTable(apps, fleet.nowMs, times, selected);
+  const more: Piece[][] = moreApps ? [[paint(DIM, 'more: filter with /, or hm ls')]] : [];
+  return [title, head, ...windowOf(lines, selected, rows - 2), ...(isLive ? [] : more)];
 }
 
-function processPieces({ processes, nowMs }: Figures['fleet']): Piece[] {
-  const differ = versionsText(processes);
-  const kinds = processes.kinds.flatMap(({ kind, copies, working, noneSinceMs }, at): Piece[] => {
-    const age = noneSinceMs === undefined ? '' : ` for ${formatDuration(nowMs - noneSinceMs)}`;
-    const text = working > 0 ? `${kind} ${working}` : `${kind} ${copies === 0 ? 'none' : 'waits'}${age}`;
-    return [...(at === 0 ? [] : [', ']), working > 0 ? text : paint(RED, text)];
-  });
-  return differ === '' ? kinds : [...kinds, '; ', paint(YELLOW, differ)];
+function countOf({ apps, fleet, moreApps }: Figures, { all, filter, sort }: View): string {
+  const order =
+    sort === 'worst' ? (all ? 'by name' : 'worst first') : sort === 'name' ? 'by name' : 'most missing first';
+  if (all || filter !== '') return `${apps.length}${moreApps ? ' of more' : ''}, ${order}`;
+  const { count } = fleet.troubled;
+  return count === 0 ? 'none' : `${apps.length < count ? `${apps.length} of ` : ''}${count}, ${order}`;
 }
 
-function holdLines({ fleet }: Figures, times: Times): Piece[][] {
-  const { deas } = fleet;
-  const on = fleet.holds.filter((hold) => hold.on);
-  if (on.length === 0) return [[padCells(['holds', 15]), 'none']];
-  return on
-    .map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
-      padCells([at === 0 ? 'holds' : '', 15]),
-      paint(hold === 'operator' ? YELLOW : RED, hold),
-      `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: expectedDeas(deas) }, takenOver)}`,
-    ])
-    .concat(operatorLines(fleet, times));
+function filterPieces({ filter, isTyping }: View): Piece[] {
+  if (isTyping) return [`  / ${filter}`, paint(REVERSE, ' ')];
+  return filter === '' ? [] : [`  / ${filter}`];
 }
 
-/** What operators pause, a line each. */
-function operatorLines({ holds }: Figures['fleet'], times: Times): Piece[][] {
-  return holds.flatMap(({ operatorHolds = [] }) =>
-    operatorHolds.map((hold): Piece[] => [padCells(['', 15]), operatorHoldLine(hold, times)]),
+/** The lines around the selected app. */
+function windowOf(lines: readonly TableLine[], selected: string | undefined, rows: number): Piece[][] {
+  const at = Math.max(
+    0,
+    lines.findIndex(({ droplet }) => droplet === selected),
   );
+  const first = Math.max(0, Math.min(lines.length - rows, at - Math.floor(rows / 2)));
+  return lines.slice(first, first + rows).map(({ pieces }) => pieces);
 }
 
-function queuesAndRates({ fleet, rates }: Figures): Piece[][] {
-  const queues = Object.entries(fleet.queues).map(([name, { waiting, delayed }]): Piece[] => [
-    padCells([name, 12], [waiting, 8], [delayed, 8]),
+/** @param rows with the title */
+function decisionLines({ latest }: Figures, view: View, times: Times, rows: number): Piece[][] {
+  const shown = latest.filter(({ droplet }) => droplet.toLowerCase().includes(view.filter.toLowerCase()));
+  const lines = shown.map(({ atMs, droplet, tone, text }): Piece[] => [
+    paint(DIM, times.at(atMs)),
+    '  ',
+    paint(BOLD, droplet),
+    '  ',
+    paint(TONE_COLOURS[tone], text),
   ]);
-  const names = Object.entries(RATE_NAMES) as [CounterName, string][];
-  const shown = (name: CounterName) => (rates === undefined ? '-' : rates[name].toFixed(1));
-  // Two rates on a line, beside the queues and below them.
-  const rateLines = Array.from({ length: Math.ceil(names.length / 2) }, (_, line): Piece[] => [
-    names
-      .slice(line * 2, line * 2 + 2)
-      .map(([name, label]) => padCells([label, 16], [shown(name), 10]))
-      .join(''),
-  ]);
-  const left: Piece[][] = [[paint(BOLD, padCells(['QUEUE', 12], ['WAITING', 8], ['DELAYED', 8]))], ...queues];
-  const right: Piece[][] = [[paint(BOLD, 'MESSAGES PER SECOND')], ...rateLines];
-  return Array.from({ length: Math.max(left.length, right.length) }, (_, line) => [
-    ...(left[line] ?? [padCells(['', 30])]),
-    '   ',
-    ...(right[line] ?? []),
-  ]);
+  return [[paint(BOLD, 'DECISIONS'), ...pausedPiece(view.back)], ...scrolled(lines, view.back, rows - 1)];
+}
+
+function storyLines(
+  story: Story | undefined,
+  { droplet, back }: NonNullable<View['story']>,
+  rows: number,
+): Piece[][] {
+  if (story?.droplet !== droplet) return [[paint(BOLD, droplet)], ['reading ...']];
+  const head: Piece[][] = [[paint(BOLD, droplet), ...pausedPiece(back)]];
+  return [...head, ...scrolled([...story.present, [], ...story.lines], back, rows - head.length)];
+}
+
+function pausedPiece(back: number): Piece[] {
+  return back === 0 ? [] : [paint(DIM, '  scrolled back; G: the latest')];
+}
+
+/** The last lines, or those before `back` lines. */
+function scrolled(lines: readonly Piece[][], back: number, rows: number): Piece[][] {
+  if (!Number.isFinite(rows)) return [...lines];
+  const end = Math.max(Math.min(lines.length, rows), lines.length - back);
+  return lines.slice(Math.max(0, end - rows), end);
+}
+
+const KEYS = {
+  list: 'q quit,? help,up/down select,Enter story,/ filter,s sort,a all,Tab other',
+  story: 'q quit,? help,up/down scroll,Esc back',
+  filter: 'Enter take the filter,Esc no filter',
+  help: 'q quit,Esc back',
+} as const;
+
+/** Fits into 80 columns. */
+function keyLine({ isTyping, story, showsHelp }: View): Piece[] {
+  const of = showsHelp ? 'help' : isTyping ? 'filter' : story !== undefined ? 'story' : 'list';
+  return KEYS[of].split(',').flatMap((text) => {
+    const [key = '', ...what] = text.split(' ');
+    return [paint(REVERSE, key), ` ${what.join(' ')}  `];
+  });
 }

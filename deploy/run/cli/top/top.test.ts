@@ -52,8 +52,9 @@ test('as text: totals, holds, queues, the worst droplets, the latest decisions; 
   const lines = text.split('\n').map((line) => line.trim());
   const at = lines.findIndex((line) => line.startsWith('NEEDS ATTENTION'));
   expect(lines[at]).toContain('2, worst first');
-  expect(lines[at + 1]).toMatch(/^empty {2}0 of 3 {2}index 0 MISSING, .*; index 2 MISSING/);
-  expect(lines[at + 2]).toMatch(/^half {2}1 of 2 {2}index 1 MISSING, about to be reconciled$/);
+  expect(lines[at + 1]).toMatch(/^APP {4}RUNS {2}STATE {5}INDEX {3}WHAT HAPPENS$/);
+  expect(lines[at + 2]).toMatch(/^empty {2}0\/3 {3}MISSING {3}0 to 2 {2}about to be reconciled$/);
+  expect(lines[at + 3]).toMatch(/^half {3}1\/2 {3}MISSING {3}1 {7}about to be reconciled$/);
   expect(lines.at(-2)).toMatch(/^\d\d:\d\d:\d\d {2}half {2}index 1 is missing .*: start decided$/);
   expect(text).not.toContain('\x1b');
   expect(await fixture.dumpRedis()).toEqual(before);
@@ -66,7 +67,7 @@ test('--json writes one object', async () => {
   const figures = JSON.parse(child.output.stdout) as Figures;
   expect(figures.fleet.totals).toMatchObject({ apps: 5, missing: 4 });
   expect(figures.fleet.queues.starts).toEqual({ waiting: 1, delayed: 0 });
-  expect(figures.worst.droplets.map(({ droplet }) => droplet)).toEqual(['empty', 'half']);
+  expect(figures.apps.map(({ droplet }) => droplet)).toEqual(['empty', 'half']);
   expect(figures.rates).toMatchObject({ heartbeat_msgs_received: 0 });
   expect(figures.latest).toMatchObject([{ droplet: 'half' }]);
 });
@@ -103,6 +104,36 @@ describe.skipIf(!hasTerminals())('on a terminal (needs `script` of util-linux)',
     child.process.stdin?.write('q');
     expect(await child.ended).toBe(0);
     expect(child.output.stdout).toContain('\x1b[?25h\x1b[?1049l');
+  });
+
+  test('keys select, filter, sort and open the story; what is cut ends in dots', async () => {
+    await fill();
+    const child = hmOnTerminal(['top', '--utc', '--config', config()]);
+    const shows = async (expected: string | RegExp) =>
+      expect.poll(() => screenOf(child.output.stdout), { timeout: 20_000 }).toMatch(expected);
+    const press = (keys: string) => child.process.stdin?.write(keys);
+    await shows(/NEEDS ATTENTION {2}2, worst first/);
+    await shows(/q quit {2}\? help {2}up\/down select {2}Enter story/);
+    for (const line of screenOf(child.output.stdout).split(/\r+\n/)) {
+      if (line.length === 119) expect(line).toMatch(/\.\.\.$/);
+    }
+    press('?');
+    await shows(/filter by a part of the guid/);
+    press('?/HAL');
+    await shows(/1, worst first {2}\/ HAL/);
+    press('\r\r');
+    await shows(/wanted: STARTED, 2 instances.*1 of 2 run.*index 1 {2}MISSING.*start decided/s);
+    press('\x1b');
+    await shows(/NEEDS ATTENTION/);
+    press('\x1b');
+    await shows(/2, worst first/);
+    press('a');
+    await shows(/ALL APPS {2}3, by name.*whole {2}1\/1/s);
+    press('s');
+    press('s');
+    await shows(/most missing first.*empty.*half.*whole/s);
+    press('q');
+    expect(await child.ended).toBe(0);
   });
 
   test('Ctrl-C ends it, too; NO_COLOR turns colours off', async () => {

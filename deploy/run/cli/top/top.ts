@@ -6,7 +6,9 @@ import { withRedis } from '../connection/with-redis.ts';
 import type { ConfigOption } from '../options.ts';
 import { Output, usesColours } from '../output/output.ts';
 import { type Figures, TopFigures } from './figures.ts';
+import { keysOf } from './keys.ts';
 import { topLines } from './screen.ts';
+import { FIRST_VIEW, pressKey, type View } from './view.ts';
 
 export interface TopOptions extends ConfigOption {
   json?: boolean;
@@ -36,24 +38,33 @@ function once(options: TopOptions): Promise<number> {
       return 0;
     }
     const size = { columns: Number.POSITIVE_INFINITY, rows: Number.POSITIVE_INFINITY };
-    const lines = topLines(figures, timesOf(figures.fleet.nowMs, options.utc === true));
+    const lines = topLines(figures, { times: timesOf(figures.fleet.nowMs, options.utc === true) });
     await output.write(`${fitLines(lines, size, usesColours()).join('\n')}\n`);
     return 0;
   });
 }
 
-/** Runs until Ctrl-C or `q`. */
+/** Runs until Ctrl-C or `q`. A key that asks for other data reads at once. */
 async function live(options: TopOptions): Promise<number> {
   const { end, release } = abortOnSignals();
   const reader = new TopFigures(options.utc === true);
   let figures: Figures | undefined;
   let problem: string | undefined;
+  let view = FIRST_VIEW;
+  /** Ends the pause before the next reading. */
+  let wake = new AbortController();
   const screen = openScreen(process.stdout, (size) => {
     if (figures === undefined) return ['reading ...'];
     const times = timesOf(figures.fleet.nowMs, options.utc === true);
-    return fitLines(topLines(figures, times, size.rows, problem), size, usesColours());
+    return fitLines(topLines(figures, { times, size, view, problem }), size, usesColours());
   });
-  const releaseKeys = endOnKey(process.stdin, end);
+  const releaseKeys = onKeys(process.stdin, (key) => {
+    const pressed = pressKey(view, key, figures?.apps.map(({ droplet }) => droplet) ?? []);
+    if (pressed === 'quit') return end.abort();
+    if (readsOther(view, pressed)) wake.abort();
+    view = pressed;
+    screen.draw();
+  });
   // Emitted when the terminal is closed.
   const onClosed = () => end.abort();
   process.stdout.on('error', onClosed);
@@ -67,10 +78,11 @@ async function live(options: TopOptions): Promise<number> {
       },
       work: async (session) => {
         while (!end.signal.aborted) {
-          figures = await reader.read(session);
+          wake = new AbortController();
+          figures = await reader.read(session, view);
           problem = undefined;
           screen.draw();
-          await pause(options.seconds * 1_000, end.signal);
+          await pause(options.seconds * 1_000, AbortSignal.any([end.signal, wake.signal]));
         }
       },
     });
@@ -82,20 +94,22 @@ async function live(options: TopOptions): Promise<number> {
   }
 }
 
-const CTRL_C = '\x03';
+/** Whether the views show different data. */
+function readsOther(a: View, b: View): boolean {
+  const of = ({ all, sort, filter, story }: View) => JSON.stringify([all, sort, filter, story?.droplet]);
+  return of(a) !== of(b);
+}
 
 /** In raw mode keys are not echoed into the screen, and Ctrl-C arrives as a character. */
-function endOnKey(keys: ReadStream, end: AbortController): () => void {
-  if (!keys.isTTY) return () => undefined;
-  const onKey = (key: Buffer) => {
-    if (['q', 'Q', CTRL_C].includes(key.toString())) end.abort();
-  };
-  keys.setRawMode(true);
-  keys.on('data', onKey);
-  keys.resume();
+function onKeys(terminal: ReadStream, press: (key: string) => void): () => void {
+  if (!terminal.isTTY) return () => undefined;
+  const onData = (data: Buffer) => keysOf(data.toString()).forEach(press);
+  terminal.setRawMode(true);
+  terminal.on('data', onData);
+  terminal.resume();
   return () => {
-    keys.off('data', onKey);
-    keys.setRawMode(false);
-    keys.pause();
+    terminal.off('data', onData);
+    terminal.setRawMode(false);
+    terminal.pause();
   };
 }
