@@ -54,7 +54,7 @@ must_build() {
   [ -e "$built" ] || return 0
   # Folders, too: a removed or renamed file changes the time of its folder.
   # shellcheck disable=SC2086
-  [ -n "$(find $code tsconfig.json package.json "$installed" \( -type d -o -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -path "$installed" \) -newer "$built" -print)" ]
+  [ -n "$(find $code README.md SECURITY.md CHANGELOG.md tsconfig.json package.json "$installed" \( -type d -o -name '*.ts' -o -name '*.tsx' -o -name '*.css' -o -name '*.html' -o -name '*.md' -o -name '*.json' -o -path "$installed" \) -newer "$built" -print)" ]
 }
 
 install_dependencies() {
@@ -70,7 +70,7 @@ build() {
   mkdir -p dist
   local began
   began=$(mktemp dist/.setup-began.XXXXXX)
-  if ! { node_modules/.bin/tsc -p . && node dist/deploy/build-dashboard.js; }; then
+  if ! { node_modules/.bin/tsc -p . && node dist/deploy/build-dashboard.js && node dist/deploy/build-docs.js; }; then
     rm -f "$began"
     log "the build failed."
     exit 1

@@ -114,6 +114,7 @@ test('has the files that its documents name', () => {
       'deploy/monitor/prometheus/alerts.yml',
       'deploy/monitor/grafana/dashboards/health-manager.json',
       'deploy/docs/releasing.md',
+      ...['docs.html', 'openapi.json', 'asyncapi.json'].map((name) => `dist/reporter/docs/${name}`),
     ]),
   );
   const readme = readFileSync(join(packageRoot, 'README.md'), 'utf8');

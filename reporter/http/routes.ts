@@ -18,6 +18,7 @@ import { addDecisions } from '../api/pages/decisions.ts';
 import { readDropletPage } from '../api/pages/droplet-page.ts';
 import { knownView } from '../queries/droplet-reader.ts';
 import type { ComponentFacts } from './component.ts';
+import { addDocs } from './docs.ts';
 import { addPages } from './pages.ts';
 import { notFound, sendRead } from './send-read.ts';
 import { varz } from './varz.ts';
@@ -40,6 +41,9 @@ const INDEX = {
     '/metrics': 'Prometheus',
     '/': 'dashboard',
     '/queues': 'the queues and their jobs (Bull Board)',
+    '/docs': 'the documentation, one page',
+    '/openapi.json': 'this HTTP API as OpenAPI 3.1',
+    '/asyncapi.json': 'the NATS interface as AsyncAPI 3',
     '/api/fleet': 'totals, holds, DEAs, queues',
     '/api/apps': 'apps by problem, by a part of their guid, by DEA; sorted, page by page with a cursor',
     '/api/decisions':
@@ -62,6 +66,7 @@ export function addRoutes(options: Options): void {
   const json = (reply: FastifyReply, read: () => Promise<object | undefined>) =>
     sendRead(health, reply, read);
   addPages(app);
+  addDocs(app);
   app.get('/api', async () => INDEX);
   app.get('/varz', (_request, reply) => json(reply, async () => varz(await fleet(), facts())));
   app.get('/api/fleet', (_request, reply) => json(reply, async () => fleetJson(await fleet())));

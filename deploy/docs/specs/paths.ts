@@ -56,6 +56,21 @@ export const PATHS: readonly PathOperation[] = [
     replies: { 200: 'the page', ...NO_LOGIN },
   },
   {
+    ...{ path: '/docs', method: 'get', of: 'reporter', type: 'text/html' },
+    summary: 'The documentation: one page that loads nothing',
+    replies: { 200: 'the page', ...NO_LOGIN },
+  },
+  {
+    ...{ path: '/openapi.json', method: 'get', of: 'reporter', reply: Json },
+    summary: 'This document',
+    replies: { 200: 'OpenAPI 3.1', ...NO_LOGIN },
+  },
+  {
+    ...{ path: '/asyncapi.json', method: 'get', of: 'reporter', reply: Json },
+    summary: 'The NATS interface',
+    replies: { 200: 'AsyncAPI 3', ...NO_LOGIN },
+  },
+  {
     ...{ path: '/varz', method: 'get', of: 'reporter', reply: Json },
     summary: 'Figures of the whole deployment under the names that HM 2.0 used',
     replies: READ,

@@ -104,6 +104,7 @@ test('has the production dependencies, and no file that only development needs',
     expect(existsSync(join(app, 'node_modules', name))).toBe(false);
   const files = readdirSync(join(app, 'dist'), { recursive: true, encoding: 'utf8' });
   expect(files).toContain(join('deploy', 'run', 'cli', 'main.js'));
+  expect(files).toContain(join('reporter', 'docs', 'docs.html'));
   expect(realpathSync(join(app, 'bin', 'hm'))).toBe(join(realpathSync(app), 'dist/deploy/run/cli/main.js'));
   expect(statSync(join(app, 'bin', 'hm')).mode & 0o111).not.toBe(0);
   expect(
