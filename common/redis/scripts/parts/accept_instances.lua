@@ -82,18 +82,18 @@ end
 
 -- Whether another DEA gives an instance a slot that is not wanted, or where another instance is. The record then keeps what it has: with
 -- the claim one of them would be stopped, although the claim may be made up.
-local function claims_surplus(encoded, field, own, desired, gone, known, exits)
-  local index, _, owner, version = string.match(known[field], ENTRY)
+local function claims_surplus(encoded, field, desired, gone, known, exits)
+  local index, _, _, version = string.match(known[field], ENTRY)
   local new_index, _, _, new_version = string.match(encoded, ENTRY)
-  if not index or owner == own or (new_index == index and new_version == version) then
+  if not index or (new_index == index and new_version == version) then
     return false
   end
   local wanted = is_wanted(new_index, new_version, desired, gone)
   return wanted == false or has_other_at(new_index, new_version, field, known, exits)
 end
 
--- Why a known instance is not overwritten; nothing if it is. 'identity': its own DEA would change its index or version. 'owner' and the
--- DEA: it belongs to another one. 'identity_of_other' and the DEA: both. was_listed: its DEA listed it with this index and version
+-- Why a known instance is not overwritten (nil if it is), and the DEA that it belongs to. 'identity': its own DEA would change its index or
+-- version. 'owner': it belongs to another one. 'identity_of_other': both. was_listed: its DEA listed it with this index and version
 -- before, so somebody edited the record; granted: claims that were granted, as a text of lines `droplet <tab> guid <tab> owner`.
 local function refusal(old, encoded, own, id, guid, granted, was_listed)
   local index, _, owner, version = string.match(old, ENTRY)
@@ -108,4 +108,5 @@ local function refusal(old, encoded, own, id, guid, granted, was_listed)
   if not string.find(granted, '\n' .. id .. '\t' .. guid .. '\t' .. owner .. '\n', 1, true) then
     return is_changed and 'identity_of_other' or 'owner', owner
   end
+  return nil, owner
 end

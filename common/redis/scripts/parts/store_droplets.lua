@@ -115,8 +115,8 @@ local function store_droplets(first_key, first_arg)
           local reason, owner
           if old then
             reason, owner = refusal(old, encoded, own, id, ARGV[i], granted, must_exist)
-            if claims_surplus(encoded, field, own, desired, gone, known, exits) then
-              reason, owner = 'identity', select(3, string.match(old, ENTRY))
+            if owner ~= own and claims_surplus(encoded, field, desired, gone, known, exits) then
+              reason = 'identity'
             elseif reason == 'identity_of_other' and not fills_slot_alone(field, desired, gone, known, exits) then
               reason = 'owner'
             end

@@ -145,6 +145,18 @@ export const SCRIPTS: Area = {
       to: 'set[#set + 1] = old',
     },
     {
+      name: 'a claim applies to a slot that is not wanted or not empty',
+      file: 'store_droplets.lua',
+      from: 'if owner ~= own and claims_surplus(',
+      to: 'if false and claims_surplus(',
+    },
+    {
+      name: 'a record that a process has written since it was read is removed',
+      file: 'remove_unreadable.lua',
+      from: "(rev or '') ~= ARGV[1]",
+      to: 'false',
+    },
+    {
       name: 'a record that somebody edited is written',
       file: 'is_unwritable.lua',
       from: 'return reply.err ~= nil or (rev and not is_count(rev))',
