@@ -1,7 +1,9 @@
 /** openapi.yml: the HTTP interfaces as OpenAPI 3.1. */
 import type { TSchema } from 'typebox';
+import { WebhookBodySchema } from '../../../common/queues/webhook-queue.ts';
 import { packageVersion } from '../../../common/runtime/package-version.ts';
 import { PATHS, type PathOperation } from './paths.ts';
+import { ERROR } from './replies/acts.ts';
 import { plainSchema, toYaml } from './yaml.ts';
 
 const SERVERS = {
@@ -9,7 +11,18 @@ const SERVERS = {
     { url: 'http://127.0.0.1:54321', description: 'the reporter, at `status.host` and `status.port`' },
   ],
   ingest: [{ url: 'https://127.0.0.1:5335', description: 'ingest, at `heartbeat_api.host` and `.port`' }],
+  controller: [{ url: 'http://api.vcap.me', description: 'the controller, at `cc_internal_url`' }],
   bulk: [{ url: 'http://api.vcap.me', description: 'the controller, at `bulk_api.host`' }],
+};
+
+const WEBHOOK = {
+  summary: 'A hold begins or ends, a slot is given up or unplaced, or no copy of a kind of process works',
+  security: [],
+  requestBody: { required: true, content: content('application/json', WebhookBodySchema) },
+  responses: {
+    '2XX': { description: 'accepted' },
+    '5XX': { description: 'sent again later, as with 408, 425 and 429' },
+  },
 };
 
 /** The document, plain data. */
@@ -25,7 +38,7 @@ export function openApi(): Record<string, unknown> {
       title: 'Health manager',
       version: packageVersion(),
       description:
-        "The reporter's HTTP API, heartbeats over HTTPS (tag `ingest`), and the bulk API of the controller that the health manager reads (tag `bulk`).",
+        "The reporter's HTTP API, heartbeats over HTTPS (tag `ingest`), and what the health manager asks of the controller: the bulk API (tag `bulk`), starts and stops (tag `controller`). Webhooks are what it sends to receivers in the setting `webhooks`.",
       license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
     },
     servers: SERVERS.reporter,
@@ -34,8 +47,10 @@ export function openApi(): Record<string, unknown> {
       { name: 'reporter', description: 'served by the health manager' },
       { name: 'ingest', description: 'served by the health manager to agents' },
       { name: 'bulk', description: 'served by the controller' },
+      { name: 'controller', description: 'served by the controller, with the login `internal_api`' },
     ],
     paths,
+    webhooks: { event: { post: WEBHOOK } },
     components: {
       securitySchemes: {
         basic: { type: 'http', scheme: 'basic' },
@@ -77,12 +92,17 @@ function parametersOf({ path, parameters = {}, optional = {} }: PathOperation): 
   ];
 }
 
-function responsesOf({ replies, reply, type = 'application/json' }: PathOperation): object {
+function responsesOf({ of, replies, reply, type = 'application/json' }: PathOperation): object {
+  const isJson = type === 'application/json';
   const success = Math.min(...Object.keys(replies).map(Number));
   return Object.fromEntries(
     Object.entries(replies).map(([status, description]) => [
       status,
-      { description, ...(Number(status) === success && { content: content(type, reply) }) },
+      {
+        description,
+        ...(Number(status) === success && { content: content(type, reply) }),
+        ...(of === 'reporter' && isJson && Number(status) >= 400 && { content: content(type, ERROR) }),
+      },
     ]),
   );
 }

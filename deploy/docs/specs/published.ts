@@ -1,6 +1,7 @@
 /** Schemas of what the health manager publishes and replies. A test compares them with what the code makes. */
 import Type from 'typebox';
 import { CREDENTIALS, SHUTDOWN } from '../../../common/messages/schemas.ts';
+import { DROPLET_REPLY } from './replies/droplet.ts';
 
 const Guid = Type.String({ description: 'a guid; at most 256 bytes' });
 const Index = Type.Integer({ minimum: 0, maximum: 65_535 });
@@ -49,27 +50,6 @@ export const STATUS_REPLY = Type.Union([
 
 export const HEALTH_REPLY = Type.Object({ droplet: Guid, version: Guid, healthy: Count });
 
-/** Its parts are described by their names; all times are epoch seconds. */
-export const DROPLET_REPLY = Type.Object({
-  droplet: Guid,
-  first_seen: Type.Number(),
-  updated: Type.Optional(Type.Number()),
-  desired: Type.Union([Type.Null(), Type.Object({})]),
-  not_desired_since: Type.Optional(Type.Number()),
-  missing_indices: Type.Array(Index),
-  versions: Type.Record(
-    Type.String(),
-    Type.Object({ instances: Type.Record(Type.String(), Type.Object({})) }),
-  ),
-  crashes: Type.Record(Type.String(), Type.Object({})),
-  exits: Type.Record(Type.String(), Type.Object({})),
-  slots: Type.Record(Type.String(), Type.Object({})),
-  pending_starts: Type.Array(Type.Object({})),
-  pending_restarts: Type.Array(Type.Object({})),
-  pending_stops: Type.Record(Type.String(), Type.Object({})),
-  held_stops: Type.Record(Type.String(), Type.Object({})),
-});
-
 const Heartbeat = Type.Object({
   ...{ droplet: Guid, version: Guid, instance: Guid, index: Index, state: Type.String() },
   ...{ state_timestamp: Type.Number(), dea_guid: Guid },
@@ -104,4 +84,4 @@ export const ANNOUNCEMENT = Type.Object({
 /** Nothing, or anything: the payload is not read. */
 export const ANY = Type.Object({});
 
-export { CREDENTIALS, SHUTDOWN };
+export { CREDENTIALS, DROPLET_REPLY, SHUTDOWN };
