@@ -101,10 +101,22 @@ function responsesOf({ of, replies, reply, type = 'application/json' }: PathOper
       {
         description,
         ...(Number(status) === success && { content: content(type, reply) }),
-        ...(of === 'reporter' && isJson && Number(status) >= 400 && { content: content(type, ERROR) }),
+        ...(of === 'reporter' &&
+          isJson &&
+          Number(status) >= 400 && { content: errorContent(Number(status)) }),
       },
     ]),
   );
+}
+
+/** Statuses that come from the server before a route runs, as plain text. */
+const BEFORE_ROUTES: ReadonlySet<number> = new Set([401, 403, 429]);
+
+/** A body that is no JSON is refused as plain text, too. */
+function errorContent(status: number): object {
+  if (BEFORE_ROUTES.has(status)) return content('text/plain', undefined);
+  const json = content('application/json', ERROR);
+  return status === 400 ? { ...json, ...content('text/plain', undefined) } : json;
 }
 
 function content(type: string, schema: TSchema | undefined): object {

@@ -11,6 +11,8 @@ import { createAuthority } from '../../../common/testing/certificates/issue.ts';
 import { testContext } from '../../../common/testing/context.ts';
 import { startIngest } from '../../../ingest/main.ts';
 import { ENCODERS } from '../../../nudger/dialect.ts';
+import { APPS_QUERY } from '../../../reporter/api/pages/apps.ts';
+import { DECISIONS_QUERY } from '../../../reporter/api/pages/decisions.ts';
 import { type Bench, STATUS, startBench } from '../../verify/fixtures/reporter.ts';
 import { CHANNELS } from './channels.ts';
 import { PATHS } from './paths.ts';
@@ -89,4 +91,12 @@ test('starts and stops leave on the documented subjects and paths, with each dia
     path.replace('{guid}', 'd'),
   ]);
   expect(new Set(sent.map(String))).toEqual(new Set([...channels, ...paths].map(String)));
+});
+
+test.each([
+  ['/api/apps', APPS_QUERY],
+  ['/api/decisions', DECISIONS_QUERY],
+])('%s has exactly the documented query parameters', (path, query) => {
+  const optional = PATHS.find((one) => one.path === path)?.optional ?? {};
+  expect(Object.keys(optional).sort()).toEqual(Object.keys(query.properties).sort());
 });

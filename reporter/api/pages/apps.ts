@@ -14,17 +14,17 @@ const MAX_LIMIT = 200;
 const DEFAULT_LIMIT = 50;
 const Text = Type.String({ maxLength: 512 });
 
-const Query = Compile(
-  Type.Object({
-    /** Some of the problems, separated by commas, or `any`. */
-    problem: Type.Optional(Text),
-    search: Type.Optional(Text),
-    dea: Type.Optional(Text),
-    sort: Type.Optional(Type.Enum(APP_SORTS)),
-    limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
-    cursor: Type.Optional(Text),
-  }),
-);
+/** The parameters of the query. */
+export const APPS_QUERY = Type.Object({
+  /** Some of the problems, separated by commas, or `any`. */
+  problem: Type.Optional(Text),
+  search: Type.Optional(Text),
+  dea: Type.Optional(Text),
+  sort: Type.Optional(Type.Enum(APP_SORTS)),
+  limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
+  cursor: Type.Optional(Text),
+});
+const Query = Compile(APPS_QUERY);
 
 /** Replies 400 to a query that is not valid, 503 while Redis does not answer. */
 export function addApps(options: LiveSources & { app: FastifyInstance; health: Health }): void {

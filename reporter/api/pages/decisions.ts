@@ -21,22 +21,22 @@ const DEFAULT_LIMIT = 100;
 const MAX_READ = 20_000;
 const Text = Type.String({ maxLength: 512 });
 
-const Query = Compile(
-  Type.Object({
-    /** A part of a guid. */
-    app: Type.Optional(Text),
-    dea: Type.Optional(Text),
-    /** Some of the kinds or reasons, separated by commas. */
-    kind: Type.Optional(Text),
-    reason: Type.Optional(Text),
-    /** How long ago (`30m`), or a time in ISO 8601. */
-    since: Type.Optional(Text),
-    until: Type.Optional(Text),
-    limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
-    cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
-    format: Type.Optional(Type.Enum(['lines', 'json', 'csv'])),
-  }),
-);
+/** The parameters of the query. */
+export const DECISIONS_QUERY = Type.Object({
+  /** A part of a guid. */
+  app: Type.Optional(Text),
+  dea: Type.Optional(Text),
+  /** Some of the kinds or reasons, separated by commas. */
+  kind: Type.Optional(Text),
+  reason: Type.Optional(Text),
+  /** How long ago (`30m`), or a time in ISO 8601. */
+  since: Type.Optional(Text),
+  until: Type.Optional(Text),
+  limit: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
+  cursor: Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$' })),
+  format: Type.Optional(Type.Enum(['lines', 'json', 'csv'])),
+});
+const Query = Compile(DECISIONS_QUERY);
 
 interface RawQuery {
   app?: string;

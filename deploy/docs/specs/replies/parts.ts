@@ -19,20 +19,23 @@ export const DeaState = Type.Enum(DEA_STATES);
 export const ProcessKind = Type.Enum(PROCESS_KINDS);
 export const Tone = Type.Enum(['trouble', 'action', 'good', 'plain']);
 
-const STEPS = [
-  Type.Object({ kind: Type.Literal('given_up'), untilMs: EpochMs }),
-  Type.Object({ kind: Type.Literal('dropped'), why: Type.Optional(Text) }),
-  Type.Object({ kind: Type.Literal('retry'), untilMs: EpochMs }),
-  Type.Object({ kind: Type.Literal('sent'), reason: StartReason, atMs: EpochMs, retryAtMs: EpochMs }),
-  Type.Object({ kind: Type.Literal('restart'), dueMs: EpochMs }),
-  Type.Object({
-    ...{ kind: Type.Literal('queued'), reason: StartReason, priority: Priority, sinceMs: EpochMs },
-    noNudger: Type.Optional(Type.Literal(true, { description: 'no nudger takes jobs' })),
-  }),
-  Type.Object({ kind: Type.Literal('held'), hold: HoldName }),
-  Type.Object({ kind: Type.Literal('grace'), untilMs: EpochMs }),
-  Type.Object({ kind: Type.Literal('soon') }),
-];
+const Step = Type.Union(
+  [
+    Type.Object({ kind: Type.Literal('given_up'), untilMs: EpochMs }),
+    Type.Object({ kind: Type.Literal('dropped'), why: Type.Optional(Text) }),
+    Type.Object({ kind: Type.Literal('retry'), untilMs: EpochMs }),
+    Type.Object({ kind: Type.Literal('sent'), reason: StartReason, atMs: EpochMs, retryAtMs: EpochMs }),
+    Type.Object({ kind: Type.Literal('restart'), dueMs: EpochMs }),
+    Type.Object({
+      ...{ kind: Type.Literal('queued'), reason: StartReason, priority: Priority, sinceMs: EpochMs },
+      noNudger: Type.Optional(Type.Literal(true, { description: 'no nudger takes jobs' })),
+    }),
+    Type.Object({ kind: Type.Literal('held'), hold: HoldName }),
+    Type.Object({ kind: Type.Literal('grace'), untilMs: EpochMs }),
+    Type.Object({ kind: Type.Literal('soon') }),
+  ],
+  { description: 'what happens next' },
+);
 
 const ABSENT_FIELDS = {
   state: Type.Enum(['GIVEN UP', 'UNPLACED', 'FLAPPING', 'MISSING']),
@@ -40,7 +43,7 @@ const ABSENT_FIELDS = {
   lastCrashMs: Type.Optional(EpochMs),
   lastCrash: Type.Optional(Text),
   attempts: Type.Optional(Count),
-  step: Type.Union(STEPS, { description: 'what happens next' }),
+  step: Step,
 };
 
 /** A wanted slot without a live instance. */
