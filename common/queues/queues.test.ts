@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { defaultSettings } from '../config/settings.ts';
@@ -6,6 +7,7 @@ import { connectRedis } from '../redis/connection/connections.ts';
 import { Health } from '../runtime/health.ts';
 import { Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { type ClusterNode, startTestRedisCluster } from '../testing/redis/cluster.ts';
+import { startTestRedis } from '../testing/redis/server.ts';
 import { createDoneJobKeeper, openQueue, openWorker } from './queues.ts';
 
 /** How long a worker waits for jobs (s); a second later BullMQ ends the wait and reconnects. */
@@ -64,6 +66,43 @@ async function takeDown(masters: readonly ClusterNode[]): Promise<{ end(): Promi
 async function stateOf({ admin }: ClusterNode): Promise<string | undefined> {
   return /cluster_state:(\w+)/.exec((await admin.cluster('INFO')) as string)?.[1];
 }
+
+test.each([
+  ['is full', ['maxmemory', '1']],
+  ['has too few replicas', ['min-replicas-to-write', '1']],
+])(
+  'a worker with a job asks seldom while Redis %s, and works when it is over',
+  async (_, [setting = '', value = '']) => {
+    const server = await startTestRedis();
+    const lifecycle = new Lifecycle();
+    const log = pino({ level: 'silent' });
+    try {
+      const redis = await connectRedis({
+        settings: { ...defaultSettings(), redis: { kind: 'single', url: server.url }, slices: 1 },
+        log,
+        health: new Health(),
+        lifecycle,
+      });
+      await openQueue(redis, lifecycle, log, 'stops').add('waiting', {});
+      const { client } = redis as { client: Redis };
+      await client.config('SET', setting, value);
+      const done: string[] = [];
+      openWorker(redis, lifecycle, log, 'stops', async (job) => done.push(job.name));
+      const refused = async () =>
+        Number(/errorstat_(?:OOM|NOREPLICAS):count=(\d+)/.exec(await client.info('errorstats'))?.[1] ?? 0);
+      await expect.poll(refused, { timeout: 10_000 }).toBeGreaterThan(0);
+      const before = await refused();
+      await delay(1_500);
+      expect((await refused()) - before).toBeLessThan(20);
+      await client.config('SET', setting, '0');
+      await expect.poll(() => done, { timeout: 15_000 }).toEqual(['waiting']);
+    } finally {
+      await lifecycle.stop();
+      await server.stop();
+    }
+  },
+  40_000,
+);
 
 test('a hundred jobs that are done at once are kept, and a sample of more', () => {
   let nowMs = 5;

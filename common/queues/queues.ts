@@ -1,4 +1,11 @@
-import { type ConnectionOptions, type Job, type Processor, Queue, Worker, type WorkerOptions } from 'bullmq';
+import {
+  type ConnectionOptions,
+  type Job,
+  type Processor,
+  Queue,
+  type Worker,
+  type WorkerOptions,
+} from 'bullmq';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { START_REASONS, STOP_REASONS } from '../model/reasons.ts';
@@ -7,6 +14,7 @@ import type { RedisConnections } from '../redis/connection/connections.ts';
 import { DRAIN_TIMEOUT_MS, type Lifecycle } from '../runtime/lifecycle/lifecycle.ts';
 import { createRateLimit, type Logger } from '../runtime/log/log.ts';
 import { jobTelemetry } from '../tracing/tracing.ts';
+import { PatientWorker } from './patient-worker.ts';
 
 /**
  * The BullMQ queues, and the data of their jobs.
@@ -144,7 +152,7 @@ export function openWorker(
   processor: Processor,
   options: Partial<WorkerOptions> = {},
 ): Worker {
-  const worker = new Worker(name, processor, {
+  const worker = new PatientWorker(name, processor, {
     connection: redis.dedicated(`worker ${name}`) as unknown as ConnectionOptions,
     prefix: redis.keys.queuePrefix,
     lockDuration: 10_000,
