@@ -71,7 +71,7 @@ export class Tick {
       expireDeas(redis, clock, policy, log, holds),
       this.#dispatchAudit(),
       // While it is not known what runs the chart has a gap.
-      holds.actualNotFresh ? undefined : this.#timeline.recordPoint(),
+      holds.actualNotFresh ? undefined : this.#timeline.recordPoint(holds),
     ]);
     end();
   }

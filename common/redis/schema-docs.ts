@@ -237,10 +237,10 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:timeline',
     type: 'hash',
     holds:
-      'the last hour, a field for each 10 s of it: when (ms), wanted slots, those with a live instance, those that are flapping',
+      'a field for each 10 s of the last hour, and `long <n>` for each two minutes of the last day, with the worst of it: when (ms), wanted slots, those with a live instance, those that are flapping, and the holds that were on',
     writer: 'analyzer',
     readers: 'reporter',
-    life: 'a field is overwritten after an hour',
+    life: 'a field is overwritten after an hour or a day',
   },
   {
     key: '<prefix>:{fleet}:processes',

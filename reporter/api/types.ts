@@ -101,6 +101,8 @@ export interface LiveEvents {
   /** Lines of the decision log, oldest first; `all`: the latest ones; else only new ones. */
   story: { all?: true; lines: StoryUpdate[] };
   timeline: { all?: true; points: TimelinePoint[] };
+  /** The long steps of the last day; without `all` those that changed. */
+  day: { all?: true; points: TimelinePoint[] };
 }
 
 /** `/api/decisions` */

@@ -4,6 +4,7 @@
  *     connecting --(first tick)--> live --(no tick for 6 s, or the connection breaks)--> lost --(tick)--> live
  */
 import { useEffect, useState } from 'preact/hooks';
+import { LONG_STEP_MS } from '../../common/redis/fleet/timeline.ts';
 import type {
   DeaCell,
   FleetUpdate,
@@ -29,15 +30,18 @@ export interface Live {
   deas: ReadonlyMap<string, DeaCell>;
   /** Oldest first. */
   lines: readonly StoryUpdate[];
+  /** Of the last hour, and of the last day in long steps. */
   points: Points;
+  day: Points;
 }
 
 const MAX_LINES = 60;
 const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** Ticks come once a second. */
 const LOST_AFTER_MS = 6_000;
 
-const NOTHING: Live = { connection: 'connecting', deas: new Map(), lines: [], points: [] };
+const NOTHING: Live = { connection: 'connecting', deas: new Map(), lines: [], points: [], day: [] };
 
 type Change = { [E in keyof LiveEvents]: (live: Live, data: LiveEvents[E]) => Live };
 
@@ -63,12 +67,25 @@ const CHANGE: Change = {
     ...live,
     lines: (all ? lines : [...live.lines, ...lines]).slice(-MAX_LINES),
   }),
-  timeline: (live, { all, points }) => {
-    const now = all ? points : [...live.points, ...points];
-    const fromMs = (now.at(-1)?.atMs ?? 0) - HOUR_MS;
-    return { ...live, points: now.filter(({ atMs }) => atMs > fromMs) };
+  timeline: (live, { all, points }) => ({
+    ...live,
+    points: lastOf(all ? points : [...live.points, ...points], HOUR_MS),
+  }),
+  day: (live, { all, points }) => {
+    const changed = new Set(points.map(longStepOf));
+    const before = all ? [] : live.day.filter((point) => !changed.has(longStepOf(point)));
+    return { ...live, day: lastOf([...before, ...points], DAY_MS) };
   },
 };
+
+function lastOf(points: Points, lengthMs: number): Points {
+  const fromMs = (points.at(-1)?.atMs ?? 0) - lengthMs;
+  return points.filter(({ atMs }) => atMs > fromMs);
+}
+
+function longStepOf({ atMs }: Points[number]): number {
+  return Math.floor(atMs / LONG_STEP_MS);
+}
 
 /** Receives the events while the page is open. */
 export function useLive(): Live {

@@ -4,6 +4,7 @@ import './style.css';
 import { render } from 'preact';
 import { ActBar } from './acts/act-bar.tsx';
 import { MayAct } from './acts/may-act.ts';
+import { Keys } from './elements/keys.tsx';
 import { Latest } from './elements/story.tsx';
 import { type Live, useLive } from './live.ts';
 import { Attention } from './overview/attention.tsx';
@@ -12,7 +13,7 @@ import { Headline } from './overview/headline.tsx';
 import { DeaMap } from './overview/map/map.tsx';
 import { Processes } from './overview/processes.tsx';
 import { Search } from './overview/search.tsx';
-import { Timeline } from './overview/timeline.tsx';
+import { Timeline } from './overview/timeline/timeline.tsx';
 import { Troubled } from './overview/troubled.tsx';
 import { AppsPage } from './pages/apps-page.tsx';
 import { DeaPage } from './pages/dea-page.tsx';
@@ -48,6 +49,7 @@ function App() {
         {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
         {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
       </main>
+      <Keys />
     </MayAct.Provider>
   );
 }
@@ -58,6 +60,8 @@ function isKnown({ connection, unavailable, fleet }: Live): boolean {
 }
 
 function Overview({ live }: { live: Live }) {
+  // Without a table of problems its column has room.
+  const isQuiet = live.troubled?.count === 0;
   return (
     <>
       <Attention {...live} />
@@ -66,12 +70,13 @@ function Overview({ live }: { live: Live }) {
       <Processes {...live} />
       <div class="columns">
         <div>
-          <Troubled {...live} />
           <Timeline {...live} known={isKnown(live)} />
+          <Troubled {...live} />
+          {isQuiet && <Latest {...live} />}
         </div>
         <div>
           <DeaMap {...live} known={isKnown(live)} />
-          <Latest {...live} />
+          {!isQuiet && <Latest {...live} />}
         </div>
       </div>
     </>

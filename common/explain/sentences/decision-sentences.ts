@@ -45,7 +45,8 @@ export function cancelLine(fact: Fact, slot: string, state: StoryState): Line {
 }
 
 export function heldLine(fact: Fact, slot: string, options: StoryOptions): Line {
-  const hold = `hold ${fact.hold} (${holdReason(fact, options)})`;
+  const isExplained = options.namesHolds === true && fact.hold !== 'operator';
+  const hold = isExplained ? `hold ${fact.hold}` : `hold ${fact.hold} (${holdReason(fact, options)})`;
   if (fact.what === 'stop') {
     const instance = instanceText(fact, slot);
     return line('trouble', `${instance} should be stopped: ${stopReasonText(fact)}; not stopped: ${hold}`);

@@ -16,6 +16,8 @@ export interface StoryOptions {
   flappingTimeoutMs: number;
   /** Only lines about such a fact; absent: all lines. The other facts still explain those lines. */
   shows?: (fact: Fact) => boolean;
+  /** The page explains the holds once, so the lines only name them. */
+  namesHolds?: boolean;
 }
 
 export function line(tone: Tone, text: string): Line {

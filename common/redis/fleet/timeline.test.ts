@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { useRedis } from '../../testing/context.ts';
-import { readTimeline, STEP_MS, STEPS, storePoint } from './timeline.ts';
+import { LONG_STEP_MS, LONG_STEPS, readDay, readTimeline, STEP_MS, STEPS, storePoint } from './timeline.ts';
 
 const of = useRedis();
 const T0 = 1_700_000_000_000;
@@ -12,7 +12,8 @@ test('an hour of points is kept, oldest first', async () => {
   const lastMs = T0 + (STEPS + 49) * STEP_MS;
   const points = await readTimeline(redis, lastMs);
   expect([points.length, points[0], points.at(-1)]).toEqual([STEPS, point(T0 + 50 * STEP_MS), point(lastMs)]);
-  expect(await redis.client.hlen(redis.keys.timeline)).toBe(STEPS);
+  // And the long steps of that time.
+  expect(await redis.client.hlen(redis.keys.timeline)).toBe(STEPS + 35);
 });
 
 test('the latest point within a step stays', async () => {
@@ -28,4 +29,22 @@ test('points older than an hour and invalid ones are left out', async () => {
   await redis.client.hset(redis.keys.timeline, '359', 'edited', '358', '1 2 3', '357', `${T0} -1 2 3`);
   expect(await readTimeline(redis, T0)).toEqual([point(T0)]);
   expect(await readTimeline(redis, T0 + STEPS * STEP_MS)).toEqual([]);
+});
+
+test('a day is kept in long steps: the worst point of each, with every hold that was on in it', async () => {
+  const { redis } = of.context;
+  const start = Math.ceil(T0 / LONG_STEP_MS) * LONG_STEP_MS;
+  for (let n = 0; n < LONG_STEPS + 3; n++) await storePoint(redis, point(start + n * LONG_STEP_MS));
+  const lastMs = start + (LONG_STEPS + 2) * LONG_STEP_MS;
+  await storePoint(redis, { ...point(lastMs + 10_000), running: 2, holds: ['mass_loss'] });
+  await storePoint(redis, { ...point(lastMs + 20_000), holds: ['operator'] });
+  const points = await readDay(redis, lastMs + 20_000);
+  expect([points.length, points[0]]).toEqual([LONG_STEPS, point(start + 3 * LONG_STEP_MS)]);
+  const worst = { ...point(lastMs + 10_000), running: 2, holds: ['mass_loss', 'operator'] };
+  expect(points.at(-1)).toEqual(worst);
+  // The last hour has each of them.
+  expect((await readTimeline(redis, lastMs + 20_000)).slice(-2)).toEqual([
+    { ...point(lastMs + 10_000), running: 2, holds: ['mass_loss'] },
+    { ...point(lastMs + 20_000), holds: ['operator'] },
+  ]);
 });

@@ -17,6 +17,8 @@ export interface LastInstance {
   lastHeartbeatMs: number;
   /** Why it is not live: its DEA is silent, its DEA no longer lists it, or it exited. */
   cause: 'silent' | 'unlisted' | 'ended';
+  /** Of slots with instances on several DEAs their number; `dea` is one of them, and the time the latest. */
+  deas?: number;
   /** The reason of its exit; with `ended`. */
   exit?: string;
 }

@@ -65,7 +65,7 @@ describe('the problems of a droplet', () => {
     expect(held?.states).toMatchObject({ MISSING: 1, HELD: 1 });
   });
 
-  test('of many groups only the largest are returned, with the number of all missing slots', () => {
+  test('indices on many DEAs are one group; of groups that differ in more only the largest are returned', () => {
     const instances = Array.from({ length: 12 }, (_, index) =>
       instance(`i${index}`, {
         index,
@@ -74,7 +74,13 @@ describe('the problems of a droplet', () => {
       }),
     );
     const trouble = troubleIn({ desired: desired({ instances: 12 }), instances });
-    expect([trouble?.missing, trouble?.groups.map(({ count }) => count)]).toEqual([12, [4, 1, 1]]);
+    expect([trouble?.missing, trouble?.groups]).toMatchObject([
+      12,
+      [{ indices: '0 to 11', count: 12, lastInstance: { cause: 'silent', dea: 'gone-0', deas: 9 } }],
+    ]);
+    const slots = [1, 2, 3, 4].map((crashes) => slot({ index: crashes, crashes }));
+    const differ = troubleIn({ desired: desired({ instances: 12 }), instances, slots });
+    expect([differ?.missing, differ?.groups.map(({ count }) => count)]).toEqual([12, [8, 1, 1]]);
   });
 
   test('a group of flapping slots has the restart that comes first', () => {

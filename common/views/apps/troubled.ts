@@ -17,6 +17,8 @@ const MAX_SHOWN = 50;
 const MAX_READ = 200;
 /** Groups of one droplet. */
 const MAX_GROUPS = 3;
+/** Groups with a DEA each; of more the DEAs are only counted. */
+const MAX_NAMED_DEAS = 2;
 
 /** The worst of the troubled droplets. */
 export interface Troubled {
@@ -107,7 +109,8 @@ function groupsOf(
   workers: Workers | undefined,
   states: TroubledDroplet['states'],
 ): SlotGroup[] {
-  const groups = new Map<string, { group: SlotGroup; indices: number[] }>();
+  /** By what they have in common, the DEA first. */
+  const groups = new Map<string, IndexGroup>();
   for (let index = 0; index < wanted; index++) {
     if (snapshot.live.has(index)) continue;
     const absent = absentOf(snapshot, index, workers);
@@ -119,13 +122,13 @@ function groupsOf(
     const hold = step.kind === 'held' ? step.hold : undefined;
     const reason = 'reason' in step ? step.reason : undefined;
     const key = JSON.stringify([
+      lastInstance?.dea,
       state,
       crashes,
       lastCrash,
       step.kind,
       hold,
       reason,
-      lastInstance?.dea,
       lastInstance?.cause,
     ]);
     const known = groups.get(key);
@@ -143,9 +146,38 @@ function groupsOf(
     // The group shows the step that comes first.
     if (nextStepMs(absent) < nextStepMs(known.group)) Object.assign(known.group, absent);
   }
-  return [...groups.values()]
+  // A group for each of many DEAs would hide what they have in common.
+  const shown = groups.size > MAX_NAMED_DEAS ? acrossDeas([...groups.entries()]) : [...groups.values()];
+  return shown
     .sort((a, b) => b.indices.length - a.indices.length)
     .map(({ group, indices }) => ({ ...group, indices: indicesText(indices), count: indices.length }));
+}
+
+interface IndexGroup {
+  group: SlotGroup;
+  /** Sorted. */
+  indices: number[];
+}
+
+/** Groups that differ only in the DEA become one. @param groups by what they have in common, the DEA among it */
+function acrossDeas(groups: readonly [key: string, IndexGroup][]): IndexGroup[] {
+  const merged = new Map<string, IndexGroup & { deas: Set<string> }>();
+  for (const [key, { group, indices }] of groups) {
+    const common = JSON.stringify((JSON.parse(key) as unknown[]).slice(1));
+    const { lastInstance } = group;
+    const known = merged.get(common);
+    if (known === undefined) {
+      merged.set(common, { group, indices, deas: new Set(lastInstance && [lastInstance.dea]) });
+      continue;
+    }
+    known.indices = [...known.indices, ...indices].sort((a, b) => a - b);
+    if (nextStepMs(group) < nextStepMs(known.group)) known.group.step = group.step;
+    if (lastInstance === undefined || known.group.lastInstance === undefined) continue;
+    known.deas.add(lastInstance.dea);
+    const lastHeartbeatMs = Math.max(lastInstance.lastHeartbeatMs, known.group.lastInstance.lastHeartbeatMs);
+    known.group.lastInstance = { ...known.group.lastInstance, lastHeartbeatMs, deas: known.deas.size };
+  }
+  return [...merged.values()];
 }
 
 /** When the next step happens (epoch ms); infinite if it has no time. */

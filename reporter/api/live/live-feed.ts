@@ -7,7 +7,7 @@ import type { PolicySettings } from '../../../common/policy/settings.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { gapsFrom, holdsFrom } from '../../../common/redis/fleet/holds/holds.ts';
-import { readTimeline, type TimelinePoint } from '../../../common/redis/fleet/timeline.ts';
+import { readDay, readTimeline, type TimelinePoint } from '../../../common/redis/fleet/timeline.ts';
 import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { shownOf } from '../../../common/views/apps/troubled.ts';
 import { readAllDeas } from '../../../common/views/deas.ts';
@@ -41,6 +41,7 @@ export type LiveEvent = { [E in keyof LiveEvents]: { event: E; data: LiveEvents[
 const MAX_LINES = 60;
 /** Data that changes slowly is read only every n-th poll (polls are about a second apart). */
 const TIMELINE_EVERY = 10;
+const DAY_EVERY = 60;
 
 /** Each poll returns what has changed since the one before; `all` returns the full state, for a new viewer. */
 export class LiveFeed {
@@ -52,6 +53,7 @@ export class LiveFeed {
   #polls = 0;
   #lines: StoryUpdate[] = [];
   #points: TimelinePoint[] = [];
+  #day: TimelinePoint[] = [];
   #fleet: FleetUpdate | undefined;
   #silent: SilentUpdate | undefined;
   #troubled: TroubledUpdate | undefined;
@@ -67,7 +69,7 @@ export class LiveFeed {
     const { redis, clock, policy, fleet } = this.#sources;
     const nowMs = clock.nowMs();
     const reading = readFleetFacts(redis);
-    const [deas, facts, entries, fleetNow, points] = await Promise.all([
+    const [deas, facts, entries, fleetNow, points, day] = await Promise.all([
       reading.then((known) =>
         readAllDeas(redis, silenceStates(nowMs, gapsFrom(known, nowMs, policy), policy)),
       ),
@@ -75,12 +77,13 @@ export class LiveFeed {
       poll === 0 ? this.#past() : this.#follower.read(redis),
       fleet(),
       poll % TIMELINE_EVERY === 0 ? readTimeline(redis, nowMs) : undefined,
+      poll % DAY_EVERY === 0 ? readDay(redis, nowMs) : undefined,
     ]);
     const holds = holdsFrom(facts, nowMs, policy);
     const silent = await this.#silentDeas.read(deas, holds, waitForNudger(fleetNow.processes));
     const troubled = shownOf(fleetNow.troubled);
     this.#polls = poll + 1;
-    const lines = this.#stories.append(entries, placeholderOptions(policy));
+    const lines = this.#stories.append(entries, { ...placeholderOptions(policy), namesHolds: true });
     this.#lines = [...this.#lines, ...lines].slice(-MAX_LINES);
     const events: LiveEvent[] = [];
     const map = this.#map.update(deas);
@@ -97,6 +100,12 @@ export class LiveFeed {
       const fresh = points.filter(({ atMs }) => atMs > latestMs);
       if (fresh.length > 0) events.push({ event: 'timeline', data: { points: fresh } });
       this.#points = points;
+    }
+    if (day !== undefined) {
+      const latestMs = this.#day.at(-1)?.atMs ?? 0;
+      const changed = day.filter(({ atMs }) => atMs > latestMs);
+      if (changed.length > 0) events.push({ event: 'day', data: { points: changed } });
+      this.#day = day;
     }
     return events;
   }
@@ -117,6 +126,7 @@ export class LiveFeed {
       { event: 'deas', data: { all: true, cells: this.#map.cells, gone: [] } },
       { event: 'story', data: { all: true, lines: this.#lines } },
       { event: 'timeline', data: { all: true, points: this.#points } },
+      { event: 'day', data: { all: true, points: this.#day } },
     ];
   }
 }

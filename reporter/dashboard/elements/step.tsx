@@ -13,8 +13,9 @@ const CLASSES = {
   MISSING: 'tag bad',
 } as const;
 
-export function StateTag({ state }: Pick<Absent, 'state'>) {
-  return <span class={CLASSES[state]}>{state}</span>;
+/** @param isPaused on purpose, so it is no alarm */
+export function StateTag({ state, isPaused = false }: Pick<Absent, 'state'> & { isPaused?: boolean }) {
+  return <span class={isPaused ? 'tag' : CLASSES[state]}>{state}</span>;
 }
 
 /** Why the slot has no live instance. */
@@ -44,6 +45,15 @@ export function Why({
       <>
         ended on <DeaLink id={lastInstance.dea} /> <Since ms={lastInstance.lastHeartbeatMs} /> ago (
         {lastInstance.exit})
+      </>
+    );
+  }
+  if (lastInstance.deas !== undefined) {
+    const some = `${lastInstance.deas} DEAs`;
+    return (
+      <>
+        {lastInstance.cause === 'silent' ? `${some} silent for ` : `${some} no longer list them, last `}
+        <Since ms={lastInstance.lastHeartbeatMs} />
       </>
     );
   }

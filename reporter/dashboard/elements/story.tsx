@@ -32,7 +32,7 @@ interface LineProps {
   atMs: number;
   tone: Tone;
   text: string;
-  /** Absent on the droplet's own page. */
+  /** Absent on the droplet's own page; empty: the line is about the whole deployment. */
   droplet?: string;
 }
 
@@ -44,7 +44,7 @@ export function StoryLine({ atMs, tone, text, droplet }: LineProps) {
         {MARKS[tone]}
       </span>
       <span>
-        {droplet !== undefined && (
+        {droplet !== undefined && droplet !== '' && (
           <>
             <DropletLink id={droplet} />{' '}
           </>

@@ -2,6 +2,7 @@
 import { formatDuration } from '../../../common/explain/wording.ts';
 import { hrefOf } from '../route.ts';
 import { serverNow, useNow } from './clock.ts';
+import { shortened } from './copy.tsx';
 
 const clockTime = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
 const dateTime = new Intl.DateTimeFormat(undefined, {
@@ -40,7 +41,7 @@ function whole(ms: number): number {
 export function DropletLink({ id }: { id: string }) {
   return (
     <a class="id" href={hrefOf('droplet', id)} title={id}>
-      {id}
+      {shortened(id)}
     </a>
   );
 }
@@ -48,7 +49,7 @@ export function DropletLink({ id }: { id: string }) {
 export function DeaLink({ id }: { id: string }) {
   return (
     <a class="id" href={hrefOf('dea', id)} title={id}>
-      {id}
+      {shortened(id)}
     </a>
   );
 }

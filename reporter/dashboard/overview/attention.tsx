@@ -1,4 +1,5 @@
 /** The most urgent problems: holds that are on, and silent DEAs. */
+import { Fragment } from 'preact';
 import { countText, holdText } from '../../../common/explain/wording.ts';
 import { expectedDeas } from '../../../common/model/dea-states.ts';
 import { idleTexts } from '../../../common/views/status.ts';
@@ -11,20 +12,21 @@ import type { Live } from '../live.ts';
 
 /** Up to this number every silent DEA is shown. */
 const SHOW_ALL = 4;
-/** Of more, this number: further ones would add nothing. */
-const SHOW_FIRST = 3;
+/** Of more, this number is named. */
+const NAME_FIRST = 3;
 
 export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent' | 'hello'>) {
   const holds = fleet?.holds ?? [];
   const allDeas = fleet === undefined ? 0 : expectedDeas(fleet.deas);
   // While it is not known what runs, silence is no evidence.
   const known = fleet?.unknown === undefined ? (silent?.deas ?? []) : [];
-  const deas = known.length > SHOW_ALL ? known.slice(0, SHOW_FIRST) : known;
-  const more = known.length - deas.length + (fleet?.unknown === undefined ? (silent?.more ?? 0) : 0);
+  const more = fleet?.unknown === undefined ? (silent?.more ?? 0) : 0;
+  const isMany = known.length + more > SHOW_ALL;
+  const deas = isMany ? [] : known;
   const now = useNow();
   // The headline has them, unless it says that it is not known what runs.
   const idle = fleet?.unknown === undefined ? [] : idleTexts(fleet, now);
-  if (holds.length === 0 && deas.length === 0 && idle.length === 0 && !hello?.dryRun) return null;
+  if (holds.length === 0 && known.length === 0 && idle.length === 0 && !hello?.dryRun) return null;
   return (
     <section class="attention" aria-label="Holds and silent DEAs">
       <ul>
@@ -51,9 +53,7 @@ export function Attention({ fleet, silent, hello }: Pick<Live, 'fleet' | 'silent
         {deas.map((dea) => (
           <Silent key={dea.dea} {...dea} lostMs={hello?.dropletLostMs ?? 0} />
         ))}
-        {more > 0 && (
-          <li class="lost">{countText(more, 'more DEA is', 'more DEAs are')} silent: see the map.</li>
-        )}
+        {isMany && <ManySilent deas={known} more={more} />}
       </ul>
     </section>
   );
@@ -102,6 +102,45 @@ const PARTS: [kinds: (keyof SilentDea['missing'])[], text: string][] = [
   [['retry'], 'waiting for their next try'],
   [['given_up'], 'given up'],
 ];
+
+/** Many DEAs that are silent, in one sentence. @param more those that are not in the list */
+function ManySilent({ deas, more }: { deas: readonly SilentDea[]; more: number }) {
+  const named = deas.slice(0, NAME_FIRST);
+  const sum = (of: (dea: SilentDea) => number) => deas.reduce((total, dea) => total + of(dea), 0);
+  const lost = sum(({ missing }) => Object.values(missing).reduce((total, n) => total + n, 0));
+  const parts = PARTS.map(
+    ([kinds, text]) => [kinds.reduce((n, kind) => n + sum(({ missing }) => missing[kind]), 0), text] as const,
+  );
+  const isComplete = more === 0 && deas.every(({ unread }) => unread === 0);
+  return (
+    <li class={lost > 0 ? 'lost' : 'late'} data-silent="">
+      <div>
+        <strong>{countText(deas.length + more, 'DEA is', 'DEAs are')} silent</strong>:{' '}
+        {named.map(({ dea }, at) => (
+          <Fragment key={dea}>
+            {at > 0 && ', '}
+            <DeaLink id={dea} />
+          </Fragment>
+        ))}{' '}
+        and <Num of={deas.length + more - named.length} /> more, see the map.
+        {isComplete && lost > 0 && (
+          <>
+            {' '}
+            Of their instances <Num of={lost} /> run nowhere
+            {parts
+              .filter(([n]) => n > 0)
+              .map(([n, text]) => (
+                <Fragment key={text}>
+                  , <Num of={n} /> {text}
+                </Fragment>
+              ))}
+            .
+          </>
+        )}
+      </div>
+    </li>
+  );
+}
 
 function Silent({
   dea,

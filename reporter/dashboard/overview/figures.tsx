@@ -55,7 +55,12 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
           name="apps"
           note={
             <Parts
-              of={[{ n: troubled, text: troubled === 1 ? 'needs attention' : 'need attention' }]}
+              of={[
+                {
+                  ...{ n: troubled, text: troubled === 1 ? 'needs attention' : 'need attention' },
+                  tone: 'warn',
+                },
+              ]}
               none={unknown === undefined ? 'none needs attention' : 'not known which need attention'}
             />
           }
@@ -106,18 +111,19 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
   );
 }
 
-/** A number of a note; `calm`: it is no problem. */
+/** A number of a note. */
 interface Part {
   n: number;
   text: string;
-  calm?: boolean;
+  /** `bad` unless given. */
+  tone?: '' | 'warn';
 }
 
 function missingParts({ slots, totals }: Pick<FleetUpdate, 'slots' | 'totals'>): Part[] {
   const { held = 0, paused = 0, givenUp = 0, unplaced, exact } = slots;
   return [
-    { n: paused, text: 'paused', calm: true },
-    { n: held - paused, text: 'held back', calm: true },
+    { n: paused, text: 'paused', tone: '' },
+    { n: held - paused, text: 'held back', tone: '' },
     { n: exact ? slots.flapping : totals.flapping, text: 'flapping' },
     { n: givenUp, text: 'given up' },
     { n: unplaced, text: 'unplaced' },
@@ -127,22 +133,22 @@ function missingParts({ slots, totals }: Pick<FleetUpdate, 'slots' | 'totals'>):
 function deaParts({ late, lost, leaving, left }: FleetUpdate['deas']): Part[] {
   return [
     { n: lost, text: 'lost' },
-    { n: late, text: 'late' },
-    { n: leaving, text: 'leaving', calm: true },
-    { n: left, text: 'left', calm: true },
+    { n: late, text: 'late', tone: 'warn' },
+    { n: leaving, text: 'leaving', tone: '' },
+    { n: left, text: 'left', tone: '' },
   ];
 }
 
-/** The parts that are not 0; what is a problem is red. */
+/** The parts that are not 0; what hurts is red. */
 function Parts({ of, none }: { of: readonly Part[]; none: string }) {
   const shown = of.filter(({ n }) => n > 0);
   if (shown.length === 0) return <>{none}</>;
   return (
     <>
-      {shown.map(({ n, text, calm }, at) => (
+      {shown.map(({ n, text, tone = 'bad' }, at) => (
         <Fragment key={text}>
           {at > 0 && ', '}
-          <span class={calm ? '' : 'bad'}>
+          <span class={tone}>
             <Num of={n} /> {text}
           </span>
         </Fragment>

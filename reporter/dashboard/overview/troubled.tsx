@@ -1,14 +1,19 @@
 /** The apps that need attention, worst first: the problem, and what happens next. */
 import { countText, STOP_TEXT } from '../../../common/explain/wording.ts';
 import type { TroubledDroplet } from '../../api/types.ts';
+import { Copy } from '../elements/copy.tsx';
 import { HeldBy, Next, StateTag, Why } from '../elements/step.tsx';
 import { DropletLink, Num } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 import { hrefOfApps } from '../route.ts';
 
+/** More are on the page of apps. */
+const MAX_ROWS = 10;
+
 export function Troubled({ troubled, fleet }: Pick<Live, 'troubled' | 'fleet'>) {
   if (troubled === undefined) return null;
-  const { droplets, count: all } = troubled;
+  const { count: all } = troubled;
+  const droplets = troubled.droplets.slice(0, MAX_ROWS);
   return (
     <section class="panel" aria-labelledby="troubled">
       <h2 id="troubled">
@@ -55,7 +60,7 @@ export function ProblemRows({ droplet, wanted, live, missing, groups, stops }: T
   const head = (
     <>
       <th scope="rowgroup" rowSpan={rows}>
-        <DropletLink id={droplet} />
+        <DropletLink id={droplet} /> <Copy text={droplet} />
       </th>
       <td rowSpan={rows} class="runs">
         <span class="num">
@@ -75,7 +80,8 @@ export function ProblemRows({ droplet, wanted, live, missing, groups, stops }: T
           <tr key={indices}>
             {at === 0 && head}
             <td>
-              <StateTag state={state} /> {many === 1 ? 'index' : 'indices'} {indices}:{' '}
+              <StateTag state={state} isPaused={step.kind === 'held' && step.hold === 'operator'} />{' '}
+              {many === 1 ? 'index' : 'indices'} {indices}:{' '}
               <Why
                 crashes={crashes}
                 {...(lastCrashMs !== undefined && { lastCrashMs })}

@@ -2,6 +2,7 @@
 import { countText } from '../../../common/explain/wording.ts';
 import type { DeaPage as Data, DeaPlace } from '../../api/types.ts';
 import { Pause } from '../acts/pause.tsx';
+import { Guid } from '../elements/copy.tsx';
 import { STATE_TEXT } from '../elements/dea-text.ts';
 import { Next, StateTag } from '../elements/step.tsx';
 import { DeaLink, DropletLink, Num, Since } from '../elements/text.tsx';
@@ -16,7 +17,7 @@ export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
   const { data, problem } = usePage<Data>(`deas/${encodeURIComponent(id)}`, deas.get(id));
   return (
     <article class="page">
-      <PageHead kind="DEA" id={id}>
+      <PageHead kind="DEA" id={id} isGuid>
         {problem !== undefined && <p class="problem">{problem}</p>}
         {data !== undefined && <Summary {...data} />}
         <div class="acts">
@@ -83,7 +84,9 @@ function Places({ places, unread }: Data) {
               <td>
                 <Now {...place} />
               </td>
-              <td class="id">{place.instance}</td>
+              <td class="id">
+                <Guid id={place.instance} />
+              </td>
             </tr>
           ))}
         </tbody>

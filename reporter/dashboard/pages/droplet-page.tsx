@@ -2,6 +2,7 @@
 import type { DropletPage as Data, Place } from '../../api/types.ts';
 import { Retry } from '../acts/act-bar.tsx';
 import { Pause } from '../acts/pause.tsx';
+import { Guid } from '../elements/copy.tsx';
 import { Next, StateTag, Why } from '../elements/step.tsx';
 import { StoryLine } from '../elements/story.tsx';
 import { At, DeaLink, Num, ServerText, Since } from '../elements/text.tsx';
@@ -15,7 +16,7 @@ export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>)
   const { data, problem } = usePage<Data>(`stories/${encodeURIComponent(id)}`, latest);
   return (
     <article class="page">
-      <PageHead kind="app" id={id}>
+      <PageHead kind="app" id={id} isGuid>
         {problem !== undefined && <p class="problem">{problem}</p>}
         {data?.record !== undefined && <Wanted {...data.record} />}
         {data !== undefined && data.record === undefined && (
@@ -107,7 +108,9 @@ function Slots({ slots, moreSlots, version }: RecordData) {
               </td>
               <td class="id">
                 {places.map(({ instance }) => (
-                  <div key={instance}>{instance}</div>
+                  <div key={instance}>
+                    <Guid id={instance} />
+                  </div>
                 ))}
               </td>
               <td>
@@ -172,7 +175,9 @@ function Others({ others, version }: RecordData) {
               <td>
                 <Where {...place} />
               </td>
-              <td class="id">{place.instance}</td>
+              <td class="id">
+                <Guid id={place.instance} />
+              </td>
               <td>
                 <ServerText text={text} />
               </td>

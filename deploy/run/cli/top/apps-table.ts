@@ -88,8 +88,13 @@ function columnsOf({ trouble, wanted, state }: AppRow, nowMs: number, times: Tim
 /** Where it ran last; empty if its crashes or attempts say more. */
 function whereText({ crashes, attempts, lastInstance }: SlotGroup, nowMs: number): string {
   if (crashes > 0 || attempts !== undefined || lastInstance === undefined) return '';
-  const { dea, lastHeartbeatMs, cause, exit } = lastInstance;
+  const { lastHeartbeatMs, cause, exit, deas } = lastInstance;
+  const dea = deas === undefined ? lastInstance.dea : `${deas} DEAs`;
   const age = formatDuration(Math.max(0, nowMs - lastHeartbeatMs));
   if (cause === 'ended') return `ended on ${dea} ${age} ago (${exit})`;
-  return cause === 'silent' ? `${dea} silent for ${age}` : `${dea} no longer lists it`;
+  return cause === 'silent'
+    ? `${dea} silent for ${age}`
+    : deas === undefined
+      ? `${dea} no longer lists it`
+      : `${dea} no longer list them`;
 }

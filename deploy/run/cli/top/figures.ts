@@ -70,7 +70,7 @@ export class TopFigures {
       newEntries,
     ]);
     this.#started = true;
-    this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
+    this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs, namesHolds: true });
     const workers = waitForNudger(fleet.processes);
     const holds = holdsFrom(facts, nowMs, policy);
     const [found, story] = await Promise.all([

@@ -60,6 +60,11 @@ export function DeaMap({ deas, known }: Pick<Live, 'deas'> & { known: boolean })
           onKeyDown={onKeyDown}
           onBlur={() => setChosen(undefined)}
         />
+        {cell !== undefined && chosen !== undefined && (
+          <div class="tooltip" aria-hidden="true" style={tooltipAt(chosen, layout, width)}>
+            {describe(cell)}
+          </div>
+        )}
       </div>
       <p class="readout">
         <output>{cell === undefined ? summary : describe(cell)}</output>
@@ -68,6 +73,13 @@ export function DeaMap({ deas, known }: Pick<Live, 'deas'> & { known: boolean })
       <DeaList cells={cells} />
     </section>
   );
+}
+
+/** Below the cell; right of the middle it grows to the left. */
+function tooltipAt(at: number, { pitch, columns }: Layout, width: number) {
+  const x = (at % columns) * pitch;
+  const top = `${(Math.floor(at / columns) + 1) * pitch + 2}px`;
+  return x > width / 2 ? { top, right: `${width - x - pitch}px` } : { top, left: `${x}px` };
 }
 
 function Legend() {
