@@ -124,7 +124,7 @@ test('the tab key reaches every part of the overview', async () => {
   const page = await dashboard.open();
   await headline(page, 'All 8');
   const reached: string[] = [];
-  for (let n = 0; n < 14; n++) {
+  for (let n = 0; n < 40; n++) {
     await page.keyboard.press('Tab');
     reached.push(await page.evaluate<string>('document.activeElement.tagName'));
   }
@@ -243,7 +243,7 @@ test('the read-only login sees the fleet, its holds and pages, and no button tha
   expect(await page.locator('.act, .acts').count()).toBe(0);
   await keepPicture(page, 'readonly');
   for (const [hash, head] of [
-    ['#/droplet/web', /web\s*4 of 4 running/] as const,
+    ['#/droplet/web', /web\s*copy\s*4 of 4 running/] as const,
     ['#/dea/dea-01', /alive/] as const,
   ]) {
     const one = await dashboard.open(hash, { httpCredentials });
@@ -262,10 +262,10 @@ test('the search finds apps and DEAs, and reports an unknown name', async () => 
   await waitText(page, '.search', 'No app and no DEA has the guid nobody');
   await search.fill('web');
   await search.press('Enter');
-  await waitText(page, '.page-head', /web\s*4 of 4 running\s*Wanted: STARTED, 4 instances/);
+  await waitText(page, '.page-head', /web\s*copy\s*4 of 4 running\s*Wanted: STARTED, 4 instances/);
   await search.fill('dea-02');
   await search.press('Enter');
-  await waitText(page, '.page-head', /dea-02\s*alive/);
+  await waitText(page, '.page-head', /dea-02\s*copy\s*alive/);
   expect(dashboard.errors.splice(0)).toEqual([expect.stringContaining('404')]);
 });
 

@@ -98,5 +98,16 @@ export const DECISION_ENTRIES = Type.Object({
 
 /** The names of the events of `/api/live`. */
 export const LIVE_EVENTS = [
-  ...(['hello', 'tick', 'unavailable', 'fleet', 'deas', 'silent', 'troubled', 'story', 'timeline'] as const),
+  ...([
+    'hello',
+    'tick',
+    'unavailable',
+    'fleet',
+    'deas',
+    'silent',
+    'troubled',
+    'story',
+    'timeline',
+    'day',
+  ] as const),
 ];

@@ -58,6 +58,7 @@ export const SlotGroup = Type.Object({
     Type.Object({
       ...{ dea: Guid, lastHeartbeatMs: EpochMs },
       cause: Type.Enum(['silent', 'unlisted', 'ended']),
+      deas: Type.Optional(Count),
       exit: Type.Optional(Text),
     }),
   ),
