@@ -48,6 +48,18 @@ describe('heartbeat_api', () => {
     ).toMatchObject({ port: 7 });
   });
 
+  test('has its files, and the login of the controller, in the environment too: of the one process that needs them', () => {
+    const env = {
+      ...{ HEARTBEAT_API_CERT_FILE: own.cert, HEARTBEAT_API_KEY_FILE: own.key, HEARTBEAT_API_CA_FILE: ca },
+      ...{ INTERNAL_API_USER: 'u', INTERNAL_API_PASSWORD: 'p' },
+    };
+    const yaml = HTTP.replace('internal_api: {user: u, password: p}\n', '');
+    const { settings, warnings } = parseConfig(yaml, 'hm.yml', env);
+    expect(settings.heartbeatApi).toMatchObject({ certFile: own.cert, keyFile: own.key, caFile: ca });
+    expect(settings.internalApi).toMatchObject({ user: 'u', password: 'p' });
+    expect(warnings).toEqual([]);
+  });
+
   test('needs all of its files, and the key of its certificate', () => {
     expect(problems(HTTP + api({ cert_file: own.cert }))).toEqual([
       'hm.yml: heartbeat_api.key_file: expected the name of a readable PEM file with an unencrypted private key with the other files of heartbeat_api, got none',

@@ -79,10 +79,10 @@ export const OPTIONS = {
     { secret: true },
   ),
   'internal_api.user': optional(text, 'login for cc_internal_url', 'the other dialects use NATS', {
-    secret: true,
+    ...{ secret: true, env: 'INTERNAL_API_USER' },
   }),
   'internal_api.password': optional(text, 'password for cc_internal_url', 'the other dialects use NATS', {
-    secret: true,
+    ...{ secret: true, env: 'INTERNAL_API_PASSWORD' },
   }),
   'heartbeat_api.host': key(
     text,
@@ -101,16 +101,19 @@ export const OPTIONS = {
     certificateFile,
     'PEM file with the certificate that DEAs verify; read again every minute',
     'without the three files heartbeats are received over NATS only',
+    { env: 'HEARTBEAT_API_CERT_FILE' },
   ),
   'heartbeat_api.key_file': optional(
     privateKeyFile,
     'PEM file with the key of cert_file',
     'without the three files heartbeats are received over NATS only',
+    { env: 'HEARTBEAT_API_KEY_FILE' },
   ),
   'heartbeat_api.ca_file': optional(
     certificateFile,
     'PEM file with the CAs of the certificates of DEAs; every other sender is refused',
     'without the three files heartbeats are received over NATS only',
+    { env: 'HEARTBEAT_API_CA_FILE' },
   ),
   'logging.level': key(logLevel, 'info', 'lowest level that is logged', OLD, { env: 'LOG_LEVEL' }),
   'logging.file': optional(text, 'log file', 'standard output, which the supervisor collects'),

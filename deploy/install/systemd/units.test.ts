@@ -34,7 +34,8 @@ test.skipIf(!hasSystemd)('systemd-analyze verify succeeds (needs systemd-analyze
 });
 
 test('each instance runs the process of its name, with an HTTP port of its own', () => {
-  const show = '#!/bin/sh\necho "hm $* ($(env | grep -c ^HM_HTTP_PORT) in the environment)"\n';
+  const show =
+    '#!/bin/sh\necho "hm $* ($(env | grep -c ^HM_HTTP_PORT) in the environment) $HEARTBEAT_API_PORT"\n';
   writeFileSync(join(dir, 'hm'), show, { mode: 0o755 });
   const [, program = '', quoted = ''] = /^ExecStart=(\S+ -c) '([^']*)' %i$/m.exec(TEMPLATE) ?? [];
   expect(program).toBe('/bin/sh -c');
@@ -48,7 +49,11 @@ test('each instance runs the process of its name, with an HTTP port of its own',
       env: { PATH: `${dir}:${process.env.PATH}`, ...env },
       encoding: 'utf8',
     }).trim();
-  expect(outputOf('ingest:2')).toBe('hm ingest --http-port 18412 (0 in the environment)');
+  expect(outputOf('ingest:1')).toBe('hm ingest --http-port 18411 (0 in the environment)');
+  // Copies of ingest on one host share no port for heartbeats over HTTPS. The first has that of the configuration.
+  expect(outputOf('ingest:2')).toBe('hm ingest --http-port 18412 (0 in the environment) 5336');
+  expect(outputOf('ingest:9')).toBe('hm ingest --http-port 18419 (0 in the environment) 5343');
+  expect(outputOf('ingest:2', { HEARTBEAT_API_PORT: '7' })).toMatch(/ 7$/);
   expect(outputOf('sync')).toBe('hm sync (0 in the environment)');
   expect(outputOf('reporter:1')).toBe('hm reporter (0 in the environment)');
   expect(outputOf('nudger:1', { HM_HTTP_PORT: '8080' })).toBe(

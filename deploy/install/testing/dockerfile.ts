@@ -23,7 +23,10 @@ export interface Stage {
   steps: (Copy | Run)[];
   env: Record<string, string>;
   user?: string;
+  /** The port of health and metrics. */
   port?: number;
+  /** All exposed ports. */
+  ports?: number[];
   healthcheck?: string[];
   entrypoint?: string[];
   cmd?: string[];
@@ -83,7 +86,8 @@ function add(stage: Stage, instruction: string, rest: string): boolean {
       stage.user = rest;
       return true;
     case 'EXPOSE':
-      stage.port = Number(rest);
+      stage.ports = rest.split(' ').map(Number);
+      stage.port = stage.ports[0] as number;
       return true;
     case 'HEALTHCHECK':
       stage.healthcheck = listOf(rest.slice(rest.indexOf('CMD ') + 4));
