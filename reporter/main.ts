@@ -19,6 +19,7 @@ import { Component } from './http/component.ts';
 import { readIfAvailable } from './http/read-redis.ts';
 import { addRoutes } from './http/routes.ts';
 import { DropletReader } from './queries/droplet-reader.ts';
+import { HealthReader } from './queries/health-reader.ts';
 import { Queries } from './queries/queries.ts';
 import { Alarms } from './webhooks/alarms.ts';
 import { webhookProcessor } from './webhooks/deliver.ts';
@@ -83,6 +84,7 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   const { redisPrefix, ccPartition } = settings;
   const stop = new Queries({
     ...{ bus, reader, policy, log, health, metrics, counters, work: context.work },
+    healthReader: new HealthReader(redis, clock, policy, reader),
     deployment: { redisPrefix, ccPartition },
     dialect: settings.dialect,
     pingRedis: () => redis.client.ping(),

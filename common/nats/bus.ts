@@ -18,6 +18,13 @@ export interface Bus {
   subscribe(subject: string, options: { queue?: string }, handler: Handler): BusSubscription;
   /** @throws BusError `disconnected` */
   publish(subject: string, data?: string | Uint8Array, headers?: Headers): void;
+  /**
+   * Publishes several messages on one subject for a fraction of the cost of single ones.
+   *
+   * @returns the positions of those that exceed the server's `max_payload`: they are left out
+   * @throws BusError `disconnected`
+   */
+  publishAll(subject: string, texts: readonly string[]): number[];
   /** @throws BusError */
   request(subject: string, data: string | Uint8Array, options: { timeoutMs: number }): Promise<Msg>;
   /** Whether the subject has a subscriber: false only when the server reports within that time that it has none. */

@@ -20,7 +20,7 @@ import { type BusMetrics, beginAtZero } from '../runtime/metrics.ts';
 import { BatchedReader } from './batched-reader.ts';
 import type { Bus, Handler, Headers } from './bus.ts';
 import { BusError, busError, errorKind } from './bus-errors.ts';
-import { abandon, lastServerError, socketOf } from './connection/client-internals.ts';
+import { abandon, lastServerError, sendCommands, socketOf } from './connection/client-internals.ts';
 import { type BusSubscription, Subscriptions } from './subscriptions.ts';
 
 interface NatsBusOptions {
@@ -115,6 +115,20 @@ export class NatsBus implements Bus {
     } catch (cause) {
       throw busError(subject, cause);
     }
+  }
+
+  publishAll(subject: string, texts: readonly string[]): number[] {
+    if (!this.connected()) throw new BusError('disconnected', `${subject}: not connected to NATS`);
+    const maxBytes = this.connection.info?.max_payload ?? Number.POSITIVE_INFINITY;
+    const tooLarge: number[] = [];
+    let commands = '';
+    texts.forEach((text, at) => {
+      const bytes = Buffer.byteLength(text);
+      if (bytes > maxBytes) tooLarge.push(at);
+      else commands += `PUB ${subject} ${bytes}\r\n${text}\r\n`;
+    });
+    if (commands !== '') sendCommands(this.connection, Buffer.from(commands));
+    return tooLarge;
   }
 
   /** Servers before 2.2 have no headers. Nothing in the messages depends on them. */

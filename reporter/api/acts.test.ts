@@ -5,7 +5,7 @@ import { readHolds } from '../../common/redis/fleet/holds/holds.ts';
 import { Health } from '../../common/runtime/health.ts';
 import { droplet, NOW, SECOND, SETTINGS, slot } from '../../common/testing/builders.ts';
 import { type Bench, STATUS, startBench, store } from '../../deploy/verify/fixtures/reporter.ts';
-import { BusyError } from '../queries/droplet-reader.ts';
+import { BusyError } from '../queries/shared-reads.ts';
 import { addActs } from './acts.ts';
 
 const READONLY = { user: 'viewer', password: 'may-look' };

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { Health } from '../../common/runtime/health.ts';
-import { BusyError } from '../queries/droplet-reader.ts';
+import { BusyError } from '../queries/shared-reads.ts';
 import { readRedis, UnavailableError } from './read-redis.ts';
 
 /** The status and the body of a reply: JSON, or a text. */

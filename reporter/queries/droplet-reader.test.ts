@@ -3,7 +3,8 @@ import { droplet, instance, NOW } from '../../common/testing/builders.ts';
 import { type TestContext, testContext } from '../../common/testing/context.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis/server.ts';
 import { store } from '../../deploy/verify/fixtures/reporter.ts';
-import { BusyError, DropletReader } from './droplet-reader.ts';
+import { DropletReader } from './droplet-reader.ts';
+import { BusyError } from './shared-reads.ts';
 
 let redis: TestRedis;
 let context: TestContext;

@@ -8,9 +8,18 @@ import type { Health } from '../../common/runtime/health.ts';
 import type { LastWork } from '../../common/runtime/last-work.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import type { QueryOutcome, ReporterMetrics } from '../figures/metrics.ts';
-import { BusyError, type DropletReader, knownView } from './droplet-reader.ts';
+import { type DropletReader, knownView } from './droplet-reader.ts';
+import type { HealthReader } from './health-reader.ts';
 import { QueryGroup } from './query-group.ts';
-import { type Query, type QueryKind, queryKindsOf } from './query-kinds.ts';
+import {
+  type HealthQuery,
+  type Query,
+  type QueryKind,
+  queryKindsOf,
+  type RecordQuery,
+  type Reply,
+} from './query-kinds.ts';
+import { BusyError } from './shared-reads.ts';
 
 interface Options {
   bus: Bus;
@@ -19,6 +28,7 @@ interface Options {
   /** Rejects or stays pending while Redis cannot be read. */
   pingRedis(): Promise<unknown>;
   reader: DropletReader;
+  healthReader: HealthReader;
   policy: PolicySettings;
   log: Logger;
   health: Health;
@@ -87,39 +97,57 @@ export class Queries {
   }
 
   async #send(subject: string, reply: string, query: Query): Promise<QueryOutcome> {
-    const { reader, policy, health, metrics } = this.#options;
+    const { health, metrics } = this.#options;
     // The controller would not wait until Redis answers again.
     if (health.problems().has('redis')) return 'busy';
-    const reads = await reader.read(query.ids);
-    const views = reads.droplets.map((droplet, at) => {
-      if (droplet instanceof Error) this.#unreadable(query.ids[at] as string, droplet);
-      return knownView(droplet, reads, policy);
-    });
-    let sent = 0;
-    for (const { droplet, answer } of query.replies({ views, holds: reads.holds })) {
-      if (this.#publish(subject, reply, droplet, answer)) sent++;
-    }
+    const replies =
+      query.reads === 'health' ? await this.#healthReplies(query) : await this.#recordReplies(query);
+    const sent = this.#publish(subject, reply, replies);
     metrics.replies.inc({ subject }, sent);
     return sent > 0 ? 'answered' : 'unknown';
   }
 
-  /** @returns false if the reply is too large for NATS: the other replies of the query are sent all the same */
-  #publish(subject: string, reply: string, droplet: string, answer: unknown): boolean {
+  async #recordReplies(query: RecordQuery): Promise<Reply[]> {
+    const { reader, policy } = this.#options;
+    const reads = await reader.read(query.ids);
+    const droplets = this.#readable(query, reads.droplets);
+    const views = droplets.map((droplet) => knownView(droplet, reads, policy));
+    return query.replies({ views, holds: reads.holds });
+  }
+
+  async #healthReplies(query: HealthQuery): Promise<Reply[]> {
+    const { droplets } = await this.#options.healthReader.read(query.ids);
+    return query.replies(this.#readable(query, droplets));
+  }
+
+  /** Reports the records that cannot be read. @returns without these */
+  #readable<T>({ ids }: Query, found: readonly (T | Error | undefined)[]): (T | undefined)[] {
+    return found.map((droplet, at) => {
+      if (!(droplet instanceof Error)) return droplet;
+      this.#unreadable(ids[at] as string, droplet);
+      return undefined;
+    });
+  }
+
+  /** @returns how many were sent: one that is too large for NATS is left out */
+  #publish(subject: string, reply: string, replies: readonly Reply[]): number {
     const { bus, metrics } = this.#options;
-    const text = JSON.stringify(answer);
-    try {
-      bus.publish(reply, text);
-      return true;
-    } catch (error) {
-      if (!(error instanceof BusError) || error.kind !== 'too_large') throw error;
+    const texts = replies.map(({ answer }) => JSON.stringify(answer));
+    const tooLarge = bus.publishAll(reply, texts);
+    for (const at of tooLarge) {
       metrics.oversized.inc({ subject });
       this.#limited.warn(
         `${subject} too large`,
-        { event: 'reply_too_large', subject, droplet, bytes: Buffer.byteLength(text) },
+        {
+          event: 'reply_too_large',
+          subject,
+          droplet: replies[at]?.droplet,
+          bytes: Buffer.byteLength(texts[at] as string),
+        },
         'reply left out: it exceeds max_payload of NATS',
       );
-      return false;
     }
+    return texts.length - tooLarge.length;
   }
 
   #rejected(subject: string, reason: string, count: number): void {

@@ -18,7 +18,11 @@ import type { Holds } from '../../common/model/droplet.ts';
 import { crashesOf } from '../../common/policy/slots/crashes.ts';
 import type { CounterName } from '../../common/redis/fleet/counters.ts';
 import { appState } from '../../common/views/droplet/app-state.ts';
-import { flappingIndices, healthyCount } from '../../common/views/droplet/droplet-answers.ts';
+import {
+  flappingIndices,
+  type HealthView,
+  healthyCount,
+} from '../../common/views/droplet/droplet-answers.ts';
 import { dropletJson } from '../../common/views/droplet/droplet-json.ts';
 
 /** A reply, and the droplet that it is about (of a reply about several: the first). */
@@ -35,15 +39,29 @@ export interface Found {
 }
 
 /** A valid query. */
-export interface Query {
+interface AnyQuery {
   /** The droplets that it asks for. */
   ids: readonly string[];
   rejected: readonly Rejected[];
-  /** One message each. None: the asker waits in vain, as with HM 2.0. */
-  replies(found: Found): Reply[];
   /** It is answered even if it asks for nothing. */
   isAlwaysAnswered?: true;
 }
+
+/** A query that is answered from whole records. */
+export interface RecordQuery extends AnyQuery {
+  reads: 'records';
+  /** One message each. None: the asker waits in vain, as with HM 2.0. */
+  replies(found: Found): Reply[];
+}
+
+/** A query that needs no more than what health depends on. */
+export interface HealthQuery extends AnyQuery {
+  reads: 'health';
+  /** @param views by position in `ids`; undefined: unknown or not readable */
+  replies(views: readonly (HealthView | undefined)[]): Reply[];
+}
+
+export type Query = RecordQuery | HealthQuery;
 
 export interface QueryKind {
   subject: string;
@@ -58,6 +76,7 @@ const HM2_KINDS: readonly QueryKind[] = [
     counter: 'healthmanager_status_msgs_received',
     parse: (data) =>
       mapOk(parseStatusRequest(data), (request) => ({
+        reads: 'records',
         ids: [request.droplet],
         rejected: [],
         replies: eachKnown((view) => statusReply(view, request)),
@@ -70,12 +89,14 @@ const HM2_KINDS: readonly QueryKind[] = [
       mapOk(parseHealthRequest(data), ({ droplets, rejected }) => {
         const asked = withoutRepeats(droplets);
         return {
+          reads: 'health',
           ids: asked.map(({ droplet }) => droplet),
           rejected,
-          replies: eachKnown((view, at) => {
-            const version = asked[at]?.version ?? '';
-            return { droplet: view.droplet.id, version, healthy: healthyCount(view, version) };
-          }),
+          replies: (views) =>
+            repliesOf(views, (view, at) => {
+              const version = asked[at]?.version ?? '';
+              return { droplet: view.droplet.id, version, healthy: healthyCount(view, version) };
+            }),
         };
       }),
   },
@@ -84,6 +105,7 @@ const HM2_KINDS: readonly QueryKind[] = [
     counter: 'healthmanager_droplet_request_msgs_received',
     parse: (data) =>
       mapOk(parseDropletRequest(data), ({ droplets, rejected }) => ({
+        reads: 'records',
         ids: [...new Set(droplets)],
         rejected,
         replies: eachKnown(dropletJson),
@@ -98,6 +120,7 @@ const HM9000_KINDS: readonly QueryKind[] = [
     counter: 'healthmanager_health_request_msgs_received',
     parse: (data) =>
       mapOk(parseAppState(data), (asked) => ({
+        reads: 'records',
         ids: [asked.droplet],
         rejected: [],
         replies: (found) => [
@@ -124,9 +147,10 @@ export function appStateQuery({
 }: {
   droplets: AppRequest[];
   rejected: Rejected[];
-}): Query {
+}): RecordQuery {
   const asked = withoutRepeats(droplets);
   return {
+    reads: 'records',
     ids: asked.map(({ droplet }) => droplet),
     rejected,
     isAlwaysAnswered: true,
@@ -148,15 +172,23 @@ function appStates(asked: readonly AppRequest[], { views, holds }: Found): Map<s
   return states;
 }
 
-function eachKnown(reply: (view: ObservedDroplet, at: number) => object): Query['replies'] {
-  return ({ views }) =>
-    views.flatMap((view, at) =>
-      view === undefined ? [] : [{ droplet: view.droplet.id, answer: reply(view, at) }],
-    );
+function eachKnown(reply: (view: ObservedDroplet) => object): RecordQuery['replies'] {
+  return ({ views }) => repliesOf(views, reply);
+}
+
+/** A reply for each known droplet. */
+function repliesOf<V extends { droplet: { id: string } }>(
+  views: readonly (V | undefined)[],
+  reply: (view: V, at: number) => object,
+): Reply[] {
+  return views.flatMap((view, at) =>
+    view === undefined ? [] : [{ droplet: view.droplet.id, answer: reply(view, at) }],
+  );
 }
 
 /** Each droplet and version once: a query of 5,000 times one id must not cost 5,000 replies. */
-function withoutRepeats(entries: readonly AppRequest[]): AppRequest[] {
+function withoutRepeats(entries: readonly AppRequest[]): readonly AppRequest[] {
+  if (new Set(entries.map(({ droplet }) => droplet)).size === entries.length) return entries;
   const byKey = new Map(entries.map((entry) => [JSON.stringify([entry.droplet, entry.version]), entry]));
   return [...byKey.values()];
 }

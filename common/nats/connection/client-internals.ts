@@ -60,6 +60,15 @@ export function addServers(connection: NatsConnection, addresses: readonly strin
   }
 }
 
+interface Sender {
+  sendCommand(commands: Uint8Array): void;
+}
+
+/** Sends commands of the protocol after all that was published before, with what is published in the same turn. */
+export function sendCommands(connection: NatsConnection, commands: Uint8Array): void {
+  (connection as unknown as { protocol: Sender }).protocol.sendCommand(commands);
+}
+
 /** Sets the time-out of the next dials, from the connect to the end of the handshake (ms). */
 export function setDialTimeout(connection: NatsConnection, timeoutMs: number): void {
   const { protocol } = connection as unknown as { protocol: { options: { timeout?: number } } };
@@ -78,7 +87,7 @@ export function abandon(connection: NatsConnection): void {
   else socket.resetAndDestroy();
 }
 
-/** @throws Error when the client has no socket or no list of servers where this program expects it */
+/** @throws Error when the client has something of the above not where this program expects it */
 export function checkClientInternals(connection: NatsConnection): void {
   const missing = (what: string, path: string[]) =>
     new Error(
@@ -87,10 +96,13 @@ export function checkClientInternals(connection: NatsConnection): void {
         'Install the release of nats that package-lock.json names, or adapt common/nats/connection/client-internals.ts to this one.',
     );
   if (socketOf(connection) === undefined) throw missing('a net.Socket', ['protocol', 'transport', 'socket']);
-  const { protocol } = connection as { protocol?: { servers?: Partial<ServerList>; options?: unknown } };
+  const { protocol } = connection as {
+    protocol?: Partial<Sender> & { servers?: Partial<ServerList>; options?: unknown };
+  };
   if (!Array.isArray(protocol?.servers?.servers) || typeof protocol.servers.addServer !== 'function')
     throw missing('an Array', ['protocol', 'servers', 'servers']);
   if (typeof protocol.options !== 'object') throw missing('an Object', ['protocol', 'options']);
+  if (typeof protocol.sendCommand !== 'function') throw missing('a Function', ['protocol', 'sendCommand']);
 }
 
 /** Describes the object at the end of a path of properties, or the last one before the path breaks. */

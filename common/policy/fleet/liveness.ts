@@ -21,7 +21,10 @@ export type EffectiveState = ActiveState | 'NONE';
  * When the last heartbeat that listed the instance was received (epoch ms). While the DEA's latest list has the instance, that
  * is the DEA's last heartbeat. At least `firstListedMs`, because a reader may not have the DEA yet.
  */
-export function lastHeartbeatMs(instance: Instance, deas: Deas): number {
+export function lastHeartbeatMs(
+  instance: Pick<Instance, 'dea' | 'firstListedMs' | 'lastListedMs'>,
+  deas: Deas,
+): number {
   if (instance.lastListedMs !== undefined) return instance.lastListedMs;
   const dea = deas.get(instance.dea);
   return dea !== undefined && dea.lastHeartbeatMs > instance.firstListedMs
@@ -94,7 +97,7 @@ export function isExitInForce(exit: Exit, heartbeatMs: number, settings: PolicyS
  * @param lostBeforeMs see `lostBefore`
  */
 export function effectiveState(
-  instance: Instance,
+  instance: Pick<Instance, 'state' | 'dea' | 'firstListedMs' | 'lastListedMs'>,
   exit: Exit | undefined,
   deas: Deas,
   lostBeforeMs: number,

@@ -228,7 +228,8 @@ function setTrace(droplet: Droplet, text: string): void {
   if (traceparent !== undefined && Number.isFinite(atMs)) droplet.heartbeatTrace = { atMs, traceparent };
 }
 
-function decodeId(field: string, text: string, part: string | undefined): string {
+/** @throws RecordError */
+export function decodeId(field: string, text: string, part: string | undefined): string {
   if (part === undefined || part === '') throw new RecordError(field, text);
   if (!part.includes('%')) return part;
   try {

@@ -16,7 +16,7 @@ const SCRIPTS = {
   heartbeats: ['begin_heartbeat', 'finish_heartbeat', 'store_heartbeat_droplets', 'store_whole_heartbeat'],
   deas: ['touch_deas', 'list_lost_deas', 'expire_dea', 'release_dea', 'store_shutdown'],
   events: ['store_exit', 'store_exit_with_event', 'store_update'],
-  'droplets/reads': ['read_droplets', 'read_droplets_with_deas'],
+  'droplets/reads': ['read_droplets', 'read_droplets_with_deas', 'read_running'],
   droplets: [
     'commit_decisions',
     'postpone_reconciles',

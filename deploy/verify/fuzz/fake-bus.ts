@@ -14,6 +14,10 @@ export class FakeBus {
     publish: (subject: string, data = '') => {
       if (subject === 'reply') this.replies.push(String(data));
     },
+    publishAll: (subject: string, texts: readonly string[]) => {
+      if (subject === 'reply') this.replies.push(...texts);
+      return [];
+    },
     flush: async () => undefined,
     readLagMs: () => 0,
     answers: async () => true,

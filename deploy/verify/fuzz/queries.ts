@@ -5,6 +5,7 @@ import { metricValue, type TestContext } from '../../../common/testing/context.t
 import { reporterMetrics } from '../../../reporter/figures/metrics.ts';
 import { Component } from '../../../reporter/http/component.ts';
 import { DropletReader } from '../../../reporter/queries/droplet-reader.ts';
+import { HealthReader } from '../../../reporter/queries/health-reader.ts';
 import { Queries } from '../../../reporter/queries/queries.ts';
 import { bytes } from './arbitrary.ts';
 import { FakeBus } from './fake-bus.ts';
@@ -33,6 +34,7 @@ export function queriesTarget(context: TestContext): Target {
   const reader = new DropletReader(redis, clock, policy);
   const options = {
     ...{ bus: fake.bus, reader, policy, log, health, metrics, counters, work: context.work },
+    healthReader: new HealthReader(redis, clock, policy, reader),
     deployment: { redisPrefix: settings.redisPrefix, ccPartition: settings.ccPartition },
     dialect: 'hm9000-nats' as const,
     pingRedis: () => redis.client.ping(),
