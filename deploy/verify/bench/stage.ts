@@ -44,6 +44,8 @@ export interface Stage {
   startReplier(): Promise<LoadProcess<ReplierTasks>>;
   /** The number of starts in the queue. */
   waitingStarts(): Promise<number>;
+  /** A page of the reporter, with its login. @param path begins with `/` */
+  page(path: string, signal?: AbortSignal): Promise<Response>;
   /** A metric of a process, summed over its labels and copies; 0 if it does not exist yet. */
   metric(process: ProcessName, name: string): Promise<number>;
   close(): Promise<void>;
@@ -195,6 +197,7 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
         replies: DROPLETS_A_QUERY,
       }),
     waitingStarts: () => starts.getJobCountByTypes('prioritized', 'waiting'),
+    page: (path, signal) => fetchWithLogin(ports.get('reporter') as number, path, signal),
     async metric(name, metric) {
       const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
       return sumOf(texts.join('\n'), metric);
@@ -208,12 +211,17 @@ function tailOf(file: string): string {
   return readFileSync(file, 'utf8').trimEnd().split('\n').slice(-5).join('\n');
 }
 
-/** The reporter requires the login of the configuration; the other processes ignore it. */
 async function scrape(port: number): Promise<string> {
+  return (await fetchWithLogin(port, '/metrics')).text();
+}
+
+/** The reporter requires the login of the configuration; the other processes ignore it. */
+async function fetchWithLogin(port: number, path: string, signal?: AbortSignal): Promise<Response> {
   const authorization = `Basic ${Buffer.from('bench:bench').toString('base64')}`;
-  const reply = await fetch(`http://127.0.0.1:${port}/metrics`, { headers: { authorization } });
-  if (!reply.ok) throw new Error(`/metrics on port ${port}: expected 200, got ${reply.status}`);
-  return reply.text();
+  const url = `http://127.0.0.1:${port}${path}`;
+  const reply = await fetch(url, { headers: { authorization }, ...(signal && { signal }) });
+  if (!reply.ok) throw new Error(`${path} on port ${port}: expected 200, got ${reply.status}`);
+  return reply;
 }
 
 /** The sum of the samples of a metric in Prometheus's text format. */
