@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Dialect } from '../../../common/messages/dialects/dialects.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { hmProgram } from '../../run/hm-program.ts';
 import { type Count, countBench, countDemo, countVitest, lastLine } from './count.ts';
@@ -81,6 +82,35 @@ async function onCluster(report: string): Promise<Count> {
   }
 }
 
+/** What is decided, and what follows from it. */
+const OF_DECISIONS = [
+  ...[
+    'starts',
+    'stops',
+    'crashes',
+    'flapping',
+    'evacuations',
+    'duplicates',
+    'mass-loss',
+    'updates',
+    'cleanup',
+  ],
+  ...['desired-state-holds', 'actual-not-fresh', 'listening-time', 'operator', 'restarts', 'several-copies'],
+  ...['bulk-faults', 'self-healing', 'real-deas', 'decision-log'],
+].map((name) => `deploy/verify/scenarios/${name}.test.ts`);
+
+/** The other scenarios run with dialect hm2; those of hm9000's suite with all dialects. */
+function withDialect(dialect: Dialect): (report: string) => Promise<Count> {
+  return async (report) => {
+    process.env.HM_TEST_DIALECT = dialect;
+    try {
+      return await vitest(report, OF_DECISIONS);
+    } finally {
+      delete process.env.HM_TEST_DIALECT;
+    }
+  };
+}
+
 async function demo(report: string): Promise<Count> {
   const main = hmProgram;
   return countDemo(report, await show(process.execPath, [main, 'demo', '--check', '--json', report]));
@@ -148,6 +178,8 @@ const steps: Step[] = [
   { name: 'lint and format', run: tool('biome', ['check']) },
   { name: 'tests', run: () => withReport((report) => vitest(report)) },
   { name: 'on a Redis Cluster', run: () => withReport(onCluster) },
+  { name: 'with dialect hm9000-nats', run: () => withReport(withDialect('hm9000-nats')) },
+  { name: 'with dialect hm9000-http', run: () => withReport(withDialect('hm9000-http')) },
   { name: 'demo --check', run: () => withReport(demo) },
   { name: 'bench --quick', run: () => withReport(bench) },
   { name: 'chaos', run: chaos },

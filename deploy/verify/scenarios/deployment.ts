@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq';
 import { expect } from 'vitest';
 import { defaultSettings, type Settings } from '../../../common/config/settings.ts';
+import type { Dialect } from '../../../common/messages/dialects/dialects.ts';
 import { bulkCredentialsSubject, SUBJECTS } from '../../../common/messages/subjects.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
 import type { Bus } from '../../../common/nats/bus.ts';
@@ -12,6 +13,7 @@ import { startNats, type TestNats } from '../../../common/testing/nats/server.ts
 import { emptyRedis, type RedisUnderTest } from '../../../common/testing/redis/server.ts';
 import { redisUnderTest } from '../../../common/testing/redis/under-test.ts';
 import { type BulkApp, SimulatedController } from '../sim/controller.ts';
+import { DIALECT_UNDER_TEST } from './dialect-under-test.ts';
 import { Hm9000Controller } from './hm9000/controller.ts';
 import { Hm9000Referee } from './hm9000/referee.ts';
 import { ALL_PROCESSES, Processes, type ProcessName } from './processes.ts';
@@ -60,6 +62,7 @@ export class Deployment {
   quiescence!: Quiescence;
   time!: TimeDriver;
   readonly #options: DeploymentOptions;
+  readonly #dialect: Dialect;
   readonly #apps = new Map<string, BulkApp>();
   #observer!: TestContext;
   readonly #hm9000Controller: Hm9000Controller;
@@ -68,6 +71,7 @@ export class Deployment {
 
   private constructor(options: DeploymentOptions) {
     this.#options = options;
+    this.#dialect = options.settings?.dialect ?? DIALECT_UNDER_TEST;
     const { realTime = false, pageTimeoutMs, policy } = options;
     this.processes = new Processes({ newContext: () => this.newContext(), realTime, pageTimeoutMs });
     this.processes.wallClockOffsetsMs = options.wallClockOffsetsMs ?? {};
@@ -98,7 +102,7 @@ export class Deployment {
       startNats(),
       SimulatedController.start(),
     ]);
-    if (options.settings?.dialect === 'hm9000-http')
+    if (deployment.#dialect === 'hm9000-http')
       deployment.#internalApi = await deployment.#hm9000Controller.listen();
     const observer = await deployment.newContext();
     deployment.#observer = observer;
@@ -281,6 +285,7 @@ export class Deployment {
         startsPerPeriod: 1_000_000,
         slices: SLICES,
         bulkApi: { ...defaultSettings().bulkApi, host: this.controller.host, batchSize: 10 },
+        dialect: this.#dialect,
         ...settings,
         ...(this.#internalApi && { internalApi: this.#internalApi }),
         ...(policy === undefined ? {} : { policy }),
@@ -295,8 +300,7 @@ export class Deployment {
       bus.subscribe(SUBJECTS[kind], {}, (message) => {
         const sent = toSentMessage(kind, message, this.#seconds());
         this.referee.check(sent);
-        if ((this.#options.settings?.dialect ?? 'hm2') !== 'hm2')
-          this.referee.violations.push(`${message.subject} with another dialect`);
+        if (this.#dialect !== 'hm2') this.referee.violations.push(`${message.subject} with another dialect`);
         this.#receive(sent);
       });
     this.#hm9000Controller.subscribe(bus);

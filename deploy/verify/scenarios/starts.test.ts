@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Deployment } from './deployment.ts';
+import { isHm2 } from './dialect-under-test.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
 
 let deployment: Deployment;
@@ -13,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => deployment.stop());
 
-describe('the message health.start', () => {
+describe.runIf(isHm2)('the message health.start', () => {
   test('has the payload of the contract, and headers with the decision and its reason', async () => {
     await healthyApp(deployment, 'shown', 3, { updated_at: '2014-04-20T13:20:00+00:00', version: 'v-9' });
     await endInstance(deployment, deployment.dea('dea-2').guidsOf('shown')[0], 'CRASHED');
@@ -59,7 +60,7 @@ describe('missing', () => {
     const sent = deployment.takeSentMessages('new');
     expect(sent.map(({ index }) => index).sort()).toEqual([0, 1, 2]);
     expect(new Set(sent.map(({ reason }) => reason))).toEqual(new Set(['missing']));
-    expect(sent[0]?.message.flapping).toBe(false);
+    expect(sent[0]?.message.flapping).toBe(isHm2 ? false : undefined);
   });
 
   test('an app that must not run is not started', async () => {

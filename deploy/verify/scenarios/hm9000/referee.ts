@@ -52,12 +52,17 @@ export class Hm9000Referee {
   }
 
   #refusesStop({ droplet, index, message }: SentMessage): string | undefined {
+    const isWanted = this.#isWanted({ droplet, index, message });
+    return isWanted && message.is_duplicate !== true ? 'the index is wanted' : undefined;
+  }
+
+  #isWanted({ droplet, index, message }: Pick<SentMessage, 'droplet' | 'index' | 'message'>): boolean {
     const app = this.#truth.app(droplet);
-    const isWanted =
+    return (
       app?.state === 'STARTED' &&
       app.version === message.version &&
-      (index as number) < (app.instances as number);
-    return isWanted && message.is_duplicate !== true ? 'the index is wanted' : undefined;
+      (index as number) < (app.instances as number)
+    );
   }
 
   *#truthProblems({ kind, droplet, index, instance, message }: SentMessage): Iterable<string> {
@@ -70,7 +75,12 @@ export class Hm9000Referee {
         yield 'start of a slot that runs';
       return;
     }
-    if (message.is_duplicate === true && !runs.some(({ guid }) => guid !== instance))
+    // Of an index that is not wanted none has to stay.
+    if (
+      this.#isWanted({ droplet, index, message }) &&
+      message.is_duplicate === true &&
+      !runs.some(({ guid }) => guid !== instance)
+    )
       yield 'stop of the only instance of its index as a duplicate';
   }
 }
