@@ -60,7 +60,7 @@ export async function startReporter(context: ProcessContext): Promise<Reporter> 
   // Before the dashboard: both use the same plugin for files, which cannot be added again below an existing prefix.
   addBoard({ app, log, health, queues, writable: status.queuesWritable });
   const sources = { redis, clock, policy, reader, fleet, log, health };
-  const broadcaster = new LiveBroadcaster({ ...sources, dryRun: settings.dryRun });
+  const broadcaster = new LiveBroadcaster({ ...sources, dryRun: settings.dryRun, links: settings.links });
   lifecycle.own('live broadcaster', broadcaster, (owned) => owned.stop());
   viewerMetrics(context.metrics, broadcaster);
   const acts = actMetrics(context.metrics);

@@ -64,6 +64,7 @@ audit_rate: 32
 mass_loss: {fraction: 0.33, minimum_deas: 34, hold: 35}
 mass_delete: {fraction: 0.36, minimum_droplets: 37, hold: 38}
 probe_crashed_apps: true
+dashboard: {links: {app: "https://x.example/a/{guid}", dea: "https://x.example/d/{guid}", grafana: "https://g.example/"}}
 webhooks: [{url: "https://hooks.example.com/", events: [given_up]}]
 dry_run: true
 `;
@@ -111,6 +112,10 @@ dry_run: true
         userHeader: 'x-user',
         queuesWritable: true,
       },
+      links: {
+        ...{ app: 'https://x.example/a/{guid}', dea: 'https://x.example/d/{guid}' },
+        grafana: 'https://g.example/',
+      },
       webhooks: [{ url: 'https://hooks.example.com/', events: ['given_up'] }],
       index: 12,
       localRoute: '10.0.0.1',
@@ -120,17 +125,26 @@ dry_run: true
     });
   });
 
+  it.each(['javascript:alert(1)', 'https://x.example/{app}', 'x.example/{guid}'])(
+    'a link must be a URL with {guid} or nothing in braces: %s',
+    (link) => {
+      expect(problemsOf(`dashboard: {links: {app: "${link}"}}`)).toEqual([
+        expect.stringContaining('dashboard.links.app: expected an http:// or https:// URL, with {guid}'),
+      ]);
+    },
+  );
+
   it('is in the file of this test, also a new key', () => {
     const known = new Set(
       Object.keys(OPTIONS).filter((key) => !('unused' in OPTIONS[key as keyof typeof OPTIONS])),
     );
-    const given = new Set(
-      Object.entries(parse(ALL_KEYS) as Record<string, unknown>).flatMap(([name, value]) =>
+    const pathsOf = (section: object, before = ''): string[] =>
+      Object.entries(section).flatMap(([name, value]) =>
         typeof value === 'object' && value !== null && !Array.isArray(value)
-          ? Object.keys(value).map((inner) => `${name}.${inner}`)
-          : [name],
-      ),
-    );
+          ? pathsOf(value, `${before}${name}.`)
+          : [before + name],
+      );
+    const given = new Set(pathsOf(parse(ALL_KEYS) as object));
     // Only one kind of Redis can be configured. The others, and keys with a file name, have tests of their own.
     const elsewhere = /^nats\.creds$|nkey_seed_file$|^heartbeat_api\.|\.tls\.|^redis\.(cluster|sentinel)\b/;
     for (const key of [...known]) if (elsewhere.test(key)) known.delete(key);

@@ -12,6 +12,7 @@ import {
   headerName,
   httpUrl,
   keyPrefix,
+  linkTemplate,
   logLevel,
   type NatsUrl,
   natsUrls,
@@ -282,6 +283,21 @@ export const OPTIONS = {
     false,
     'of an app of which every instance has crashed only index 0 is restarted; the others follow when it is RUNNING',
     'as in HealthManager 2.0; hm9000 did it',
+  ),
+  'dashboard.links.app': optional(
+    linkTemplate,
+    "link on the dashboard's page of an app: `https://console.example.com/apps/{guid}`",
+    'every platform has other pages',
+  ),
+  'dashboard.links.dea': optional(
+    linkTemplate,
+    "link on the dashboard's page of a DEA",
+    'every platform has other pages',
+  ),
+  'dashboard.links.grafana': optional(
+    linkTemplate,
+    'link in the head of the dashboard, to Grafana',
+    'every platform has other pages',
   ),
   webhooks: optional(
     webhooks,

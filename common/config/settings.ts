@@ -52,6 +52,12 @@ export interface LoggingSettings {
 }
 
 /** The configuration as the processes use it; times in milliseconds. */
+export interface DashboardLinks {
+  app?: string;
+  dea?: string;
+  grafana?: string;
+}
+
 export interface Settings {
   mbus: MbusSettings;
   /** False: neither the file nor MBUS_URI has a URL, so the launcher starts a private NATS server. */
@@ -91,6 +97,8 @@ export interface Settings {
     /** Header with the name of the person, from an authenticating proxy; lower case. */
     userHeader?: string;
   };
+  /** Links of the dashboard; in those of an app and of a DEA `{guid}` stands for its guid. Absent: none. */
+  links?: DashboardLinks;
   /** Receivers of events; empty: none. */
   webhooks: readonly WebhookSettings[];
   index: number;
@@ -98,6 +106,13 @@ export interface Settings {
   pidFile?: string;
   dryRun: boolean;
   logging: LoggingSettings;
+}
+
+function linksOf(get: Get): { links?: DashboardLinks } {
+  const names = ['app', 'dea', 'grafana'] as const;
+  const given = names.map((name) => [name, get(`dashboard.links.${name}`)] as const);
+  const links = Object.fromEntries(given.filter(([, link]) => link !== undefined));
+  return Object.keys(links).length === 0 ? {} : { links };
 }
 
 /** The read-only login; both parts are given, or none. */
@@ -273,6 +288,7 @@ export function toSettings(get: Get, given: Given): Settings {
       ...readonlyOf(get),
       ...(userHeader === undefined ? {} : { userHeader }),
     },
+    ...linksOf(get),
     webhooks: get('webhooks') ?? [],
     index: get('index'),
     ...(localRoute === undefined ? {} : { localRoute }),

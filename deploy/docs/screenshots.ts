@@ -55,11 +55,17 @@ test('screenshots', async () => {
       await deployment.advance(5);
       await shoot(await dashboard.open('', DESK), 'flapping');
       await shoot(await dashboard.open('#/droplet/mailer', DESK), 'droplet');
+      await shoot(await dashboard.open('#/apps?problem=any', DESK), 'apps');
+      await shoot(await dashboard.open('#/decisions?kind=exit', DESK), 'decisions');
     });
     await play(browser, async ({ deployment, dashboard }) => {
       for (let n = 0; n < 24; n++) dea(deployment, n).connected = false;
       await deployment.advance(45);
       await shoot(await dashboard.open('', DESK), 'hold');
+      const page = await dashboard.open('', DESK);
+      await page.locator('[data-hold=mass_loss] > .act > button').click();
+      await page.locator('dialog[open]', { hasText: 'Releasing starts' }).waitFor();
+      await shoot(page, 'release');
     });
   } finally {
     await browser.close();
@@ -102,7 +108,7 @@ async function crashOf(deployment: Deployment, app: string): Promise<void> {
 async function shoot(page: Page, name: string): Promise<void> {
   const isOverview = !page.url().includes('#');
   await page
-    .locator(isOverview ? '.readout' : '.slots')
+    .locator(isOverview ? '.readout' : '.page .panel')
     .first()
     .waitFor();
   // The time line is drawn with the frame after.

@@ -5,6 +5,7 @@
  * time zone.
  */
 
+import type { DashboardLinks } from '../../common/config/settings.ts';
 import type { Absent } from '../../common/explain/present/step.ts';
 import type { Tone } from '../../common/explain/sentences/line.ts';
 import type { DeaCounts, DeaState } from '../../common/model/dea-states.ts';
@@ -87,8 +88,8 @@ export interface StoryUpdate {
 
 /** The events of `/api/live`, by name. */
 export interface LiveEvents {
-  /** The first event. `mayAct`: the viewer's login is not the read-only one. */
-  hello: { nowMs: number; dropletLostMs: number; dryRun: boolean; mayAct: boolean };
+  /** The first event. `mayAct`: the viewer's login is not the read-only one; `links`: templates with `{guid}`. */
+  hello: { nowMs: number; dropletLostMs: number; dryRun: boolean; mayAct: boolean; links?: DashboardLinks };
   /** Once a second: everything sent before is still valid. */
   tick: { nowMs: number };
   /** Redis cannot be read; valid until the next tick. */

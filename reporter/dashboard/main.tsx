@@ -5,6 +5,7 @@ import { render } from 'preact';
 import { ActBar } from './acts/act-bar.tsx';
 import { MayAct } from './acts/may-act.ts';
 import { Keys } from './elements/keys.tsx';
+import { Links } from './elements/links.tsx';
 import { Latest } from './elements/story.tsx';
 import { type Live, useLive } from './live.ts';
 import { Attention } from './overview/attention.tsx';
@@ -24,32 +25,40 @@ import { hrefOfApps, hrefOfDecisions, titleOf, useRoute } from './route.ts';
 function App() {
   const live = useLive();
   const route = useRoute();
+  const links = live.hello?.links ?? {};
   return (
     <MayAct.Provider value={live.hello?.mayAct === true}>
-      <a class="skip" href="#main">
-        To the content
-      </a>
-      <header class="top">
-        <a class="name" href="#/">
-          health manager
+      <Links.Provider value={links}>
+        <a class="skip" href="#main">
+          To the content
         </a>
-        <nav class="nav">
-          <a href={hrefOfApps({})}>apps</a> <a href={hrefOfDecisions({})}>decisions</a>{' '}
-          <a href="queues">queues</a>
-        </nav>
-        <Search {...live} />
-      </header>
-      <main id="main" class={isKnown(live) ? '' : 'unknown'} data-connection={live.connection}>
-        <Headline live={live} page={titleOf(route)} />
-        {route.page === 'overview' && <Overview live={live} />}
-        {route.page === 'apps' && (
-          <AppsPage key={`${route.problem} ${route.search}`} {...route} troubled={live.troubled} />
-        )}
-        {route.page === 'decisions' && <DecisionsPage {...route} />}
-        {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
-        {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
-      </main>
-      <Keys />
+        <header class="top">
+          <a class="name" href="#/">
+            health manager
+          </a>
+          <nav class="nav">
+            <a href={hrefOfApps({})}>apps</a> <a href={hrefOfDecisions({})}>decisions</a>{' '}
+            <a href="queues">queues</a>
+            {links.grafana !== undefined && (
+              <a href={links.grafana} rel="noreferrer">
+                grafana
+              </a>
+            )}
+          </nav>
+          <Search {...live} />
+        </header>
+        <main id="main" class={isKnown(live) ? '' : 'unknown'} data-connection={live.connection}>
+          <Headline live={live} page={titleOf(route)} />
+          {route.page === 'overview' && <Overview live={live} />}
+          {route.page === 'apps' && (
+            <AppsPage key={`${route.problem} ${route.search}`} {...route} troubled={live.troubled} />
+          )}
+          {route.page === 'decisions' && <DecisionsPage {...route} />}
+          {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
+          {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
+        </main>
+        <Keys />
+      </Links.Provider>
     </MayAct.Provider>
   );
 }

@@ -134,6 +134,19 @@ export const httpUrl: Parser<string> = {
   },
 };
 
+/** A URL in which `{guid}` stands for the guid of what it is about. */
+export const linkTemplate: Parser<string> = {
+  expected: 'an http:// or https:// URL, with {guid} in it where the guid belongs',
+  parse: ({ value }) => {
+    if (typeof value !== 'string') return undefined;
+    const text = value.trim();
+    const sample = text.replaceAll('{guid}', 'guid');
+    return /^https?:\/\/[^/]/i.test(text) && !/[\s{}]/.test(sample) && URL.canParse(sample)
+      ? text
+      : undefined;
+  },
+};
+
 export interface NatsUrl {
   /** `host:port`; without user, password and scheme. */
   server: string;

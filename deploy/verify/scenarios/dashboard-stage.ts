@@ -41,6 +41,7 @@ export async function startDashboard(deployment: Deployment, browser: Browser): 
   const { redis, nats, clock, observer } = deployment;
   const settings = {
     slices: observer.keys.slices,
+    links: { app: 'https://console.example.com/apps/{guid}', grafana: 'https://grafana.example.com/' },
     status: { host: '127.0.0.1', port: 0, ...LOGIN, readonly: READONLY, queuesWritable: false },
   };
   const context = await testContext({ redis, nats, clock, settings });

@@ -5,6 +5,7 @@
  *     idle --(first viewer)--> one poll a second --(last viewer leaves)--> idle
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { DashboardLinks } from '../../../common/config/settings.ts';
 import type { Health } from '../../../common/runtime/health.ts';
 import type { Logger } from '../../../common/runtime/log/log.ts';
 import { readRedis, UnavailableError } from '../../http/read-redis.ts';
@@ -14,6 +15,7 @@ export interface BroadcasterOptions extends LiveSources {
   log: Logger;
   health: Health;
   dryRun: boolean;
+  links?: DashboardLinks | undefined;
 }
 
 /** A browser that has the dashboard open. */
@@ -53,11 +55,12 @@ export class LiveBroadcaster {
 
   /** @returns removes the viewer */
   add(viewer: Viewer): () => void {
-    const { clock, policy, dryRun } = this.#options;
+    const { clock, policy, dryRun, links } = this.#options;
     this.#viewers.add(viewer);
     const { dropletLostMs } = policy;
     const { mayAct } = viewer;
-    viewer.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), dropletLostMs, dryRun, mayAct } }));
+    const settings = { dropletLostMs, dryRun, mayAct, ...(links && { links }) };
+    viewer.send(frame({ event: 'hello', data: { nowMs: clock.nowMs(), ...settings } }));
     if (this.#session === undefined) this.#start();
     else if (!this.#session.unavailable) this.#sendAll(this.#session.feed, [viewer]);
     return () => {

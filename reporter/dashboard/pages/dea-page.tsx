@@ -4,6 +4,7 @@ import type { DeaPage as Data, DeaPlace } from '../../api/types.ts';
 import { Pause } from '../acts/pause.tsx';
 import { Guid } from '../elements/copy.tsx';
 import { STATE_TEXT } from '../elements/dea-text.ts';
+import { PlatformLink } from '../elements/links.tsx';
 import { Next, StateTag } from '../elements/step.tsx';
 import { DeaLink, DropletLink, Num, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
@@ -20,6 +21,7 @@ export function DeaPage({ id, deas }: { id: string } & Pick<Live, 'deas'>) {
       <PageHead kind="DEA" id={id} isGuid>
         {problem !== undefined && <p class="problem">{problem}</p>}
         {data !== undefined && <Summary {...data} />}
+        <PlatformLink of="dea" id={id} />
         <div class="acts">
           <Pause of={{ dea: id }} />
         </div>

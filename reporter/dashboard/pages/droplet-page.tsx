@@ -3,6 +3,7 @@ import type { DropletPage as Data, Place } from '../../api/types.ts';
 import { Retry } from '../acts/act-bar.tsx';
 import { Pause } from '../acts/pause.tsx';
 import { Guid } from '../elements/copy.tsx';
+import { PlatformLink } from '../elements/links.tsx';
 import { Next, StateTag, Why } from '../elements/step.tsx';
 import { StoryLine } from '../elements/story.tsx';
 import { At, DeaLink, Num, ServerText, Since } from '../elements/text.tsx';
@@ -22,6 +23,7 @@ export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>)
         {data !== undefined && data.record === undefined && (
           <p>Its record was removed; the story is what the decision log still has.</p>
         )}
+        <PlatformLink of="app" id={id} />
         <div class="acts">
           {data?.record?.slots.some(({ absent }) => absent !== undefined) && <Retry droplet={id} />}
           <Pause of={{ droplet: id }} />

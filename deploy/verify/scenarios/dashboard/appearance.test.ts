@@ -165,4 +165,8 @@ test('a guid is copied whole', async () => {
   await page.locator('.page-head .copy').click();
   await waitText(page, '.page-head .copy', 'copied');
   expect(await page.evaluate('navigator.clipboard.readText()')).toBe(guid);
+  // And links by the templates of the configuration.
+  const href = (text: string) => page.locator('a', { hasText: text }).getAttribute('href');
+  expect(await href('Its page on console.example.com')).toBe(`https://console.example.com/apps/${guid}`);
+  expect(await href('grafana')).toBe('https://grafana.example.com/');
 });
