@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { countTraffic } from '../redis-traffic.ts';
 import { type Context, differences, type RowResult } from '../row.ts';
 import type { Stage } from '../stage.ts';
 
 const PER_S = 200;
 const SECONDS = 20;
 /** A lower rate at which no process waits for a core: the latency of the steps alone. */
-const LOW_PER_S = 50;
+const LOW_PER_S = 20;
 const LOW_SECONDS = 10;
 
 /** Until the effects of the crashes before are over. */
@@ -37,13 +38,17 @@ export async function crashToStart(
   await stage.cloud.call('takeRequestCounts', {});
   progress(`${PER_S} crashes a second`);
   const meter = stage.meter();
+  const traffic = await countTraffic(stage);
   const crashes = { perS: PER_S, from: before, count, of: droplets };
   const fullRate = await stage.cloud.call('endAndAwaitStarts', crashes);
   const cpu = meter.read();
+  const { commands, packets } = await traffic();
   progress(`${LOW_PER_S} crashes a second`);
   await delay(PAUSE_MS);
   const after = { perS: LOW_PER_S, from: before + count, count: atLowRate, of: droplets };
+  const lowMeter = stage.meter();
   const lowRate = await stage.cloud.call('endAndAwaitStarts', after);
+  const lowCpu = lowMeter.read();
   const { starts, stops } = await stage.cloud.call('takeRequestCounts', {});
   const { latency } = fullRate;
   const sumOf = (of: 'missing' | 'repeated' | 'unexpected') => fullRate[of] + lowRate[of];
@@ -56,6 +61,15 @@ export async function crashToStart(
       { what: 'max', value: latency.maxMs, unit: 'ms' },
       { what: `p50 at ${LOW_PER_S}/s`, value: lowRate.latency.p50Ms, unit: 'ms' },
       { what: `p99 at ${LOW_PER_S}/s`, value: lowRate.latency.p99Ms, unit: 'ms' },
+      { what: 'CPU of all parts a crash', value: (1000 * cpu.total) / count, unit: 'ms', max: 1.5 },
+      {
+        what: `CPU of all parts a crash at ${LOW_PER_S}/s`,
+        value: (1000 * lowCpu.total) / atLowRate,
+        unit: 'ms',
+        max: 3,
+      },
+      { what: 'commands to Redis a crash', value: commands / count, unit: '' },
+      { what: 'packets to Redis a crash', value: packets / count, unit: '' },
       ...['ingest', 'analyzer', 'nudger', 'redis', 'nats'].map((name) => ({
         what: `CPU a crash, ${name}`,
         value: (1000 * (cpu.of.get(name) ?? 0)) / count,
