@@ -4,15 +4,20 @@ import { ChaosDea, type TrueInstance } from './deas.ts';
 import { Referee } from './referee.ts';
 import { Undisturbed } from './undisturbed.ts';
 
-const TIMES = { dropletLostMs: 6_000, desiredStateLostMs: 12_000, massLossFraction: 0.55 };
+const TIMES = {
+  dropletLostMs: 6_000,
+  desiredStateLostMs: 12_000,
+  massLoss: { fraction: 0.55, minimumDeas: 3 },
+};
 
 let nowMs: number;
 let undisturbed: Undisturbed;
 let dea: ChaosDea;
 let instances: TrueInstance[];
 let desired: { app: App; changedMs: number; deletedMs?: number };
-/** The share of DEAs that have been silent since their last heartbeat at that time. */
-let silent: { share: number; lastHeartbeatMs: number };
+/** How many of ten DEAs have been silent since their last heartbeat at that time. */
+let silent: { deas: number; lastHeartbeatMs: number };
+let counted: number;
 let releasedMs: number;
 let referee: Referee;
 let sent: number;
@@ -24,14 +29,15 @@ beforeEach(() => {
   const app: App = { name: 'web', command: '', instances: 2, state: 'STARTED', version: 'v', memoryMb: 64 };
   desired = { app, changedMs: nowMs - 50_000 };
   instances = [];
-  silent = { share: 0, lastHeartbeatMs: 0 };
+  silent = { deas: 0, lastHeartbeatMs: 0 };
+  counted = 10;
   releasedMs = Number.NEGATIVE_INFINITY;
   sent = 0;
   referee = new Referee(
     {
       desired: () => desired,
       instances: () => instances,
-      silentShareSince: (ms) => (silent.lastHeartbeatMs <= ms ? silent.share : 0),
+      silentSince: (ms) => ({ silent: silent.lastHeartbeatMs <= ms ? silent.deas : 0, counted }),
       releasedMs: () => releasedMs,
       undisturbed,
       nowMs: () => nowMs,
@@ -118,16 +124,24 @@ describe('a start', () => {
   test('of an instance on one of many DEAs that disconnected together is wrong', () => {
     run(0).lastListedMs = nowMs - 8_000;
     disconnect();
-    silent = { share: 0.5, lastHeartbeatMs: nowMs - 7_000 };
+    silent = { deas: 5, lastHeartbeatMs: nowMs - 7_000 };
     expect(start(0).verdict).toBe('unknowable');
-    silent.share = 0.7;
+    silent.deas = 7;
     expect(start(0).verdict).toBe('wrong');
+  });
+
+  test('of an instance on one of few DEAs that disconnected together is excused if the hold needs more', () => {
+    run(0).lastListedMs = nowMs - 8_000;
+    disconnect();
+    counted = 3;
+    silent = { deas: 2, lastHeartbeatMs: nowMs - 7_000 };
+    expect(start(0).verdict).toBe('unknowable');
   });
 
   test('of an instance on a DEA that disconnected some seconds before most others is excused, as they were not late yet', () => {
     run(0).lastListedMs = nowMs - 6_300;
     disconnect();
-    silent = { share: 0.7, lastHeartbeatMs: nowMs - 4_700 };
+    silent = { deas: 7, lastHeartbeatMs: nowMs - 4_700 };
     expect(start(0).verdict).toBe('unknowable');
     silent.lastHeartbeatMs -= 200;
     expect(start(0).verdict).toBe('wrong');
@@ -136,7 +150,7 @@ describe('a start', () => {
   test('of an instance that was not listed since Redis lost its data is excused, however many DEAs are disconnected', () => {
     const instance = run(0);
     disconnect();
-    silent = { share: 0.9, lastHeartbeatMs: nowMs - 12_000 };
+    silent = { deas: 9, lastHeartbeatMs: nowMs - 12_000 };
     instance.lastListedMs = nowMs - 12_000;
     undisturbed.dataLostMs = nowMs - 9_000;
     expect(start(0).verdict).toBe('unknowable');

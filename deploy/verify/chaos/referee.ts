@@ -14,8 +14,11 @@ export interface GroundTruth {
   desired(droplet: string): { app: App; changedMs: number; deletedMs?: number } | undefined;
   /** The instances of the droplet, including those that ended recently. */
   instances(droplet: string): readonly TrueInstance[];
-  /** The share of DEAs that have been silent since a disconnection, and whose last heartbeat was at `ms` or before. */
-  silentShareSince(ms: number): number;
+  /**
+   * The DEAs that should run something; of them those that have been silent since a disconnection, and whose last heartbeat was at `ms`
+   * or before.
+   */
+  silentSince(ms: number): { silent: number; counted: number };
   /** When the stalled connection of a stopped process was last released, so that its messages arrived late (ms). */
   releasedMs(): number;
   undisturbed: Undisturbed;
@@ -25,8 +28,8 @@ export interface GroundTruth {
 export interface Times {
   dropletLostMs: number;
   desiredStateLostMs: number;
-  /** If this share of the DEAs is silent at once, the network has failed. */
-  massLossFraction: number;
+  /** If this share of the DEAs, and at least so many, are silent at once, the network has failed. */
+  massLoss: { fraction: number; minimumDeas: number };
 }
 
 /** The judgement of a message. `unknowable`: wrong by the truth, for a reason that the health manager cannot know. */
@@ -55,8 +58,8 @@ const SLACK_MS = 1_000;
  *   followed by the next one, and while none arrives the hold `actual_not_fresh` must be on. So an outage of NATS or a
  *   stopped ingestor excuses nothing.
  * - The instances of a single disconnected DEA are live for `droplet_lost` after their last heartbeat. After that they are
- *   missing by the policy, and a start is right, until the DEA sends a heartbeat again. That is not so if enough DEAs
- *   disconnected together to raise `mass_loss`. A DEA that disconnected some seconds before most others is lost before they
+ *   missing by the policy, and a start is right, until the DEA sends a heartbeat again. That is not so if enough DEAs that should
+ *   run something disconnected together to raise `mass_loss`. A DEA that disconnected some seconds before most others is lost before they
  *   are late. After a reconnection its instances must be reported again.
  * - After Redis lost its data every instance must be reported again. Instances that no DEA has listed since then are
  *   unknown, and no hold covers them.
@@ -172,13 +175,14 @@ export class Referee {
     const dataLostMs = undisturbed.dataLostMsOf(droplet);
     if (lastListedMs < dataLostMs) return false;
     const nowMs = this.#truth.nowMs();
-    const { dropletLostMs, massLossFraction } = this.#times;
+    const { dropletLostMs, massLoss } = this.#times;
     // Silence counts only while an ingestor can listen.
     const silentMs = undisturbed.listenedMs(lastListedMs, nowMs);
     if (dea.silentSinceDisconnect && silentMs > dropletLostMs - SILENCE_SLACK_MS) {
       // The hold is on only if the other DEAs were late by the time when this DEA is lost.
       const lateMs = undisturbed.listenedAfterMs(lastListedMs, dropletLostMs / 3 - SILENCE_SLACK_MS);
-      if (this.#truth.silentShareSince(lateMs) < massLossFraction) return false;
+      const { silent, counted } = this.#truth.silentSince(lateMs);
+      if (silent < massLoss.minimumDeas || silent < massLoss.fraction * counted) return false;
     }
     if (renamedMs !== undefined && undisturbed.sinceMs <= renamedMs - KNOWN_WITHIN_MS) return true;
     const sinceMs = Math.max(steadySinceMs, dataLostMs);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
 import { parseStart, parseStop, type StartRequest } from '../../demo/controller/admission.ts';
 import { ChaosController } from './controller.ts';
-import { Deas } from './deas.ts';
+import { type ChaosDea, Deas } from './deas.ts';
 import type { Fault } from './faults/fault.ts';
 import { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -129,15 +129,28 @@ export class WatchedCloud {
     return differences(apps, this.deas.droplets(), (droplet) => this.deas.instancesOf(droplet));
   }
 
+  /** As `mass_loss` counts: an instance on it, which is not evacuated, is at a wanted slot. */
+  #shouldRunSomething(dea: ChaosDea): boolean {
+    return [...dea.listed.values()].some(({ droplet, version, index, state }) => {
+      const desired = this.controller.desired(droplet);
+      if (desired === undefined || desired.deletedMs !== undefined || desired.app.state !== 'STARTED')
+        return false;
+      const isWanted = version === desired.app.version && index < desired.app.instances;
+      return isWanted && (state === 'STARTING' || state === 'RUNNING');
+    });
+  }
+
   #subscribe(): void {
     const referee = new Referee(
       {
         desired: (droplet) => this.controller.desired(droplet),
         instances: (droplet) => this.deas.instancesOf(droplet, { ended: true }),
-        silentShareSince: (ms) => {
-          const all = [...this.deas.all];
-          const silent = all.filter((dea) => dea.silentSinceDisconnect && (dea.lastHeartbeatMs ?? 0) <= ms);
-          return silent.length / all.length;
+        silentSince: (ms) => {
+          const counted = [...this.deas.all].filter((dea) => this.#shouldRunSomething(dea));
+          const silent = counted.filter(
+            (dea) => dea.silentSinceDisconnect && (dea.lastHeartbeatMs ?? 0) <= ms,
+          );
+          return { silent: silent.length, counted: counted.length };
         },
         releasedMs: () => Math.max(...this.#stage.copies.map((copy) => copy.releasedMs)),
         undisturbed: this.undisturbed,
@@ -146,7 +159,7 @@ export class WatchedCloud {
       {
         dropletLostMs: INTERVALS.droplet_lost * 1000,
         desiredStateLostMs: INTERVALS.desired_state_lost * 1000,
-        massLossFraction: MASS_LOSS.fraction,
+        massLoss: { fraction: MASS_LOSS.fraction, minimumDeas: MASS_LOSS.minimum_deas },
       },
     );
     for (const kind of ['start', 'stop'] as const) {

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
-import { createKeys, FIELD } from '../../../../common/redis/keys.ts';
+import { createKeys } from '../../../../common/redis/keys.ts';
 import { endLies } from '../lies.ts';
 import type { Random } from '../random.ts';
 import { SLICES } from '../settings.ts';
+import { fieldEdits, RECORD_EDITS } from './edits.ts';
 import { type FaultKind, type FaultTarget, REBUILT_WITHIN_MS, withRedis } from './fault.ts';
 
 const KEYS = createKeys('hm', SLICES);
@@ -20,29 +21,6 @@ const DERIVED_KEYS: Record<string, (redis: Redis) => string[] | Promise<string[]
   'timeline and scan': () => [KEYS.timeline, KEYS.scan],
   'decision logs': () => ALL_SLICES.map(KEYS.decisions),
 };
-
-/** Values that no process wrote. */
-const EDITS: readonly (readonly [key: string, field: string, value: string])[] = [
-  [KEYS.scan, 'audit_slice', 'soon'],
-  [KEYS.scan, 'audit_at', '-'],
-  [KEYS.clock, 'ahead', 'tomorrow'],
-  [KEYS.clock, 'last', '9e99'],
-  [KEYS.syncState, 'rewrite', 'yes'],
-  [KEYS.listening, 'gaps', 'none of them'],
-  [KEYS.listening, 'until', 'now'],
-];
-
-/** A record's field and the text that replaces it; undefined: the field is deleted. */
-const RECORD_EDITS: readonly (readonly [field: string, value: string | undefined])[] = [
-  [FIELD.rev, 'x'],
-  [FIELD.rev, undefined],
-  [FIELD.seen, undefined],
-  [FIELD.desired, '{"instances":'],
-  [FIELD.desired, undefined],
-  [`${FIELD.slot}0`, 'mine'],
-  [`${FIELD.instance}mine`, 'is here'],
-  ['note', 'looked at this'],
-];
 
 /** The apps are picked when the fault runs, because earlier events decide which exist. */
 function pickApps({ controller }: FaultTarget, shares: readonly number[]): string[] {
@@ -75,7 +53,7 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
   'Redis fields edited': {
     weight: 2,
     draw: (random) => {
-      const [key, field, value] = random.pick(EDITS);
+      const [key, field, value] = random.pick(fieldEdits(KEYS));
       return {
         what: `${key} ${field} = ${value}`,
         run: (target) =>

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { delay, type FaultKind } from './fault.ts';
 
 /** What the bulk API does wrong. */
@@ -13,6 +14,7 @@ const NONSENSE = [
   { repeatFirstToken: true },
   { lastPage: '{"results":null}' },
   { lastPage: '<html>Please log in</html>' },
+  { encoding: { name: 'gzip', encode: gzipSync } },
 ] as const;
 
 /** Faults of the controller. */

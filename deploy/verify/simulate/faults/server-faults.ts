@@ -1,5 +1,6 @@
 import { SUBJECTS } from '../../../../common/messages/subjects.ts';
 import { endLies } from '../../chaos/lies.ts';
+import { MASS_LOSS } from '../../chaos/settings.ts';
 import { NATS_PORT, REDIS_PORT } from '../machine/machine.ts';
 import type { Copy } from '../world/copy.ts';
 import type { World } from '../world/world.ts';
@@ -30,7 +31,25 @@ const LOSABLE = [
   SUBJECTS.start,
   SUBJECTS.stop,
 ] as const;
+const DENIABLE = [SUBJECTS.heartbeat, SUBJECTS.exited, SUBJECTS.updated, SUBJECTS.shutdown] as const;
+/** A refused subscription is retried every 2 s. */
+const SUBSCRIBED_AGAIN_MS = 3_000;
 const REPEATABLE = [SUBJECTS.heartbeat, SUBJECTS.exited, SUBJECTS.updated] as const;
+
+/** Settings of Redis by which it refuses writes. */
+const REFUSALS = [
+  ['maxmemory', '1mb'],
+  ['min-replicas-to-write', '1'],
+] as const;
+
+/** Restarts NATS, with what it lacks now. */
+async function restartNats({ machine, cloud }: World): Promise<void> {
+  machine.nats.isUp = false;
+  cloud.undisturbed.unheardSince('nats', machine.time.nowMs);
+  await delay(100);
+  cloud.undisturbed.heardAgain('nats', machine.time.nowMs);
+  machine.nats.isUp = true;
+}
 
 /** Faults of NATS and Redis, and of the connections to them. */
 export const SERVER_FAULTS: Record<string, FaultKind> = {
@@ -42,6 +61,51 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
       await delay(random.chance(0.8) ? random.between(200, 10_000) : random.between(10_000, 45_000));
       cloud.undisturbed.heardAgain('nats', machine.time.nowMs);
       machine.nats.isUp = true;
+      await delay(1_000);
+    },
+  },
+  'NATS away for longer than the hold': {
+    weight: 0.5,
+    run: async ({ machine, cloud }, random) => {
+      const { deas, undisturbed } = cloud;
+      machine.nats.isUp = false;
+      undisturbed.unheardSince('nats', machine.time.nowMs);
+      const away = [...deas.all].filter(({ connected }) => connected);
+      for (const dea of away) deas.disconnect(dea);
+      await delay(MASS_LOSS.hold * 1000 + random.between(1_000, 10_000));
+      undisturbed.heardAgain('nats', machine.time.nowMs);
+      machine.nats.isUp = true;
+      const spreadMs = random.between(2_000, 9_000);
+      for (const dea of away) {
+        deas.reconnect(dea);
+        await delay(spreadMs / away.length);
+      }
+      await delay(1_000);
+    },
+  },
+  'NATS refuses subscriptions': {
+    weight: 2,
+    run: async ({ machine, copies, cloud: { undisturbed } }, random) => {
+      const denied: readonly string[] = random.sample(DENIABLE, 1 + random.below(2));
+      const isUnheard = denied.includes(SUBJECTS.heartbeat);
+      const names = new Set(copies.map(({ name }) => name));
+      machine.nats.isDenied = (host, subject) => names.has(host.name) && denied.includes(subject);
+      if (isUnheard) undisturbed.unheardSince('denied', machine.time.nowMs);
+      await delay(random.between(1_000, 20_000));
+      // Of two such faults at once the first one ends both.
+      undisturbed.heardAgain('denied', machine.time.nowMs);
+      machine.nats.isDenied = () => false;
+      await delay(SUBSCRIBED_AGAIN_MS);
+    },
+  },
+  'NATS without headers': {
+    weight: 1,
+    run: async (world, random) => {
+      world.machine.nats.hasHeaders = false;
+      await restartNats(world);
+      await delay(random.between(3_000, 20_000));
+      world.machine.nats.hasHeaders = true;
+      await restartNats(world);
       await delay(1_000);
     },
   },
@@ -106,6 +170,15 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
       cloud.undisturbed.dataLostMs = machine.time.nowMs;
       await machine.redis.later('FLUSHALL');
       await delay(1_000);
+    },
+  },
+  'Redis refuses writes': {
+    weight: 2,
+    run: async ({ machine }, random) => {
+      const [setting, refusing] = random.pick(REFUSALS);
+      await machine.redis.later('CONFIG', 'SET', setting, refusing);
+      await delay(random.between(1_000, 15_000));
+      await machine.redis.later('CONFIG', 'SET', setting, '0');
     },
   },
 };

@@ -87,7 +87,9 @@ export class Machine {
       await this.time.settle();
       if (waves >= this.wavesPerSlot || (await this.redis.work()) === 0) return;
       if (waves === MAX_WAVES)
-        throw new Error(`simulate: the processes made ${MAX_WAVES} waves of calls without a moving clock`);
+        throw new Error(
+          `simulate: the processes made ${MAX_WAVES} waves of calls without a moving clock, last ${this.redis.describeLastWave()}`,
+        );
     }
   }
 

@@ -20,6 +20,8 @@ export interface Subscription {
 interface Listener {
   publish(message: NatsMessage): void;
   close(): void;
+  /** Whether the host may not subscribe it. */
+  isDenied(subject: string): boolean;
 }
 
 const EMPTY = Buffer.alloc(0);
@@ -86,6 +88,15 @@ export class NatsConnection {
     this.#socket.farEndClosed('ECONNRESET');
   }
 
+  /** Ends the subscriptions that are denied now. */
+  endDenied(): void {
+    for (const subscription of [...this.#subscriptions.values()]) {
+      if (!this.#listener.isDenied(subscription.subject)) continue;
+      this.#subscriptions.delete(subscription.sid);
+      this.#deny(subscription);
+    }
+  }
+
   close(): void {
     this.#subscriptions.clear();
     this.#listener.close();
@@ -107,7 +118,9 @@ export class NatsConnection {
         const [subject = '', ...rest] = args;
         const sid = rest.at(-1) as string;
         const queue = rest.length > 1 ? rest[0] : undefined;
-        this.#subscriptions.set(sid, { sid, subject, queue, left: Number.POSITIVE_INFINITY });
+        const subscription = { sid, subject, queue, left: Number.POSITIVE_INFINITY };
+        if (this.#listener.isDenied(subject)) this.#deny(subscription);
+        else this.#subscriptions.set(sid, subscription);
         return;
       }
       case 'UNSUB': {
@@ -133,6 +146,11 @@ export class NatsConnection {
           `virtual nats-server: expected a verb of the protocol, found ${JSON.stringify(line)}`,
         );
     }
+  }
+
+  #deny({ subject, queue }: Subscription): void {
+    const group = queue === undefined ? '' : ` using queue "${queue}"`;
+    this.write(`-ERR 'Permissions Violation for Subscription to "${subject}"${group}'\r\n`);
   }
 
   /** @param sizes how many numbers end the line */

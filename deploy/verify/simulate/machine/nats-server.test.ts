@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connect, headers, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { startNats } from '../../../../common/testing/nats/server.ts';
+import { writeNatsConfig } from '../../chaos/nats-config.ts';
 import { Random } from '../../chaos/random.ts';
 import { Host } from './host.ts';
 import { VirtualNatsServer } from './nats-server.ts';
@@ -12,21 +16,41 @@ const PORT = 4222;
 /** A server, and how clients reach it. */
 interface Stage {
   connect(): Promise<NatsConnection>;
+  /** No client may subscribe these from now on. */
+  deny(subjects: readonly string[]): void;
   stop(): Promise<void>;
 }
 
 async function real(): Promise<Stage> {
-  const server = await startNats();
-  return { connect: () => connect({ servers: server.url }), stop: () => server.stop() };
+  const dir = mkdtempSync(join(tmpdir(), 'hm-simulate-nats-'));
+  const file = join(dir, 'nats.conf');
+  const limit = (denied: readonly string[]) => writeNatsConfig(file, { denied, withoutHeaders: false });
+  limit([]);
+  const server = await startNats({ args: ['--config', file] });
+  return {
+    connect: () => connect({ servers: server.url }),
+    deny: (subjects) => {
+      limit(subjects);
+      process.kill(server.pid, 'SIGHUP');
+    },
+    stop: async () => {
+      await server.stop();
+      rmSync(dir, { recursive: true });
+    },
+  };
 }
 
 async function virtual(): Promise<Stage> {
   const network = new VirtualNetwork(new VirtualTime());
-  network.serve(PORT, new VirtualNatsServer(new Random(1)).accept);
+  const server = new VirtualNatsServer(new Random(1));
+  network.serve(PORT, server.accept);
   network.install();
   const host = new Host('client');
   return {
     connect: () => host.within(() => connect({ servers: `127.0.0.1:${PORT}` })),
+    deny: (subjects) => {
+      server.isDenied = (_, subject) => subjects.includes(subject);
+    },
     stop: async () => network.restore(),
   };
 }
@@ -126,5 +150,38 @@ describe.each([
     for (let n = 0; n < 5; n++) one.publish('limited');
     await flush();
     expect(received).toBe(2);
+  });
+
+  test('a subscription that is denied ends with an error, and one that begins is refused; once allowed, one that begins receives', async () => {
+    const refused: string[] = [];
+    const received: string[] = [];
+    const subscribe = (name: string, queue?: string) =>
+      other.subscribe('secret', {
+        ...(queue !== undefined && { queue }),
+        callback: (error, message) => {
+          if (error === null) received.push(`${name} ${message.string()}`);
+          else
+            refused.push(`${name} ${error.permissionContext?.operation} ${error.permissionContext?.subject}`);
+        },
+      });
+    subscribe('before');
+    await flush();
+    stage.deny(['secret']);
+    await vi.waitFor(() => expect(refused).toEqual(['before subscription secret']), 5_000);
+    subscribe('denied', 'group');
+    await flush();
+    one.publish('secret', '1');
+    await flush();
+    expect(refused).toEqual(['before subscription secret', 'denied subscription secret']);
+    stage.deny([]);
+    await vi.waitFor(async () => {
+      const allowed = subscribe('allowed');
+      await flush();
+      one.publish('secret', '2');
+      await flush();
+      allowed.unsubscribe();
+      expect(received).toContain('allowed 2');
+    }, 5_000);
+    expect(received.filter((text) => !text.startsWith('allowed'))).toEqual([]);
   });
 });

@@ -12,7 +12,6 @@ const INFO = {
   server_name: 'simulation',
   version: '2.10.0',
   proto: 1,
-  headers: true,
   max_payload: 1_048_576,
 };
 const NO_RESPONDERS = Buffer.from('NATS/1.0 503\r\n\r\n');
@@ -25,11 +24,14 @@ const NO_RESPONDERS = Buffer.from('NATS/1.0 503\r\n\r\n');
 export class VirtualNatsServer {
   /** Decides what happens to a delivery. */
   faultOf: (message: NatsMessage, to: Host) => DeliveryFault | undefined = () => undefined;
+  /** Without headers, as before release 2.2; applies to connections that begin. */
+  hasHeaders = true;
   /** How many messages were delivered. */
   delivered = 0;
   readonly #random: Random;
   readonly #connections = new Set<NatsConnection>();
   #isUp = true;
+  #isDenied: (host: Host, subject: string) => boolean = () => false;
 
   constructor(random: Random) {
     this.#random = random;
@@ -39,12 +41,13 @@ export class VirtualNatsServer {
     const connection = new NatsConnection(socket, {
       publish: (message) => this.#publish(message, connection),
       close: () => this.#connections.delete(connection),
+      isDenied: (subject) => this.#isDenied(socket.host, subject),
     });
     if (!this.#isUp) {
       socket.farEndClosed('ECONNREFUSED');
     } else {
       this.#connections.add(connection);
-      connection.write(`INFO ${JSON.stringify(INFO)} \r\n`);
+      connection.write(`INFO ${JSON.stringify({ ...INFO, headers: this.hasHeaders })} \r\n`);
     }
     return { received: (data) => connection.received(data), closed: () => connection.close() };
   };
@@ -58,6 +61,12 @@ export class VirtualNatsServer {
     this.#isUp = isUp;
     if (isUp) return;
     for (const connection of [...this.#connections]) connection.reset();
+  }
+
+  /** Which subjects a host may not subscribe. Subscriptions that it has end, and it is told so. */
+  set isDenied(isDenied: (host: Host, subject: string) => boolean) {
+    this.#isDenied = isDenied;
+    for (const connection of this.#connections) connection.endDenied();
   }
 
   #publish(message: NatsMessage, from: NatsConnection): void {

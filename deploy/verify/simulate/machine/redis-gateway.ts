@@ -27,6 +27,7 @@ export class RedisGateway {
   /** Of all calls in the order of their execution: equal digests prove that two runs did the same. */
   digest = 0;
   readonly #options: Options;
+  #lastWave: readonly { host: Host; unit: Unit; replies: readonly Buffer[] }[] = [];
   readonly #connections = new Set<GatewayConnection>();
   readonly #ordered: { args: string[]; resolve(): void }[] = [];
   #isUp = true;
@@ -60,6 +61,16 @@ export class RedisGateway {
     this.#connections.clear();
   }
 
+  /** The calls that were executed last, and what Redis replied to each, shortened. */
+  describeLastWave(): string {
+    const short = (bytes: Buffer | undefined) => JSON.stringify(String(bytes?.subarray(0, 160)));
+    return this.#lastWave
+      .map(
+        ({ host, unit, replies }) => `${host.name}: ${short(unit.commands.at(-1))}: ${short(replies.at(-1))}`,
+      )
+      .join('; ');
+  }
+
   /** Runs a command of the simulation itself, as another client would. */
   async execute(...args: string[]): Promise<string> {
     this.#options.time.syncRedisClock();
@@ -68,7 +79,7 @@ export class RedisGateway {
     return reply;
   }
 
-  /** Runs a command of a fault: between two waves of calls, as one of another client. */
+  /** Runs a command of a fault: between two waves of calls, as one of another client. While Redis refuses writes, this one, too. */
   later(...args: string[]): Promise<void> {
     return new Promise((resolve) => this.#ordered.push({ args, resolve }));
   }
@@ -80,7 +91,9 @@ export class RedisGateway {
    */
   async work(): Promise<number> {
     for (const { args, resolve } of this.#ordered.splice(0)) {
-      await this.execute(...args);
+      await this.execute(...args).catch((error: Error) => {
+        if (!/READONLY|NOREPLICAS|OOM/.test(error.message)) throw error;
+      });
       resolve();
     }
     const units = this.#draw();
@@ -88,8 +101,11 @@ export class RedisGateway {
     this.#options.time.syncRedisClock();
     const replies = await this.#options.upstream.send(units.flatMap(({ unit }) => unit.commands));
     let at = 0;
+    const wave: { host: Host; unit: Unit; replies: readonly Buffer[] }[] = [];
+    this.#lastWave = wave;
     for (const { connection, unit, fault } of units) {
       const own = replies.slice(at, at + unit.commands.length);
+      wave.push({ host: connection.host, unit, replies: own });
       at += own.length;
       this.executed += unit.commands.length;
       this.digest = crc32(unit.commands.at(-1) as Buffer, crc32(connection.host.name, this.digest));
