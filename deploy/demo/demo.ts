@@ -8,6 +8,7 @@ import { runCheck } from './check/check.ts';
 import { DEMO_LOGIN } from './config.ts';
 import { demoDir, stateDir } from './demo-dir.ts';
 import { differences } from './fleet.ts';
+import { followManager, holdLines, type ManagerView, STARTING } from './manager.ts';
 import { hintsOf, openDemoScreen } from './screen.ts';
 import { type Stage, setStage, tailOf } from './stage.ts';
 import { followStory, type Line } from './story.ts';
@@ -63,6 +64,8 @@ export async function runDemo(argv: string[]): Promise<number> {
   } finally {
     await lifecycle.stop();
     releaseSignals();
+    if (!options.check && process.stdout.isTTY)
+      process.stdout.write(`hm demo: ended, nothing of it runs any more; logs: ${join(dir, 'logs')}\n`);
     rmSync(join(dir, 'redis', String(process.pid)), { recursive: true, force: true });
     if (options.check && code === EXIT.done) rmSync(dir, { recursive: true, force: true });
   }
@@ -90,28 +93,38 @@ function parse(argv: string[]) {
 async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Promise<number> {
   const story: Line[] = [];
   const places = placesOf(stage);
+  let manager = STARTING;
   const screen = process.stdout.isTTY && !plain;
-  followStory(stage.cloud, stage.nats, (line) => {
+  const tell = (line: Line) => {
     story.push(line);
     if (story.length > STORY_LINES) story.shift();
     if (!screen) process.stdout.write(`${line.at.toISOString()} ${line.source}: ${line.text}\n`);
+  };
+  followStory(stage.cloud, stage.nats, tell);
+  followManager(stage.statusPort, lifecycle, (now) => {
+    for (const { text, isOver } of holdLines(manager, now))
+      tell({ at: new Date(), source: 'health manager', kind: isOver ? 'effect' : 'trouble', text });
+    if (!screen && now.text !== manager.text && now.level !== manager.level)
+      tell({ at: new Date(), source: 'health manager', kind: 'decision', text: now.text });
+    manager = now;
   });
   if (screen) {
-    const { cloud, appsFile } = stage;
+    const { cloud } = stage;
     const close = openDemoScreen(process.stdout, () => ({
-      ...{ apps: cloud.apps(), deas: cloud.deas(), story, appsFile, places, nowMs: performance.now() },
+      ...{ apps: cloud.apps(), deas: cloud.deas(), story, places, manager, nowMs: performance.now() },
+      ...filesOf(stage),
     }));
     lifecycle.onStop('screen', close);
   } else {
     process.stdout.write(`${places.join('\n')}\n`);
-    reportConvergence(stage);
+    reportConvergence(stage, () => manager);
   }
-  const manager = await stage.startHealthManager();
+  const started = await stage.startHealthManager();
   const stopped = new Promise<'stopped'>((resolve) => {
     lifecycle.signal.addEventListener('abort', () => resolve('stopped'));
     if (lifecycle.signal.aborted) resolve('stopped');
   });
-  const end = await Promise.race([manager.exited, stopped]);
+  const end = await Promise.race([started.exited, stopped]);
   if (end === 'stopped' || lifecycle.signal.aborted) return EXIT.done;
   await lifecycle.stop();
   const log = join(stage.logDir, 'health_manager.log');
@@ -120,7 +133,8 @@ async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Pro
 }
 
 /** Writes a line whenever the actual state has become the desired state; the first time also the hints. */
-function reportConvergence({ cloud, appsFile }: Stage): void {
+function reportConvergence(stage: Stage, manager: () => ManagerView): void {
+  const { cloud } = stage;
   let converged = false;
   let hinted = false;
   cloud.events.on('event', () => {
@@ -129,14 +143,25 @@ function reportConvergence({ cloud, appsFile }: Stage): void {
       process.stdout.write(`${new Date().toISOString()} cloud: is in its desired state\n`);
     if (now && !hinted) {
       hinted = true;
-      process.stdout.write(`${hintsOf({ apps: cloud.apps(), deas: cloud.deas(), appsFile }).join('\n')}\n`);
+      const view = { apps: cloud.apps(), deas: cloud.deas(), manager: manager(), ...filesOf(stage) };
+      process.stdout.write(`${hintsOf(view).join('\n')}\n`);
     }
     converged = now;
   });
 }
 
+/** Relative to the working directory. */
+function filesOf({ appsFile, configFile }: Stage): { appsFile: string; configFile: string } {
+  const shorter = (path: string) => {
+    const short = relative(process.cwd(), path);
+    return short.length < path.length ? short : path;
+  };
+  return { appsFile: shorter(appsFile), configFile: shorter(configFile) };
+}
+
 function placesOf(stage: Stage): string[] {
   const { user, password } = DEMO_LOGIN;
+  // The last one is shown on every terminal.
   return [
     `Redis ${stage.redisUrl}   NATS ${stage.natsUrl}   logs ${relative(process.cwd(), stage.logDir) || '.'}`,
     `dashboard http://${user}:${password}@127.0.0.1:${stage.statusPort}/`,

@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
+import { holdLines } from './manager.ts';
 import { type DemoView, render } from './screen.ts';
 
 const view: DemoView = {
@@ -24,14 +25,19 @@ const view: DemoView = {
     },
   })),
   appsFile: '/somewhere/apps.yml',
+  configFile: '/somewhere/hm.yml',
+  manager: {
+    ...{ level: 'good', text: 'All 2 wanted instances run.', holds: [] },
+    processes: [{ kind: 'nudger', pid: 300 }],
+  },
   places: ['Redis redis://127.0.0.1:1'],
   nowMs: 1_000,
 };
 const shown = (size: { columns: number; rows: number }) => render(view, size).map(stripVTControlCharacters);
 
 test('shows apps with desired and running instances, DEAs, the latest decisions and hints', () => {
-  const lines = shown({ columns: 120, rows: 30 });
-  expect(lines).toHaveLength(30);
+  const lines = shown({ columns: 120, rows: 40 });
+  expect(lines).toHaveLength(40);
   expect(lines.find((line) => line.startsWith('web'))).toMatch(/STARTED +v1 +2 +2 +0:101@1 1:102@1/);
   expect(lines.find((line) => line.startsWith('dea-1'))).toMatch(/up +100 +2/);
   expect(lines.find((line) => line.startsWith('dea-2'))).toMatch(/gone, replaced in 8 s +- +0/);
@@ -41,6 +47,32 @@ test('shows apps with desired and running instances, DEAs, the latest decisions 
   expect(text).toContain('kill -9 101');
   expect(text).toContain('kill -9 100');
   expect(text).toContain('/somewhere/apps.yml');
+});
+
+test('80 x 24 shows all of it but the hints, which take turns', () => {
+  const hints = new Set<string>();
+  for (let nowMs = 0; nowMs < 60_000; nowMs += 1_000) {
+    const lines = render({ ...view, nowMs }, { columns: 80, rows: 24 }).map(stripVTControlCharacters);
+    expect(lines).toHaveLength(24);
+    expect(lines.filter((line) => line.endsWith('...'))).toEqual([]);
+    for (const line of lines.slice(-2)) hints.add(line);
+    expect(lines).toContain('All 2 wanted instances run.');
+    expect(lines).toContain('pids: nudger 300');
+  }
+  expect([...hints].join('\n')).toContain('kill -9 300');
+  expect(hints.size).toBe(8);
+});
+
+test('a hold that comes on or ends is a line of the story', () => {
+  const on = { ...view.manager, holds: [{ hold: 'mass_loss', held: 12, deas: 3, of: 3 }] };
+  expect(holdLines(view.manager, on)).toEqual([
+    {
+      text: 'holds 12 starts: mass_loss, 3 of 3 DEAs went silent at once; ends in 20 s, or deploy/hm release mass_loss',
+      isOver: false,
+    },
+  ]);
+  expect(holdLines(on, on)).toEqual([]);
+  expect(holdLines(on, view.manager)).toEqual([{ text: 'the hold mass_loss is over', isOver: true }]);
 });
 
 test('never exceeds the size of the terminal', () => {

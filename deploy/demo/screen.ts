@@ -12,11 +12,13 @@ import {
   paint,
   RED,
   type Size,
+  wrap,
   YELLOW,
 } from '../run/terminal/screen.ts';
 import type { DeaView } from './cloud.ts';
 import type { App } from './controller/apps.ts';
 import { runningOf } from './fleet.ts';
+import type { ManagerView } from './manager.ts';
 import type { Line } from './story.ts';
 
 /** What the screen shows. */
@@ -24,20 +26,35 @@ export interface DemoView {
   apps: readonly App[];
   deas: readonly DeaView[];
   story: readonly Line[];
+  /** Relative to the working directory. */
   appsFile: string;
+  configFile: string;
+  manager: ManagerView;
   /** Further lines for the head: where the servers are. */
   places: readonly string[];
   nowMs: number;
 }
 
+const LEVELS = { unknown: DIM, good: GREEN, warn: YELLOW, bad: RED } as const;
+/** On a lower terminal nothing is blank, and the hints take turns. */
+const HIGH = 34;
+const HINTS_AT_ONCE = 2;
+const HINT_MS = 6_000;
+
 const COLOURS = { decision: CYAN, trouble: RED, effect: GREEN } as const;
 
 /** The lines of the screen, fitted to the terminal's size. */
 export function render(view: DemoView, { columns, rows }: Size): string[] {
+  const isLow = rows < HIGH;
+  const blank: Piece[][] = isLow ? [] : [[]];
+  const { level, text, processes } = view.manager;
+  const pids = processes.map(({ kind, pid }) => `${kind} ${pid}`).join(' ');
   const top: Piece[][] = [
-    [paint(BOLD, 'The health manager keeps a small cloud in its desired state.'), '  Ctrl-C ends the demo.'],
-    ...view.places.map((place) => [paint(DIM, place)]),
-    [],
+    [paint(BOLD, 'The health manager keeps a small cloud in its desired state.'), '  Ctrl-C ends it.'],
+    ...(isLow ? view.places.slice(-1) : view.places).map((place) => [paint(DIM, place)]),
+    ...wrap(text, columns).map((line) => [paint(LEVELS[level], line)]),
+    ...(pids === '' ? [] : [[paint(DIM, `pids: ${pids}`)]]),
+    ...blank,
     [
       paint(
         BOLD,
@@ -52,12 +69,12 @@ export function render(view: DemoView, { columns, rows }: Size): string[] {
       ),
     ],
     ...view.apps.map((app) => appLine(app, view.deas)),
-    [],
+    ...blank,
     [paint(BOLD, padCells(['DEA', 10], ['STATE', 26], ['PID', 9], ['RUNS', 0]))],
     ...view.deas.map((dea) => deaLine(dea, view.nowMs)),
-    [],
+    ...blank,
   ];
-  const hints = hintLines(view);
+  const hints = hintLines(view, isLow);
   const room = Math.max(1, rows - top.length - hints.length - 1);
   const story = view.story.slice(-room).map(storyLine);
   const lines = [...top, [paint(BOLD, 'EVENTS')], ...story, ...blankLines(room - story.length), ...hints];
@@ -92,21 +109,32 @@ function storyLine({ at, source, kind, text }: Line): Piece[] {
   return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], source.padEnd(14)), ' ', text];
 }
 
-const hintLines = (view: DemoView): Piece[][] => {
+function hintLines(view: DemoView, isLow: boolean): Piece[][] {
   const [title = '', ...hints] = hintsOf(view);
-  return [[], [paint(BOLD, title)], ...hints.map((hint) => [hint])];
-};
+  const first = (Math.floor(view.nowMs / HINT_MS) * HINTS_AT_ONCE) % hints.length;
+  const shown = isLow ? hints.slice(first, first + HINTS_AT_ONCE) : hints;
+  return [...(isLow ? [] : [[]]), [paint(BOLD, title)], ...shown.map((hint) => [hint])];
+}
+
+type HintView = Pick<DemoView, 'apps' | 'deas' | 'appsFile' | 'configFile' | 'manager'>;
 
 /** Suggestions for the user, with current pids, as lines of text. */
-export function hintsOf({ apps, deas, appsFile }: Pick<DemoView, 'apps' | 'deas' | 'appsFile'>): string[] {
+export function hintsOf({ apps, deas, appsFile, configFile, manager }: HintView): string[] {
   const instance = apps.flatMap((app) => runningOf(deas, app.name)).find(({ pid }) => pid !== undefined);
-  const dea = deas.find(({ state, pid }) => state === 'up' && pid !== undefined);
-  const kill = (pid: number | undefined) => `  kill -9 ${pid ?? 'PID'}`.padEnd(22);
+  const up = deas.flatMap(({ state, pid }) => (state === 'up' && pid !== undefined ? [pid] : []));
+  const dea = up[0] ?? 'PID';
+  const nudger = manager.processes.find(({ kind }) => kind === 'nudger')?.pid ?? 'PID';
+  const hint = (command: string, what: string) => `  ${command.padEnd(28)} ${what}`;
   return [
     'TRY, in another terminal',
-    `${kill(instance?.pid)}an instance: it is restarted at once`,
-    `${kill(dea?.pid)}a whole DEA: its instances start elsewhere within seconds`,
-    `  edit, to scale, stop, start, push, create, delete:  ${appsFile}`,
+    hint(`kill -9 ${instance?.pid ?? 'PID'}`, 'an instance: it is restarted at once'),
+    hint(`kill -9 ${dea}`, 'a DEA: its instances start elsewhere soon'),
+    hint(`kill -9 ${up.length === 0 ? 'PIDS' : up.join(' ')}`, 'all DEAs at once: the starts are held'),
+    hint(`kill -USR2 ${dea}`, 'a drain: each instance starts elsewhere first'),
+    hint(`kill -9 ${nudger}`, 'our own nudger: another one runs at once'),
+    hint('the dashboard and /queues', 'the same in a browser, with a login: see above'),
+    `  deploy/hm top --config ${configFile}   (or explain web)`,
+    `  edit, to scale, stop, push, delete:  ${appsFile}`,
   ];
 }
 

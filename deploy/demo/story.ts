@@ -7,6 +7,7 @@ import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { HEADERS, SUBJECTS } from '../../common/messages/subjects.ts';
 import type { Cloud, CloudEvent } from './cloud.ts';
+import { DEMO } from './config.ts';
 import type { App } from './controller/apps.ts';
 import { parseJson } from './json.ts';
 
@@ -45,6 +46,7 @@ export function followStory(
   const add = (source: string, kind: Line['kind'], text: string) =>
     onLine({ at: new Date(), source, kind, text });
   let apps = cloud.apps();
+  const losses = new Losses();
   /** The app, index and DEA of an instance; its guid when it is unknown. */
   const nameOf = (guid: string) => {
     for (const dea of cloud.deas()) {
@@ -76,6 +78,7 @@ export function followStory(
       const how =
         exit.exit_description || (exit.exit_status === null ? '' : `exit status ${exit.exit_status}`);
       const kind = exit.reason === 'CRASHED' ? 'trouble' : 'effect';
+      if (exit.reason !== 'STOPPED') losses.lost(`${exit.droplet}/${exit.index}`);
       add('DEA', kind, `${exit.droplet}/${exit.index} exited: ${exit.reason}${how && ` (${how})`}`);
     },
   });
@@ -85,12 +88,35 @@ export function followStory(
       apps = event.apps;
       return;
     }
-    const line = describe(event);
+    if (event.type === 'dea' && event.dea.state === 'gone')
+      for (const { droplet, index } of event.dea.instances) losses.lost(`${droplet}/${index}`);
+    const line = describe(event, losses);
     if (line) add(...line);
   });
 }
 
-function describe(event: CloudEvent): [source: string, kind: Line['kind'], text: string] | undefined {
+/** When each slot lost its instance. */
+class Losses {
+  readonly #sinceMs = new Map<string, number>();
+
+  lost(slot: string): void {
+    if (!this.#sinceMs.has(slot)) this.#sinceMs.set(slot, performance.now());
+  }
+
+  /** `, 4.3 s after it was lost`; empty if it was not. */
+  healed(slot: string): string {
+    const sinceMs = this.#sinceMs.get(slot);
+    this.#sinceMs.delete(slot);
+    return sinceMs === undefined
+      ? ''
+      : `, ${((performance.now() - sinceMs) / 1000).toFixed(1)} s after it was lost`;
+  }
+}
+
+function describe(
+  event: CloudEvent,
+  losses: Losses,
+): [source: string, kind: Line['kind'], text: string] | undefined {
   switch (event.type) {
     case 'file':
       return [
@@ -115,28 +141,30 @@ function describe(event: CloudEvent): [source: string, kind: Line['kind'], text:
     case 'dea':
       return [event.dea.name, event.dea.state === 'up' ? 'effect' : 'trouble', `is ${deaState(event)}`];
     case 'instances':
-      return newlyRunning(event);
+      return newlyRunning(event, losses);
     default:
       return undefined;
   }
 }
 
 function deaState({ dea, killed }: Extract<CloudEvent, { type: 'dea' }>): string {
-  if (dea.state === 'gone') return killed === true ? 'gone: it was killed' : 'gone';
+  const waits = `; the health manager waits ${DEMO.intervals.droplet_lost} s for a heartbeat`;
+  if (dea.state === 'gone') return killed === true ? `gone: it was killed${waits}` : 'gone';
   return dea.state === 'up' ? `up: pid ${dea.pid}` : dea.state;
 }
 
-function newlyRunning({
-  dea,
-  before,
-}: Extract<CloudEvent, { type: 'instances' }>): ReturnType<typeof describe> {
+function newlyRunning(
+  { dea, before }: Extract<CloudEvent, { type: 'instances' }>,
+  losses: Losses,
+): ReturnType<typeof describe> {
   const was = new Map(before.map(({ guid, state }) => [guid, state]));
   const running = dea.instances.filter(
     ({ guid, state }) => state === 'RUNNING' && was.get(guid) !== 'RUNNING',
   );
   if (running.length === 0) return undefined;
   const names = running.map(
-    ({ droplet, index, version, pid }) => `${droplet}/${index} ${version} runs: pid ${pid}`,
+    ({ droplet, index, version, pid }) =>
+      `${droplet}/${index} ${version} runs: pid ${pid}${losses.healed(`${droplet}/${index}`)}`,
   );
   return [dea.name, 'effect', names.join(', ')];
 }
