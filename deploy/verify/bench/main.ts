@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
+import { MEASUREMENTS, readGuarded, record, worse } from './guard.ts';
 import { HEARTBEAT_MS } from './load-fleet.ts';
 import { machineLine, thisMachine } from './machine.ts';
 import { farFrom, type RowResult, reached } from './row.ts';
@@ -22,6 +23,7 @@ interface Options {
   largest?: true;
   profile?: string[];
   cluster?: true;
+  record?: true;
 }
 
 function factor(text: string): number {
@@ -41,6 +43,7 @@ const program = new Command('npm run bench --')
     'a ratio (not a time) that is more than this many times worse than its target is an error',
     factor,
   )
+  .option('--record', 'keep the ratios of this quick run in guarded.json, with which later ones are compared')
   .option(
     '--largest',
     'instead of rows: the largest steady fleet that this machine can serve, up to 3,000,000 instances',
@@ -75,17 +78,25 @@ async function main(): Promise<number> {
     cluster: options.cluster === true,
     progress: (text: string) => console.error(`${new Date().toISOString().slice(11, 19)}  ${text}`),
   };
-  const results = new Map<string, RowResult>();
   const groups = options.largest ? [{ rows: ['P1'], run: largestFleet }] : ROW_GROUPS;
-  for (const group of groups) {
-    const rows = group.rows.filter((row) => wanted.has(row));
-    if (rows.length === 0) continue;
-    context.progress(rows.join(' '));
-    const aborted = new Promise<never>((_, reject) => {
-      abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
-    });
-    const measured = await Promise.race([group.run(context, new Set(rows)), aborted]);
-    for (const [row, result] of measured) results.set(row, result);
+  const measure = async (rowsWanted: ReadonlySet<string>) => {
+    const results = new Map<string, RowResult>();
+    for (const group of groups) {
+      const rows = group.rows.filter((row) => rowsWanted.has(row));
+      if (rows.length === 0) continue;
+      context.progress(rows.join(' '));
+      const aborted = new Promise<never>((_, reject) => {
+        abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
+      });
+      const measured = await Promise.race([group.run(context, new Set(rows)), aborted]);
+      for (const [row, result] of measured) results.set(row, result);
+    }
+    return results;
+  };
+  const results = await measure(wanted);
+  if (options.quick && !options.cluster && !options.profile) {
+    if (options.record) record(results);
+    else await guard(results, measure, context.progress);
   }
   if (options.atWorst !== undefined) {
     for (const { figures, wrong } of results.values()) wrong.push(...farFrom(figures, options.atWorst));
@@ -99,6 +110,24 @@ async function main(): Promise<number> {
     writeFileSync(options.json, `${JSON.stringify({ machine, scale: context.scale, rows }, null, 2)}\n`);
   }
   return wrong || (missed && options.strict) ? EXIT.failed : EXIT.done;
+}
+
+/** Adds an error to each row with a ratio that is worse than the kept ones, also in the median of several measurements. */
+async function guard(
+  results: Map<string, RowResult>,
+  measure: (rows: ReadonlySet<string>) => Promise<Map<string, RowResult>>,
+  progress: (text: string) => void,
+): Promise<void> {
+  const guarded = readGuarded();
+  const measured = new Map(Array.from(results, ([row, { figures }]) => [row, [figures]]));
+  const again = new Set(
+    [...measured].filter(([row, figures]) => worse(row, figures, guarded).length > 0).map(([row]) => row),
+  );
+  for (let n = 1; n < MEASUREMENTS && again.size > 0; n++) {
+    progress(`worse than before, measured again: ${[...again].join(' ')}`);
+    for (const [row, { figures }] of await measure(again)) measured.get(row)?.push(figures);
+  }
+  for (const [row, figures] of measured) results.get(row)?.wrong.push(...worse(row, figures, guarded));
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -8,6 +8,8 @@ export interface Figure {
   max?: number;
   /** The figure depends on CPU time or memory instead of the clock, so it is much the same on a shared machine. */
   ratio?: true;
+  /** A ratio of two measures of one run, or a count, that varies little: a quick run compares it with the kept ones (guard.ts). */
+  guarded?: true;
 }
 
 /** The result of a row. */

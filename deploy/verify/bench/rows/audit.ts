@@ -92,6 +92,7 @@ export async function twoCopies(stage: Stage, droplets: number, context: Context
         unit: '',
         max: 1.1,
         ratio: true,
+        guarded: true,
       },
       { what: 'CPU a message, two ingestors', value: twoIngestors, unit: 'us' },
       { what: 'CPU a droplet audited, two analyzers', value: perDroplet(two), unit: 'us' },

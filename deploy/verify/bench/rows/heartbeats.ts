@@ -43,6 +43,7 @@ export async function bareSubscriber(
         unit: '',
         min: 0.6,
         ratio: true,
+        guarded: true,
       },
       { what: 'instances a CPU s of ingest', value: rateOf('ingest'), unit: '/s' },
       { what: 'instances a CPU s of the bare one', value: rateOf('bare'), unit: '/s' },

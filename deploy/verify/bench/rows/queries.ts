@@ -49,6 +49,7 @@ export async function queries(stage: Stage, droplets: number, context: Context):
         unit: '',
         min: 0.4,
         ratio: true,
+        guarded: true,
       },
       { what: 'queries a CPU s of the reporter', value: rate, unit: '/s' },
       { what: 'queries a CPU s of the bare replier', value: bareRate, unit: '/s' },
