@@ -13,7 +13,7 @@ export interface Rendered {
 export function renderPage(name: string, markdown: string): Rendered {
   const slugs = new Slugs();
   const sections: { id: string; text: string }[] = [];
-  let title = name;
+  let title: string | undefined;
   /** `<a id="x"></a>` marks a place: the only HTML that the pages use. */
   let isMarkOpen = false;
   const marked = new Marked({
@@ -22,7 +22,7 @@ export function renderPage(name: string, markdown: string): Rendered {
       heading({ tokens, depth }: Tokens.Heading) {
         const text = plainText(tokens);
         const id = idOf(name, slugs.of(text));
-        if (depth === 1) title = text;
+        if (depth === 1) title ??= text;
         if (depth === 2) sections.push({ id, text });
         return `<h${depth} id="${escapeHtml(id)}">${this.parser.parseInline(tokens)}</h${depth}>\n`;
       },
@@ -50,7 +50,7 @@ export function renderPage(name: string, markdown: string): Rendered {
     },
   });
   const html = marked.parse(markdown, { async: false });
-  return { title, html, sections };
+  return { title: title ?? name, html, sections };
 }
 
 /** @param pages by their name, in order @param version of the package */

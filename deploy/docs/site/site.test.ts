@@ -85,7 +85,7 @@ describe('a page', () => {
   test('has ids as code hosts make them, unique on the page', () => {
     const { html, sections, title } = renderPage(
       'operate',
-      '# The `hm` page\n\n## A, b: c_d\n\n## A, b: c_d\n',
+      '# The `hm` page\n\n## A, b: c_d\n\n## A, b: c_d\n\n# Another part\n',
     );
     expect([title, sections.map(({ id }) => id)]).toEqual([
       'The hm page',
