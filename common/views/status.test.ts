@@ -88,7 +88,7 @@ describe('the status in one sentence', () => {
       'paused, and only that is missing',
       withPaused(3, 3),
       'warn',
-      'alice paused starts of everything: new switches; it ends in 43 min. 3 instances of 12 not running because of it.',
+      'alice paused starts of everything: new switches; it ends in 43 min. 3 of 12 wanted instances do not run because of it.',
     ],
     [
       'paused, and more is missing',

@@ -100,7 +100,7 @@ export function statusOf(facts: StatusFacts, nowMs: number): Status {
   const waits =
     missing === 0
       ? ''
-      : ` ${countText(missing, 'instance')} of ${number.format(wanted)} not running because of it.`;
+      : ` ${number.format(missing)} of ${number.format(wanted)} wanted instances ${missing === 1 ? 'does' : 'do'} not run because of it.`;
   const level = idle.length > 0 ? 'bad' : 'warn';
   if (held.length > 0) return { level, short: held.join(', '), text: `${more}${waits}`.trim() };
   if (pause !== '') return { level, short: 'paused', text: `${pause}${waits}${lost}${idle.join('')}`.trim() };

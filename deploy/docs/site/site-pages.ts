@@ -2,6 +2,7 @@
 export const SITE_PAGES: Readonly<Record<string, string>> = {
   readme: 'README.md',
   operate: 'deploy/docs/operate.md',
+  dashboard: 'deploy/docs/dashboard.md',
   migrate: 'deploy/docs/migrate.md',
   protocol: 'deploy/docs/protocol.md',
   platform: 'deploy/docs/platform.md',

@@ -2,7 +2,7 @@
 import { Argument, type Command, Option } from 'commander';
 import { RECORD_FACT_KINDS } from '../../../common/explain/facts.ts';
 import { LOG_KINDS } from '../../../common/model/decision-log.ts';
-import { EXIT_REASONS, HOLD_NAMES, START_REASONS, STOP_REASONS } from '../../../common/model/reasons.ts';
+import { REASONS } from '../../../common/model/reasons.ts';
 import { APP_PROBLEMS, APP_SORTS } from '../../../common/views/apps/app-list-types.ts';
 import { bashCompletion } from './completion/bash.ts';
 import { fishCompletion } from './completion/fish.ts';
@@ -30,8 +30,6 @@ import type { TopOptions } from './top/top.ts';
 
 const UTC = ['--utc', 'times in UTC instead of the local time zone'] as const;
 
-const REASONS = [...START_REASONS, ...STOP_REASONS, ...EXIT_REASONS, ...HOLD_NAMES] as const;
-
 /** Adds the options that select events and decisions. */
 function addFilter<C extends Command>(command: C, kinds: readonly string[]): C {
   return command
@@ -49,7 +47,8 @@ export function addQueryCommands(program: Command, runs: Runs): void {
     .summary('shows the whole deployment on a live screen')
     .description(
       'Shows totals, holds, queues, messages per second, the droplets with the worst problems and what happens next, ' +
-        'and the latest decisions. q or Ctrl-C ends it. When the output is no terminal: shows it once, as text.',
+        'and the latest decisions. Keys: arrows select an app, Enter shows its story, / filters, s sorts, a shows all apps, ' +
+        '? lists all keys, q or Ctrl-C quits. When the output is no terminal: shows it once, as text.',
     )
     .option(...CONFIG)
     .option('-s, --seconds <seconds>', 'interval between two readings', seconds, 2)

@@ -216,7 +216,10 @@ test('an operator pauses an app with a reason, everybody sees it, and resumes it
   await other.locator('.headline.warn').waitFor();
   deployment.dea('dea-01').connected = false;
   await deployment.advance(45);
-  await headline(other, /it ends in \d+ min\. 1 instance of 8 not running because of it\. A DEA is lost\.$/);
+  await headline(
+    other,
+    /it ends in \d+ min\. 1 of 8 wanted instances does not run because of it\. A DEA is lost\.$/,
+  );
   await other.locator('.headline.warn').waitFor();
   expect(await other.locator('[data-figure=missing] .bad').count()).toBe(0);
   await keepPicture(other, 'paused');
