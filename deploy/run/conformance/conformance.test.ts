@@ -8,6 +8,7 @@ import { connect, type NatsConnection } from 'nats';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { startNats, type TestNats } from '../../../common/testing/nats/server.ts';
+import { startRestrictedNats } from '../../../common/testing/nats/users.ts';
 import { Dea } from '../../demo/agent/dea.ts';
 import { startController } from '../../demo/controller/controller.ts';
 import { placeSubject } from '../../demo/protocol.ts';
@@ -201,6 +202,33 @@ test('the configuration file names NATS, partition and controller', async () => 
   expect(await main(['conformance', '--config', file, '--seconds', '1']), output).toBe(0);
   expect(output).toContain('Nothing was found that does not fit the contract.');
   expect(output).toContain('2 of 2 passes complete');
+}, 30_000);
+
+test('a subscription that NATS refuses: exit code 1 and the reason, since nothing would be heard', async () => {
+  const restricted = await startRestrictedNats(['dea.heartbeat']);
+  ends.push(() => restricted.stop());
+  let problem = '';
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    problem += text;
+    return true;
+  });
+  expect(await main(['conformance', '--mbus', restricted.url, '--seconds', '1'])).toBe(1);
+  expect(problem).toContain('NATS refuses the subscription to dea.heartbeat');
+  expect(output).toBe('');
+}, 30_000);
+
+test('Ctrl-C ends the watch, and what was found until then is shown', async () => {
+  bus.publish('dea.heartbeat', '{"dea":"a","droplets":[]}');
+  const send = setInterval(() => bus.publish('dea.heartbeat', '{"dea":"a","droplets":[]}'), 100);
+  ends.push(() => clearInterval(send));
+  const before = process.listenerCount('SIGINT');
+  const interrupt = setInterval(() => {
+    if (process.listenerCount('SIGINT') > before) process.emit('SIGINT');
+  }, 700);
+  ends.push(() => clearInterval(interrupt));
+  expect(await main(['conformance', '--mbus', nats.url, '--seconds', '600', '--json'])).toBe(1);
+  expect(report().findings).toMatchObject([{ kind: 'dea_not_last', who: 'a' }]);
+  expect(process.listenerCount('SIGINT')).toBe(before);
 }, 30_000);
 
 test('NATS does not answer: exit code 1 and the reason; a wrong option: 78', async () => {
