@@ -1,47 +1,8 @@
-import { beforeEach, describe, expect, test } from 'vitest';
-import { BusChecks } from '../bus-checks.ts';
-import { type Finding, Findings } from '../findings.ts';
+import { describe, expect, test } from 'vitest';
+import { DEA, ENTRY, EXIT, NOW_S, one, useAgents } from './testing/agent-fixture.ts';
 
-const NOW_S = 1_700_000_000;
-const MAX_PAYLOAD = 10_000;
-const DEA = 'dea-1';
-const ENTRY = {
-  ...{ cc_partition: 'default', droplet: 'app', version: 'v1', instance: 'i-1', index: 0 },
-  ...{ state: 'RUNNING', state_timestamp: NOW_S - 100 },
-};
-const EXIT = {
-  ...{ cc_partition: 'default', droplet: 'app', version: 'v1', instance: 'i-1', index: 0 },
-  ...{ reason: 'CRASHED', exit_status: 1, exit_description: '', crash_timestamp: NOW_S },
-};
-
-let findings: Findings;
-let checks: BusChecks;
-let atMs: number;
-beforeEach(() => {
-  findings = new Findings();
-  atMs = 0;
-  checks = new BusChecks({
-    ...{ partition: 'default', dropletLostMs: 30_000, maxPayload: MAX_PAYLOAD, findings },
-    nowS: () => NOW_S,
-  });
-});
-
-const bytes = (message: unknown) =>
-  Buffer.from(typeof message === 'string' ? message : JSON.stringify(message));
-const send = (subject: string, message: unknown) => checks.take(subject, { data: bytes(message), atMs });
-const heartbeat = (droplets: unknown[], dea = DEA) => send('dea.heartbeat', { droplets, dea });
-/** Also passes a heartbeat period. */
-const beat = (droplets: unknown[], dea = DEA) => {
-  heartbeat(droplets, dea);
-  atMs += 10_000;
-};
-const found = (): Partial<Finding>[] => {
-  checks.finish(atMs);
-  return findings.list().map(({ side: _, level: __, ...finding }) => finding);
-};
-const one = (kind: string, detail: string | RegExp, more: object = {}) => [
-  expect.objectContaining({ kind, detail: expect.stringMatching(detail), ...more }),
-];
+const agents = useAgents();
+const { send, heartbeat, beat, found } = agents;
 
 test('a conforming agent: heartbeats, a crash, an evacuation, its end', () => {
   const other = { ...ENTRY, instance: 'i-2', index: 1 };
@@ -53,9 +14,9 @@ test('a conforming agent: heartbeats, a crash, an evacuation, its end', () => {
   beat([{ ...other, state: 'EVACUATING', state_timestamp: NOW_S }]);
   send('dea.shutdown', { id: DEA, ip: '10.0.0.1', version: '0.0.1', app_id_to_count: { app: 1 } });
   beat([]);
-  atMs += 60_000;
+  agents.atMs += 60_000;
   expect(found()).toEqual([]);
-  expect(checks.counts).toMatchObject({ agents: 1, heartbeats: 5, equal: 1, exits: 2 });
+  expect(agents.checks.counts).toMatchObject({ agents: 1, heartbeats: 5, equal: 1, exits: 2 });
 });
 
 test('a silent bus is a finding', () => {
@@ -95,7 +56,7 @@ describe('entries', () => {
   test('of another partition are counted, and are no finding', () => {
     heartbeat([{ ...ENTRY, cc_partition: 'other' }, ENTRY]);
     expect(found()).toEqual([]);
-    expect(checks.counts.foreign).toBe(1);
+    expect(agents.checks.counts.foreign).toBe(1);
   });
 
   test('one guid twice in a heartbeat', () => {
@@ -192,85 +153,6 @@ describe('a heartbeat that changes although nothing changed', () => {
   test('a change of state is none', () => {
     heartbeat([{ ...ENTRY, state: 'STARTING' }]);
     heartbeat([{ ...ENTRY, state_timestamp: NOW_S }]);
-    expect(found()).toEqual([]);
-  });
-});
-
-describe('intervals', () => {
-  test.each([
-    ['every 10 s', [10, 10, 10, 10], undefined],
-    ['10 s late once', [10, 15, 10], undefined],
-    ['every 14 s', [14, 14, 14], /one every 14 s/],
-    ['one is missing', [10, 20, 10, 10], /none for 20 s/],
-    ['silent for longer than droplet_lost', [10, 31, 10], /no heartbeat for 31 s/],
-  ])('%s', (_, gaps, detail) => {
-    heartbeat([]);
-    for (const gapS of gaps) {
-      atMs += gapS * 1000;
-      heartbeat([]);
-    }
-    const kind = detail?.source.includes('no heartbeat') ? 'silent' : 'slow_heartbeats';
-    expect(found()).toEqual(
-      detail === undefined ? [] : [expect.objectContaining({ kind, detail: expect.stringMatching(detail) })],
-    );
-  });
-
-  test('silence at the end counts, after dea.shutdown it does not', () => {
-    heartbeat([], 'dies');
-    heartbeat([], 'leaves');
-    send('dea.shutdown', { id: 'leaves' });
-    atMs += 40_000;
-    expect(found()).toEqual(one('silent', '40 s', { who: 'dies' }));
-  });
-
-  test('a lost connection is no silence of the agents', () => {
-    heartbeat([]);
-    atMs += 60_000;
-    checks.interrupt();
-    heartbeat([]);
-    expect(found()).toEqual([]);
-  });
-
-  test('healthmanager.start asks for a heartbeat at once', () => {
-    heartbeat([], 'answers');
-    heartbeat([], 'does not');
-    atMs += 1_000;
-    send('healthmanager.start', {});
-    heartbeat([], 'answers');
-    atMs += 8_000;
-    heartbeat([], 'does not');
-    expect(found()).toEqual(one('start_unanswered', '3 s', { who: 'does not' }));
-  });
-});
-
-describe('an instance that ended without an exit', () => {
-  test.each<[string, (() => void) | undefined]>([
-    ['nothing was heard of it', undefined],
-    [
-      'an exit came',
-      () => send('droplet.exited', { ...EXIT, reason: 'STOPPED', crash_timestamp: undefined }),
-    ],
-    ['health.stop named it', () => send('health.stop', { droplet: 'app', instances: { 'i-1': 'v1' } })],
-    ['hm9000.stop named it', () => send('hm9000.stop', { droplet: 'app', instance_guid: 'i-1' })],
-    ['its app was changed', () => send('droplet.updated', { droplet: 'app', cc_partition: 'default' })],
-  ])('%s', (_, before) => {
-    beat([ENTRY]);
-    before?.();
-    beat([]);
-    const expected =
-      before === undefined ? one('ended_without_exit', 'left the list', { who: DEA, example: 'i-1' }) : [];
-    expect(found()).toEqual(expected);
-  });
-
-  test('it is listed as CRASHED', () => {
-    beat([ENTRY]);
-    beat([{ ...ENTRY, state: 'CRASHED' }]);
-    expect(found()).toEqual(one('ended_without_exit', 'CRASHED'));
-  });
-
-  test('its exit may still be on its way', () => {
-    beat([ENTRY]);
-    heartbeat([]);
     expect(found()).toEqual([]);
   });
 });
