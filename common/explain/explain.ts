@@ -1,5 +1,6 @@
 /** The story of a droplet: its facts as lines of text, in the order in which they happened. Pure. */
 
+import { type LoopMark, loopMarkOf } from './crash-loops.ts';
 import type { Fact } from './facts.ts';
 import { consequenceText, isConsequence } from './sentences/decision-sentences.ts';
 import { readDesired } from './sentences/desired.ts';
@@ -9,6 +10,8 @@ import { addToState, newStory, type StoryState } from './story-state.ts';
 
 export interface StoryLine extends Line {
   atMs: number;
+  /** Only with `marksLoops`. */
+  loop?: LoopMark;
 }
 
 /** A decision within this time of an exit at its slot may be the exit's consequence, and is put on its line. */
@@ -51,14 +54,16 @@ export function continueStory(state: StoryState, facts: readonly Fact[], options
       return;
     }
     const { text, tone } = renderFact(fact, state, options);
+    const mark = options.marksLoops === true ? loopMarkOf(fact, state) : undefined;
+    const loop = mark === undefined ? {} : { loop: mark };
     const consequence = fact.kind === 'exit' ? consequenceOf(fact, facts, at) : undefined;
     addToState(fact, state);
     if (consequence === undefined) {
-      if (isShown(fact)) lines.push({ atMs: fact.atMs, tone, text });
+      if (isShown(fact)) lines.push({ atMs: fact.atMs, tone, text, ...loop });
       return;
     }
     const whole = `${text}: ${consequenceText(consequence, fact.atMs, options)}`;
-    if (isShown(fact, consequence)) lines.push({ atMs: fact.atMs, tone, text: whole });
+    if (isShown(fact, consequence)) lines.push({ atMs: fact.atMs, tone, text: whole, ...loop });
     done.add(consequence);
     addToState(consequence, state);
   });

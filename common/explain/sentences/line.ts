@@ -18,6 +18,8 @@ export interface StoryOptions {
   shows?: (fact: Fact) => boolean;
   /** The page explains the holds once, so the lines only name them. */
   namesHolds?: boolean;
+  /** The lines have marks, with which `foldCrashLoops` folds crash loops. */
+  marksLoops?: boolean;
 }
 
 export function line(tone: Tone, text: string): Line {

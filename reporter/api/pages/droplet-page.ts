@@ -1,5 +1,6 @@
 /** The data of an app's page: the droplet with its slots, instances, DEAs and story. */
 
+import { foldCrashLoops } from '../../../common/explain/crash-loops.ts';
 import { storyOf } from '../../../common/explain/explain.ts';
 import { factsOf } from '../../../common/explain/facts.ts';
 import { readLog } from '../../../common/explain/log/read-log.ts';
@@ -36,7 +37,8 @@ export async function readDropletPage(
   if (droplet === undefined && log.entries.length === 0) return undefined;
   const view = droplet === undefined ? undefined : { droplet, deas, nowMs, lostBeforeMs, settings: policy };
   const facts = factsOf(log.entries, view);
-  const story = storyOf(facts, droplet?.desired?.version, placeholderOptions(policy));
+  const options = { ...placeholderOptions(policy), marksLoops: true };
+  const story = foldCrashLoops(storyOf(facts, droplet?.desired?.version, options));
   const reachesBack = droplet !== undefined && (log.reachesBackToMs ?? 0) <= droplet.firstSeenMs;
   return {
     droplet: id,

@@ -1,4 +1,5 @@
 /** The story of one app on the live screen: what should run, what does not, and what happened. */
+import { foldCrashLoops } from '../../../../common/explain/crash-loops.ts';
 import { storyOf } from '../../../../common/explain/explain.ts';
 import { factsOf } from '../../../../common/explain/facts.ts';
 import { readLog } from '../../../../common/explain/log/read-log.ts';
@@ -37,7 +38,8 @@ export async function readStory(
   ]);
   const { flappingTimeoutMs } = session.settings.policy;
   const version = view?.droplet.desired?.version;
-  const story = storyOf(factsOf(log.entries, view), version, { times, flappingTimeoutMs });
+  const options = { times, flappingTimeoutMs, marksLoops: true };
+  const story = foldCrashLoops(storyOf(factsOf(log.entries, view), version, options));
   const lines = story.map(({ atMs, tone, text }): Piece[] => [
     paint(DIM, times.at(atMs)),
     '  ',
