@@ -3,8 +3,9 @@ import path from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RedisSettings } from '../../../common/config/settings.ts';
+import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
-import { testContext } from '../../../common/testing/context.ts';
+import { metricValue, testContext } from '../../../common/testing/context.ts';
 import { startReporter } from '../../../reporter/main.ts';
 import type { Deployment } from './deployment.ts';
 import { endInstance, healthyApp, startCloud } from './fixtures.ts';
@@ -98,6 +99,10 @@ test('and everything that the reporter and the operator do', async () => {
     for (const url of ['/varz', '/metrics', '/api/fleet', '/api/droplets/web', ...BOARD]) {
       expect([200, 404]).toContain((await fetch(`http://127.0.0.1:${port}${url}`, { headers })).status);
     }
+    const bus = await context.connectBus();
+    const question = JSON.stringify({ droplets: [{ droplet: 'web', version: 'web-v1' }] });
+    bus.connection.publish(SUBJECTS.healthRequest, question, { reply: 'nobody' });
+    await expect.poll(() => metricValue(context.metrics, 'hm_queries_total')).toBe(1);
   } finally {
     await context.lifecycle.stop();
   }
