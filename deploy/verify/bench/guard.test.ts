@@ -34,35 +34,31 @@ test('a ratio that is no number, or that nothing is kept of, is reported; what i
   expect(worse('ROW', [[{ what: 'p99', value: 1e9, unit: 'ms', max: 1 }]], KEPT)).toEqual([]);
 });
 
-/** Recorded on a machine that other work kept busy (a load of 8 to 27 on two cores), so the guard meets no worse. */
+/** Recorded on a machine that other work kept busy (a load of 8 to 27 on two cores). */
 describe('the recorded runs', () => {
   const guarded = readGuarded();
-  const figures = Object.entries(guarded).flatMap(([row, whats]) =>
-    Object.entries(whats).map(([what, values]) => ({ row, what, values })),
+  const ratios = Object.entries(guarded).flatMap(([row, values]) =>
+    Object.entries(values).map(([what, runs]) => ({ row, what, runs })),
   );
 
-  test.each(figures)(
-    '$row, $what: each run passes against the others, also the worst three together',
-    ({ row, what, values }) => {
-      const better = what.startsWith('rate') ? { min: 0 } : { max: 0 };
-      const figure = (value: number): Figure[] => [{ what, value, unit: '', ...better, guarded: true }];
-      const lowestFirst = values.toSorted((a, b) => a - b);
-      const worst = what.startsWith('rate') ? lowestFirst.slice(0, 3) : lowestFirst.slice(-3);
-      values.forEach((value, at) => {
-        const others = { [row]: { [what]: values.filter((_, other) => other !== at) } };
-        expect(worse(row, [figure(value)], others)).toEqual([]);
-      });
-      expect(worse(row, worst.map(figure), guarded)).toEqual([]);
-      // A third worse is noticed in whichever three runs.
-      const factor = what.startsWith('rate') ? 0.6 : 1.6;
-      const best = what.startsWith('rate') ? lowestFirst.slice(-3) : lowestFirst.slice(0, 3);
-      expect(
-        worse(
+  test.each(ratios)(
+    '$row, $what: any three of them pass, and a change by two fifths is noticed in any three',
+    ({ row, what, runs }) => {
+      const isRate = what.startsWith('rate');
+      const bestFirst = runs.toSorted((a, b) => (isRate ? b - a : a - b));
+      const judge = (values: readonly number[]) => {
+        const figure = { what, unit: '', ...(isRate ? { min: 0 } : { max: 0 }), guarded: true as const };
+        return worse(
           row,
-          best.map((value) => figure(value * factor)),
+          values.map((value) => [{ ...figure, value }]),
           guarded,
-        ),
-      ).toHaveLength(1);
+        );
+      };
+      expect(judge(bestFirst.slice(-3))).toEqual([]);
+      expect(judge(bestFirst.slice(0, 3).map((value) => value * (isRate ? 0.6 : 1 / 0.6)))).toHaveLength(1);
+      // One run alone may seem worse, so it is measured again; few do, because that takes time.
+      const seemWorse = runs.filter((value) => judge([value]).length > 0);
+      expect(seemWorse.length).toBeLessThanOrEqual(runs.length / 4);
     },
   );
 });
