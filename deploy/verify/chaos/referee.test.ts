@@ -59,10 +59,11 @@ function run(index: number, { sinceMs = 30_000, version = 'v', state = 'RUNNING'
   return instance;
 }
 
-const start = (index: number, id = `d${++sent}`) =>
+const start = (index: number, id = `d${++sent}`, reason?: string) =>
   referee.start(
     { droplet: 'web', last_updated: 0, version: 'v', indices: [index], running: { v: 1 }, flapping: false },
     id,
+    reason,
   );
 const stop = (guid: string, running: Record<string, number>, version = 'v', id = `d${++sent}`) =>
   referee.stop(
@@ -226,6 +227,19 @@ describe('a start', () => {
     start(0, 'same');
     nowMs += 60_000;
     expect(start(0, 'same').why).toContain('was sent before');
+  });
+
+  test('that the controller refuses is excused while no pass can read the change, unless desired_unavailable covers it', () => {
+    desired.app.state = 'STOPPED';
+    nowMs = performance.now();
+    desired.changedMs = nowMs - 1;
+    const end = undisturbed.disturb(true);
+    nowMs += 16_000;
+    expect(start(0, 'd1', 'evacuated').verdict).toBe('unknowable');
+    expect(start(1, 'd2', 'missing').verdict).toBe('wrong');
+    end();
+    nowMs += 16_000;
+    expect(start(0, 'd3', 'evacuated').verdict).toBe('wrong');
   });
 
   test('that the controller refuses is wrong if the change of the app was known', () => {

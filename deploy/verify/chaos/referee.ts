@@ -71,7 +71,8 @@ const SLACK_MS = 1_000;
  * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
  *   the connection is released, and another nudger may have sent a start by then.
  * - A change of an app is known `desired_state_lost` (and slack) later under any fault: a sync pass has read it by then, or
- *   the hold `desired_unavailable` is on.
+ *   the hold `desired_unavailable` is on. That hold covers only missing starts, and stops. For other starts the time without a
+ *   working controller does not count.
  */
 export class Referee {
   readonly #truth: GroundTruth;
@@ -85,8 +86,11 @@ export class Referee {
     this.#times = times;
   }
 
-  /** @param id header `Nats-Msg-Id` */
-  start(request: StartRequest, id: string): Verdict {
+  /**
+   * @param id header `Nats-Msg-Id`
+   * @param reason header `HM-Reason`; empty on a server without headers
+   */
+  start(request: StartRequest, id: string, reason = 'missing'): Verdict {
     const { droplet, version, indices } = request;
     const repeated = this.#sentTwice(id);
     const desired = this.#truth.desired(droplet);
@@ -98,7 +102,8 @@ export class Referee {
       .filter((instance) => instance.version === version && instance.index === index);
     const onItsWay = this.#onItsWay(`${droplet} ${version} ${index}`, slot);
     if (repeated !== undefined) return repeated;
-    if (refused !== undefined) return this.#refused(refused, desired?.changedMs);
+    if (refused !== undefined)
+      return this.#refused(refused, this.#isChangeKnown(desired?.changedMs, reason === 'missing'));
     if (onItsWay !== undefined) return onItsWay;
     const running = slot.filter(
       ({ endedMs, state }) => endedMs === undefined && (state === 'STARTING' || state === 'RUNNING'),
@@ -116,7 +121,7 @@ export class Referee {
     const desired = this.#truth.desired(droplet);
     const app = desired?.deletedMs === undefined ? desired?.app : undefined;
     const refused = refuseStop(app, request);
-    if (refused !== undefined) return this.#refused(refused, desired?.changedMs);
+    if (refused !== undefined) return this.#refused(refused, this.#isChangeKnown(desired?.changedMs));
     const all = this.#truth.instances(droplet);
     const named = all.filter(({ guid, endedMs }) => guid in instances && endedMs === undefined);
     for (const victim of named) {
@@ -199,12 +204,13 @@ export class Referee {
       : 'an instance not reported for long enough during a fault';
   }
 
-  #isChangeKnown(changedMs: number | undefined): boolean {
+  /** @param isHeld whether the hold `desired_unavailable` covers the message */
+  #isChangeKnown(changedMs: number | undefined, isHeld = true): boolean {
     if (changedMs === undefined) return true; // the app never existed
+    const { undisturbed } = this.#truth;
     const nowMs = this.#truth.nowMs();
-    return (
-      this.#isKnownUndisturbed(changedMs) || nowMs - changedMs > this.#times.desiredStateLostMs + 3 * SLACK_MS
-    );
+    const listedMs = isHeld ? nowMs - changedMs : undisturbed.listedMs(changedMs, nowMs);
+    return this.#isKnownUndisturbed(changedMs) || listedMs > this.#times.desiredStateLostMs + 3 * SLACK_MS;
   }
 
   #isKnownUndisturbed(sentMs: number): boolean {
@@ -212,11 +218,9 @@ export class Referee {
   }
 
   /** A refused request does no harm, but is wrong if the reason was known. */
-  #refused(refused: string, changedMs: number | undefined): Verdict {
+  #refused(refused: string, isKnown: boolean): Verdict {
     const why = `the controller refuses it: ${refused}`;
-    return this.#isChangeKnown(changedMs)
-      ? { verdict: 'wrong', why, refused }
-      : { verdict: 'unknowable', why, refused };
+    return isKnown ? { verdict: 'wrong', why, refused } : { verdict: 'unknowable', why, refused };
   }
 
   #sentTwice(id: string): Verdict | undefined {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { drawEvent, triggerEvent } from './events.ts';
+import { CONTROLLER_FAULTS } from './faults/controller-faults.ts';
 import type { Fault, FaultTarget } from './faults/fault.ts';
 import { drawFault } from './faults/faults.ts';
 import type { Ledger } from './ledger.ts';
@@ -118,8 +119,8 @@ class Run {
   async #runFault(fault: Fault): Promise<void> {
     const { undisturbed, ledger } = this.#cloud;
     ledger.fault(fault.kind);
-    const end = undisturbed.disturb();
     const { kind, what } = fault;
+    const end = undisturbed.disturb(kind in CONTROLLER_FAULTS);
     this.#stage.truth.info({ event: 'fault_started', kind, what });
     try {
       await fault.run(this.#target);

@@ -1,3 +1,5 @@
+import { Outages } from './outages.ts';
+
 const CHECK_EVERY_MS = 100;
 /**
  * When the timer of this process, which does little, is this late, the machine kept all processes from running. No time
@@ -11,11 +13,14 @@ const REORDERING_STALL_MS = 500;
 export class Undisturbed {
   /** When Redis last lost its data, with everything that was stored before. */
   dataLostMs = Number.NEGATIVE_INFINITY;
-  /** When no ingestor could receive heartbeats, oldest first; the last one may go on. */
-  readonly #unheard: { fromMs: number; toMs: number }[] = [];
-  readonly #unheardReasons = new Set<string>();
+  /** When no ingestor could receive heartbeats. */
+  readonly #unheard = new Outages();
+  /** When no pass could read what the controller wants. */
+  readonly #unlisted = new Outages();
   readonly #recordLostMs = new Map<string, number>();
   #faults = 0;
+  /** Faults so far. */
+  #begun = 0;
   #sinceMs = performance.now();
   #checkedMs = performance.now();
   #stalledMs = 0;
@@ -30,13 +35,17 @@ export class Undisturbed {
   /**
    * A fault begins.
    *
+   * @param ofController no pass may be able to read what the controller wants meanwhile
    * @returns its end, to be called once
    */
-  disturb(): () => void {
+  disturb(ofController = false): () => void {
     this.#faults++;
+    const reason = `${++this.#begun}`;
+    if (ofController) this.#unlisted.begin(reason, performance.now());
     return () => {
       this.#faults--;
       this.#sinceMs = performance.now();
+      this.#unlisted.end(reason, this.#sinceMs);
     };
   }
 
@@ -47,33 +56,26 @@ export class Undisturbed {
 
   /** From now on no ingestor can receive heartbeats, until the same reason has ended. */
   unheardSince(reason: string, nowMs = performance.now()): void {
-    if (this.#unheardReasons.size === 0)
-      this.#unheard.push({ fromMs: nowMs, toMs: Number.POSITIVE_INFINITY });
-    this.#unheardReasons.add(reason);
+    this.#unheard.begin(reason, nowMs);
   }
 
   heardAgain(reason: string, nowMs = performance.now()): void {
-    const last = this.#unheard.at(-1);
-    if (this.#unheardReasons.delete(reason) && this.#unheardReasons.size === 0 && last) last.toMs = nowMs;
+    this.#unheard.end(reason, nowMs);
   }
 
   /** How long ingestors could receive heartbeats between two times (ms), at most. */
   listenedMs(fromMs: number, toMs: number): number {
-    let listenedMs = toMs - fromMs;
-    for (const unheard of this.#unheard) {
-      listenedMs -= Math.max(0, Math.min(unheard.toMs, toMs) - Math.max(unheard.fromMs, fromMs));
-    }
-    return listenedMs;
+    return this.#unheard.withoutMs(fromMs, toMs);
+  }
+
+  /** How long passes could read what the controller wants between two times (ms), at most. */
+  listedMs(fromMs: number, toMs: number): number {
+    return this.#unlisted.withoutMs(fromMs, toMs);
   }
 
   /** When ingestors could have received heartbeats for that long since then (ms). */
   listenedAfterMs(fromMs: number, durationMs: number): number {
-    let atMs = fromMs + durationMs;
-    for (const unheard of this.#unheard) {
-      if (unheard.toMs > fromMs && unheard.fromMs < atMs)
-        atMs += unheard.toMs - Math.max(unheard.fromMs, fromMs);
-    }
-    return atMs;
+    return this.#unheard.afterMs(fromMs, durationMs);
   }
 
   /** When Redis last lost the data of a droplet, alone or with all others. */

@@ -168,9 +168,10 @@ export class WatchedCloud {
           const text = message.string();
           // Without headers no message is known as one that was sent before.
           const id = message.headers?.get(HEADERS.messageId) || `without headers ${++this.#withoutHeaders}`;
-          const description = `${text} (${id}, ${message.headers?.get(HEADERS.reason)})`;
+          const reason = message.headers?.get(HEADERS.reason);
+          const description = `${text} (${id}, ${reason})`;
           try {
-            if (kind === 'start') this.#start(referee, text, id, description);
+            if (kind === 'start') this.#start(referee, text, { id, reason }, description);
             else this.#stop(referee, text, id, description);
           } catch (error) {
             this.ledger.malformed(kind, error instanceof Error ? error.message : String(error), description);
@@ -180,9 +181,14 @@ export class WatchedCloud {
     }
   }
 
-  #start(referee: Referee, text: string, id: string, description: string): void {
+  #start(
+    referee: Referee,
+    text: string,
+    { id, reason }: { id: string; reason: string | undefined },
+    description: string,
+  ): void {
     const request = parseStart(text);
-    const verdict = referee.start(request, id);
+    const verdict = referee.start(request, id, reason);
     this.ledger.message('start', verdict, description);
     this.#noteTruth(verdict, id, request.droplet);
     if (verdict.refused !== undefined || this.controller.down) return;
