@@ -81,6 +81,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     weight: 1,
     draw: () => ({
       what: '',
+      recoversWithinMs: REBUILT_WITHIN_MS,
       run: (target) =>
         withRedis(target, async (redis) => {
           endLies(target.deas);

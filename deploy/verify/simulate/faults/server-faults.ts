@@ -1,4 +1,5 @@
 import { SUBJECTS } from '../../../../common/messages/subjects.ts';
+import { REBUILT_WITHIN_MS } from '../../chaos/faults/fault.ts';
 import { endLies } from '../../chaos/lies.ts';
 import { MASS_LOSS } from '../../chaos/settings.ts';
 import { NATS_PORT, REDIS_PORT } from '../machine/machine.ts';
@@ -165,6 +166,8 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
   },
   'Redis emptied': {
     weight: 1,
+    // An app that was deleted meanwhile waits for a pass that writes every entry.
+    recoversWithinMs: REBUILT_WITHIN_MS,
     run: async ({ machine, cloud }) => {
       endLies(cloud.deas);
       cloud.undisturbed.dataLostMs = machine.time.nowMs;
