@@ -4,7 +4,7 @@ import { sendDeadlineMs } from '../../common/policy/thresholds.ts';
 import type { StartJob, StopJob } from '../../common/queues/queues.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
 import { FleetCounters } from '../../common/redis/fleet/counters.ts';
-import { RecordError } from '../../common/redis/records/record-error.ts';
+import { UnreadableRecord } from '../../common/redis/records/record-error.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { metricValue, useRedis } from '../../common/testing/context.ts';
 import { withScripts } from '../../common/testing/redis/scripts.ts';
@@ -242,7 +242,7 @@ describe('a start', () => {
 
   test('of a record that cannot be read fails, and does not change the record', async () => {
     await storeDroplet({ rev: 'seven' });
-    await expect(send()).rejects.toThrow(RecordError);
+    await expect(send()).rejects.toThrow(UnreadableRecord);
     expect(bus.published).toEqual([]);
   });
 
