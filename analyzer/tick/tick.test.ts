@@ -111,3 +111,20 @@ test('due droplets are dispatched although Redis has lost the list of an earlier
   await tick.run();
   expect(await slicesQueue.getJobCountByTypes('waiting')).toBe(1);
 });
+
+test('under actual_not_fresh no DEA is taken for lost, however long it has been silent; once the hold ends, it is', async () => {
+  const { redis, clock, settings } = of.context;
+  const { client, keys } = redis;
+  const { dropletLostMs } = settings.policy;
+  const { tick } = tickWith({});
+  const nowMs = clock.nowMs();
+  await client.zadd(keys.deasLastHeartbeat, nowMs - 3 * dropletLostMs, 'silent');
+  await client.zadd(keys.watermarks, nowMs, 'ingestor');
+  await client.hset(keys.holds, 'mass_loss_evaluated', `${nowMs - 2 * dropletLostMs} ${nowMs}`);
+  await client.hset(keys.listening, { since: nowMs - 1000, until: nowMs });
+  await tick.run();
+  expect(await client.zscore(keys.deasLost, 'silent')).toBeNull();
+  await client.hset(keys.listening, { since: nowMs - 4 * dropletLostMs, until: nowMs });
+  await tick.run();
+  expect(await client.zscore(keys.deasLost, 'silent')).not.toBeNull();
+});

@@ -1,7 +1,8 @@
 import { Registry } from 'prom-client';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { readMassLoss } from '../../common/redis/fleet/holds/holds.ts';
-import { encodeDesired } from '../../common/redis/records/record-codec.ts';
+import { FIELD } from '../../common/redis/keys.ts';
+import { encodeDesired, encodeExit } from '../../common/redis/records/record-codec.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { entry, LOST_MS, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';
 import { type AnalyzerMetrics, analyzerMetrics } from '../metrics.ts';
@@ -105,4 +106,20 @@ test('a DEA that replaced a lost one counts, although the lost instance is still
   for (const app of APPS) await fixture.receive(`next-of-${app}`, entry(app, `second-of-${app}`));
   advance(LOST_MS - 1000);
   expect(await lateDeas()).toEqual(expect.arrayContaining(APPS.map((app) => `next-of-${app}`)));
+});
+
+test('DEAs whose instances have all ended do not raise mass_loss by falling silent together', async () => {
+  await wanted(...APPS);
+  await hearReal();
+  advance(1);
+  const { redis, clock } = fixture.context;
+  const { keys } = redis;
+  for (const app of APPS) {
+    const exit = { index: 0, reason: 'CRASHED', version: 'v1', atMs: clock.nowMs(), n: 1 } as const;
+    const field = FIELD.exit + `${app}-0`;
+    await redis.client.hset(keys.droplet(app), field, encodeExit({ instance: `${app}-0`, ...exit }));
+  }
+  await redis.client.del(keys.deasWanted);
+  advance(LOST_MS - 1000);
+  expect(await lateDeas()).toEqual([]);
 });

@@ -268,6 +268,18 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     expect(await hasDigest('old')).toBe(true);
   });
 
+  test('an owner that comes back gets its instances back, although it claims one of a live DEA, too', async () => {
+    await fixture.receive('old', entry('x'));
+    clock().advance(21_000);
+    await fixture.receive('new', entry('x'));
+    await fixture.receive('live', entry('y'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'new' });
+    clock().advance(1000);
+    await fixture.receive('old', entry('x'), entry('y'));
+    expect((await instancesOf('x'))[0]).toMatchObject({ dea: 'old' });
+    expect((await instancesOf('y'))[0]).toMatchObject({ dea: 'live' });
+  });
+
   test('a DEA counts for mass_loss by the instances of droplets of which it holds a wanted slot', async () => {
     await wanted('x', 2);
     await wanted('y', 1);

@@ -83,7 +83,14 @@ export const SYNC_SCRIPTS: Area = {
 /** The watermark, the takeover, the clock, and the state of holds. */
 export const FLEET_SCRIPTS: Area = {
   name: 'scripts: fleet',
-  tests: ['ingest/heartbeats/watermark', 'ingest/takeover', 'common/redis', 'analyzer/tick'],
+  tests: [
+    'ingest/heartbeats/watermark',
+    'ingest/heartbeats/verification',
+    'ingest/sync/pass/lost-data',
+    'ingest/takeover',
+    'common/redis',
+    'analyzer/tick',
+  ],
   mutants: [
     {
       name: 'a watermark of an older generation is stored',
