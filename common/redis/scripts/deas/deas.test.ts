@@ -3,6 +3,7 @@ import { useRedis } from '../../../testing/context.ts';
 import { heartbeatScripts, line } from '../../../testing/redis/heartbeat-scripts.ts';
 import { expireDea } from './expire-dea.ts';
 import { listLostDeas } from './list-lost-deas.ts';
+import { releaseDea } from './release-dea.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
@@ -60,5 +61,14 @@ describe('expire_dea', () => {
       client.keys(keys.deaList('*')),
     ]);
     expect(left).toEqual([['b'], ['b'], ['b'], ['b'], [keys.deaList('b')]]);
+  });
+});
+
+describe('release_dea', () => {
+  test('a heartbeat that has begun cannot end after others took over its instances; the next one is stored whole', async () => {
+    await begin(1000, 'a', line('x'));
+    expect(await releaseDea(redis(), { dea: 'a', lateBeforeMs: Number.POSITIVE_INFINITY })).toBe('released');
+    expect(await finish(1000, 'a', 'A')).toBe('superseded');
+    expect(await touch(['a', 'A', 2000])).toEqual(['a']);
   });
 });
