@@ -4,9 +4,11 @@ import {
   massDeleteAfterPass,
   releaseMassDelete,
 } from '../../../../common/policy/fleet/mass-delete.ts';
+import type { RedisConnections } from '../../../../common/redis/connection/connections.ts';
 import { isUnreadable, RELEASE_FIELD, readMassDelete } from '../../../../common/redis/fleet/holds/holds.ts';
 import { readSummary } from '../../../../common/redis/fleet/summary.ts';
 import { readSyncState } from '../../../../common/redis/fleet/sync-state.ts';
+import { countIds } from '../../../../common/redis/records/readers.ts';
 import { readFleetFacts } from '../../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 import { readRelease } from '../../sync-state.ts';
 import type { PassContext } from '../pass-context.ts';
@@ -100,7 +102,7 @@ async function decideMassDelete({
   if (isReleased) before = releaseMassDelete(before);
   const after = massDeleteAfterPass(
     before,
-    progress.listed,
+    await distinctlyListed(redis, progress.listed, before.accepted ?? 0),
     totals.get('live_droplets') ?? 0,
     clock.nowMs(),
     policy,
@@ -110,4 +112,15 @@ async function decideMassDelete({
     redis.keys.holds,
   );
   return { before, after };
+}
+
+/**
+ * How many apps the pass has listed, at most. A list that begins again names apps more than once, and so large a baseline would
+ * raise `mass_delete` at the next pass. Every listed app has a record, so what exceeds the accepted number is compared with them.
+ */
+async function distinctlyListed(redis: RedisConnections, listed: number, accepted: number): Promise<number> {
+  if (listed <= accepted) return listed;
+  const slices = Array.from({ length: redis.keys.slices }, (_, slice) => countIds(redis, slice));
+  const records = (await Promise.all(slices)).reduce((sum, count) => sum + count, 0);
+  return Math.max(accepted, Math.min(listed, records));
 }

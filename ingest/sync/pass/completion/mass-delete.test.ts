@@ -35,6 +35,19 @@ describe('the hold mass_delete', () => {
     expect(await massDelete()).toBe(false);
   });
 
+  test('is not raised after a list that began again, over and over, until it ended', async () => {
+    fixture.put(20);
+    await fixture.sync.pass();
+    fixture.cc.faults.repeatList = true;
+    const before = fixture.cc.pageRequests;
+    const pass = fixture.sync.pass();
+    await expect.poll(() => fixture.cc.pageRequests - before).toBeGreaterThan(100);
+    delete fixture.cc.faults.repeatList;
+    expect(await pass).toBe('complete');
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+  });
+
   test('ends after its time, and the droplets listed then are accepted', async () => {
     fixture.put(20);
     await fixture.sync.pass();
