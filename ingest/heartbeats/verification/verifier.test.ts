@@ -94,21 +94,28 @@ describe('while heartbeats stay equal', () => {
   });
 });
 
-test('an instance that left the list while the list was lost is marked as no longer listed', async () => {
-  const { client, keys } = redis();
-  await fixture.receive('dea-1', entry('x'), entry('y'));
-  await client.del(keys.deaList('dea-1'));
-  fixture.context.clock.advance(PERIOD_MS);
-  await fixture.receive('dea-1', entry('y'));
-  expect(await repairs('list')).toBe(1);
-  fixture.context.clock.advance(PERIOD_MS);
-  await fixture.receive('dea-1', entry('y'));
-  expect(await fixture.instance('x', 'x-0')).toHaveProperty('lastListedMs');
-  expect(await fixture.instance('y', 'y-0')).not.toHaveProperty('lastListedMs');
-  expect(await client.hkeys(keys.deaList('dea-1'))).toEqual(
-    expect.not.arrayContaining(['suspects', 'list_lost']),
-  );
-});
+test.each([
+  ['', false],
+  [', and the index with it,', true],
+])(
+  'an instance that left the list while the list was lost%s is marked as no longer listed',
+  async (_, isIndexLost) => {
+    const { client, keys } = redis();
+    await fixture.receive('dea-1', entry('x'), entry('y'));
+    await client.del(keys.deaList('dea-1'));
+    if (isIndexLost) await client.del(keys.indexOf('x'), keys.indexOf('y'));
+    fixture.context.clock.advance(PERIOD_MS);
+    await fixture.receive('dea-1', entry('y'));
+    expect(await repairs('list')).toBe(1);
+    fixture.context.clock.advance(PERIOD_MS);
+    await fixture.receive('dea-1', entry('y'));
+    expect(await fixture.instance('x', 'x-0')).toHaveProperty('lastListedMs');
+    expect(await fixture.instance('y', 'y-0')).not.toHaveProperty('lastListedMs');
+    expect(await client.hkeys(keys.deaList('dea-1'))).toEqual(
+      expect.not.arrayContaining(['suspects', 'list_lost']),
+    );
+  },
+);
 
 test('a lost list is found although heartbeats stay equal', async () => {
   const { client, keys } = redis();

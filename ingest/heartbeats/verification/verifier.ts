@@ -3,8 +3,9 @@ import { allWholeEveryMs } from '../../../common/policy/thresholds.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { dropletOfLine, linesOf } from '../../../common/redis/fleet/dea-list.ts';
-import { isRead, readIds } from '../../../common/redis/records/readers.ts';
+import { isRead } from '../../../common/redis/records/readers.ts';
 import { reportRepair } from '../../../common/redis/records/repairs.ts';
+import { scanIds } from '../../../common/redis/records/scan-ids.ts';
 import { expireAllDigests, expireDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import type { RateLimitedLog } from '../../../common/runtime/log/log.ts';
@@ -170,8 +171,7 @@ export class DeaVerifier {
     const { redis } = this.#options;
     const { client, keys } = redis;
     const found = new Map<string, Set<string>>();
-    for (let slice = 0; slice < keys.slices; slice++) {
-      const ids = await readIds(redis, slice);
+    for await (const ids of scanIds(redis)) {
       for (let at = 0; at < ids.length; at += READ_AT_ONCE) {
         for (const droplet of await readDroplets(redis, ids.slice(at, at + READ_AT_ONCE))) {
           if (!isRead(droplet)) continue;

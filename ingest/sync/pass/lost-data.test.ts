@@ -62,18 +62,23 @@ describe('after Redis has lost', () => {
     expect((await readFleetFacts(fixture.context.redis)).desiredStateSuspect).toBeUndefined();
   });
 
-  test.each(['all pages', 'one page'])('%s, a droplet that is no longer listed is found', async (what) => {
-    fixture.put(40);
-    await fixture.sync.pass();
-    if (what === 'all pages') await deleteKeys('sync');
-    else
-      await fixture.context.redis.client.hset(
-        fixture.context.redis.keys.syncPage(1),
-        'entries',
-        'no such thing',
-      );
-    fixture.cc.delete('app-4');
-    expect(await fixture.sync.pass()).toBe('complete');
-    expect(await fixture.goneIds(ids(40))).toEqual(['app-4']);
-  });
+  test.each(['all pages', 'all pages and the index', 'one page'])(
+    '%s, a droplet that is no longer listed is found',
+    async (what) => {
+      fixture.put(40);
+      await fixture.sync.pass();
+      const { client, keys } = fixture.context.redis;
+      if (what.includes('index')) await client.hdel(keys.indexOf('app-4'), 'app-4');
+      if (what.startsWith('all pages')) await deleteKeys('sync');
+      else
+        await fixture.context.redis.client.hset(
+          fixture.context.redis.keys.syncPage(1),
+          'entries',
+          'no such thing',
+        );
+      fixture.cc.delete('app-4');
+      expect(await fixture.sync.pass()).toBe('complete');
+      expect(await fixture.goneIds(ids(40))).toEqual(['app-4']);
+    },
+  );
 });

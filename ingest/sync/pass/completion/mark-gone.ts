@@ -1,4 +1,4 @@
-import { readIds } from '../../../../common/redis/records/readers.ts';
+import { scanIds } from '../../../../common/redis/records/scan-ids.ts';
 import { storePages } from '../../../../common/redis/scripts/sync/store-pages.ts';
 import { SupersededError } from '../../errors.ts';
 import type { FencedWriter } from '../fenced-writer.ts';
@@ -78,9 +78,7 @@ function removeAll(missing: Set<string>, entries: PageEntries): void {
 
 /** Adds every known droplet to the missing. Those that no pass ever listed are not marked. */
 async function suspectAll(writer: FencedWriter): Promise<void> {
-  for (let slice = 0; slice < writer.redis.keys.slices; slice++) {
-    await updateMissing(writer, [], await readIds(writer.redis, slice), []);
-  }
+  for await (const ids of scanIds(writer.redis)) await updateMissing(writer, [], ids, []);
 }
 
 /** Adds droplets to the missing, removes found ones, and then removes pages. */
