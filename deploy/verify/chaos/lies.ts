@@ -11,7 +11,7 @@ interface Cloud {
 }
 
 const VICTIMS = 30;
-/** Only instances that have been known for longer than this are lied about: of a new one nobody knows the true DEA. */
+/** Only instances that could have been heard of for longer than this are lied about: of a new one nobody knows the true DEA. */
 const KNOWN_AFTER_MS = 10_000;
 const LIES_FOR_MS: readonly [number, number] = [3_000, 9_000];
 /** More than `giveup_crash_number`. */
@@ -36,13 +36,17 @@ const LIES: readonly Lie[] = [
 /** A DEA that nobody started lists instances of others for a while, perhaps changed, or sends exits of made-up ones. */
 export function lie(cloud: Cloud): void {
   const { deas, random, undisturbed } = cloud;
-  const longAgoMs = performance.now() - KNOWN_AFTER_MS;
+  const nowMs = performance.now();
   const known = [...deas.all]
-    .filter(({ connected, evacuating, lies }) => connected && !evacuating && !lies)
+    .filter(
+      ({ connected, silentSinceDisconnect, evacuating, lies }) =>
+        connected && !silentSinceDisconnect && !evacuating && !lies,
+    )
     .flatMap(({ listed }) => [...listed.values()])
-    .filter(({ droplet, state, steadySinceMs = Number.POSITIVE_INFINITY }) => {
+    .filter(({ droplet, state, steadySinceMs }) => {
+      if (state !== 'RUNNING' || steadySinceMs === undefined) return false;
       const knownSinceMs = Math.max(steadySinceMs, undisturbed.dataLostMsOf(droplet));
-      return state === 'RUNNING' && knownSinceMs < longAgoMs;
+      return undisturbed.listenedMs(knownSinceMs, nowMs) > KNOWN_AFTER_MS;
     });
   if (known.length === 0) return;
   const liar = deas.add();
