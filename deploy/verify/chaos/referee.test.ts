@@ -229,11 +229,11 @@ describe('a start', () => {
     expect(start(0, 'same').why).toContain('was sent before');
   });
 
-  test('that the controller refuses is excused while no pass can read the change, unless desired_unavailable covers it', () => {
+  test('that the controller refuses is excused during a fault, unless desired_unavailable covers it', () => {
     desired.app.state = 'STOPPED';
     nowMs = performance.now();
     desired.changedMs = nowMs - 1;
-    const end = undisturbed.disturb(true);
+    const end = undisturbed.disturb();
     nowMs += 16_000;
     expect(start(0, 'd1', 'evacuated').verdict).toBe('unknowable');
     expect(start(1, 'd2', 'missing').verdict).toBe('wrong');

@@ -71,8 +71,8 @@ const SLACK_MS = 1_000;
  * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
  *   the connection is released, and another nudger may have sent a start by then.
  * - A change of an app is known `desired_state_lost` (and slack) later under any fault: a sync pass has read it by then, or
- *   the hold `desired_unavailable` is on. That hold covers only missing starts, and stops. For other starts the time without a
- *   working controller does not count.
+ *   the hold `desired_unavailable` is on. That hold covers only missing starts, and stops. For other starts only the time
+ *   without a fault counts.
  */
 export class Referee {
   readonly #truth: GroundTruth;
@@ -207,9 +207,8 @@ export class Referee {
   /** @param isHeld whether the hold `desired_unavailable` covers the message */
   #isChangeKnown(changedMs: number | undefined, isHeld = true): boolean {
     if (changedMs === undefined) return true; // the app never existed
-    const { undisturbed } = this.#truth;
-    const nowMs = this.#truth.nowMs();
-    const listedMs = isHeld ? nowMs - changedMs : undisturbed.listedMs(changedMs, nowMs);
+    const sinceMs = isHeld ? changedMs : Math.max(changedMs, this.#truth.undisturbed.sinceMs);
+    const listedMs = this.#truth.nowMs() - sinceMs;
     return this.#isKnownUndisturbed(changedMs) || listedMs > this.#times.desiredStateLostMs + 3 * SLACK_MS;
   }
 

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { drawEvent, triggerEvent } from './events.ts';
-import { CONTROLLER_FAULTS } from './faults/controller-faults.ts';
 import type { Fault, FaultTarget } from './faults/fault.ts';
 import { drawFault } from './faults/faults.ts';
 import type { Ledger } from './ledger.ts';
@@ -120,7 +119,7 @@ class Run {
     const { undisturbed, ledger } = this.#cloud;
     ledger.fault(fault.kind);
     const { kind, what } = fault;
-    const end = undisturbed.disturb(kind in CONTROLLER_FAULTS);
+    const end = undisturbed.disturb();
     this.#stage.truth.info({ event: 'fault_started', kind, what });
     try {
       await fault.run(this.#target);

@@ -15,12 +15,8 @@ export class Undisturbed {
   dataLostMs = Number.NEGATIVE_INFINITY;
   /** When no ingestor could receive heartbeats. */
   readonly #unheard = new Outages();
-  /** When no pass could read what the controller wants. */
-  readonly #unlisted = new Outages();
   readonly #recordLostMs = new Map<string, number>();
   #faults = 0;
-  /** Faults so far. */
-  #begun = 0;
   #sinceMs = performance.now();
   #checkedMs = performance.now();
   #stalledMs = 0;
@@ -35,17 +31,13 @@ export class Undisturbed {
   /**
    * A fault begins.
    *
-   * @param ofController no pass may be able to read what the controller wants meanwhile
    * @returns its end, to be called once
    */
-  disturb(ofController = false): () => void {
+  disturb(): () => void {
     this.#faults++;
-    const reason = `${++this.#begun}`;
-    if (ofController) this.#unlisted.begin(reason, performance.now());
     return () => {
       this.#faults--;
       this.#sinceMs = performance.now();
-      this.#unlisted.end(reason, this.#sinceMs);
     };
   }
 
@@ -66,11 +58,6 @@ export class Undisturbed {
   /** How long ingestors could receive heartbeats between two times (ms), at most. */
   listenedMs(fromMs: number, toMs: number): number {
     return this.#unheard.withoutMs(fromMs, toMs);
-  }
-
-  /** How long passes could read what the controller wants between two times (ms), at most. */
-  listedMs(fromMs: number, toMs: number): number {
-    return this.#unlisted.withoutMs(fromMs, toMs);
   }
 
   /** When ingestors could have received heartbeats for that long since then (ms). */

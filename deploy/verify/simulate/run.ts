@@ -1,7 +1,6 @@
 import { triggerEvent } from '../chaos/events.ts';
 import { Random } from '../chaos/random.ts';
 import { findFaultsAtRest } from './at-rest.ts';
-import { CONTROLLER_FAULTS } from './faults/controller-faults.ts';
 import { FAULTS } from './faults/faults.ts';
 import type { Episode, Item } from './history.ts';
 import { catchCrashes } from './world/crashes.ts';
@@ -128,7 +127,7 @@ function startFault(world: World, { name, seed }: Item): Promise<void> {
   const { undisturbed, ledger } = world.cloud;
   const kind = FAULTS[name];
   if (kind === undefined) throw new Error(`simulate: no fault is called ${JSON.stringify(name)}`);
-  const end = undisturbed.disturb(name in CONTROLLER_FAULTS);
+  const end = undisturbed.disturb();
   world.truth.push({ atMs: world.machine.time.passedMs, event: 'fault_started', kind: name, seed });
   return world.outside.within(() =>
     kind
