@@ -30,3 +30,9 @@ test('any instance of a stopped or deleted app is a difference', () => {
   expect(found({ ...web, state: 'STOPPED' }, instance(0))).toHaveLength(1);
   expect(found(undefined, instance(0))).toHaveLength(1);
 });
+
+test('old instances of an app that was scaled to none are no difference, because the controller refuses to stop them', () => {
+  const none = { ...web, instances: 0 };
+  expect(found(none, instance(0, 'RUNNING', 'old'))).toEqual([]);
+  expect(found(none, instance(0))).toHaveLength(1);
+});
