@@ -76,6 +76,18 @@ describe('a version that has just become live without a droplet.updated', () => 
       { deas: silent(LOST + 1) },
       ['missing 0 normal'],
     ],
+    [
+      'but it is while mass_loss counts it: it may have renamed the instance before it was cut off',
+      { ...renamed(), versionSinceMs: NOW - LOST - 1 },
+      { deas: silent(LOST + 1), holds: { massLossDeas: new Set(['dea-1']) } },
+      [],
+    ],
+    [
+      'mass_loss keeps back nothing of another index',
+      { ...renamed({ index: 1 }), versionSinceMs: NOW - LOST - 1 },
+      { deas: silent(LOST + 1), holds: { massLossDeas: new Set(['dea-1']) } },
+      ['missing 0 normal'],
+    ],
     ['for droplet_lost it is', { ...renamed(), versionSinceMs: NOW - LOST }, { deas: silent(LOST) }, []],
   ])('%s', (_, d, conditions, expected) => {
     expect(starts(d, conditions)).toEqual(expected);

@@ -3,6 +3,7 @@ import type { Droplet, Holds, Instance } from '../../model/droplet.ts';
 import { isLiveState } from '../../model/instance-states.ts';
 import type { HoldName, StartReason, StopReason } from '../../model/reasons.ts';
 import type { PolicySettings } from '../settings.ts';
+import { mayBeRenamed } from '../slots/wanted.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { isLossUnconfirmed } from './freshness.ts';
 import { listeningTimeMs } from './listening-time.ts';
@@ -42,18 +43,23 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
   if (updateRequired(snapshot)) return 'update_required';
   if (operatorHoldOnStart(snapshot, index) !== undefined) return 'operator';
   if (reason === 'missing' && holds.desiredUnavailable) return 'desired_unavailable';
-  const silent = silentAt(snapshot, index);
+  const silent = silentAt(snapshot, index, reason);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
   if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
   return silent.some((instance) => mayBeMassLoss(snapshot, instance)) ? 'evaluating' : undefined;
 }
 
-/** Instances last listed at the slot as STARTING or RUNNING that have not exited and that their DEA did not drop from its list. */
-function silentAt({ droplet, deas, settings, exits }: Snapshot, index: number): Instance[] {
+/**
+ * Instances last listed at the slot as STARTING or RUNNING that have not exited and that their DEA did not drop from its list. For a
+ * missing start also those of another version whose DEA has been silent since this one became live: it may have renamed them.
+ */
+function silentAt(snapshot: Snapshot, index: number, reason: StartReason): Instance[] {
+  const { droplet, deas, holds, settings, exits } = snapshot;
   return droplet.instances.filter((instance) => {
-    if (instance.index !== index || instance.version !== droplet.desired?.version) return false;
-    if (!isLiveState(instance.state)) return false;
+    if (instance.index !== index || !isLiveState(instance.state)) return false;
+    const isCurrent = instance.version === droplet.desired?.version;
+    if (!isCurrent && !(reason === 'missing' && mayBeRenamed(droplet, instance, deas, holds))) return false;
     const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
     if (heartbeatMs === undefined) return false;
     const exit = exits.get(instance.guid);
