@@ -14,6 +14,8 @@ export interface DesiredApp {
   app: App;
   /** When it was last changed (ms on this process's monotonic clock). */
   changedMs: number;
+  /** The change was not announced by `droplet.updated`, so only the next pass tells of it. */
+  isUnannounced?: boolean;
   /** When it was deleted. */
   deletedMs?: number;
 }
@@ -95,7 +97,7 @@ export class ChaosController {
     const app: App = { ...defaults, ...this.#apps.get(name)?.app, ...change };
     const { instances, state, version, memoryMb: memory } = app;
     const updated_at = new Date().toISOString().replace(/\.\d+Z$/, '+00:00');
-    this.#apps.set(name, { app, changedMs: performance.now() });
+    this.#apps.set(name, { app, changedMs: performance.now(), isUnannounced: !isAnnounced });
     this.#bulk.put(name, { instances, state, version, memory, updated_at });
     if (isAnnounced) this.#announce(name);
   }
@@ -116,6 +118,7 @@ export class ChaosController {
     if (desired === undefined) return;
     desired.deletedMs = performance.now();
     desired.changedMs = desired.deletedMs;
+    desired.isUnannounced = false;
     this.#bulk.delete(name);
     this.#announce(name);
   }

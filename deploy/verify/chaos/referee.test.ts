@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../../demo/controller/apps.ts';
+import type { DesiredApp } from './controller.ts';
 import { ChaosDea, type TrueInstance } from './deas.ts';
 import { Referee } from './referee.ts';
 import { Undisturbed } from './undisturbed.ts';
@@ -7,6 +8,7 @@ import { Undisturbed } from './undisturbed.ts';
 const TIMES = {
   dropletLostMs: 6_000,
   desiredStateLostMs: 12_000,
+  desiredStateUpdateMs: 3_000,
   massLoss: { fraction: 0.55, minimumDeas: 3 },
 };
 
@@ -14,7 +16,7 @@ let nowMs: number;
 let undisturbed: Undisturbed;
 let dea: ChaosDea;
 let instances: TrueInstance[];
-let desired: { app: App; changedMs: number; deletedMs?: number };
+let desired: DesiredApp;
 /** How many of ten DEAs have been silent since their last heartbeat at that time. */
 let silent: { deas: number; lastHeartbeatMs: number };
 let counted: number;
@@ -240,6 +242,17 @@ describe('a start', () => {
     end();
     nowMs += 16_000;
     expect(start(0, 'd3', 'evacuated').verdict).toBe('wrong');
+  });
+
+  test('that the controller refuses is excused until the next pass, if the change was not announced', () => {
+    desired.app.version = 'next';
+    desired.isUnannounced = true;
+    desired.changedMs = nowMs - 5_000;
+    expect(start(0, 'd1').verdict).toBe('unknowable');
+    desired.isUnannounced = false;
+    expect(start(1, 'd2').verdict).toBe('wrong');
+    desired = { ...desired, isUnannounced: true, changedMs: nowMs - 6_000 };
+    expect(start(1, 'd3').verdict).toBe('wrong');
   });
 
   test('that the controller refuses is wrong if the change of the app was known', () => {

@@ -5,13 +5,14 @@ import {
   type StopRequest,
 } from '../../demo/controller/admission.ts';
 import type { App } from '../../demo/controller/apps.ts';
+import type { DesiredApp } from './controller.ts';
 import { SILENCE_SLACK_MS, type TrueInstance } from './deas.ts';
 import type { Undisturbed } from './undisturbed.ts';
 
 /** What truly runs, what the controller truly wants, and when each was reported. */
 export interface GroundTruth {
   /** The app as the controller wants it, also after it was deleted. */
-  desired(droplet: string): { app: App; changedMs: number; deletedMs?: number } | undefined;
+  desired(droplet: string): DesiredApp | undefined;
   /** The instances of the droplet, including those that ended recently. */
   instances(droplet: string): readonly TrueInstance[];
   /**
@@ -28,6 +29,7 @@ export interface GroundTruth {
 export interface Times {
   dropletLostMs: number;
   desiredStateLostMs: number;
+  desiredStateUpdateMs: number;
   /** If this share of the DEAs, and at least so many, are silent at once, the network has failed. */
   massLoss: { fraction: number; minimumDeas: number };
 }
@@ -70,6 +72,7 @@ const SLACK_MS = 1_000;
  *   version has a grace period until its DEA's next heartbeat.
  * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
  *   the connection is released, and another nudger may have sent a start by then.
+ * - A change without a `droplet.updated` is known after the next pass.
  * - A change of an app is known `desired_state_lost` (and slack) later under any fault: a sync pass has read it by then, or
  *   the hold `desired_unavailable` is on. That hold covers only missing starts, and stops. For other starts only the time
  *   without a fault counts.
@@ -103,7 +106,7 @@ export class Referee {
     const onItsWay = this.#onItsWay(`${droplet} ${version} ${index}`, slot);
     if (repeated !== undefined) return repeated;
     if (refused !== undefined)
-      return this.#refused(refused, this.#isChangeKnown(desired?.changedMs, reason === 'missing'));
+      return this.#refused(refused, this.#isChangeKnown(desired, reason === 'missing'));
     if (onItsWay !== undefined) return onItsWay;
     const running = slot.filter(
       ({ endedMs, state }) => endedMs === undefined && (state === 'STARTING' || state === 'RUNNING'),
@@ -121,7 +124,7 @@ export class Referee {
     const desired = this.#truth.desired(droplet);
     const app = desired?.deletedMs === undefined ? desired?.app : undefined;
     const refused = refuseStop(app, request);
-    if (refused !== undefined) return this.#refused(refused, this.#isChangeKnown(desired?.changedMs));
+    if (refused !== undefined) return this.#refused(refused, this.#isChangeKnown(desired));
     const all = this.#truth.instances(droplet);
     const named = all.filter(({ guid, endedMs }) => guid in instances && endedMs === undefined);
     for (const victim of named) {
@@ -131,7 +134,7 @@ export class Referee {
           ? this.#whyNotStopCurrent(victim, all, app)
           : this.#whyNotStopOld(all, app);
       if (why === undefined) continue;
-      return this.#isChangeKnown(desired?.changedMs) ? wrong(why) : { verdict: 'unknowable', why };
+      return this.#isChangeKnown(desired) ? wrong(why) : { verdict: 'unknowable', why };
     }
     return { verdict: 'right' };
   }
@@ -205,15 +208,20 @@ export class Referee {
   }
 
   /** @param isHeld whether the hold `desired_unavailable` covers the message */
-  #isChangeKnown(changedMs: number | undefined, isHeld = true): boolean {
-    if (changedMs === undefined) return true; // the app never existed
+  #isChangeKnown(desired: DesiredApp | undefined, isHeld = true): boolean {
+    if (desired === undefined) return true; // the app never existed
+    const { changedMs, isUnannounced } = desired;
     const sinceMs = isHeld ? changedMs : Math.max(changedMs, this.#truth.undisturbed.sinceMs);
     const listedMs = this.#truth.nowMs() - sinceMs;
-    return this.#isKnownUndisturbed(changedMs) || listedMs > this.#times.desiredStateLostMs + 3 * SLACK_MS;
+    const passMs = isUnannounced ? this.#times.desiredStateUpdateMs + SLACK_MS : 0;
+    return (
+      this.#isKnownUndisturbed(changedMs, passMs) || listedMs > this.#times.desiredStateLostMs + 3 * SLACK_MS
+    );
   }
 
-  #isKnownUndisturbed(sentMs: number): boolean {
-    return sentMs >= this.#truth.undisturbed.sinceMs && this.#truth.nowMs() - sentMs > KNOWN_WITHIN_MS;
+  #isKnownUndisturbed(sentMs: number, afterMs = 0): boolean {
+    const withinMs = KNOWN_WITHIN_MS + afterMs;
+    return sentMs >= this.#truth.undisturbed.sinceMs && this.#truth.nowMs() - sentMs > withinMs;
   }
 
   /** A refused request does no harm, but is wrong if the reason was known. */
