@@ -107,15 +107,12 @@ export interface Intake {
 }
 
 export async function readIntake(stage: Stage): Promise<Intake> {
-  const count = (name: string) => stage.metric('ingest', `hm_${name}_total`);
-  const [received, equal, verified, changed, coalesced, dropletsChanged] = (await Promise.all([
-    count('heartbeats_received'),
-    count('heartbeats_equal'),
-    count('heartbeats_verified'),
-    count('heartbeats_changed'),
-    count('heartbeats_coalesced'),
-    count('droplets_changed'),
-  ])) as [number, number, number, number, number, number];
+  const names = ['received', 'equal', 'verified', 'changed', 'coalesced'].map((name) => `heartbeats_${name}`);
+  const counters = [...names, 'droplets_changed'].map((name) => `hm_${name}_total`);
+  const [received, equal, verified, changed, coalesced, dropletsChanged] = (await stage.metrics(
+    'ingest',
+    counters,
+  )) as [number, number, number, number, number, number];
   return { received, equal: equal + verified, changed, coalesced, dropletsChanged };
 }
 

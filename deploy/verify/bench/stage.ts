@@ -48,6 +48,8 @@ export interface Stage {
   page(path: string, signal?: AbortSignal): Promise<Response>;
   /** A metric of a process, summed over its labels and copies; 0 if it does not exist yet. */
   metric(process: ProcessName, name: string): Promise<number>;
+  /** Several of them, of one moment in each copy. */
+  metrics(process: ProcessName, names: readonly string[]): Promise<number[]>;
   close(): Promise<void>;
 }
 
@@ -144,6 +146,10 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
   for (const name of OVERRIDING) delete env[name];
 
   const copiesOf = (name: string) => [...running.keys()].filter((key) => key.split(' ')[0] === name);
+  const metrics = async (name: ProcessName, names: readonly string[]): Promise<number[]> => {
+    const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
+    return names.map((metric) => sumOf(texts.join('\n'), metric));
+  };
   return {
     settings,
     redis,
@@ -198,10 +204,8 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
       }),
     waitingStarts: () => starts.getJobCountByTypes('prioritized', 'waiting'),
     page: (path, signal) => fetchWithLogin(ports.get('reporter') as number, path, signal),
-    async metric(name, metric) {
-      const texts = await Promise.all(copiesOf(name).map((key) => scrape(ports.get(key) as number)));
-      return sumOf(texts.join('\n'), metric);
-    },
+    metric: async (name, metric) => (await metrics(name, [metric]))[0] as number,
+    metrics,
     close: () => lifecycle.stop(),
   };
 }
