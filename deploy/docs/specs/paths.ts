@@ -7,6 +7,7 @@ import { APP_STATES_REPLY, HM9000_START, HM9000_STOP } from './published.ts';
 import * as act from './replies/acts.ts';
 import { DROPLET_REPLY } from './replies/droplet.ts';
 import { FLEET_REPLY, VARZ_REPLY } from './replies/figures.ts';
+import { LIVE_EVENTS } from './replies/live.ts';
 import * as page from './replies/pages.ts';
 
 export interface PathOperation {
@@ -146,8 +147,8 @@ export const PATHS: readonly PathOperation[] = [
     replies: { ...READ, ...UNKNOWN },
   },
   {
-    ...{ path: '/api/live', method: 'get', of: 'reporter', type: 'text/event-stream' },
-    summary: `The data of the dashboard as server-sent events: ${page.LIVE_EVENTS.join(', ')}`,
+    ...{ path: '/api/live', method: 'get', of: 'reporter', type: 'text/event-stream', reply: LIVE_EVENTS },
+    summary: 'The data of the dashboard as server-sent events',
     replies: { 200: 'the stream', ...NO_LOGIN, 503: 'too many dashboards are open' },
   },
   {

@@ -95,19 +95,3 @@ export const DECISION_ENTRIES = Type.Object({
   entries: Type.Array(LOG_ENTRY),
   ...{ readFromMs: Optional(EpochMs), cursor: Optional(EpochMs) },
 });
-
-/** The names of the events of `/api/live`. */
-export const LIVE_EVENTS = [
-  ...([
-    'hello',
-    'tick',
-    'unavailable',
-    'fleet',
-    'deas',
-    'silent',
-    'troubled',
-    'story',
-    'timeline',
-    'day',
-  ] as const),
-];
