@@ -9,7 +9,7 @@ const TIMES = {
   dropletLostMs: 6_000,
   desiredStateLostMs: 12_000,
   desiredStateUpdateMs: 3_000,
-  massLoss: { fraction: 0.55, minimumDeas: 3 },
+  massLoss: { fraction: 0.55, minimumDeas: 3, holdMs: 30_000 },
 };
 
 let nowMs: number;
@@ -131,6 +131,13 @@ describe('a start', () => {
     expect(start(0).verdict).toBe('unknowable');
     silent.deas = 7;
     expect(start(0).verdict).toBe('wrong');
+  });
+
+  test('of an instance on one of many DEAs that disconnected together is excused once the hold is over', () => {
+    run(0, { sinceMs: 90_000 }).lastListedMs = nowMs - 30_001;
+    disconnect();
+    silent = { deas: 9, lastHeartbeatMs: nowMs - 30_001 };
+    expect(start(0).verdict).toBe('unknowable');
   });
 
   test('of an instance on one of few DEAs that disconnected together is excused if the hold needs more', () => {

@@ -30,8 +30,8 @@ export interface Times {
   dropletLostMs: number;
   desiredStateLostMs: number;
   desiredStateUpdateMs: number;
-  /** If this share of the DEAs, and at least so many, are silent at once, the network has failed. */
-  massLoss: { fraction: number; minimumDeas: number };
+  /** If this share of the DEAs, and at least so many, are silent at once, the network has failed, for as long as the hold lasts. */
+  massLoss: { fraction: number; minimumDeas: number; holdMs: number };
 }
 
 /** The judgement of a message. `unknowable`: wrong by the truth, for a reason that the health manager cannot know. */
@@ -61,7 +61,7 @@ const SLACK_MS = 1_000;
  *   stopped ingestor excuses nothing.
  * - The instances of a single disconnected DEA are live for `droplet_lost` after their last heartbeat. After that they are
  *   missing by the policy, and a start is right, until the DEA sends a heartbeat again. That is not so if enough DEAs that should
- *   run something disconnected together to raise `mass_loss`. A DEA that disconnected some seconds before most others is lost before they
+ *   run something disconnected together to raise `mass_loss`. The hold ends after its time. A DEA that disconnected some seconds before most others is lost before they
  *   are late. After a reconnection its instances must be reported again.
  * - After Redis lost its data every instance must be reported again. Instances that no DEA has listed since then are
  *   unknown, and no hold covers them.
@@ -191,6 +191,7 @@ export class Referee {
       const lateMs = undisturbed.listenedAfterMs(lastListedMs, dropletLostMs / 3 - SILENCE_SLACK_MS);
       const { silent, counted } = this.#truth.silentSince(lateMs);
       if (silent < massLoss.minimumDeas || silent < massLoss.fraction * counted) return false;
+      if (silentMs > massLoss.holdMs) return false;
     }
     if (renamedMs !== undefined && undisturbed.sinceMs <= renamedMs - KNOWN_WITHIN_MS) return true;
     const sinceMs = Math.max(steadySinceMs, dataLostMs);

@@ -160,7 +160,11 @@ export class WatchedCloud {
         dropletLostMs: INTERVALS.droplet_lost * 1000,
         desiredStateLostMs: INTERVALS.desired_state_lost * 1000,
         desiredStateUpdateMs: INTERVALS.desired_state_update * 1000,
-        massLoss: { fraction: MASS_LOSS.fraction, minimumDeas: MASS_LOSS.minimum_deas },
+        massLoss: {
+          fraction: MASS_LOSS.fraction,
+          minimumDeas: MASS_LOSS.minimum_deas,
+          holdMs: MASS_LOSS.hold * 1000,
+        },
       },
     );
     for (const kind of ['start', 'stop'] as const) {
