@@ -61,8 +61,8 @@ const SLACK_MS = 1_000;
  *   stopped ingestor excuses nothing.
  * - The instances of a single disconnected DEA are live for `droplet_lost` after their last heartbeat. After that they are
  *   missing by the policy, and a start is right, until the DEA sends a heartbeat again. That is not so if enough DEAs that should
- *   run something disconnected together to raise `mass_loss`. The hold ends after its time. A DEA that disconnected some seconds before most others is lost before they
- *   are late. After a reconnection its instances must be reported again.
+ *   run something disconnected together to raise `mass_loss`, for as long as that hold lasts. A DEA that disconnected some seconds
+ *   before most others is lost before they are late. After a reconnection its instances must be reported again.
  * - After Redis lost its data every instance must be reported again. Instances that no DEA has listed since then are
  *   unknown, and no hold covers them.
  *   The same holds for one droplet after its record was deleted or edited.

@@ -84,19 +84,10 @@ async function onCluster(report: string): Promise<Count> {
 
 /** What is decided, and what follows from it. */
 const OF_DECISIONS = [
-  ...[
-    'starts',
-    'stops',
-    'crashes',
-    'flapping',
-    'evacuations',
-    'duplicates',
-    'mass-loss',
-    'updates',
-    'cleanup',
-  ],
-  ...['desired-state-holds', 'actual-not-fresh', 'listening-time', 'operator', 'restarts', 'several-copies'],
-  ...['bulk-faults', 'self-healing', 'real-deas', 'decision-log'],
+  ...['starts', 'stops', 'crashes', 'flapping', 'evacuations', 'duplicates', 'mass-loss'],
+  ...['updates', 'cleanup', 'desired-state-holds', 'actual-not-fresh', 'listening-time'],
+  ...['operator', 'restarts', 'several-copies', 'bulk-faults', 'self-healing'],
+  ...['real-deas', 'decision-log'],
 ].map((name) => `deploy/verify/scenarios/${name}.test.ts`);
 
 /** The other scenarios run with dialect hm2; those of hm9000's suite with all dialects. */

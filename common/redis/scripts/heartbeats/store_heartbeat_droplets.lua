@@ -33,7 +33,7 @@
 --     droplet, how many, 'too_many_instances' or 'too_many_ended' (they do not run) or 'too_many_droplets', '', ''
 --   6 ids of the droplets whose record is lost: nothing was written for them
 -- Guarantees
---   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
+--   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer removes it; the
 --   others are written.
 --   With a fence the record keeps the time; a delayed write of an older heartbeat is then ignored.
 --   Repeatable, and with the fence in any order.

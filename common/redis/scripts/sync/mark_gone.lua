@@ -14,7 +14,7 @@
 --   1 id
 -- Returns how many droplets changed; 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
 -- Guarantees
---   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it.
+--   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer removes it.
 --   Repeatable: the first time stays.
 -- include is_unwritable
 -- include append_to_log

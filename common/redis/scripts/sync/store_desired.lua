@@ -20,7 +20,7 @@
 -- Returns a list of three: how many droplets changed; ids of those that must have a desired state and have none, for which
 --   nothing is written; ids of those that have it, and whose record or index entry was not as it should be. 'superseded' if another pass may write (see fence_pass.lua): nothing is written then.
 -- Guarantees
---   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer reports it; the
+--   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer removes it; the
 --   others are written.
 --   'version_since' is set when another version becomes the live one. The first pass that lists a droplet sets it, too, if the
 --   record is so old that its grace period may end before all DEAs have sent their next heartbeat.

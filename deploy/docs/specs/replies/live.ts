@@ -1,6 +1,6 @@
 /** The events of `/api/live`, by name. Each has the JSON of one object as its data. */
 import Type from 'typebox';
-import { HOLD_NAMES, STOP_REASONS } from '../../../../common/model/reasons.ts';
+import { STOP_REASONS } from '../../../../common/model/reasons.ts';
 import { TOTALS } from '../../../../common/redis/fleet/summary.ts';
 import {
   Count,
@@ -17,7 +17,15 @@ import {
 
 const { Optional } = Type;
 const NEXT_STEPS = [
-  ...(['given_up', 'dropped', 'retry', 'sent', 'restart', 'queued', 'held', 'grace', 'soon'] as const),
+  'given_up',
+  'dropped',
+  'retry',
+  'sent',
+  'restart',
+  'queued',
+  'held',
+  'grace',
+  'soon',
   'no_nudger',
 ] as const;
 const STATES = ['GIVEN UP', 'UNPLACED', 'FLAPPING', 'MISSING', 'HELD', 'PAUSED'] as const;
@@ -89,7 +97,7 @@ const Troubled = Type.Object({
 
 const Point = Type.Object({
   ...{ atMs: EpochMs, wanted: Count, running: Count, flapping: Count },
-  holds: Optional(Type.Array(Type.Enum(HOLD_NAMES))),
+  holds: Optional(Type.Array(HoldName)),
 });
 const Points = Type.Object({ all: All, points: Type.Array(Point) });
 

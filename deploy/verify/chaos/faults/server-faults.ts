@@ -12,29 +12,16 @@ import {
   REBUILT_WITHIN_MS,
   withRedis,
 } from './fault.ts';
+import { DENIABLE, REFUSALS, type Refusal, SUBSCRIBED_AGAIN_MS } from './refusals.ts';
 
 /** The last lies are processed within this time. */
 const LIES_PROCESSED_MS = 500;
-
-interface Refusal {
-  setting: string;
-  refusing: string;
-  usual: string;
-}
 
 /** No server listens on this port, so a replica of it keeps its data. */
 const NO_SERVER = 1;
 
 /** NATS has read its changed configuration by then. */
 const DENIED_WITHIN_MS = 300;
-
-/** A refused subscription is retried every 2 s. */
-const SUBSCRIBED_AGAIN_MS = 3_000;
-
-const REFUSALS: Record<string, Refusal> = {
-  'out of memory': { setting: 'maxmemory', refusing: '1mb', usual: '0' },
-  'too few replicas': { setting: 'min-replicas-to-write', refusing: '1', usual: '0' },
-};
 
 async function killNats({ stage, undisturbed }: Pick<FaultTarget, 'stage' | 'undisturbed'>): Promise<void> {
   await stage.nats.kill();
@@ -51,8 +38,6 @@ async function restartNats(stage: Stage, undisturbed: Undisturbed): Promise<void
 /** What is evicted: a share of the keys. Larger ones would leave nothing to a run of several faults. */
 const EVICTED_SHARE: readonly [number, number] = [0.02, 0.15];
 const EVICTION_MS: readonly [number, number] = [1_000, 4_000];
-
-const DENIABLE = [SUBJECTS.heartbeat, SUBJECTS.exited, SUBJECTS.updated, SUBJECTS.shutdown];
 
 /** Kills NATS and starts it again, as it is now limited. */
 async function restartLimited(target: FaultTarget): Promise<void> {

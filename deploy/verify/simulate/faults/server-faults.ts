@@ -1,5 +1,6 @@
 import { SUBJECTS } from '../../../../common/messages/subjects.ts';
 import { REBUILT_WITHIN_MS } from '../../chaos/faults/fault.ts';
+import { DENIABLE, REFUSALS, SUBSCRIBED_AGAIN_MS } from '../../chaos/faults/refusals.ts';
 import { endLies } from '../../chaos/lies.ts';
 import { MASS_LOSS } from '../../chaos/settings.ts';
 import { NATS_PORT, REDIS_PORT } from '../machine/machine.ts';
@@ -32,16 +33,7 @@ const LOSABLE = [
   SUBJECTS.start,
   SUBJECTS.stop,
 ] as const;
-const DENIABLE = [SUBJECTS.heartbeat, SUBJECTS.exited, SUBJECTS.updated, SUBJECTS.shutdown] as const;
-/** A refused subscription is retried every 2 s. */
-const SUBSCRIBED_AGAIN_MS = 3_000;
 const REPEATABLE = [SUBJECTS.heartbeat, SUBJECTS.exited, SUBJECTS.updated] as const;
-
-/** Settings of Redis by which it refuses writes. */
-const REFUSALS = [
-  ['maxmemory', '1mb'],
-  ['min-replicas-to-write', '1'],
-] as const;
 
 /** Restarts NATS, with what it lacks now. */
 async function restartNats({ machine, cloud }: World): Promise<void> {
@@ -178,10 +170,10 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
   'Redis refuses writes': {
     weight: 2,
     run: async ({ machine }, random) => {
-      const [setting, refusing] = random.pick(REFUSALS);
+      const { setting, refusing, usual } = random.pick(Object.values(REFUSALS));
       await machine.redis.later('CONFIG', 'SET', setting, refusing);
       await delay(random.between(1_000, 15_000));
-      await machine.redis.later('CONFIG', 'SET', setting, '0');
+      await machine.redis.later('CONFIG', 'SET', setting, usual);
     },
   },
 };

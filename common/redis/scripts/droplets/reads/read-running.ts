@@ -23,6 +23,6 @@ function read(id: string, record: string): ReadRunning {
   try {
     return decodeRunning(id, record) ?? 'whole';
   } catch {
-    return 'whole'; // whoever reads the whole record learns what is wrong with it
+    return 'whole'; // the read of the whole record reports what is wrong with it
   }
 }
