@@ -16,6 +16,11 @@ const KNOWN_AFTER_MS = 10_000;
 const LIES_FOR_MS: readonly [number, number] = [3_000, 9_000];
 /** More than `giveup_crash_number`. */
 const FORGED_CRASHES = 6;
+const MADE_UP_INSTANCES = 200;
+/** No app wants an index as high. */
+const UNWANTED_INDEX = 1_000;
+/** With these, most of the DEAs are made up. */
+const MADE_UP_DEAS = 80;
 
 type Lie = (cloud: Cloud, liar: ChaosDea, victims: readonly TrueInstance[]) => void;
 
@@ -28,12 +33,32 @@ const LIES: readonly Lie[] = [
   ({ random }, liar, victims) => {
     for (const { droplet, version, index } of victims.slice(0, 3)) {
       for (let times = 0; times < FORGED_CRASHES; times++)
-        liar.sendExited({ guid: random.guid().replaceAll('-', ''), droplet, version, index }, 'CRASHED');
+        liar.sendExited({ guid: madeUpGuid(random), droplet, version, index }, 'CRASHED');
     }
+  },
+  ({ random }, liar, [victim]) => {
+    for (let n = 0; n < MADE_UP_INSTANCES; n++) makeUp(random, liar, victim as TrueInstance, n);
+  },
+  ({ deas, random }, _, [victim]) => {
+    // They fall silent together, which must not raise `mass_loss`.
+    const crowd = Array.from({ length: MADE_UP_DEAS }, () => deas.add());
+    for (const [n, dea] of crowd.entries()) {
+      dea.lies = true;
+      makeUp(random, dea, victim as TrueInstance, n);
+    }
+    deas.later(random.between(...LIES_FOR_MS), () => {
+      for (const dea of crowd) deas.die(dea);
+    });
+  },
+  ({ deas }) => {
+    for (let n = 0; n < MADE_UP_DEAS; n++) deas.shutDown(deas.add());
   },
 ];
 
-/** A DEA that nobody started lists instances of others for a while, perhaps changed, or sends exits of made-up ones. */
+/**
+ * A DEA that nobody started lists instances of others for a while, perhaps changed, or made-up ones, or sends exits of made-up ones. Or
+ * many such DEAs come and go, or say `dea.shutdown`.
+ */
 export function lie(cloud: Cloud): void {
   const { deas, random, undisturbed } = cloud;
   const nowMs = performance.now();
@@ -59,6 +84,21 @@ export function lie(cloud: Cloud): void {
 function claim(liar: ChaosDea, victims: readonly TrueInstance[], change: Partial<TrueInstance>): void {
   for (const victim of victims) liar.relist({ ...victim, ...change, dea: liar });
 }
+
+/** The DEA lists an instance that does not exist, at an index that the app does not want. */
+function makeUp(random: Random, liar: ChaosDea, { droplet, version }: TrueInstance, n: number): void {
+  const index = UNWANTED_INDEX + n;
+  liar.relist({
+    guid: madeUpGuid(random),
+    droplet,
+    version,
+    index,
+    state: 'RUNNING',
+    dea: liar,
+  } as TrueInstance);
+}
+
+const madeUpGuid = (random: Random) => random.guid().replaceAll('-', '');
 
 /** Ends all lies. After Redis lost its data a lie could arrive before the truth, and then nobody can tell them apart. */
 export function endLies(deas: Deas): void {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { drawEvent, triggerEvent } from './events.ts';
 import type { Fault, FaultTarget } from './faults/fault.ts';
-import { drawFault } from './faults/faults.ts';
+import { FaultDeck } from './faults/faults.ts';
 import type { Ledger } from './ledger.ts';
 import { Random } from './random.ts';
 import { type Stage, startStage } from './stage.ts';
@@ -50,6 +50,7 @@ class Run {
   readonly #stage: Stage;
   readonly #cloud: WatchedCloud;
   readonly #random: Random;
+  readonly #deck: FaultDeck;
   readonly #target: FaultTarget;
   readonly #repairs: { fault: Fault; end(): void }[] = [];
   #eventsRunning = false;
@@ -59,6 +60,7 @@ class Run {
     this.#stage = stage;
     this.#cloud = cloud;
     this.#random = new Random(options.seed);
+    this.#deck = new FaultDeck(this.#random, options.kinds);
     const { controller, undisturbed, deas } = cloud;
     this.#target = { stage, controller, undisturbed, deas };
   }
@@ -91,11 +93,10 @@ class Run {
   /** Runs faults and events together. Resolves when all faults are over, and no DEA is disconnected or evacuated. */
   async #disturb(isFaultless: boolean, untilMs: number): Promise<Fault[]> {
     const { deas } = this.#cloud;
-    const { kinds } = this.#options;
     const [min, max] = FAULTS_A_ROUND;
     const copies = this.#stage.copies.map(({ name }) => name);
     const count = isFaultless ? 0 : min + this.#random.below(max - min + 1);
-    const faults = Array.from({ length: count }, () => drawFault(this.#random, copies, kinds));
+    const faults = Array.from({ length: count }, () => this.#deck.draw(copies));
     const starts = faults.map(() => this.#random.between(0, ROUND_MS));
     this.#eventsRunning = true;
     const events = this.#triggerEvents();

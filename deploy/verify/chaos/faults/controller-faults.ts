@@ -47,7 +47,7 @@ export const CONTROLLER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'controller replies in gzip': {
-    weight: 0.7,
+    weight: 1.5,
     draw: (random) => {
       const ms = random.between(4_000, 12_000);
       return {
@@ -61,7 +61,7 @@ export const CONTROLLER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'controller lists pages without end': {
-    weight: 0.7,
+    weight: 1.5,
     draw: (random) => {
       const ms = random.between(4_000, 12_000);
       return {

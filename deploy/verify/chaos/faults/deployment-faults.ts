@@ -18,7 +18,7 @@ const SECOND: Record<string, object> = {
 /** A second deployment on the same NATS and Redis. The referee judges its messages, too. */
 export const DEPLOYMENT_FAULTS: Record<string, FaultKind> = {
   'second deployment': {
-    weight: 0.7,
+    weight: 1.5,
     draw: (random) => {
       const what = random.pick(Object.keys(SECOND));
       const ms = random.between(8_000, 15_000);

@@ -32,7 +32,7 @@ export interface Fault {
 
 /** A kind of fault. */
 export interface FaultKind {
-  /** How often it is drawn, in proportion to the others. */
+  /** How often it is drawn, in proportion to the others; a multiple of 0.5. */
   weight: number;
   /** @param copies the names of all process copies */
   draw(random: Random, copies: readonly string[]): Omit<Fault, 'kind'>;

@@ -19,9 +19,34 @@ const KINDS: Record<string, FaultKind> = {
 
 export const FAULT_KINDS: readonly string[] = Object.keys(KINDS);
 
-/** Draws a fault of one of the kinds, with its parameters; `run` applies it. */
-export function drawFault(random: Random, copies: readonly string[], kinds = FAULT_KINDS): Fault {
-  const choices = kinds.map((kind) => ({ weight: (KINDS[kind] as FaultKind).weight, value: kind }));
-  const kind = random.weighted(choices);
-  return { kind, ...(KINDS[kind] as FaultKind).draw(random, copies) };
+/** In a deck each kind has this many cards for each of its weight. */
+const CARDS = 2;
+
+/**
+ * Draws faults from a shuffled deck and shuffles it again when it is empty, so that a run as long as a deck meets every kind, the rare
+ * ones too.
+ */
+export class FaultDeck {
+  readonly #random: Random;
+  readonly #all: readonly string[];
+  #left: string[] = [];
+
+  /** @param kinds of which faults are drawn */
+  constructor(random: Random, kinds = FAULT_KINDS) {
+    this.#random = random;
+    this.#all = kinds.flatMap((kind) => Array(CARDS * weightOf(kind)).fill(kind));
+  }
+
+  /**
+   * A fault with its parameters; `run` applies it.
+   *
+   * @param copies the names of all process copies
+   */
+  draw(copies: readonly string[]): Fault {
+    if (this.#left.length === 0) this.#left = this.#random.sample(this.#all, this.#all.length);
+    const kind = this.#left.pop() as string;
+    return { kind, ...(KINDS[kind] as FaultKind).draw(this.#random, copies) };
+  }
 }
+
+const weightOf = (kind: string) => (KINDS[kind] as FaultKind).weight;

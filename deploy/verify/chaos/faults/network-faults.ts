@@ -20,9 +20,9 @@ function slow(server: 'redis' | 'nats', delays: readonly [number, number]): Faul
 export const NETWORK_FAULTS: Record<string, FaultKind> = {
   'NATS slow': { weight: 2, draw: slow('nats', [50, 800]) },
   'Redis slow': { weight: 1, draw: slow('redis', [20, 200]) },
-  'Redis two seconds late': { weight: 0.5, draw: slow('redis', [900, 1_100]) },
+  'Redis two seconds late': { weight: 1.5, draw: slow('redis', [900, 1_100]) },
   'connections cut midway': {
-    weight: 4,
+    weight: 3,
     draw: (random, copies) => {
       const names = random.sample(copies, 1 + random.below(copies.length));
       const server = random.pick(['redis', 'nats'] as const);
@@ -37,7 +37,7 @@ export const NETWORK_FAULTS: Record<string, FaultKind> = {
     },
   },
   'connection stalled': {
-    weight: 4,
+    weight: 3,
     draw: (random, copies) => {
       const names = random.sample(copies, 1 + random.below(3));
       const server = random.pick(['redis', 'nats'] as const);

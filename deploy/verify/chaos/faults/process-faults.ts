@@ -57,7 +57,7 @@ function freeze(processes: readonly string[], takenOverWithinMs: number): FaultK
 /** Faults of the health manager's own processes. */
 export const PROCESS_FAULTS: Record<string, FaultKind> = {
   'process killed': {
-    weight: 5,
+    weight: 4,
     draw: (random, copies) => {
       const name = random.pick(copies);
       return { what: name, run: (target) => endCopy(copyOf(target, name), 'SIGKILL') };
@@ -84,7 +84,7 @@ export const PROCESS_FAULTS: Record<string, FaultKind> = {
     },
   },
   'process stopped': {
-    weight: 5,
+    weight: 4,
     draw: (random, copies) => {
       const name = random.pick(copies);
       const ms = random.between(300, 10_000);
@@ -96,7 +96,7 @@ export const PROCESS_FAULTS: Record<string, FaultKind> = {
   },
   'ingestor frozen for good': { weight: 1.5, draw: freeze(['ingest'], TAKEN_OVER_WITHIN_MS) },
   'process frozen for good': {
-    weight: 1,
+    weight: 1.5,
     draw: freeze(['sync', 'analyzer', 'nudger'], STALLED_JOB_TAKEN_OVER_MS),
   },
   'process frozen': {
@@ -118,7 +118,7 @@ export const PROCESS_FAULTS: Record<string, FaultKind> = {
     },
   },
   'log disk full': {
-    weight: 1,
+    weight: 1.5,
     draw: (random) => {
       const ms = random.between(3_000, 15_000);
       return {

@@ -96,7 +96,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'NATS away for longer than the hold': {
-    weight: 0.2,
+    weight: 1.5,
     draw: (random) => {
       const ms = MASS_LOSS.hold * 1000 + random.between(1_000, 10_000);
       const spreadMs = random.between(2_000, 9_000);
@@ -117,7 +117,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'NATS refuses subscriptions': {
-    weight: 1,
+    weight: 1.5,
     draw: (random) => {
       const denied = random.sample(DENIABLE, 1 + random.below(2));
       const ms = random.between(1_000, 12_000);
@@ -138,7 +138,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'NATS without headers': {
-    weight: 0.7,
+    weight: 1.5,
     draw: (random) => {
       const ms = random.between(3_000, 15_000);
       return {
@@ -154,7 +154,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'Redis evicts keys': {
-    weight: 0.7,
+    weight: 1.5,
     draw: (random) => {
       const share = random.between(...EVICTED_SHARE);
       const ms = random.between(...EVICTION_MS);
@@ -195,7 +195,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
   'Redis read-only': {
-    weight: 1,
+    weight: 1.5,
     draw: (random) => {
       const ms = random.between(1_000, 10_000);
       return {

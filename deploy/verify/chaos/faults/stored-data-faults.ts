@@ -105,7 +105,7 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
     },
   },
   'Redis heartbeat times deleted': {
-    weight: 1,
+    weight: 1.5,
     draw: () => ({
       what: '',
       run: (target) =>
