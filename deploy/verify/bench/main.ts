@@ -2,13 +2,13 @@
 import { writeFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
-import { MEASUREMENTS, readGuarded, record, worse } from './guard.ts';
-import { HEARTBEAT_MS } from './load-fleet.ts';
-import { machineLine, thisMachine } from './machine.ts';
-import { farFrom, type RowResult, reached } from './row.ts';
-import { ROW_GROUPS } from './row-groups.ts';
-import { largestFleet } from './rows/largest-fleet.ts';
-import { tableOf } from './table.ts';
+import { machineLine, thisMachine } from './measure/machine.ts';
+import { MEASUREMENTS, readGuarded, record, worse } from './results/guard.ts';
+import { farFrom, type RowResult, reached } from './results/row.ts';
+import { tableOf } from './results/table.ts';
+import { ROW_GROUPS } from './rows/all-rows.ts';
+import { largestFleet } from './rows/steady/largest-fleet.ts';
+import { HEARTBEAT_MS } from './stage/load-fleet.ts';
 
 /** A quick run has fewer DEAs with a shorter interval, so that messages are still most of the work. */
 const QUICK_HEARTBEAT_MS = 1_000;
