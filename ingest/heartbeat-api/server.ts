@@ -11,7 +11,7 @@ import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import { logSecretProblem, RotatingSecret } from '../../common/runtime/secrets/rotating-secret.ts';
 import { PeriodicTask } from '../../common/runtime/tasks/periodic-task.ts';
-import type { HeartbeatOutcome } from '../heartbeats/store-changed.ts';
+import type { HeartbeatOutcome } from '../heartbeats/raw-heartbeat.ts';
 import type { IngestMetrics } from '../metrics.ts';
 import { Admission } from './admission.ts';
 

@@ -1,4 +1,4 @@
-import { type RawHeartbeat, replacing } from './store-changed.ts';
+import { type RawHeartbeat, replacing } from './raw-heartbeat.ts';
 
 /** A heartbeat that waits to be stored. */
 export interface QueuedHeartbeat extends RawHeartbeat {

@@ -12,8 +12,9 @@ import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/
 import type { IngestMetrics } from '../metrics.ts';
 import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
 import { ClaimRetries } from './claims/claim-retries.ts';
+import { type HeartbeatOutcome, type RawHeartbeat, replacing } from './raw-heartbeat.ts';
 import { RefusalReports } from './refusal-reports.ts';
-import { type HeartbeatOutcome, parseAndStore, type RawHeartbeat, replacing } from './store-changed.ts';
+import { parseAndStore } from './storing/parse-and-store.ts';
 import { LostRecords } from './verification/lost-records.ts';
 import { DeaVerifier } from './verification/verifier.ts';
 

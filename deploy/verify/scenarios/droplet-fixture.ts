@@ -16,7 +16,7 @@ import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-
 import { SETTINGS } from '../../../common/testing/builders.ts';
 import { ManualClock, type TestContext } from '../../../common/testing/context.ts';
 import { Steps } from '../../../common/testing/interleavings.ts';
-import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.ts';
+import { storeChangedHeartbeat } from '../../../ingest/heartbeats/storing/store-changed.ts';
 import { storeExit, storeUpdate } from '../../../ingest/store-events.ts';
 import { natsController } from '../../../nudger/controller.ts';
 import { startDelivery, stopDelivery } from '../../../nudger/delivery/build-delivery.ts';

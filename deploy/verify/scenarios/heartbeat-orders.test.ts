@@ -12,7 +12,7 @@ import { SETTINGS } from '../../../common/testing/builders.ts';
 import { useRedis } from '../../../common/testing/context.ts';
 import { exploreInterleavings, Steps } from '../../../common/testing/interleavings.ts';
 import { inputs } from '../../../common/testing/property-seed.ts';
-import { storeChangedHeartbeat } from '../../../ingest/heartbeats/store-changed.ts';
+import { storeChangedHeartbeat } from '../../../ingest/heartbeats/storing/store-changed.ts';
 import { storeExit } from '../../../ingest/store-events.ts';
 
 /*

@@ -9,7 +9,7 @@ import { scanIds } from '../../../common/redis/records/scan-ids.ts';
 import { expireAllDigests, expireDigests } from '../../../common/redis/scripts/deas/expire-digests.ts';
 import { readDroplets } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import type { RateLimitedLog } from '../../../common/runtime/log/log.ts';
-import type { RepairedByHeartbeat } from '../store-changed.ts';
+import type { RepairedByHeartbeat } from '../storing/stored-heartbeat.ts';
 
 interface Options {
   redis: RedisConnections;

@@ -98,7 +98,7 @@ export const INGEST: Area = {
     },
     {
       name: 'owners are not stored whole after their claims were applied',
-      file: 'store-changed.ts',
+      file: 'apply-claims.ts',
       from: 'await releaseOwners(redis, at, granted);',
       to: '',
     },
@@ -117,8 +117,8 @@ export const INGEST: Area = {
     {
       name: 'a heartbeat of which something was rejected stores its digest',
       file: 'store-changed.ts',
-      from: "digest: isRefused ? '' : raw.digest,",
-      to: 'digest: raw.digest,',
+      from: "digest: isRefused ? '' : digest,",
+      to: 'digest,',
     },
   ],
 };

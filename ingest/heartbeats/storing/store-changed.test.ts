@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { beginHeartbeat } from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
-import { metricValue } from '../../common/testing/context.ts';
-import { commandsOf, entry, hundred, LOST_MS, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';
+import { beginHeartbeat } from '../../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
+import { metricValue } from '../../../common/testing/context.ts';
+import {
+  commandsOf,
+  entry,
+  hundred,
+  LOST_MS,
+  useIntake,
+} from '../../../deploy/verify/fixtures/heartbeats.ts';
 
 const fixture = useIntake();
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { encodeDesired } from '../../common/redis/records/record-codec.ts';
-import { metricValue } from '../../common/testing/context.ts';
-import { createIntake, entry, useIntake } from '../../deploy/verify/fixtures/heartbeats.ts';
+import { encodeDesired } from '../../../common/redis/records/record-codec.ts';
+import { metricValue } from '../../../common/testing/context.ts';
+import { createIntake, entry, useIntake } from '../../../deploy/verify/fixtures/heartbeats.ts';
 
 const fixture = useIntake();
 const clock = () => fixture.context.clock;

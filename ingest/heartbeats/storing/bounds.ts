@@ -1,7 +1,7 @@
 /** Bounds of what heartbeats may create, so that a DEA that makes up instances, droplets or DEAs fills neither Redis nor a process. */
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { PIECES } from '../../common/redis/keys.ts';
-import { expireDea } from '../../common/redis/scripts/deas/expire-dea.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { PIECES } from '../../../common/redis/keys.ts';
+import { expireDea } from '../../../common/redis/scripts/deas/expire-dea.ts';
 
 /** Droplets in a piece of the index before the first pass: four million with 256 slices. */
 const MAX_IN_PIECE_UNLISTED = 1024;

@@ -1,7 +1,7 @@
 /** The difference between the list of a heartbeat and the stored one. */
 import { hash } from 'node:crypto';
-import type { HeartbeatEntry } from '../../common/messages/incoming/incoming.ts';
-import { dropletOfLine, FINGERPRINT_LENGTH } from '../../common/redis/fleet/dea-list.ts';
+import type { HeartbeatEntry } from '../../../common/messages/incoming/incoming.ts';
+import { dropletOfLine, FINGERPRINT_LENGTH } from '../../../common/redis/fleet/dea-list.ts';
 
 /** The line of an instance in its DEA's list: a fingerprint of the whole entry, followed by its droplet. */
 export function lineOf(entry: HeartbeatEntry): string {
