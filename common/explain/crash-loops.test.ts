@@ -17,7 +17,7 @@ const round = (n: number): Fact[] => [
 const rounds = (count: number) => Array.from({ length: count }, (_, n) => round(n)).flat();
 const texts = (facts: Fact[]) => {
   const times = { at: (ms: number) => String(ms) };
-  const story = storyOf(facts, 'v', { times, flappingTimeoutMs: 500_000, marksLoops: true });
+  const story = storyOf(facts, 'v', { times, flappingTimeoutMs: 500_000 });
   return foldCrashLoops(story).map(({ text }) => text);
 };
 
@@ -30,13 +30,27 @@ test('a crash loop is one line, and its last crash with what followed', () => {
 
 test('a few crashes, and crashes with something else between them, are shown one by one', () => {
   expect(texts(rounds(3))).toHaveLength(9);
+  // A change of the app begins a new count.
   const between = [...rounds(2), fact(130, 'updated'), ...round(3), ...round(4)];
   expect(texts(between)).toHaveLength(13);
 });
 
+test('crash loops of several indices at the same time are one line, too', () => {
+  const three = rounds(5).flatMap((line) =>
+    [0, 1, 2].map((index) => ({ ...line, index, ...(line.id && { id: `${line.id}-${index}` }) })),
+  );
+  const folded = texts(three);
+  expect(folded[0]).toBe('indices 0 to 2 crashed 12 times within 180 s, and were started again each time');
+  expect(folded.slice(1).filter((text) => text.includes('crashed:'))).toEqual([
+    'index 0 crashed: start decided',
+    'index 1 crashed: start decided',
+    'index 2 crashed: start decided',
+  ]);
+});
+
 test('lines have no marks any more', () => {
   const times = { at: String };
-  const story = storyOf(round(0), 'v', { times, flappingTimeoutMs: 500_000, marksLoops: true });
+  const story = storyOf(round(0), 'v', { times, flappingTimeoutMs: 500_000 });
   expect(story[0]).toHaveProperty('loop');
   for (const line of foldCrashLoops(story)) expect(line).not.toHaveProperty('loop');
 });

@@ -65,7 +65,7 @@ describe('a story', () => {
       'a hold',
       { exit: 'CRASHED' },
       entry('held', { what: 'start', reason: 'crashed', hold: 'update_required' }),
-      'index 2 crashed: not started yet: hold update_required (the controller changed the app, and no bulk pass has read the change yet)',
+      'index 2 crashed: not started yet: hold update_required',
     ],
     [
       'an evacuation',

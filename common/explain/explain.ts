@@ -10,7 +10,7 @@ import { addToState, newStory, type StoryState } from './story-state.ts';
 
 export interface StoryLine extends Line {
   atMs: number;
-  /** Only with `marksLoops`. */
+  /** The line may be a part of a crash loop. */
   loop?: LoopMark;
 }
 
@@ -53,17 +53,17 @@ export function continueStory(state: StoryState, facts: readonly Fact[], options
       }
       return;
     }
-    const { text, tone } = renderFact(fact, state, options);
-    const mark = options.marksLoops === true ? loopMarkOf(fact, state) : undefined;
+    const one = renderFact(fact, state, options);
+    const mark = loopMarkOf(fact, state);
     const loop = mark === undefined ? {} : { loop: mark };
     const consequence = fact.kind === 'exit' ? consequenceOf(fact, facts, at) : undefined;
     addToState(fact, state);
     if (consequence === undefined) {
-      if (isShown(fact)) lines.push({ atMs: fact.atMs, tone, text, ...loop });
+      if (isShown(fact)) lines.push({ atMs: fact.atMs, ...one, ...loop });
       return;
     }
-    const whole = `${text}: ${consequenceText(consequence, fact.atMs, options)}`;
-    if (isShown(fact, consequence)) lines.push({ atMs: fact.atMs, tone, text: whole, ...loop });
+    const text = `${one.text}: ${consequenceText(consequence, fact.atMs, options)}`;
+    if (isShown(fact, consequence)) lines.push({ atMs: fact.atMs, ...one, text, ...loop });
     done.add(consequence);
     addToState(consequence, state);
   });

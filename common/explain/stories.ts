@@ -1,14 +1,14 @@
 import type { LogEntry } from '../model/decision-log.ts';
+import { foldCrashLoops } from './crash-loops.ts';
 import { continueStory } from './explain.ts';
-import type { StoryOptions, Tone } from './sentences/line.ts';
+import { groupHeld, type ShownRow } from './held-rows.ts';
+import type { StoryOptions } from './sentences/line.ts';
 import { newStory, type StoryState } from './story-state.ts';
 
 /** A line of the decision log of the whole deployment, as text. */
-export interface LiveStoryLine {
-  atMs: number;
+export interface LiveStoryLine extends ShownRow {
+  /** Empty: it is about the whole deployment, or about `droplets`. */
   droplet: string;
-  tone: Tone;
-  text: string;
 }
 
 /** Droplets whose state is kept for their later lines. */
@@ -20,20 +20,26 @@ const MAX_DECISIONS = 1_000;
 export class Stories {
   readonly #states = new Map<string, StoryState>();
 
-  /** @param entries the new ones, oldest first */
-  append(entries: readonly LogEntry[], options: StoryOptions): LiveStoryLine[] {
+  /**
+   * What one hold keeps back is one line.
+   *
+   * @param entries the new ones, oldest first
+   * @param foldsLoops crash loops are one line each
+   * @returns oldest first
+   */
+  append(entries: readonly LogEntry[], options: StoryOptions, foldsLoops = false): LiveStoryLine[] {
     const byDroplet = new Map<string, LogEntry[]>();
     for (const entry of entries) {
       const known = byDroplet.get(entry.droplet);
       if (known === undefined) byDroplet.set(entry.droplet, [entry]);
       else known.push(entry);
     }
-    const lines: LiveStoryLine[] = [];
-    for (const [droplet, facts] of byDroplet) {
-      const state = this.#stateOf(droplet);
-      lines.push(...continueStory(state, facts, options).map((line) => ({ ...line, droplet })));
-    }
-    return lines.sort((a, b) => a.atMs - b.atMs);
+    const lines = [...byDroplet].flatMap(([droplet, facts]) => {
+      const story = continueStory(this.#stateOf(droplet), facts, options);
+      const shown = foldsLoops ? foldCrashLoops(story) : story.map(({ loop: _, ...line }) => line);
+      return shown.map((line) => ({ ...line, droplet }));
+    });
+    return groupHeld(lines.sort((a, b) => a.atMs - b.atMs));
   }
 
   #stateOf(droplet: string): StoryState {

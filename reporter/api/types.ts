@@ -79,11 +79,19 @@ export interface SilentUpdate {
   more: number;
 }
 
-export interface StoryUpdate {
+export interface StoryLine {
   atMs: number;
-  droplet: string;
   tone: Tone;
   text: string;
+  /** The hold that the line names; its explanation is shown once. */
+  hold?: HoldName;
+}
+
+export interface StoryUpdate extends StoryLine {
+  /** Empty: it is about the whole deployment, or about `droplets`. */
+  droplet: string;
+  /** What one hold keeps back of several droplets is one line. */
+  droplets?: string[];
 }
 
 /** The events of `/api/live`, by name. */
@@ -99,7 +107,7 @@ export interface LiveEvents {
   deas: { all?: true; cells: DeaCell[]; gone: string[] };
   silent: SilentUpdate;
   troubled: TroubledUpdate;
-  /** Lines of the decision log, oldest first; `all`: the latest ones; else only new ones. */
+  /** Lines of the decision log, oldest first, since the stream goes on at its end; `all`: the latest ones; else only new ones. */
   story: { all?: true; lines: StoryUpdate[] };
   timeline: { all?: true; points: TimelinePoint[] };
   /** The long steps of the last day; without `all` those that changed. */
@@ -150,8 +158,8 @@ export interface DropletPage {
     others: { place: Place; text: string; tone: Tone }[];
     holds: { hold: HoldName; text: string }[];
   };
-  /** Oldest first. */
-  story: { atMs: number; tone: Tone; text: string }[];
+  /** Newest first. */
+  story: StoryLine[];
   /** The beginning of the story is left out. */
   cut: boolean;
 }

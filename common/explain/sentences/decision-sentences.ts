@@ -2,8 +2,8 @@
 import type { Fact } from '../facts.ts';
 import { attemptsText } from '../present/step.ts';
 import { decisionOf, type StoryState } from '../story-state.ts';
-import { countText, dropText, formatDuration, HOLD_TEXT, STOP_TEXT } from '../wording.ts';
-import { instanceText, type Line, line, type StoryOptions, slotText } from './line.ts';
+import { countText, dropText, formatDuration, STOP_TEXT } from '../wording.ts';
+import { type Held, instanceText, type Line, line, type StoryOptions, slotText } from './line.ts';
 import { operatorHoldText } from './operator-sentences.ts';
 
 export function startLine(fact: Fact, slot: string, options: StoryOptions): Line {
@@ -45,17 +45,35 @@ export function cancelLine(fact: Fact, slot: string, state: StoryState): Line {
 }
 
 export function heldLine(fact: Fact, slot: string, options: StoryOptions): Line {
-  const isExplained = options.namesHolds === true && fact.hold !== 'operator';
-  const hold = isExplained ? `hold ${fact.hold}` : `hold ${fact.hold} (${holdReason(fact, options)})`;
+  const held = heldOf(fact, options);
+  const hold = holdNamed(fact, options);
   if (fact.what === 'stop') {
     const instance = instanceText(fact, slot);
-    return line('trouble', `${instance} should be stopped: ${stopReasonText(fact)}; not stopped: ${hold}`);
+    const text = `${instance} should be stopped: ${stopReasonText(fact)}; not stopped: ${hold}`;
+    return { ...line('trouble', text), ...held };
   }
   const problem =
     fact.reason === 'missing'
       ? `${isOrAre(fact)} missing (${lastListedText(fact, options)})`
       : `should be started (${fact.reason})`;
-  return line('trouble', `${slot} ${problem}; not started: ${hold}`);
+  return { ...line('trouble', `${slot} ${problem}; not started: ${hold}`), ...held };
+}
+
+function heldOf(fact: Fact, options: StoryOptions): { held?: Held } {
+  if (fact.hold === undefined) return {};
+  const who = whoText(fact, options);
+  const { hold, what = 'start', indices } = fact;
+  return { held: { hold, what, count: indices?.length ?? 1, ...(who !== '' && { who }) } };
+}
+
+/** `hold mass_loss`: what shows the story explains each hold once. Each hold of an operator has a reason of its own. */
+function holdNamed(fact: Fact, options: StoryOptions): string {
+  const who = whoText(fact, options);
+  return `hold ${fact.hold ?? 'unknown'}${who && ` (${who})`}`;
+}
+
+function whoText(fact: Fact, options: StoryOptions): string {
+  return fact.hold === 'operator' && fact.by !== undefined ? operatorHoldText(fact, options) : '';
 }
 
 /** `given up after 5 crashes: no start until the app is changed or 500 s have passed` */
@@ -96,7 +114,7 @@ export function isConsequence(exit: Fact, fact: Fact): boolean {
 /** The decision that followed from an exit, as the end of the exit's sentence. */
 export function consequenceText(fact: Fact, exitMs: number, options: StoryOptions): string {
   if (fact.kind === 'giveup') return giveUpText(fact, options);
-  if (fact.kind === 'held') return `not started yet: hold ${fact.hold} (${holdReason(fact, options)})`;
+  if (fact.kind === 'held') return `not started yet: ${holdNamed(fact, options)}`;
   if (fact.reason === 'flapping') {
     return `flapping, restart in ${formatDuration((fact.dueMs ?? exitMs) - exitMs)}`;
   }
@@ -133,10 +151,4 @@ function stopReasonText({ reason, wanted, liveVersion, version }: Fact): string 
     return `it is of version ${version}, and the live version, ${liveVersion}, runs (wrong_version)`;
   }
   return `${STOP_TEXT[reason as keyof typeof STOP_TEXT] ?? reason} (${reason})`;
-}
-
-function holdReason(fact: Fact, options: StoryOptions): string {
-  const { hold } = fact;
-  if (hold === 'operator' && fact.by !== undefined) return operatorHoldText(fact, options);
-  return hold === undefined ? 'unknown' : (HOLD_TEXT[hold] ?? hold);
 }

@@ -1,4 +1,5 @@
 /** The parts that the sentences of a story share. */
+import type { HoldName } from '../../model/reasons.ts';
 import type { Fact } from '../facts.ts';
 import type { StoryState } from '../story-state.ts';
 import { indicesText, type Times } from '../wording.ts';
@@ -9,6 +10,18 @@ export type Tone = 'trouble' | 'action' | 'good' | 'plain';
 export interface Line {
   tone: Tone;
   text: string;
+  /** Absent: it is not about something that a hold keeps back. */
+  held?: Held;
+}
+
+/** A start or stop that is not made. */
+export interface Held {
+  hold: HoldName;
+  what: 'start' | 'stop';
+  /** Slots or instances of the line. */
+  count: number;
+  /** Of the hold `operator`: who asked for it, until when, and why. */
+  who?: string;
 }
 
 export interface StoryOptions {
@@ -16,10 +29,6 @@ export interface StoryOptions {
   flappingTimeoutMs: number;
   /** Only lines about such a fact; absent: all lines. The other facts still explain those lines. */
   shows?: (fact: Fact) => boolean;
-  /** The page explains the holds once, so the lines only name them. */
-  namesHolds?: boolean;
-  /** The lines have marks, with which `foldCrashLoops` folds crash loops. */
-  marksLoops?: boolean;
 }
 
 export function line(tone: Tone, text: string): Line {

@@ -21,11 +21,11 @@ import {
 } from './options.ts';
 import type { DropletOptions } from './query/droplet.ts';
 import type { DumpOptions } from './query/dump.ts';
-import type { ExplainOptions } from './query/explain.ts';
-import { MAX_SINCE } from './query/filter.ts';
+import type { ExplainOptions } from './query/log/explain.ts';
+import { MAX_SINCE } from './query/log/filter.ts';
+import type { WatchOptions } from './query/log/watch.ts';
 import type { LsOptions } from './query/ls.ts';
 import type { PsOptions } from './query/ps.ts';
-import type { WatchOptions } from './query/watch.ts';
 import type { TopOptions } from './top/top.ts';
 
 const UTC = ['--utc', 'times in UTC instead of the local time zone'] as const;
@@ -132,7 +132,7 @@ export function addQueryCommands(program: Command, runs: Runs): void {
         ['hm watch --json | grep \'"kind":"giveup"\'', 'slots that are given up, for a script'],
       ),
     )
-    .action(runs(async (options: WatchOptions) => (await import('./query/watch.ts')).watch(options)));
+    .action(runs(async (options: WatchOptions) => (await import('./query/log/watch.ts')).watch(options)));
 
   program
     .command('droplet <guid>')
@@ -154,13 +154,17 @@ export function addQueryCommands(program: Command, runs: Runs): void {
   addFilter(program.command('explain <guid>'), [...LOG_KINDS, ...RECORD_FACT_KINDS])
     .summary('shows the events and decisions of one droplet, with times and reasons')
     .description(
-      'Shows the events and decisions of a droplet, oldest first, from the decision log and the record of the droplet, ' +
-        'then its present state and what happens next.',
+      'Shows the present state of a droplet and what happens next, then its events and decisions, newest first, from the ' +
+        'decision log and the record of the droplet. A crash loop is one line, unless --kind or --reason selects lines.',
     )
     .option(...CONFIG)
     .option('--json', 'one JSON entry a line, times as epoch milliseconds')
     .option(...UTC)
-    .option('-n, --limit <lines>', 'show at most this many lines, the latest', atLeastOne, 200)
+    .option(
+      '-n, --limit <lines>',
+      'show at most this many lines, the latest; default: as many as the terminal has, or 200',
+      atLeastOne,
+    )
     .addHelpText(
       'after',
       examples(
@@ -171,7 +175,7 @@ export function addQueryCommands(program: Command, runs: Runs): void {
     )
     .action(
       runs(async (guid: string, options: ExplainOptions) =>
-        (await import('./query/explain.ts')).explain(guid, options),
+        (await import('./query/log/explain.ts')).explain(guid, options),
       ),
     );
 

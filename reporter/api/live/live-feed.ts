@@ -83,7 +83,7 @@ export class LiveFeed {
     const silent = await this.#silentDeas.read(deas, holds, waitForNudger(fleetNow.processes));
     const troubled = shownOf(fleetNow.troubled);
     this.#polls = poll + 1;
-    const lines = this.#stories.append(entries, { ...placeholderOptions(policy), namesHolds: true });
+    const lines = this.#stories.append(entries, placeholderOptions(policy));
     this.#lines = [...this.#lines, ...lines].slice(-MAX_LINES);
     const events: LiveEvent[] = [];
     const map = this.#map.update(deas);

@@ -57,6 +57,34 @@ test('newest first, by app, DEA, kind and reason; what is left out explains the 
   expect(await texts('since=1h')).toHaveLength(4);
 });
 
+test('what one hold keeps back, and a crash loop, are one line each, unless lines are selected', async () => {
+  for (const droplet of ['api', 'mail', 'shop'])
+    await write({
+      kind: 'held',
+      what: 'start',
+      reason: 'missing',
+      hold: 'mass_loss',
+      droplet,
+      index: 0,
+      version: 'v',
+    });
+  for (let n = 0; n < 5; n++)
+    await write({ kind: 'exit', exit: 'CRASHED', instance: `i${n}`, index: 0, version: 'v' });
+  const { lines } = await page('');
+  expect(lines).toMatchObject([
+    { droplet: 'web', text: 'index 0 crashed' },
+    {
+      droplet: 'web',
+      text: expect.stringMatching(/^index 0 crashed 4 times within .* started again each time$/),
+    },
+    {
+      ...{ droplet: '', droplets: ['api', 'mail', 'shop'], hold: 'mass_loss' },
+      text: '3 indices of 3 apps are not started: hold mass_loss',
+    },
+  ]);
+  expect(await texts('kind=exit')).toHaveLength(5);
+});
+
 test('pages end where the next one begins', async () => {
   for (let n = 0; n < 25; n++) {
     await write({ kind: 'updated', droplet: `app-${n}` });

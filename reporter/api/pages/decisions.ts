@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import type { Fact } from '../../../common/explain/facts.ts';
 import { type FactFilter, isSelected } from '../../../common/explain/log/filter.ts';
 import { parseMoment } from '../../../common/explain/log/moment.ts';
 import { type Past, readPast, WRITTEN_WITHIN_MS } from '../../../common/explain/log/read-past.ts';
@@ -88,10 +89,14 @@ export async function readDecisionPage(sources: Sources, query: DecisionQuery): 
   const past = await read(sources, query, MAX_READ);
   const shows = (entry: LogEntry) => isSelected(entry, query.filter);
   // What is not selected still explains what is.
-  const lines = new Stories().append(past.entries, {
+  const options = {
     ...placeholderOptions(sources.policy),
-    shows: (fact) => shows(fact as LogEntry),
-  });
+    shows: (fact: Fact) => shows(fact as LogEntry),
+  };
+  const { kinds, reasons } = query.filter;
+  // What was selected by its kind is shown line by line.
+  const foldsLoops = kinds === undefined && reasons === undefined;
+  const lines = new Stories().append(past.entries, options, foldsLoops);
   return {
     nowMs: sources.clock.nowMs(),
     lines: lines.reverse(),

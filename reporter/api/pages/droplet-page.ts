@@ -1,12 +1,11 @@
 /** The data of an app's page: the droplet with its slots, instances, DEAs and story. */
 
-import { foldCrashLoops } from '../../../common/explain/crash-loops.ts';
-import { storyOf } from '../../../common/explain/explain.ts';
 import { factsOf } from '../../../common/explain/facts.ts';
 import { readLog } from '../../../common/explain/log/read-log.ts';
 import type { ObservedDroplet } from '../../../common/explain/observed-droplet.ts';
 import { type Present, presentOf } from '../../../common/explain/present/present.ts';
 import { desiredText } from '../../../common/explain/sentences/desired.ts';
+import { shownStory } from '../../../common/explain/shown-story.ts';
 import type { Instance } from '../../../common/model/droplet.ts';
 import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
 import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';
@@ -37,8 +36,7 @@ export async function readDropletPage(
   if (droplet === undefined && log.entries.length === 0) return undefined;
   const view = droplet === undefined ? undefined : { droplet, deas, nowMs, lostBeforeMs, settings: policy };
   const facts = factsOf(log.entries, view);
-  const options = { ...placeholderOptions(policy), marksLoops: true };
-  const story = foldCrashLoops(storyOf(facts, droplet?.desired?.version, options));
+  const story = shownStory(facts, droplet?.desired?.version, placeholderOptions(policy));
   const reachesBack = droplet !== undefined && (log.reachesBackToMs ?? 0) <= droplet.firstSeenMs;
   return {
     droplet: id,
@@ -46,7 +44,7 @@ export async function readDropletPage(
     ...(view === undefined
       ? {}
       : { record: recordOf(view, presentOf(view, holds, PLACEHOLDER_TIMES, waitForNudger(processes))) }),
-    story: story.slice(-MAX_LINES),
+    story: story.slice(0, MAX_LINES),
     cut: log.more || story.length > MAX_LINES || (log.full && !reachesBack),
   };
 }

@@ -1,7 +1,7 @@
 /** The decision log of all apps: filtered, newest first, page by page, and as a file. */
 import { useState } from 'preact/hooks';
 import type { DecisionPage as Data } from '../../api/types.ts';
-import { StoryLine } from '../elements/story.tsx';
+import { HoldsNamed, StoryLine } from '../elements/story.tsx';
 import { At, Num } from '../elements/text.tsx';
 import { type DecisionsQuery, hrefOfDecisions, queryOf } from '../route.ts';
 import { DecisionFilter } from './decision-filter.tsx';
@@ -52,11 +52,14 @@ function Lines({ lines, read, readFromMs, cursor, query }: Data & { query: Decis
           )}
         </p>
       ) : (
-        <ol class="story long">
-          {lines.map((line, at) => (
-            <StoryLine key={lines.length - at + line.text} {...line} />
-          ))}
-        </ol>
+        <>
+          <HoldsNamed lines={lines} />
+          <ol class="story long">
+            {lines.map((line, at) => (
+              <StoryLine key={lines.length - at + line.text} {...line} />
+            ))}
+          </ol>
+        </>
       )}
       <p class="pages">
         {query.cursor !== '' && <a href={hrefOfDecisions({ ...query, cursor: '' })}>Latest</a>}{' '}

@@ -5,7 +5,7 @@ import { Pause } from '../acts/pause.tsx';
 import { Guid } from '../elements/copy.tsx';
 import { PlatformLink } from '../elements/links.tsx';
 import { Next, StateTag, Why } from '../elements/step.tsx';
-import { StoryLine } from '../elements/story.tsx';
+import { HoldsNamed, StoryLine } from '../elements/story.tsx';
 import { At, DeaLink, Num, ServerText, Since } from '../elements/text.tsx';
 import type { Live } from '../live.ts';
 import { hrefOfDecisions } from '../route.ts';
@@ -13,7 +13,7 @@ import { PageHead } from './page-head.tsx';
 import { usePage } from './use-page.ts';
 
 export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>) {
-  const latest = lines.findLast(({ droplet }) => droplet === id);
+  const latest = lines.findLast(({ droplet, droplets }) => droplet === id || droplets?.includes(id));
   const { data, problem } = usePage<Data>(`stories/${encodeURIComponent(id)}`, latest);
   return (
     <article class="page">
@@ -191,18 +191,21 @@ function Others({ others, version }: RecordData) {
   );
 }
 
-function Story({ story, cut }: Data) {
+function Story({ story, cut, record }: Data) {
   return (
     <section class="panel" aria-label="Story">
       <h3>Story</h3>
       {story.length === 0 ? (
         <p class="empty">No decisions yet.</p>
       ) : (
-        <ol class="story long">
-          {[...story].reverse().map((line, at) => (
-            <StoryLine key={story.length - at} {...line} />
-          ))}
-        </ol>
+        <>
+          <HoldsNamed lines={story} except={record?.holds.map(({ hold }) => hold)} />
+          <ol class="story long">
+            {story.map((line, at) => (
+              <StoryLine key={story.length - at} {...line} />
+            ))}
+          </ol>
+        </>
       )}
       {cut && <p class="note">Earlier entries are left out.</p>}
     </section>

@@ -11,8 +11,8 @@ import {
   OPERATOR_HOLD,
   ProcessKind,
   SlotGroup,
+  StoryUpdate,
   Text,
-  Tone,
 } from './parts.ts';
 
 const { Optional } = Type;
@@ -119,7 +119,7 @@ export const LIVE_EVENTS = Type.Object(
     troubled: Type.Object({ droplets: Type.Array(Troubled), count: Count }),
     story: Type.Object({
       all: All,
-      lines: Type.Array(Type.Object({ atMs: EpochMs, droplet: Guid, tone: Tone, text: Text })),
+      lines: Type.Array(StoryUpdate, { description: 'oldest first: a stream goes on at its end' }),
     }),
     ...{ timeline: Points, day: Points },
   },

@@ -7,7 +7,7 @@ import { APP_PROBLEMS } from '../../../../common/views/apps/app-list-types.ts';
 import * as part from './parts.ts';
 
 const { Optional } = Type;
-const { Absent, Count, EpochMs, Guid, HoldName, Index, Text, Tone } = part;
+const { Absent, Count, EpochMs, Guid, HoldName, Index, StoryUpdate, Text, Tone } = part;
 const Place = Type.Object(part.PLACE_FIELDS);
 
 const Trouble = Type.Object({
@@ -49,7 +49,7 @@ export const STORY_REPLY = Type.Object({
       holds: Type.Array(Type.Object({ hold: HoldName, text: Text })),
     }),
   ),
-  story: Type.Array(Type.Object({ atMs: EpochMs, tone: Tone, text: Text })),
+  story: Type.Array(Type.Object(part.STORY_FIELDS), { description: 'newest first' }),
   cut: Type.Boolean(),
 });
 
@@ -86,7 +86,7 @@ export const LOG_ENTRY = Type.Object({
 /** `/api/decisions` */
 export const DECISION_LINES = Type.Object({
   nowMs: EpochMs,
-  lines: Type.Array(Type.Object({ atMs: EpochMs, droplet: Guid, tone: Tone, text: Text })),
+  lines: Type.Array(StoryUpdate, { description: 'newest first' }),
   ...{ read: Count, readFromMs: Optional(EpochMs), cursor: Optional(EpochMs) },
 });
 /** `/api/decisions?format=json` */

@@ -19,6 +19,23 @@ export const DeaState = Type.Enum(DEA_STATES);
 export const ProcessKind = Type.Enum(PROCESS_KINDS);
 export const Tone = Type.Enum(['trouble', 'action', 'good', 'plain']);
 
+/** A line of a story. */
+export const STORY_FIELDS = {
+  ...{ atMs: EpochMs, tone: Tone, text: Text },
+  hold: Type.Optional(HoldName),
+};
+
+/** A line about any droplet. */
+export const StoryUpdate = Type.Object({
+  ...STORY_FIELDS,
+  droplet: Type.String({
+    description: 'a guid; empty: the line is about the whole deployment, or about `droplets`',
+  }),
+  droplets: Type.Optional(
+    Type.Array(Guid, { description: 'what one hold keeps back of several droplets is one line' }),
+  ),
+});
+
 const Step = Type.Union(
   [
     Type.Object({ kind: Type.Literal('given_up'), untilMs: EpochMs }),

@@ -1,13 +1,8 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
-import {
-  type Present,
-  presentOf,
-  type SlotPresent,
-  type Workers,
-} from '../../../../common/explain/present/present.ts';
+import type { Present, SlotPresent } from '../../../../common/explain/present/present.ts';
 import { desiredText } from '../../../../common/explain/sentences/desired.ts';
 import { formatDuration, type Times } from '../../../../common/explain/wording.ts';
-import type { Holds, Instance } from '../../../../common/model/droplet.ts';
+import type { Instance } from '../../../../common/model/droplet.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/fleet/liveness.ts';
 import { painter } from '../output/output.ts';
 
@@ -21,12 +16,11 @@ export const DRY_RUN = 'dry_run is on: starts and stops are decided but not sent
  */
 export function presentLines(
   view: ObservedDroplet,
-  holds: Holds,
+  present: Present,
   times: Times,
-  { onlyTrouble, workers }: { onlyTrouble: boolean; workers: Workers },
+  { onlyTrouble }: { onlyTrouble: boolean },
 ): string[] {
   const paint = painter();
-  const present = presentOf(view, holds, times, workers);
   const slots = onlyTrouble ? present.slots.filter(({ tone }) => tone !== 'good') : present.slots;
   const others = onlyTrouble ? present.others.filter(({ tone }) => tone !== 'plain') : present.others;
   return [

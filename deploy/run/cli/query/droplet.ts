@@ -31,7 +31,7 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
       return 0;
     }
     const workers = waitForNudger(await readProcessesView(redis, nowMs));
-    const lines = presentLines(view, holds, times, { onlyTrouble: false, workers });
+    const lines = presentLines(view, presentOf(view, holds, times, workers), times, { onlyTrouble: false });
     const head = `${painter()('bold', id)}, first seen ${times.at(view.droplet.firstSeenMs)}`;
     await output.write(`${[head, ...(settings.dryRun ? [DRY_RUN] : []), ...lines].join('\n')}\n`);
     return 0;

@@ -28,7 +28,7 @@ export interface Figures {
   story?: Story;
   /** Messages per second, averaged over RATE_WINDOW_MS; absent after the first reading. */
   rates?: Record<CounterName, number>;
-  /** The latest lines of the decision log, oldest first. */
+  /** The latest lines of the decision log, newest first. */
   latest: readonly LiveStoryLine[];
   dryRun: boolean;
 }
@@ -70,7 +70,7 @@ export class TopFigures {
       newEntries,
     ]);
     this.#started = true;
-    this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs, namesHolds: true });
+    this.#append(entries, { times, flappingTimeoutMs: policy.flappingTimeoutMs });
     const workers = waitForNudger(fleet.processes);
     const holds = holdsFrom(facts, nowMs, policy);
     const [found, story] = await Promise.all([
@@ -100,7 +100,8 @@ export class TopFigures {
   }
 
   #append(entries: readonly LogEntry[], options: Parameters<Stories['append']>[1]): void {
-    this.#latest = [...this.#latest, ...this.#stories.append(entries, options)].slice(-MAX_LATEST);
+    const lines = this.#stories.append(entries, options).reverse();
+    this.#latest = [...lines, ...this.#latest].slice(0, MAX_LATEST);
   }
 
   #ratesWith(now: Sample): Record<CounterName, number> | undefined {

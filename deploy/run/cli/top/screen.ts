@@ -1,6 +1,7 @@
 /** The lines of the live screen. Pure. */
 import type { Times } from '../../../../common/explain/wording.ts';
 import { BOLD, DIM, type Piece, paint, REVERSE, type Size } from '../../terminal/screen.ts';
+import { namedText } from '../query/log/named-text.ts';
 import { appsTable, type TableLine } from './apps-table.ts';
 import type { Figures } from './figures.ts';
 import { headLines } from './head.ts';
@@ -102,36 +103,36 @@ function windowOf(lines: readonly TableLine[], selected: string | undefined, row
 
 /** @param rows with the title */
 function decisionLines({ latest }: Figures, view: View, times: Times, rows: number): Piece[][] {
-  const shown = latest.filter(({ droplet }) => droplet.toLowerCase().includes(view.filter.toLowerCase()));
-  const lines = shown.map(({ atMs, droplet, tone, text }): Piece[] => [
+  const has = (guid: string) => guid.toLowerCase().includes(view.filter.toLowerCase());
+  const shown = latest.filter(({ droplet, droplets }) => droplets?.some(has) ?? has(droplet));
+  const lines = shown.map(({ atMs, droplet, tone, text, droplets }): Piece[] => [
     paint(DIM, times.at(atMs)),
     '  ',
-    paint(BOLD, droplet),
-    '  ',
-    paint(TONE_COLOURS[tone], text),
+    ...(droplet === '' ? [] : [paint(BOLD, droplet), '  ']),
+    paint(TONE_COLOURS[tone], text + namedText(droplets)),
   ]);
-  return [[paint(BOLD, 'DECISIONS'), ...pausedPiece(view.back)], ...scrolled(lines, view.back, rows - 1)];
+  return [[paint(BOLD, 'DECISIONS'), ...scrolledPiece(view.above)], ...scrolled(lines, view.above, rows - 1)];
 }
 
 function storyLines(
   story: Story | undefined,
-  { droplet, back }: NonNullable<View['story']>,
+  { droplet, above }: NonNullable<View['story']>,
   rows: number,
 ): Piece[][] {
   if (story?.droplet !== droplet) return [[paint(BOLD, droplet)], ['reading ...']];
-  const head: Piece[][] = [[paint(BOLD, droplet), ...pausedPiece(back)]];
-  return [...head, ...scrolled([...story.present, [], ...story.lines], back, rows - head.length)];
+  const head: Piece[][] = [[paint(BOLD, droplet), ...scrolledPiece(above)]];
+  return [...head, ...scrolled([...story.present, [], ...story.lines], above, rows - head.length)];
 }
 
-function pausedPiece(back: number): Piece[] {
-  return back === 0 ? [] : [paint(DIM, '  scrolled back; G: the latest')];
+function scrolledPiece(above: number): Piece[] {
+  return above === 0 ? [] : [paint(DIM, '  scrolled; g: the latest')];
 }
 
-/** The last lines, or those before `back` lines. */
-function scrolled(lines: readonly Piece[][], back: number, rows: number): Piece[][] {
+/** The first lines, or those after the ones above the window. */
+function scrolled(lines: readonly Piece[][], above: number, rows: number): Piece[][] {
   if (!Number.isFinite(rows)) return [...lines];
-  const end = Math.max(Math.min(lines.length, rows), lines.length - back);
-  return lines.slice(Math.max(0, end - rows), end);
+  const first = Math.min(above, Math.max(0, lines.length - rows));
+  return lines.slice(first, first + rows);
 }
 
 const KEYS = {

@@ -1,11 +1,10 @@
 /** The story of one app on the live screen: what should run, what does not, and what happened. */
-import { foldCrashLoops } from '../../../../common/explain/crash-loops.ts';
-import { storyOf } from '../../../../common/explain/explain.ts';
 import { factsOf } from '../../../../common/explain/facts.ts';
 import { readLog } from '../../../../common/explain/log/read-log.ts';
 import { presentOf, type Workers } from '../../../../common/explain/present/present.ts';
 import { desiredText } from '../../../../common/explain/sentences/desired.ts';
 import type { Tone } from '../../../../common/explain/sentences/line.ts';
+import { shownStory } from '../../../../common/explain/shown-story.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Holds } from '../../../../common/model/droplet.ts';
 import { BOLD, CYAN, DIM, GREEN, type Piece, paint, RED } from '../../terminal/screen.ts';
@@ -18,7 +17,7 @@ export const TONE_COLOURS: Readonly<Record<Tone, string>> = {
 
 export interface Story {
   droplet: string;
-  /** Its present state, then its story, oldest first. */
+  /** Its present state, then its story, newest first. */
   present: Piece[][];
   lines: Piece[][];
 }
@@ -38,8 +37,7 @@ export async function readStory(
   ]);
   const { flappingTimeoutMs } = session.settings.policy;
   const version = view?.droplet.desired?.version;
-  const options = { times, flappingTimeoutMs, marksLoops: true };
-  const story = foldCrashLoops(storyOf(factsOf(log.entries, view), version, options));
+  const story = shownStory(factsOf(log.entries, view), version, { times, flappingTimeoutMs });
   const lines = story.map(({ atMs, tone, text }): Piece[] => [
     paint(DIM, times.at(atMs)),
     '  ',

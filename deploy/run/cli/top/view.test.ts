@@ -37,10 +37,10 @@ describe('the view', () => {
   });
 
   test('Enter opens the story of the selected app, arrows scroll it, Esc closes it', () => {
-    expect(press('j\r').story).toEqual({ droplet: 'b', back: 0 });
-    expect(press('j\rkkkj').story).toEqual({ droplet: 'b', back: 2 });
-    expect(press('j\rkG').story).toEqual({ droplet: 'b', back: 0 });
-    const closed = press('j\rk\x1b');
+    expect(press('j\r').story).toEqual({ droplet: 'b', above: 0 });
+    expect(press('j\rjjjk').story).toEqual({ droplet: 'b', above: 2 });
+    expect(press('j\rjg').story).toEqual({ droplet: 'b', above: 0 });
+    const closed = press('j\rj\x1b');
     expect(closed.story).toBeUndefined();
     expect(selectedOf(closed, IDS)).toBe('b');
   });
@@ -56,7 +56,7 @@ describe('the view', () => {
     expect(press('s').sort).toBe('name');
     expect(press('sss').sort).toBe('worst');
     expect(press('a').all).toBe(true);
-    expect(press('\tkk')).toMatchObject({ pane: 'decisions', back: 2 });
+    expect(press('\tjj')).toMatchObject({ pane: 'decisions', above: 2 });
     expect(press('\t\t').pane).toBe('apps');
     expect(press('?').showsHelp).toBe(true);
     expect(press('?x').showsHelp).toBe(false);

@@ -15,15 +15,15 @@ export interface View {
   isTyping: boolean;
   /** The selected app; absent: the first. */
   selected?: string;
-  /** Decisions below the window. */
-  back: number;
-  /** The app whose story is shown, and the lines below the window. */
-  story?: { droplet: string; back: number };
+  /** Decisions above the window. */
+  above: number;
+  /** The app whose story is shown, and the lines above the window. */
+  story?: { droplet: string; above: number };
   showsHelp: boolean;
 }
 
 export const FIRST_VIEW: View = {
-  ...{ pane: 'apps', all: false, sort: 'worst', filter: '', isTyping: false, back: 0, showsHelp: false },
+  ...{ pane: 'apps', all: false, sort: 'worst', filter: '', isTyping: false, above: 0, showsHelp: false },
 };
 
 export const HELP: readonly [keys: string, what: string][] = [
@@ -67,7 +67,7 @@ export function pressKey(view: View, key: string, ids: readonly string[]): View 
     case '?':
       return { ...view, showsHelp: true };
     case 'escape':
-      return story === undefined ? { ...rest, filter: '', pane: 'apps', back: 0 } : rest;
+      return story === undefined ? { ...rest, filter: '', pane: 'apps', above: 0 } : rest;
     case '/':
       return { ...rest, isTyping: true };
     case 's':
@@ -78,7 +78,7 @@ export function pressKey(view: View, key: string, ids: readonly string[]): View 
       return { ...rest, pane: view.pane === 'apps' ? 'decisions' : 'apps' };
     case 'enter': {
       const droplet = selectedOf(view, ids);
-      return droplet === undefined ? view : { ...view, story: { droplet, back: 0 } };
+      return droplet === undefined ? view : { ...view, story: { droplet, above: 0 } };
     }
     default:
       return view;
@@ -98,9 +98,9 @@ function typed(view: View, key: string): View {
 }
 
 function moved(view: View, by: number, ids: readonly string[]): View {
-  const scroll = (back: number) => Math.min(FAR, Math.max(0, back - by));
-  if (view.story !== undefined) return { ...view, story: { ...view.story, back: scroll(view.story.back) } };
-  if (view.pane === 'decisions') return { ...view, back: scroll(view.back) };
+  const scroll = (above: number) => Math.min(FAR, Math.max(0, above + by));
+  if (view.story !== undefined) return { ...view, story: { ...view.story, above: scroll(view.story.above) } };
+  if (view.pane === 'decisions') return { ...view, above: scroll(view.above) };
   const now = selectedOf(view, ids);
   if (now === undefined) return view;
   const to = Math.min(ids.length - 1, Math.max(0, ids.indexOf(now) + by));

@@ -1,15 +1,17 @@
-import type { Fact } from '../../../../common/explain/facts.ts';
-import { type FactFilter, isSelected } from '../../../../common/explain/log/filter.ts';
-import { LogFollower } from '../../../../common/explain/log/follow-log.ts';
-import { WRITTEN_WITHIN_MS } from '../../../../common/explain/log/read-past.ts';
-import { Stories } from '../../../../common/explain/stories.ts';
-import { timesOf } from '../../../../common/explain/wording.ts';
-import type { LogEntry } from '../../../../common/model/decision-log.ts';
-import { abortOnSignals, pause, runRefreshLoop } from '../connection/refresh-loop.ts';
-import type { RedisSession } from '../connection/with-redis.ts';
-import type { ConfigOption } from '../options.ts';
-import { note, Output, painter } from '../output/output.ts';
+import type { Fact } from '../../../../../common/explain/facts.ts';
+import { type FactFilter, isSelected } from '../../../../../common/explain/log/filter.ts';
+import { LogFollower } from '../../../../../common/explain/log/follow-log.ts';
+import { WRITTEN_WITHIN_MS } from '../../../../../common/explain/log/read-past.ts';
+import { Stories } from '../../../../../common/explain/stories.ts';
+import { HOLD_TEXT, timesOf } from '../../../../../common/explain/wording.ts';
+import type { LogEntry } from '../../../../../common/model/decision-log.ts';
+import type { HoldName } from '../../../../../common/model/reasons.ts';
+import { abortOnSignals, pause, runRefreshLoop } from '../../connection/refresh-loop.ts';
+import type { RedisSession } from '../../connection/with-redis.ts';
+import type { ConfigOption } from '../../options.ts';
+import { note, Output, painter } from '../../output/output.ts';
 import { type FilterOptions, filterOf, MAX_SINCE } from './filter.ts';
+import { namedText } from './named-text.ts';
 
 export interface WatchOptions extends ConfigOption, FilterOptions {
   json?: boolean;
@@ -19,10 +21,15 @@ export interface WatchOptions extends ConfigOption, FilterOptions {
 }
 
 const POLL_MS = 500;
+/** A hold that no line has named for this long is explained again. */
+const EXPLAINED_MS = 600_000;
 /** Past entries that are read: a rare kind is not searched in the whole log, which has a million. */
 const MAX_READ = 100_000;
 
-/** `hm watch`: decisions of the whole deployment as they are made, until Ctrl-C or the reader of the output is gone. */
+/**
+ * `hm watch`: decisions of the whole deployment as they are made, until Ctrl-C or the reader of the output is gone. It goes on at
+ * its end, so it is the one list with the newest line last.
+ */
 export async function watch(options: WatchOptions): Promise<number> {
   const { end, release } = abortOnSignals();
   const follower = new LogFollower();
@@ -103,6 +110,14 @@ function asJson(shows: Shows): Format {
 function asText(utc: boolean, shows: Shows): Format {
   const stories = new Stories();
   const paint = painter();
+  const namedMs = new Map<HoldName, number>();
+  /** Of a hold that was not named lately. */
+  const explanation = (hold: HoldName | undefined, atMs: number) => {
+    if (hold === undefined || hold === 'operator') return '';
+    const isKnown = atMs - (namedMs.get(hold) ?? Number.NEGATIVE_INFINITY) < EXPLAINED_MS;
+    namedMs.set(hold, atMs);
+    return isKnown ? '' : ` (${HOLD_TEXT[hold]})`;
+  };
   // Ids and reasons come from outside: their control characters must not reach the terminal.
   const clean = (text: string) => text.replace(/\p{Cc}/gu, ' ');
   return async (entries, { now, settings }) => {
@@ -111,8 +126,8 @@ function asText(utc: boolean, shows: Shows): Format {
     return stories
       .append(entries, { times, flappingTimeoutMs, shows })
       .map(
-        ({ atMs, droplet, tone, text }) =>
-          `${paint('dim', times.at(atMs))}  ${paint('bold', clean(droplet))}  ${paint(tone, clean(text))}\n`,
+        ({ atMs, droplet, tone, text, droplets, hold }) =>
+          `${paint('dim', times.at(atMs))}  ${droplet && `${paint('bold', clean(droplet))}  `}${paint(tone, clean(text + namedText(droplets)))}${explanation(hold, atMs)}\n`,
       )
       .join('');
   };

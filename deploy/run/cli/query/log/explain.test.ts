@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { LOG_LENGTH, type LogEntry } from '../../../../common/model/decision-log.ts';
-import { useHmFixture } from '../testing/hm-fixture.ts';
+import { LOG_LENGTH, type LogEntry } from '../../../../../common/model/decision-log.ts';
+import { useHmFixture } from '../../testing/hm-fixture.ts';
 
 const fixture = useHmFixture();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';
@@ -38,23 +38,13 @@ async function flap(): Promise<void> {
   ]);
 }
 
-test('shows the story and what happens next; writes nothing', async () => {
+test('shows what happens next, then the story, newest first; writes nothing', async () => {
   await flap();
   const before = await fixture.dumpRedis();
   const { code, stdout, stderr } = await fixture.hm(['explain', 'app', '--utc']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const lines = undated(stdout);
-  expect(lines.slice(0, 7)).toEqual([
-    `${time(600)}  first seen`,
-    `${time(590)}  indices 0 and 1 first listed by dea-1 (RUNNING now)`,
-    `${time(590)}  index 2 first listed by dea-1`,
-    `${time(505)}  index 2 crashed: start decided`,
-    `${time(504)}  index 2: start sent (crashed)`,
-    `${time(500)}  index 2 RUNNING on dea-7, 4 s after its start was sent`,
-    `${time(5)}  index 2 crashed on dea-1 (3rd time in 500 s): flapping, restart in 118 s`,
-  ]);
-  expect(lines.slice(7)).toEqual([
-    '',
+  expect(lines.slice(0, 5)).toEqual([
     expect.stringMatching(/^now \(\d\d:\d\d:\d\d\)$/),
     'wanted: STARTED, 3 instances of version v, package STAGED, 256 MB',
     '2 of 3 run',
@@ -63,19 +53,29 @@ test('shows the story and what happens next; writes nothing', async () => {
         `^index 2 {2}FLAPPING {2}3 crashes in a row, the last [\\d.]+ s ago; restart due in \\d+ s, at ${time(-113)}$`,
       ),
     ),
+    '',
+  ]);
+  expect(lines.slice(5)).toEqual([
+    `${time(5)}  index 2 crashed on dea-1 (3rd time in 500 s): flapping, restart in 118 s`,
+    `${time(500)}  index 2 RUNNING on dea-7, 4 s after its start was sent`,
+    `${time(504)}  index 2: start sent (crashed)`,
+    `${time(505)}  index 2 crashed: start decided`,
+    `${time(590)}  index 2 first listed by dea-1`,
+    `${time(590)}  indices 0 and 1 first listed by dea-1 (RUNNING now)`,
+    `${time(600)}  first seen`,
   ]);
   expect(await fixture.dumpRedis()).toEqual(before);
 });
 
-test('--json writes one entry a line; --limit keeps the latest', async () => {
+test('--json writes one entry a line, newest first; --limit keeps the latest', async () => {
   await flap();
   const { code, stdout, stderr } = await fixture.hm(['explain', 'app', '--json', '--limit', '2']);
   expect(code).toBe(0);
   expect(stdout.map((line) => JSON.parse(line))).toMatchObject([
-    { kind: 'exit', exit: 'CRASHED', index: 2, crashes: 3, atMs: at(5) },
     { kind: 'start', id: 's2', reason: 'flapping', dueMs: at(-113) },
+    { kind: 'exit', exit: 'CRASHED', index: 2, crashes: 3, atMs: at(5) },
   ]);
-  expect(stderr).toBe('hm: older entries are left out (--limit 2)\n');
+  expect(stderr).toBe('hm: older entries are left out; --limit N shows more than 2\n');
 });
 
 test('--kind, --reason, --since and --until select lines; what they leave out still explains them', async () => {
@@ -83,12 +83,12 @@ test('--kind, --reason, --since and --until select lines; what they leave out st
   const story = async (...args: string[]) => {
     const { code, stdout } = await fixture.hm(['explain', 'app', '--utc', ...args]);
     expect(code).toBe(0);
-    return undated(stdout.slice(0, stdout.indexOf('')));
+    return undated(stdout.includes('') ? stdout.slice(stdout.indexOf('') + 1) : []);
   };
   const first = `${time(505)}  index 2 crashed: start decided`;
   const up = `${time(500)}  index 2 RUNNING on dea-7, 4 s after its start was sent`;
   const last = `${time(5)}  index 2 crashed on dea-1 (3rd time in 500 s): flapping, restart in 118 s`;
-  expect(await story('--kind', 'exit,up')).toEqual([first, up, last]);
+  expect(await story('--kind', 'exit,up')).toEqual([last, up, first]);
   expect(await story('--reason', 'flapping')).toEqual([last]);
   expect(await story('--reason', 'CRASHED', '--since', '1m')).toEqual([last]);
   expect(await story('--since', '502s', '--until', new Date(at(400)).toISOString())).toEqual([up]);
@@ -117,12 +117,31 @@ test('entries of other droplets of the slice are skipped, over a log of any leng
   await others.exec();
   await fixture.commit('app', {}, [entry('sent', 49, { reason: 'missing' })]);
   const { stdout, stderr } = await fixture.hm(['explain', 'app', '--utc']);
-  expect(undated(stdout).slice(1, 4)).toEqual([
-    `${time(50)}  index 2 is missing (no instance is known): start decided`,
+  expect(undated(stdout).slice(-3, -1)).toEqual([
     `${time(49)}  index 2: start sent (missing)`,
-    '',
+    `${time(50)}  index 2 is missing (no instance is known): start decided`,
   ]);
   expect(stderr).toBe('');
+});
+
+test('a crash loop is one line, unless --kind selects lines; a hold is explained once', async () => {
+  await fixture.list('app', WANTED, at(600));
+  const rounds = [0, 1, 2, 3, 4].flatMap((n) => [
+    entry('exit', 500 - 60 * n, { exit: 'CRASHED', instance: `i${n}` }),
+    entry('start', 500 - 60 * n, { reason: 'crashed', id: `s${n}` }),
+    entry('sent', 499 - 60 * n, { reason: 'crashed', id: `s${n}` }),
+    entry('up', 495 - 60 * n, { state: 'RUNNING', dea: 'dea-7', instance: `i${n + 1}` }),
+  ]);
+  const held = (agoS: number, index: number) =>
+    entry('held', agoS, { what: 'start', reason: 'missing', hold: 'mass_loss', index });
+  await fixture.commit('app', {}, [...rounds, held(30, 0), held(9, 1)]);
+  const text = (await fixture.hm(['explain', 'app', '--utc'])).stdout.join('\n');
+  expect(text).toContain('index 2 crashed 4 times within 180 s, and was started again each time');
+  expect(text.match(/crashed: start decided/g)).toHaveLength(1);
+  expect(text).toMatch(/index 1 is missing .*not started: hold mass_loss \(too many DEAs went silent/);
+  expect(text).toMatch(/index 0 is missing .*not started: hold mass_loss$/m);
+  const each = (await fixture.hm(['explain', 'app', '--kind', 'exit'])).stdout.join('\n');
+  expect(each.match(/crashed: start decided/g)).toHaveLength(5);
 });
 
 test('a removed droplet is shown from the log', async () => {
@@ -132,9 +151,9 @@ test('a removed droplet is shown from the log', async () => {
   const { code, stdout } = await fixture.hm(['explain', 'app', '--utc']);
   expect(code).toBe(0);
   expect(undated(stdout)).toEqual([
-    `${time(9)}  its record was removed because it is not desired and no instance runs`,
-    '',
     'now: the health manager has no record of app any more',
+    '',
+    `${time(9)}  its record was removed because it is not desired and no instance runs`,
   ]);
 });
 

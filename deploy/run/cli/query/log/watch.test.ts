@@ -1,9 +1,9 @@
 import { Redis } from 'ioredis';
 import { beforeAll, expect, test, vi } from 'vitest';
-import type { LogEntry } from '../../../../common/model/decision-log.ts';
-import { startTestRedis, type TestRedis } from '../../../../common/testing/redis/server.ts';
-import { build, hmChild } from '../testing/hm-child.ts';
-import { useHmFixture } from '../testing/hm-fixture.ts';
+import type { LogEntry } from '../../../../../common/model/decision-log.ts';
+import { startTestRedis, type TestRedis } from '../../../../../common/testing/redis/server.ts';
+import { build, hmChild } from '../../testing/hm-child.ts';
+import { useHmFixture } from '../../testing/hm-fixture.ts';
 
 const fixture = useHmFixture();
 const WANTED = 'STARTED 3x STAGED version v 256M updated 1398000000';
@@ -91,6 +91,27 @@ test('--kind selects new decisions, too', async () => {
   child.process.kill('SIGINT');
   expect(await child.ended).toBe(0);
   expect(child.output.stdout.trimEnd().split('\n')).toHaveLength(2);
+});
+
+test('what one hold keeps back of several apps is one line, and the hold is explained once', async () => {
+  const held = (droplet: string, index: number) =>
+    entry('held', droplet, { what: 'start', reason: 'missing', hold: 'mass_loss', index });
+  for (const app of ['api', 'mail', 'shop', 'web']) {
+    await fixture.list(app, WANTED, fixture.context.clock.nowMs());
+    await fixture.commit(app, {}, [held(app, 0)]);
+  }
+  const child = hmChild(['watch', '-n', '4', '--config', config()]);
+  await child.waitForOutput('mass_loss');
+  await fixture.commit('web', {}, [held('web', 1)]);
+  await child.waitForOutput('index 1');
+  child.process.kill('SIGINT');
+  await child.ended;
+  const [first, last, ...more] = child.output.stdout.trimEnd().split('\n');
+  expect(first).toMatch(
+    / {2}4 indices of 4 apps are not started: hold mass_loss: api, mail, shop and 1 more \(too many DEAs went silent at once; /,
+  );
+  expect(last).toMatch(/web {2}index 1 is missing \(no instance is known\); not started: hold mass_loss$/);
+  expect(more).toEqual([]);
 });
 
 test('control characters in names do not reach the terminal', async () => {

@@ -1,7 +1,7 @@
 /** The options that select events and decisions: `--since --until --kind --reason`. */
-import type { FactKind } from '../../../../common/explain/facts.ts';
-import type { FactFilter } from '../../../../common/explain/log/filter.ts';
-import type { Moment } from '../../../../common/explain/log/moment.ts';
+import type { FactKind } from '../../../../../common/explain/facts.ts';
+import type { FactFilter } from '../../../../../common/explain/log/filter.ts';
+import type { Moment } from '../../../../../common/explain/log/moment.ts';
 
 /** The maximum number of past entries that `watch` shows. */
 export const MAX_SINCE = 10_000;
