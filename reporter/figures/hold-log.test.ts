@@ -15,10 +15,10 @@ test('a hold is logged when it comes on, once a minute while it stays on, and wh
   const logged = (holds: HoldState[], atS: number) => {
     lines.length = 0;
     log.update(holds, NOW + atS * SECOND);
-    return lines.map(({ event, hold, since, droplets }) => [event, hold, since, droplets]);
+    return lines.map(({ event, hold, sinceMs, droplets }) => [event, hold, sinceMs, droplets]);
   };
   expect(logged([off, updated], 0)).toEqual([]);
-  const since = NOW / 1000 - 1;
+  const since = NOW - SECOND;
   expect(logged([on, unknown], 5)).toEqual([
     ['hold_on', 'mass_delete', since, 7],
     ['hold_on', 'actual_not_fresh', null, 0],

@@ -23,12 +23,11 @@ export class HoldLog {
       if (hold === 'update_required') continue;
       if (on && (loggedMs === undefined || nowMs - loggedMs >= REPEAT_MS)) {
         this.#loggedMs.set(hold, nowMs);
-        const since = sinceMs === undefined ? null : sinceMs / 1000;
         this.#log.warn(
           {
             event: 'hold_on',
             hold,
-            since,
+            sinceMs: sinceMs ?? null,
             droplets,
             ...(takenOver && { takenOver }),
             ...(operatorHolds && { operatorHolds }),

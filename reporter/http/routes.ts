@@ -99,16 +99,16 @@ export function addRoutes(options: Options): void {
 function operatorHoldJson({ id, covers, droplet, dea, why, by, sinceMs, untilMs }: OperatorHold): object {
   return {
     ...{ id, covers, droplet: droplet ?? null, dea: dea ?? null, why, by },
-    ...{ since: sinceMs / 1000, until: untilMs / 1000 },
+    ...{ sinceMs, untilMs },
   };
 }
 
-/** The public form: snake_case, epoch seconds. */
+/** The public form: snake_case, times and durations in milliseconds as `...Ms`. */
 function fleetJson(fleet: Fleet): object {
   const { nowMs, totals, slots, auditMs, holds, deas, queues, sync, counters, processes, unknown } = fleet;
   const { level, text } = statusOfFleet(fleet);
   return {
-    now: nowMs / 1000,
+    nowMs,
     status: { level, text },
     actual_state_known: unknown === undefined,
     totals,
@@ -118,17 +118,17 @@ function fleetJson(fleet: Fleet): object {
       .filter(({ on }) => on)
       .map(({ hold, sinceMs, droplets, operatorHolds }) => ({
         hold,
-        since: sinceMs === undefined ? null : sinceMs / 1000,
+        sinceMs: sinceMs ?? null,
         droplets,
         ...(operatorHolds && { operator_holds: operatorHolds.map(operatorHoldJson) }),
       })),
     deas,
     processes: processesJson(processes),
     queues,
-    analysis: { duration: auditMs / 1000 },
+    analysis: { durationMs: auditMs },
     sync: {
-      succeeded: sync.succeededMs === undefined ? null : sync.succeededMs / 1000,
-      duration: sync.durationMs === undefined ? null : sync.durationMs / 1000,
+      succeededMs: sync.succeededMs ?? null,
+      durationMs: sync.durationMs ?? null,
       listed: sync.listed ?? null,
       rejected: sync.rejected ?? null,
     },
@@ -139,9 +139,9 @@ function fleetJson(fleet: Fleet): object {
 function processesJson({ running, kinds, versions }: Fleet['processes']): object {
   return {
     running: running.map(({ kind, host, pid, version, sinceMs, lastWorkMs, lagMs, problems }) => ({
-      ...{ kind, host, pid, version, since: sinceMs / 1000 },
-      last_work: lastWorkMs === undefined ? null : lastWorkMs / 1000,
-      lag: lagMs / 1000,
+      ...{ kind, host, pid, version, sinceMs },
+      lastWorkMs: lastWorkMs ?? null,
+      lagMs,
       problems: problems ?? {},
     })),
     working: Object.fromEntries(kinds.map(({ kind, working }) => [kind, working])),

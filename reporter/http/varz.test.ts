@@ -143,8 +143,8 @@ describe('holds and DEAs', () => {
     const { client, keys } = bench.context.redis;
     const fleet = async () => (await get('/api/fleet')).json();
     expect((await fleet()).holds).toEqual([
-      { hold: 'desired_unavailable', since: null, droplets: 0 },
-      { hold: 'actual_not_fresh', since: null, droplets: 0 },
+      { hold: 'desired_unavailable', sinceMs: null, droplets: 0 },
+      { hold: 'actual_not_fresh', sinceMs: null, droplets: 0 },
     ]);
 
     await client.hset(keys.listening, { since: NOW - 100 * SECOND, until: NOW - 20 * SECOND });
@@ -161,13 +161,12 @@ describe('holds and DEAs', () => {
     );
     await client.hset(keys.summary(1), { held_mass_loss: 7, held_update_required: 1 });
     await client.hset(keys.summary(2), { held_mass_loss: 3 });
-    const s = NOW / 1000;
     expect((await fleet()).holds).toEqual([
-      { hold: 'desired_unavailable', since: s - 20, droplets: 0 },
-      { hold: 'update_required', since: null, droplets: 1 },
-      { hold: 'actual_not_fresh', since: s - 20, droplets: 0 },
-      { hold: 'mass_loss', since: s - 3, droplets: 10 },
-      { hold: 'mass_delete', since: s - 4, droplets: 0 },
+      { hold: 'desired_unavailable', sinceMs: NOW - 20 * SECOND, droplets: 0 },
+      { hold: 'update_required', sinceMs: null, droplets: 1 },
+      { hold: 'actual_not_fresh', sinceMs: NOW - 20 * SECOND, droplets: 0 },
+      { hold: 'mass_loss', sinceMs: NOW - 3 * SECOND, droplets: 10 },
+      { hold: 'mass_delete', sinceMs: NOW - 4 * SECOND, droplets: 0 },
     ]);
 
     await client.hset(keys.listening, { since: NOW - 100 * SECOND, until: NOW });
@@ -180,7 +179,7 @@ describe('holds and DEAs', () => {
     const { client, keys } = bench.context.redis;
     await client.hset(keys.listening, { since: NOW - 5 * SECOND, until: NOW });
     expect((await get('/api/fleet')).json().holds).toEqual([
-      { hold: 'actual_not_fresh', since: NOW / 1000 - 5, droplets: 0 },
+      { hold: 'actual_not_fresh', sinceMs: NOW - 5 * SECOND, droplets: 0 },
     ]);
   });
 

@@ -165,7 +165,7 @@ describe('healthmanager.droplet', () => {
     const [reply] = await ofDroplet({ droplet: 'crashing' });
     expect(reply).toEqual({
       droplet: 'crashing',
-      first_seen: NOW_S - 3600,
+      firstSeenMs: NOW - 3600 * SECOND,
       desired: {
         state: 'STARTED',
         package_state: 'STAGED',
@@ -182,11 +182,14 @@ describe('healthmanager.droplet', () => {
               index: 3,
               state: 'RUNNING',
               dea: 'dea-1',
-              last_listed: NOW_S - 2,
+              lastListedMs: NOW - 2 * SECOND,
               live: true,
             }),
             ghost: expect.objectContaining({ state: 'CRASHED', live: false }),
-            'ghost-forgotten': expect.objectContaining({ state: 'CRASHED', last_listed: NOW_S - 501 }),
+            'ghost-forgotten': expect.objectContaining({
+              state: 'CRASHED',
+              lastListedMs: NOW - 501 * SECOND,
+            }),
           },
         },
       },
@@ -195,10 +198,10 @@ describe('healthmanager.droplet', () => {
         i1: { index: 1, version: 'v1', crash_timestamp: NOW_S - 10 },
       },
       exits: expect.objectContaining({
-        'i-stopped': { index: 2, version: 'v1', reason: 'STOPPED', received: NOW_S },
+        'i-stopped': { index: 2, version: 'v1', reason: 'STOPPED', receivedMs: NOW },
       }),
       slots: expect.objectContaining({
-        1: { version: 'v1', crashes: 3, flapping: true, given_up: false, last_crash: NOW_S - 8.999 },
+        1: { version: 'v1', crashes: 3, flapping: true, given_up: false, lastCrashMs: NOW - 8_999 },
       }),
       pending_starts: [],
       pending_restarts: [],
@@ -227,9 +230,11 @@ describe('healthmanager.droplet', () => {
     );
     const [reply] = await ofDroplet({ droplet: 'pending' });
     expect(reply).toMatchObject({
-      pending_starts: [{ index: 0, version: 'v1', reason: 'missing', decided: NOW_S - 5, sent: NOW_S - 1 }],
-      pending_restarts: [{ index: 1, version: 'v1', due: NOW_S + 60 }],
-      pending_stops: { x: { reason: 'extra_index', decided: NOW_S } },
+      pending_starts: [
+        { index: 0, version: 'v1', reason: 'missing', decidedMs: NOW - 5 * SECOND, sentMs: NOW - SECOND },
+      ],
+      pending_restarts: [{ index: 1, version: 'v1', dueMs: NOW + 60 * SECOND }],
+      pending_stops: { x: { reason: 'extra_index', decidedMs: NOW } },
       held_stops: { y: { reason: 'extra_app', hold: 'mass_delete' } },
     });
   });

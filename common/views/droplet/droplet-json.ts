@@ -1,4 +1,7 @@
-/** The whole record of a droplet as the public API shows it: full names, epoch seconds. */
+/**
+ * The whole record of a droplet as the public API shows it. Times are epoch milliseconds and named `...Ms`, except those that are of a
+ * message or of the bulk API and keep its name and unit (epoch seconds): `state_timestamp`, `crash_timestamp` and `updated_at`.
+ */
 
 import type { ObservedDroplet } from '../../explain/observed-droplet.ts';
 import type { Exit, Instance, PendingStop, Slot } from '../../model/droplet.ts';
@@ -21,8 +24,8 @@ export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
   const slots = sorted([...droplet.slots.values()]);
   return {
     droplet: id,
-    first_seen: seconds(firstSeenMs),
-    ...(updatedMs === undefined ? {} : { updated: seconds(updatedMs) }),
+    firstSeenMs,
+    ...(updatedMs === undefined ? {} : { updatedMs }),
     desired:
       desired === undefined
         ? null
@@ -34,7 +37,7 @@ export function dropletJson(view: ObservedDroplet): Record<string, unknown> {
             memory: desired.memoryMb,
             updated_at: desired.updatedAtS,
           },
-    ...(goneMs === undefined ? {} : { not_desired_since: seconds(goneMs) }),
+    ...(goneMs === undefined ? {} : { notDesiredSinceMs: goneMs }),
     missing_indices: missingIndices(view, effectiveStates),
     versions: versionsOf(view, effectiveStates),
     crashes: Object.fromEntries(
@@ -96,8 +99,8 @@ function instanceJson(
     state,
     state_timestamp: stateTimestampS,
     dea,
-    first_listed: seconds(firstListedMs),
-    last_listed: seconds(lastHeartbeatMs(instance, deas)),
+    firstListedMs,
+    lastListedMs: lastHeartbeatMs(instance, deas),
     live: isLiveState(effective),
   };
 }
@@ -116,7 +119,7 @@ function exitJson(exit: Exit): Record<string, unknown> {
     index,
     version,
     reason,
-    received: seconds(atMs),
+    receivedMs: atMs,
     ...(crashTimestampS === undefined ? {} : { crash_timestamp: crashTimestampS }),
     ...(status === undefined ? {} : { exit_status: status }),
     ...(description === undefined ? {} : { exit_description: description }),
@@ -130,9 +133,9 @@ function slotJson({ nowMs, settings }: ObservedDroplet, slot: Slot): Record<stri
     crashes,
     flapping,
     given_up: isGivenUp(slot, nowMs, settings),
-    ...(lastCrashMs === undefined ? {} : { last_crash: seconds(lastCrashMs) }),
+    ...(lastCrashMs === undefined ? {} : { lastCrashMs }),
     ...(attempts === undefined ? {} : { starts_without_effect: attempts, unplaced: isUnplaced(slot) }),
-    ...(retryMs === undefined ? {} : { next_try: seconds(retryMs) }),
+    ...(retryMs === undefined ? {} : { nextTryMs: retryMs }),
     ...(held === undefined ? {} : { hold: held }),
   };
 }
@@ -152,9 +155,9 @@ function startsOf(
         version,
         reason,
         priority,
-        decided: seconds(decidedMs),
-        ...(dueMs === undefined ? {} : { due: seconds(dueMs) }),
-        ...(outcome?.outcome === 'sent' ? { sent: seconds(outcome.atMs) } : {}),
+        decidedMs,
+        ...(dueMs === undefined ? {} : { dueMs }),
+        ...(outcome?.outcome === 'sent' ? { sentMs: outcome.atMs } : {}),
       },
     ];
   });
@@ -165,14 +168,10 @@ function stopJson(
   { id, reason, decidedMs }: PendingStop,
 ): Record<string, unknown> {
   const outcome = droplet.outcomes.get(id);
-  const sent = outcome?.outcome === 'sent' ? { sent: seconds(outcome.atMs) } : {};
-  return { reason, decided: seconds(decidedMs), ...sent };
+  const sent = outcome?.outcome === 'sent' ? { sentMs: outcome.atMs } : {};
+  return { reason, decidedMs, ...sent };
 }
 
 function sorted(slots: Slot[]): Slot[] {
   return slots.sort((a, b) => a.index - b.index);
-}
-
-function seconds(ms: number): number {
-  return ms / 1000;
 }

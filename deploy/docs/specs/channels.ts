@@ -115,7 +115,7 @@ export const CHANNELS: Readonly<Record<keyof typeof SUBJECTS | 'bulkCredentials'
     reply: {
       payload: published.DROPLET_REPLY,
       example: {
-        ...{ droplet: APP, first_seen: 1398000000, desired: null, missing_indices: [], versions: {} },
+        ...{ droplet: APP, firstSeenMs: 1_398_000_000_000, desired: null, missing_indices: [], versions: {} },
         ...{ crashes: {}, exits: {}, slots: {}, pending_starts: [], pending_restarts: [] },
         ...{ pending_stops: {}, held_stops: {} },
       },

@@ -94,7 +94,7 @@ test('the record of an app', () => {
   );
   const { undocumented, unseen } = compareFields(DROPLET_REPLY, JSON.parse(JSON.stringify(records)));
   // A restart of a flapping slot and any other start have one form; only the first has a time at which it is due.
-  expect({ undocumented, unseen }).toEqual({ undocumented: [], unseen: ['.pending_starts[].due'] });
+  expect({ undocumented, unseen }).toEqual({ undocumented: [], unseen: ['.pending_starts[].dueMs'] });
   for (const record of records)
     expect(Compile(DROPLET_REPLY).Errors(JSON.parse(JSON.stringify(record)))).toEqual([]);
 });

@@ -119,7 +119,7 @@ export function addQueryCommands(program: Command, runs: Runs): void {
       `begin with this many past entries; with --since: ${MAX_SINCE}`,
       upTo(MAX_SINCE),
     )
-    .option('--json', 'one JSON entry a line, times as epoch milliseconds')
+    .option('--json', 'one JSON entry a line; times are epoch milliseconds and named ...Ms')
     .option(...UTC)
     .addHelpText(
       'after',
@@ -142,7 +142,10 @@ export function addQueryCommands(program: Command, runs: Runs): void {
         'that prevent starts or stops.',
     )
     .option(...CONFIG)
-    .option('--json', 'as JSON, times as epoch seconds')
+    .option(
+      '--json',
+      'as JSON; times are epoch milliseconds and named ...Ms, those of messages keep their names and seconds',
+    )
     .option(...UTC)
     .addHelpText('after', examples(['hm droplet web', 'the droplet with the guid web']))
     .action(
@@ -158,7 +161,7 @@ export function addQueryCommands(program: Command, runs: Runs): void {
         'decision log and the record of the droplet. A crash loop is one line, unless --kind or --reason selects lines.',
     )
     .option(...CONFIG)
-    .option('--json', 'one JSON entry a line, times as epoch milliseconds')
+    .option('--json', 'one JSON entry a line; times are epoch milliseconds and named ...Ms')
     .option(...UTC)
     .option(
       '-n, --limit <lines>',

@@ -1,27 +1,28 @@
-/** Figures of the whole deployment: `/api/fleet` and `/varz`. All times are epoch seconds. */
+/** Figures of the whole deployment: `/api/fleet`, whose times and durations are milliseconds named `...Ms`, and `/varz`, under the names of HM 2.0. */
 import Type, { type TSchema } from 'typebox';
 import { DEA_STATES } from '../../../../common/model/dea-states.ts';
 import { PROCESS_KINDS } from '../../../../common/model/process-kinds.ts';
 import { COUNTERS } from '../../../../common/redis/fleet/counters.ts';
 import { TOTALS } from '../../../../common/redis/fleet/summary.ts';
-import { Count, EpochS, Guid, HoldName, ProcessKind, PublicOperatorHold, Text } from './parts.ts';
+import { Count, EpochMs, Guid, HoldName, ProcessKind, PublicOperatorHold, Text } from './parts.ts';
 
 const { Optional } = Type;
 const fields = <T extends TSchema>(names: readonly string[], value: T): Record<string, T> =>
   Object.fromEntries(names.map((name) => [name, value]));
 const orNull = <T extends TSchema>(value: T) => Type.Union([value, Type.Null()]);
 const Seconds = Type.Number({ minimum: 0, description: 'seconds' });
+const Ms = Type.Number({ minimum: 0, description: 'milliseconds' });
 
 const Queue = Type.Object({ waiting: Count, delayed: Count });
 
 const Process = Type.Object({
-  ...{ kind: ProcessKind, host: Text, pid: Count, version: Text, since: EpochS },
-  ...{ last_work: orNull(EpochS), lag: Seconds },
+  ...{ kind: ProcessKind, host: Text, pid: Count, version: Text, sinceMs: EpochMs },
+  ...{ lastWorkMs: orNull(EpochMs), lagMs: Ms },
   problems: Type.Record(Type.String(), Type.String(), { description: 'what it waits for, by part' }),
 });
 
 export const FLEET_REPLY = Type.Object({
-  now: EpochS,
+  nowMs: EpochMs,
   status: Type.Object({ level: Text, text: Text }),
   actual_state_known: Type.Boolean(),
   totals: Type.Object(fields(TOTALS, Count)),
@@ -33,7 +34,7 @@ export const FLEET_REPLY = Type.Object({
   troubled: Count,
   holds: Type.Array(
     Type.Object({
-      ...{ hold: HoldName, since: orNull(EpochS), droplets: Count },
+      ...{ hold: HoldName, sinceMs: orNull(EpochMs), droplets: Count },
       operator_holds: Optional(Type.Array(PublicOperatorHold)),
     }),
   ),
@@ -44,9 +45,9 @@ export const FLEET_REPLY = Type.Object({
     versions: Type.Array(Text),
   }),
   queues: Type.Object(fields(['starts', 'restarts', 'stops'], Queue)),
-  analysis: Type.Object({ duration: Seconds }),
+  analysis: Type.Object({ durationMs: Ms }),
   sync: Type.Object({
-    ...{ succeeded: orNull(EpochS), duration: orNull(Seconds) },
+    ...{ succeededMs: orNull(EpochMs), durationMs: orNull(Ms) },
     ...{ listed: orNull(Count), rejected: orNull(Count) },
   }),
   messages: Type.Object(fields(COUNTERS, Count)),

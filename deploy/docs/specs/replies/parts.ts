@@ -1,4 +1,4 @@
-/** Parts of several replies. Times are epoch seconds where fields have names with underscores, and epoch milliseconds in fields named `...Ms`. */
+/** Parts of several replies. Times are epoch milliseconds in fields named `...Ms`; a time of a message keeps its name and epoch seconds. */
 import Type from 'typebox';
 import { DEA_STATES } from '../../../../common/model/dea-states.ts';
 import { HOLD_COVERS } from '../../../../common/model/operator-hold.ts';
@@ -100,5 +100,5 @@ export const PublicOperatorHold = Type.Object({
   ...{ id: Text, covers: COVERS },
   droplet: Type.Union([Guid, Type.Null()]),
   dea: Type.Union([Guid, Type.Null()]),
-  ...{ why: Text, by: Text, since: EpochS, until: EpochS },
+  ...{ why: Text, by: Text, sinceMs: EpochMs, untilMs: EpochMs },
 });

@@ -45,7 +45,7 @@ test('--json writes one object', async () => {
   expect(code).toBe(0);
   expect(JSON.parse(stdout.join('\n'))).toMatchObject({
     droplet: 'app',
-    first_seen: (nowMs() - 100_000) / 1000,
+    firstSeenMs: nowMs() - 100_000,
     desired: { state: 'STARTED', instances: 2, version: 'v', memory: 256 },
     missing_indices: [1],
     versions: { v: { instances: { a: { index: 0, state: 'RUNNING', dea: 'dea-1', live: true } } } },
