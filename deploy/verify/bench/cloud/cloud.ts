@@ -1,5 +1,6 @@
 /** A load process: the DEAs of a fleet, and a controller that carries out every start that it receives. */
-import { connect, createInbox } from 'nats';
+import { setTimeout as delay } from 'node:timers/promises';
+import { connect, createInbox, Events } from 'nats';
 import { HEADERS, SUBJECTS } from '../../../../common/messages/subjects.ts';
 import { exitedText } from '../../../demo/agent/dea-messages.ts';
 import { PARTITION } from '../../sim/dea.ts';
@@ -22,7 +23,12 @@ import {
 const NO_PROGRESS_MS = 5_000;
 
 const { nats: url } = JSON.parse(process.argv[2] ?? '{}') as { nats: string };
-const nats = await connect({ servers: url, name: 'bench-cloud' });
+const nats = await connect({
+  ...{ servers: url, name: 'bench-cloud' },
+  ...{ maxReconnectAttempts: -1, reconnectTimeWait: 250 }, // NATS may be away for a minute
+});
+let isConnected = true;
+void followConnection();
 const heartbeats = new HeartbeatGenerator(nats);
 
 /** The requests since `takeRequestCounts`: `<subject> <droplet> <index or instance>` -> count. */
@@ -46,6 +52,13 @@ nats.subscribe(SUBJECTS.stop, {
     count(`stop ${droplet} ${Object.keys(instances).join()}`);
   },
 });
+
+async function followConnection(): Promise<void> {
+  for await (const { type } of nats.status()) {
+    if (type === Events.Disconnect) isConnected = false;
+    if (type === Events.Reconnect) isConnected = true;
+  }
+}
 
 function takeRequestCounts() {
   const keys = [...requests.keys()];
@@ -174,6 +187,11 @@ serveTasks<CloudTasks>({
     await forEachDroplet(batch, (n) =>
       nats.publish(SUBJECTS.updated, JSON.stringify({ droplet: dropletId(n), cc_partition: PARTITION })),
     );
+    return null;
+  },
+  awaitConnection: async () => {
+    while (!isConnected) await delay(10);
+    await nats.flush();
     return null;
   },
   silenceDea,

@@ -25,7 +25,7 @@ class FleetBulkApi extends BulkApiServer {
 }
 
 const { nats: url } = JSON.parse(process.argv[2] ?? '{}') as { nats: string };
-const nats = await connect({ servers: url, name: 'bench-controller' });
+const nats = await connect({ servers: url, name: 'bench-controller', maxReconnectAttempts: -1 });
 const api = new FleetBulkApi();
 await api.listen();
 nats.subscribe(bulkCredentialsSubject(PARTITION), {

@@ -56,6 +56,8 @@ export interface CloudTasks {
   sendHeartbeats: { args: { deas: number; periodMs: number; changes: number }; result: null };
   /** Stops the heartbeats. NATS has received those that left. */
   stopHeartbeats: { args: Record<string, never>; result: HeartbeatTotals };
+  /** Waits until the connection to NATS, which was lost, is back. */
+  awaitConnection: { args: Record<string, never>; result: null };
   /** Ends instances and waits for their starts. A started droplet runs again. */
   endAndAwaitStarts: { args: EndBatch; result: StartStats };
   /** Ends instances without waiting for their starts. */

@@ -1,6 +1,7 @@
 import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Cluster } from 'ioredis';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../../../common/config/load.ts';
@@ -9,11 +10,9 @@ import { openQueue } from '../../../../common/queues/queues.ts';
 import { connectRedis, type RedisConnections } from '../../../../common/redis/connection/connections.ts';
 import { Health } from '../../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../../common/runtime/lifecycle/lifecycle.ts';
-import { packageRoot } from '../../../../common/runtime/package-root.ts';
-import { startTestRedisCluster } from '../../../../common/testing/redis/cluster.ts';
 import { hmProgram } from '../../../run/hm-program.ts';
 import { type ProcessName, startChild } from '../../../run/launcher/child.ts';
-import { freePort, startNatsServer, startRedisServer } from '../../../run/launcher/servers.ts';
+import { freePort } from '../../../run/launcher/servers.ts';
 import { type LoadProcess, startLoadProcess } from '../cloud/load-process.ts';
 import {
   type CloudTasks,
@@ -23,6 +22,7 @@ import {
   type SubscriberTasks,
 } from '../cloud/protocol.ts';
 import { CpuMeter } from '../measure/usage.ts';
+import { startCluster, startNats, startSingle } from './servers.ts';
 
 /** A health manager of real processes with real servers, and the load processes of a simulated cloud. */
 export interface Stage {
@@ -34,6 +34,12 @@ export interface Stage {
   start(name: ProcessName, config?: Config): Promise<void>;
   /** Stops the copy that was started last, in order. */
   stop(name: ProcessName): Promise<void>;
+  /** Removes all data of Redis. */
+  emptyRedis(): Promise<void>;
+  /** Ends NATS: its clients lose their connections and try again. Heartbeats must have been stopped before. */
+  stopNats(): Promise<void>;
+  /** Starts NATS again, and waits until the load processes are connected. */
+  startNats(): Promise<void>;
   /** The pids of the servers (`redis`, `nats`) and processes, by name, without the load processes. */
   pids(): ReadonlyMap<string, number>;
   /** Measures the CPU seconds of these from now on; of all if none is named. */
@@ -44,6 +50,10 @@ export interface Stage {
   startReplier(): Promise<LoadProcess<ReplierTasks>>;
   /** The number of starts in the queue. */
   waitingStarts(): Promise<number>;
+  /** Where the HTTP server of the reporter listens, and its login. */
+  reporterAt(): { url: string; user: string; password: string };
+  /** The configuration file of a process, for a command. */
+  configFile(name: ProcessName): string;
   /** A page of the reporter, with its login. @param path begins with `/` */
   page(path: string, signal?: AbortSignal): Promise<Response>;
   /** A metric of a process, summed over its labels and copies; 0 if it does not exist yet. */
@@ -66,6 +76,7 @@ export interface StageOptions {
   cluster?: boolean;
 }
 
+const LOGIN = { user: 'bench', password: 'bench' };
 /** Variables that would override the generated configuration. */
 const OVERRIDING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
 
@@ -81,38 +92,16 @@ export async function startStage(options: StageOptions, signal: AbortSignal): Pr
   }
 }
 
-interface RedisServers {
-  pids: readonly number[];
-  /** The `redis` option of the configuration file. */
-  config: object;
-}
-
-async function startSingle(dir: string, lifecycle: Lifecycle): Promise<RedisServers> {
-  const { pid, url, stop } = await startRedisServer({ dir });
-  lifecycle.onStop('redis-server', () => stop());
-  return { pids: [pid], config: { url } };
-}
-
-/** Three nodes with the settings of `deploy/install/redis.conf`, which a single Redis has too. */
-async function startCluster(lifecycle: Lifecycle): Promise<RedisServers> {
-  const more = ['--include', join(packageRoot, 'deploy', 'install', 'redis.conf')];
-  const cluster = await startTestRedisCluster({ nodeTimeoutMs: 15_000, more });
-  lifecycle.onStop('redis cluster', () => cluster.stop());
-  const servers = cluster.masters.map(({ server }) => server);
-  return { pids: servers.map(({ pid }) => pid), config: { cluster: servers.map(({ url }) => url) } };
-}
-
 async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage> {
   const dir = mkdtempSync(join(tmpdir(), 'hm-bench-'));
   lifecycle.onStop('folder', () => rmSync(dir, { recursive: true, force: true }));
   const redisServers = await (options.cluster
     ? startCluster(lifecycle)
     : startSingle(join(dir, 'redis'), lifecycle));
-  const natsServer = await startNatsServer({ dir });
-  lifecycle.onStop('nats-server', () => natsServer.stop());
+  const natsServer = await startNats(dir, lifecycle);
   const pids = new Map([
     ...redisServers.pids.map((pid, n) => [n === 0 ? 'redis' : `redis ${n + 1}`, pid] as const),
-    ['nats', natsServer.pid],
+    ['nats', natsServer.pid()],
   ]);
   const controller = await startLoadProcess<ControllerTasks>(lifecycle, 'controller', {
     nats: natsServer.url,
@@ -127,7 +116,7 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
       mbus: natsServer.url,
       redis: redisServers.config,
       bulk_api: { host: `http://127.0.0.1:${port}` },
-      status: { port: 0, user: 'bench', password: 'bench' },
+      status: { port: 0, ...LOGIN },
       ...more,
       intervals: { ...options.config?.intervals, ...intervals },
     };
@@ -188,6 +177,19 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
       pids.delete(key);
       ports.delete(key);
     },
+    async emptyRedis() {
+      const nodes = redis.client instanceof Cluster ? redis.client.nodes('master') : [redis.client];
+      await Promise.all(nodes.map((node) => node.flushall()));
+    },
+    async stopNats() {
+      pids.delete('nats');
+      await natsServer.stop();
+    },
+    async startNats() {
+      await natsServer.start();
+      pids.set('nats', natsServer.pid());
+      await cloud.call('awaitConnection', {});
+    },
     pids: () => pids,
     meter: (...names) =>
       new CpuMeter(
@@ -203,6 +205,8 @@ async function start(options: StageOptions, lifecycle: Lifecycle): Promise<Stage
         replies: DROPLETS_A_QUERY,
       }),
     waitingStarts: () => starts.getJobCountByTypes('prioritized', 'waiting'),
+    reporterAt: () => ({ url: `http://127.0.0.1:${ports.get('reporter')}/`, ...LOGIN }),
+    configFile: (name) => join(dir, `${name}.yml`),
     page: (path, signal) => fetchWithLogin(ports.get('reporter') as number, path, signal),
     metric: async (name, metric) => (await metrics(name, [metric]))[0] as number,
     metrics,
@@ -221,7 +225,7 @@ async function scrape(port: number): Promise<string> {
 
 /** The reporter requires the login of the configuration; the other processes ignore it. */
 async function fetchWithLogin(port: number, path: string, signal?: AbortSignal): Promise<Response> {
-  const authorization = `Basic ${Buffer.from('bench:bench').toString('base64')}`;
+  const authorization = `Basic ${Buffer.from(`${LOGIN.user}:${LOGIN.password}`).toString('base64')}`;
   const url = `http://127.0.0.1:${port}${path}`;
   const reply = await fetch(url, { headers: { authorization }, ...(signal && { signal }) });
   if (!reply.ok) throw new Error(`${path} on port ${port}: expected 200, got ${reply.status}`);

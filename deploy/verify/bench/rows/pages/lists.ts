@@ -1,20 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LogEntry } from '../../../../../common/model/decision-log.ts';
-import { desired, droplet, instance } from '../../../../../common/testing/builders.ts';
-import { store } from '../../../fixtures/reporter.ts';
 import { cpuSecondsOf } from '../../measure/usage.ts';
 import type { Context, Figure, RowGroup, RowResult } from '../../results/row.ts';
 import { type Stage, startStage } from '../../stage/stage.ts';
+import { APPS_A_DEA, fillApps, fillLog } from './filled-redis.ts';
 
 const APPS = 100_000;
-const APPS_A_DEA = 10;
-/** One app in this many lacks its instance. */
-const MISSING_EVERY = 20;
-/** Entries of the decision log; one in this many is of the rare kind. */
+/** Entries of the decision log. */
 const ENTRIES = 200_000;
-const RARE_EVERY = 50_000;
-const BATCH = 500;
-const VERSION = 'v';
 
 /** The code is compiled during the first requests. */
 const WARM_UP = 10;
@@ -42,7 +34,7 @@ export const lists: RowGroup = {
     const stage = await startStage({ droplets: 0, profile, cluster }, signal);
     try {
       progress(`storing ${apps} apps on ${apps / APPS_A_DEA} DEAs`);
-      await fill(stage, apps);
+      await fillApps(stage, apps);
       await fillLog(stage, ENTRIES * scale, apps);
       await stage.start('reporter');
       const pid = stage.pids().get('reporter') as number;
@@ -60,60 +52,6 @@ export const lists: RowGroup = {
     }
   },
 };
-
-async function fill({ redis }: Stage, apps: number): Promise<void> {
-  const { client, keys } = redis;
-  const [seconds] = await client.time();
-  // Heartbeats of the future: no DEA is lost while the pages are measured.
-  const nowMs = (Number(seconds) + 3_600) * 1000;
-  for (let from = 0; from < apps; from += BATCH) {
-    await Promise.all(
-      Array.from({ length: Math.min(BATCH, apps - from) }, async (_, at) => {
-        const n = from + at;
-        const id = `app-${String(n).padStart(6, '0')}`;
-        const dea = `dea-${String(Math.floor(n / APPS_A_DEA)).padStart(5, '0')}`;
-        const isMissing = n % MISSING_EVERY === 0;
-        const record = droplet({
-          ...{ id, desired: desired({ version: VERSION }), firstSeenMs: Number(seconds) * 1000 - 600_000 },
-          instances: isMissing ? [] : [instance(`i-${n}`, { dea, version: VERSION })],
-        });
-        await Promise.all([
-          store(redis, record),
-          client.hset(keys.indexOf(id), id, ''),
-          client.hincrby(keys.deasCount, dea, 1),
-          client.zadd(keys.deasLastHeartbeat, nowMs, dea),
-          ...(isMissing ? [client.zadd(keys.troubled(keys.sliceOf(id)), 1_000_001, id)] : []),
-        ]);
-      }),
-    );
-  }
-}
-
-async function fillLog({ redis }: Stage, entries: number, apps: number): Promise<void> {
-  const { client, keys } = redis;
-  const [seconds] = await client.time();
-  const nowMs = Number(seconds) * 1000;
-  for (let from = 0; from < entries; from += BATCH) {
-    await Promise.all(
-      Array.from({ length: Math.min(BATCH, entries - from) }, (_, at) => {
-        const n = from + at;
-        const id = `app-${String((n * 7919) % apps).padStart(6, '0')}`;
-        const atMs = nowMs - (entries - n) * 10;
-        const kind = n % RARE_EVERY === 0 ? 'giveup' : 'start';
-        const entry: LogEntry = {
-          ...{ atMs, droplet: id, kind, id: `s-${n}`, reason: 'missing', index: 0, version: VERSION },
-          dea: 'dea-00001',
-        };
-        return client.xadd(
-          keys.decisions(keys.sliceOf(id)),
-          `${atMs}-${n % 100}`,
-          'entry',
-          JSON.stringify(entry),
-        );
-      }),
-    );
-  }
-}
 
 /** CPU of the process for one request (ms). */
 async function cpuMsOf(stage: Stage, pid: number, path: string): Promise<number> {
