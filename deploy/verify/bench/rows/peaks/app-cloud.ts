@@ -7,12 +7,12 @@ import { PARTITION, SimulatedDea, type SimulatedInstance, type SimulatedSlot } f
 import { until } from '../../stage/load-fleet.ts';
 import type { Stage } from '../../stage/stage.ts';
 
-export const DEAS = 10;
+export const DEAS = 4;
 const HEARTBEAT_MS = 1_000;
 /** The DEA that an app loses. */
 const LOST_DEA = 3;
 /** Until the cost of heartbeats and ticks is known. */
-const IDLE_MS = 5_000;
+const IDLE_MS = 10_000;
 /** The effects of the last message, up to the next reconcile, belong to its cost. */
 const SETTLE_MS = 2_000;
 const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger', 'redis'];

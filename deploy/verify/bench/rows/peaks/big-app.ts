@@ -6,7 +6,7 @@ import { startStage } from '../../stage/stage.ts';
 import { UNLIMITED } from '../unlimited.ts';
 import { AppCloud, DEAS, EVENTS, type Round } from './app-cloud.ts';
 
-const INSTANCES = { full: 1_000, quick: 100 };
+const INSTANCES = { full: 1_000, quick: 200 };
 /** Missing instances are started this long after they were stopped. */
 const DROPLET_LOST_S = 5;
 /** What each start and stop may cost, compared with one of an app of its own. */

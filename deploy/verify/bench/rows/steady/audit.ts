@@ -1,5 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { PER_DEA } from '../../cloud/fleet.ts';
 import { type Context, differences, type Figure, type RowResult } from '../../results/row.ts';
 import { totalsOf, until } from '../../stage/load-fleet.ts';
 import type { Stage } from '../../stage/stage.ts';
@@ -11,10 +10,9 @@ const DROPLETS_ANALYSIS_S = 20;
 const COUNTED_WITHIN_S = 120;
 /** An `audit_rate` without effect. */
 const UNLIMITED = 1_000_000_000;
-/** A process with little work takes this long until its code is compiled; until then it takes more CPU. */
-const COMPILED_AFTER_MS = 15_000;
 
-const fastAudit = (scale: number) => ({
+/** The configuration of an analyzer whose audit has no rate limit. */
+export const fastAudit = (scale: number) => ({
   audit_rate: UNLIMITED,
   intervals: { droplets_analysis: DROPLETS_ANALYSIS_S * scale },
 });
@@ -55,55 +53,8 @@ export async function audit(stage: Stage, droplets: number, context: Context): P
   };
 }
 
-/**
- * P10: two ingestors and two analyzers, under the same load as one of each. The ingestors are measured beside the usual
- * audit, the analyzers after them. Together they would need more than two cores, and waiting for a core costs CPU, too.
- */
-export async function twoCopies(stage: Stage, droplets: number, context: Context): Promise<RowResult> {
-  const { progress, scale, windowS } = context;
-  progress('one ingestor');
-  const [oneIngestor] = await intake(stage, windowS * 1000);
-  await stage.start('ingest');
-  progress('two ingestors');
-  await delay(Math.max(windowS * 500, COMPILED_AFTER_MS));
-  const [twoIngestors, share] = await intake(stage, windowS * 1000);
-  await replaceAnalyzer(stage, scale);
-  progress('one analyzer');
-  await delay(windowS * 500);
-  const one = await audits(stage, droplets, windowS * 1000);
-  await stage.start('analyzer', fastAudit(scale));
-  progress('two analyzers');
-  await delay(windowS * 500);
-  const two = await audits(stage, droplets, windowS * 1000);
-  const perDroplet = (counts: Audits) => (1e6 * counts.analyzerCpuS) / counts.droplets;
-  return {
-    run: `one and two ingestors and analyzers, ${droplets} instances on ${droplets / PER_DEA} DEAs`,
-    figures: [
-      {
-        what: 'CPU a message, one = 1',
-        value: twoIngestors / oneIngestor,
-        unit: '',
-        max: 1.1,
-        ratio: true,
-      },
-      {
-        what: 'CPU a droplet, one = 1',
-        value: perDroplet(two) / perDroplet(one),
-        unit: '',
-        max: 1.1,
-        ratio: true,
-        guarded: true,
-      },
-      { what: 'CPU a message, two ingestors', value: twoIngestors, unit: 'us' },
-      { what: 'CPU a droplet audited, two analyzers', value: perDroplet(two), unit: 'us' },
-      { what: 'share of the second ingestor', value: share, unit: '' },
-    ],
-    wrong: differences({ misses: one.misses + two.misses }, { misses: 0 }),
-  };
-}
-
 /** Replaces the analyzer by one whose audit has no rate limit. */
-async function replaceAnalyzer(stage: Stage, scale: number): Promise<void> {
+export async function replaceAnalyzer(stage: Stage, scale: number): Promise<void> {
   await stage.stop('analyzer');
   await stage.start('analyzer', fastAudit(scale));
 }
@@ -116,25 +67,15 @@ async function readTicks(stage: Stage): Promise<{ count: number; seconds: number
   return { count, seconds };
 }
 
-/** @returns the CPU of all ingestors for each message (us), and the share of the second ingestor */
-async function intake(stage: Stage, forMs: number): Promise<[perMessageUs: number, secondShare: number]> {
-  const messages = () => stage.metric('ingest', 'hm_heartbeats_received_total');
-  const meter = stage.meter(...copiesOf(stage, 'ingest'));
-  const before = await messages();
-  await delay(forMs);
-  const { of, total } = meter.read();
-  return [(1e6 * total) / ((await messages()) - before), (of.get('ingest 2') ?? 0) / total];
-}
-
-interface Audits {
+export interface Audits {
   droplets: number;
   analyzerCpuS: number;
   misses: number;
 }
 
 /** Measures the analyzers for `forMs`, and until every droplet was audited once. */
-async function audits(stage: Stage, droplets: number, forMs: number): Promise<Audits> {
-  const meter = stage.meter(...copiesOf(stage, 'analyzer'));
+export async function audits(stage: Stage, droplets: number, forMs: number): Promise<Audits> {
+  const meter = stage.meter('analyzer');
   const before = await readAudits(stage);
   await delay(forMs);
   await until(
@@ -157,9 +98,4 @@ async function readAudits(stage: Stage): Promise<{ audited: number; misses: numb
     stage.metric('analyzer', 'hm_audit_misses_total'),
   ]);
   return { audited, misses };
-}
-
-/** The names of all copies of a process. */
-function copiesOf(stage: Stage, process: string): string[] {
-  return [...stage.pids().keys()].filter((name) => name.startsWith(process));
 }

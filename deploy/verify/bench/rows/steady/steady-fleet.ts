@@ -3,10 +3,11 @@ import { differences, type RowGroup, type RowResult } from '../../results/row.ts
 import { bringUp, firstAudit, stopHeartbeats, waitUntilNothingDue } from '../../stage/load-fleet.ts';
 import { startStage } from '../../stage/stage.ts';
 import { STORED_WITHIN_S, waitForStoredFleet } from '../../stage/stored-fleet.ts';
-import { audit, twoCopies } from './audit.ts';
+import { audit } from './audit.ts';
+import { copies } from './copies.ts';
 import { bareSubscriber, changing } from './heartbeats.ts';
 import { queries } from './queries.ts';
-import { memory, memoryOf, steady } from './steady.ts';
+import { bareStream, memory, memoryOf, steady } from './steady.ts';
 import { syncs } from './sync.ts';
 
 /** The sync period in seconds: short, so that an unchanged pass soon follows the first one. */
@@ -39,7 +40,7 @@ export const steadyFleet: RowGroup = {
       if (wanted.has('P2')) results.set('P2', await changing(stage, droplets, context));
       if (wanted.has('P4')) results.set('P4', await audit(stage, droplets, context));
       // Last, because its second copies stay.
-      if (wanted.has('P10')) results.set('P10', await twoCopies(stage, droplets, context));
+      if (wanted.has('P10')) results.set('P10', await copies(stage, droplets, context));
       progress('comparing');
       const { starting } = await stopHeartbeats(stage);
       // Reading a million records takes longer than droplet_lost.
@@ -59,6 +60,8 @@ export const steadyFleet: RowGroup = {
       };
       const unexpected = await waitForStoredFleet(stage, expected, STORED_WITHIN_S);
       const requests = await stage.cloud.call('takeRequestCounts', {});
+      const full = results.get('P1');
+      if (full !== undefined) await bareStream(stage, full, context);
       const wrong = [...differences(requests, { starts: 0, stops: 0 }), ...unexpected];
       for (const [row, measured] of results) {
         if (wanted.has(row)) measured.wrong.push(...wrong);
