@@ -321,6 +321,29 @@ describe('a process that cannot go on', () => {
     }
   });
 
+  it('runs several side by side, each with its own HTTP port, and stops all of them', async () => {
+    const port = await freePort();
+    const running = run([config(), 'serves; serves', String(port)]);
+    const isReady = (name: string) => () =>
+      expect(running.lines).toContainEqual(expect.objectContaining({ event: 'ready', process: name }));
+    await vi.waitFor(isReady('ingest'), 10_000);
+    await vi.waitFor(isReady('sync'), 10_000);
+    for (const [at, name] of ['ingest', 'sync'].entries()) {
+      const metrics = await (await fetch(`http://127.0.0.1:${port + at}/metrics`)).text();
+      expect(metrics).toContain(`hm_redis_connected{process="${name}"} 1`);
+    }
+    running.child.kill('SIGTERM');
+    expect(await running.exited).toEqual({ code: 0, signal: null });
+    expect(running.lines.filter(({ event }) => event === 'released')).toHaveLength(2);
+    expect(running.lines.at(-1)).toMatchObject({ event: 'stopped' });
+  });
+
+  it('stops the others when one of several cannot start', async () => {
+    const running = run([config(), 'serves; throws']);
+    expect(await running.exited).toEqual({ code: 1, signal: null });
+    expect(running.lines).toContainEqual(expect.objectContaining({ event: 'start_failed' }));
+  });
+
   it('names a port that is in use', async () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

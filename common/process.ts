@@ -60,11 +60,21 @@ export interface ProcessContext {
 }
 
 export interface RunOptions {
-  definition: ProcessDefinition;
+  /** What this program runs: one process, or several side by side that stop together. */
+  definitions: readonly ProcessDefinition[];
   /** `--config` */
   configFile?: string | undefined;
-  /** `--http-port` */
-  httpPort?: number | undefined;
+  /** From `--http-port`: where a process serves `/healthz`, `/readyz` and `/metrics`; undefined: nowhere. */
+  httpPortOf?(name: ProcessKind): number | undefined;
+}
+
+/** A process of this program that is starting or runs. */
+interface Started {
+  definition: ProcessDefinition;
+  log: Logger;
+  lifecycle: Lifecycle;
+  /** Of one process of the program: it starts tracing by this name and notifies systemd. */
+  programName?: string;
 }
 
 /** A process has 10 s to stop; the rest is for the exit itself. */
@@ -104,18 +114,23 @@ function configure({ configFile }: RunOptions): LoadedConfig {
   return loaded;
 }
 
-/** Runs a process until it stops. Never returns: the process exits. */
-export async function runProcess(options: RunOptions): Promise<never> {
-  const { definition } = options;
+/** Runs processes until they stop. Never returns: the program exits. */
+export async function runProcesses(options: RunOptions): Promise<never> {
+  const { definitions } = options;
   let loaded: LoadedConfig;
-  let log: Logger;
   let output: LogOutput;
+  let started: Started[];
   try {
     loaded = configure(options);
     const { logging } = loaded.settings;
     output = openLogOutput(logging);
-    log = createLogger(definition.name, logging, output);
-    reopenOnHangUp(log, logging, output);
+    started = definitions.map((definition, at) => ({
+      definition,
+      log: createLogger(definition.name, logging, output),
+      lifecycle: new Lifecycle(),
+      ...(at === 0 && { programName: definitions.length === 1 ? definition.name : 'all' }),
+    }));
+    reopenOnHangUp(firstOf(started).log, logging, output);
     // Under the launcher the pid file has the launcher's pid.
     if (loaded.settings.pidFile !== undefined && process.send === undefined)
       writePidFile(loaded.settings.pidFile);
@@ -124,34 +139,39 @@ export async function runProcess(options: RunOptions): Promise<never> {
     process.stderr.write(lines.map((line) => `${line}\n`).join(''));
     process.exit(exitCodeOf(error));
   }
+  const { log } = firstOf(started);
   for (const warning of loaded.warnings) log.warn({ event: 'config_warning' }, warning);
-  const lifecycle = new Lifecycle();
-  const stopped = stopOnSignals(lifecycle, log);
+  const stopped = stopOnSignals(started);
   exitOnUncaught(log);
-  try {
-    await start(options, loaded.settings, { log, output }, lifecycle);
-  } catch (error) {
-    // A connection attempt that the stop has ended is no failure.
-    if (!lifecycle.stopping) await fail(error, lifecycle, log);
+  for (const each of started) {
+    start(each, loaded.settings, output, options.httpPortOf?.(each.definition.name)).catch(
+      (error: unknown) => {
+        // A connection attempt that the stop has ended is no failure.
+        if (!each.lifecycle.stopping) void fail(error, each, started);
+      },
+    );
   }
   return stopped;
 }
 
+/** It has the log lines that concern the whole program. */
+const firstOf = (started: readonly Started[]): Started => started[0] as Started;
+
 async function start(
-  { definition, httpPort }: RunOptions,
+  { definition, log, lifecycle, programName }: Started,
   settings: Settings,
-  { log, output }: { log: Logger; output: LogOutput },
-  lifecycle: Lifecycle,
+  output: LogOutput,
+  httpPort: number | undefined,
 ): Promise<void> {
   const health = new Health();
   const metrics = createRegistry(definition.name);
   logMetrics(metrics, output);
   health.set('process', 'starting');
   // A child of the launcher is not the unit's process.
-  const env = process.send === undefined ? process.env : {};
+  const env = process.send === undefined && programName !== undefined ? process.env : {};
   const notifyReady = notifySystemd({ env, log, health, lifecycle });
   // Before anything connects, and so released last: work in progress makes spans until it ends.
-  await startTracing({ name: definition.name, env: process.env, log, lifecycle });
+  if (programName !== undefined) await startTracing({ name: programName, env: process.env, log, lifecycle });
   // First, so that `/readyz` shows what the start waits for.
   if (httpPort !== undefined && definition.ownHttp === undefined) {
     await listen(createHttp({ lifecycle, log, health, metrics }), settings.status.host, httpPort);
@@ -186,26 +206,28 @@ async function start(
   await notifyReady();
 }
 
-async function fail(error: unknown, lifecycle: Lifecycle, log: Logger): Promise<never> {
+async function fail(error: unknown, { log }: Started, all: readonly Started[]): Promise<never> {
   const known =
     error instanceof LayoutError || error instanceof PortTakenError || error instanceof ConfigError;
   // These messages are complete without a stack.
   if (known) log.fatal({ event: 'start_failed' }, error.message);
   else log.fatal({ event: 'start_failed', err: error }, 'process not started');
   if (known) process.stderr.write(`${error.message}\n`);
-  await stopInTime(lifecycle, log);
+  await stopInTime(all);
   process.exit(exitCodeOf(error));
 }
 
-/** Never resolves: the process exits when it has stopped. */
-function stopOnSignals(lifecycle: Lifecycle, log: Logger): Promise<never> {
+/** Never resolves: the program exits when everything has stopped. */
+function stopOnSignals(all: readonly Started[]): Promise<never> {
+  const { log } = firstOf(all);
+  const isStopping = () => all.some(({ lifecycle }) => lifecycle.stopping);
   const stop = (cause: string): void => {
-    if (lifecycle.stopping) {
+    if (isStopping()) {
       log.warn({ event: 'stop_forced' }, `stop forced: ${cause} again`);
       process.exit(EXIT.failed);
     }
     log.info({ event: 'stopping' }, `stopping: ${cause}`);
-    void stopInTime(lifecycle, log).then(() => {
+    void stopInTime(all).then(() => {
       log.info({ event: 'stopped' }, 'stopped');
       process.exit(EXIT.done);
     });
@@ -215,21 +237,24 @@ function stopOnSignals(lifecycle: Lifecycle, log: Logger): Promise<never> {
   // A parent that started this process with a channel has exited: nothing else would stop it.
   if (process.send !== undefined) {
     process.on('disconnect', () => {
-      if (!lifecycle.stopping) stop('the parent process is gone');
+      if (!isStopping()) stop('the parent process is gone');
     });
   }
   return new Promise(() => {});
 }
 
 /** Work that is not finished in time is not lost: it is in Redis, and other processes take it over. */
-async function stopInTime(lifecycle: Lifecycle, log: Logger): Promise<void> {
-  const onTimeout = () =>
-    log.error({ event: 'stop_timed_out' }, `not stopped within ${STOP_TIMEOUT_MS} ms, exiting`);
-  try {
-    await withTimeout(lifecycle.stop(), { timeoutMs: STOP_TIMEOUT_MS, onTimeout });
-  } catch (error) {
-    log.error({ event: 'stop_failed', err: error }, 'not stopped cleanly');
-  }
+async function stopInTime(all: readonly Started[]): Promise<void> {
+  const stopOne = async ({ log, lifecycle }: Started) => {
+    const onTimeout = () =>
+      log.error({ event: 'stop_timed_out' }, `not stopped within ${STOP_TIMEOUT_MS} ms, exiting`);
+    try {
+      await withTimeout(lifecycle.stop(), { timeoutMs: STOP_TIMEOUT_MS, onTimeout });
+    } catch (error) {
+      log.error({ event: 'stop_failed', err: error }, 'not stopped cleanly');
+    }
+  };
+  await Promise.all(all.map(stopOne));
 }
 
 /** After an unexpected error the state of the process is unknown, so it exits and is restarted. */

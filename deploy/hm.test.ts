@@ -90,45 +90,53 @@ test('a missing program: exit code 69, with the program in the message', async (
   expect(stderr).toMatch(/^hm: redis-server: /);
 });
 
-test('all five processes start with private servers, become ready, and stop on Ctrl-C', {
-  timeout: 60_000,
-}, async () => {
-  const file = config(['pid: hm.pid', 'intervals: { droplets_analysis: 1 }']);
-  const firstPort = 20_000 + (process.pid % 10_000);
-  const child = spawn(HM, ['start', '--config', file, '--http-port', String(firstPort)], {
-    cwd: dir,
-    env: { ...ENV, HM_HTTP_PORT: '1' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const exited = once(child, 'exit');
-  const pidFile = join(dir, 'hm.pid');
-  let pidOf: string | undefined;
-  const pids: number[] = [];
-  const problems: unknown[] = [];
-  for await (const text of createInterface({ input: child.stdout })) {
-    const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
-    if (line.event === 'child_started') pids.push(line.pid);
-    if (PROBLEMS.has(line.event ?? '')) problems.push(line);
-    // The private servers' logins are in no line.
-    expect(text.replaceAll('***@', '')).not.toMatch(/:\/\/[^/" ]*@/);
-    if (line.event === 'ready' && line.process === 'start') {
-      pidOf = readFileSync(pidFile, 'utf8');
-      for (const [n, name] of ['ingest', 'sync', 'analyzer', 'nudger'].entries()) {
-        const reply = await fetch(`http://127.0.0.1:${firstPort + n}/metrics`);
-        expect(await reply.text()).toContain(`process_start_time_seconds{process="${name}"}`);
+test.each([
+  ['', 5],
+  ['in one Node process (--one-process) ', 1],
+] as const)(
+  'all five processes %sstart with private servers, become ready, and stop on Ctrl-C',
+  {
+    timeout: 60_000,
+  },
+  async (mode, children) => {
+    const file = config(['pid: hm.pid', 'intervals: { droplets_analysis: 1 }']);
+    const firstPort = 20_000 + (process.pid % 10_000);
+    const args = ['start', '--config', file, '--http-port', String(firstPort)];
+    const child = spawn(HM, mode === '' ? args : [...args, '--one-process'], {
+      cwd: dir,
+      env: { ...ENV, HM_HTTP_PORT: '1' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(child, 'exit');
+    const pidFile = join(dir, 'hm.pid');
+    let pidOf: string | undefined;
+    const pids: number[] = [];
+    const problems: unknown[] = [];
+    for await (const text of createInterface({ input: child.stdout })) {
+      const line = JSON.parse(text) as { event?: string; pid: number; process?: string };
+      if (line.event === 'child_started') pids.push(line.pid);
+      if (PROBLEMS.has(line.event ?? '')) problems.push(line);
+      // The private servers' logins are in no line.
+      expect(text.replaceAll('***@', '')).not.toMatch(/:\/\/[^/" ]*@/);
+      if (line.event === 'ready' && line.process === 'start') {
+        pidOf = readFileSync(pidFile, 'utf8');
+        for (const [n, name] of ['ingest', 'sync', 'analyzer', 'nudger'].entries()) {
+          const reply = await fetch(`http://127.0.0.1:${firstPort + n}/metrics`);
+          expect(await reply.text()).toContain(`process_start_time_seconds{process="${name}"}`);
+        }
+        child.kill('SIGINT');
       }
-      child.kill('SIGINT');
     }
-  }
-  expect(await exited).toEqual([0, null]);
-  expect(problems).toEqual([]);
-  expect(pids.length).toBe(7);
-  expect(pids.filter(isAlive)).toEqual([]);
-  // The pid file has the launcher's pid, not that of a process: a signal must go to the launcher.
-  expect(pidOf).toBe(`${child.pid}\n`);
-  expect(existsSync(pidFile)).toBe(false);
-  expect(existsSync(join(dir, '.hm', 'redis'))).toBe(true);
-});
+    expect(await exited).toEqual([0, null]);
+    expect(problems).toEqual([]);
+    expect(pids.length).toBe(2 + children);
+    expect(pids.filter(isAlive)).toEqual([]);
+    // The pid file has the launcher's pid, not that of a process: a signal must go to the launcher.
+    expect(pidOf).toBe(`${child.pid}\n`);
+    expect(existsSync(pidFile)).toBe(false);
+    expect(existsSync(join(dir, '.hm', 'redis'))).toBe(true);
+  },
+);
 
 test('a set-up with nothing to do is silent and takes less than a second', async () => {
   const took: number[] = [];

@@ -1,8 +1,8 @@
-/** A process for the tests of `runProcess`: `node process-fixture.js <config> <behaviour> [http port]`. */
+/** Processes for the tests of `runProcesses`: `node process-fixture.js <config> <behaviour> [http port]`, or `<behaviour>; <behaviour>`. */
 import { createServer } from 'node:http';
-import { type ProcessContext, runProcess } from '../process.ts';
+import { type ProcessContext, runProcesses } from '../process.ts';
 
-const [configFile, behaviour, httpPort] = process.argv.slice(2);
+const [configFile, behaviours, httpPort] = process.argv.slice(2);
 
 const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<void>> = {
   serves: async ({ connectBus, lifecycle, log }) => {
@@ -36,14 +36,17 @@ const BEHAVIOURS: Record<string, (context: ProcessContext) => void | Promise<voi
   },
 };
 
-await runProcess({
-  definition: {
-    name: 'ingest',
+const KINDS = ['ingest', 'sync'] as const;
+
+await runProcesses({
+  definitions: (behaviours ?? '').split('; ').map((behaviour, at) => ({
+    name: KINDS[at] as 'ingest' | 'sync',
     ...(behaviour === 'has its own server' && { ownHttp: true }),
     async start(context) {
-      await BEHAVIOURS[behaviour ?? '']?.(context);
+      await BEHAVIOURS[behaviour]?.(context);
     },
-  },
+  })),
   configFile,
-  httpPort: httpPort === undefined ? undefined : Number(httpPort),
+  httpPortOf: (name) =>
+    httpPort === undefined ? undefined : Number(httpPort) + KINDS.indexOf(name as 'ingest'),
 });

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { AgentOptions } from '../../demo/agent/run.ts';
 import type { ControllerRunOptions } from '../../demo/controller/run.ts';
-import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
+import { ALL_IN_ONE, PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
 import { CONFIG, type ConfigOption, examples, port, type Runs, seconds } from './options.ts';
 
 /** The duty of each process, for the help. */
@@ -38,6 +38,10 @@ export function addRunCommands(program: Command, runs: Runs): void {
         'serve /healthz, /readyz and /metrics of ingest, sync, analyzer and nudger on this port and the next three',
       ),
     )
+    .option(
+      '--one-process',
+      'run all in one Node process: a third of the memory, but an error that ends one ends all',
+    )
     .addHelpText(
       'after',
       examples(
@@ -45,7 +49,38 @@ export function addRunCommands(program: Command, runs: Runs): void {
         ['REDIS_URL=redis://10.0.0.5:6379 hm start', 'with a Redis of your own'],
       ),
     )
-    .action(runs(async (options: HttpOption) => (await import('./start.ts')).start(options)));
+    .action(
+      runs(async (options: HttpOption & { oneProcess?: boolean }) =>
+        (await import('./start.ts')).start(options),
+      ),
+    );
+
+  program
+    .command(ALL_IN_ONE)
+    .summary('runs all processes in one Node process')
+    .description(
+      'Runs one of each process in one Node process: a third of the memory of five, but an error that ends one ends all. ' +
+        'Needs a Redis in the configuration or in REDIS_URL.',
+    )
+    .option(...CONFIG)
+    .addOption(
+      httpPort(
+        'serve /healthz, /readyz and /metrics of ingest, sync, analyzer and nudger on this port and the next three',
+      ),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        ['hm all --config health_manager.yml', 'one of each'],
+        [
+          'hm start --one-process',
+          'the same, restarted when it ends, with private servers where none is configured',
+        ],
+      ),
+    )
+    .action(
+      runs(async (options: HttpOption) => (await import('./process.ts')).runChild(ALL_IN_ONE, options)),
+    );
 
   for (const name of PROCESS_NAMES) {
     const command = program
@@ -69,7 +104,7 @@ export function addRunCommands(program: Command, runs: Runs): void {
     command.action(
       runs(async (options: HttpOption & { now?: boolean }) => {
         if (options.now) return (await import('./act/sync-now.ts')).requestSyncAndWait(options);
-        return (await import('./process.ts')).runOne(name, options);
+        return (await import('./process.ts')).runChild(name, options);
       }),
     );
   }

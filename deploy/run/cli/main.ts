@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-import type { ProcessName } from '../launcher/child.ts';
+import type { ChildName } from '../launcher/child.ts';
 import { stopEarly } from './stop-early.ts';
 
-const RUNS: Record<ProcessName | 'start' | 'demo', true> = {
+const RUNS: Record<ChildName | 'start' | 'demo', true> = {
   ...{ ingest: true, sync: true, analyzer: true, nudger: true, reporter: true },
-  ...{ start: true, demo: true },
+  ...{ all: true, start: true, demo: true },
 };
 
 stopEarly((process.argv[2] ?? '') in RUNS);

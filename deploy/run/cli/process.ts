@@ -1,5 +1,5 @@
-import { type ProcessDefinition, runProcess } from '../../../common/process.ts';
-import type { ProcessName } from '../launcher/child.ts';
+import { type ProcessDefinition, runProcesses } from '../../../common/process.ts';
+import { ALL_IN_ONE, type ChildName, PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
 
 /** Imported dynamically, so that each process loads only its own code. */
 const definitions: Record<ProcessName, () => Promise<ProcessDefinition>> = {
@@ -10,15 +10,23 @@ const definitions: Record<ProcessName, () => Promise<ProcessDefinition>> = {
   reporter: async () => (await import('../../../reporter/main.ts')).reporter,
 };
 
-/** `hm <process>`: runs one process. Never returns: the process exits when it has stopped. */
-export async function runOne(
-  name: ProcessName,
-  options: { config?: string; httpPort?: number },
+/** Of processes on one machine each has an HTTP port of its own. @param first that of the first one */
+export const portOf = (name: ProcessName, first: number): number => first + PROCESS_NAMES.indexOf(name);
+
+/** `hm <process>`, `hm all`: runs one or all of them. Never returns: the process exits when it has stopped. */
+export async function runChild(
+  child: ChildName,
+  { config, httpPort }: { config?: string; httpPort?: number },
 ): Promise<number> {
-  const definition = await definitions[name]();
-  return runProcess({
-    definition,
-    ...(options.config !== undefined && { configFile: options.config }),
-    ...(options.httpPort !== undefined && { httpPort: options.httpPort }),
+  const names = child === ALL_IN_ONE ? PROCESS_NAMES : [child];
+  return runProcesses({
+    definitions: await Promise.all(names.map((name) => definitions[name]())),
+    ...(config !== undefined && { configFile: config }),
+    ...(httpPort !== undefined && {
+      httpPortOf: (name) => {
+        if (child !== ALL_IN_ONE) return httpPort;
+        return name === 'reporter' ? undefined : portOf(name, httpPort);
+      },
+    }),
   });
 }

@@ -6,12 +6,13 @@ import { writePidFile } from '../../../common/process.ts';
 import { adoptPrefix, LayoutError } from '../../../common/redis/layout.ts';
 import { createLogger, openLogOutput, reopenOnHangUp } from '../../../common/runtime/log/log.ts';
 import { hmProgram } from '../hm-program.ts';
-import { PROCESS_NAMES, type ProcessName } from '../launcher/child.ts';
+import { ALL_IN_ONE, type ChildName } from '../launcher/child.ts';
 import { launch } from '../launcher/launcher.ts';
 import { onStopSignals } from '../stop-signals.ts';
 import { connectOnce, openOnce } from './connection/connect-once.ts';
 import { accessLines, dashboardUrl, oneTimeLogin } from './dashboard-access.ts';
 import type { ConfigOption } from './options.ts';
+import { portOf } from './process.ts';
 
 /** Longest wait for the private Redis, which has just started (ms). */
 const ANSWER_MS = 10_000;
@@ -19,6 +20,8 @@ const ANSWER_MS = 10_000;
 interface StartOptions extends ConfigOption {
   /** The HTTP port of the first process; the next processes have the next ports. The reporter has `status.port`. */
   httpPort?: number;
+  /** All processes run in one Node process. */
+  oneProcess?: boolean;
 }
 
 /** `hm start`: runs all processes, and private servers where none is configured. */
@@ -34,7 +37,8 @@ export async function start(options: StartOptions): Promise<number> {
     settings,
     log,
     dataDir: join(dirname(file), '.hm'),
-    command: (name: ProcessName) => ({
+    ...(options.oneProcess && { isOneProcess: true }),
+    command: (name) => ({
       program: process.execPath,
       args: [hmProgram, name, '--config', file, ...httpPort(name, options)],
     }),
@@ -57,9 +61,9 @@ export async function start(options: StartOptions): Promise<number> {
   return launcher.done;
 }
 
-function httpPort(name: ProcessName, { httpPort: first }: StartOptions): string[] {
+function httpPort(name: ChildName, { httpPort: first }: StartOptions): string[] {
   if (first === undefined || name === 'reporter') return [];
-  return ['--http-port', String(first + PROCESS_NAMES.indexOf(name))];
+  return ['--http-port', String(name === ALL_IN_ONE ? first : portOf(name, first))];
 }
 
 /** The Redis beside a configuration file has no other user, so a changed partition or controller is that of the same deployment. */

@@ -9,6 +9,10 @@ import type { Running } from './supervise.ts';
 export const PROCESS_NAMES = PROCESS_KINDS;
 export type ProcessName = ProcessKind;
 
+/** The child that runs all processes in one Node process. */
+export const ALL_IN_ONE = 'all';
+export type ChildName = ProcessName | typeof ALL_IN_ONE;
+
 export interface Output {
   stdout: Writable;
   stderr: Writable;

@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { ProcessName } from './child.ts';
+import { type ChildName, PROCESS_NAMES } from './child.ts';
 import { type Launcher, type LauncherOptions, launch } from './launcher.ts';
 import { isAlive } from './process-table.ts';
 import { UnavailableError } from './unavailable-error.ts';
@@ -48,7 +48,8 @@ function lines(stream: PassThrough): Line[] {
 
 function setUp(
   settings: LauncherOptions['settings'],
-  script: string | ((name: ProcessName) => string) = STUB,
+  script: string | ((name: ChildName) => string) = STUB,
+  more: Partial<LauncherOptions> = {},
 ) {
   const stdout = new PassThrough();
   const written = lines(stdout);
@@ -65,6 +66,7 @@ function setUp(
     env: { PATH: process.env.PATH },
     output: { stdout, stderr: new PassThrough().resume(), format: (line) => line },
     backoff: { firstMs: 10, maxMs: 100, resetAfterMs: 60_000 },
+    ...more,
   });
   launchers.push(launcher);
   const event = (name: string) => logLines.filter((line) => line.event === name);
@@ -209,4 +211,17 @@ test('a stop during the start of the servers ends with exit code 0', async () =>
   launcher.stop();
   expect(await launcher.done).toBe(0);
   expect(event('child_started').map(pidOf).filter(isAlive)).toEqual([]);
+});
+
+test('all processes in one child: it is ready when each of them is', async () => {
+  const script = `
+    for (const process of ${JSON.stringify(PROCESS_NAMES)})
+      setTimeout(() => console.log(JSON.stringify({ event: 'ready', process })), 50);
+    ${STUB}
+  `;
+  const { launcher, written, ready } = setUp(ALL, script, { isOneProcess: true });
+  await ready();
+  expect(written.flatMap(({ name }) => name ?? [])).toEqual(['all']);
+  launcher.stop();
+  expect(await launcher.done).toBe(0);
 });

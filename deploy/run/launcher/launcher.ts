@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Settings } from '../../../common/config/settings.ts';
 import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import type { Logger } from '../../../common/runtime/log/log.ts';
-import { type Output, PROCESS_NAMES, type ProcessName, startChild } from './child.ts';
+import { ALL_IN_ONE, type ChildName, type Output, PROCESS_NAMES, startChild } from './child.ts';
 import { lockFolder } from './folder-lock.ts';
 import { writePrivateServers } from './private-servers.ts';
 import { type Server, startNatsServer, startRedisServer } from './servers.ts';
@@ -17,8 +17,10 @@ export interface LauncherOptions {
   log: Logger;
   /** For the private servers' data, `.hm` beside the configuration file. */
   dataDir: string;
-  /** The command line of one process. */
-  command(name: ProcessName): { program: string; args: string[] };
+  /** All processes run in one child. */
+  isOneProcess?: boolean;
+  /** The command line of one child. */
+  command(name: ChildName): { program: string; args: string[] };
   /** The children's environment; REDIS_URL and MBUS_URI are added for private servers. */
   env: NodeJS.ProcessEnv;
   output: Output;
@@ -98,10 +100,10 @@ function startChildren(
   stopWith: (code: number) => void,
 ): Supervisor[] {
   const { log, output, backoff } = options;
-  const notReady = new Set<ProcessName>(PROCESS_NAMES);
-  const onLine = (name: ProcessName, line: string) => {
-    if (!notReady.has(name) || !isReadyLine(line)) return;
-    notReady.delete(name);
+  const notReady = new Set<string>(PROCESS_NAMES);
+  const onLine = (line: string) => {
+    if (notReady.size === 0 || !isReadyLine(line)) return;
+    notReady.delete((JSON.parse(line) as { process: string }).process);
     if (notReady.size > 0) return;
     const { dashboard } = options;
     log.info(
@@ -111,15 +113,16 @@ function startChildren(
     options.onReady?.();
   };
   /** A port that is not available is fatal at the start only: later it may be a passing collision. */
-  const isFatal = (name: ProcessName, code: number) =>
-    FATAL_EXITS.has(code) || (code === EXIT.unavailable && notReady.has(name));
-  return PROCESS_NAMES.map((name) =>
+  const isFatal = (name: ChildName, code: number) =>
+    FATAL_EXITS.has(code) ||
+    (code === EXIT.unavailable && (name === ALL_IN_ONE ? notReady.size > 0 : notReady.has(name)));
+  const names: readonly ChildName[] = options.isOneProcess ? [ALL_IN_ONE] : PROCESS_NAMES;
+  return names.map((name) =>
     supervise({
       name,
       log,
       ...(backoff && { backoff }),
-      start: () =>
-        startChild({ ...options.command(name), env, output, onLine: (line) => onLine(name, line) }),
+      start: () => startChild({ ...options.command(name), env, output, onLine }),
       isFinal(code) {
         if (code === null || !isFatal(name, code)) return false;
         log.error(
