@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createProgram } from '../program.ts';
+import { hasProgram } from '../testing/hm-child.ts';
 import { bashCompletion } from './bash.ts';
 import { fishCompletion } from './fish.ts';
 import { wordsOf } from './words.ts';
@@ -84,7 +85,7 @@ function zshOffers(...words: string[]): string[] {
   return output.split('\n').filter((word) => word !== '');
 }
 
-test.skipIf(!existsSync('/usr/bin/zsh'))('zsh: commands, choices, options, files and guids', () => {
+test.skipIf(!hasProgram('zsh'))('zsh: commands, choices, options, files and guids', () => {
   const commands = zshOffers('hm', '');
   for (const command of program.commands) {
     if (command.name() === 'complete-ids') continue;
@@ -116,7 +117,7 @@ function fishOffers(line: string): string[] {
     .map((offer) => offer.split('\t')[0] as string);
 }
 
-test.skipIf(!existsSync('/usr/bin/fish'))('fish: commands, choices, options, files and guids', () => {
+test.skipIf(!hasProgram('fish'))('fish: commands, choices, options, files and guids', () => {
   expect(fishOffers('hm ex')).toEqual(['explain']);
   expect(fishOffers('hm ')).toEqual(
     expect.arrayContaining(

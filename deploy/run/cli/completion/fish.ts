@@ -20,6 +20,7 @@ export function fishCompletion({ program, commands, options }: Words): string {
   ];
   return `# Completion of ${program} for fish: ${program} completion fish | source
 function __${program}_ids
+    string match -q -- '-*' (commandline -ct); and return
     set -l words (commandline -opc)
     set -l config
     for i in (seq 2 (count $words))

@@ -1,7 +1,8 @@
 /** Runs `hm` as a child process, with or without a terminal. For tests. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { expect, vi } from 'vitest';
 import { packageRoot } from '../../../../common/runtime/package-root.ts';
@@ -24,10 +25,18 @@ export interface Child {
 
 interface Options {
   env?: NodeJS.ProcessEnv;
+  /** Of the terminal; default: 120 x 40. */
+  size?: { columns: number; rows: number };
 }
 
 export function hmChild(argv: string[], options: Options = {}): Child {
   return childOf(process.execPath, [hmProgram, ...argv], options);
+}
+
+/** Whether a program is on the PATH. */
+export function hasProgram(name: string): boolean {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  return folders.some((folder) => existsSync(join(folder, name)));
 }
 
 /** Whether util-linux's `script` is installed, which runs a program on a terminal. */
@@ -40,13 +49,19 @@ export function hasTerminals(): boolean {
 }
 
 /**
- * Runs `hm` on a terminal of 120 x 40. Its stdin takes keys, and its stderr is the terminal, too.
+ * Runs `hm` on a terminal. Its stdin takes keys, and its stderr is the terminal, too.
  *
  * @param redirection shell text after the command: ` > file`
  */
 export function hmOnTerminal(argv: string[], options: Options = {}, redirection = ''): Child {
   const command = [process.execPath, hmProgram, ...argv].map((word) => `'${word}'`).join(' ');
-  const script = `stty cols 120 rows 40; exec ${command}${redirection}`;
+  return onTerminal(`exec ${command}${redirection}`, options);
+}
+
+/** Runs a command of the shell on a terminal. */
+export function onTerminal(command: string, options: Options = {}): Child {
+  const { columns, rows } = options.size ?? { columns: 120, rows: 40 };
+  const script = `stty cols ${columns} rows ${rows}; ${command}`;
   return childOf('script', ['--quiet', '--return', '--command', script, '/dev/null'], options);
 }
 
