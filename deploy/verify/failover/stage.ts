@@ -11,7 +11,7 @@ import { Health } from '../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { captureLog } from '../../../common/testing/context.ts';
 import { hmProgram } from '../../run/hm-program.ts';
-import { startChild } from '../../run/launcher/child.ts';
+import { type ProcessName, startChild } from '../../run/launcher/child.ts';
 import { SimulatedController } from '../sim/controller.ts';
 import { LiveCloud } from './live-cloud.ts';
 
@@ -19,13 +19,22 @@ import { LiveCloud } from './live-cloud.ts';
 const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger'] as const;
 const COPIES = 2;
 const DROPLET_LOST_S = 6;
-const MAIN = hmProgram;
 
 const execFileAsync = promisify(execFile);
+
+export interface Copy {
+  name: ProcessName;
+  /** Ends it in an orderly way. @returns its exit code; null after a signal */
+  stop(): Promise<number | null>;
+}
 
 /** A health manager of real processes on given servers, and a cloud under load. */
 export interface Stage {
   cloud: LiveCloud;
+  /** The processes that run from the beginning. */
+  copies: readonly Copy[];
+  /** Starts a further copy with another program. Returns when it is ready. */
+  startCopy(name: ProcessName, program: string): Promise<Copy>;
   /**
    * Waits until the cloud matches the controller's apps.
    *
@@ -39,13 +48,17 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-/** Starts everything, and waits until the cloud is healthy. */
-export async function startStage(redis: RedisSettings, nats: readonly string[]): Promise<Stage> {
+/** Starts everything, and waits until the cloud is healthy. @param program the `hm` of the processes */
+export async function startStage(
+  redis: RedisSettings,
+  nats: readonly string[],
+  program = hmProgram,
+): Promise<Stage> {
   const lifecycle = new Lifecycle({ stepMs: 15_000 });
   const dir = mkdtempSync(join(tmpdir(), 'hm-failover-'));
   lifecycle.onStop('folder', () => rmSync(dir, { recursive: true, force: true }));
   try {
-    return await start(redis, nats, dir, lifecycle);
+    return await start({ redis, nats, program }, dir, lifecycle);
   } catch (error) {
     await lifecycle.stop();
     throw error;
@@ -53,8 +66,7 @@ export async function startStage(redis: RedisSettings, nats: readonly string[]):
 }
 
 async function start(
-  redis: RedisSettings,
-  nats: readonly string[],
+  { redis, nats, program }: { redis: RedisSettings; nats: readonly string[]; program: string },
   dir: string,
   lifecycle: Lifecycle,
 ): Promise<Stage> {
@@ -66,6 +78,7 @@ async function start(
       mbus: nats,
       redis: redisConfig(redis),
       bulk_api: { host: controller.host },
+      status: { port: 0 },
       intervals: {
         droplet_lost: DROPLET_LOST_S,
         droplets_analysis: 5,
@@ -90,8 +103,10 @@ async function start(
   lifecycle.onStop('cloud', () => cloud.stop());
   cloud.start();
   const lines: Record<string, unknown>[] = [];
-  const copies = PROCESSES.flatMap((name) => Array<string>(COPIES).fill(name));
-  await Promise.all(copies.map((name) => startProcess(name, config, dir, lifecycle, lines)));
+  const startCopy = (name: ProcessName, of: string) =>
+    startProcess({ name, program: of, config, dir, lifecycle, lines });
+  const names = PROCESSES.flatMap((name) => Array<ProcessName>(COPIES).fill(name));
+  const copies = await Promise.all(names.map((name) => startCopy(name, program)));
   const waitUntilHealthy = async (withinMs: number) => {
     if (await cloud.waitUntilHealthy(withinMs)) return;
     const differences = [...cloud.differences()];
@@ -102,6 +117,8 @@ async function start(
   await waitUntilHealthy(90_000);
   return {
     cloud,
+    copies,
+    startCopy,
     waitUntilHealthy,
     logged: (event) => lines.filter((line) => line.event === event),
     errors: () => lines.filter(({ level }) => Number(level) >= 50).map((line) => JSON.stringify(line)),
@@ -119,19 +136,23 @@ async function recordsOf(app: string, config: string): Promise<string> {
 }
 
 async function hm(args: string[]): Promise<string> {
-  const { stdout, stderr } = await execFileAsync(process.execPath, [MAIN, ...args]).catch(
+  const { stdout, stderr } = await execFileAsync(process.execPath, [hmProgram, ...args]).catch(
     (error: { stdout: string; stderr: string }) => error,
   );
   return `${stdout}${stderr}`;
 }
 
-async function startProcess(
-  name: string,
-  config: string,
-  dir: string,
-  lifecycle: Lifecycle,
-  lines: Record<string, unknown>[],
-): Promise<void> {
+interface ProcessOptions {
+  name: ProcessName;
+  program: string;
+  config: string;
+  dir: string;
+  lifecycle: Lifecycle;
+  lines: Record<string, unknown>[];
+}
+
+async function startProcess(options: ProcessOptions): Promise<Copy> {
+  const { name, program, config, dir, lifecycle, lines } = options;
   const log = join(dir, `${name}.log`);
   const output = createWriteStream(log, { flags: 'a' });
   let setReady = (_: boolean) => {};
@@ -140,7 +161,7 @@ async function startProcess(
   });
   const child = await startChild({
     program: process.execPath,
-    args: [MAIN, name, '--config', config],
+    args: [program, name, '--config', config],
     env: { PATH: process.env.PATH },
     output: { stdout: output, stderr: output, format: (line) => line },
     onLine: (text) => {
@@ -153,6 +174,13 @@ async function startProcess(
   void child.exited.then(() => setReady(false));
   if (!(await ready))
     throw new Error(`${name} ended before it was ready: ${readFileSync(log, 'utf8').slice(-2000)}`);
+  return {
+    name,
+    async stop() {
+      await child.stop();
+      return child.exited;
+    },
+  };
 }
 
 function redisConfig(redis: RedisSettings): object {
