@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { cell, fitLines, paint, wrap } from './screen.ts';
+import { cell, fitLines, paint, wrap, wrapPieces } from './screen.ts';
 
 test('a line that does not fit ends in dots, whatever its colours', () => {
   const line = ['abc', paint('31', 'defgh'), 'ij'];
@@ -18,4 +18,16 @@ test('cells have their width', () => {
 test('text is wrapped at words', () => {
   expect(wrap('one two three', 8)).toEqual(['one two', 'three']);
   expect(wrap('one two three')).toEqual(['one two three']);
+});
+
+test('pieces are wrapped at words, with an indent', () => {
+  const line = ['one ', paint('31', 'two three'), ' four'];
+  const texts = wrapPieces(line, 10, '  ').map((pieces) =>
+    pieces
+      .map((piece) => (typeof piece === 'string' ? piece : piece.text))
+      .join('')
+      .trimEnd(),
+  );
+  expect(texts).toEqual(['one two', '  three', '  four']);
+  expect(wrapPieces([], 10, '')).toEqual([[]]);
 });

@@ -52,6 +52,24 @@ export function wrap(text: string, columns = Number.POSITIVE_INFINITY): string[]
   return lines;
 }
 
+/** The words of a line of pieces in lines that fit the columns; those after the first are indented. */
+export function wrapPieces(pieces: readonly Piece[], columns: number, indent: string): Piece[][] {
+  const lines: Piece[][] = [[]];
+  let width = 0;
+  for (const piece of pieces) {
+    const { text, colour } = typeof piece === 'string' ? { text: piece, colour: '' } : piece;
+    for (const word of text.split(/(?<= )(?=[^ ])/)) {
+      if (width > indent.length && width + word.trimEnd().length >= columns) {
+        lines.push([indent]);
+        width = indent.length;
+      }
+      lines.at(-1)?.push(colour === '' ? word : paint(colour, word));
+      width += word.length;
+    }
+  }
+  return lines;
+}
+
 export function blankLines(count: number): Piece[][] {
   return Array.from({ length: Math.max(0, count) }, () => []);
 }

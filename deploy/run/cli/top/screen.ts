@@ -1,6 +1,6 @@
 /** The lines of the live screen. Pure. */
 import type { Times } from '../../../../common/explain/wording.ts';
-import { BOLD, DIM, type Piece, paint, REVERSE, type Size } from '../../terminal/screen.ts';
+import { BOLD, DIM, type Piece, paint, REVERSE, type Size, wrapPieces } from '../../terminal/screen.ts';
 import { namedText } from '../query/log/named-text.ts';
 import { appsTable, type TableLine } from './apps-table.ts';
 import type { Figures } from './figures.ts';
@@ -35,25 +35,51 @@ export function topLines(figures: Figures, options: ScreenOptions): Piece[][] {
       ...decisionLines(figures, view, times, everything),
     ];
   }
-  const room = Math.max(0, size.rows - head.length - 1);
-  const body = bodyLines(figures, view, times, room).slice(0, room);
+  const room = roomOf(head, size);
+  const body = bodyLines(figures, view, times, { ...size, rows: room }).slice(0, room);
   const blank = Array.from({ length: room - body.length }, (): Piece[] => []);
   return [...head.slice(0, size.rows - 1), ...body, ...blank, keyLine(view)];
 }
 
-function bodyLines(figures: Figures, view: View, times: Times, room: number): Piece[][] {
+function roomOf(head: readonly Piece[][], { rows }: Size): number {
+  return Math.max(0, rows - head.length - 1);
+}
+
+/** How many lines the list or story in which the keys move can have above its window, at most. */
+export function furthest(figures: Figures, options: ScreenOptions): number {
+  const { times, size, view = FIRST_VIEW, problem } = options;
+  if (size === undefined) return 0;
+  const isShort = size.rows < HIGH;
+  const room = roomOf(headLines(figures, times, { isShort, problem, columns: size.columns }), size);
+  if (view.story !== undefined)
+    return Math.max(0, toldLines(figures.story, size.columns).length - (room - 1));
+  const [, decisions] = sharesOf(figures, view, times, room);
+  return view.pane === 'apps' ? 0 : Math.max(0, shownDecisions(figures, view).length - (decisions - 1));
+}
+
+function bodyLines(figures: Figures, view: View, times: Times, { rows: room, columns }: Size): Piece[][] {
   if (view.showsHelp) return HELP.map(([keys, what]) => [paint(BOLD, keys.padEnd(26)), what]);
-  if (view.story !== undefined) return storyLines(figures.story, view.story, room);
-  const isApps = view.pane === 'apps';
-  const small = Math.max(MIN_LIST_LINES, Math.floor(room / 3));
-  // What a short list leaves goes to the other one.
-  const wanted = appLines(figures, view, times, Number.POSITIVE_INFINITY).length;
-  const forApps = Math.min(wanted, isApps ? room - small - 1 : small);
+  if (view.story !== undefined) return storyLines(figures.story, view.story, { rows: room, columns });
+  const [forApps, forDecisions] = sharesOf(figures, view, times, room);
   return [
     ...appLines(figures, view, times, forApps),
     [],
-    ...decisionLines(figures, view, times, room - forApps - 1),
+    ...decisionLines(figures, view, times, forDecisions),
   ];
+}
+
+/** The lines for the apps and for the decisions, with their titles. */
+function sharesOf(
+  figures: Figures,
+  view: View,
+  times: Times,
+  room: number,
+): [apps: number, decisions: number] {
+  const small = Math.max(MIN_LIST_LINES, Math.floor(room / 3));
+  // What a short list leaves goes to the other one.
+  const wanted = appLines(figures, view, times, Number.POSITIVE_INFINITY).length;
+  const apps = Math.min(wanted, view.pane === 'apps' ? room - small - 1 : small);
+  return [apps, room - apps - 1];
 }
 
 /** @param rows with the title */
@@ -101,11 +127,14 @@ function windowOf(lines: readonly TableLine[], selected: string | undefined, row
   return lines.slice(first, first + rows).map(({ pieces }) => pieces);
 }
 
+function shownDecisions({ latest }: Figures, { filter }: View): Figures['latest'] {
+  const has = (guid: string) => guid.toLowerCase().includes(filter.toLowerCase());
+  return latest.filter(({ droplet, droplets }) => droplets?.some(has) ?? has(droplet));
+}
+
 /** @param rows with the title */
-function decisionLines({ latest }: Figures, view: View, times: Times, rows: number): Piece[][] {
-  const has = (guid: string) => guid.toLowerCase().includes(view.filter.toLowerCase());
-  const shown = latest.filter(({ droplet, droplets }) => droplets?.some(has) ?? has(droplet));
-  const lines = shown.map(({ atMs, droplet, tone, text, droplets }): Piece[] => [
+function decisionLines(figures: Figures, view: View, times: Times, rows: number): Piece[][] {
+  const lines = shownDecisions(figures, view).map(({ atMs, droplet, tone, text, droplets }): Piece[] => [
     paint(DIM, times.at(atMs)),
     '  ',
     ...(droplet === '' ? [] : [paint(BOLD, droplet), '  ']),
@@ -117,11 +146,22 @@ function decisionLines({ latest }: Figures, view: View, times: Times, rows: numb
 function storyLines(
   story: Story | undefined,
   { droplet, above }: NonNullable<View['story']>,
-  rows: number,
+  { rows, columns }: Size,
 ): Piece[][] {
   if (story?.droplet !== droplet) return [[paint(BOLD, droplet)], ['reading ...']];
   const head: Piece[][] = [[paint(BOLD, droplet), ...scrolledPiece(above)]];
-  return [...head, ...scrolled([...story.present, [], ...story.lines], above, rows - head.length)];
+  return [...head, ...scrolled(toldLines(story, columns), above, rows - head.length)];
+}
+
+/** Its present state and its story, which are not cut. */
+function toldLines(story: Story | undefined, columns: number): Piece[][] {
+  if (story === undefined) return [];
+  const times = ' '.repeat(10);
+  return [
+    ...story.present.flatMap((line) => wrapPieces(line, columns, '  ')),
+    [],
+    ...story.lines.flatMap((line) => wrapPieces(line, columns, times)),
+  ];
 }
 
 function scrolledPiece(above: number): Piece[] {

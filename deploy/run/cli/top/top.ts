@@ -7,8 +7,8 @@ import type { ConfigOption } from '../options.ts';
 import { Output, usesColours } from '../output/output.ts';
 import { type Figures, TopFigures } from './figures.ts';
 import { keysOf } from './keys.ts';
-import { topLines } from './screen.ts';
-import { FIRST_VIEW, pressKey, type View } from './view.ts';
+import { furthest, topLines } from './screen.ts';
+import { FIRST_VIEW, notBeyond, pressKey, type View } from './view.ts';
 
 export interface TopOptions extends ConfigOption {
   json?: boolean;
@@ -62,7 +62,10 @@ async function live(options: TopOptions): Promise<number> {
     const pressed = pressKey(view, key, figures?.apps.map(({ droplet }) => droplet) ?? []);
     if (pressed === 'quit') return end.abort();
     if (readsOther(view, pressed)) wake.abort();
-    view = pressed;
+    const times = timesOf(figures?.fleet.nowMs ?? 0, options.utc === true);
+    const { rows = 24, columns = 80 } = process.stdout;
+    const shown = { times, size: { rows, columns }, view: pressed, problem };
+    view = figures === undefined ? pressed : notBeyond(pressed, furthest(figures, shown));
     screen.draw();
   });
   // Emitted when the terminal is closed.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { keysOf } from './keys.ts';
-import { FIRST_VIEW, pressKey, selectedOf, type View } from './view.ts';
+import { FIRST_VIEW, notBeyond, pressKey, selectedOf, type View } from './view.ts';
 
 const IDS = ['a', 'b', 'c'];
 
@@ -40,6 +40,9 @@ describe('the view', () => {
     expect(press('j\r').story).toEqual({ droplet: 'b', above: 0 });
     expect(press('j\rjjjk').story).toEqual({ droplet: 'b', above: 2 });
     expect(press('j\rjg').story).toEqual({ droplet: 'b', above: 0 });
+    // The last line stays at the end of the window.
+    expect(notBeyond(press('j\rG'), 7).story).toEqual({ droplet: 'b', above: 7 });
+    expect(notBeyond(press('\tG'), 3).above).toBe(3);
     const closed = press('j\rj\x1b');
     expect(closed.story).toBeUndefined();
     expect(selectedOf(closed, IDS)).toBe('b');

@@ -85,6 +85,13 @@ export function pressKey(view: View, key: string, ids: readonly string[]): View 
   }
 }
 
+/** The view with its window at most this far from the first line. */
+export function notBeyond(view: View, furthest: number): View {
+  const { story, above } = view;
+  if (story === undefined) return { ...view, above: Math.min(above, furthest) };
+  return { ...view, story: { ...story, above: Math.min(story.above, furthest) } };
+}
+
 /** The selected app; the first one while the selected is not on the screen. */
 export function selectedOf({ selected }: View, ids: readonly string[]): string | undefined {
   return selected !== undefined && ids.includes(selected) ? selected : ids[0];
