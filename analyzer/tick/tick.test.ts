@@ -27,7 +27,7 @@ function tickWith(options: {
     metrics: analyzerMetrics(metrics),
     policy: settings.policy,
     reconciler: { reconcile } as unknown as Reconciler,
-    audit: { nextSlices: async () => turns.shift() ?? [], auditSlice: never } as unknown as Audit,
+    audit: { nextSlices: async () => turns.shift() ?? [], auditNext: never } as unknown as Audit,
     slicesQueue,
     ...(stepTimeoutMs !== undefined && { stepTimeoutMs }),
   });

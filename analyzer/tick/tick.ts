@@ -35,7 +35,7 @@ const DUE_PER_JOB = 500;
 /** Due droplets of one slice that are read at once. */
 const DUE_PER_READ = 500;
 /**
- * A step of a job (some hundred droplets, or the audit of one slice) takes a second or two. A step that takes this long
+ * A step of a job (some hundred droplets, or the audit of one large slice) takes a second or two. A step that takes this long
  * waits for a reply that does not come. Its job then fails, because otherwise no analyzer would reconcile its slices.
  */
 const STEP_TIMEOUT_MS = 60_000;
@@ -93,8 +93,12 @@ export class Tick {
   /** Works on a job: reconciles all due droplets of its slices, or audits the slices. */
   async work({ slices, audit }: SlicesJob): Promise<void> {
     const end = this.#options.metrics.slicesSeconds.startTimer();
-    if (audit) for (const slice of slices) await this.#step(this.#options.audit.auditSlice(slice));
-    else await this.#reconcileDue(slices);
+    if (audit) {
+      for (let at = 0; at < slices.length; )
+        at += await this.#step(this.#options.audit.auditNext(slices.slice(at)));
+    } else {
+      await this.#reconcileDue(slices);
+    }
     end();
   }
 

@@ -53,7 +53,7 @@ async function auditOf(...ids: string[]): Promise<string[]> {
   const { client, keys } = of.context.redis;
   evaluated.clear();
   for (const id of ids) await client.hset(keys.indexOf(id), id, '');
-  await audit.auditSlice(0);
+  await audit.auditNext([0]);
   for (const id of ids) await client.hdel(keys.indexOf(id), id);
   return [...evaluated].sort();
 }

@@ -141,10 +141,24 @@ test('a slice is audited whole, and its totals are stored', async () => {
   const ids = Array.from({ length: 300 }, (_, n) => `app-${n}`);
   for (const id of ids) await client.hset(keys.indexOf(id), id, '');
   await client.hset(keys.summary(3), 'droplets', 99_999);
-  await audit().auditSlice(3);
+  expect(await audit().auditNext([3])).toBe(1);
   const expected = ids.filter((id) => keys.sliceOf(id) === 3);
   expect([...audited].sort()).toEqual([...expected].sort());
   expect(new Set(expected.map((id) => keys.indexOf(id))).size).toBeLessThanOrEqual(PIECES);
   expect(await client.hget(keys.summary(3), 'droplets')).toBe(String(expected.length));
   expect(await client.exists(keys.summary(4))).toBe(0);
+});
+
+test('slices of a small fleet are audited together once the first one has shown their size', async () => {
+  const { client, keys } = of.context.redis;
+  const ids = Array.from({ length: 40 }, (_, n) => `app-${n}`);
+  for (const id of ids) await client.hset(keys.indexOf(id), id, '');
+  const small = audit();
+  expect(await small.auditNext(all)).toBe(1);
+  expect(await small.auditNext(all.slice(1))).toBe(SLICES - 1);
+  expect([...audited].sort()).toEqual([...ids].sort());
+  for (const slice of all) {
+    const expected = ids.filter((id) => keys.sliceOf(id) === slice).length;
+    expect(await client.hget(keys.summary(slice), 'droplets')).toBe(String(expected));
+  }
 });

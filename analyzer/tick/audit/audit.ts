@@ -47,6 +47,8 @@ const MAX_LOGGED_MISSES = 10;
 export class Audit {
   readonly #options: Options;
   readonly #limited: RateLimitedLog;
+  /** Droplets of the slice that was audited last, which stands for the next ones: ids are spread evenly. */
+  #perSlice = BATCH;
 
   constructor(options: Options) {
     this.#options = options;
@@ -79,21 +81,42 @@ export class Audit {
     return Array.from({ length: count }, (_, n) => (position + n) % keys.slices).sort((a, b) => a - b);
   }
 
-  /** Audits one slice and stores its totals. */
-  async auditSlice(slice: number): Promise<void> {
+  /**
+   * Audits the first of these slices and stores their totals; as many together as make a batch, because in a small fleet the round
+   * trips of each slice would be most of the cost.
+   *
+   * @returns how many slices were audited
+   */
+  async auditNext(slices: readonly number[]): Promise<number> {
     const { redis } = this.#options;
     const { client, keys } = redis;
     const begin = performance.now();
-    const ids = await readIds(redis, slice);
-    const totals = await this.#audit(slice, ids);
-    const durationMs = Math.round(10 * (performance.now() - begin)) / 10;
-    await client.hset(keys.summary(slice), { ...totals.toFields(), [AUDIT_DURATION]: durationMs });
+    const together = slices.slice(0, Math.max(1, Math.floor(BATCH / Math.max(1, this.#perSlice))));
+    const ids = await Promise.all(together.map((slice) => readIds(redis, slice)));
+    const totals = await this.#audit(together, ids.flat());
+    this.#perSlice = Math.max(...ids.map(({ length }) => length));
+    const durationMs = Math.round((10 * (performance.now() - begin)) / together.length) / 10;
+    await Promise.all(
+      together.map((slice, at) =>
+        client.hset(keys.summary(slice), {
+          ...(totals[at] as Totals).toFields(),
+          [AUDIT_DURATION]: durationMs,
+        }),
+      ),
+    );
+    return together.length;
   }
 
-  /** Evaluates the droplets of a slice, handles those that no due list has in time, and counts the totals. */
-  async #audit(slice: number, ids: readonly string[]): Promise<Totals> {
-    const { reconciler, metrics, policy } = this.#options;
-    const totals = new Totals(policy);
+  /**
+   * Evaluates the droplets of some slices, handles those that no due list has in time, and counts the totals.
+   *
+   * @returns the totals of each slice
+   */
+  async #audit(slices: readonly number[], ids: readonly string[]): Promise<Totals[]> {
+    const { redis, reconciler, metrics, policy } = this.#options;
+    const totals = slices.map(() => new Totals(policy));
+    const totalsOf = (id: string) =>
+      totals[slices.length === 1 ? 0 : slices.indexOf(redis.keys.sliceOf(id))] as Totals;
     const busy: Evaluation[] = [];
     const unread: string[] = [];
     let isFullPassNeeded = false;
@@ -106,12 +129,12 @@ export class Audit {
       }
       for (const evaluation of evaluations) {
         metrics.auditReconciles.inc();
-        totals.add(evaluation);
+        totalsOf(evaluation.droplet.id).add(evaluation);
         if (evaluation.decided.isFullPassNeeded) isFullPassNeeded = true;
         if (!isQuiet(evaluation.decided)) busy.push(evaluation);
       }
     }
-    await this.#handleUnscheduled(slice, await this.#unscheduled(slice, busy));
+    await this.#handleUnscheduled(await this.#unscheduled(busy));
     await this.#handleLost(unread, isFullPassNeeded);
     return totals;
   }
@@ -125,13 +148,13 @@ export class Audit {
     if (isFullPassNeeded || lost.isFullPassNeeded) await markFullSyncRequested(redis, clock, policy);
   }
 
-  async #handleUnscheduled(slice: number, suspected: readonly Evaluation[]): Promise<void> {
+  async #handleUnscheduled(suspected: readonly Evaluation[]): Promise<void> {
     if (suspected.length === 0) return;
     const { redis, metrics, log, reconciler } = this.#options;
     // Checked twice: another analyzer may have reconciled a droplet between the reads of its record and of its due time.
     const again = await reconciler.evaluate(suspected.map(({ droplet }) => droplet.id));
     const busy = again.filter(({ decided }) => !isQuiet(decided));
-    const unscheduled = await this.#unscheduled(slice, busy);
+    const unscheduled = await this.#unscheduled(busy);
     const unmarked = await unmarkedDeas(redis, unscheduled);
     const missed = unscheduled.filter((evaluation) => !isLeftToTick(evaluation, unmarked));
     if (missed.length > 0) {
@@ -150,12 +173,23 @@ export class Audit {
   }
 
   /** Those that no due list has in time. */
-  async #unscheduled(slice: number, evaluations: readonly Evaluation[]): Promise<Evaluation[]> {
-    if (evaluations.length === 0) return [];
+  async #unscheduled(evaluations: readonly Evaluation[]): Promise<Evaluation[]> {
     const { redis, policy } = this.#options;
     const { client, keys } = redis;
-    const due = await client.zmscore(keys.due(slice), ...evaluations.map(({ droplet }) => droplet.id));
-    return evaluations.filter((evaluation, at) => !isScheduledInTime(evaluation, due[at], policy));
+    const bySlice = new Map<number, Evaluation[]>();
+    for (const evaluation of evaluations) {
+      const slice = keys.sliceOf(evaluation.droplet.id);
+      const members = bySlice.get(slice) ?? [];
+      bySlice.set(slice, members);
+      members.push(evaluation);
+    }
+    const unscheduled = await Promise.all(
+      [...bySlice].map(async ([slice, members]) => {
+        const due = await client.zmscore(keys.due(slice), ...members.map(({ droplet }) => droplet.id));
+        return members.filter((evaluation, at) => !isScheduledInTime(evaluation, due[at], policy));
+      }),
+    );
+    return unscheduled.flat();
   }
 }
 
