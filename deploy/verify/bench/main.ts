@@ -10,6 +10,7 @@ import { ROW_GROUPS } from './rows/all-rows.ts';
 import { largestFleet } from './rows/steady/largest-fleet.ts';
 import { HEARTBEAT_MS } from './stage/load-fleet.ts';
 
+const QUICK_SIZE = 0.05;
 /** A quick run has fewer DEAs with a shorter interval, so that messages are still most of the work. */
 const QUICK_HEARTBEAT_MS = 1_000;
 
@@ -17,6 +18,7 @@ const ALL = ROW_GROUPS.flatMap(({ rows }) => rows);
 
 interface Options {
   quick?: true;
+  size?: number;
   json?: string;
   strict?: true;
   atWorst?: number;
@@ -32,10 +34,17 @@ function factor(text: string): number {
   return times;
 }
 
+function share(text: string): number {
+  const size = Number(text);
+  if (!(size > 0 && size <= 1)) throw new InvalidArgumentError('expected a number above 0, at most 1');
+  return size;
+}
+
 const program = new Command('npm run bench --')
   .description('Measures the health manager with real servers and processes, and checks what it measures.')
   .argument('[rows...]', `rows to measure: ${ALL.join(', ')} (default: all)`)
-  .option('--quick', 'a twentieth of the size')
+  .option('--quick', 'a twentieth of the size, and short times')
+  .option('--size <share>', 'this share of the size, with the times of a full run', share)
   .option('--json <file>', 'write the results as JSON, too')
   .option('--strict', 'also fail if a target is missed')
   .option(
@@ -67,12 +76,13 @@ async function main(): Promise<number> {
   const abort = new AbortController();
   process.once('SIGINT', () => abort.abort(new Error('ended by Ctrl-C')));
   process.once('SIGTERM', () => abort.abort(new Error('ended by SIGTERM')));
-  const scale = options.quick ? 0.05 : 1;
+  const isQuick = options.quick === true;
   const context = {
-    scale,
-    steadyS: options.quick ? 8 : 300,
-    windowS: options.quick ? 5 : 60,
-    heartbeatMs: options.quick ? QUICK_HEARTBEAT_MS : HEARTBEAT_MS,
+    scale: options.size ?? (isQuick ? QUICK_SIZE : 1),
+    isQuick,
+    steadyS: isQuick ? 8 : 300,
+    windowS: isQuick ? 5 : 60,
+    heartbeatMs: isQuick ? QUICK_HEARTBEAT_MS : HEARTBEAT_MS,
     signal: abort.signal,
     profile: new Set(options.profile ?? []),
     cluster: options.cluster === true,
@@ -94,7 +104,7 @@ async function main(): Promise<number> {
     return results;
   };
   const results = await measure(wanted);
-  if (options.quick && !options.cluster && !options.profile) {
+  if (isQuick && options.size === undefined && !options.cluster && !options.profile) {
     if (options.record) record(results);
     else await guard(results, measure, context.progress);
   }

@@ -23,8 +23,10 @@ export interface RowResult {
 
 /** How large the rows are. */
 export interface Size {
-  /** Share of the full size: 1, or 0.05 for a quick run. */
+  /** Share of the full size; 0.05 in a quick run. */
   scale: number;
+  /** Times are short, too. */
+  isQuick: boolean;
   /** How long a steady fleet is measured. */
   steadyS: number;
   /** How long most other figures are measured. */

@@ -9,6 +9,8 @@ export const HEARTBEAT_MS = 10_000;
 /** Storing the first heartbeat of a DEA takes about this long. */
 const NEW_DEA_MS = 5;
 const POLL_MS = 100;
+/** A machine that is busy with other work takes minutes. */
+const BROUGHT_UP_WITHIN_S = 900;
 /** Every received heartbeat is stored within this time. */
 const STORED_WITHIN_MS = 60_000;
 
@@ -52,25 +54,25 @@ export async function bringUp(
   });
   await until(
     `the first heartbeat of ${deas} DEAs`,
-    180,
+    BROUGHT_UP_WITHIN_S,
     async () => (await redis.client.zcard(redis.keys.deasLastHeartbeat)) === deas,
   );
   await until(
     `${deas} stored digests`,
-    180,
+    BROUGHT_UP_WITHIN_S,
     async () => (await redis.client.hlen(redis.keys.deasDigest)) === deas,
   );
   await cloud.call('sendHeartbeats', { deas, periodMs: heartbeatMs, changes: 0 });
   if (!sync) return;
   await stage.start('sync');
-  await until('a complete pass', 300, async () => (await lastPass(stage)) !== undefined);
+  await until('a complete pass', BROUGHT_UP_WITHIN_S, async () => (await lastPass(stage)) !== undefined);
 }
 
 /** Waits until no droplet is due within two seconds, before a measurement begins. */
 export async function waitUntilNothingDue(stage: Stage): Promise<void> {
   const { client, keys } = stage.redis;
   const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
-  await until('nothing due', 300, async () => {
+  await until('nothing due', BROUGHT_UP_WITHIN_S, async () => {
     const [seconds] = await client.time();
     const due = await Promise.all(
       slices.map((slice) => client.zcount(keys.due(slice), '-inf', (Number(seconds) + 2) * 1000)),
@@ -81,7 +83,11 @@ export async function waitUntilNothingDue(stage: Stage): Promise<void> {
 
 /** Waits for the first audit of every droplet, which runs ten times as fast as later ones. */
 export async function firstAudit(stage: Stage, droplets: number): Promise<void> {
-  await until('the first audit', 300, async () => (await totalsOf(stage)).droplets === droplets);
+  await until(
+    'the first audit',
+    BROUGHT_UP_WITHIN_S,
+    async () => (await totalsOf(stage)).droplets === droplets,
+  );
 }
 
 /** The totals of the audits over all slices. */

@@ -17,9 +17,9 @@ const HEARTBEATS_TO_SETTLE = 6;
 export const events: RowGroup = {
   rows: ['P6', 'P5', 'P11'],
   async run(context, wanted) {
-    const { scale, signal, profile, cluster, progress } = context;
+    const { scale, isQuick, signal, profile, cluster, progress } = context;
     const droplets = 100_000 * scale;
-    const dropletLostS = scale < 1 ? DROPLET_LOST_S.quick : DROPLET_LOST_S.full;
+    const dropletLostS = isQuick ? DROPLET_LOST_S.quick : DROPLET_LOST_S.full;
     const heartbeatMs = (dropletLostS * 1000) / HEARTBEATS_A_LOSS;
     const config = { intervals: { droplet_lost: dropletLostS } };
     const stage = await startStage({ droplets, profile, config, cluster }, signal);

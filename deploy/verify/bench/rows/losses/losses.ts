@@ -14,10 +14,10 @@ const QUICK_DROPLET_LOST_S = 10;
 export const losses: RowGroup = {
   rows: ['OUTAGE', 'RECOVER'],
   async run(context, wanted) {
-    const { scale, signal, profile, cluster, progress } = context;
+    const { scale, isQuick, signal, profile, cluster, progress } = context;
     const droplets = FLEET * scale;
     const fleet = { droplets, deas: droplets / PER_DEA };
-    const config = scale < 1 ? { intervals: { droplet_lost: QUICK_DROPLET_LOST_S } } : {};
+    const config = isQuick ? { intervals: { droplet_lost: QUICK_DROPLET_LOST_S } } : {};
     const stage = await startStage({ droplets, profile, config, cluster }, signal);
     const results = new Map<string, RowResult>();
     try {

@@ -19,9 +19,9 @@ const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger', 'reporter', 'redis'];
 export async function outage(
   stage: Stage,
   { droplets, deas }: Fleet,
-  { progress, scale, windowS, heartbeatMs }: Context,
+  { progress, isQuick, windowS, heartbeatMs }: Context,
 ): Promise<RowResult> {
-  const awayS = scale < 1 ? AWAY_S.quick : AWAY_S.full;
+  const awayS = isQuick ? AWAY_S.quick : AWAY_S.full;
   const dropletLostS = stage.settings.policy.dropletLostMs / 1000;
   const { redis, cloud } = stage;
   progress('steady');

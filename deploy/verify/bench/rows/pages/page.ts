@@ -27,9 +27,9 @@ const LS_LIMIT = 50;
 /** PAGE: what viewers of the dashboard and `hm ls` cost with 100,000 apps and 10,000 DEAs. */
 export const page: RowGroup = {
   rows: ['PAGE'],
-  async run({ scale, signal, profile, cluster, progress }) {
+  async run({ scale, isQuick, signal, profile, cluster, progress }) {
     const apps = APPS * scale;
-    const watchS = scale < 1 ? WATCH_S.quick : WATCH_S.full;
+    const watchS = isQuick ? WATCH_S.quick : WATCH_S.full;
     const stage = await startStage({ droplets: 0, profile, cluster }, signal);
     try {
       progress(`storing ${apps} apps on ${apps / APPS_A_DEA} DEAs`);

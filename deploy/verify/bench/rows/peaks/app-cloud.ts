@@ -104,6 +104,12 @@ export class AppCloud {
   async stopAndStart(apps: readonly string[], instances: number): Promise<Round> {
     const wrong: string[] = [];
     const idle = { cores: 0, nudgerCores: 0 };
+    const measureIdle = async () => {
+      const meter = this.#stage.meter(...PROCESSES);
+      await delay(IDLE_MS);
+      const { total, of, seconds } = meter.read();
+      Object.assign(idle, { cores: total / seconds, nudgerCores: (of.get('nudger') ?? 0) / seconds });
+    };
     const measured = async (what: string, change: () => Promise<number>): Promise<Cost> => {
       this.#received = new Map();
       this.#repeated = 0;
@@ -131,10 +137,7 @@ export class AppCloud {
     }
     await this.#change(apps, (app) => this.#controller.put(app, { instances }));
     await delay(2 * HEARTBEAT_MS + SETTLE_MS);
-    const idleMeter = this.#stage.meter(...PROCESSES);
-    await delay(IDLE_MS);
-    const { total, of, seconds } = idleMeter.read();
-    Object.assign(idle, { cores: total / seconds, nudgerCores: (of.get('nudger') ?? 0) / seconds });
+    await measureIdle();
     const stopAll = async () => {
       await this.#change(apps, (app) => this.#controller.put(app, { instances, state: 'STOPPED' }));
       return all;
@@ -145,6 +148,7 @@ export class AppCloud {
       return all;
     });
     await delay(2 * HEARTBEAT_MS);
+    await measureIdle();
     const lost = await measured('start of lost instance', async () => this.#loseDea());
     this.#returnDea();
     await measured('stop', stopAll);

@@ -15,8 +15,8 @@ const MAX_RATIO = 1.5;
 /** BIG: one app with many instances is stopped, started and loses a DEA, beside as many apps with one instance each. */
 export const bigApp: RowGroup = {
   rows: ['BIG'],
-  async run({ scale, signal, profile, cluster, progress }: Context) {
-    const count = scale < 1 ? INSTANCES.quick : INSTANCES.full;
+  async run({ isQuick, signal, profile, cluster, progress }: Context) {
+    const count = isQuick ? INSTANCES.quick : INSTANCES.full;
     const controller = await SimulatedController.start();
     const config = {
       bulk_api: { host: controller.host },

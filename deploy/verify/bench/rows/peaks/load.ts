@@ -39,9 +39,9 @@ const PROCESSES = ['ingest', 'sync', 'analyzer', 'nudger'] as const;
 export const load: RowGroup = {
   rows: ['UPDATES', 'EXITS', 'CRASHSTORM', 'WAITING'],
   async run(context, wanted) {
-    const { scale, signal, profile, progress, heartbeatMs } = context;
+    const { scale, isQuick, signal, profile, progress, heartbeatMs } = context;
     const of = FLEET * scale;
-    const config = scale < 1 ? { intervals: { droplet_lost: QUICK_DROPLET_LOST_S } } : {};
+    const config = isQuick ? { intervals: { droplet_lost: QUICK_DROPLET_LOST_S } } : {};
     const stage = await startStage({ droplets: of, profile, config }, signal);
     const results = new Map<string, RowResult>();
     let from = 0;
@@ -138,7 +138,7 @@ async function storm(stage: Stage, taken: Taken, { progress }: Context): Promise
 async function waiting(
   stage: Stage,
   take: (count: number) => Taken,
-  { progress, scale, windowS }: Context,
+  { progress, scale, isQuick, windowS }: Context,
 ): Promise<RowResult> {
   const crashed = take(WAITING * scale);
   const more = Math.max(HIGHER_PRIORITY * scale, 2 * stage.settings.startsPerPeriod);
@@ -152,7 +152,7 @@ async function waiting(
   await stage.cloud.call('end', { ...crashed, perS: FILL_PER_S, unlisted: true });
   await until('all starts enqueued', 300, async () => (await stage.waitingStarts()) === crashed.count);
   await stage.start('nudger');
-  await delay((scale < 1 ? WARM_S : FILLED_S) * 1000);
+  await delay((isQuick ? WARM_S : FILLED_S) * 1000);
   progress(`at ${perPeriod(stage)}, for ${watchS} s`);
   const meter = stage.meter('redis', 'nudger', 'analyzer');
   const leftBefore = await stage.waitingStarts();

@@ -20,8 +20,8 @@ const FLAT = 1.25;
 export const overload: RowGroup = {
   rows: ['OVERLOAD'],
   async run(context) {
-    const { scale, signal, profile, cluster, progress, heartbeatMs, windowS } = context;
-    const deas = scale < 1 ? DEAS.quick : DEAS.full;
+    const { isQuick, signal, profile, cluster, progress, heartbeatMs, windowS } = context;
+    const deas = isQuick ? DEAS.quick : DEAS.full;
     const droplets = deas * PER_DEA;
     const stage = await startStage({ droplets, profile, cluster }, signal);
     try {

@@ -68,11 +68,11 @@ async function grow(stage: Stage, droplets: number, { heartbeatMs }: Context): P
 
 /** A period of the sync, so that each size has its share of the passes. */
 async function measure(stage: Stage, instances: number, context: Context, wrong: string[]): Promise<Cost> {
-  const { scale, windowS } = context;
+  const { isQuick, windowS } = context;
   const syncS = stage.settings.syncPeriodMs / 1000;
   const before = await readIntake(stage);
   const meter = stage.meter();
-  await delay(1000 * (scale < 1 ? windowS : Math.max(windowS, syncS)));
+  await delay(1000 * (isQuick ? windowS : Math.max(windowS, syncS)));
   const { total, seconds } = meter.read();
   const { equal, changed } = intakeSince(await readIntake(stage), before);
   const requests = await stage.cloud.call('takeRequestCounts', {});

@@ -64,11 +64,11 @@ const FULL_PERIOD_MS = 25_000;
 export async function changing(
   stage: Stage,
   droplets: number,
-  { progress, scale, windowS, heartbeatMs }: Context,
+  { progress, isQuick, windowS, heartbeatMs }: Context,
 ): Promise<RowResult> {
   progress(`${CHANGES * 100}% of the instances of every heartbeat change state`);
   const deas = droplets / PER_DEA;
-  const periodMs = scale < 1 ? heartbeatMs : FULL_PERIOD_MS;
+  const periodMs = isQuick ? heartbeatMs : FULL_PERIOD_MS;
   const begun = await readIntake(stage);
   await stage.cloud.call('sendHeartbeats', { deas, periodMs, changes: CHANGES });
   // Two rounds, so that every heartbeat is encoded and the code is compiled.

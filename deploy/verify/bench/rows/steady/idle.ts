@@ -15,8 +15,8 @@ const WINDOW_S = { full: 120, quick: 30 };
 /** IDLE: one of each process with default intervals and a small cloud in which nothing happens: the fixed costs. */
 export const idle: RowGroup = {
   rows: ['IDLE'],
-  async run({ scale, signal, profile, progress }) {
-    const size = scale < 1 ? 'quick' : 'full';
+  async run({ isQuick, signal, profile, progress }) {
+    const size = isQuick ? 'quick' : 'full';
     const droplets = DEAS * PER_DEA;
     const stage = await startStage({ droplets, profile }, signal);
     try {

@@ -12,8 +12,8 @@ const WARM_UP_S = 5;
 
 /** P8: queries for the health of 100 droplets each, and the same load for a replier that only replies. */
 export async function queries(stage: Stage, droplets: number, context: Context): Promise<RowResult> {
-  const { scale, progress, windowS } = context;
-  const perS = scale < 1 ? QUERIES_PER_S_QUICK : QUERIES_PER_S;
+  const { isQuick, progress, windowS } = context;
+  const perS = isQuick ? QUERIES_PER_S_QUICK : QUERIES_PER_S;
   const ask = (seconds: number, bare?: true) =>
     stage.cloud.call('query', { perS, count: perS * seconds, of: droplets, ...(bare && { bare }) });
 

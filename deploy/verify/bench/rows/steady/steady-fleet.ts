@@ -17,9 +17,9 @@ const SYNC_PERIOD_S = 60;
 export const steadyFleet: RowGroup = {
   rows: ['P7', 'P1', 'P9', 'P8', 'P3', 'P2', 'P4', 'P10'],
   async run(context, wanted) {
-    const { scale, signal, profile, cluster, progress, heartbeatMs } = context;
+    const { scale, isQuick, signal, profile, cluster, progress, heartbeatMs } = context;
     const droplets = 1_000_000 * scale;
-    const config = { intervals: { desired_state_update: scale < 1 ? 5 : SYNC_PERIOD_S } };
+    const config = { intervals: { desired_state_update: isQuick ? 5 : SYNC_PERIOD_S } };
     const stage = await startStage({ droplets, profile, config, cluster }, signal);
     const results = new Map<string, RowResult>();
     try {
