@@ -52,7 +52,7 @@ export const page: RowGroup = {
           max: MAX_CORES,
         });
       }
-      wrong.push(...viewers.wrong);
+      wrong.push(...viewers.problems());
       progress('a browser opens the overview');
       figures.push(...(await firstPaint(stage)));
       progress('hm ls');
@@ -68,7 +68,8 @@ export const page: RowGroup = {
 /** Browsers, as far as the reporter can tell. */
 class Viewers {
   readonly #stage: Stage;
-  readonly wrong: string[] = [];
+  /** Problem -> how many viewers had it. */
+  readonly #problems = new Map<string, number>();
 
   constructor(stage: Stage) {
     this.#stage = stage;
@@ -99,11 +100,19 @@ class Viewers {
         ...(list === undefined ? [] : [this.#refresh(list, n, signal)]),
       ]);
     } catch (error) {
-      if (!signal.aborted) this.wrong.push(`viewer ${n}: ${error instanceof Error ? error.message : error}`);
+      if (!signal.aborted) this.#wrong(error instanceof Error ? error.message : String(error));
     }
   }
 
-  /** Reads the events and counts the cells of DEAs in the first state. */
+  problems(): string[] {
+    return Array.from(this.#problems, ([problem, count]) => `${count} times: ${problem}`);
+  }
+
+  #wrong(problem: string): void {
+    this.#problems.set(problem, (this.#problems.get(problem) ?? 0) + 1);
+  }
+
+  /** Reads the events and looks for the cells the cells of DEAs in the first state. */
   async #follow(signal: AbortSignal): Promise<void> {
     const { body } = await this.#stage.page('/api/live', signal);
     let hasState = false;
@@ -111,7 +120,7 @@ class Viewers {
       for await (const chunk of body as unknown as AsyncIterable<Uint8Array>)
         hasState ||= Buffer.from(chunk).includes('event: deas');
     } finally {
-      if (!hasState) this.wrong.push('a viewer got no DEAs');
+      if (!hasState) this.#wrong('no DEAs were sent');
     }
   }
 
@@ -119,8 +128,7 @@ class Viewers {
     await delay((n * REFRESH_MS) / VIEWERS, undefined, { signal });
     while (!signal.aborted) {
       const { apps } = (await (await this.#stage.page(list, signal)).json()) as { apps: unknown[] };
-      if (apps.length !== LS_LIMIT)
-        this.wrong.push(`${list}: expected ${LS_LIMIT} apps, found ${apps.length}`);
+      if (apps.length !== LS_LIMIT) this.#wrong(`${list}: expected ${LS_LIMIT} apps, found ${apps.length}`);
       await delay(REFRESH_MS, undefined, { signal });
     }
   }
