@@ -94,13 +94,21 @@ class Viewers {
   }
 
   async #view(list: string | undefined, n: number, signal: AbortSignal): Promise<void> {
-    try {
-      await Promise.all([
-        this.#follow(signal),
-        ...(list === undefined ? [] : [this.#refresh(list, n, signal)]),
-      ]);
-    } catch (error) {
-      if (!signal.aborted) this.#wrong(error instanceof Error ? error.message : String(error));
+    const parts = [this.#untilClosed(signal, () => this.#follow(signal))];
+    if (list !== undefined) parts.push(this.#untilClosed(signal, () => this.#refresh(list, n, signal)));
+    await Promise.all(parts);
+  }
+
+  /** A problem is counted, and the viewer tries again like a browser. */
+  async #untilClosed(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await work();
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#wrong(error instanceof Error ? error.message : String(error));
+        await delay(REFRESH_MS);
+      }
     }
   }
 
@@ -112,7 +120,7 @@ class Viewers {
     this.#problems.set(problem, (this.#problems.get(problem) ?? 0) + 1);
   }
 
-  /** Reads the events and looks for the cells the cells of DEAs in the first state. */
+  /** Reads the events and waits for the DEAs in the first state. */
   async #follow(signal: AbortSignal): Promise<void> {
     const { body } = await this.#stage.page('/api/live', signal);
     let hasState = false;
