@@ -1,9 +1,11 @@
 /** `npm run bench`: measures the figures of `deploy/docs/performance.md`. It fails if a row has an error. */
 import { writeFileSync } from 'node:fs';
+import { loadavg } from 'node:os';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { EXIT } from '../../../common/runtime/lifecycle/exit-codes.ts';
 import { machineLine, thisMachine } from './measure/machine.ts';
 import { MEASUREMENTS, readGuarded, record, worse } from './results/guard.ts';
+import { keep } from './results/kept-run.ts';
 import { farFrom, type RowResult, reached } from './results/row.ts';
 import { tableOf } from './results/table.ts';
 import { ROW_GROUPS } from './rows/all-rows.ts';
@@ -26,6 +28,7 @@ interface Options {
   profile?: string[];
   cluster?: true;
   record?: true;
+  keep?: true;
 }
 
 function factor(text: string): number {
@@ -53,6 +56,7 @@ const program = new Command('npm run bench --')
     factor,
   )
   .option('--record', 'keep the ratios of this quick run in guarded.json, with which later ones are compared')
+  .option('--keep', 'keep the results in kept-run.json, each in the place of the one before of its row')
   .option(
     '--largest',
     'instead of rows: the largest steady fleet that this machine can serve, up to 3,000,000 instances',
@@ -103,6 +107,7 @@ async function main(): Promise<number> {
     }
     return results;
   };
+  const [loadBefore = Number.NaN] = loadavg();
   const results = await measure(wanted);
   if (isQuick && options.size === undefined && !options.cluster && !options.profile) {
     if (options.record) record(results);
@@ -112,6 +117,10 @@ async function main(): Promise<number> {
     for (const { figures, wrong } of results.values()) wrong.push(...farFrom(figures, options.atWorst));
   }
   const machine = await thisMachine();
+  if (options.keep) {
+    const date = new Date().toISOString().slice(0, 10);
+    keep(results, { date, machine, scale: context.scale, loadBefore, cluster: context.cluster });
+  }
   console.log(`${machineLine(machine)}\n\n${tableOf(results)}`);
   const wrong = [...results.values()].some((row) => row.wrong.length > 0);
   const missed = [...results.values()].some(({ figures }) => !figures.every(reached));

@@ -57,7 +57,8 @@ function resultOf(count: number, one: Round, many: Round): RowResult {
       value: one[of].cpuS / one[of].requests / (many[of].cpuS / many[of].requests),
       unit: '',
       max: MAX_RATIO,
-      ratio: true as const,
+      // The few starts after a loss cost little beside the seconds until it is noticed, so their share varies too much.
+      ...(of !== 'lost instance' && { ratio: true as const }),
     },
     {
       what: `CPU a ${of} of the nudger, of ${count} apps = 1`,

@@ -105,11 +105,10 @@ function figuresOf(costs: readonly Cost[], constantFrom: number): Figure[] {
       ratio: true,
     },
     {
-      what: `the same without the fixed cost`,
+      what: 'the same without the fixed cost',
       value: spread(withoutFixed),
       unit: '',
       max: MAX_SPREAD,
-      ratio: true,
     },
     { what: 'fixed cost', value: fixed, unit: 'cores' },
     ...costs.flatMap((cost) => [
