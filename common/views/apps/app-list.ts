@@ -28,6 +28,8 @@ export interface AppQuery {
 
 interface Sources {
   redis: RedisConnections;
+  /** The ids of all apps in ascending order, for a caller that shares one read among many; absent: they are read now. */
+  sortedIds?: () => Promise<readonly string[]>;
   reader: { read(ids: readonly string[]): Promise<DropletReads> };
   holds: Holds;
   workers: Workers;
@@ -47,30 +49,23 @@ interface Candidate {
 }
 
 export async function readAppPage(sources: Sources, query: AppQuery): Promise<AppPage> {
-  const order = ORDERS[query.sort];
   const after = query.cursor === undefined ? undefined : parseCursor(query.cursor);
-  const search = (query.search ?? '').toLowerCase();
-  let left = (await readCandidates(sources.redis, query)).filter(
-    (one) =>
-      (after === undefined || order(after, one) < 0) &&
-      (search === '' || one.id.toLowerCase().includes(search)),
-  );
+  const candidates = await readCandidates(sources, query, after);
   const apps: AppRow[] = [];
   let nowMs = 0;
   for (let read = 0; read < READ_PER_PAGE; read += READ_AT_ONCE) {
-    const next = firstOf(left, Math.min(READ_AT_ONCE, Math.max(query.limit, 1)), order);
+    const next = candidates.take(Math.min(READ_AT_ONCE, Math.max(query.limit, 1)));
     const found = await readRows(sources, next);
     nowMs = found.nowMs;
     for (const [at, row] of found.rows.entries()) {
       if (row === undefined || !matches(row, query)) continue;
       apps.push(row);
       const last = next[at] as Candidate;
-      const isLast = at === next.length - 1 && next.length === left.length;
+      const isLast = at === next.length - 1 && candidates.isEmpty;
       if (apps.length === query.limit) return { nowMs, apps, ...(!isLast && { cursor: cursorOf(last) }) };
     }
     const last = next.at(-1);
-    if (last === undefined || next.length === left.length) return { nowMs, apps };
-    left = left.filter((one) => order(last, one) < 0);
+    if (last === undefined || candidates.isEmpty) return { nowMs, apps };
     if (read + READ_AT_ONCE >= READ_PER_PAGE) return { nowMs, apps, cursor: cursorOf(last) };
   }
   return { nowMs, apps };
@@ -84,26 +79,103 @@ const ORDERS: Readonly<Record<AppSort, Order>> = {
   worst: (a, b) => b.score - a.score || byId(a, b),
 };
 
+/** The apps that may be on the page, in its order. */
+interface Candidates {
+  /** Removes the first `n` of them. */
+  take(n: number): Candidate[];
+  isEmpty: boolean;
+}
+
 /** Every app, or where a problem is asked for those of the analyzer's index of droplets with problems. */
 async function readCandidates(
-  redis: RedisConnections,
-  { problems, dea, sort }: AppQuery,
-): Promise<Candidate[]> {
-  const { client, keys } = redis;
-  const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
-  const inAny = async () => {
-    if (problems === undefined && sort === 'guid') {
-      const ids = await Promise.all(slices.map((slice) => readIds(redis, slice)));
-      return ids.flat().map((id) => ({ id, score: 0 }));
+  { redis, sortedIds }: Sources,
+  { problems, search, dea, sort }: AppQuery,
+  after: Candidate | undefined,
+): Promise<Candidates> {
+  const part = (search ?? '').toLowerCase();
+  const listed = dea === undefined ? undefined : await listedDroplets(redis, dea);
+  const isWanted = (id: string) =>
+    (part === '' || id.toLowerCase().includes(part)) && (listed === undefined || listed.has(id));
+  const isFiltered = part !== '' || listed !== undefined;
+  if (problems === undefined && sort === 'guid') {
+    if (sortedIds !== undefined) {
+      const ids = await sortedIds();
+      return new Sorted(isFiltered ? ids.filter(isWanted) : ids, after?.id);
     }
-    const lists = await Promise.all(
-      slices.map((slice) => client.zrange(keys.troubled(slice), '0', '-1', 'WITHSCORES')),
+    const slices = await Promise.all(slicesOf(redis).map((slice) => readIds(redis, slice)));
+    const all = slices.flat().filter(isWanted);
+    return new Unsorted(
+      all.map((id) => ({ id, score: 0 })),
+      byId,
+      after,
     );
-    return lists.flatMap((list) => pairsOf(list).map(([id, score]) => ({ id, score: Number(score) })));
-  };
-  if (dea === undefined) return inAny();
-  const [all, listed] = await Promise.all([inAny(), listedDroplets(redis, dea)]);
-  return all.filter(({ id }) => listed.has(id));
+  }
+  const { client, keys } = redis;
+  const lists = await Promise.all(
+    slicesOf(redis).map((slice) => client.zrange(keys.troubled(slice), '0', '-1', 'WITHSCORES')),
+  );
+  const troubled = lists.flatMap((list) =>
+    pairsOf(list).map(([id, score]) => ({ id, score: Number(score) })),
+  );
+  return new Unsorted(
+    troubled.filter(({ id }) => isWanted(id)),
+    ORDERS[sort],
+    after,
+  );
+}
+
+const slicesOf = ({ keys }: RedisConnections) => Array.from({ length: keys.slices }, (_, slice) => slice);
+
+class Sorted implements Candidates {
+  readonly #ids: readonly string[];
+  #at = 0;
+
+  constructor(ids: readonly string[], after: string | undefined) {
+    this.#ids = ids;
+    if (after !== undefined) this.#at = placeAfter(ids, after, (a, b) => (a < b ? -1 : a > b ? 1 : 0));
+  }
+
+  take(n: number): Candidate[] {
+    const taken = this.#ids.slice(this.#at, this.#at + n).map((id) => ({ id, score: 0 }));
+    this.#at += taken.length;
+    return taken;
+  }
+
+  get isEmpty(): boolean {
+    return this.#at === this.#ids.length;
+  }
+}
+
+class Unsorted implements Candidates {
+  readonly #order: Order;
+  #left: Candidate[];
+
+  constructor(all: Candidate[], order: Order, after: Candidate | undefined) {
+    this.#order = order;
+    this.#left = after === undefined ? all : all.filter((one) => order(after, one) < 0);
+  }
+
+  take(n: number): Candidate[] {
+    const taken = firstOf(this.#left, n, this.#order);
+    const last = taken.at(-1);
+    if (last !== undefined) this.#left = this.#left.filter((one) => this.#order(last, one) < 0);
+    return taken;
+  }
+
+  get isEmpty(): boolean {
+    return this.#left.length === 0;
+  }
+}
+
+/** The place of the first one after `one` in a list in this order. */
+function placeAfter<T>(sorted: readonly T[], one: T, order: (a: T, b: T) => number): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (order(sorted[middle] as T, one) <= 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The first `n` in this order; a whole sort of 100,000 apps would cost ten times as much. */
@@ -112,13 +184,7 @@ function firstOf(candidates: readonly Candidate[], n: number, order: Order): Can
   for (const one of candidates) {
     const last = first.at(-1);
     if (first.length === n && last !== undefined && order(one, last) >= 0) continue;
-    let [low, high] = [0, first.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (order(first[middle] as Candidate, one) < 0) low = middle + 1;
-      else high = middle;
-    }
-    first.splice(low, 0, one);
+    first.splice(placeAfter(first, one, order), 0, one);
     if (first.length > n) first.pop();
   }
   return first;

@@ -1,10 +1,11 @@
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import type { Holds } from '../../../common/model/droplet.ts';
 import { readWithDeas } from '../../../common/redis/records/readers.ts';
 import { desired, droplet, instance, NOW, SECOND, SETTINGS, slot } from '../../../common/testing/builders.ts';
 import { useRedis } from '../../../common/testing/context.ts';
 import { type AppQuery, readAppPage } from '../../../common/views/apps/app-list.ts';
 import { store } from '../../../deploy/verify/fixtures/reporter.ts';
+import { sharedIds } from './shared-ids.ts';
 
 const of = useRedis();
 const HOLDS: Holds = {
@@ -87,4 +88,48 @@ test('a row has what runs, and what is wrong', async () => {
 test('an edited cursor only begins elsewhere', async () => {
   expect(await ids({ cursor: 'delta' })).toEqual(['gamma', 'mail-2']);
   expect(await ids({ cursor: 'x:y:z' })).toEqual([]);
+});
+
+describe('with ids that viewers share', () => {
+  const sharing = (nowMs: () => number) => {
+    const { redis } = of.context;
+    const reader = { read: (list: readonly string[]) => readWithDeas(redis, { nowMs: () => NOW }, list) };
+    const workers = { noNudger: false };
+    const sources = { redis, reader, holds: HOLDS, workers, policy: SETTINGS };
+    const sortedIds = sharedIds(redis, nowMs);
+    return async (query: Partial<AppQuery>) =>
+      readAppPage({ ...sources, sortedIds }, { sort: 'guid', limit: 50, ...query });
+  };
+
+  test('pages and searches are the same', async () => {
+    const shared = sharing(() => 0);
+    for (const query of [
+      {},
+      { limit: 2 },
+      { limit: 5 },
+      { limit: 2, cursor: '0:alpha' },
+      { limit: 3, cursor: '0:alpha' },
+      { cursor: '0:zeta' },
+      { search: 'MAIL' },
+      { search: 'mail', limit: 1 },
+      { search: 'mail', limit: 1, cursor: '0:Beta-Mailer' },
+      { problems: ['flapping'] as const },
+      { sort: 'worst' as const, limit: 1 },
+    ])
+      expect(await shared(query), JSON.stringify(query)).toEqual(await read(query));
+  });
+
+  test('a new app is listed once the ids are older than ten seconds', async () => {
+    const { redis } = of.context;
+    let nowMs = 0;
+    const shared = sharing(() => nowMs);
+    const idsNow = async () => (await shared({})).apps.map((app) => app.droplet);
+    const before = await idsNow();
+    await store(redis, droplet({ id: 'new', instances: [] }));
+    await redis.client.hset(redis.keys.indexOf('new'), 'new', '');
+    nowMs = 9_999;
+    expect(await idsNow()).toEqual(before);
+    nowMs = 10_000;
+    expect(await idsNow()).toEqual([...before, 'new']);
+  });
 });

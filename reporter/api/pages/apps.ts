@@ -9,6 +9,7 @@ import { APP_PROBLEMS, APP_SORTS, type AppProblem } from '../../../common/views/
 import { readProcessesView, waitForNudger } from '../../../common/views/read-processes.ts';
 import { sendRead } from '../../http/send-read.ts';
 import type { LiveSources } from '../live/live-feed.ts';
+import { sharedIds } from './shared-ids.ts';
 
 const MAX_LIMIT = 200;
 const DEFAULT_LIMIT = 50;
@@ -29,6 +30,7 @@ const Query = Compile(APPS_QUERY);
 /** Replies 400 to a query that is not valid, 503 while Redis does not answer. */
 export function addApps(options: LiveSources & { app: FastifyInstance; health: Health }): void {
   const { app, health, redis, clock, policy, reader } = options;
+  const sortedIds = sharedIds(redis);
   app.get('/api/apps', async ({ query }, reply) => {
     const found = Query.Check(query) ? appQuery(query) : undefined;
     if (found === undefined) {
@@ -40,7 +42,8 @@ export function addApps(options: LiveSources & { app: FastifyInstance; health: H
         readHolds(redis, clock, policy),
         readProcessesView(redis, clock.nowMs()),
       ]);
-      return readAppPage({ redis, reader, holds, workers: waitForNudger(processes), policy }, found);
+      const workers = waitForNudger(processes);
+      return readAppPage({ redis, sortedIds, reader, holds, workers, policy }, found);
     });
   });
 }
