@@ -5,20 +5,21 @@ import { EXIT } from '../../common/runtime/lifecycle/exit-codes.ts';
 import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { onStopSignals } from '../run/stop-signals.ts';
 import { runCheck } from './check/check.ts';
-import { DEMO_LOGIN } from './config.ts';
-import { demoDir, stateDir } from './demo-dir.ts';
-import { differences } from './fleet.ts';
-import { followManager, holdLines, type ManagerView, STARTING } from './manager.ts';
-import { hintsOf, openDemoScreen } from './screen.ts';
-import { type Stage, setStage, tailOf } from './stage.ts';
-import { followStory, type Line } from './story.ts';
+import { differences } from './cloud/fleet.ts';
+import { followManager, holdLines, type ManagerView, STARTING } from './show/manager.ts';
+import { hintsOf, openDemoScreen } from './show/screen.ts';
+import { followStory, type Line } from './show/story.ts';
+import { DEMO_LOGIN, patienceOf } from './stage/config.ts';
+import { demoDir, stateDir } from './stage/demo-dir.ts';
+import { type Stage, setStage, tailOf } from './stage/stage.ts';
 
 const HELP = `Usage: hm demo [--plain]
        hm demo --check [--json FILE]
 
 Runs a small cloud on this machine, and the health manager that keeps it in its desired state: Redis, NATS, a
 controller and three DEAs that run apps as real processes. Kill processes, edit the apps, and watch.
-All files are in .hm/demo/, the apps file apps.yml too, new at every start. Ctrl-C ends everything.
+All files are new at every start, the apps file apps.yml too. Ctrl-C ends everything. Their folder here:
+${demoDir}
 
   --plain      lines instead of a screen (the default when the output is no terminal)
   --check      injects faults one by one and shows how long each took to heal; exit code 0 only if all were
@@ -53,7 +54,7 @@ export async function runDemo(argv: string[]): Promise<number> {
   const dir = options.check ? join(stateDir, `check-${process.pid}`) : demoDir;
   let code: number = EXIT.failed;
   try {
-    const stage = await setStage(dir, lifecycle);
+    const stage = await setStage(dir, lifecycle, !options.check);
     code = options.check
       ? await runCheck(stage, lifecycle, options.json)
       : await showDemo(stage, lifecycle, options.plain);
@@ -100,9 +101,11 @@ async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Pro
     if (story.length > STORY_LINES) story.shift();
     if (!screen) process.stdout.write(`${line.at.toISOString()} ${line.source}: ${line.text}\n`);
   };
-  followStory(stage.cloud, stage.nats, tell);
+  followStory(stage.cloud, stage.nats, tell, stage.patience);
+  const busy = busyText(stage);
+  if (busy !== '') tell({ at: new Date(), source: 'demo', kind: 'trouble', text: busy });
   followManager(stage.statusPort, lifecycle, (now) => {
-    for (const { text, isOver } of holdLines(manager, now))
+    for (const { text, isOver } of holdLines(manager, now, stage.patience))
       tell({ at: new Date(), source: 'health manager', kind: isOver ? 'effect' : 'trouble', text });
     if (!screen && now.text !== manager.text && now.level !== manager.level)
       tell({ at: new Date(), source: 'health manager', kind: 'decision', text: now.text });
@@ -112,7 +115,7 @@ async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Pro
     const { cloud } = stage;
     const close = openDemoScreen(process.stdout, () => ({
       ...{ apps: cloud.apps(), deas: cloud.deas(), story, places, manager, nowMs: performance.now() },
-      ...filesOf(stage),
+      appsFile: shorter(stage.appsFile),
     }));
     lifecycle.onStop('screen', close);
   } else {
@@ -143,27 +146,36 @@ function reportConvergence(stage: Stage, manager: () => ManagerView): void {
       process.stdout.write(`${new Date().toISOString()} cloud: is in its desired state\n`);
     if (now && !hinted) {
       hinted = true;
-      const view = { apps: cloud.apps(), deas: cloud.deas(), manager: manager(), ...filesOf(stage) };
+      const view = {
+        apps: cloud.apps(),
+        deas: cloud.deas(),
+        manager: manager(),
+        appsFile: shorter(stage.appsFile),
+      };
       process.stdout.write(`${hintsOf(view).join('\n')}\n`);
     }
     converged = now;
   });
 }
 
-/** Relative to the working directory. */
-function filesOf({ appsFile, configFile }: Stage): { appsFile: string; configFile: string } {
-  const shorter = (path: string) => {
-    const short = relative(process.cwd(), path);
-    return short.length < path.length ? short : path;
-  };
-  return { appsFile: shorter(appsFile), configFile: shorter(configFile) };
+/** That the health manager waits longer, because timers of the start ran late; empty: it does not. */
+export function busyText({ patience, lateMs }: Pick<Stage, 'patience' | 'lateMs'>): string {
+  const usual = patienceOf(1).lost;
+  if (patience.lost === usual) return '';
+  return `this machine is busy (timers ran ${(lateMs / 1000).toFixed(1)} s late): the health manager waits ${patience.lost} s for a heartbeat instead of ${usual} s`;
+}
+
+/** The path, relative to the working directory if that is shorter. */
+function shorter(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.length < path.length ? short : path;
 }
 
 function placesOf(stage: Stage): string[] {
   const { user, password } = DEMO_LOGIN;
   // The last one is shown on every terminal.
   return [
-    `Redis ${stage.redisUrl}   NATS ${stage.natsUrl}   logs ${relative(process.cwd(), stage.logDir) || '.'}`,
+    `Redis ${stage.redisUrl}   NATS ${stage.natsUrl}   logs ${shorter(stage.logDir)}`,
     `dashboard http://${user}:${password}@127.0.0.1:${stage.statusPort}/`,
   ];
 }

@@ -11,7 +11,7 @@ import { startTestRedis, type TestRedis } from '../../common/testing/redis/serve
 import { build } from '../run/cli/testing/hm-child.ts';
 import { hmProgram } from '../run/hm-program.ts';
 import { freePort } from '../run/launcher/servers.ts';
-import { DEMO } from './config.ts';
+import { DEMO } from './stage/config.ts';
 
 const PAGE = readFileSync(join(packageRoot, 'deploy', 'docs', 'platform.md'), 'utf8');
 const blocks = (language: string) =>

@@ -50,7 +50,9 @@ export interface InstanceView {
 export type DeaEvent =
   | { type: 'ready'; id: string }
   | { type: 'instances'; instances: InstanceView[] }
-  | { type: 'evacuating' };
+  | { type: 'evacuating' }
+  /** Its heartbeat is this late (ms). */
+  | { type: 'late'; ms: number };
 
 /** IPC, the controller process -> supervisor. */
 export type ControllerEvent =

@@ -15,6 +15,7 @@ import {
   STOP_SUBJECT,
   stopInstances,
 } from '../protocol.ts';
+import { LateTimer } from '../stage/lateness.ts';
 import { exitedText, heartbeatText, type Reported, shutdownText } from './dea-messages.ts';
 import { type Ended, InstanceProcess } from './instance.ts';
 
@@ -26,6 +27,8 @@ export interface DeaOptions {
   /** Called at every change, before the change is published on NATS. */
   onInstances(instances: InstanceView[]): void;
   onEvacuating(): void;
+  /** Called when a heartbeat is more than another interval late (ms). */
+  onLate?: (ms: number) => void;
   logDir?: string;
   /** An instance is STARTING for this long, then RUNNING (default 200 ms). */
   startingMs?: number;
@@ -56,6 +59,7 @@ export class Dea {
   /** In order of their start, so that heartbeats of an unchanged DEA are equal byte for byte. */
   readonly #entries = new Map<string, Entry>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  #heartbeats: LateTimer | undefined;
   #evacuating = false;
   #leaving = false;
   #onEmpty: (() => void) | undefined;
@@ -80,7 +84,7 @@ export class Dea {
       nats.subscribe(subject, { callback: (error) => void (error ?? this.heartbeat()) });
     }
     await nats.flush();
-    this.#timers.add(setInterval(() => this.heartbeat(), heartbeatMs));
+    this.#heartbeats = new LateTimer(heartbeatMs, () => this.heartbeat(), this.#options.onLate);
     this.heartbeat();
   }
 
@@ -112,6 +116,7 @@ export class Dea {
   async shutdown(): Promise<void> {
     if (this.#leaving) return;
     this.#leaving = true;
+    this.#heartbeats?.stop();
     for (const timer of this.#timers) clearTimeout(timer);
     const running = this.#all().flatMap((entry) => (entry.process ? [entry.droplet] : []));
     this.#publish(SUBJECTS.shutdown, shutdownText(this.id, running));

@@ -1,10 +1,10 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { isAlive } from '../../run/launcher/process-table.ts';
-import { DEMO } from '../config.ts';
+import { differences, instancesOf, runningOf } from '../cloud/fleet.ts';
 import { type App, parseApps } from '../controller/apps.ts';
-import { differences, instancesOf, runningOf } from '../fleet.ts';
-import type { Stage } from '../stage.ts';
+import { DEMO } from '../stage/config.ts';
+import type { Stage } from '../stage/stage.ts';
 import { CrashWatch } from './crash-watch.ts';
 import type { Referee } from './referee.ts';
 

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { isAlive } from '../../run/launcher/process-table.ts';
-import { instancesOf } from '../fleet.ts';
-import { type Stage, tailOf } from '../stage.ts';
-import { followStory, type Line } from '../story.ts';
+import { instancesOf } from '../cloud/fleet.ts';
+import { followStory, type Line } from '../show/story.ts';
+import { type Stage, tailOf } from '../stage/stage.ts';
 import { checkSteps, type Step } from './check-steps.ts';
 import { type Verdict, watchFairness } from './referee.ts';
 
@@ -34,7 +34,7 @@ export async function runCheck(stage: Stage, lifecycle: Lifecycle, jsonFile?: st
   const beganMs = performance.now();
   const results: Result[] = [];
   const story: Line[] = [];
-  followStory(stage.cloud, stage.nats, (line) => story.push(line));
+  followStory(stage.cloud, stage.nats, (line) => story.push(line), stage.patience);
   const referee = watchFairness(stage.cloud, stage.nats);
   let ended: string | undefined;
   const startHealthManager = async () => {

@@ -2,8 +2,8 @@ import type { NatsConnection } from 'nats';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
-import { DEMO } from '../config.ts';
 import { parseJson } from '../json.ts';
+import { DEMO } from '../stage/config.ts';
 
 /** A restart must follow within this time after it is due, beside the noise. */
 const PROMPT_S = 1;

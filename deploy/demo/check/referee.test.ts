@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { CloudEvent, DeaView } from '../cloud.ts';
+import type { CloudEvent, DeaView } from '../cloud/cloud.ts';
 import type { App } from '../controller/apps.ts';
 import type { InstanceView } from '../protocol.ts';
 import { fakeBus } from '../testing/bus.ts';

@@ -1,9 +1,9 @@
 import type { NatsConnection } from 'nats';
 import { SUBJECTS } from '../../../common/messages/subjects.ts';
 import { isAlive } from '../../run/launcher/process-table.ts';
-import type { Cloud, CloudEvent } from '../cloud.ts';
+import type { Cloud, CloudEvent } from '../cloud/cloud.ts';
+import { instancesOf, isWanted } from '../cloud/fleet.ts';
 import { parseStart } from '../controller/admission.ts';
-import { instancesOf, isWanted } from '../fleet.ts';
 import type { InstanceView } from '../protocol.ts';
 
 export interface Verdict {

@@ -1,7 +1,7 @@
 import { dirname, join } from 'node:path';
 import { ConfigError, configPath, loadConfig } from '../../../../common/config/load.ts';
 import type { RedisSettings, Settings } from '../../../../common/config/settings.ts';
-import { demoDir } from '../../../demo/demo-dir.ts';
+import { demoDir } from '../../../demo/stage/demo-dir.ts';
 import { lockOwner } from '../../launcher/folder-lock.ts';
 import { readPrivateServers } from '../../launcher/private-servers.ts';
 import { FailedError } from '../errors.ts';

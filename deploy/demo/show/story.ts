@@ -5,11 +5,11 @@
 import type { NatsConnection } from 'nats';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import { HEADERS, SUBJECTS } from '../../common/messages/subjects.ts';
-import type { Cloud, CloudEvent } from './cloud.ts';
-import { DEMO } from './config.ts';
-import type { App } from './controller/apps.ts';
-import { parseJson } from './json.ts';
+import { HEADERS, SUBJECTS } from '../../../common/messages/subjects.ts';
+import type { Cloud, CloudEvent } from '../cloud/cloud.ts';
+import type { App } from '../controller/apps.ts';
+import { parseJson } from '../json.ts';
+import type { Patience } from '../stage/config.ts';
 
 export interface Line {
   at: Date;
@@ -42,11 +42,13 @@ export function followStory(
   cloud: Pick<Cloud, 'deas' | 'apps' | 'events'>,
   nats: Pick<NatsConnection, 'subscribe'>,
   onLine: (line: Line) => void,
+  patience: Pick<Patience, 'lost'>,
 ): void {
   const add = (source: string, kind: Line['kind'], text: string) =>
     onLine({ at: new Date(), source, kind, text });
   let apps = cloud.apps();
   const losses = new Losses();
+  const lately = new Map<string, number>();
   /** The app, index and DEA of an instance; its guid when it is unknown. */
   const nameOf = (guid: string) => {
     for (const dea of cloud.deas()) {
@@ -88,11 +90,27 @@ export function followStory(
       apps = event.apps;
       return;
     }
+    if (event.type === 'late') {
+      const nowMs = performance.now();
+      if (nowMs - (lately.get(event.dea.name) ?? Number.NEGATIVE_INFINITY) < SAY_LATE_MS) return;
+      lately.set(event.dea.name, nowMs);
+      add(event.dea.name, 'trouble', lateText(event.ms, patience));
+      return;
+    }
     if (event.type === 'dea' && event.dea.state === 'gone')
       for (const { droplet, index } of event.dea.instances) losses.lost(`${droplet}/${index}`);
-    const line = describe(event, losses);
+    const line = describe(event, losses, patience);
     if (line) add(...line);
   });
+}
+
+/** A busy machine is named once in a while. */
+const SAY_LATE_MS = 10_000;
+
+/** What stood still is not the health manager's fault, and may look like a loss. */
+function lateText(lateMs: number, { lost }: Pick<Patience, 'lost'>): string {
+  const late = `its heartbeat is ${(lateMs / 1000).toFixed(1)} s late: this machine is busy, or the DEA was suspended`;
+  return lateMs / 1000 < lost - 1 ? late : `${late}; after ${lost} s of silence it counts as lost`;
 }
 
 /** When each slot lost its instance. */
@@ -116,6 +134,7 @@ class Losses {
 function describe(
   event: CloudEvent,
   losses: Losses,
+  patience: Pick<Patience, 'lost'>,
 ): [source: string, kind: Line['kind'], text: string] | undefined {
   switch (event.type) {
     case 'file':
@@ -139,7 +158,11 @@ function describe(
     case 'malformed':
       return ['controller', 'trouble', `cannot read a ${event.subject}: ${event.why}`];
     case 'dea':
-      return [event.dea.name, event.dea.state === 'up' ? 'effect' : 'trouble', `is ${deaState(event)}`];
+      return [
+        event.dea.name,
+        event.dea.state === 'up' ? 'effect' : 'trouble',
+        `is ${deaState(event, patience)}`,
+      ];
     case 'instances':
       return newlyRunning(event, losses);
     default:
@@ -147,8 +170,11 @@ function describe(
   }
 }
 
-function deaState({ dea, killed }: Extract<CloudEvent, { type: 'dea' }>): string {
-  const waits = `; the health manager waits ${DEMO.intervals.droplet_lost} s for a heartbeat`;
+function deaState(
+  { dea, killed }: Extract<CloudEvent, { type: 'dea' }>,
+  { lost }: Pick<Patience, 'lost'>,
+): string {
+  const waits = `; the health manager waits ${lost} s for a heartbeat`;
   if (dea.state === 'gone') return killed === true ? `gone: it was killed${waits}` : 'gone';
   return dea.state === 'up' ? `up: pid ${dea.pid}` : dea.state;
 }

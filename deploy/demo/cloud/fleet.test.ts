@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { App } from '../controller/apps.ts';
+import type { InstanceView } from '../protocol.ts';
 import type { DeaView } from './cloud.ts';
-import type { App } from './controller/apps.ts';
 import { differences } from './fleet.ts';
-import type { InstanceView } from './protocol.ts';
 
 const app = (changes: Partial<App> = {}): App => ({
   ...{ name: 'web', command: 'x', instances: 2, state: 'STARTED', version: 'v2', memoryMb: 64 },

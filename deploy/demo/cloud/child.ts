@@ -1,9 +1,9 @@
 /** The program of the cloud's child processes: a DEA or the controller. argv[2] is its `Role` as JSON. */
 import { pino } from 'pino';
-import { Dea } from './agent/dea.ts';
-import { connectNats } from './connect.ts';
-import { startController } from './controller/controller.ts';
-import type { ControllerEvent, DeaEvent, Role } from './protocol.ts';
+import { Dea } from '../agent/dea.ts';
+import { connectNats } from '../connect.ts';
+import { startController } from '../controller/controller.ts';
+import type { ControllerEvent, DeaEvent, Role } from '../protocol.ts';
 
 const log = pino({ name: 'cloud' });
 
@@ -19,6 +19,7 @@ async function runDea(options: Extract<Role, { role: 'dea' }>): Promise<void> {
     log,
     onInstances: (instances) => emit({ type: 'instances', instances }),
     onEvacuating: () => emit({ type: 'evacuating' }),
+    onLate: (ms) => emit({ type: 'late', ms }),
   });
   const leave = () => {
     void dea.shutdown().then(() => process.exit(0));

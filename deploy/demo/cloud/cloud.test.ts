@@ -2,14 +2,15 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { packageRoot } from '../../common/runtime/package-root.ts';
-import { startNats, type TestNats } from '../../common/testing/nats/server.ts';
-import { isAlive } from '../run/launcher/process-table.ts';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { startNats, type TestNats } from '../../../common/testing/nats/server.ts';
+import { isAlive } from '../../run/launcher/process-table.ts';
+import { eventually, listen } from '../testing/bus.ts';
 import { type Cloud, type DeaView, startCloud } from './cloud.ts';
 import { instancesOf } from './fleet.ts';
-import { eventually, listen } from './testing/bus.ts';
 
 let server: TestNats;
 let bus: NatsConnection;
@@ -24,12 +25,12 @@ beforeAll(async () => {
   execFileSync(join(packageRoot, 'deploy/setup.sh'));
   server = await startNats();
   dir = mkdtempSync(join(tmpdir(), 'hm-cloud-'));
-  copyFileSync(join(import.meta.dirname, 'apps.yml'), join(dir, 'apps.yml'));
+  copyFileSync(join(import.meta.dirname, '..', 'apps.yml'), join(dir, 'apps.yml'));
   ({ nats: bus } = await listen(server.url));
   cloud = await startCloud({
     ...{ nats: server.url, partition: 'default', appsFile: join(dir, 'apps.yml'), logDir: dir },
     ...{ deas: 3, heartbeatMs: 1_000, replaceAfterMs: 100 },
-    childFile: join(packageRoot, 'dist/deploy/demo/child.js'),
+    childFile: join(packageRoot, 'dist/deploy/demo/cloud/child.js'),
   });
   pids = new Set();
   cloud.events.on('event', (event) => {
@@ -80,6 +81,18 @@ test('the instances of a killed DEA die, and the DEA is replaced', async () => {
   await eventually('its replacement is up', () => deaAt(0).state === 'up');
   expect(deaAt(0).id).not.toBe(id);
   expect(others.every((other) => isAlive(other.pid))).toBe(true);
+});
+
+test('a DEA that stood still says how late its heartbeat is', async () => {
+  const { pid } = deaAt(0);
+  let lateMs = 0;
+  cloud.events.on('event', (event) => {
+    if (event.type === 'late' && event.dea.pid === pid) lateMs = event.ms;
+  });
+  process.kill(pid ?? 0, 'SIGSTOP');
+  await delay(2_500);
+  process.kill(pid ?? 0, 'SIGCONT');
+  await eventually('it says so', () => lateMs > 1_000);
 });
 
 test('an evacuating DEA ends when its last instance was stopped, and is replaced', async () => {

@@ -1,14 +1,15 @@
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type NatsConnection } from 'nats';
-import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
-import { packageRoot } from '../../common/runtime/package-root.ts';
-import { hmProgram } from '../run/hm-program.ts';
-import { lockFolder } from '../run/launcher/folder-lock.ts';
-import { type BoundChild, spawnBoundToParent } from '../run/launcher/kill-with-parent.ts';
-import { freePort, startNatsServer, startRedisServer } from '../run/launcher/servers.ts';
-import { type Cloud, startCloud } from './cloud.ts';
-import { DEMO, demoConfig } from './config.ts';
+import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
+import { hmProgram } from '../../run/hm-program.ts';
+import { lockFolder } from '../../run/launcher/folder-lock.ts';
+import { type BoundChild, spawnBoundToParent } from '../../run/launcher/kill-with-parent.ts';
+import { freePort, startNatsServer, startRedisServer } from '../../run/launcher/servers.ts';
+import { type Cloud, startCloud } from '../cloud/cloud.ts';
+import { DEMO, demoConfig, type Patience, patienceOf } from './config.ts';
+import { LateTimer, stretchOf } from './lateness.ts';
 
 /** The servers, the cloud and the files of a demo. */
 export interface Stage {
@@ -22,12 +23,17 @@ export interface Stage {
   appsFile: string;
   configFile: string;
   logDir: string;
+  patience: Patience;
+  /** How late timers ran during the start (ms). */
+  lateMs: number;
   /** Starts the health manager, which ends with the lifecycle. */
   startHealthManager(): Promise<BoundChild>;
 }
 
 /** Environment variables that would override the generated configuration file. */
 const OVERRIDING = ['MBUS_URI', 'REDIS_URL', 'LOG_LEVEL', 'CLOUD_FOUNDRY_CONFIG_PATH'];
+/** How often it is tried how late timers run. */
+const LATENESS_MS = 50;
 /** The health manager has 10 s for an orderly stop (contract: programs). */
 const HM_KILL_AFTER_MS = 11_000;
 
@@ -35,10 +41,13 @@ const HM_KILL_AFTER_MS = 11_000;
  * Starts servers and cloud in a folder of its own and writes the configuration. All of it ends with the lifecycle,
  * in reverse order: the health manager ends first, so that it does not take the cloud's end for a failure.
  *
+ * @param adapts whether the health manager waits longer for heartbeats on a machine on which timers run late
  * @throws UnavailableError when a program or port is not available, or another demo uses the folder
  */
-export async function setStage(dir: string, lifecycle: Lifecycle): Promise<Stage> {
+export async function setStage(dir: string, lifecycle: Lifecycle, adapts: boolean): Promise<Stage> {
   const { signal } = lifecycle;
+  const lateness = new LateTimer(LATENESS_MS, () => undefined);
+  lifecycle.onStop('timer', () => lateness.stop());
   const logDir = join(dir, 'logs');
   mkdirSync(logDir, { recursive: true });
   lifecycle.onStop('folder', lockFolder(dir));
@@ -70,9 +79,13 @@ export async function setStage(dir: string, lifecycle: Lifecycle): Promise<Stage
   const statusPort = await freePort();
   const configFile = join(dir, 'health_manager.yml');
   const { bulkPort } = cloud;
-  writeFileSync(configFile, demoConfig({ nats: nats.url, redis: redis.url, bulkPort, statusPort }));
+  const lateMs = lateness.worstMs;
+  lateness.stop();
+  const patience = patienceOf(adapts ? stretchOf(lateMs) : 1);
+  const servers = { nats: nats.url, redis: redis.url, bulkPort, statusPort };
+  writeFileSync(configFile, demoConfig(servers, patience));
   return {
-    ...{ cloud, appsFile, configFile, logDir, statusPort },
+    ...{ cloud, appsFile, configFile, logDir, statusPort, patience, lateMs },
     nats: connection,
     redisUrl: redis.url,
     natsUrl: nats.url,

@@ -25,7 +25,6 @@ const view: DemoView = {
     },
   })),
   appsFile: '/somewhere/apps.yml',
-  configFile: '/somewhere/hm.yml',
   manager: {
     ...{ level: 'good', text: 'All 2 wanted instances run.', holds: [] },
     processes: [{ kind: 'nudger', pid: 300 }],
@@ -65,14 +64,16 @@ test('80 x 24 shows all of it but the hints, which take turns', () => {
 
 test('a hold that comes on or ends is a line of the story', () => {
   const on = { ...view.manager, holds: [{ hold: 'mass_loss', held: 12, deas: 3, of: 3 }] };
-  expect(holdLines(view.manager, on)).toEqual([
+  expect(holdLines(view.manager, on, { hold: 20 })).toEqual([
     {
       text: 'holds 12 starts: mass_loss, 3 of 3 DEAs went silent at once; ends in 20 s, or deploy/hm release mass_loss',
       isOver: false,
     },
   ]);
-  expect(holdLines(on, on)).toEqual([]);
-  expect(holdLines(on, view.manager)).toEqual([{ text: 'the hold mass_loss is over', isOver: true }]);
+  expect(holdLines(on, on, { hold: 20 })).toEqual([]);
+  expect(holdLines(on, view.manager, { hold: 20 })).toEqual([
+    { text: 'the hold mass_loss is over', isOver: true },
+  ]);
 });
 
 test('never exceeds the size of the terminal', () => {

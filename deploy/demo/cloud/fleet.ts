@@ -1,7 +1,8 @@
 /** The actual state of the cloud, read from the DEAs themselves and not from the health manager. */
+
+import type { App } from '../controller/apps.ts';
+import type { InstanceView } from '../protocol.ts';
 import type { DeaView } from './cloud.ts';
-import type { App } from './controller/apps.ts';
-import type { InstanceView } from './protocol.ts';
 
 export interface Located extends InstanceView {
   dea: DeaView;

@@ -13,11 +13,13 @@ import {
   RED,
   type Size,
   wrap,
+  wrapPieces,
   YELLOW,
-} from '../run/terminal/screen.ts';
-import type { DeaView } from './cloud.ts';
-import type { App } from './controller/apps.ts';
-import { runningOf } from './fleet.ts';
+} from '../../run/terminal/screen.ts';
+import type { DeaView } from '../cloud/cloud.ts';
+import { runningOf } from '../cloud/fleet.ts';
+import type { App } from '../controller/apps.ts';
+import { HM } from './hm-command.ts';
 import type { ManagerView } from './manager.ts';
 import type { Line } from './story.ts';
 
@@ -28,7 +30,6 @@ export interface DemoView {
   story: readonly Line[];
   /** Relative to the working directory. */
   appsFile: string;
-  configFile: string;
   manager: ManagerView;
   /** Further lines for the head: where the servers are. */
   places: readonly string[];
@@ -40,6 +41,9 @@ const LEVELS = { unknown: DIM, good: GREEN, warn: YELLOW, bad: RED } as const;
 const HIGH = 34;
 const HINTS_AT_ONCE = 2;
 const HINT_MS = 6_000;
+
+/** The longest name of a source. */
+const SOURCE = 'health manager'.length;
 
 const COLOURS = { decision: CYAN, trouble: RED, effect: GREEN } as const;
 
@@ -76,7 +80,13 @@ export function render(view: DemoView, { columns, rows }: Size): string[] {
   ];
   const hints = hintLines(view, isLow);
   const room = Math.max(1, rows - top.length - hints.length - 1);
-  const story = view.story.slice(-room).map(storyLine);
+  const indent = ' '.repeat(9 + SOURCE + 1);
+  // Newest first, as everywhere.
+  const story = view.story
+    .slice(-room)
+    .reverse()
+    .flatMap((line) => wrapPieces(storyLine(line), columns, indent))
+    .slice(0, room);
   const lines = [...top, [paint(BOLD, 'EVENTS')], ...story, ...blankLines(room - story.length), ...hints];
   return fitLines(lines, { columns, rows });
 }
@@ -106,7 +116,13 @@ function deaLine(dea: DeaView, nowMs: number): Piece[] {
 }
 
 function storyLine({ at, source, kind, text }: Line): Piece[] {
-  return [paint(DIM, at.toTimeString().slice(0, 8)), ' ', paint(COLOURS[kind], source.padEnd(14)), ' ', text];
+  return [
+    paint(DIM, at.toTimeString().slice(0, 8)),
+    ' ',
+    paint(COLOURS[kind], source.padEnd(SOURCE)),
+    ' ',
+    text,
+  ];
 }
 
 function hintLines(view: DemoView, isLow: boolean): Piece[][] {
@@ -116,10 +132,10 @@ function hintLines(view: DemoView, isLow: boolean): Piece[][] {
   return [...(isLow ? [] : [[]]), [paint(BOLD, title)], ...shown.map((hint) => [hint])];
 }
 
-type HintView = Pick<DemoView, 'apps' | 'deas' | 'appsFile' | 'configFile' | 'manager'>;
+type HintView = Pick<DemoView, 'apps' | 'deas' | 'appsFile' | 'manager'>;
 
 /** Suggestions for the user, with current pids, as lines of text. */
-export function hintsOf({ apps, deas, appsFile, configFile, manager }: HintView): string[] {
+export function hintsOf({ apps, deas, appsFile, manager }: HintView): string[] {
   const instance = apps.flatMap((app) => runningOf(deas, app.name)).find(({ pid }) => pid !== undefined);
   const up = deas.flatMap(({ state, pid }) => (state === 'up' && pid !== undefined ? [pid] : []));
   const dea = up[0] ?? 'PID';
@@ -133,7 +149,7 @@ export function hintsOf({ apps, deas, appsFile, configFile, manager }: HintView)
     hint(`kill -USR2 ${dea}`, 'a drain: each instance starts elsewhere first'),
     hint(`kill -9 ${nudger}`, 'our own nudger: another one runs at once'),
     hint('the dashboard and /queues', 'the same in a browser, with a login: see above'),
-    `  deploy/hm top --config ${configFile}   (or explain web)`,
+    hint(`${HM} top`, 'all of it; also explain web, watch, ps'),
     `  edit, to scale, stop, push, delete:  ${appsFile}`,
   ];
 }

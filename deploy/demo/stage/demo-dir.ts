@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { packageRoot } from '../../common/runtime/package-root.ts';
+import { packageRoot } from '../../../common/runtime/package-root.ts';
 
 /** Where the demo writes: in the clone, or in the user's state folder when the installation belongs to another user. */
 export const stateDir = isWritable(packageRoot)

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import type { App } from './controller/apps.ts';
-import type { ControllerEvent, DeaEvent, InstanceView, Role } from './protocol.ts';
+import type { App } from '../controller/apps.ts';
+import type { ControllerEvent, DeaEvent, InstanceView, Role } from '../protocol.ts';
 
 export interface CloudOptions {
   /** NATS URL. */
@@ -36,6 +36,8 @@ export interface DeaView {
 export type CloudEvent =
   | ControllerEvent
   | { type: 'dea'; dea: DeaView; killed?: boolean }
+  /** A heartbeat of the DEA is this late (ms). */
+  | { type: 'late'; dea: DeaView; ms: number }
   | { type: 'instances'; dea: DeaView; before: InstanceView[] };
 
 export interface Cloud {
@@ -141,6 +143,10 @@ class Supervisor implements Cloud {
       const before = dea.instances;
       dea.instances = event.instances;
       this.events.emit('event', { type: 'instances', dea, before });
+      return;
+    }
+    if (event.type === 'late') {
+      this.events.emit('event', { type: 'late', dea, ms: event.ms });
       return;
     }
     if (event.type === 'ready') dea.id = event.id;

@@ -1,9 +1,10 @@
 /** What the health manager of the demo reports about itself: read once a second from its reporter, as any script could. */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
-import { PeriodicTask } from '../../common/runtime/tasks/periodic-task.ts';
-import { DEMO, DEMO_LOGIN } from './config.ts';
+import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
+import { PeriodicTask } from '../../../common/runtime/tasks/periodic-task.ts';
+import { DEMO_LOGIN, type Patience } from '../stage/config.ts';
+import { HM } from './hm-command.ts';
 
 export interface ManagerView {
   /** Its headline; before it serves what it is doing. */
@@ -68,18 +69,25 @@ function viewOf({ status, slots, holds, deas, processes }: Static<typeof FLEET>)
 }
 
 /** What a new reading says about holds, as lines for the story. */
-export function holdLines(before: ManagerView, now: ManagerView): { text: string; isOver: boolean }[] {
+export function holdLines(
+  before: ManagerView,
+  now: ManagerView,
+  patience: Pick<Patience, 'hold'>,
+): { text: string; isOver: boolean }[] {
   const isOn = ({ holds }: ManagerView, name: string) => holds.some(({ hold }) => hold === name);
   const began = now.holds.filter(({ hold }) => !isOn(before, hold));
   const ended = before.holds.filter(({ hold }) => !isOn(now, hold));
   return [
-    ...began.map((hold) => ({ text: beganText(hold), isOver: false })),
+    ...began.map((hold) => ({ text: beganText(hold, patience), isOver: false })),
     ...ended.map(({ hold }) => ({ text: `the hold ${hold} is over`, isOver: true })),
   ];
 }
 
-function beganText({ hold, held, deas, of }: ManagerView['holds'][number]): string {
+function beganText(
+  { hold, held, deas, of }: ManagerView['holds'][number],
+  patience: Pick<Patience, 'hold'>,
+): string {
   const starts = held === 0 ? 'starts' : `${held} starts`;
   if (hold !== 'mass_loss') return `holds ${starts}: ${hold}`;
-  return `holds ${starts}: mass_loss, ${deas} of ${of} DEAs went silent at once; ends in ${DEMO.mass_loss.hold} s, or deploy/hm release mass_loss`;
+  return `holds ${starts}: mass_loss, ${deas} of ${of} DEAs went silent at once; ends in ${patience.hold} s, or ${HM} release mass_loss`;
 }
