@@ -172,6 +172,25 @@ test('no password has a default', () => {
     expect(text(path)).not.toContain('change-me');
 });
 
+test.each(['NATS_PASSWORD', 'STATUS_PASSWORD'])(
+  'no process starts with the example password in %s',
+  (name) => {
+    const of = parse(interpolate(text('compose.yml'), { ...ENV, [name]: 'change-me' }), {
+      merge: true,
+    }) as typeof compose;
+    for (const process of PROCESS_NAMES)
+      expect(() =>
+        parseConfig(
+          text('image/health_manager.yml'),
+          'health_manager.yml',
+          of.services[process]?.environment ?? {},
+        ),
+      ).toThrow(
+        /: expected a password of your own \(here or in (MBUS_URI|STATUS_PASSWORD)\), got that of the example files$/,
+      );
+  },
+);
+
 test('Prometheus gives its alerts to the Alertmanager', () => {
   const { alerting } = parse(text('../monitor/prometheus/prometheus.yml')) as {
     alerting: { alertmanagers: { static_configs: { targets: string[] }[] }[] };

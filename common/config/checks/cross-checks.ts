@@ -20,6 +20,7 @@ export function crossChecks(values: ReadValues): Problem[] {
     ...internalApiProblems(values),
     ...heartbeatApiProblems(values),
     ...readonlyProblems(values),
+    ...examplePasswords(values),
   ];
 }
 
@@ -81,6 +82,26 @@ function heartbeatApiProblems(values: ReadValues): Problem[] {
 function readonlyProblems(values: ReadValues): Problem[] {
   const both = ['status.readonly_user', 'status.readonly_password'] as const;
   return both.some((path) => values.isGiven(path)) ? required(values, both, ' with the other one') : [];
+}
+
+/** The password of the example files. */
+const EXAMPLE_PASSWORD = 'change-me';
+
+/** Anybody who has read the examples would know it. */
+function examplePasswords({ get }: ReadValues): Problem[] {
+  return PATHS.filter((path) => hasExamplePassword(get(path))).map((path) => {
+    const { env }: { env?: string } = OPTIONS[path];
+    const where = env === undefined ? '' : ` (here or in ${env})`;
+    return [path, `expected a password of your own${where}, got that of the example files`];
+  });
+}
+
+function hasExamplePassword(value: unknown): boolean {
+  if (typeof value === 'string')
+    return (
+      value === EXAMPLE_PASSWORD || (URL.canParse(value) && new URL(value).password === EXAMPLE_PASSWORD)
+    );
+  return typeof value === 'object' && value !== null && Object.values(value).some(hasExamplePassword);
 }
 
 const SERVERS: Readonly<Record<TlsSection, readonly Path[]>> = {

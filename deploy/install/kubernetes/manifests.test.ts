@@ -130,6 +130,11 @@ test('configuration, secrets, probes and scrapes match the image', () => {
   );
   const known = Object.values(OPTIONS).flatMap((key) => ('env' in key ? key.env : []));
   for (const name of Object.keys(env)) expect(known).toContain(name);
+  // The passwords of the example must be replaced.
+  expect(() => parseConfig(text('health_manager.yml'), 'health_manager.yml', env)).toThrow(
+    /^(.*: expected a password of your own .*\n?){3}$/,
+  );
+  for (const [name, value] of Object.entries(env)) env[name] = value.replace('change-me', 'our-own');
   const { settings, warnings } = parseConfig(text('health_manager.yml'), 'health_manager.yml', env);
   expect(warnings).toEqual([]);
   for (const { pod, container, annotations } of deployments) {
