@@ -139,17 +139,19 @@ export function statusOfFleet(fleet: Fleet): Status {
 }
 
 /** From the records of the troubled droplets, so that it is true now; from the totals of the audits if they are too many. */
-function slotsOf(totals: Record<TotalName, number>, { droplets, count }: Troubled): Slots {
-  const wanted = totals.running + totals.missing;
+function slotsOf(totals: Record<TotalName, number>, { droplets, count, expected }: Troubled): Slots {
+  // The audits may not have counted new apps yet.
+  const wanted = Math.max(totals.running + totals.missing, totals.running + expected);
   if (count > droplets.length) {
     const { running, missing, flapping, unplaced } = totals;
     return { exact: false, wanted, running, missing, flapping, unplaced };
   }
   const sum = (of: (droplet: TroubledDroplet) => number) =>
     droplets.reduce((total, droplet) => total + of(droplet), 0);
-  const missing = sum((droplet) => droplet.missing);
+  const missing = sum((droplet) => droplet.missing - droplet.states.EXPECTED);
   return {
-    ...{ exact: true, wanted, missing, running: Math.max(0, wanted - missing) },
+    ...{ exact: true, wanted, missing, running: Math.max(0, wanted - missing - expected) },
+    ...(expected > 0 && { expected }),
     flapping: sum(({ states }) => states.FLAPPING),
     unplaced: sum(({ states }) => states.UNPLACED),
     givenUp: sum(({ states }) => states['GIVEN UP']),

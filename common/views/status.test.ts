@@ -60,6 +60,18 @@ describe('the status in one sentence', () => {
       'A DEA is lost; all its wanted instances run elsewhere.',
     ],
     [
+      'in their grace period',
+      { ...facts(), slots: { ...facts().slots, running: 8, expected: 4 } },
+      'good',
+      '8 of 12 wanted instances run. 4 more are expected: the controller has just changed their apps.',
+    ],
+    [
+      'missing, and one in its grace period',
+      { ...facts({ missing: 2 }), slots: { ...facts({ missing: 2 }).slots, running: 9, expected: 1 } },
+      'bad',
+      '2 of 12 wanted instances are not running. 1 more is expected: the controller has just changed its app.',
+    ],
+    [
       'two lost DEAs',
       facts({ deas: { ...deas, lost: 2 } }),
       'warn',

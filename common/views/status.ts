@@ -32,6 +32,8 @@ export interface Slots {
   /** Held back by a hold; and those of them that an operator pauses. Only if exact. */
   held?: number;
   paused?: number;
+  /** Besides the missing ones: in their grace period, in which the controller starts them. Only if exact, and if there are any. */
+  expected?: number;
 }
 
 export interface StatusFacts {
@@ -88,7 +90,7 @@ export function statusOf(facts: StatusFacts, nowMs: number): Status {
   const holds = held.length === 0 ? '' : ` The hold ${held.join(' and ')} is on.`;
   const lost = deas.lost === 0 ? '' : ` ${deaText(deas.lost)} lost.`;
   const pause = pauseText(facts, nowMs);
-  const more = `${holds}${lost}${pause}${idle.join('')}`;
+  const more = `${expectedText(slots)}${holds}${lost}${pause}${idle.join('')}`;
   // What an operator pauses on purpose is no alarm.
   const { paused = 0 } = slots;
   if (missing > paused) {
@@ -122,15 +124,26 @@ function pauseText({ holds }: StatusFacts, nowMs: number): string {
   return ` ${first.by} paused ${coversText(first)}: ${first.why}; it ends in ${left}.${more}`;
 }
 
-function allText({ slots: { wanted }, deas, troubled }: StatusFacts): Status {
+/** ` 4 more are expected: the controller has just changed their apps.`; empty if none are. */
+function expectedText({ expected = 0 }: Slots): string {
+  if (expected === 0) return '';
+  return ` ${number.format(expected)} more ${expected === 1 ? 'is' : 'are'} expected: the controller has just changed ${expected === 1 ? 'its app' : 'their apps'}.`;
+}
+
+function allText({ slots, deas, troubled }: StatusFacts): Status {
+  const { wanted, running, expected = 0 } = slots;
   if (deas.lost > 0) {
     const their = deas.lost === 1 ? 'its' : 'their';
-    const text = `${deaText(deas.lost)} lost; all ${their} wanted instances run elsewhere.`;
+    const text = `${deaText(deas.lost)} lost; all ${their} wanted instances run elsewhere.${expectedText(slots)}`;
     return { level: 'warn', short: 'recovered', text };
   }
   if (troubled > 0) {
     const have = `${countText(troubled, 'app has', 'apps have')} surplus instances`;
     return { level: 'warn', short: 'surplus', text: `All wanted instances run; ${have}.` };
+  }
+  if (expected > 0) {
+    const text = `${number.format(running)} of ${number.format(wanted)} wanted instances run.${expectedText(slots)}`;
+    return { level: 'good', short: `${number.format(expected)} expected`, text };
   }
   if (wanted === 0) return { level: 'good', short: 'nothing wanted', text: 'No instances are wanted.' };
   const text =

@@ -112,7 +112,13 @@ function fleetJson(fleet: Fleet): object {
     status: { level, text },
     actual_state_known: unknown === undefined,
     totals,
-    slots: { ...slots, givenUp: undefined, given_up: slots.givenUp ?? null, held: slots.held ?? null },
+    slots: {
+      ...slots,
+      givenUp: undefined,
+      given_up: slots.givenUp ?? null,
+      held: slots.held ?? null,
+      expected: slots.exact ? (slots.expected ?? 0) : null,
+    },
     troubled: fleet.troubled.count,
     holds: holds
       .filter(({ on }) => on)

@@ -25,9 +25,12 @@ test('a healthy droplet has severity 0', () => {
   expect(app(40, 40)).toBe(0);
 });
 
-test('a slot in its grace period is not missing', () => {
-  expect(app(3, 0, { firstSeenMs: NOW - LOST + SECOND })).toBe(0);
-  expect(app(3, 0, { firstSeenMs: NOW - LOST })).toBeGreaterThan(0);
+test('a slot in its grace period is not missing, and comes after everything else', () => {
+  const expected = app(3, 0, { firstSeenMs: NOW - LOST + SECOND });
+  expect(expected).toBeGreaterThan(0);
+  expect(expected).toBeLessThan(app(2, 3));
+  expect(app(3, 3, { firstSeenMs: NOW - LOST + SECOND })).toBe(0);
+  expect(app(3, 0, { firstSeenMs: NOW - LOST })).toBeGreaterThan(1);
 });
 
 test('ordered by the missing share, then by the number missing, then droplets with surplus', () => {

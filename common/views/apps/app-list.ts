@@ -217,7 +217,7 @@ function rowOf(snapshot: Snapshot, workers: Workers): AppRow {
 
 export function problemsOf({ missing, states, stops }: TroubledDroplet): AppProblem[] {
   const has: Record<AppProblem, boolean> = {
-    missing: missing > 0,
+    missing: missing > states.EXPECTED,
     flapping: states.FLAPPING > 0,
     'given-up': states['GIVEN UP'] > 0,
     unplaced: states.UNPLACED > 0,

@@ -31,8 +31,11 @@ export interface TroubledDroplet {
   missing: number;
   /** The largest groups of missing slots. */
   groups: SlotGroup[];
-  /** The missing slots by state, those that a hold keeps back, and those of them that an operator pauses. */
-  states: Record<Absent['state'] | 'HELD' | 'PAUSED', number>;
+  /**
+   * The missing slots by state, those that a hold keeps back, those of them that an operator pauses, and those in their grace period,
+   * in which the controller starts them.
+   */
+  states: Record<Absent['state'] | 'HELD' | 'PAUSED' | 'EXPECTED', number>;
   stops: { reason: StopReason; count: number; held?: HoldName }[];
 }
 

@@ -26,6 +26,8 @@ export interface Troubled {
   droplets: TroubledDroplet[];
   /** Number of troubled droplets, including those that were not read. */
   count: number;
+  /** Slots in their grace period, of all droplets that were read. */
+  expected: number;
 }
 
 /** What is sent to a browser. */
@@ -40,14 +42,16 @@ export async function readTroubled(
   { holds, workers, policy }: { holds: Holds; workers: Workers; policy: PolicySettings },
 ): Promise<Troubled> {
   const { ids, count } = await readWorstIds(redis, MAX_READ);
-  if (ids.length === 0) return { droplets: [], count: 0 };
+  if (ids.length === 0) return { droplets: [], count: 0, expected: 0 };
   const { droplets, deas, nowMs } = await reader.read(ids);
-  const troubled = droplets.flatMap((droplet) => {
+  const known = droplets.flatMap((droplet) => {
     if (droplet === undefined || droplet instanceof Error) return [];
     return troubleOf(takeSnapshot(droplet, deas, holds, nowMs, policy), workers) ?? [];
   });
+  const troubled = known.filter(needsAttention);
+  const expected = known.reduce((sum, { states }) => sum + states.EXPECTED, 0);
   // A droplet may have recovered since it was indexed; its next reconcile updates the index.
-  return { droplets: troubled, count: count - (ids.length - troubled.length) };
+  return { droplets: troubled, count: count - (ids.length - troubled.length), expected };
 }
 
 /** Reads the ids of the worst droplets, worst first, and the number of all. Most slices have none and cost one ZCARD. */
@@ -71,6 +75,11 @@ export async function readWorstIds(
     ids: scored.slice(0, limit).map(([id]) => id),
     count: counts.reduce((sum, count) => sum + count, 0),
   };
+}
+
+/** Not while all that is missing is in its grace period. */
+function needsAttention({ missing, states, stops }: TroubledDroplet): boolean {
+  return missing > states.EXPECTED || stops.length > 0;
 }
 
 /** The problems of a droplet; undefined: it has none. Pure. */
@@ -100,6 +109,7 @@ const NONE: TroubledDroplet['states'] = {
   MISSING: 0,
   HELD: 0,
   PAUSED: 0,
+  EXPECTED: 0,
 };
 
 /** @param states counts the missing slots */
@@ -116,6 +126,7 @@ function groupsOf(
     const absent = absentOf(snapshot, index, workers);
     states[absent.state]++;
     if (absent.step.kind === 'held') states.HELD++;
+    if (absent.step.kind === 'grace') states.EXPECTED++;
     if (absent.step.kind === 'held' && absent.step.hold === 'operator') states.PAUSED++;
     const lastInstance = lastInstanceAt(snapshot, index);
     const { state, crashes, lastCrash, step } = absent;

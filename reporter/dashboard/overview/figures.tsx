@@ -19,7 +19,19 @@ export function Figures({ fleet }: Pick<Live, 'fleet'>) {
       <dl>
         {unknown === undefined ? (
           <>
-            <Figure name="running" note={<>of {<Num of={slots.wanted} />} wanted</>}>
+            <Figure
+              name="running"
+              note={
+                <>
+                  of <Num of={slots.wanted} /> wanted
+                  {slots.expected !== undefined && (
+                    <>
+                      , <Num of={slots.expected} /> expected
+                    </>
+                  )}
+                </>
+              }
+            >
               <Num of={slots.running} />
             </Figure>
             <Figure

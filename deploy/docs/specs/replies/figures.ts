@@ -30,6 +30,7 @@ export const FLEET_REPLY = Type.Object({
     exact: Type.Boolean({ description: 'counted now; else by the latest audits' }),
     ...fields(['wanted', 'running', 'missing', 'flapping', 'unplaced'], Count),
     ...{ given_up: orNull(Count), held: orNull(Count), paused: Optional(Count) },
+    expected: orNull(Count),
   }),
   troubled: Count,
   holds: Type.Array(

@@ -28,7 +28,7 @@ const NEXT_STEPS = [
   'soon',
   'no_nudger',
 ] as const;
-const STATES = ['GIVEN UP', 'UNPLACED', 'FLAPPING', 'MISSING', 'HELD', 'PAUSED'] as const;
+const STATES = ['GIVEN UP', 'UNPLACED', 'FLAPPING', 'MISSING', 'HELD', 'PAUSED', 'EXPECTED'] as const;
 const Ms = Type.Number({ minimum: 0, description: 'milliseconds' });
 const All = Optional(Type.Literal(true, { description: 'the full state; else what has changed' }));
 const Links = Type.Object({ app: Optional(Text), dea: Optional(Text), grafana: Optional(Text) });
@@ -55,6 +55,7 @@ const Slots = Type.Object({
     unplaced: Count,
   },
   ...{ givenUp: Optional(Count), held: Optional(Count), paused: Optional(Count) },
+  expected: Optional(Count),
 });
 
 const Process = Type.Object({

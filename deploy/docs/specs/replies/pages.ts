@@ -15,6 +15,7 @@ const Trouble = Type.Object({
   groups: Type.Array(part.SlotGroup),
   states: Type.Object({
     ...{ 'GIVEN UP': Count, UNPLACED: Count, FLAPPING: Count, MISSING: Count, HELD: Count, PAUSED: Count },
+    EXPECTED: Count,
   }),
   stops: Type.Array(Type.Object({ reason: Type.Enum(STOP_REASONS), count: Count, held: Optional(HoldName) })),
 });

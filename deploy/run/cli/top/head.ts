@@ -88,9 +88,10 @@ function slotPieces({ slots, totals, unknown, auditMs }: Figures['fleet']): Piec
     const ran = unknown.ranThen === undefined ? '' : ` (${unknown.ranThen} ran when last known)`;
     return [paint(DIM, `not known what runs${ran}`)];
   }
-  const { running, wanted, missing, flapping, unplaced, givenUp = 0, held = 0, exact } = slots;
+  const { running, wanted, missing, flapping, unplaced, givenUp = 0, held = 0, expected = 0, exact } = slots;
   return [
     paint(missing === 0 ? GREEN : YELLOW, `${running} of ${wanted} instances run`),
+    ...(expected > 0 ? [`, ${expected} expected`] : []),
     ', ',
     problemCount(missing, 'missing'),
     ', ',
