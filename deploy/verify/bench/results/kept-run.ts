@@ -23,25 +23,25 @@ export interface Conditions {
   cluster: boolean;
 }
 
-const FILE = join(packageRoot, 'deploy', 'verify', 'bench', 'results', 'kept-run.json');
+export const KEPT_RUN = join(packageRoot, 'deploy', 'verify', 'bench', 'results', 'kept-run.json');
 const Kept = Compile(Type.Record(Type.String(), Type.Object({ figures: Type.Array(Type.Object({})) })));
 
 /** @returns row -> its latest measurement; a row on a cluster has a name of its own */
-export function readKeptRun(): Record<string, object> {
-  const found: unknown = JSON.parse(readFileSync(FILE, 'utf8'));
+export function readKeptRun(file = KEPT_RUN): Record<string, object> {
+  const found: unknown = JSON.parse(readFileSync(file, 'utf8'));
   if (Kept.Check(found)) return found;
-  throw new Error(`${FILE}: expected figures by row`);
+  throw new Error(`${file}: expected figures by row`);
 }
 
 /** Replaces the rows that were measured; the others stay. */
-export function keep(results: ReadonlyMap<string, RowResult>, conditions: Conditions): void {
-  const rows = readKeptRun();
+export function keep(results: ReadonlyMap<string, RowResult>, conditions: Conditions, file = KEPT_RUN): void {
+  const rows = readKeptRun(file);
   const suffix = conditions.cluster ? ' on a cluster' : '';
   for (const [row, result] of results) rows[row + suffix] = { ...conditions, ...result };
   const sorted = Object.fromEntries(
     Object.entries(rows).sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true })),
   );
-  writeFileSync(FILE, `${JSON.stringify(sorted, rounded, 2)}\n`);
+  writeFileSync(file, `${JSON.stringify(sorted, rounded, 2)}\n`);
 }
 
 /** Four digits are more than any figure is exact. */
