@@ -1,4 +1,4 @@
-import { verifyEveryMs } from '../../../policy/thresholds.ts';
+import { verifyEveryMs, watermarkGapMs } from '../../../policy/thresholds.ts';
 import type { ScriptAccess, ScriptArgument } from '../scripts.ts';
 
 /** A heartbeat by its digest only. */
@@ -28,11 +28,18 @@ export async function touchDeas(
   let lagMs = 0;
   for (const { receivedMs, earliestMs } of heartbeats.values())
     lagMs = Math.max(lagMs, receivedMs - earliestMs);
-  const args: ScriptArgument[] = [dropletLostMs, Math.ceil(lagMs), verifyEveryMs({ dropletLostMs })];
+  const settings = { dropletLostMs };
+  const args: ScriptArgument[] = [
+    ...[dropletLostMs, Math.ceil(lagMs)],
+    ...[verifyEveryMs(settings), watermarkGapMs(settings)],
+  ];
   for (const [dea, { digest, receivedMs }] of heartbeats) args.push(dea, digest, receivedMs);
   const reply = await scripts.run(
     'touch_deas',
-    [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest, keys.deasShutdown],
+    [
+      ...[keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest, keys.deasShutdown],
+      ...[keys.listening, keys.deasLost],
+    ],
     args,
   );
   const [changed, verify] = reply as [string[], string[]];

@@ -31,6 +31,42 @@ describe('touch_deas', () => {
     expect((await heartbeatsOf('a'))[0]).toBe(changed.length === 0 ? 1000 + silence : 1000);
   });
 
+  // Heartbeats at 1 s. Ingestors listened for 20 s after it, then there was a gap of a minute.
+  const GAP = { begunMs: 21_000, endedMs: 81_000 };
+  const heardBeforeGap = async (gaps: string, untilMs: number) => {
+    await begin(1000, 'a');
+    await finish(1000, 'a', 'A');
+    const { client, keys } = redis();
+    await client.hset(keys.listening, { gaps, until: untilMs });
+  };
+
+  test.each([
+    [GAP.endedMs + LOST - 20_000, []],
+    [GAP.endedMs + LOST - 20_000 + 1, ['a']],
+  ])('a gap is no silence of the DEA: an equal heartbeat at %i ms', async (at, changed) => {
+    await heardBeforeGap(`100 200 ${GAP.begunMs} ${GAP.endedMs}`, at);
+    expect(await touch(['a', 'A', at])).toEqual(changed);
+    expect((await heartbeatsOf('a'))[0]).toBe(changed.length === 0 ? at : 1000);
+  });
+
+  test.each([
+    [GAP.begunMs, []],
+    [GAP.endedMs - LOST / 3, ['a']],
+  ])('a gap that lasts counts from the last watermark at %i ms', async (untilMs, changed) => {
+    await heardBeforeGap('', untilMs);
+    expect(await touch(['a', 'A', GAP.endedMs])).toEqual(changed);
+  });
+
+  test.each([
+    ['for an earlier loss', 900, []],
+    ['for this silence', 1000, ['a']],
+  ])('whatever gaps there were, a DEA whose droplets were made due %s', async (_, markMs, changed) => {
+    await heardBeforeGap(`${GAP.begunMs} ${GAP.endedMs}`, GAP.endedMs);
+    const { client, keys } = redis();
+    await client.zadd(keys.deasLost, markMs, 'a');
+    expect(await touch(['a', 'A', GAP.endedMs])).toEqual(changed);
+  });
+
   test('a late heartbeat does not set the time back', async () => {
     await begin(1000, 'a');
     await finish(1000, 'a', 'A');

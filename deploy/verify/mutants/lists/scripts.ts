@@ -189,7 +189,7 @@ export const SCRIPTS: Area = {
     {
       name: 'an equal heartbeat after a long silence is not stored whole',
       file: 'touch_deas.lua',
-      from: 'if is_equal and tonumber(at) - tonumber(last) <= droplet_lost and not runs_on(dea, at) then',
+      from: 'if is_equal and not was_lost(dea, tonumber(last), tonumber(at)) and not runs_on(dea, at) then',
       to: 'if is_equal and not runs_on(dea, at) then',
     },
     {
