@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../../cloud/fleet.ts';
 import { type Context, differences, type RowResult } from '../../results/row.ts';
-import { until } from '../../stage/load-fleet.ts';
+import { intakeSince, readIntake, until } from '../../stage/load-fleet.ts';
 import type { Stage } from '../../stage/stage.ts';
 import { type Fleet, readHoldsOn } from '../../stage/wholeness.ts';
 
@@ -39,6 +39,7 @@ export async function outage(
 
   progress('NATS is back');
   const backMeter = stage.meter(...PROCESSES);
+  const storedBefore = await readIntake(stage);
   await stage.startNats();
   const backMs = performance.now();
   const [seconds] = await redis.client.time();
@@ -55,6 +56,7 @@ export async function outage(
   const { missing, repeated, unexpected } = await silenced;
   const knownS = Math.max(freeS, (performance.now() - backMs) / 1000);
   const back = backMeter.read();
+  const { changed } = intakeSince(await readIntake(stage), storedBefore);
   await cloud.call('resumeDea', { dea: DEAD });
   const { starts, stops } = await cloud.call('takeRequestCounts', {});
   const steadyCores = steady.total / steady.seconds;
@@ -82,6 +84,7 @@ export async function outage(
         unit: 'cores',
       })),
       { what: 'all DEAs heard again after', value: heardS, unit: 's' },
+      { what: 'heartbeats stored whole after the return, a DEA', value: changed / deas, unit: '' },
       { what: 'no hold on after', value: freeS, unit: 's' },
       { what: 'CPU from the return until all is known', value: back.total, unit: 's' },
     ],

@@ -41,16 +41,28 @@ export const surge: RowGroup = {
       const idleMeter = stage.meter();
       await delay(windowS * 1000);
       const idle = idleMeter.read();
+      progress(`${CRASHES_PER_S} crashes a second alone`);
+      const expected = CRASHES_PER_S * CRASHES_S;
+      const before = await cloud.call('endAndAwaitStarts', {
+        ...crashes,
+        from: WARM_UP_CRASHES,
+        count: expected,
+      });
+      await waitUntilNothingDue(stage);
+      await cloud.call('takeRequestCounts', {});
 
       progress(`${count} droplets updated within a second, beside ${CRASHES_PER_S} crashes a second`);
       const passes = () => stage.metric('sync', 'hm_sync_passes_total');
       const received = () => stage.metric('ingest', 'hm_updates_received_total');
       const [passesBefore, receivedBefore] = [await passes(), await received()];
-      const expected = CRASHES_PER_S * CRASHES_S;
       const meter = stage.meter();
-      const crashed = cloud.call('endAndAwaitStarts', { ...crashes, from: WARM_UP_CRASHES, count: expected });
+      const crashed = cloud.call('endAndAwaitStarts', {
+        ...crashes,
+        from: WARM_UP_CRASHES + expected,
+        count: expected,
+      });
       const beganMs = performance.now();
-      await cloud.call('update', { perS: count, from: WARM_UP_CRASHES + expected, count, of });
+      await cloud.call('update', { perS: count, from: WARM_UP_CRASHES + 2 * expected, count, of });
       const sentS = (performance.now() - beganMs) / 1000;
       await until('all updates received', 60, async () => (await received()) >= receivedBefore + count);
       await until('a pass after them', 120, async () => (await passes()) > passesBefore);
@@ -68,6 +80,8 @@ export const surge: RowGroup = {
         figures: [
           { what: 'passes over the bulk API', value: made, unit: '', max: 2 },
           { what: 'quiet after', value: quietS, unit: 's', max: QUIET_WITHIN_S },
+          { what: 'p50 of a crash before', value: before.latency.p50Ms, unit: 'ms' },
+          { what: 'p99 of a crash before', value: before.latency.p99Ms, unit: 'ms' },
           { what: 'p50 of a crash meanwhile', value: latency.p50Ms, unit: 'ms' },
           { what: 'p99 of a crash meanwhile', value: latency.p99Ms, unit: 'ms', max: CRASH_P99_MS },
           {
