@@ -117,7 +117,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     type: 'zset',
     holds: 'silent DEA whose droplets were made due -> its latest heartbeat (ms)',
     writer: 'analyzer',
-    readers: 'analyzer',
+    readers: 'ingest, analyzer',
     life: 'as last_heartbeat',
   },
   {
