@@ -48,8 +48,10 @@ test('a folder that cannot be made: exit code 69, with the path and what to do',
   );
 });
 
-test('the folder is readable for this user only, also one of an earlier release', () => {
+test('the folder and the lock are readable for this user only, also in a folder of an earlier release', () => {
   chmodSync(dir, 0o755);
-  lockFolder(dir)();
+  const release = lockFolder(dir);
   expect(statSync(dir).mode & 0o777).toBe(0o700);
+  expect(statSync(join(dir, 'launcher.json')).mode & 0o777).toBe(0o600);
+  release();
 });

@@ -27,7 +27,7 @@ export function lockFolder(dir: string): () => void {
   const lock = join(dir, LOCK_FILE);
   const own = join(dir, `launcher.${process.pid}`);
   const content = JSON.stringify({ pid: process.pid, started: processStart(process.pid) });
-  writeFileSync(own, content);
+  writeFileSync(own, content, { mode: 0o600 });
   try {
     while (!link(own, lock)) {
       const found = read(lock);

@@ -25,8 +25,7 @@ interface Options {
 export async function checkNats(options: Options): Promise<Checked> {
   const { settings, privateUrl } = options;
   if (settings.mbusGiven) return connectTo(settings.mbus, options);
-  if (privateUrl !== undefined)
-    return connectTo({ servers: [privateUrl.replace('nats://', '')], tls: false }, options);
+  if (privateUrl !== undefined) return connectTo(privateMbus(privateUrl), options);
   if (settings.redis === undefined)
     return { result: { skipped: 'none configured: "hm start" starts a private one' } };
   const checked = await connectTo(settings.mbus, options);
@@ -36,6 +35,12 @@ export async function checkNats(options: Options): Promise<Checked> {
       skipped: `mbus is not set: "hm start" starts a private NATS; single processes need one (${checked.result.problem})`,
     },
   };
+}
+
+/** The private NATS has a random login. */
+function privateMbus(url: string): MbusSettings {
+  const { host, username, password } = new URL(url);
+  return { servers: [host], tls: false, ...(username !== '' && { user: username, password }) };
 }
 
 async function connectTo(mbus: MbusSettings, { lifecycle, answerMs }: Options): Promise<Checked> {

@@ -210,6 +210,21 @@ describe('without mbus', () => {
     ]);
   });
 
+  test('the private NATS of an hm start, which has a login, is checked; its password is not shown', async () => {
+    const folder = join(dir, '.hm');
+    const own = await startNatsServer({ dir: join(folder, 'nats'), password: 's3cret' });
+    const release = lockFolder(folder);
+    try {
+      writePrivateServers(folder, { nats: own.url });
+      await check({ mbus: 'none', redis: 'none' });
+      expect(lines[1]).toBe(`ok      NATS: connected to 127.0.0.1:${own.port}`);
+      expect(lines.join()).not.toContain('s3cret');
+    } finally {
+      release();
+      await own.stop();
+    }
+  });
+
   test('the private servers of an hm start that runs beside the file are checked', async () => {
     const folder = join(dir, '.hm');
     const release = lockFolder(folder);
