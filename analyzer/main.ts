@@ -9,6 +9,7 @@ import { Enqueuer } from './reconcile/enqueue.ts';
 import { Reconciler } from './reconcile/reconciler.ts';
 import { Audit } from './tick/audit/audit.ts';
 import { startCron } from './tick/cron.ts';
+import { watchKeyTypes } from './tick/repairs/key-types.ts';
 import { Tick } from './tick/tick.ts';
 
 /** Redis in, jobs out: reconciles the droplets that are due or have an event, and enqueues the decided starts and stops. */
@@ -72,6 +73,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
       context.work.done();
     },
   });
+  watchKeyTypes({ redis, log, metrics, lifecycle, policy });
   await startCron({ redis, clock, log, lifecycle, policy, tick: () => tick.run() });
   return { tick: () => tick.run() };
 }

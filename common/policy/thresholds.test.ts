@@ -28,6 +28,8 @@ describe('thresholds of droplet_lost', () => {
       allWholeEveryMs: 15_000,
       oldRecordMs: 20_000,
       verifyEveryMs: 540_000,
+      rebuiltWithinMs: 600_000,
+      keyTypesEveryMs: 60_000,
       fullPassEveryMs: 300_000,
       instanceExpiryMs: 270_000,
       deaExpiryMs: 300_000,

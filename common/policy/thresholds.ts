@@ -70,6 +70,12 @@ export const instanceExpiryMs = ({ dropletLostMs }: Settings): number => 9 * dro
 /** What Redis has lost is searched for once in this time: each DEA and each bulk page has its turn (nine minutes). */
 export const verifyEveryMs = ({ dropletLostMs }: Settings): number => 18 * dropletLostMs;
 
+/** What Redis has lost is built again within this time (ten minutes; policy: self-healing). */
+export const rebuiltWithinMs = ({ dropletLostMs }: Settings): number => 20 * dropletLostMs;
+
+/** Keys that somebody gave another type are searched for this often (a minute): the hold `actual_not_fresh` covers it that long. */
+export const keyTypesEveryMs = ({ dropletLostMs }: Settings): number => 2 * dropletLostMs;
+
 /** A pass that writes every entry of the desired state is requested this seldom (five minutes). */
 export const fullPassEveryMs = ({ dropletLostMs }: Settings): number => 10 * dropletLostMs;
 
@@ -123,9 +129,9 @@ const RELATIONS: readonly [holds: string, smallerMs: Threshold, largerMs: Thresh
     lost,
   ],
   [
-    'what Redis has lost is built again within 20 times droplet_lost (ten minutes)',
+    'what Redis has lost is built again in time',
     (settings) => verifyEveryMs(settings) + allWholeEveryMs(settings) + heartbeatPeriodMs(settings),
-    (settings) => 20 * lost(settings),
+    rebuiltWithinMs,
   ],
   ['a full pass is due before the turn of what it builds again', fullPassEveryMs, verifyEveryMs],
 ];

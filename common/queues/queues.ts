@@ -30,7 +30,8 @@ import { PatientWorker } from './patient-worker.ts';
  * Delays and schedules go by the wall clock of the process that adds a job, which may be wrong. So jobs only make things
  * quick. What must happen is in the droplets' records and in the due lists, which go by Redis's clock.
  */
-export type QueueName = 'starts' | 'restarts' | 'stops' | 'cron' | 'slices' | 'sync' | 'webhooks';
+export const QUEUE_NAMES = ['starts', 'restarts', 'stops', 'cron', 'slices', 'sync', 'webhooks'] as const;
+export type QueueName = (typeof QUEUE_NAMES)[number];
 
 export const StartJobSchema = Type.Object({
   id: Type.String({ minLength: 1 }),

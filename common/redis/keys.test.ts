@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createKeys, EVENT_STREAMS, FIELD, type Keys, PIECES } from './keys.ts';
-import { SCHEMA } from './schema-docs.ts';
+import { SCHEMA } from './schema.ts';
 
 /** The function that ioredis uses, wherever it is installed. */
 const calculateSlot = createRequire(import.meta.resolve('ioredis'))('cluster-key-slot') as (
@@ -40,6 +40,7 @@ function allKeys(of: Keys): string[] {
     'index',
     'eventStreams',
     'queuePrefix',
+    'prefix',
     'slices',
     'sliceOf',
   ]);

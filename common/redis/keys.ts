@@ -1,13 +1,14 @@
 import { crc32 } from 'node:zlib';
 
 /**
- * Every Redis key of the health manager is spelled here and nowhere else. `schema-docs.ts` describes each of them.
+ * Every Redis key of the health manager is spelled here and nowhere else. `schema.ts` describes each of them.
  *
  * Droplets are distributed over `slices` by a hash of their id. The slice is the hash tag of its keys, so all keys of a slice
  * are in one Redis Cluster slot, and one script may use several of them. The keys of the fleet as a whole share a hash tag,
  * too, so a script can read watermarks and heartbeats together.
  */
 export interface Keys {
+  readonly prefix: string;
   readonly slices: number;
   /** The slice of a droplet. */
   sliceOf(droplet: string): number;
@@ -78,6 +79,7 @@ export function createKeys(prefix: string, slices: number): Keys {
   const index = (slice: number, piece: number) => `${prefix}:{${slice}}:droplets:${piece}`;
   const events = (stream: number) => `${prefix}:{events-${stream}}:events`;
   return {
+    prefix,
     slices,
     sliceOf,
     droplet: (id) => `${prefix}:{${sliceOf(id)}}:droplet:${id}`,

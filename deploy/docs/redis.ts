@@ -1,11 +1,12 @@
 import { FIELD, LAYOUT_VERSION } from '../../common/redis/keys.ts';
-import { FIELD_NOTES, SCHEMA } from '../../common/redis/schema-docs.ts';
+import { SCHEMA } from '../../common/redis/schema.ts';
+import { FIELD_NOTES } from '../../common/redis/schema-fields.ts';
 import { code, GENERATED, plain, table } from './markdown.ts';
 
 /** `redis.md`: every key in Redis. */
 export function redisPage(): string {
   return [
-    GENERATED('`common/redis/schema-docs.ts`'),
+    GENERATED('`common/redis/schema.ts`'),
     '# Redis',
     '',
     `Every key that the health manager uses (layout version ${LAYOUT_VERSION}). \`<prefix>\` is \`redis.prefix\`,`,

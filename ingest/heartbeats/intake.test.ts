@@ -7,6 +7,7 @@ import {
   entry,
   heartbeatBytes,
   hundred,
+  LOST_MS,
   useIntake,
 } from '../../deploy/verify/fixtures/heartbeats.ts';
 
@@ -226,18 +227,46 @@ describe('an entry', () => {
 });
 
 describe('Redis that', () => {
-  test('refuses the writes for one DEA does not affect the others', async () => {
+  test('refuses the writes for one DEA does not affect the others, and its heartbeat waits', async () => {
     const { client, keys } = fixture.context.redis;
     await client.set(keys.deaList('dea-2'), 'not a hash');
     for (let n = 1; n <= 50; n++) fixture.intake.take(heartbeatBytes(`dea-${n}`, [entry(`app-${n}`)]));
-    await fixture.intake.idle();
-    const digests = await client.hkeys(keys.deasDigest);
-    expect(digests).toHaveLength(49);
-    expect(digests).not.toContain('dea-2');
-    expect(fixture.context.lines.filter(({ event }) => event === 'heartbeats_not_stored')).toHaveLength(1);
+    await expect.poll(() => client.hlen(keys.deasDigest), { timeout: 10_000 }).toBe(49);
+    expect(await client.hexists(keys.deasDigest, 'dea-2')).toBe(0);
+    fixture.context.clock.advance(5_000);
+    expect(fixture.intake.backlogAgeMs()).toBeGreaterThanOrEqual(5_000);
     await client.del(keys.deaList('dea-2'));
-    await fixture.receive('dea-2', entry('app-2'));
+    await fixture.intake.idle();
     expect((await fixture.droplet('app-2')).instances).toHaveLength(1);
+    expect([fixture.intake.backlogAgeMs(), fixture.intake.lostHeartbeats]).toEqual([0, 0]);
+  });
+
+  test('refuses the writes for one DEA for longer than any repair takes loses its heartbeat, which is known', async () => {
+    const { client, keys } = fixture.context.redis;
+    await client.set(keys.deaList('dea-2'), 'not a hash');
+    fixture.context.lines.length = 0;
+    fixture.intake.take(heartbeatBytes('dea-2', [entry('app-2')]));
+    await expect
+      .poll(() => fixture.context.lines.some(({ event }) => event === 'heartbeats_not_stored'))
+      .toBe(true);
+    fixture.context.clock.advance(20 * LOST_MS + 1);
+    await fixture.intake.idle();
+    expect([fixture.intake.backlogAgeMs(), fixture.intake.lostHeartbeats]).toEqual([0, 1]);
+  });
+
+  test('refuses every heartbeat keeps them waiting, since no DEA may count as silent', async () => {
+    const { client, keys } = fixture.context.redis;
+    await client.set(keys.deasDigest, 'not a hash');
+    fixture.context.lines.length = 0;
+    fixture.intake.take(heartbeatBytes('dea-1', [entry('app-1')]));
+    await expect
+      .poll(() => fixture.context.lines.some(({ event }) => event === 'heartbeats_not_stored'))
+      .toBe(true);
+    fixture.context.clock.advance(100 * LOST_MS);
+    expect(fixture.intake.backlogAgeMs()).toBeGreaterThanOrEqual(100 * LOST_MS);
+    await client.del(keys.deasDigest);
+    await fixture.intake.idle();
+    expect((await fixture.droplet('app-1')).instances).toHaveLength(1);
   });
 
   test('returns without its data gets everything from the next heartbeat', async () => {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseHeartbeat } from '../../common/messages/incoming/incoming.ts';
 import { peekDeaId } from '../../common/messages/incoming/peek-dea-id.ts';
 import type { DedicatedConnection } from '../../common/nats/connection/connect.ts';
-import { heartbeatPeriodMs } from '../../common/policy/thresholds.ts';
+import { heartbeatPeriodMs, rebuiltWithinMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import { isTemporary } from '../../common/redis/connection/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
@@ -59,6 +59,9 @@ export class HeartbeatIntake {
   #batch = new Map<string, QueuedHeartbeat>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
+  /** DEAs whose heartbeats Redis refuses, and since when (ms). */
+  readonly #refusedSinceMs = new Map<string, number>();
+  #givenUp = 0;
   /** The oldest `backlogSinceMs` of the batch that is being stored. */
   #storingSinceMs: number | undefined;
 
@@ -75,13 +78,15 @@ export class HeartbeatIntake {
       async (dea, raw) => {
         try {
           await this.#parseAndStore({ ...options, repaired, refused, beforeRebuild }, dea, raw);
+          this.#refusedSinceMs.delete(dea);
           return 'done';
         } catch (error) {
           this.#logNotStored(error, { dea });
-          if (isTemporary(error)) {
+          if (isTemporary(error) || !this.#isRefusedForGood(dea)) {
             await delay(RETRY_MS);
             return 'again';
           }
+          this.#givenUp++;
           raw.settle?.('not_stored');
           return 'done';
         }
@@ -128,9 +133,20 @@ export class HeartbeatIntake {
     return nowMs - Math.min(sinceMs, this.#changed.backlogSinceMs() ?? nowMs);
   }
 
-  /** How many heartbeats were given up because memory was used up. */
+  /** How many heartbeats were given up, because memory was used up or Redis refused them for too long. */
   get lostHeartbeats(): number {
-    return this.#changed.expired;
+    return this.#changed.expired + this.#givenUp;
+  }
+
+  /**
+   * Redis may refuse a heartbeat because somebody gave a key another type, which is mended soon; until then it waits, because a DEA that
+   * is heard must not count as silent. What Redis never takes must not hold back the watermark for ever.
+   */
+  #isRefusedForGood(dea: string): boolean {
+    const nowMs = this.#options.clock.nowMs();
+    const sinceMs = this.#refusedSinceMs.get(dea) ?? nowMs;
+    this.#refusedSinceMs.set(dea, sinceMs);
+    return nowMs - sinceMs > rebuiltWithinMs(this.#options);
   }
 
   /** Resolves when every heartbeat taken is stored. */
@@ -161,12 +177,8 @@ export class HeartbeatIntake {
     this.#storing = this.#touchEqual(batch)
       .catch(async (error: unknown) => {
         this.#logNotStored(error, { deas: batch.size });
-        if (isTemporary(error)) {
-          await delay(RETRY_MS);
-          this.#putBack(batch);
-        } else {
-          for (const { settle } of batch.values()) settle?.('not_stored');
-        }
+        await delay(RETRY_MS);
+        this.#putBack(batch);
       })
       .finally(() => {
         this.#storing = undefined;
@@ -245,9 +257,7 @@ export class HeartbeatIntake {
     this.#limited[isTemporary(error) ? 'warn' : 'error'](
       'not_stored',
       { event: 'heartbeats_not_stored', err: error, ...fields },
-      isTemporary(error)
-        ? 'heartbeats not stored; retrying'
-        : 'heartbeats not stored; the next ones replace them',
+      'heartbeats not stored; retrying',
     );
   }
 }

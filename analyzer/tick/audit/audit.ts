@@ -10,7 +10,7 @@ import { isQuiet } from '../../decide/decision.ts';
 import type { AnalyzerMetrics } from '../../metrics.ts';
 import type { Evaluation } from '../../reconcile/evaluation.ts';
 import { BATCH, type Reconciler } from '../../reconcile/reconciler.ts';
-import { noteLostRecords } from '../lost-records.ts';
+import { noteLostRecords } from '../repairs/lost-records.ts';
 import {
   isHeldByFreshness,
   isLeftToTick,

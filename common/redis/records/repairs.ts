@@ -10,6 +10,7 @@ export const REPAIRS = [
   'page',
   'list',
   'fleet_key',
+  'key_type',
   'heartbeat_time',
 ] as const;
 
@@ -22,7 +23,7 @@ const MAX_LOGGED = 10;
 export function repairsCounter(registry: Registry): Counter<'what'> {
   return new Counter({
     name: 'hm_repairs_total',
-    help: 'Things found missing or damaged in Redis and built again, by what: record, index, due, digest, page, list, fleet_key or heartbeat_time',
+    help: 'Things found missing or damaged in Redis and built again, by what: record, index, due, digest, page, list, fleet_key, key_type or heartbeat_time',
     labelNames: ['what'],
     registers: [registry],
   });

@@ -29,6 +29,7 @@ const SCRIPTS = {
   fleet: [
     'publish_watermark',
     'read_fleet_facts',
+    'remove_mistyped',
     'swap_hold',
     'deployment_time',
     'detect_failover',

@@ -73,7 +73,7 @@ export const LOG_EVENTS = {
   messages_waiting: 'Redis is away or refuses writes: exits, updates and shutdowns wait in memory.',
   messages_stored: 'Redis takes writes again: the waiting messages are stored.',
   messages_dropped: 'Too many messages waited for Redis: the oldest were dropped. Repair Redis.',
-  heartbeats_not_stored: 'Heartbeats were not stored; the next ones replace them. See the error.',
+  heartbeats_not_stored: 'Heartbeats were not stored; they wait, and newer ones replace them. See the error.',
   heartbeat_api_listening: 'Heartbeats over HTTPS are received on `port`.',
   heartbeat_request_refused:
     'A heartbeat over HTTPS was refused: with 401 or 403 the DEA needs a valid certificate of heartbeat_api.ca_file, with 503 more ingestors are needed.',
@@ -108,11 +108,12 @@ export const LOG_EVENTS = {
   hold_on: 'A hold keeps decisions back: see `hold`, and operate.md for what to do.',
   hold_off: 'A hold has ended.',
   decision_not_stored:
-    'Redis refused a decision: `problem` names the key with the wrong type; delete that key.',
+    'Redis refused a decision: somebody gave the key that `problem` names another type. It is removed within a minute and built again.',
   audit_miss:
     'The audit found droplets that no due list named; they are reconciled now. Report it if it repeats.',
   cron_stuck: 'No tick for several periods: the scheduler was created anew.',
   cron_not_checked: 'Could not read the time of the last tick; tried again.',
+  key_types_not_checked: 'Could not look for keys that somebody gave another type; tried again.',
   events_not_handled: 'Events could not be handled; they are claimed and handled again.',
   events_not_claimed: 'Events of an ended analyzer could not be claimed; tried again.',
   stream_entry_rejected:

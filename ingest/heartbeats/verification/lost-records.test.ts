@@ -73,13 +73,17 @@ test('while the digests cannot be expired no lost record is built again', async 
   const { client } = redis();
   const { hset } = client;
   client.hset = (() => Promise.reject(new Error('READONLY'))) as typeof client.hset;
+  fixture.context.clock.advance(PERIOD_MS);
+  const received = fixture.receive('dea-1', ...listOf('dea-1'));
   try {
-    fixture.context.clock.advance(PERIOD_MS);
-    await fixture.receive('dea-1', ...listOf('dea-1'));
+    await expect
+      .poll(() => fixture.context.lines.some(({ event }) => event === 'heartbeats_not_stored'))
+      .toBe(true);
     expect(await found('x')).toBeUndefined();
   } finally {
     client.hset = hset;
   }
+  await received;
   await period();
   await period();
   expect(await found('x')).toMatchObject({ instances: DEAS.length });

@@ -1,4 +1,6 @@
 /** What somebody with a redis-cli writes: values that no process wrote. */
+import { typedQueueKeys } from '../../../../common/queues/queue-keys.ts';
+import { type TypedKey, typedKeys } from '../../../../common/redis/key-types.ts';
 import { FIELD, type Keys } from '../../../../common/redis/keys.ts';
 
 /** Fields of the fleet, and the text that replaces each. */
@@ -25,3 +27,18 @@ export const RECORD_EDITS: readonly (readonly [field: string, value: string | un
   [`${FIELD.instance}mine`, 'is here'],
   ['note', 'looked at this'],
 ];
+
+/**
+ * Keys that can be built again, by family: those that differ only in their slice or number. What an operator paused cannot, and no
+ * process starts while the layout cannot be read.
+ */
+export function keyFamilies(keys: Keys): ReadonlyMap<string, readonly TypedKey[]> {
+  const families = new Map<string, TypedKey[]>();
+  for (const typed of [...typedKeys(keys), ...typedQueueKeys(keys.queuePrefix)]) {
+    const [key] = typed;
+    if (key === keys.layout || key === keys.operatorHolds) continue;
+    const family = key.replaceAll(/\d+/g, '<n>').replace(/(\{queues\}:)\w+/, '$1<queue>');
+    families.set(family, [...(families.get(family) ?? []), typed]);
+  }
+  return families;
+}

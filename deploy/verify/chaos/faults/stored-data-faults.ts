@@ -4,7 +4,7 @@ import { createKeys } from '../../../../common/redis/keys.ts';
 import { endLies } from '../lies.ts';
 import type { Random } from '../random.ts';
 import { SLICES } from '../settings.ts';
-import { fieldEdits, RECORD_EDITS } from './edits.ts';
+import { fieldEdits, keyFamilies, RECORD_EDITS } from './edits.ts';
 import { type FaultKind, type FaultTarget, REBUILT_WITHIN_MS, withRedis } from './fault.ts';
 
 const KEYS = createKeys('hm', SLICES);
@@ -45,6 +45,26 @@ export const STORED_DATA_FAULTS: Record<string, FaultKind> = {
           withRedis(target, async (redis) => {
             const keys = (await DERIVED_KEYS[what]?.(redis)) ?? [];
             if (keys.length > 0) await redis.del(...keys);
+            await delay(1_000);
+          }),
+      };
+    },
+  },
+  'Redis keys of another type': {
+    weight: 2,
+    draw: (random) => {
+      const families = keyFamilies(KEYS);
+      const family = random.pick([...families.keys()]);
+      const keys = random.sample(families.get(family) ?? [], 20);
+      return {
+        what: `${keys.length} of ${family}`,
+        recoversWithinMs: REBUILT_WITHIN_MS,
+        run: (target) =>
+          withRedis(target, async (redis) => {
+            for (const [key, type] of keys) {
+              const change = redis.multi().del(key);
+              await (type === 'string' ? change.hset(key, 'by', 'hand') : change.set(key, 'by hand')).exec();
+            }
             await delay(1_000);
           }),
       };

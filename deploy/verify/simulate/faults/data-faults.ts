@@ -1,5 +1,5 @@
 import type { Keys } from '../../../../common/redis/keys.ts';
-import { fieldEdits, RECORD_EDITS } from '../../chaos/faults/edits.ts';
+import { fieldEdits, keyFamilies, RECORD_EDITS } from '../../chaos/faults/edits.ts';
 import { REBUILT_WITHIN_MS } from '../../chaos/faults/fault.ts';
 import { endLies } from '../../chaos/lies.ts';
 import { delay, type FaultKind } from './fault.ts';
@@ -50,6 +50,20 @@ export const DATA_FAULTS: Record<string, FaultKind> = {
         '0',
         ...patterns.map((pattern) => pattern.replace(/[[\]]/g, '\\$&')),
       );
+      await delay(1_000);
+    },
+  },
+  'Redis keys of another type': {
+    weight: 2,
+    recoversWithinMs: REBUILT_WITHIN_MS,
+    run: async ({ machine, keys }, random) => {
+      const families = keyFamilies(keys);
+      const family = families.get(random.pick([...families.keys()])) ?? [];
+      for (const [key, type] of random.sample(family, 5)) {
+        await machine.redis.later('DEL', key);
+        if (type === 'string') await machine.redis.later('HSET', key, 'by', 'hand');
+        else await machine.redis.later('SET', key, 'by hand');
+      }
       await delay(1_000);
     },
   },

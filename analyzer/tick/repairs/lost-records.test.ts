@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { markFullSyncRequested } from '../../common/queues/sync-request.ts';
-import { useRedis } from '../../common/testing/context.ts';
+import { markFullSyncRequested } from '../../../common/queues/sync-request.ts';
+import { useRedis } from '../../../common/testing/context.ts';
 import { noteLostRecords } from './lost-records.ts';
 
 const of = useRedis();

@@ -1,6 +1,6 @@
-import type { Clock } from '../../common/redis/clock.ts';
-import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import type { Clock } from '../../../common/redis/clock.ts';
+import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
+import { readFleetFacts } from '../../../common/redis/scripts/fleet/read-fleet-facts.ts';
 
 /**
  * Notes index entries without a record. The entry keeps when this was first seen. The record may be that of a listed droplet, so a pass
