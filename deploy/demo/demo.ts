@@ -6,7 +6,7 @@ import { Lifecycle } from '../../common/runtime/lifecycle/lifecycle.ts';
 import { onStopSignals } from '../run/stop-signals.ts';
 import { runCheck } from './check/check.ts';
 import { differences } from './cloud/fleet.ts';
-import { followManager, holdLines, type ManagerView, STARTING } from './show/manager.ts';
+import { followManager, HoldStory, type ManagerView, STARTING } from './show/manager.ts';
 import { hintsOf, openDemoScreen } from './show/screen.ts';
 import { followStory, type Line } from './show/story.ts';
 import { DEMO_LOGIN, patienceOf } from './stage/config.ts';
@@ -53,6 +53,8 @@ export async function runDemo(argv: string[]): Promise<number> {
   // A check has a folder of its own, so that it can run beside the demo and other checks.
   const dir = options.check ? join(stateDir, `check-${process.pid}`) : demoDir;
   let code: number = EXIT.failed;
+  if (process.stdout.isTTY && !options.check)
+    process.stdout.write('hm demo: starting Redis, NATS, a controller and three DEAs\n');
   try {
     const stage = await setStage(dir, lifecycle, !options.check);
     code = options.check
@@ -95,6 +97,7 @@ async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Pro
   const story: Line[] = [];
   const places = placesOf(stage);
   let manager = STARTING;
+  const holds = new HoldStory(stage.patience);
   const screen = process.stdout.isTTY && !plain;
   const tell = (line: Line) => {
     story.push(line);
@@ -105,7 +108,7 @@ async function showDemo(stage: Stage, lifecycle: Lifecycle, plain: boolean): Pro
   const busy = busyText(stage);
   if (busy !== '') tell({ at: new Date(), source: 'demo', kind: 'trouble', text: busy });
   followManager(stage.statusPort, lifecycle, (now) => {
-    for (const { text, isOver } of holdLines(manager, now, stage.patience))
+    for (const { text, isOver } of holds.read(now))
       tell({ at: new Date(), source: 'health manager', kind: isOver ? 'effect' : 'trouble', text });
     if (!screen && now.text !== manager.text && now.level !== manager.level)
       tell({ at: new Date(), source: 'health manager', kind: 'decision', text: now.text });

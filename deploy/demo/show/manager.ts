@@ -1,6 +1,7 @@
 /** What the health manager of the demo reports about itself: read once a second from its reporter, as any script could. */
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
+import { countText } from '../../../common/explain/wording.ts';
 import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { PeriodicTask } from '../../../common/runtime/tasks/periodic-task.ts';
 import { DEMO_LOGIN, type Patience } from '../stage/config.ts';
@@ -68,26 +69,38 @@ function viewOf({ status, slots, holds, deas, processes }: Static<typeof FLEET>)
   };
 }
 
-/** What a new reading says about holds, as lines for the story. */
-export function holdLines(
-  before: ManagerView,
-  now: ManagerView,
-  patience: Pick<Patience, 'hold'>,
-): { text: string; isOver: boolean }[] {
-  const isOn = ({ holds }: ManagerView, name: string) => holds.some(({ hold }) => hold === name);
-  const began = now.holds.filter(({ hold }) => !isOn(before, hold));
-  const ended = before.holds.filter(({ hold }) => !isOn(now, hold));
-  return [
-    ...began.map((hold) => ({ text: beganText(hold, patience), isOver: false })),
-    ...ended.map(({ hold }) => ({ text: `the hold ${hold} is over`, isOver: true })),
-  ];
+/** What the readings say about holds, as lines for the story. */
+export class HoldStory {
+  /** The holds that are on, and whether that was told. */
+  readonly #told = new Map<string, boolean>();
+  readonly #patience: Pick<Patience, 'hold'>;
+
+  constructor(patience: Pick<Patience, 'hold'>) {
+    this.#patience = patience;
+  }
+
+  /** A hold is told with its second reading: in the first one not all that it keeps back is counted yet. */
+  read({ holds }: Pick<ManagerView, 'holds'>): { text: string; isOver: boolean }[] {
+    const lines: { text: string; isOver: boolean }[] = [];
+    for (const hold of holds) {
+      const wasTold = this.#told.get(hold.hold);
+      if (wasTold === false) lines.push({ text: beganText(hold, this.#patience), isOver: false });
+      this.#told.set(hold.hold, wasTold !== undefined);
+    }
+    for (const [name, wasTold] of this.#told) {
+      if (holds.some(({ hold }) => hold === name)) continue;
+      this.#told.delete(name);
+      if (wasTold) lines.push({ text: `the hold ${name} is over`, isOver: true });
+    }
+    return lines;
+  }
 }
 
 function beganText(
   { hold, held, deas, of }: ManagerView['holds'][number],
   patience: Pick<Patience, 'hold'>,
 ): string {
-  const starts = held === 0 ? 'starts' : `${held} starts`;
+  const starts = held === 0 ? 'starts' : countText(held, 'start');
   if (hold !== 'mass_loss') return `holds ${starts}: ${hold}`;
   return `holds ${starts}: mass_loss, ${deas} of ${of} DEAs went silent at once; ends in ${patience.hold} s, or ${HM} release mass_loss`;
 }

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util';
 import { expect, test } from 'vitest';
-import { holdLines } from './manager.ts';
+import { HoldStory } from './manager.ts';
 import { type DemoView, render } from './screen.ts';
 
 const view: DemoView = {
@@ -63,17 +63,19 @@ test('80 x 24 shows all of it but the hints, which take turns', () => {
 });
 
 test('a hold that comes on or ends is a line of the story', () => {
-  const on = { ...view.manager, holds: [{ hold: 'mass_loss', held: 12, deas: 3, of: 3 }] };
-  expect(holdLines(view.manager, on, { hold: 20 })).toEqual([
+  const hold = { hold: 'mass_loss', held: 1, deas: 3, of: 3 };
+  const holds = new HoldStory({ hold: 20 });
+  // The second reading has what the hold keeps back.
+  expect(holds.read({ holds: [hold] })).toEqual([]);
+  const on = { holds: [{ ...hold, held: 12 }] };
+  expect(holds.read(on)).toEqual([
     {
       text: 'holds 12 starts: mass_loss, 3 of 3 DEAs went silent at once; ends in 20 s, or deploy/hm release mass_loss',
       isOver: false,
     },
   ]);
-  expect(holdLines(on, on, { hold: 20 })).toEqual([]);
-  expect(holdLines(on, view.manager, { hold: 20 })).toEqual([
-    { text: 'the hold mass_loss is over', isOver: true },
-  ]);
+  expect(holds.read(on)).toEqual([]);
+  expect(holds.read({ holds: [] })).toEqual([{ text: 'the hold mass_loss is over', isOver: true }]);
 });
 
 test('never exceeds the size of the terminal', () => {

@@ -63,11 +63,11 @@ export function render(view: DemoView, { columns, rows }: Size): string[] {
       paint(
         BOLD,
         padCells(
-          ['APP', 10],
-          ['STATE', 9],
-          ['VERSION', 9],
-          ['WANTED', 7],
-          ['RUNNING', 8],
+          ['APP', 8],
+          ['STATE', 7],
+          ['VERSION', 7],
+          ['WANTED', 6],
+          ['RUNS', 4],
           ['PIDS (index:pid@DEA)', 0],
         ),
       ),
@@ -96,8 +96,8 @@ function appLine(app: App, deas: readonly DeaView[]): Piece[] {
   const wanted = app.state === 'STARTED' ? app.instances : 0;
   const pids = running.map(({ index, pid, dea }) => `${index}:${pid}@${dea.name.replace('dea-', '')}`);
   return [
-    padCells([app.name, 10], [app.state, 9], [app.version, 9], [wanted, 7]),
-    paint(running.length === wanted ? GREEN : YELLOW, String(running.length).padEnd(9)),
+    padCells([app.name, 8], [app.state, 7], [app.version, 7], [wanted, 6]),
+    paint(running.length === wanted ? GREEN : YELLOW, String(running.length).padEnd(5)),
     pids.join(' '),
   ];
 }
