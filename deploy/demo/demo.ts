@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT } from '../../common/runtime/lifecycle/exit-codes.ts';
@@ -168,10 +169,12 @@ export function busyText({ patience, lateMs }: Pick<Stage, 'patience' | 'lateMs'
   return `this machine is busy (timers ran ${(lateMs / 1000).toFixed(1)} s late): the health manager waits ${patience.lost} s for a heartbeat instead of ${usual} s`;
 }
 
-/** The path, relative to the working directory if that is shorter. */
+/** The path as a shell takes it: from the working directory or the home, if that is shorter. */
 function shorter(path: string): string {
+  const home = `${homedir()}/`;
+  const named = path.startsWith(home) ? `~/${path.slice(home.length)}` : path;
   const short = relative(process.cwd(), path);
-  return short.length < path.length ? short : path;
+  return short.length < named.length ? short : named;
 }
 
 function placesOf(stage: Stage): string[] {

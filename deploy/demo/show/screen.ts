@@ -150,7 +150,7 @@ export function hintsOf({ apps, deas, appsFile, manager }: HintView): string[] {
     hint(`kill -9 ${nudger}`, 'our own nudger: another one runs at once'),
     hint('the dashboard and /queues', 'the same in a browser, with a login: see above'),
     hint(`${HM} top`, 'all of it; also explain web, watch, ps'),
-    `  edit, to scale, stop, push, delete:  ${appsFile}`,
+    `  edit ${appsFile}   to scale, stop, push, delete`,
   ];
 }
 
