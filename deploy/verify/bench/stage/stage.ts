@@ -11,7 +11,7 @@ import { connectRedis, type RedisConnections } from '../../../../common/redis/co
 import { Health } from '../../../../common/runtime/health.ts';
 import { Lifecycle } from '../../../../common/runtime/lifecycle/lifecycle.ts';
 import { hmProgram } from '../../../run/hm-program.ts';
-import { type ProcessName, startChild } from '../../../run/launcher/child.ts';
+import { type ChildName, type ProcessName, startChild } from '../../../run/launcher/child.ts';
 import { freePort } from '../../../run/launcher/servers.ts';
 import { type LoadProcess, startLoadProcess } from '../cloud/load-process.ts';
 import {
@@ -30,10 +30,13 @@ export interface Stage {
   redis: RedisConnections;
   cloud: LoadProcess<CloudTasks>;
   controller: LoadProcess<ControllerTasks>;
-  /** Starts one more copy of a process (`ingest`, then `ingest 2`, ...) and waits until it is ready. `config` is for this copy alone. */
-  start(name: ProcessName, config?: Config): Promise<void>;
+  /**
+   * Starts one more copy of a process (`ingest`, then `ingest 2`, ...), or one of each in one Node process (`all`), and waits until it is
+   * ready. `config` is for this copy alone.
+   */
+  start(name: ChildName, config?: Config): Promise<void>;
   /** Stops the copy that was started last, in order. */
-  stop(name: ProcessName): Promise<void>;
+  stop(name: ChildName): Promise<void>;
   /** Removes all data of Redis. */
   emptyRedis(): Promise<void>;
   /** Ends NATS: its clients lose their connections and try again. Heartbeats must have been stopped before. */
