@@ -1,6 +1,7 @@
 import type { Job, Queue } from 'bullmq';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createDoneJobKeeper, openQueue, openWorker } from '../../common/queues/queues.ts';
+import { instance } from '../../common/testing/builders.ts';
 import { useRedis } from '../../common/testing/context.ts';
 import type { Decision } from '../decide/decide.ts';
 import type { StartDecision, StopDecision } from '../decide/decision.ts';
@@ -41,8 +42,9 @@ const stop = (id: string): StopDecision => ({
   version: 'v',
   reason: 'duplicate',
 });
+const instances = [instance('i1', { dea: 'dea-7' })];
 const enqueue = (decisions: Decision[], verifyJobs: (StartDecision | StopDecision)[] = []) =>
-  enqueuer.enqueue([{ droplet: { id: 'app' }, decided: { decisions, verifyJobs } }]);
+  enqueuer.enqueue([{ droplet: { id: 'app', instances }, decided: { decisions, verifyJobs } }]);
 const idsOf = async (queue: Queue) => (await queue.getJobs()).map(({ id }) => id).sort();
 const jobOf = async (queue: Queue, id: string): Promise<Job> => {
   const job = await queue.getJob(id);
@@ -70,6 +72,7 @@ describe('a decision becomes a job', () => {
     expect(first.opts.priority).toBe(1000);
     const later = await jobOf(restarts, 'r1');
     expect([later.opts.delay, await later.isDelayed()]).toEqual([60_000, true]);
+    expect((await jobOf(stops, 'p1')).name).toBe('duplicate: stop app/0 on dea-7');
     expect((await jobOf(stops, 'p1')).data).toEqual({
       id: 'p1',
       droplet: 'app',
@@ -81,7 +84,7 @@ describe('a decision becomes a job', () => {
   test('that carries the trace of its own reconcile, alone or among many', async () => {
     const { clock } = of.context;
     const evaluation = (droplet: string, ...decisions: Decision[]) => ({
-      droplet: { id: droplet },
+      droplet: { id: droplet, instances: [] },
       decided: { decisions, verifyJobs: [] },
     });
     const first = evaluation('a', start('s1'), stop('p1'));
@@ -243,7 +246,7 @@ describe('a bulk pass that a droplet needs', () => {
   const need = (...sinceMs: number[]) =>
     enqueuer.enqueue(
       sinceMs.map((passNeededSinceMs) => ({
-        droplet: { id: 'app' },
+        droplet: { id: 'app', instances },
         decided: { decisions: [], verifyJobs: [], passNeededSinceMs },
       })),
     );
@@ -278,7 +281,7 @@ test('a given-up and an unplaced slot are reported to webhooks once stored', asy
     { kind: 'unplaced', id: 'u1', ...slot, attempts: 3 },
     start('s-web'),
   ];
-  await reporting.enqueue([{ droplet: { id: 'app' }, decided: { decisions, verifyJobs: [] } }]);
+  await reporting.enqueue([{ droplet: { id: 'app', instances }, decided: { decisions, verifyJobs: [] } }]);
   expect(reported).toEqual([
     {
       ...{ id: 'g1', event: 'given_up', atMs: clock.nowMs(), droplet: 'app', ...slot, crashes: 5 },

@@ -18,7 +18,7 @@ import type {
 
 /** The part of a stored evaluation that jobs are made of. */
 interface Enqueueable {
-  droplet: Pick<Droplet, 'id'>;
+  droplet: Pick<Droplet, 'id' | 'instances'>;
   decided: Pick<DecisionResult, 'decisions' | 'verifyJobs' | 'passNeededSinceMs' | 'isFullPassNeeded'>;
 }
 
@@ -71,7 +71,7 @@ export class Enqueuer {
           const queue = decision.reason === 'flapping' ? jobs.restarts : jobs.starts;
           queue.push(this.#startJob(droplet.id, decision, trace));
         } else if (decision.kind === 'stop') {
-          jobs.stops.push(stopJob(droplet.id, decision, trace));
+          jobs.stops.push(stopJob(droplet, decision, trace));
         } else if (decision.kind === 'raise') {
           others.push(raisePriority(starts, decision.id, decision.queuePriority));
         } else if (decision.kind === 'cancel') {
@@ -83,7 +83,7 @@ export class Enqueuer {
         }
       }
       for (const decision of decided.verifyJobs) {
-        if (decision.kind === 'stop') verified.stops.push(stopJob(droplet.id, decision));
+        if (decision.kind === 'stop') verified.stops.push(stopJob(droplet, decision));
         else if (decision.reason === 'flapping') others.push(this.#verifyRestart(droplet.id, decision));
         else verified.starts.push(this.#startJob(droplet.id, decision));
       }
@@ -178,10 +178,16 @@ interface BulkJob {
   opts: { jobId: string; priority?: number; delay?: number } & Partial<JobTrace>;
 }
 
-function stopJob(droplet: string, { id, instance, reason }: StopDecision, trace?: JobTrace): BulkJob {
+/** Its name is for people, who know an instance by its index and its DEA. */
+function stopJob(
+  droplet: Pick<Droplet, 'id' | 'instances'>,
+  { id, index, instance, reason }: StopDecision,
+  trace?: JobTrace,
+): BulkJob {
+  const dea = droplet.instances.find(({ guid }) => guid === instance)?.dea;
   return {
-    name: `${reason}: stop ${instance} of ${droplet}`,
-    data: { id, droplet, instance, reason },
+    name: `${reason}: stop ${droplet.id}/${index}${dea === undefined ? '' : ` on ${dea}`}`,
+    data: { id, droplet: droplet.id, instance, reason },
     opts: { jobId: id, ...trace },
   };
 }

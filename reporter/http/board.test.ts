@@ -87,6 +87,15 @@ test.each(['/queues', '/queues/', '/queues/queue/starts', '/queues/queue/starts/
   },
 );
 
+test('times have the 24 hours of the dashboard, and a link leads back to it', async () => {
+  const { text } = await ask('/queues');
+  const config = JSON.parse(/__UI_CONFIG__"[^>]*>(.*?)<\/script>/s.exec(text)?.[1] ?? '{}');
+  expect(config).toMatchObject({
+    dateFormats: { short: 'HH:mm:ss' },
+    miscLinks: [{ text: 'Dashboard of the health manager', url: '/' }],
+  });
+});
+
 test('every queue is shown, with a description', async () => {
   const { queues } = (await ask('/queues/api/queues')).json() as { queues: Shown[] };
   expect(queues.map(({ name }) => name)).toEqual(['starts', 'restarts', 'stops', 'slices', 'sync', 'cron']);

@@ -103,7 +103,14 @@ export function addBoard({ app, log, health, queues, writable }: Options): void 
         }),
     ),
     serverAdapter,
-    options: { uiConfig: { boardTitle: 'Health manager: queues' } },
+    options: {
+      uiConfig: {
+        boardTitle: 'Health manager: queues',
+        // As on the dashboard: 24 hours, in the time zone of the browser.
+        dateFormats: { short: 'HH:mm:ss', common: 'yyyy-MM-dd HH:mm:ss', full: 'yyyy-MM-dd HH:mm:ss.SSS' },
+        miscLinks: [{ text: 'Dashboard of the health manager', url: '/' }],
+      },
+    },
   });
   // Bull Board's own handler would send internal error messages, and would answer 500 where a login is needed.
   serverAdapter.setErrorHandler((error) => errorReply(error, log));

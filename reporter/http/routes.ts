@@ -131,7 +131,7 @@ function fleetJson(fleet: Fleet): object {
     deas,
     processes: processesJson(processes),
     queues,
-    analysis: { durationMs: auditMs },
+    analysis: { durationMs: Math.round(auditMs) },
     sync: {
       succeededMs: sync.succeededMs ?? null,
       durationMs: sync.durationMs ?? null,
