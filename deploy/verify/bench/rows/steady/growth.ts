@@ -9,6 +9,8 @@ const SIZES = [10_000, 100_000, 1_000_000, 3_000_000];
 const CONSTANT_FROM = 100_000;
 /** How far from each other the costs may be: the largest, the smallest = 1. */
 const MAX_SPREAD = 1.15;
+/** At once: DEAs that list more than four times the droplets that a pass has listed are refused the rest. */
+const MAX_GROWTH = 3;
 const GROWN_WITHIN_S = 1_200;
 
 interface Cost {
@@ -32,8 +34,10 @@ export const growth: RowGroup = {
       const costs: Cost[] = [];
       const wrong: string[] = [];
       for (const size of sizes) {
-        progress(`growing to ${size} instances`);
-        await grow(stage, size, context);
+        for (const step of stepsTo(size, costs.at(-1)?.instances)) {
+          progress(`growing to ${step} instances`);
+          await grow(stage, step, context);
+        }
         progress(`${size} instances, steady`);
         costs.push(await measure(stage, size, context, wrong));
       }
@@ -52,6 +56,13 @@ export const growth: RowGroup = {
     }
   },
 };
+
+/** @param from undefined: no instance runs yet */
+function stepsTo(size: number, from = size): number[] {
+  const steps: number[] = [];
+  for (let step = from * MAX_GROWTH; step < size; step *= MAX_GROWTH) steps.push(step);
+  return [...steps, size];
+}
 
 /** Heartbeats first, so that nothing is missing when the desired state comes. */
 async function grow(stage: Stage, droplets: number, { heartbeatMs }: Context): Promise<void> {
