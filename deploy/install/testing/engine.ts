@@ -1,5 +1,7 @@
 /** The container engine for tests that run the image. Nothing is downloaded but packages of npm and Debian. */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { packageRoot } from '../../../common/runtime/package-root.ts';
 import { readDockerfile } from './dockerfile.ts';
 
@@ -12,7 +14,7 @@ export interface Engine {
   base: string;
 }
 
-/** Made by `base-image.sh`. */
+/** Made by `images.sh`. */
 const LOCAL_BASE = 'localhost/health-manager-node:test';
 
 const words = (text: string | undefined) => (text ?? '').split(' ').filter(Boolean);
@@ -56,11 +58,18 @@ export function call({ command }: Pick<Engine, 'command'>, ...args: string[]): S
   });
 }
 
-/** Builds the image. @throws Error with the engine's output */
+/**
+ * Builds the image. Two test files that build it at the same time do it one after the other: the second one finds it built.
+ *
+ * @throws Error with the engine's output
+ */
 export function buildImage(engine: Engine, tag: string): void {
   const format = engine.command[0].endsWith('podman') ? ['--format', 'docker'] : [];
   const file = 'deploy/install/image/Dockerfile';
   const options = [...format, '--network', 'host', ...engine.options, '--build-arg', `NODE=${engine.base}`];
-  const { status, stdout, stderr } = call(engine, 'build', ...options, '-f', file, '-t', tag, '.');
+  const lock = join(tmpdir(), 'health-manager-test-image.lock');
+  const hasFlock = spawnSync('flock', ['--version']).status === 0;
+  const command: Engine['command'] = hasFlock ? ['flock', lock, ...engine.command] : engine.command;
+  const { status, stdout, stderr } = call({ command }, 'build', ...options, '-f', file, '-t', tag, '.');
   if (status !== 0) throw new Error(`the image was not built:\n${stdout}${stderr}`);
 }
