@@ -195,6 +195,8 @@ export interface Holds {
   lossPossibleUntilMs?: number;
   /** Guids of the counted late DEAs while `mass_loss` is on, else empty. */
   massLossDeas: ReadonlySet<string>;
+  /** Since when `mass_loss` is on; absent while it is off. */
+  massLossSinceMs?: number;
   /** Since when `mass_loss` has been evaluated without a gap, and when it last was. Absent before the first evaluation. */
   massLossEvaluated?: { sinceMs: number; untilMs: number; beforeGapMs?: number };
   massDelete: boolean;

@@ -85,6 +85,17 @@ describe('a pending start', () => {
     expect(evaluate(d).decisions).toMatchObject([{ kind: 'start', reason: 'evacuated' }]);
   });
 
+  it.each([
+    ['before mass_loss came on is not over: a DEA that was cut off may run it', LOST, 0],
+    ['after that is over', LOST + 2, 1],
+  ])('sent %s', (_, sinceAgoMs, starts) => {
+    const d = missing({}, [sent(LOST + 1)]);
+    const holds = { massLossDeas: new Set(['dea-9']), massLossSinceMs: NOW - sinceAgoMs };
+    const decided = evaluate(d, { holds });
+    expect(decided.decisions).toHaveLength(starts);
+    if (starts === 0) expect(decided).toMatchObject({ changed: false, requeueAtMs: NOW + LOST });
+  });
+
   it('ends when an instance is listed at the slot, and the slot is removed', () => {
     const decided = evaluate(
       missing({}, [sent(5 * SECOND)], [instance('b', { firstListedMs: NOW - SECOND })]),

@@ -6,7 +6,7 @@
  */
 
 import { decisionId } from '../../../common/model/decision-id.ts';
-import type { Exit, Instance, PendingStart, Slot } from '../../../common/model/droplet.ts';
+import type { Exit, Holds, Instance, PendingStart, Slot } from '../../../common/model/droplet.ts';
 import { isActiveState } from '../../../common/model/instance-states.ts';
 import { type DropReason, START_PRIORITY, type StartReason } from '../../../common/model/reasons.ts';
 import { updateRequired } from '../../../common/policy/fleet/holds.ts';
@@ -142,11 +142,26 @@ function startEnd(
   if (exit !== undefined) addTrigger(exit, triggers);
   if (exit !== undefined || wasListedSince(draft, sent)) return 'helped';
   const expiresMs = outcome.atMs + settings.dropletLostMs;
-  // While actual_not_fresh is on, heartbeats of the started instance may have been missed.
-  if (nowMs > expiresMs && !holds.actualNotFresh) return 'did_not_help';
-  if (nowMs > expiresMs) draft.requeueSoon('actual_not_fresh');
-  else draft.requeueAt(expiresMs + 1);
+  if (nowMs <= expiresMs) {
+    draft.requeueAt(expiresMs + 1);
+    return undefined;
+  }
+  const hold = unheardBecauseOf(holds, outcome.atMs);
+  if (hold === undefined) return 'did_not_help';
+  draft.requeueSoon(hold);
   return undefined;
+}
+
+/**
+ * Why an instance that was started then may run although no heartbeat has listed it: heartbeats may have been missed; or its DEA was
+ * cut off with most others before it could tell.
+ */
+function unheardBecauseOf(
+  { actualNotFresh, massLossSinceMs }: Holds,
+  sentMs: number,
+): 'actual_not_fresh' | 'mass_loss' | undefined {
+  if (actualNotFresh) return 'actual_not_fresh';
+  return massLossSinceMs !== undefined && sentMs <= massLossSinceMs ? 'mass_loss' : undefined;
 }
 
 /** Why a waiting start is no longer right; undefined if it still is. */

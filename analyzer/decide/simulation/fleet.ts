@@ -163,6 +163,9 @@ export class Fleet {
     }
     holds.massDelete = this.#massDelete.sinceMs !== undefined;
     holds.massLossDeas = new Set(this.#massLoss.lateDeas);
+    const { sinceMs } = this.#massLoss;
+    if (sinceMs === undefined) delete holds.massLossSinceMs;
+    else holds.massLossSinceMs = sinceMs;
     if (this.#listening !== undefined) holds.heartbeatWatermarkMs = this.#listening.untilMs;
     holds.actualNotFresh = isActualNotFresh(this.#listening, this.nowMs, settings);
     holds.desiredUnavailable = isDesiredUnavailable(this.#lastPassMs, this.nowMs, settings);

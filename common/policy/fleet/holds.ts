@@ -122,6 +122,7 @@ export function isSuspect(snapshot: Snapshot, instance: Instance): boolean {
 export type SilenceHolds = Pick<
   Holds,
   | 'massLossDeas'
+  | 'massLossSinceMs'
   | 'massLossEvaluated'
   | 'heartbeatWatermarkMs'
   | 'lossPossibleUntilMs'

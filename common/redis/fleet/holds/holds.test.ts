@@ -42,6 +42,7 @@ describe('a hold whose stored state is invalid', () => {
       desiredUnavailable: false,
       actualNotFresh: false,
       massLossDeas: new Set(['a']),
+      massLossSinceMs: 5,
       heartbeatWatermarkMs: NOW,
       lossPossibleUntilMs: 8,
       massLossEvaluated: { sinceMs: 6, untilMs: 7 },

@@ -58,10 +58,12 @@ export function silenceHoldsFrom(
   settings: Pick<PolicySettings, 'dropletLostMs'>,
 ): SilenceHolds {
   const { massLossEvaluated } = facts;
+  const { lateDeas, sinceMs } = readMassLoss(facts);
   const listeningGaps = gapsFrom(facts, nowMs, settings);
   const operatorHolds = operatorHoldsOf(facts, nowMs);
   return {
-    massLossDeas: new Set(readMassLoss(facts).lateDeas),
+    massLossDeas: new Set(lateDeas),
+    ...(sinceMs !== undefined && { massLossSinceMs: sinceMs }),
     ...silenceFacts(facts),
     ...(listeningGaps.length > 0 && { listeningGaps }),
     ...(massLossEvaluated !== undefined && areNumbers(massLossEvaluated) ? { massLossEvaluated } : {}),
