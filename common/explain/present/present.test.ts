@@ -56,6 +56,12 @@ describe('the present state', () => {
       'start dropped: the controller would refuse it now; reconciled again at once',
     ],
     [
+      'flapping, and due',
+      { 'slot:0': slot(0, { start: start({ reason: 'flapping', dueMs: NOW - 2 * S }) }) },
+      'MISSING',
+      'restart was due 2 s ago',
+    ],
+    [
       'flapping',
       {
         'slot:0': slot(0, {

@@ -184,7 +184,7 @@ function stepOf(
   start: PendingStart,
   { noNudger }: Workers,
 ): Step {
-  const { droplet, settings } = snapshot;
+  const { droplet, settings, nowMs } = snapshot;
   const { id, reason, priority, decidedMs, dueMs } = start;
   const outcome = droplet.outcomes.get(id);
   if (outcome?.outcome === 'dropped') {
@@ -196,8 +196,8 @@ function stepOf(
     const { atMs } = outcome;
     return { kind: 'sent', reason, atMs, retryAtMs: retryAtMs(attempts + 1, atMs, settings) };
   }
-  if (dueMs !== undefined) return { kind: 'restart', dueMs };
-  const queued: Step = { kind: 'queued', reason, priority, sinceMs: decidedMs };
+  if (dueMs !== undefined && (dueMs > nowMs || !noNudger)) return { kind: 'restart', dueMs };
+  const queued: Step = { kind: 'queued', reason, priority, sinceMs: dueMs ?? decidedMs };
   return heldStep(snapshot, reason, index) ?? (noNudger ? { ...queued, noNudger: true } : queued);
 }
 

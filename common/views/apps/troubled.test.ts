@@ -59,6 +59,12 @@ describe('the problems of a droplet', () => {
     const of = (holds: Partial<Holds>, noNudger: boolean) =>
       troubleOf(takeSnapshot(droplet(fields), DEAS, { ...HOLDS, ...holds }, NOW, SETTINGS), { noNudger });
     expect(of({}, true)?.groups[0]?.step).toMatchObject({ kind: 'queued', noNudger: true });
+    const restart = { slots: [slot({ start: start({ reason: 'flapping', dueMs: NOW - SECOND }) })] };
+    const snapshot = takeSnapshot(droplet(restart), DEAS, HOLDS, NOW, SETTINGS);
+    expect(troubleOf(snapshot)?.groups[0]?.step).toEqual({ kind: 'restart', dueMs: NOW - SECOND });
+    expect(troubleOf(snapshot, { noNudger: true })?.groups[0]?.step).toMatchObject({
+      ...{ kind: 'queued', noNudger: true, sinceMs: NOW - SECOND },
+    });
     expect(of({}, false)?.groups[0]?.step).not.toHaveProperty('noNudger');
     const held = of({ desiredUnavailable: true }, true);
     expect(held?.groups[0]?.step).toEqual({ kind: 'held', hold: 'desired_unavailable' });

@@ -1,7 +1,8 @@
-/** What an operator sees in trouble: dashboard, `/api/fleet`, `/varz` and metrics show one state. */
+/** What an operator sees in trouble: dashboard, `hm top`, `hm explain`, `/api/fleet`, `/varz` and metrics show one state. */
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
+import { hmText, withoutSeconds } from './dashboard/on-terminal.ts';
 import { type Dashboard, keepPicture, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
 import { Deployment } from './deployment.ts';
 
@@ -54,6 +55,15 @@ const greens = (page: Page) =>
     return [style.getPropertyValue('--good'), style.getPropertyValue('--shade-3')];
   })()`) as Promise<string[]>;
 
+/** `hm top` has the headline of the page, and what it shows besides; `hm explain` of the app has its reason and what to do. */
+async function terminalSays(page: Page, app: string, top: RegExp, explain: RegExp): Promise<void> {
+  const text = await hmText(deployment, 'top', '--once');
+  const shown = (await page.locator('.headline h1').textContent()) ?? '';
+  expect(withoutSeconds(text)).toContain(withoutSeconds(shown));
+  expect(text).toMatch(top);
+  expect(await hmText(deployment, 'explain', app)).toMatch(explain);
+}
+
 test('NATS stopped: what runs is not known, with the cause, and nothing is green', async () => {
   await startFleet(deployment, 3, APPS);
   const page = await dashboard.open();
@@ -72,6 +82,12 @@ test('NATS stopped: what runs is not known, with the cause, and nothing is green
   await waitText(page, '[data-idle]', 'NATS is away: ingest, sync, nudger and reporter wait for it');
   expect(await page.locator('[data-idle]').count()).toBe(1);
   await keepPicture(page, 'nats-stopped');
+  await terminalSays(
+    page,
+    'web',
+    /not known what runs \(12 ran when last known\).*3 DEAs, not known which are alive.*ingest waits/s,
+    /^hold actual_not_fresh: /m,
+  );
   const json = await fleet(page);
   expect(json.status).toMatchObject({ level: 'unknown', text: expect.stringContaining('NATS is away') });
   expect(json.actual_state_known).toBe(false);
@@ -108,6 +124,12 @@ test('the only nudger stopped: no start leaves, and every story waits for a nudg
   await waitText(page, '[data-figure="starts queued"]', 'no nudger takes them');
   await page.locator('.processes summary').click();
   await keepPicture(page, 'nudger-stopped');
+  await terminalSays(
+    page,
+    'web',
+    /nudger none for 4\d s/,
+    /MISSING {3}start \(missing\) waits for a nudger for/,
+  );
   expect(await metric('hm_processes', { kind: 'nudger' })).toBe(0);
   expect(await metric('hm_processes', { kind: 'ingest' })).toBe(1);
   expect((await fleet(page)).processes.working).toEqual({
@@ -140,6 +162,7 @@ test('a drained DEA is leaving, then has left: no alarm, and no lost DEA', async
   await waitText(page, '[data-figure=DEAs]', /2\s*1 left/);
   expect(await page.locator('.attention').count()).toBe(0);
   await keepPicture(page, 'drained');
+  await terminalSays(page, 'web', /DEAs +2 alive, 0 late, 0 lost, 1 left/, /6 of 6 run/);
   expect((await fleet(page)).deas).toEqual({ alive: 2, late: 0, lost: 0, leaving: 0, left: 1 });
   expect(await metric('hm_deas', { state: 'lost' })).toBe(0);
   expect(await metric('hm_deas', { state: 'left' })).toBe(1);
@@ -181,6 +204,12 @@ test('the whole fleet cut off at once: held, never waiting', async () => {
     /waiting for their start|about to be reconciled/,
   );
   await keepPicture(page, 'cut-off');
+  await terminalSays(
+    page,
+    'web',
+    /9 missing,.*9 held back.*mass_loss since .*3 of 4 DEAs went silent at once.*\(hm release mass_loss\)/s,
+    /MISSING {3}not started: hold mass_loss\n.*^hold mass_loss: .*\(hm release mass_loss\)/ms,
+  );
 });
 
 test('why an app crashed is on its page, in the table, in the story and in JSON', async () => {
@@ -198,6 +227,12 @@ test('why an app crashed is on its page, in the table, in the story and in JSON'
   await waitText(page, '[data-figure=missing]', /1\s*1 flapping/);
   await waitText(page, '.story li', /mail index 0 crashed \(exit status 1/);
   await keepPicture(page, 'crash-loop');
+  await terminalSays(
+    page,
+    'mail',
+    /mail +0\/1 +FLAPPING +0 +2 crashes in a row, the last .* ago \(exit status 1/,
+    /FLAPPING {2}2 crashes in a row, .*\(exit status 1.*\n.*to try at once: hm retry mail\n.*index 0 crashed \(exit status 1/s,
+  );
   const { crashes } = await read<{ crashes: Record<string, unknown> }>(page, '/api/droplets/mail');
   expect(Object.values(crashes)).toContainEqual(expect.objectContaining({ exit_status: 1 }));
   await page.goto(new URL('#/droplet/mail', page.url()).href);

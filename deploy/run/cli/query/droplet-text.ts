@@ -1,8 +1,9 @@
 import type { ObservedDroplet } from '../../../../common/explain/observed-droplet.ts';
 import type { Present, SlotPresent } from '../../../../common/explain/present/present.ts';
 import { desiredText } from '../../../../common/explain/sentences/desired.ts';
-import { formatDuration, type Times } from '../../../../common/explain/wording.ts';
+import { formatDuration, indicesText, type Times } from '../../../../common/explain/wording.ts';
 import type { Instance } from '../../../../common/model/droplet.ts';
+import type { HoldName } from '../../../../common/model/reasons.ts';
 import { lastHeartbeatMs } from '../../../../common/policy/fleet/liveness.ts';
 import { painter } from '../output/output.ts';
 
@@ -25,14 +26,37 @@ export function presentLines(
   const others = onlyTrouble ? present.others.filter(({ tone }) => tone !== 'plain') : present.others;
   return [
     ...wantedLines(view, present, times),
-    ...slots.map((slot) => slotLine(view, slot)),
+    ...slotLines(view, slots),
     ...(others.length > 0 ? [paint('bold', 'other instances')] : []),
     ...others.map(({ instance, text, tone }) => {
       const what = `index ${instance.index}  ${paint(tone, instance.state)}  ${whereItWas(view, instance)}`;
       return `  ${what}${ofOtherVersion(view, instance)}: ${text}`;
     }),
-    ...present.holds.map(({ name, text }) => `${paint('trouble', `hold ${name}`)}: ${text}`),
+    ...present.holds.map(({ name, text }) => `${paint('trouble', `hold ${name}`)}: ${text}${endOf(name)}`),
+    ...retryLines(view, slots),
   ];
+}
+
+/** The command that ends the hold, if there is one. */
+export function endOf(hold: HoldName): string {
+  return hold === 'mass_loss' || hold === 'mass_delete' ? ` (hm release ${hold})` : '';
+}
+
+/** The command that starts again what the health manager has given up or tries rarely. */
+function retryLines({ droplet }: ObservedDroplet, slots: readonly SlotPresent[]): string[] {
+  const states = ['GIVEN UP', 'FLAPPING', 'UNPLACED'];
+  return slots.some(({ state }) => states.includes(state)) ? [`to try at once: hm retry ${droplet.id}`] : [];
+}
+
+/** A line for each slot; those without an instance that have the same problem have one. */
+function slotLines(view: ObservedDroplet, slots: readonly SlotPresent[]): string[] {
+  const groups = new Map<string, SlotPresent[]>();
+  for (const slot of slots) {
+    const { index, state, instances, text } = slot;
+    const key = instances.length > 0 ? `${index}` : `${state} ${text}`;
+    groups.set(key, [...(groups.get(key) ?? []), slot]);
+  }
+  return [...groups.values()].map((group) => slotLine(view, group));
 }
 
 function wantedLines({ droplet, nowMs }: ObservedDroplet, present: Present, times: Times): string[] {
@@ -58,11 +82,14 @@ function wantedLines({ droplet, nowMs }: ObservedDroplet, present: Present, time
   return lines;
 }
 
-function slotLine(view: ObservedDroplet, { index, state, tone, instances, text }: SlotPresent): string {
+/** @param group slots with the same problem */
+function slotLine(view: ObservedDroplet, group: readonly SlotPresent[]): string {
+  const { state, tone, instances, text } = group[0] as SlotPresent;
   const paint = painter();
+  const indices = `${group.length === 1 ? 'index' : 'indices'} ${indicesText(group.map(({ index }) => index))}`;
   const where = instances.map((instance) => whereOf(view, instance)).join(', and ');
   const rest = [where, text].filter((part) => part !== '').join('; ');
-  return `  index ${index}  ${paint(tone, state.padEnd(8))}  ${rest}`.trimEnd();
+  return `  ${indices}  ${paint(tone, state.padEnd(8))}  ${rest}`.trimEnd();
 }
 
 function whereOf({ deas, nowMs }: ObservedDroplet, instance: Instance): string {

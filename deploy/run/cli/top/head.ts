@@ -6,7 +6,7 @@ import type { CounterName } from '../../../../common/redis/fleet/counters.ts';
 import { versionsText } from '../../../../common/views/processes.ts';
 import type { Level } from '../../../../common/views/status.ts';
 import { BOLD, DIM, GREEN, type Piece, padCells, paint, RED, wrap, YELLOW } from '../../terminal/screen.ts';
-import { DRY_RUN } from '../query/droplet-text.ts';
+import { DRY_RUN, endOf } from '../query/droplet-text.ts';
 import type { Figures } from './figures.ts';
 
 /** Labels of the counters. */
@@ -136,7 +136,7 @@ function holdLines({ fleet }: Figures, times: Times): Piece[][] {
     .map(({ hold, sinceMs, droplets, silentDeas, takenOver }, at): Piece[] => [
       padCells([at === 0 ? 'holds' : '', 15]),
       paint(hold === 'operator' ? YELLOW : RED, hold),
-      `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: expectedDeas(deas) }, takenOver)}`,
+      `${sinceMs === undefined ? '' : ` since ${times.at(sinceMs)}`}, ${countText(droplets, 'droplet')}: ${holdText(hold, { silent: silentDeas, all: expectedDeas(deas) }, takenOver)}${endOf(hold)}`,
     ])
     .concat(operatorLines(fleet, times));
 }

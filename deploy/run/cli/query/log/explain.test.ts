@@ -44,7 +44,7 @@ test('shows what happens next, then the story, newest first; writes nothing', as
   const { code, stdout, stderr } = await fixture.hm(['explain', 'app', '--utc']);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   const lines = undated(stdout);
-  expect(lines.slice(0, 5)).toEqual([
+  expect(lines.slice(0, 6)).toEqual([
     expect.stringMatching(/^now \(\d\d:\d\d:\d\d\)$/),
     'wanted: STARTED, 3 instances of version v, package STAGED, 256 MB',
     '2 of 3 run',
@@ -53,9 +53,10 @@ test('shows what happens next, then the story, newest first; writes nothing', as
         `^index 2 {2}FLAPPING {2}3 crashes in a row, the last [\\d.]+ s ago; restart due in \\d+ s, at ${time(-113)}$`,
       ),
     ),
+    'to try at once: hm retry app',
     '',
   ]);
-  expect(lines.slice(5)).toEqual([
+  expect(lines.slice(6)).toEqual([
     `${time(5)}  index 2 crashed on dea-1 (3rd time in 500 s): flapping, restart in 118 s`,
     `${time(500)}  index 2 RUNNING on dea-7, 4 s after its start was sent`,
     `${time(504)}  index 2: start sent (crashed)`,
