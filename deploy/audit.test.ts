@@ -32,6 +32,14 @@ function audit(report: unknown, edit: (lock: Lock) => void = () => undefined) {
 
 const CLEAN = { metadata: { vulnerabilities: { total: 0 } }, vulnerabilities: {} };
 
+test('npm runs no script of a dependency in this project', () => {
+  const { stdout } = spawnSync('npm', ['config', 'get', 'ignore-scripts'], {
+    cwd: packageRoot,
+    encoding: 'utf8',
+  });
+  expect(stdout.trim()).toBe('true');
+});
+
 test('a clean report passes', () => {
   expect(audit(CLEAN)).toMatchObject({ status: 0, last: 'audit: 4 passed, 0 failed, 0 skipped' });
 });

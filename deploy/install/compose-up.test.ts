@@ -145,8 +145,8 @@ test.skipIf(!isPossible)(
   { timeout: 200_000 },
   () => {
     const env = { ...PASSWORDS, NATS_PASSWORD: 'change-me' };
-    const { status, stdout } = compose(env, withOverride(), 'run', '--rm', '--no-deps', '-T', 'sync');
+    const { status, stdout, stderr } = compose(env, withOverride(), 'run', '--rm', '--no-deps', '-T', 'sync');
     expect(status).toBe(78);
-    expect(stdout).toContain('expected a password of your own (here or in MBUS_URI)');
+    expect(`${stdout}${stderr}`).toContain('expected a password of your own (here or in MBUS_URI)');
   },
 );
