@@ -54,7 +54,7 @@ function App() {
             <AppsPage key={`${route.problem} ${route.search}`} {...route} troubled={live.troubled} />
           )}
           {route.page === 'decisions' && <DecisionsPage {...route} />}
-          {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} />}
+          {route.page === 'droplet' && <DropletPage id={route.id} lines={live.lines} known={isKnown(live)} />}
           {route.page === 'dea' && <DeaPage id={route.id} deas={live.deas} />}
         </main>
         <Keys />

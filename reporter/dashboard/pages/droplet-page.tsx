@@ -12,14 +12,14 @@ import { hrefOfDecisions } from '../route.ts';
 import { PageHead } from './page-head.tsx';
 import { usePage } from './use-page.ts';
 
-export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>) {
+export function DropletPage({ id, lines, known }: { id: string; known: boolean } & Pick<Live, 'lines'>) {
   const latest = lines.findLast(({ droplet, droplets }) => droplet === id || droplets?.includes(id));
   const { data, problem } = usePage<Data>(`stories/${encodeURIComponent(id)}`, latest);
   return (
     <article class="page">
       <PageHead kind="app" id={id} isGuid>
         {problem !== undefined && <p class="problem">{problem}</p>}
-        {data?.record !== undefined && <Wanted {...data.record} />}
+        {data?.record !== undefined && <Wanted {...data.record} known={known} />}
         {data !== undefined && data.record === undefined && (
           <p>Its record was removed; the story is what the decision log still has.</p>
         )}
@@ -44,12 +44,27 @@ export function DropletPage({ id, lines }: { id: string } & Pick<Live, 'lines'>)
 
 type RecordData = NonNullable<Data['record']>;
 
-function Wanted({ desired, goneMs, updatedMs, firstSeenMs, wanted, running, holds }: RecordData) {
+function Wanted({
+  desired,
+  goneMs,
+  updatedMs,
+  firstSeenMs,
+  wanted,
+  running,
+  holds,
+  known,
+}: RecordData & { known: boolean }) {
   return (
     <>
-      <p class={running === wanted ? 'sum good' : 'sum bad'}>
-        <Num of={running} /> of <Num of={wanted} /> running
-      </p>
+      {known ? (
+        <p class={running === wanted ? 'sum good' : 'sum bad'}>
+          <Num of={running} /> of <Num of={wanted} /> running
+        </p>
+      ) : (
+        <p class="sum">
+          Not known what runs; <Num of={running} /> of <Num of={wanted} /> ran when last known
+        </p>
+      )}
       <p>
         {desired === undefined ? 'The controller has not listed it yet.' : `Wanted: ${desired}.`}
         {goneMs !== undefined && (

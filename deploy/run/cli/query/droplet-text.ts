@@ -13,19 +13,20 @@ export const DRY_RUN = 'dry_run is on: starts and stops are decided but not sent
 /**
  * The present state of a droplet as lines of text.
  *
+ * @param unknown why it is not known what runs; absent: it is known
  * @param onlyTrouble leaves out healthy slots and instances, which are then only counted
  */
 export function presentLines(
   view: ObservedDroplet,
   present: Present,
   times: Times,
-  { onlyTrouble }: { onlyTrouble: boolean },
+  { onlyTrouble, unknown }: { onlyTrouble: boolean; unknown?: string | undefined },
 ): string[] {
   const paint = painter();
   const slots = onlyTrouble ? present.slots.filter(({ tone }) => tone !== 'good') : present.slots;
   const others = onlyTrouble ? present.others.filter(({ tone }) => tone !== 'plain') : present.others;
   return [
-    ...wantedLines(view, present, times),
+    ...wantedLines(view, present, times, unknown),
     ...slotLines(view, slots),
     ...(others.length > 0 ? [paint('bold', 'other instances')] : []),
     ...others.map(({ instance, text, tone }) => {
@@ -59,7 +60,12 @@ function slotLines(view: ObservedDroplet, slots: readonly SlotPresent[]): string
   return [...groups.values()].map((group) => slotLine(view, group));
 }
 
-function wantedLines({ droplet, nowMs }: ObservedDroplet, present: Present, times: Times): string[] {
+function wantedLines(
+  { droplet, nowMs }: ObservedDroplet,
+  present: Present,
+  times: Times,
+  unknown: string | undefined,
+): string[] {
   const paint = painter();
   const { desired, goneMs, updatedMs } = droplet;
   if (desired === undefined) {
@@ -73,7 +79,8 @@ function wantedLines({ droplet, nowMs }: ObservedDroplet, present: Present, time
   }
   const isComplete = present.running === present.wanted;
   const ran = `${present.running} of ${present.wanted} run`;
-  if (present.wanted > 0) lines.push(paint(isComplete ? 'good' : 'trouble', ran));
+  if (present.wanted > 0 && unknown !== undefined) lines.push(paint('dim', unknown));
+  else if (present.wanted > 0) lines.push(paint(isComplete ? 'good' : 'trouble', ran));
   else if (goneMs === undefined && desired.state === 'STARTED' && desired.packageState !== 'STAGED') {
     lines.push(paint('trouble', 'its package is not STAGED: no instance of it is started'));
   }

@@ -1,8 +1,7 @@
 import { presentOf } from '../../../../common/explain/present/present.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
-import { readHolds } from '../../../../common/redis/fleet/holds/holds.ts';
 import { dropletJson } from '../../../../common/views/droplet/droplet-json.ts';
-import { readProcessesView, waitForNudger } from '../../../../common/views/read-processes.ts';
+import { readSurroundings } from '../../../../common/views/droplet/surroundings.ts';
 import { withRedis } from '../connection/with-redis.ts';
 import { FailedError } from '../errors.ts';
 import type { ConfigOption } from '../options.ts';
@@ -22,7 +21,7 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
     const view = await readDroplet(session, id);
     if (view === undefined) throw new FailedError(`droplet ${id}: unknown`);
     const { nowMs } = view;
-    const holds = await readHolds(redis, { nowMs: () => nowMs }, settings.policy);
+    const { holds, workers, unknown } = await readSurroundings(redis, nowMs, settings.policy);
     const times = timesOf(nowMs, options.utc === true);
     const output = new Output();
     if (options.json) {
@@ -30,8 +29,11 @@ export function droplet(id: string, options: DropletOptions): Promise<number> {
       await output.line(JSON.stringify({ ...dropletJson(view), holds: names }, null, 2));
       return 0;
     }
-    const workers = waitForNudger(await readProcessesView(redis, nowMs));
-    const lines = presentLines(view, presentOf(view, holds, times, workers), times, { onlyTrouble: false });
+    const present = presentOf(view, holds, times, workers);
+    const lines = presentLines(view, present, times, {
+      onlyTrouble: false,
+      unknown: unknown(present.running),
+    });
     const head = `${painter()('bold', id)}, first seen ${times.at(view.droplet.firstSeenMs)}`;
     await output.write(`${[head, ...(settings.dryRun ? [DRY_RUN] : []), ...lines].join('\n')}\n`);
     return 0;

@@ -75,7 +75,7 @@ export class TopFigures {
     const holds = holdsFrom(facts, nowMs, policy);
     const [found, story] = await Promise.all([
       readApps(session, fleet, view, { holds, workers }),
-      view.story && readStory(session, view.story.droplet, { holds, workers }, times),
+      view.story && readStory(session, view.story.droplet, { holds, workers, unknown: fleet.unknown }, times),
     ]);
     const rates = this.#ratesWith({ atMs: nowMs, counters: fleet.counters });
     return {

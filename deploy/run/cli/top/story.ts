@@ -7,6 +7,7 @@ import type { Tone } from '../../../../common/explain/sentences/line.ts';
 import { shownStory } from '../../../../common/explain/shown-story.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Holds } from '../../../../common/model/droplet.ts';
+import { type UnknownActual, unknownText } from '../../../../common/views/actual-state.ts';
 import { BOLD, CYAN, DIM, GREEN, type Piece, paint, RED } from '../../terminal/screen.ts';
 import type { RedisSession } from '../connection/with-redis.ts';
 import { readDroplet } from '../query/read-droplet.ts';
@@ -28,7 +29,7 @@ const MAX_ENTRIES = 200;
 export async function readStory(
   session: RedisSession,
   droplet: string,
-  { holds, workers }: { holds: Holds; workers: Workers },
+  { holds, workers, unknown }: { holds: Holds; workers: Workers; unknown?: UnknownActual | undefined },
   times: Times,
 ): Promise<Story> {
   const [view, log] = await Promise.all([
@@ -52,10 +53,12 @@ export async function readStory(
     present: [
       [desired === undefined ? 'its desired state is not known' : `wanted: ${desiredText(desired)}`],
       [
-        paint(
-          present.running === present.wanted ? GREEN : RED,
-          `${present.running} of ${present.wanted} run`,
-        ),
+        unknown !== undefined
+          ? paint(DIM, unknownText({ ...unknown, ranThen: present.running }, view.nowMs))
+          : paint(
+              present.running === present.wanted ? GREEN : RED,
+              `${present.running} of ${present.wanted} run`,
+            ),
       ],
       ...present.slots
         .filter(({ tone }) => tone !== 'good')

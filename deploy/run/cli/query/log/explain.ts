@@ -8,8 +8,7 @@ import { shownStory } from '../../../../../common/explain/shown-story.ts';
 import { HOLD_TEXT, timesOf } from '../../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../../common/model/decision-log.ts';
 import type { HoldName } from '../../../../../common/model/reasons.ts';
-import { readHolds } from '../../../../../common/redis/fleet/holds/holds.ts';
-import { readProcessesView, waitForNudger } from '../../../../../common/views/read-processes.ts';
+import { readSurroundings } from '../../../../../common/views/droplet/surroundings.ts';
 import { type RedisSession, withRedis } from '../../connection/with-redis.ts';
 import { FailedError } from '../../errors.ts';
 import type { ConfigOption } from '../../options.ts';
@@ -82,12 +81,13 @@ async function asText(
   const explained: HoldName[] = [];
   if (view === undefined) head[0] = `now: the health manager has no record of ${id} any more`;
   else {
-    const holds = await readHolds(session.redis, { nowMs: () => nowMs }, policy);
-    const workers = waitForNudger(await readProcessesView(session.redis, nowMs));
+    const { holds, workers, unknown } = await readSurroundings(session.redis, nowMs, policy);
     const present = presentOf(view, holds, times, workers);
     explained.push(...present.holds.map(({ name }) => name));
     if (dryRun) head.push(DRY_RUN);
-    head.push(...presentLines(view, present, times, { onlyTrouble: true }));
+    head.push(
+      ...presentLines(view, present, times, { onlyTrouble: true, unknown: unknown(present.running) }),
+    );
   }
   const liveVersion = view?.droplet.desired?.version;
   const { flappingTimeoutMs } = policy;
