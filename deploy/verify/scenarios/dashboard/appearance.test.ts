@@ -131,7 +131,7 @@ test('the chart: values under the pointer, a mark for a hold, the last day', asy
     '[data-droplet=web]',
     /MISSING indices 0 to 2, 4 and 5: 3 DEAs silent for \d+ s\s*held back: mass_loss/,
   );
-  await waitText(page, '.story li', /not started: hold mass_loss$/);
+  await waitText(page, '.story li', /indices of \d apps are not started: hold mass_loss: /);
   await keepPicture(page, 'chart');
   await page.mouse.move(2, 2);
   await page.locator('.ranges button', { hasText: '24 h' }).click();
