@@ -2,9 +2,16 @@ import type { Queue } from 'bullmq';
 import type { RedisConnections } from '../redis/connection/connections.ts';
 
 /**
- * Removes those of these jobs that are in no list of their queue any more although their data is left, because Redis has lost the list.
- * No worker would ever take such a job, and its id keeps another one from being added.
+ * What becomes of a job of which Redis has lost a part: it is in no list of its queue any more (`unknown`), or it has ended and is kept,
+ * because its options are lost.
+ */
+const LOST: ReadonlySet<string> = new Set(['unknown', 'failed', 'completed']);
+
+/**
+ * Removes those of these jobs that no worker will ever take although their data is left, because Redis has lost a part of them. The id of
+ * such a job keeps another one from being added.
  *
+ * @param ids of jobs that are removed when they end
  * @returns the ids of the removed jobs
  */
 export async function removeLostJobs(
@@ -16,7 +23,7 @@ export async function removeLostJobs(
   // Reading a state is a script, and most of the jobs that are asked for are done and gone.
   const present = ids.filter((_, at) => exist[at] === 1);
   const states = await Promise.all(present.map((id) => queue.getJobState(id)));
-  const lost = present.filter((_, at) => states[at] === 'unknown');
+  const lost = present.filter((_, at) => LOST.has(states[at] as string));
   await Promise.all(lost.map((id) => queue.remove(id)));
   return lost;
 }
@@ -25,7 +32,7 @@ export async function removeLostJobs(
 export async function removeLostDeduplication(queue: Queue, id: string): Promise<void> {
   const job = await queue.getDeduplicationJobId(id);
   if (job === null) return;
-  if ((await queue.getJobState(job)) !== 'unknown') return;
+  if (!LOST.has(await queue.getJobState(job))) return;
   await queue.remove(job);
   await queue.removeDeduplicationKey(id);
 }

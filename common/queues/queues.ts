@@ -159,6 +159,9 @@ export function openWorker(
     lockDuration: 10_000,
     stalledInterval: 5_000,
     maxStalledCount: 100,
+    // Also of a job whose options Redis has lost: kept, it would block its id.
+    removeOnComplete: { count: 0 },
+    removeOnFail: { count: 0 },
     ...(TRACED.has(name) ? jobTelemetry() : undefined),
     ...options,
   });

@@ -194,3 +194,16 @@ test('a droplet that is due later than it needs a reconcile is a miss', async ()
   expect(await count('audit_misses')).toBe(1);
   expect(await logged()).toMatchObject([{ kind: 'start' }]);
 });
+
+test('a droplet that has been due for longer than droplet_lost is a miss: nothing takes its job', async () => {
+  const { client, keys } = of.context.redis;
+  const { dropletLostMs } = of.context.settings.policy;
+  await put('app');
+  await client.zadd(keys.due(0), of.context.clock.nowMs() - dropletLostMs, 'app');
+  await auditOf('app');
+  expect(await count('audit_misses')).toBe(0);
+  await client.zadd(keys.due(0), of.context.clock.nowMs() - dropletLostMs - 1_000, 'app');
+  await auditOf('app');
+  expect(await count('audit_misses')).toBe(1);
+  expect(await logged()).toMatchObject([{ kind: 'start' }]);
+});

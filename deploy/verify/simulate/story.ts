@@ -1,7 +1,9 @@
+import type { Redis } from 'ioredis';
 import { storyOf } from '../../../common/explain/explain.ts';
 import { factsOf } from '../../../common/explain/facts.ts';
 import { readLog } from '../../../common/explain/log/read-log.ts';
 import { timesOf } from '../../../common/explain/wording.ts';
+import type { Keys } from '../../../common/redis/keys.ts';
 import { INTERVALS } from '../chaos/settings.ts';
 import { withRedis } from './world/observer.ts';
 import type { World } from './world/world.ts';
@@ -25,12 +27,14 @@ export async function tellStories(world: World, problems: readonly string[]): Pr
     lines.push(`app ${droplet}, as the health manager explains it:`);
     for (const { atMs, text } of storyOf(facts, undefined, options))
       lines.push(`  ${times.at(atMs)}  ${text}`);
+    lines.push('  in Redis:', ...(await withRedis(world, (redis) => stored(redis, keys, droplet))));
     lines.push('  instances:');
     for (const instance of world.cloud.deas.instancesOf(droplet, { ended: true })) {
       const { dea, ...known } = instance;
       lines.push(`  ${JSON.stringify({ ...known, dea: dea.id, isConnected: dea.connected })}`);
     }
   }
+  lines.push('the fleet in Redis:', ...(await withRedis(world, (redis) => storedFleet(redis, world.keys))));
   const startMs = nowMs - world.machine.time.passedMs;
   lines.push('what was true (seconds since the start):');
   for (const { atMs, ...line } of world.truth.slice(-LINES))
@@ -40,3 +44,24 @@ export async function tellStories(world: World, problems: readonly string[]): Pr
     for (const line of own.slice(-12)) lines.push(`  ${name}: ${JSON.stringify(line).slice(0, 400)}`);
   return lines;
 }
+
+async function stored(redis: Redis, keys: Keys, droplet: string): Promise<string[]> {
+  const [record, index, due] = await Promise.all([
+    redis.hgetall(keys.droplet(droplet)),
+    redis.hget(keys.indexOf(droplet), droplet),
+    redis.zscore(keys.due(keys.sliceOf(droplet)), droplet),
+  ]);
+  return [`  index ${index === null ? 'without it' : 'with it'}, due ${due}`, ...fieldsOf(record)];
+}
+
+async function storedFleet(redis: Redis, keys: Keys): Promise<string[]> {
+  const lines: string[] = [];
+  for (const key of [keys.holds, keys.listening, keys.syncState, keys.scan])
+    lines.push(`  ${key}`, ...fieldsOf(await redis.hgetall(key)));
+  for (const key of [keys.deasLastHeartbeat, keys.deasLost])
+    lines.push(`  ${key} ${(await redis.zrange(key, '0', '-1', 'WITHSCORES')).join(' ')}`);
+  return lines;
+}
+
+const fieldsOf = (hash: Record<string, string>) =>
+  Object.entries(hash).map(([field, value]) => `    ${field}: ${value}`);
