@@ -4,7 +4,6 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startNats, type TestNats } from '../../../common/testing/nats/server.ts';
 import { freePort, startTestRedis, type TestRedis } from '../../../common/testing/redis/server.ts';
@@ -96,16 +95,16 @@ test.skipIf(engine === undefined).each(PROCESS_NAMES)(
 );
 
 test.skipIf(engine === undefined)(
-  'SIGTERM half a second after the start ends process 1 with 0 (needs a container engine and its base image)',
+  'SIGTERM right after the start ends the container in time (needs a container engine and its base image)',
   { timeout: 60_000 },
   async () => {
     const container = containerOf('early');
     expect(run(...runArgs('--detach', '--name', container, IMAGE, 'ingest'))).toMatchObject({ status: 0 });
-    await delay(500);
     const beganMs = performance.now();
     run('stop', '--time', String(STOP_S), container);
     expect(performance.now() - beganMs).toBeLessThan((STOP_S - 1) * 1000);
-    expect(run('inspect', '--format', '{{.State.ExitCode}}', container).stdout).toBe('0\n');
+    // 143: before the program could handle it.
+    expect(run('inspect', '--format', '{{.State.ExitCode}}', container).stdout).toMatch(/^(0|143)\n$/);
     run('rm', '--force', container);
   },
 );
