@@ -1,11 +1,11 @@
 /** The story of a droplet: its facts as lines of text, in the order in which they happened. Pure. */
 
-import { type LoopMark, loopMarkOf } from './crash-loops.ts';
 import type { Fact } from './facts.ts';
 import { consequenceText, isConsequence } from './sentences/decision-sentences.ts';
 import { readDesired } from './sentences/desired.ts';
 import type { Line, StoryOptions } from './sentences/line.ts';
 import { renderFact } from './sentences/sentences.ts';
+import { type LoopMark, loopMarkOf } from './shown/crash-loops.ts';
 import { addToState, newStory, type StoryState } from './story-state.ts';
 
 export interface StoryLine extends Line {

@@ -1,6 +1,6 @@
 /** The data of the dashboard, read from Redis once for all viewers. */
 import { LogFollower } from '../../../common/explain/log/follow-log.ts';
-import { Stories } from '../../../common/explain/stories.ts';
+import { Stories } from '../../../common/explain/shown/stories.ts';
 import type { LogEntry } from '../../../common/model/decision-log.ts';
 import { silenceStates } from '../../../common/policy/fleet/liveness.ts';
 import type { PolicySettings } from '../../../common/policy/settings.ts';

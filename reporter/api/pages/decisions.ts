@@ -6,7 +6,7 @@ import type { Fact } from '../../../common/explain/facts.ts';
 import { type FactFilter, isSelected } from '../../../common/explain/log/filter.ts';
 import { parseMoment } from '../../../common/explain/log/moment.ts';
 import { type Past, readPast, WRITTEN_WITHIN_MS } from '../../../common/explain/log/read-past.ts';
-import { Stories } from '../../../common/explain/stories.ts';
+import { Stories } from '../../../common/explain/shown/stories.ts';
 import { LOG_KINDS, type LogEntry, type LogKind } from '../../../common/model/decision-log.ts';
 import { REASONS } from '../../../common/model/reasons.ts';
 import type { Health } from '../../../common/runtime/health.ts';

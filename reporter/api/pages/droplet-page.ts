@@ -5,7 +5,7 @@ import { readLog } from '../../../common/explain/log/read-log.ts';
 import type { ObservedDroplet } from '../../../common/explain/observed-droplet.ts';
 import { type Present, presentOf } from '../../../common/explain/present/present.ts';
 import { desiredText } from '../../../common/explain/sentences/desired.ts';
-import { shownStory } from '../../../common/explain/shown-story.ts';
+import { shownStory } from '../../../common/explain/shown/shown-story.ts';
 import type { Instance } from '../../../common/model/droplet.ts';
 import { type Deas, lastHeartbeatMs } from '../../../common/policy/fleet/liveness.ts';
 import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';

@@ -1,6 +1,6 @@
 import { type ConnectionOptions, Queue } from 'bullmq';
 import { LogFollower } from '../../../../common/explain/log/follow-log.ts';
-import { type LiveStoryLine, Stories } from '../../../../common/explain/stories.ts';
+import { type LiveStoryLine, Stories } from '../../../../common/explain/shown/stories.ts';
 import { timesOf } from '../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../common/model/decision-log.ts';
 import type { CounterName } from '../../../../common/redis/fleet/counters.ts';

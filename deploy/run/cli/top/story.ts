@@ -4,7 +4,7 @@ import { readLog } from '../../../../common/explain/log/read-log.ts';
 import { presentOf, type Workers } from '../../../../common/explain/present/present.ts';
 import { desiredText } from '../../../../common/explain/sentences/desired.ts';
 import type { Tone } from '../../../../common/explain/sentences/line.ts';
-import { shownStory } from '../../../../common/explain/shown-story.ts';
+import { shownStory } from '../../../../common/explain/shown/shown-story.ts';
 import type { Times } from '../../../../common/explain/wording.ts';
 import type { Holds } from '../../../../common/model/droplet.ts';
 import { type UnknownActual, unknownText } from '../../../../common/views/actual-state.ts';

@@ -4,7 +4,7 @@ import { isSelected } from '../../../../../common/explain/log/filter.ts';
 import { type DropletLog, readLog } from '../../../../../common/explain/log/read-log.ts';
 import type { ObservedDroplet } from '../../../../../common/explain/observed-droplet.ts';
 import { presentOf } from '../../../../../common/explain/present/present.ts';
-import { shownStory } from '../../../../../common/explain/shown-story.ts';
+import { shownStory } from '../../../../../common/explain/shown/shown-story.ts';
 import { HOLD_TEXT, timesOf } from '../../../../../common/explain/wording.ts';
 import { LOG_LENGTH } from '../../../../../common/model/decision-log.ts';
 import type { HoldName } from '../../../../../common/model/reasons.ts';

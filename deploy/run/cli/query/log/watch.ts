@@ -2,7 +2,7 @@ import type { Fact } from '../../../../../common/explain/facts.ts';
 import { type FactFilter, isSelected } from '../../../../../common/explain/log/filter.ts';
 import { LogFollower } from '../../../../../common/explain/log/follow-log.ts';
 import { WRITTEN_WITHIN_MS } from '../../../../../common/explain/log/read-past.ts';
-import { Stories } from '../../../../../common/explain/stories.ts';
+import { Stories } from '../../../../../common/explain/shown/stories.ts';
 import { HOLD_TEXT, timesOf } from '../../../../../common/explain/wording.ts';
 import type { LogEntry } from '../../../../../common/model/decision-log.ts';
 import type { HoldName } from '../../../../../common/model/reasons.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import type { Held } from '../sentences/line.ts';
 import { groupHeld } from './held-rows.ts';
-import type { Held } from './sentences/line.ts';
 
 const held = (more: Partial<Held> = {}): Held => ({ hold: 'mass_loss', what: 'start', count: 1, ...more });
 const row = (droplet: string, atS: number, mark?: Held) => ({

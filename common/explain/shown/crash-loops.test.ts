@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { storyOf } from '../explain.ts';
+import type { Fact } from '../facts.ts';
 import { foldCrashLoops } from './crash-loops.ts';
-import { storyOf } from './explain.ts';
-import type { Fact } from './facts.ts';
 
 const fact = (atS: number, kind: Fact['kind'], more: Partial<Fact> = {}): Fact => ({
   ...{ atMs: atS * 1000, droplet: 'app', kind, index: 0, version: 'v' },

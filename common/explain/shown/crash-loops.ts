@@ -1,8 +1,8 @@
 /** Crash loops in a story: many crashes of some slots, each with its start, as one line. Pure. */
-import type { Fact } from './facts.ts';
-import type { Line } from './sentences/line.ts';
-import { decisionOf, type StoryState } from './story-state.ts';
-import { formatDuration, indicesText } from './wording.ts';
+import type { Fact } from '../facts.ts';
+import type { Line } from '../sentences/line.ts';
+import { decisionOf, type StoryState } from '../story-state.ts';
+import { formatDuration, indicesText } from '../wording.ts';
 
 /** What a line says about the loop of a slot. */
 export interface LoopMark {

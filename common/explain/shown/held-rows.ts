@@ -1,7 +1,7 @@
 /** What one hold keeps back at about the same time, as one line. Pure. */
-import type { HoldName } from '../model/reasons.ts';
-import type { Held, Line } from './sentences/line.ts';
-import { countText } from './wording.ts';
+import type { HoldName } from '../../model/reasons.ts';
+import type { Held, Line } from '../sentences/line.ts';
+import { countText } from '../wording.ts';
 
 interface Row extends Line {
   atMs: number;

@@ -1,9 +1,9 @@
-import type { LogEntry } from '../model/decision-log.ts';
+import type { LogEntry } from '../../model/decision-log.ts';
+import { continueStory } from '../explain.ts';
+import type { StoryOptions } from '../sentences/line.ts';
+import { newStory, type StoryState } from '../story-state.ts';
 import { foldCrashLoops } from './crash-loops.ts';
-import { continueStory } from './explain.ts';
 import { groupHeld, type ShownRow } from './held-rows.ts';
-import type { StoryOptions } from './sentences/line.ts';
-import { newStory, type StoryState } from './story-state.ts';
 
 /** A line of the decision log of the whole deployment, as text. */
 export interface LiveStoryLine extends ShownRow {

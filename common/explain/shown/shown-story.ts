@@ -1,9 +1,10 @@
 /** The story of one droplet as it is shown everywhere: newest first, crash loops and what a hold keeps back in one line each. Pure. */
+
+import { storyOf } from '../explain.ts';
+import type { Fact } from '../facts.ts';
+import type { StoryOptions } from '../sentences/line.ts';
 import { foldCrashLoops } from './crash-loops.ts';
-import { storyOf } from './explain.ts';
-import type { Fact } from './facts.ts';
 import { groupHeld, type ShownRow } from './held-rows.ts';
-import type { StoryOptions } from './sentences/line.ts';
 
 /**
  * @param facts oldest first
