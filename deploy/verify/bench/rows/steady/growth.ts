@@ -39,7 +39,11 @@ export const growth: RowGroup = {
           await grow(stage, step, context);
         }
         progress(`${size} instances, steady`);
-        costs.push(await measure(stage, size, context, wrong));
+        const cost = await measure(stage, size, context, wrong);
+        progress(
+          `${size} instances: ${((1e6 * cost.cpuS) / cost.reported).toPrecision(3)} us a reported instance`,
+        );
+        costs.push(cost);
       }
       return new Map<string, RowResult>([
         [
