@@ -84,7 +84,7 @@ export async function outage(
         unit: 'cores',
       })),
       { what: 'all DEAs heard again after', value: heardS, unit: 's' },
-      { what: 'heartbeats stored whole after the return, a DEA', value: changed / deas, unit: '' },
+      { what: 'heartbeats stored whole after the return, a DEA', value: changed / deas, unit: '', max: 0.1 },
       { what: 'no hold on after', value: freeS, unit: 's' },
       { what: 'CPU from the return until all is known', value: back.total, unit: 's' },
     ],
