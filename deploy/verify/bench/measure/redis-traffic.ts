@@ -1,3 +1,4 @@
+import { Cluster } from 'ioredis';
 import type { Stage } from '../stage/stage.ts';
 
 /** What Redis has done since it started. Counts do not depend on the machine, so they show what a change saves or costs. */
@@ -8,7 +9,7 @@ interface Traffic {
   packets: number;
 }
 
-/** Counts the traffic of Redis from now on; the reads of the counts themselves are in it. Not for a cluster. */
+/** Counts the traffic of Redis from now on; the reads of the counts themselves are in it. */
 export async function countTraffic(stage: Stage): Promise<() => Promise<Traffic>> {
   const before = await readTraffic(stage);
   return async () => {
@@ -17,8 +18,11 @@ export async function countTraffic(stage: Stage): Promise<() => Promise<Traffic>
   };
 }
 
+/** The sum over the nodes of a cluster. */
 async function readTraffic({ redis }: Stage): Promise<Traffic> {
-  const info = await redis.client.info('stats');
-  const count = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]);
+  const nodes = redis.client instanceof Cluster ? redis.client.nodes('master') : [redis.client];
+  const infos = await Promise.all(nodes.map((node) => node.info('stats')));
+  const count = (name: string) =>
+    infos.reduce((sum, info) => sum + Number(new RegExp(`^${name}:(\\d+)`, 'm').exec(info)?.[1]), 0);
   return { commands: count('total_commands_processed'), packets: count('total_reads_processed') };
 }

@@ -20,6 +20,11 @@ export function memoryMbOf(pid: number): { nowMb: number; peakMb: number } {
   return { nowMb: kb('VmRSS') / 1024, peakMb: kb('VmHWM') / 1024 };
 }
 
+/** The CPU seconds of all copies of a process, or of all nodes of Redis (`redis`, `redis 2`, ...). */
+export function cpuOfAll(of: ReadonlyMap<string, number>, name: string): number {
+  return [...of].reduce((sum, [key, cpu]) => (key.split(' ')[0] === name ? sum + cpu : sum), 0);
+}
+
 /** The CPU seconds of processes between two reads. */
 export class CpuMeter {
   readonly #pids: ReadonlyMap<string, number>;

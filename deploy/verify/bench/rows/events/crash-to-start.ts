@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { countTraffic } from '../../measure/redis-traffic.ts';
+import { cpuOfAll } from '../../measure/usage.ts';
 import { type Context, differences, type RowResult } from '../../results/row.ts';
 import type { Stage } from '../../stage/stage.ts';
 
@@ -72,7 +73,7 @@ export async function crashToStart(
       { what: 'packets to Redis a crash', value: packets / count, unit: '' },
       ...['ingest', 'analyzer', 'nudger', 'redis', 'nats'].map((name) => ({
         what: `CPU a crash, ${name}`,
-        value: (1000 * (cpu.of.get(name) ?? 0)) / count,
+        value: (1000 * cpuOfAll(cpu.of, name)) / count,
         unit: 'ms',
       })),
     ],

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { PER_DEA } from '../../cloud/fleet.ts';
-import { CpuMeter } from '../../measure/usage.ts';
+import { CpuMeter, cpuOfAll } from '../../measure/usage.ts';
 import { type Context, differences, type RowResult } from '../../results/row.ts';
 import { intakeSince, readIntake, stopHeartbeats, waitUntilNothingDue } from '../../stage/load-fleet.ts';
 import type { Stage } from '../../stage/stage.ts';
@@ -84,7 +84,7 @@ export async function changing(
   const expected = { droplets, healthy: droplets, instances: droplets, starting };
   const wrong = await waitForStoredFleet(stage, expected, STORED_WITHIN_S);
   await waitUntilNothingDue(stage);
-  const cpu = (...names: string[]) => names.reduce((sum, name) => sum + (of.get(name) ?? 0), 0);
+  const cpu = (...names: string[]) => names.reduce((sum, name) => sum + cpuOfAll(of, name), 0);
   const stored = (received - coalesced) * PER_DEA;
   return {
     run: `${droplets} instances on ${deas} DEAs, a heartbeat every ${periodMs / 1000} s, ${CHANGES * 100}% change every time`,

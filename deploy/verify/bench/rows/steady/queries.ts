@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { DROPLETS_A_QUERY } from '../../cloud/protocol.ts';
-import { CpuMeter } from '../../measure/usage.ts';
+import { CpuMeter, cpuOfAll } from '../../measure/usage.ts';
 import { type Context, differences, type RowResult } from '../../results/row.ts';
 import type { Stage } from '../../stage/stage.ts';
 
@@ -28,7 +28,7 @@ export async function queries(stage: Stage, droplets: number, context: Context):
   const answers = await ask(windowS);
   const { of, seconds } = meter.read();
   const reporterS = of.get('reporter') ?? 0;
-  const redisS = Math.max(0, (of.get('redis') ?? 0) - idleCores * seconds);
+  const redisS = Math.max(0, cpuOfAll(of, 'redis') - idleCores * seconds);
 
   progress(`${perS} queries a second to a replier that only replies`);
   const replier = await stage.startReplier();
