@@ -45,6 +45,21 @@ describe('which hold covers what', () => {
     expect(answers(resumed, on, silent(LOST + 1))).toEqual(['held missing mass_loss']);
   });
 
+  it.each<[string, number, number, string]>([
+    [
+      'of an older app begun anew when they were no longer heard',
+      NOW - 2 * LOST,
+      NOW - 3600 * SECOND,
+      'held',
+    ],
+    ['begun when they were still heard', NOW - 3 * LOST, NOW - 3600 * SECOND, 'start'],
+    ['of a new app', NOW - 2 * LOST, NOW - 2 * LOST - SECOND, 'start'],
+  ])('mass_loss: a record %s may lack the late DEAs instances', (_, firstSeenMs, updatedMs, kind) => {
+    const d = droplet({ firstSeenMs, desired: desired({ updatedAtS: updatedMs / 1000 }) });
+    const on = { massLossDeas: new Set(['dea-1']), massLossSinceMs: NOW - LOST };
+    expect(answers(d, on)).toEqual([kind === 'held' ? 'held missing mass_loss' : 'start missing']);
+  });
+
   it.each<[string, Parameters<typeof instance>[1], string]>([
     ['RUNNING', {}, 'held missing mass_loss'],
     ['STARTING', { state: 'STARTING' }, 'held missing mass_loss'],

@@ -47,7 +47,20 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
   if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
+  if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';
   return silent.some((instance) => mayBeMassLoss(snapshot, instance)) ? 'evaluating' : undefined;
+}
+
+/**
+ * Whether the record of an older app was begun anew, because Redis had lost it, when the DEAs that `mass_loss` counts were no longer
+ * heard: it lacks their instances.
+ */
+function mayLackLateDeas({ droplet, holds, settings }: Snapshot): boolean {
+  const { massLossSinceMs, listeningGaps } = holds;
+  const { desired, firstSeenMs } = droplet;
+  if (massLossSinceMs === undefined || desired === undefined) return false;
+  if (desired.updatedAtS * 1000 > firstSeenMs - settings.dropletLostMs) return false;
+  return listeningTimeMs(firstSeenMs, massLossSinceMs, listeningGaps) <= settings.dropletLostMs;
 }
 
 /**
