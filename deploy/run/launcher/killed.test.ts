@@ -17,14 +17,14 @@ const LAUNCHER = `
     settings: { mbusGiven: false },
     log: pino(),
     dataDir: dir,
-    command: () => ({ program: process.execPath, args: ['-e', stub, dir] }),
+    command: (name) => ({ program: process.execPath, args: ['-e', stub, dir, name] }),
     env: process.env,
     output: { stdout: process.stdout, stderr: process.stderr, format: (line) => line },
   });
   process.on('SIGTERM', () => launcher.stop());
 `;
 
-const READY = `console.log('"event":"ready"'); setInterval(() => {}, 1000);`;
+const READY = `console.log(JSON.stringify({ event: 'ready', process: process.argv[2] })); setInterval(() => {}, 1000);`;
 /** Ends when the channel to its parent disconnects, as common/process.ts does. */
 const COOPERATIVE = `${READY} process.on('SIGTERM', () => process.exit()); process.on('disconnect', () => process.exit());`;
 const STUBBORN = `${READY} process.on('SIGTERM', () => {}); process.on('disconnect', () => {});`;

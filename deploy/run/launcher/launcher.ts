@@ -102,9 +102,8 @@ function startChildren(
   const { log, output, backoff } = options;
   const notReady = new Set<string>(PROCESS_NAMES);
   const onLine = (line: string) => {
-    if (notReady.size === 0 || !isReadyLine(line)) return;
-    notReady.delete((JSON.parse(line) as { process: string }).process);
-    if (notReady.size > 0) return;
+    const name = readyProcess(line);
+    if (name === undefined || !notReady.delete(name) || notReady.size > 0) return;
     const { dashboard } = options;
     log.info(
       { event: 'ready', process: 'start', ...(dashboard && { dashboard }) },
@@ -136,8 +135,9 @@ function startChildren(
   );
 }
 
-function isReadyLine(line: string): boolean {
-  return line.includes('"event":"ready"');
+/** The process that is ready, if this line of a log says so. */
+function readyProcess(line: string): string | undefined {
+  return line.includes('"event":"ready"') ? /"process":"(\w+)"/.exec(line)?.[1] : undefined;
 }
 
 /** The private servers: a Redis and a NATS, each only when none is configured. */

@@ -50,14 +50,20 @@ export const DECISIONS: Area = {
     {
       name: 'a start that was sent is over at once',
       file: 'pending/pending.ts',
-      from: "if (nowMs > expiresMs && !holds.actualNotFresh) return 'did_not_help';",
-      to: "if (!holds.actualNotFresh) return 'did_not_help';",
+      from: 'if (nowMs <= expiresMs) {',
+      to: 'if (nowMs < 0) {',
     },
     {
       name: 'a start is over although heartbeats of its instance may be missed',
       file: 'pending/pending.ts',
-      from: "if (nowMs > expiresMs && !holds.actualNotFresh) return 'did_not_help';",
-      to: "if (nowMs > expiresMs) return 'did_not_help';",
+      from: "if (actualNotFresh) return 'actual_not_fresh';",
+      to: '',
+    },
+    {
+      name: 'a start that was sent before mass_loss came on is repeated',
+      file: 'pending/pending.ts',
+      from: 'massLossSinceMs !== undefined && sentMs <= massLossSinceMs',
+      to: 'false',
     },
     {
       name: 'an exit of an instance that was there before ends a start',

@@ -6,6 +6,18 @@ export const HOLDS: Area = {
   tests: ['common/policy', 'analyzer/decide', 'ingest/heartbeats/claims'],
   mutants: [
     {
+      name: 'a record that was begun anew after its DEAs were last heard is started under mass_loss',
+      file: 'policy/fleet/holds.ts',
+      from: "if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';",
+      to: '',
+    },
+    {
+      name: 'mass_loss holds back new apps',
+      file: 'policy/fleet/holds.ts',
+      from: 'if (desired.updatedAtS * 1000 > firstSeenMs - settings.dropletLostMs) return false;',
+      to: '',
+    },
+    {
       name: 'update_required holds back nothing',
       file: 'policy/fleet/holds.ts',
       from: 'return unknownVersionSinceMs !== undefined || isUpdateUnread(droplet, holds);',

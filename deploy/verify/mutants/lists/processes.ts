@@ -67,6 +67,18 @@ export const INGEST: Area = {
       to: 'const others = new Map([...this.#others, ...listed]);',
     },
     {
+      name: 'a heartbeat that Redis refuses is dropped',
+      file: 'heartbeats/intake.ts',
+      from: 'if (isTemporary(error) || !this.#isRefusedForGood(dea)) {',
+      to: 'if (isTemporary(error)) {',
+    },
+    {
+      name: 'heartbeats that Redis refuses together are dropped',
+      file: 'heartbeats/intake.ts',
+      from: 'this.#putBack(batch);',
+      to: '',
+    },
+    {
       name: 'two heartbeats of one DEA are stored at once',
       file: 'changed-queue.ts',
       from: 'if (this.#storing.has(dea)) continue;',
@@ -126,7 +138,7 @@ export const INGEST: Area = {
 /** Analyzers and nudgers: conflicts, lost DEAs, the recheck and the time of a send. */
 export const DELIVERY: Area = {
   name: 'analyzer and nudger',
-  tests: ['analyzer/reconcile', 'analyzer/tick', 'nudger'],
+  tests: ['analyzer/reconcile', 'analyzer/tick', 'common/queues', 'nudger'],
   more: ['deploy/verify/scenarios/mass-loss', 'deploy/verify/scenarios/several-copies'],
   mutants: [
     {
@@ -160,8 +172,26 @@ export const DELIVERY: Area = {
       to: '',
     },
     {
+      name: 'the audit trusts the due list for ever',
+      file: 'audit/audit-misses.ts',
+      from: 'if (dueMs != null && Number(dueMs) < evaluation.nowMs - settings.dropletLostMs) return false;',
+      to: '',
+    },
+    {
+      name: 'a job that has ended and is kept blocks its id',
+      file: 'queues/lost-jobs.ts',
+      from: "new Set(['unknown', 'failed', 'completed'])",
+      to: "new Set(['unknown'])",
+    },
+    {
+      name: 'a key of the right type is removed, too',
+      file: 'fleet/remove_mistyped.lua',
+      from: "if found == ARGV[1] or found == 'none' then",
+      to: "if found == 'none' then",
+    },
+    {
       name: 'an index entry without a record is removed before a full pass',
-      file: 'tick/lost-records.ts',
+      file: 'repairs/lost-records.ts',
       from: '} else if (fullPassBegunMs > notedMs) {',
       to: '} else if (notedMs > 0) {',
     },
