@@ -159,11 +159,16 @@ nothing_to_do() {
 # One set-up runs at a time; a second one waits and then finds nothing to do. A lock of flock ends with its holder.
 # Without flock (macOS) a folder is the lock. After a kill it must be removed by hand.
 lock() {
+  local mask
+  mask=$(umask)
+  umask 077 # only this user may read the folder: see deploy/run/launcher/folder-lock.ts
   mkdir -p .hm
   if have flock; then
     exec 9>.hm/setup.lock
+    umask "$mask"
     flock -n 9 || { log "waiting for another set-up of this clone"; flock 9; }
   else
+    umask "$mask"
     local waited=0
     until mkdir .hm/setup.lock.d 2>/dev/null; do
       [ "$waited" -gt 0 ] || log "waiting for another set-up of this clone (if there is none: rmdir .hm/setup.lock.d)"
