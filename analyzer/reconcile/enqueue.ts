@@ -142,17 +142,14 @@ export class Enqueuer {
     if (jobs.length === 0) return;
     const { client } = this.#options.redis;
     const ids = jobs.map(({ opts }) => opts.jobId);
-    const [existing, completedMs, waitsAt] = await Promise.all([
+    const [existing, waitsAt] = await Promise.all([
       client.exists(...ids.map((id) => queue.toKey(id))),
-      client.zmscore(queue.toKey('completed'), ...ids),
       client.zmscore(queue.toKey('prioritized'), ...ids),
     ]);
-    const completed = ids.filter((_, at) => completedMs[at] != null);
-    await Promise.all(completed.map((id) => queue.remove(id)));
     // Nearly every job is among the prioritized ones, so the state of few others is read.
-    const elsewhere = ids.filter((_, at) => completedMs[at] == null && waitsAt[at] == null);
+    const elsewhere = ids.filter((_, at) => waitsAt[at] == null);
     const lost = await removeLostJobs(client, queue, elsewhere);
-    if (existing < jobs.length || completed.length > 0 || lost.length > 0) await addAll(queue, jobs);
+    if (existing < jobs.length || lost.length > 0) await addAll(queue, jobs);
   }
 
   /**
@@ -163,8 +160,7 @@ export class Enqueuer {
     const { redis, restarts, clock } = this.#options;
     await removeLostJobs(redis.client, restarts, [decision.id]);
     const job = await restarts.getJob(decision.id);
-    if (job?.finishedOn !== undefined) await restarts.remove(decision.id);
-    if (job === undefined || job.finishedOn !== undefined) {
+    if (job === undefined) {
       await addAll(restarts, [this.#startJob(droplet, decision)]);
     } else if (decision.dueMs !== undefined && decision.dueMs <= clock.nowMs() && (await job.isDelayed())) {
       await job.promote();

@@ -18,7 +18,7 @@ export function isScheduledInTime(
   settings: PolicySettings,
 ): boolean {
   const { lossMs = Number.POSITIVE_INFINITY } = evaluation.decided;
-  // It has been due for so long that no worker takes the job.
+  // No worker takes a job that would have been done long ago.
   if (dueMs != null && Number(dueMs) < evaluation.nowMs - settings.dropletLostMs) return false;
   const willBeDueMs = Math.min(lossMs, Number(dueMs ?? Number.POSITIVE_INFINITY));
   return willBeDueMs <= neededMs(evaluation, settings) + TICK_LATENESS_MS;

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { typedQueueKeys } from '../../../common/queues/queue-keys.ts';
 import { typedItemKeys, typedKeys } from '../../../common/redis/key-types.ts';
 import type { KeyType } from '../../../common/redis/schema.ts';
+import { createRateLimit } from '../../../common/runtime/log/log.ts';
 import { metricValue, useRedis } from '../../../common/testing/context.ts';
 import { analyzerMetrics } from '../../metrics.ts';
 import { repairKeyTypes } from './key-types.ts';
@@ -11,7 +12,7 @@ const of = useRedis({ settings: { slices: 2 } });
 const repair = () => {
   const { redis, log, metrics } = of.context;
   metrics.clear();
-  return repairKeyTypes({ redis, log, metrics: analyzerMetrics(metrics) });
+  return repairKeyTypes({ redis, limited: createRateLimit(log), metrics: analyzerMetrics(metrics) });
 };
 
 const all = () => {

@@ -6,13 +6,13 @@ import { type TypedKey, typedItemKeys, typedKeys } from '../../../common/redis/k
 import { reportRepair } from '../../../common/redis/records/repairs.ts';
 import { removeMistyped } from '../../../common/redis/scripts/fleet/remove-mistyped.ts';
 import type { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
-import { createRateLimit, type Logger } from '../../../common/runtime/log/log.ts';
+import { createRateLimit, type Logger, type RateLimitedLog } from '../../../common/runtime/log/log.ts';
 import { PeriodicTask } from '../../../common/runtime/tasks/periodic-task.ts';
 import type { AnalyzerMetrics } from '../../metrics.ts';
 
 interface Options {
   redis: RedisConnections;
-  log: Logger;
+  limited: RateLimitedLog;
   metrics: Pick<AnalyzerMetrics, 'repairs'>;
 }
 
@@ -27,7 +27,7 @@ const AT_ONCE = 500;
  *
  * @returns the keys that were removed
  */
-export async function repairKeyTypes({ redis, log, metrics }: Options): Promise<string[]> {
+export async function repairKeyTypes({ redis, limited, metrics }: Options): Promise<string[]> {
   const { client, keys } = redis;
   const removed = await removeWrong(redis, [...typedKeys(keys), ...typedQueueKeys(keys.queuePrefix)]);
   const [deas, pages] = await Promise.all([
@@ -36,7 +36,7 @@ export async function repairKeyTypes({ redis, log, metrics }: Options): Promise<
   ]);
   const count = /^\d{1,6}$/.test(pages ?? '') ? Number(pages) : 0;
   removed.push(...(await removeWrong(redis, typedItemKeys(keys, deas, count))));
-  reportRepair({ repairs: metrics.repairs, limited: createRateLimit(log) }, 'key_type', removed);
+  reportRepair({ repairs: metrics.repairs, limited }, 'key_type', removed);
   return removed;
 }
 
@@ -52,19 +52,27 @@ async function removeWrong(redis: RedisConnections, typed: readonly TypedKey[]):
 }
 
 /** Checks now and then, until the process stops. */
-export function watchKeyTypes(
-  options: Options & { lifecycle: Lifecycle; policy: { dropletLostMs: number } },
-): void {
+export function watchKeyTypes({
+  log,
+  lifecycle,
+  policy,
+  ...options
+}: Omit<Options, 'limited'> & {
+  log: Logger;
+  lifecycle: Lifecycle;
+  policy: { dropletLostMs: number };
+}): void {
+  const limited = createRateLimit(log);
   const check = async () => {
     try {
-      await repairKeyTypes(options);
+      await repairKeyTypes({ ...options, limited });
     } catch (error) {
-      options.log[problemLevel(error)](
+      log[problemLevel(error)](
         { event: 'key_types_not_checked', err: error },
         'types of keys not checked; retrying',
       );
     }
   };
-  const task = new PeriodicTask(keyTypesEveryMs(options.policy), check);
-  options.lifecycle.onStop('types of keys', () => task.cancel());
+  const task = new PeriodicTask(keyTypesEveryMs(policy), check);
+  lifecycle.onStop('types of keys', () => task.cancel());
 }

@@ -4,7 +4,7 @@ import { LateTimer, stretchOf } from './lateness.ts';
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test('a timer that runs late says how late, before it acts', () => {
+test('a timer that runs late reports by how much, before it acts', () => {
   const calls: (number | 'act')[] = [];
   const timer = new LateTimer(
     1_000,

@@ -135,7 +135,7 @@ function startChildren(
   );
 }
 
-/** The process that is ready, if this line of a log says so. */
+/** The process that this line of a log reports as ready; undefined if it reports none. */
 function readyProcess(line: string): string | undefined {
   return line.includes('"event":"ready"') ? /"process":"(\w+)"/.exec(line)?.[1] : undefined;
 }

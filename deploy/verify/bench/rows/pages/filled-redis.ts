@@ -4,7 +4,7 @@ import { desired, droplet, instance } from '../../../../../common/testing/builde
 import { store } from '../../../fixtures/reporter.ts';
 import type { Stage } from '../../stage/stage.ts';
 
-export const APPS_A_DEA = 10;
+const APPS_A_DEA = 10;
 /** One app in this many lacks its instance. */
 const MISSING_EVERY = 20;
 /** One entry of the decision log in this many is of a rare kind. */
@@ -12,8 +12,25 @@ const RARE_EVERY = 50_000;
 const BATCH = 500;
 const VERSION = 'v';
 
+/**
+ * Stores `apps` apps of one instance, ten a DEA, and entries of the decision log about them, and starts a reporter.
+ *
+ * @returns how many DEAs there are
+ */
+export async function serveFilled(
+  stage: Stage,
+  { apps, entries, progress }: { apps: number; entries: number; progress: (text: string) => void },
+): Promise<number> {
+  const deas = apps / APPS_A_DEA;
+  progress(`storing ${apps} apps on ${deas} DEAs`);
+  await fillApps(stage, apps);
+  await fillLog(stage, entries, apps);
+  await stage.start('reporter');
+  return deas;
+}
+
 /** Stores `apps` apps of one instance, ten a DEA. */
-export async function fillApps({ redis }: Stage, apps: number): Promise<void> {
+async function fillApps({ redis }: Stage, apps: number): Promise<void> {
   const { client, keys } = redis;
   const [seconds] = await client.time();
   // Heartbeats of the future: no DEA is lost while the pages are measured.
@@ -42,7 +59,7 @@ export async function fillApps({ redis }: Stage, apps: number): Promise<void> {
 }
 
 /** Stores entries of the decision log about these apps, ten milliseconds apart. */
-export async function fillLog({ redis }: Stage, entries: number, apps: number): Promise<void> {
+async function fillLog({ redis }: Stage, entries: number, apps: number): Promise<void> {
   const { client, keys } = redis;
   const [seconds] = await client.time();
   const nowMs = Number(seconds) * 1000;

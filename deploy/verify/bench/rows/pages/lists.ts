@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { cpuSecondsOf } from '../../measure/usage.ts';
 import type { Context, Figure, RowGroup, RowResult } from '../../results/row.ts';
 import { type Stage, startStage } from '../../stage/stage.ts';
-import { APPS_A_DEA, fillApps, fillLog } from './filled-redis.ts';
+import { serveFilled } from './filled-redis.ts';
 
 const APPS = 100_000;
 /** Entries of the decision log. */
@@ -33,10 +33,7 @@ export const lists: RowGroup = {
     const apps = APPS * scale;
     const stage = await startStage({ droplets: 0, profile, cluster }, signal);
     try {
-      progress(`storing ${apps} apps on ${apps / APPS_A_DEA} DEAs`);
-      await fillApps(stage, apps);
-      await fillLog(stage, ENTRIES * scale, apps);
-      await stage.start('reporter');
+      const deas = await serveFilled(stage, { apps, entries: ENTRIES * scale, progress });
       const pid = stage.pids().get('reporter') as number;
       const figures: Figure[] = [];
       for (const [what, path] of PAGES) {
@@ -45,7 +42,7 @@ export const lists: RowGroup = {
       }
       progress('one viewer of the overview');
       figures.push(...(await viewerOf(stage, pid)));
-      const run = `${apps} apps, ${apps / APPS_A_DEA} DEAs, ${ENTRIES * scale} entries of the log: CPU of the reporter a page`;
+      const run = `${apps} apps, ${deas} DEAs, ${ENTRIES * scale} entries of the log: CPU of the reporter a page`;
       return new Map<string, RowResult>([['LISTS', { run, figures, wrong: [] }]]);
     } finally {
       await stage.close();

@@ -6,7 +6,7 @@ import { hmProgram } from '../../../../run/hm-program.ts';
 import { cpuSecondsOf } from '../../measure/usage.ts';
 import type { Figure, RowGroup, RowResult } from '../../results/row.ts';
 import { type Stage, startStage } from '../../stage/stage.ts';
-import { APPS_A_DEA, fillApps, fillLog } from './filled-redis.ts';
+import { serveFilled } from './filled-redis.ts';
 
 const APPS = 100_000;
 const ENTRIES = 20_000;
@@ -32,10 +32,7 @@ export const page: RowGroup = {
     const watchS = isQuick ? WATCH_S.quick : WATCH_S.full;
     const stage = await startStage({ droplets: 0, profile, cluster }, signal);
     try {
-      progress(`storing ${apps} apps on ${apps / APPS_A_DEA} DEAs`);
-      await fillApps(stage, apps);
-      await fillLog(stage, ENTRIES * scale, apps);
-      await stage.start('reporter');
+      const deas = await serveFilled(stage, { apps, entries: ENTRIES * scale, progress });
       const viewers = new Viewers(stage);
       const figures: Figure[] = [];
       const wrong: string[] = [];
@@ -57,7 +54,7 @@ export const page: RowGroup = {
       figures.push(...(await firstPaint(stage)));
       progress('hm ls');
       figures.push(...list(stage, apps, wrong));
-      const run = `${apps} apps, ${apps / APPS_A_DEA} DEAs, ${VIEWERS} viewers`;
+      const run = `${apps} apps, ${deas} DEAs, ${VIEWERS} viewers`;
       return new Map<string, RowResult>([['PAGE', { run, figures, wrong }]]);
     } finally {
       await stage.close();

@@ -19,7 +19,7 @@ const SYNC_S = { desired_state_update: 3_600, desired_state_lost: 10_800 };
 const WARM_UP_CRASHES = 100;
 const COMPARED_WITHIN_S = 180;
 
-/** Two for the updates; of the regular passes one or two may fall into the time, more on a slow machine. */
+/** The target is two. Updates that a slow machine receives only after a pass began need another pass; far more would be a fault. */
 const MOST_PASSES = 5;
 
 /** SURGE: `droplet.updated` for many apps within a second: few passes, soon quiet, and crashes are restarted meanwhile. */
