@@ -1,7 +1,10 @@
 import { expect, test } from 'vitest';
+import type { Droplet } from '../../common/model/droplet.ts';
 import { instanceExpiryMs } from '../../common/policy/thresholds.ts';
+import { readDeas, readWithDeas } from '../../common/redis/records/readers.ts';
 import { releaseDea } from '../../common/redis/scripts/deas/release-dea.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
+import { beginHeartbeat } from '../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
 import { metricValue, useRedis } from '../../common/testing/context.ts';
 import { analyzerMetrics } from '../metrics.ts';
 import type { Enqueuer } from './enqueue.ts';
@@ -62,6 +65,61 @@ test('an instance that its DEA no longer lists does not bring the time of the DE
   await client.del(keys.deasLastHeartbeat);
   expect(await starts(0)).toBe(1);
   expect(await client.zscore(keys.deasLastHeartbeat, 'dea-1')).toBeNull();
+});
+
+test('an instance that a DEA whose last heartbeat Redis has lost may only have left out waits until that DEA is heard or lost', async () => {
+  const { redis, clock, settings } = of.context;
+  const { client, keys } = redis;
+  const { dropletLostMs } = settings.policy;
+  const starts = await startsAfter('0 RUNNING on dea-1 version v since 1');
+  const leaveOut = () =>
+    client.hset(
+      keys.droplet('app'),
+      'instance:i',
+      `0 RUNNING on dea-1 version v since 1 first 1 last ${clock.nowMs() - dropletLostMs / 2}`,
+    );
+  await leaveOut();
+  expect(await starts(0)).toBe(0);
+  expect(await starts(dropletLostMs / 2)).toBe(0);
+  expect(await starts(dropletLostMs / 2)).toBe(0);
+  expect(await starts(1)).toBe(1);
+  await leaveOut();
+  await client.del(keys.deasLastHeartbeat);
+  expect(await starts(0)).toBe(0);
+  const receivedMs = clock.advance(1000);
+  const heartbeat = { dea: 'dea-1', list: '', receivedMs, earliestMs: receivedMs, dropletLostMs };
+  expect(await beginHeartbeat(redis, heartbeat)).toMatchObject({ atMs: receivedMs });
+  expect(await starts(0)).toBe(0);
+  expect(await starts(dropletLostMs / 2)).toBe(1);
+});
+
+test('a time that was brought back shows no heartbeat', async () => {
+  const { redis, clock } = of.context;
+  const starts = await startsAfter('0 RUNNING on dea-1 version v since 1');
+  await starts(0);
+  const droplet = { instances: [{ dea: 'dea-1' }, { dea: 'dea-1' }] } as unknown as Droplet;
+  const dea = async () => (await readDeas(redis, [droplet])).get('dea-1');
+  const restoredMs = clock.nowMs();
+  expect(await dea()).toEqual({ lastHeartbeatMs: restoredMs, isRestored: true });
+  expect((await readWithDeas(redis, clock, ['app'])).deas.get('dea-1')).toEqual(await dea());
+  const send = async () => {
+    const receivedMs = clock.advance(1000);
+    const { dropletLostMs } = of.context.settings.policy;
+    return beginHeartbeat(redis, {
+      dea: 'dea-1',
+      list: '',
+      receivedMs,
+      earliestMs: receivedMs,
+      dropletLostMs,
+    });
+  };
+  expect(await send()).toMatchObject({ previousHeartbeatMs: restoredMs });
+  expect(await dea()).toEqual({ lastHeartbeatMs: restoredMs + 1000 });
+  await send();
+  expect(await dea()).toEqual({
+    lastHeartbeatMs: restoredMs + 2000,
+    previousHeartbeatMs: restoredMs + 1000,
+  });
 });
 
 test('other DEAs do not take over the instances of a DEA whose last heartbeat Redis has lost', async () => {

@@ -106,7 +106,7 @@ export class Reconciler {
       readHolds(redis, clock, policy),
     ]);
     const { droplets: records, deas, nowMs } = reads;
-    const restored = await restoreHeartbeatTimes(redis, reads);
+    const restored = await restoreHeartbeatTimes(redis, reads, policy);
     reportRepair({ repairs: metrics.repairs, limited: this.#limited }, 'heartbeat_time', restored);
     const droplets: Droplet[] = [];
     const others: Promise<unknown>[] = [];

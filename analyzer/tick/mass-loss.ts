@@ -13,6 +13,7 @@ import {
 import type { PolicySettings } from '../../common/policy/settings.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { decodeLiveness } from '../../common/redis/fleet/dea-liveness.ts';
 import { gapsFrom, isUnreadable, RELEASE_FIELD, readMassLoss } from '../../common/redis/fleet/holds/holds.ts';
 import { pairsOf } from '../../common/redis/records/pairs.ts';
 import { readFleetFacts } from '../../common/redis/scripts/fleet/read-fleet-facts.ts';
@@ -118,9 +119,9 @@ async function deaFacts(
   const countOf = new Map(pairsOf(counts));
   const hasShutDown = new Set(shutdown);
   const facts = pairsOf(lastHeartbeats).map(
-    ([guid, lastHeartbeatMs]): DeaFacts => ({
+    ([guid, lastHeartbeat]): DeaFacts => ({
       guid,
-      lastHeartbeatMs: Number(lastHeartbeatMs),
+      ...decodeLiveness(lastHeartbeat),
       // A count is stored with each list, also of 0. One that Redis has lost may have been of a DEA that runs something.
       runsSomething: Number(countOf.get(guid) ?? 1) > 0,
       shutdown: hasShutDown.has(guid),

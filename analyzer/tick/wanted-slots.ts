@@ -1,4 +1,4 @@
-import type { Droplet, Instance } from '../../common/model/droplet.ts';
+import type { DeaLiveness, Droplet, Instance } from '../../common/model/droplet.ts';
 import { isActiveState } from '../../common/model/instance-states.ts';
 import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/fleet/liveness.ts';
 import type { DeaFacts } from '../../common/policy/fleet/mass-loss.ts';
@@ -24,7 +24,7 @@ const MAX_DROPLETS_READ = 1000;
  */
 export async function holdsWantedSlot(
   redis: RedisConnections,
-  dea: Pick<DeaFacts, 'guid' | 'lastHeartbeatMs'>,
+  dea: Pick<DeaFacts, 'guid' | keyof DeaLiveness>,
   lastHeartbeatOf: ReadonlyMap<string, number>,
   settings: PolicySettings,
 ): Promise<boolean | undefined> {
@@ -42,7 +42,7 @@ export async function holdsWantedSlot(
 
 function holdsSlotOf(
   droplet: Droplet,
-  dea: Pick<DeaFacts, 'guid' | 'lastHeartbeatMs'>,
+  dea: Pick<DeaFacts, 'guid' | keyof DeaLiveness>,
   lastHeartbeatOf: ReadonlyMap<string, number>,
   settings: PolicySettings,
 ): boolean {
@@ -59,7 +59,7 @@ function holdsSlotOf(
     (lastHeartbeatOf.get(other.dea) ?? 0) + lateAfterMs(settings) >= than.firstListedMs;
   return droplet.instances.some((instance) => {
     if (instance.dea !== dea.guid || !isAtWantedSlot(instance)) return false;
-    if (!isListed(instance) && !isLeftOut(instance, dea.lastHeartbeatMs, settings)) return false;
+    if (!isListed(instance) && !isLeftOut(instance, dea, settings)) return false;
     const exit = exits.get(instance.guid);
     if (exit !== undefined && isExitInForce(exit, dea.lastHeartbeatMs, settings)) return false;
     return !droplet.instances.some((other) => isEarlier(other, instance));

@@ -172,6 +172,8 @@ export interface Droplet {
 
 export interface DeaLiveness {
   lastHeartbeatMs: number;
+  /** Redis had lost its times: it counts as silent since `lastHeartbeatMs`, but no heartbeat was received then. */
+  isRestored?: true;
   /** The heartbeat before the last one; absent after the first. */
   previousHeartbeatMs?: number;
 }

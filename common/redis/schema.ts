@@ -68,8 +68,9 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{fleet}:deas:last_heartbeat',
     type: 'zset',
-    holds: 'DEA -> its latest heartbeat (ms)',
-    writer: 'ingest',
+    holds:
+      'DEA -> its latest heartbeat (ms). With half a millisecond: Redis had lost the time, and the DEA counts as silent since then',
+    writer: 'ingest; analyzer and nudger write lost times',
     readers: 'analyzer, nudger, reporter',
     life: '10 * droplet_lost after the latest heartbeat',
   },

@@ -1,4 +1,5 @@
 /** The DEAs and their states. */
+
 import type { DeaCounts, DeaState } from '../model/dea-states.ts';
 import type { ListeningGap } from '../model/droplet.ts';
 import { listenedAgoMs } from '../policy/fleet/listening-time.ts';
@@ -6,6 +7,7 @@ import { lostBefore, type SilenceState, silenceStates } from '../policy/fleet/li
 import type { PolicySettings } from '../policy/settings.ts';
 import { lateAfterMs } from '../policy/thresholds.ts';
 import type { RedisConnections } from '../redis/connection/connections.ts';
+import { decodeLiveness } from '../redis/fleet/dea-liveness.ts';
 import { pairsOf } from '../redis/records/pairs.ts';
 
 export interface Dea {
@@ -38,7 +40,7 @@ export async function readAllDeas(
   const hasShutDown = new Set(shutdown);
   const deas: Dea[] = [];
   for (const [dea, score] of pairsOf(lastHeartbeats)) {
-    const lastHeartbeatMs = Number(score);
+    const { lastHeartbeatMs } = decodeLiveness(score);
     const state = deaStateOf(silenceOf(lastHeartbeatMs), hasShutDown.has(dea));
     deas.push({
       dea,

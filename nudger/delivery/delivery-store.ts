@@ -46,7 +46,7 @@ async function readAll(
     readWithDeas(redis, clock, distinct),
     readHolds(redis, clock, policy),
   ]);
-  await restoreHeartbeatTimes(redis, reads);
+  await restoreHeartbeatTimes(redis, reads, policy);
   const { droplets, deas, nowMs } = reads;
   const rechecks = new Map(
     distinct.map((id, at) => {

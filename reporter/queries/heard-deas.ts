@@ -1,6 +1,7 @@
 import type { DeaLiveness, Instance } from '../../common/model/droplet.ts';
 import type { Deas } from '../../common/policy/fleet/liveness.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
+import { decodeLiveness } from '../../common/redis/fleet/dea-liveness.ts';
 
 /** With more DEAs than this all are forgotten; the memory of one is some 300 bytes. */
 const MAX_DEAS = 50_000;
@@ -48,7 +49,7 @@ export class HeardDeas {
     deas.forEach((dea, at) => {
       known.delete(dea);
       const time = times[at];
-      if (time != null) known.set(dea, { lastHeartbeatMs: Number(time) });
+      if (time != null) known.set(dea, decodeLiveness(time));
     });
   }
 }

@@ -184,20 +184,20 @@ export class Fleet {
 
   #deaFacts(): DeaFacts[] {
     return this.environment.deas.flatMap(({ name }) => {
-      const lastHeartbeatMs = this.apps[0]?.deaLiveness.get(name)?.lastHeartbeatMs;
-      if (lastHeartbeatMs === undefined) return [];
+      const liveness = this.apps[0]?.deaLiveness.get(name);
+      if (liveness === undefined) return [];
       const runsSomething = this.apps.some(({ record }) =>
         record.instances.some(
           (instance) =>
             instance.dea === name &&
             instance.version === record.desired?.version &&
             isWanted(record, instance.index) &&
-            (isListed(instance) || isLeftOut(instance, lastHeartbeatMs, this.#options.settings)) &&
+            (isListed(instance) || isLeftOut(instance, liveness, this.#options.settings)) &&
             instance.state !== 'CRASHED' &&
             !record.exits.some((exit) => exit.instance === instance.guid),
         ),
       );
-      return [{ guid: name, lastHeartbeatMs, runsSomething, shutdown: false }];
+      return [{ guid: name, ...liveness, runsSomething, shutdown: false }];
     });
   }
 

@@ -26,6 +26,12 @@ describe('a version that has just become live without a droplet.updated', () => 
 
   it.each<[string, Droplet, Conditions, string[]]>([
     ['the DEA that lists the old version has sent no heartbeat since', renamed(), { deas: silent(7000) }, []],
+    [
+      'Redis had lost its times',
+      renamed(),
+      { deas: deas({ 'dea-1': { lastHeartbeatMs: NOW - 1000, isRestored: true } }) },
+      [],
+    ],
     ['it sent one in the millisecond of the pass', renamed(), { deas: silent(5000) }, []],
     [
       'it has sent one, which still lists the old version',

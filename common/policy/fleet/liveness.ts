@@ -49,17 +49,18 @@ export function heartbeatOfItsDeaMs(
   settings: PolicySettings,
 ): number | undefined {
   if (isListed(instance)) return lastHeartbeatMs(instance, deas);
-  const lastMs = deas.get(instance.dea)?.lastHeartbeatMs;
-  return lastMs !== undefined && isLeftOut(instance, lastMs, settings) ? lastMs : undefined;
+  const dea = deas.get(instance.dea);
+  return dea !== undefined && isLeftOut(instance, dea, settings) ? dea.lastHeartbeatMs : undefined;
 }
 
-/** Whether only the latest heartbeats of the instance's DEA left it out, the last of them received at `heartbeatMs`. */
+/** Whether only the latest heartbeats of the instance's DEA left it out, as far as is known. */
 export function isLeftOut(
   { lastListedMs }: Instance,
-  heartbeatMs: number,
+  { lastHeartbeatMs, isRestored }: DeaLiveness,
   settings: PolicySettings,
 ): boolean {
-  return lastListedMs !== undefined && heartbeatMs - lastListedMs <= leftOutMs(settings);
+  if (lastListedMs === undefined) return false;
+  return isRestored === true || lastHeartbeatMs - lastListedMs <= leftOutMs(settings);
 }
 
 /** What was last listed before this time (epoch ms) is lost: more than `droplet_lost` of listening time has passed since. */

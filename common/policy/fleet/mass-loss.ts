@@ -7,7 +7,7 @@
  *
  * All times are listening times: while no ingestor listens, no DEA becomes late and the hold's time does not run.
  */
-import type { ListeningGap } from '../../model/droplet.ts';
+import type { DeaLiveness, ListeningGap } from '../../model/droplet.ts';
 import type { PolicySettings } from '../settings.ts';
 import {
   evaluationGapMs,
@@ -19,9 +19,8 @@ import {
 import { extendStreak, type Streak } from './freshness.ts';
 import { listenedAgoMs, listeningTimeMs } from './listening-time.ts';
 
-export interface DeaFacts {
+export interface DeaFacts extends DeaLiveness {
   guid: string;
-  lastHeartbeatMs: number;
   /** An instance on it is at a wanted slot and has not exited, so it should still run something. */
   runsSomething: boolean;
   /** It sent `dea.shutdown`. */

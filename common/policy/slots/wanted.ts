@@ -74,8 +74,10 @@ export function mayBeRenamed(
   if (versionSinceMs === undefined || !isListed(instance) || instance.firstListedMs > versionSinceMs)
     return false;
   const sinceMs = Math.max(versionSinceMs, lossPossibleUntilMs);
-  const { lastHeartbeatMs = 0, previousHeartbeatMs = 0 } = deas.get(instance.dea) ?? {};
-  return ![lastHeartbeatMs, previousHeartbeatMs].some((ms) => ms > sinceMs && ms <= heartbeatWatermarkMs);
+  const { lastHeartbeatMs = 0, isRestored, previousHeartbeatMs = 0 } = deas.get(instance.dea) ?? {};
+  return ![isRestored === true ? 0 : lastHeartbeatMs, previousHeartbeatMs].some(
+    (ms) => ms > sinceMs && ms <= heartbeatWatermarkMs,
+  );
 }
 
 /**

@@ -5,6 +5,7 @@ import type { Logger } from '../../runtime/log/log.ts';
 import { PeriodicTask } from '../../runtime/tasks/periodic-task.ts';
 import { problemLevel } from '../connection/connection-error.ts';
 import type { RedisConnections } from '../connection/connections.ts';
+import { decodeLiveness } from './dea-liveness.ts';
 
 /** The DEAs with the latest heartbeats. A few show the interval of all. */
 const SAMPLE = 50;
@@ -25,7 +26,13 @@ export async function heartbeatIntervalMs({ client, keys }: Deps): Promise<numbe
   if (deas.length < MIN_DEAS) return undefined;
   const previous = await client.zmscore(keys.deasPreviousHeartbeat, ...deas);
   const intervals = previous
-    .flatMap((time, n) => (time === null ? [] : [Number(sample[2 * n + 1]) - Number(time)]))
+    .flatMap((time, n) => {
+      const { lastHeartbeatMs, isRestored, previousHeartbeatMs } = decodeLiveness(
+        sample[2 * n + 1] as string,
+        time,
+      );
+      return isRestored || previousHeartbeatMs === undefined ? [] : [lastHeartbeatMs - previousHeartbeatMs];
+    })
     .filter((ms) => ms > 0)
     .sort((a, b) => a - b);
   return intervals.length < MIN_DEAS ? undefined : intervals[Math.floor(intervals.length / 2)];

@@ -1,6 +1,7 @@
 import type { DeaLiveness, Droplet } from '../../model/droplet.ts';
 import type { Clock } from '../clock.ts';
 import type { RedisConnections } from '../connection/connections.ts';
+import { decodeLiveness } from '../fleet/dea-liveness.ts';
 import { PIECES } from '../keys.ts';
 import { type ReadDroplet, readDroplets } from '../scripts/droplets/reads/read-droplets.ts';
 import { readDropletsWithDeas } from '../scripts/droplets/reads/read-droplets-with-deas.ts';
@@ -81,11 +82,7 @@ export async function readDeas(
   deas.forEach((dea, at) => {
     const lastMs = last[at];
     if (lastMs == null) return;
-    const previousMs = previous[at];
-    liveness.set(dea, {
-      lastHeartbeatMs: Number(lastMs),
-      ...(previousMs != null && { previousHeartbeatMs: Number(previousMs) }),
-    });
+    liveness.set(dea, decodeLiveness(lastMs, previous[at]));
   });
   return liveness;
 }

@@ -1,9 +1,11 @@
 /** The data of a DEA's page: the DEA with its instances, running or lost. */
+
 import { absentOf, type Workers } from '../../../common/explain/present/present.ts';
 import { silenceStates } from '../../../common/policy/fleet/liveness.ts';
 import { isWanted } from '../../../common/policy/slots/wanted.ts';
 import { type Snapshot, takeSnapshot } from '../../../common/policy/snapshot.ts';
 import { listedDroplets } from '../../../common/redis/fleet/dea-list.ts';
+import { decodeLiveness } from '../../../common/redis/fleet/dea-liveness.ts';
 import { readHolds } from '../../../common/redis/fleet/holds/holds.ts';
 import { deaStateOf } from '../../../common/views/deas.ts';
 import { readProcessesView, waitForNudger } from '../../../common/views/read-processes.ts';
@@ -28,7 +30,7 @@ export async function readDeaPage(
   ]);
   if (lastHeartbeat === null) return undefined;
   const found = await reader.read([...listed].slice(0, MAX_DROPLETS));
-  const lastHeartbeatMs = Number(lastHeartbeat);
+  const { lastHeartbeatMs } = decodeLiveness(lastHeartbeat);
   const workers = waitForNudger(processes);
   const places = found.droplets.flatMap((droplet) =>
     droplet === undefined || droplet instanceof Error

@@ -90,7 +90,7 @@ export async function beginHeartbeat(
     atMs: Number(at),
     storedList: storedList ?? '',
     incompleteList,
-    ...(previous !== null && { previousHeartbeatMs: Number(previous) }),
+    ...(previous !== null && { previousHeartbeatMs: Math.ceil(Number(previous)) }),
     hasUnfinished: hasUnfinished === 1,
     isSuspect: isSuspect === 1,
     ...(dataEpoch !== null && { dataEpoch }),

@@ -38,8 +38,20 @@ export const FLEET: Area = {
     {
       name: 'what the latest heartbeats left out is no longer on its DEA',
       file: 'fleet/liveness.ts',
-      from: 'return lastListedMs !== undefined && heartbeatMs - lastListedMs <= leftOutMs(settings);',
-      to: 'return lastListedMs !== undefined && heartbeatMs < lastListedMs;',
+      from: 'return isRestored === true || lastHeartbeatMs - lastListedMs <= leftOutMs(settings);',
+      to: 'return lastHeartbeatMs < lastListedMs;',
+    },
+    {
+      name: 'a time that was brought back counts as a heartbeat that lists nothing',
+      file: 'fleet/liveness.ts',
+      from: 'return isRestored === true || lastHeartbeatMs',
+      to: 'return lastHeartbeatMs',
+    },
+    {
+      name: 'a time that was brought back shows that the DEA renamed nothing',
+      file: 'slots/wanted.ts',
+      from: '[isRestored === true ? 0 : lastHeartbeatMs, previousHeartbeatMs]',
+      to: '[lastHeartbeatMs, previousHeartbeatMs]',
     },
     {
       name: 'time without an ingestor counts as silence',

@@ -79,7 +79,7 @@ export class RedisGateway {
     return reply;
   }
 
-  /** Runs a command of a fault: between two waves of calls, as one of another client. While Redis refuses writes, this one, too. */
+  /** Runs a command of a fault: between two waves of calls, as one of another client, and refused like one. */
   later(...args: string[]): Promise<void> {
     return new Promise((resolve) => this.#ordered.push({ args, resolve }));
   }
@@ -92,7 +92,7 @@ export class RedisGateway {
   async work(): Promise<number> {
     for (const { args, resolve } of this.#ordered.splice(0)) {
       await this.execute(...args).catch((error: Error) => {
-        if (!/READONLY|NOREPLICAS|OOM/.test(error.message)) throw error;
+        if (!/READONLY|NOREPLICAS|OOM|WRONGTYPE/.test(error.message)) throw error;
       });
       resolve();
     }

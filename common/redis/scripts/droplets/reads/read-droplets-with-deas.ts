@@ -1,4 +1,5 @@
 import type { DeaLiveness } from '../../../../model/droplet.ts';
+import { decodeLiveness } from '../../../fleet/dea-liveness.ts';
 import type { ScriptAccess } from '../../scripts.ts';
 import { decodeReadDroplet, type ReadDroplet } from './read-droplets.ts';
 
@@ -25,10 +26,7 @@ export async function readDropletsWithDeas(
   const deas: DropletsWithDeas['deas'] = new Map();
   for (let at = 0; at + 2 < heartbeats.length; at += 3) {
     const [dea, last, previous] = heartbeats.slice(at, at + 3);
-    deas.set(String(dea), {
-      lastHeartbeatMs: Number(last),
-      ...(previous != null && { previousHeartbeatMs: Number(previous) }),
-    });
+    deas.set(String(dea), decodeLiveness(String(last), previous));
   }
   return { droplets, deas };
 }
