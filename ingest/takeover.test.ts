@@ -117,14 +117,14 @@ test('an ingestor that cannot write leaves the queue group while another one can
   isAway = true;
   const events = () =>
     context.lines.map(({ event }) => event).filter((event) => `${event}`.startsWith('queue_group'));
-  await expect.poll(events, { timeout: 5_000 }).toEqual(['queue_group_left']);
+  await expect.poll(events).toEqual(['queue_group_left']);
   expect(await exitsStored(40, copies)).toBe(40);
   expect(await metricValue(context.metrics, 'hm_exits_received_total')).toBe(0);
   isAway = false;
   release?.();
   const { client, keys } = context.redis;
   await client.del(keys.watermarks);
-  await expect.poll(() => client.zcard(keys.watermarks), { timeout: 5_000 }).toBe(2);
+  await expect.poll(() => client.zcard(keys.watermarks)).toBe(2);
   expect(events()).toEqual(['queue_group_left']);
   expect(await exitsStored(40, copies)).toBe(40);
   await expect.poll(() => metricValue(context.metrics, 'hm_exits_received_total')).toBeGreaterThan(0);
@@ -153,12 +153,12 @@ test('an ingestor whose subscription NATS drops is off the list and not ready, u
   const { client, keys } = context.redis;
   expect(await client.zcard(keys.watermarks)).toBe(1);
   server.deny(SUBJECTS.heartbeat);
-  await expect.poll(() => client.zcard(keys.watermarks), { timeout: 5_000 }).toBe(0);
+  await expect.poll(() => client.zcard(keys.watermarks)).toBe(0);
   expect(context.health.problems().get('nats dea.heartbeat')).toBe(
     'NATS refuses the subscription to dea.heartbeat',
   );
   server.deny(SUBJECTS.shutdown);
-  await expect.poll(() => client.zcard(keys.watermarks), { timeout: 5_000 }).toBe(1);
+  await expect.poll(() => client.zcard(keys.watermarks)).toBe(1);
   expect([...context.health.problems().keys()]).toEqual(['nats dea.shutdown']);
 });
 

@@ -63,27 +63,27 @@ test('a nudger that loses NATS takes no more jobs, and its current jobs go back 
   const first = await nudger(true);
   first.loseUnnoticed();
   const counts = await enqueueStarts(first.context);
-  await expect.poll(counts, { timeout: 5_000 }).toEqual({ ...DONE, active: 3 });
+  await expect.poll(counts).toEqual({ ...DONE, active: 3 });
   first.lose();
-  await expect.poll(counts, { timeout: 5_000 }).toEqual(WAIT);
+  await expect.poll(counts).toEqual(WAIT);
 
   await nudger(true);
-  await expect.poll(counts, { timeout: 10_000 }).toEqual(DONE);
+  await expect.poll(counts).toEqual(DONE);
 });
 
 test('it takes jobs again when NATS is restored', async () => {
   const only = await nudger(true);
   only.lose();
   const counts = await enqueueStarts(only.context);
-  await expect.poll(counts, { timeout: 5_000 }).toEqual(WAIT);
+  await expect.poll(counts).toEqual(WAIT);
   only.restore();
-  await expect.poll(counts, { timeout: 10_000 }).toEqual(DONE);
+  await expect.poll(counts).toEqual(DONE);
 });
 
 test('a nudger that starts without NATS takes jobs when NATS is connected', async () => {
   const only = await nudger(false);
   const counts = await enqueueStarts(only.context);
-  await expect.poll(counts, { timeout: 5_000 }).toEqual(WAIT);
+  await expect.poll(counts).toEqual(WAIT);
   only.restore();
-  await expect.poll(counts, { timeout: 10_000 }).toEqual(DONE);
+  await expect.poll(counts).toEqual(DONE);
 });

@@ -27,9 +27,7 @@ test('a job whose options and data are lost is removed when it ends', async () =
   openWorker(redis, lifecycle, log, 'slices', async ({ id }) => {
     if (id === 'fails') throw new Error('no data');
   });
-  await expect
-    .poll(() => redis.client.exists(queue.toKey('ends'), queue.toKey('fails')), { timeout: 10_000 })
-    .toBe(0);
+  await expect.poll(() => redis.client.exists(queue.toKey('ends'), queue.toKey('fails'))).toBe(0);
 });
 
 test('a job that ended and is kept does not block its id', async () => {

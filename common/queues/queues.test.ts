@@ -30,14 +30,14 @@ test('a worker that reconnects while its cluster is down works again when the cl
       drainDelay: DRAIN_DELAY_S,
     });
     await queue.add('before', {});
-    await expect.poll(() => done, { timeout: 10_000 }).toEqual(['before']);
+    await expect.poll(() => done).toEqual(['before']);
 
     const down = await takeDown(cluster.masters);
     await delay(DRAIN_DELAY_S * 1000 + 3_000);
     await down.end();
 
     await queue.add('after', {});
-    await expect.poll(() => done, { timeout: 15_000 }).toEqual(['before', 'after']);
+    await expect.poll(() => done).toEqual(['before', 'after']);
   } finally {
     await lifecycle.stop();
     await cluster.stop();
@@ -90,12 +90,12 @@ test.each([
       openWorker(redis, lifecycle, log, 'stops', async (job) => done.push(job.name));
       const refused = async () =>
         Number(/errorstat_(?:OOM|NOREPLICAS):count=(\d+)/.exec(await client.info('errorstats'))?.[1] ?? 0);
-      await expect.poll(refused, { timeout: 10_000 }).toBeGreaterThan(0);
+      await expect.poll(refused).toBeGreaterThan(0);
       const before = await refused();
       await delay(1_500);
       expect((await refused()) - before).toBeLessThan(20);
       await client.config('SET', setting, '0');
-      await expect.poll(() => done, { timeout: 15_000 }).toEqual(['waiting']);
+      await expect.poll(() => done).toEqual(['waiting']);
     } finally {
       await lifecycle.stop();
       await server.stop();

@@ -74,7 +74,7 @@ function run(line: string, ...more: string[]): Started {
 
 const outputOf = ({ output }: { output: string[] }) => output.join('');
 const says = (started: { output: string[] }, text: string | RegExp) =>
-  expect.poll(() => outputOf(started), { timeout: 30_000 }).toMatch(text);
+  expect.poll(() => outputOf(started)).toMatch(text);
 
 /** Of how many instances how many are live, by app, as `hm ls --json` lists them. */
 async function listed(): Promise<Record<string, string>> {
@@ -100,7 +100,7 @@ function runningOn(agents: readonly { output: string[] }[]): number {
   return [...states.values()].filter((state) => state === 'RUNNING').length;
 }
 const sixRun = (...agents: { output: string[] }[]) =>
-  expect.poll(() => runningOn(agents), { timeout: 60_000, interval: 100 }).toBe(6);
+  expect.poll(() => runningOn(agents), { interval: 100 }).toBe(6);
 
 test('its commands lead to a cloud of three hosts that heals itself', async () => {
   const heartbeat = ['--heartbeat', String(DEMO.heartbeat)];
@@ -112,7 +112,7 @@ test('its commands lead to a cloud of three hosts that heals itself', async () =
   expect([code, outputOf(check)]).toEqual([0, expect.any(String)]);
   run(command('start'));
   await sixRun(...agents);
-  await expect.poll(listed, { timeout: 30_000, interval: 500 }).toEqual(COMPLETE);
+  await expect.poll(listed, { interval: 500 }).toEqual(COMPLETE);
 
   const conformance = run(
     command('conformance'),
@@ -138,7 +138,7 @@ test('its commands lead to a cloud of three hosts that heals itself', async () =
 
   // More of it.
   writeFileSync(join(dir, 'apps.yml'), APPS.replace('instances: 4', 'instances: 5'));
-  await expect.poll(() => runningOn([stays, comes]), { timeout: 30_000 }).toBe(7);
+  await expect.poll(() => runningOn([stays, comes])).toBe(7);
 }, 240_000);
 
 test('the controller names what is wrong with its file', async () => {

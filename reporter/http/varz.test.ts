@@ -187,7 +187,7 @@ describe('holds and DEAs', () => {
     const logged = () =>
       bench.context.lines.filter(({ event, hold }) => event === 'hold_on' && hold !== undefined);
     await expect
-      .poll(logged, { timeout: 15_000 })
+      .poll(logged)
       .toContainEqual(expect.objectContaining({ hold: 'actual_not_fresh', droplets: expect.any(Number) }));
   });
 

@@ -61,10 +61,10 @@ test('a reporter that cannot read Redis leaves the queue group, so that the othe
   process.kill(away.pid, 'SIGSTOP');
   const events = () =>
     left.lines.map(({ event }) => event).filter((event) => `${event}`.startsWith('queue_group'));
-  await expect.poll(events, { timeout: 5_000 }).toEqual(['queue_group_left']);
+  await expect.poll(events).toEqual(['queue_group_left']);
   expect(await answered(20)).toBe(20);
   process.kill(away.pid, 'SIGCONT');
-  await expect.poll(events, { timeout: 5_000 }).toEqual(['queue_group_left', 'queue_group_joined']);
+  await expect.poll(events).toEqual(['queue_group_left', 'queue_group_joined']);
 }, 20_000);
 
 test('the reporters of two deployments on one NATS each get every query', async () => {
@@ -75,5 +75,5 @@ test('the reporters of two deployments on one NATS each get every query', async 
   const query = JSON.stringify({ droplets: [{ droplet: 'app', version: 'v1' }] });
   await bus.flush();
   for (let n = 0; n < 10; n++) bus.connection.publish(SUBJECTS.healthRequest, query, { reply: 'replies' });
-  await expect.poll(() => got.length, { timeout: 5_000 }).toBe(20);
+  await expect.poll(() => got.length).toBe(20);
 });

@@ -16,7 +16,6 @@ import { webhookMetrics } from './metrics.ts';
 
 const fixture = useRedis();
 const DEPLOYMENT = { prefix: 'hm', partition: 'default' };
-const WAIT = { timeout: 20_000 };
 
 interface Received {
   path: string;
@@ -96,7 +95,7 @@ describe('delivery', () => {
     const other = hook(['hold_on'], '/other');
     const webhooks = start([hook(), other]);
     webhooks.add(GIVEN_UP);
-    await expect.poll(() => received.length, WAIT).toBe(1);
+    await expect.poll(() => received.length).toBe(1);
     const [{ path, headers, body }] = received as [Received];
     expect(path).toBe('/t0ken');
     expect(headers).toMatchObject({
@@ -104,14 +103,14 @@ describe('delivery', () => {
       'user-agent': expect.stringMatching(/^health-manager\/\d/),
     });
     expect(body).toEqual({ ...GIVEN_UP, deployment: DEPLOYMENT });
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(isIdle).toBe(true);
     expect(received).toHaveLength(1);
   });
 
   test('tried again after server errors, time-outs and lost connections, with the same id', async () => {
     answers = [500, 'hang', 429, 'close', 503];
     await start([hook()]).addAll(GIVEN_UP);
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(isIdle).toBe(true);
     expect(received).toHaveLength(6);
     expect(new Set(received.map(({ body }) => body.id))).toEqual(new Set([GIVEN_UP.id]));
     expect(await outcomes({ outcome: 'retried' })).toBe(5);
@@ -121,16 +120,16 @@ describe('delivery', () => {
   test.each([400, 401, 404, 410, 'redirect'] as const)('not tried again after %s', async (status) => {
     answers = [status];
     start([hook()]).add(GIVEN_UP);
-    await expect.poll(() => outcomes({ outcome: 'given_up' }), WAIT).toBe(1);
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(() => outcomes({ outcome: 'given_up' })).toBe(1);
+    await expect.poll(isIdle).toBe(true);
     expect(received.map(({ path }) => path)).toEqual(['/t0ken']);
   });
 
   test('given up after the last try', async () => {
     answers = Array.from({ length: 50 }, () => 500);
     await start([hook()]).addAll(GIVEN_UP);
-    await expect.poll(() => outcomes({ outcome: 'given_up' }), WAIT).toBe(1);
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(() => outcomes({ outcome: 'given_up' })).toBe(1);
+    await expect.poll(isIdle).toBe(true);
     expect(received).toHaveLength(MAX_TRIES);
     expect(fixture.context.lines).toContainEqual(
       expect.objectContaining({ event: 'webhook_given_up', problem: 'HTTP 500', tries: MAX_TRIES }),
@@ -141,7 +140,7 @@ describe('delivery', () => {
     answers = ['hang'];
     const webhooks = start([hook(undefined, '/slow'), hook(undefined, '/quick')]);
     await webhooks.addAll(GIVEN_UP);
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(isIdle).toBe(true);
     expect(received.map(({ path }) => path).sort()).toEqual(['/quick', '/slow', '/slow'].sort());
   });
 
@@ -151,7 +150,7 @@ describe('delivery', () => {
     expect(JSON.stringify(job?.asJSON())).not.toContain('t0ken');
     answers = [500, 404];
     start([hook()]);
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(isIdle).toBe(true);
     expect(JSON.stringify(fixture.context.lines)).not.toContain('t0ken');
   });
 
@@ -159,7 +158,7 @@ describe('delivery', () => {
     await webhookQueue([hook(undefined, '/gone')]).addAll(GIVEN_UP);
     await queue.add('edited', { hook: hookId(hook()), body: { event: 'nonsense' } });
     start([hook()]);
-    await expect.poll(isIdle, WAIT).toBe(true);
+    await expect.poll(isIdle).toBe(true);
     expect(received).toEqual([]);
     expect(await outcomes({ outcome: 'given_up' })).toBe(1);
   });

@@ -59,9 +59,9 @@ describe('a Redis that refuses writes is shown and logged once, and so is its en
     '%s',
     async (code, begin, end) => {
       await begin();
-      await expect.poll(problem, { timeout: 10_000 }).toBe(`redis refuses writes: ${code}`);
+      await expect.poll(problem).toBe(`redis refuses writes: ${code}`);
       await end();
-      await expect.poll(problem, { timeout: 10_000 }).toBeUndefined();
+      await expect.poll(problem).toBeUndefined();
       expect(events()).toEqual(['redis_refuses_writes', 'redis_accepts_writes']);
     },
     30_000,

@@ -79,7 +79,7 @@ describe.runIf(process.platform === 'linux')('a launcher killed with SIGKILL', {
     // The launcher, five stand-ins, two servers and seven guards; nats-server does not have the folder in its command line.
     expect(processesOf(dir).length).toBeGreaterThanOrEqual(12);
     await first.stop('SIGKILL');
-    await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+    await expect.poll(() => processesOf(dir)).toEqual([]);
 
     const second = await startLauncher(COOPERATIVE);
     await second.stop('SIGTERM');
@@ -97,6 +97,6 @@ describe.runIf(process.platform === 'linux')('a launcher killed with SIGKILL', {
     await first.stop('SIGKILL');
     const second = await startLauncher(COOPERATIVE);
     await second.stop('SIGTERM');
-    await expect.poll(() => processesOf(dir), { timeout: 30_000 }).toEqual([]);
+    await expect.poll(() => processesOf(dir)).toEqual([]);
   });
 });

@@ -70,7 +70,7 @@ function setUp(
   });
   launchers.push(launcher);
   const event = (name: string) => logLines.filter((line) => line.event === name);
-  const ready = () => expect.poll(() => event('ready').length, { timeout: 20_000 }).toBe(1);
+  const ready = () => expect.poll(() => event('ready').length).toBe(1);
   return { launcher, written, event, ready };
 }
 

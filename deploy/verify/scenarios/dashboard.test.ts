@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
 import {
   type Dashboard,
@@ -13,7 +13,6 @@ import {
 import { Deployment } from './deployment.ts';
 
 // A browser is slow on a busy machine.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 /** Shared by all tests. */
 let browser: Browser;
@@ -43,7 +42,7 @@ const waitText = (page: Page, selector: string, of: string | RegExp) =>
   page.locator(selector).filter({ hasText: of }).first().waitFor();
 
 /** The page follows within two seconds, or later on a busy machine. */
-const eventually = <T>(read: () => Promise<T>) => expect.poll(read, { timeout: 20_000 });
+const eventually = <T>(read: () => Promise<T>) => expect.poll(read);
 
 test('a healthy fleet', async () => {
   await startFleet(deployment, 3, APPS);

@@ -328,5 +328,5 @@ export class Deployment {
 }
 
 async function waitUntil(condition: () => boolean): Promise<void> {
-  await expect.poll(condition, { timeout: 10_000, interval: 5 }).toBe(true);
+  await expect.poll(condition, { interval: 5 }).toBe(true);
 }

@@ -102,9 +102,7 @@ describe('update_required', () => {
       for (let n = 0; n < 20; n++) deployment.publish(SUBJECTS.updated, { droplet: `late-${n}` });
       // NATS may not have delivered all updates to ingest yet.
       const { client, keys } = deployment.observer;
-      await expect
-        .poll(() => client.hget(keys.droplet('late-19'), FIELD.updated), { timeout: 10_000 })
-        .not.toBeNull();
+      await expect.poll(() => client.hget(keys.droplet('late-19'), FIELD.updated)).not.toBeNull();
       await deployment.processes.find('ingest')?.ingest?.idle();
       deployment.clock.advance(1);
     };

@@ -1,13 +1,12 @@
 /** What an operator sees in trouble: dashboard, `hm top`, `hm explain`, `/api/fleet`, `/varz` and metrics show one state. */
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { metricValue } from '../../../common/testing/context.ts';
 import { hmText, withoutSeconds } from './dashboard/on-terminal.ts';
 import { type Dashboard, keepPicture, startBrowser, startDashboard, startFleet } from './dashboard-stage.ts';
 import { Deployment } from './deployment.ts';
 
 // A browser is slow on a busy machine.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let browser: Browser;
 let deployment: Deployment;

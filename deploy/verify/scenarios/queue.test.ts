@@ -21,7 +21,7 @@ async function startWithoutNudger(settings: {
 const takeOrder = () =>
   deployment.takeSentMessages().map(({ droplet, index, reason }) => `${droplet}/${index} ${reason}`);
 const messagesSent = (count: number) =>
-  expect.poll(() => deployment.sent.length, { interval: 5, timeout: 10_000 }).toBe(count);
+  expect.poll(() => deployment.sent.length, { interval: 5 }).toBe(count);
 
 test('starts leave by priority, and within a priority the droplet with the largest missing share first', async () => {
   await startWithoutNudger({ startsPerPeriod: 1, startsPeriodMs: 250 });
@@ -185,15 +185,13 @@ test('flapping restarts that are due together are not rate-limited', async () =>
   for (const name of ['one', 'other']) {
     await deployment.desire(name, { instances: 2 });
     await crash(name);
-    await expect
-      .poll(() => deployment.sent.filter(({ droplet }) => droplet === name).length, { timeout: 10_000 })
-      .toBe(2);
+    await expect.poll(() => deployment.sent.filter(({ droplet }) => droplet === name).length).toBe(2);
     await crash(name);
   }
   await deployment.advance(61);
   await deployment.quiescence.promoteDueJobs();
   const restarts = () => deployment.sent.filter(({ reason }) => reason === 'flapping');
-  await expect.poll(() => restarts().length, { timeout: 10_000 }).toBe(4);
+  await expect.poll(() => restarts().length).toBe(4);
   const times = restarts().map(({ realMs }) => realMs);
   expect(Math.max(...times) - Math.min(...times)).toBeLessThan(periodMs);
 });
@@ -202,7 +200,7 @@ test('completed jobs keep a readable name and their outcome', async () => {
   deployment = await startCloud();
   const [crashed] = await healthyApp(deployment, 'web', 2);
   await endInstance(deployment, crashed, 'CRASHED');
-  await expect.poll(() => deployment.sent.length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => deployment.sent.length).toBe(1);
   const { id, decision } = deployment.takeSentMessages()[0] ?? {};
   const { client, keys } = deployment.observer;
   const starts = `${keys.queuePrefix}:starts`;

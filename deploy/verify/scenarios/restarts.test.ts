@@ -123,7 +123,7 @@ test('starts that wait for NATS are rechecked when it is back, and sent if they 
   await deployment.quiescence.resume('starts');
   await expect
     .poll(() => deployment.quiescence.queue('starts').getJobCounts('active', 'prioritized'), {
-      timeout: 10_000,
+      timeout: 60_000,
     })
     .toEqual({ active: 0, prioritized: 2 });
   await deployment.desire('gone', { state: 'STOPPED' }, { announce: false });
@@ -132,7 +132,7 @@ test('starts that wait for NATS are rechecked when it is back, and sent if they 
   // Both leave the queue while the clock stands still.
   await expect
     .poll(() => deployment.quiescence.queue('starts').getJobCounts('active', 'prioritized'), {
-      timeout: 10_000,
+      timeout: 60_000,
     })
     .toEqual({ active: 0, prioritized: 0 });
   // The first start may be sent before the test has subscribed again; then it is repeated.

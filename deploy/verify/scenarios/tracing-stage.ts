@@ -81,7 +81,7 @@ export async function startStage(env: NodeJS.ProcessEnv): Promise<Stage> {
     return performance.now() - beganMs;
   };
   const ready = () => lines.filter(({ event }) => event === 'ready').length;
-  await expect.poll(ready, { timeout: 30_000 }).toBe(PROCESSES.length);
+  await expect.poll(ready).toBe(PROCESSES.length);
 
   const healthyApp = async (droplet: string) => {
     controller.put(droplet, {});
@@ -91,7 +91,7 @@ export async function startStage(env: NodeJS.ProcessEnv): Promise<Stage> {
       const record = await recordOf(context.redis, droplet);
       return record.desired !== undefined && record[`instance:${guid}`] !== undefined;
     };
-    await expect.poll(isStored, { timeout: 15_000 }).toBe(true);
+    await expect.poll(isStored).toBe(true);
     return guid;
   };
   const stop = async () => {

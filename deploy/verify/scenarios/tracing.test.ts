@@ -30,7 +30,7 @@ async function traceAll(env: NodeJS.ProcessEnv = {}): Promise<TestCollector> {
 
 /** The next `health.start` or `health.stop`. */
 async function nextMessage(): Promise<Msg> {
-  await expect.poll(() => stage.sent.length, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(() => stage.sent.length).toBeGreaterThan(0);
   return stage.sent.shift() as Msg;
 }
 
@@ -44,7 +44,7 @@ async function chainTo(spanId: string): Promise<CollectedSpan[]> {
     for (let span = find(spanId); span !== undefined; span = find(span.parentSpanId)) spans.unshift(span);
     return spans;
   };
-  await expect.poll(() => chain()[0]?.parentSpanId, { timeout: 15_000 }).toBe('');
+  await expect.poll(() => chain()[0]?.parentSpanId).toBe('');
   return chain();
 }
 
@@ -210,9 +210,7 @@ describe('a collector that', () => {
       stage.dea.end(await stage.healthyApp(droplet), 'CRASHED');
       expect(JSON.parse((await nextMessage()).string())).toMatchObject({ droplet });
     }
-    await expect
-      .poll(() => new Set(exportFailures().map(({ name }) => name)).size, { timeout: 15_000 })
-      .toBe(3);
+    await expect.poll(() => new Set(exportFailures().map(({ name }) => name)).size).toBe(3);
     expect(exportFailures()).toHaveLength(3);
     expect(errors()).toEqual([]);
     expect(await stage.stopProcesses()).toBeLessThan(5_000);

@@ -162,7 +162,7 @@ describe('hm sync --now', () => {
   test('waits for the pass that it requested', async () => {
     const { client, keys } = fixture.context.redis;
     const running = fixture.hm(['sync', '--now']);
-    const requested = await vi.waitUntil(() => client.hget(keys.syncState, 'requested'), { timeout: 10_000 });
+    const requested = await vi.waitUntil(() => client.hget(keys.syncState, 'requested'), { timeout: 60_000 });
     const later = Number(requested) + 1;
     await client.hset(keys.syncState, { begun: later, completed: later, listed: 12, duration_ms: 1500 });
     expect(await running).toEqual({
@@ -176,7 +176,7 @@ describe('hm sync --now', () => {
   test('fails when the pass fails', async () => {
     const { client, keys } = fixture.context.redis;
     const running = fixture.hm(['sync', '--now']);
-    const requested = await vi.waitUntil(() => client.hget(keys.syncState, 'requested'), { timeout: 10_000 });
+    const requested = await vi.waitUntil(() => client.hget(keys.syncState, 'requested'), { timeout: 60_000 });
     const later = Number(requested) + 1;
     await client.hset(keys.syncState, { begun: later, failed: later, error: 'no answer' });
     expect(await running).toMatchObject({ code: 1, stderr: 'hm: the bulk sync failed: no answer\n' });

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, test, vi } from 'vitest';
+import { afterAll, beforeAll, test } from 'vitest';
 import { packageRoot } from '../../../../common/runtime/package-root.ts';
 import { build, hasProgram, hasTerminals, onTerminal } from '../testing/hm-child.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
@@ -16,7 +16,6 @@ beforeAll(() => {
   home = mkdtempSync(join(tmpdir(), 'hm-shell-'));
 }, 300_000);
 afterAll(() => rmSync(home, { recursive: true, force: true }));
-vi.setConfig({ testTimeout: 90_000 });
 
 const APP = 'a1b2c3d4-0000-4000-8000-00000000abcd';
 

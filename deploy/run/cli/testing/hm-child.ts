@@ -90,7 +90,7 @@ function childOf(program: string, args: string[], { env }: Options): Child {
         if (typeof expected === 'string') expect(text).toContain(expected);
         else expect(text).toMatch(expected);
       },
-      { timeout: 20_000, interval: 50 },
+      { timeout: 60_000, interval: 50 },
     );
   return { process: child, output, waitForOutput, ended };
 }

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util';
-import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { heldField } from '../../../../common/redis/fleet/summary.ts';
 import { build, hasTerminals, hmChild, hmOnTerminal } from '../testing/hm-child.ts';
 import { useHmFixture } from '../testing/hm-fixture.ts';
@@ -12,7 +12,6 @@ const config = (more = '') => fixture.file(`redis:\n  url: ${fixture.server.url}
 
 beforeAll(build, 300_000);
 // Each starts programs, and the machine has other tests to run beside them.
-vi.setConfig({ testTimeout: 90_000 });
 
 /** `half` lacks one of two, `empty` all three, `whole` nothing; mass_delete is on, and a start waits in its queue. */
 async function fill(): Promise<void> {
@@ -110,7 +109,7 @@ describe.skipIf(!hasTerminals())('on a terminal (needs `script` of util-linux)',
     await fill();
     const child = hmOnTerminal(['top', '--utc', '--config', config()]);
     const shows = async (expected: string | RegExp) =>
-      expect.poll(() => screenOf(child.output.stdout), { timeout: 20_000 }).toMatch(expected);
+      expect.poll(() => screenOf(child.output.stdout)).toMatch(expected);
     const press = (keys: string) => child.process.stdin?.write(keys);
     await shows(/NEEDS ATTENTION {2}2, worst first/);
     await shows(/q quit {2}\? help {2}up\/down select {2}Enter story/);

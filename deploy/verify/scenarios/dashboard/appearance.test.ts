@@ -1,12 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { keepPicture, startFleet } from '../dashboard-stage.ts';
 import { eventually, headline, useDashboard, waitText } from './use-dashboard.ts';
 
 // A browser is slow on a busy machine.
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
 
 const of = useDashboard();
 const APPS = { web: 6, api: 5, mail: 1, 'a3c1f0de-8b1e-4f29-9a55-0c2a7f4f8d11': 3 };

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { keepPicture, startFleet } from '../dashboard-stage.ts';
 import { eventually, headline, useDashboard, waitText } from './use-dashboard.ts';
 
 // A browser is slow on a busy machine.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const of = useDashboard();
 

@@ -41,5 +41,5 @@ export function waitText(page: Page, selector: string, text: string | RegExp): P
 
 /** The page follows within two seconds, or later on a busy machine. */
 export function eventually<T>(read: () => Promise<T>) {
-  return expect.poll(read, { timeout: 20_000 });
+  return expect.poll(read);
 }

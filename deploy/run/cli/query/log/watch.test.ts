@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { beforeAll, expect, test, vi } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import type { LogEntry } from '../../../../../common/model/decision-log.ts';
 import { startTestRedis, type TestRedis } from '../../../../../common/testing/redis/server.ts';
 import { build, hmChild } from '../../testing/hm-child.ts';
@@ -15,7 +15,6 @@ const config = () => fixture.file(`redis:\n  url: ${fixture.server.url}\n`);
 
 beforeAll(build, 300_000);
 // Each starts programs, and the machine has other tests to run beside them.
-vi.setConfig({ testTimeout: 90_000 });
 
 test('shows decisions of all droplets as they are made, after past ones; Ctrl-C is no failure', async () => {
   await fixture.list('web', WANTED, fixture.context.clock.nowMs());
@@ -161,7 +160,7 @@ test('continues after an outage of Redis; a Redis that is away at the start is a
     ]);
     await child.waitForOutput('"kind":"updated"');
     await redis.stop();
-    await expect.poll(() => child.output.stderr, { timeout: 20_000 }).toContain('retried every second');
+    await expect.poll(() => child.output.stderr).toContain('retried every second');
     back = await startTestRedis(redis.port);
     // A Redis that comes back empty starts new entry ids, which are later than the old ones.
     await there((other) => other.xadd(stream, '*', 'entry', update.replace('updated', 'listed')));

@@ -25,6 +25,8 @@ interface Cost {
   /** Without what heartbeats and ticks cost in as long a time. */
   cpuS: number;
   nudgerS: number;
+  /** What was left out for that. On a busy machine it varies by more than little work costs. */
+  idleS: number;
 }
 
 export const EVENTS = ['stop', 'start', 'lost instance'] as const;
@@ -124,9 +126,10 @@ export class AppCloud {
         );
       const times = [...this.#received.values()];
       const seconds = (Math.max(...times) - Math.min(...times)) / 1000;
+      const idleS = idle.cores * elapsedS;
       return {
-        ...{ requests: expected, seconds },
-        cpuS: total - idle.cores * elapsedS,
+        ...{ requests: expected, seconds, idleS },
+        cpuS: total - idleS,
         nudgerS: (of.get('nudger') ?? 0) - idle.nudgerCores * elapsedS,
       };
     };

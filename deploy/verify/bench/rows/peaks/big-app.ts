@@ -47,6 +47,9 @@ export const bigApp: RowGroup = {
   },
 };
 
+/** The few starts after a loss cost little beside the seconds until it is noticed, so their share varies too much. */
+const isComparable = ({ cpuS, idleS }: Round[(typeof EVENTS)[number]]): boolean => cpuS > idleS / 4;
+
 function resultOf(count: number, one: Round, many: Round): RowResult {
   const figures = EVENTS.flatMap((of) => [
     { what: `all sent after a ${of}, within`, value: one[of].seconds, unit: 's' },
@@ -57,8 +60,7 @@ function resultOf(count: number, one: Round, many: Round): RowResult {
       value: one[of].cpuS / one[of].requests / (many[of].cpuS / many[of].requests),
       unit: '',
       max: MAX_RATIO,
-      // The few starts after a loss cost little beside the seconds until it is noticed, so their share varies too much.
-      ...(of !== 'lost instance' && { ratio: true as const }),
+      ...(isComparable(one[of]) && isComparable(many[of]) && { ratio: true as const }),
     },
     {
       what: `CPU a ${of} of the nudger, of ${count} apps = 1`,
