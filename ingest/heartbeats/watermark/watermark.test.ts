@@ -1,7 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import { interceptScripts } from '../../../common/testing/redis/scripts.ts';
-import { FakeBus, GAP_MS, useWatermark } from '../../../deploy/verify/fixtures/watermark.ts';
+import { FakeBus, FakeIntake, GAP_MS, useWatermark } from '../../../deploy/verify/fixtures/watermark.ts';
 
 const fixture = useWatermark();
 
@@ -198,6 +198,22 @@ describe('an ingestor', () => {
     expect(await fixture.ingestors()).toEqual(['b']);
     await staying.stop();
     expect(await fixture.ingestors()).toEqual([]);
+  });
+
+  test('that has left for good does not ask for another generation again and again', async () => {
+    const a = fixture.create('a');
+    await a.start();
+    const { client, keys } = fixture.context.redis;
+    await client.hset(keys.listening, 'generation', '7');
+    vi.spyOn(FakeIntake.prototype, 'join').mockResolvedValue();
+    let writes = 0;
+    const stopIntercepting = interceptScripts(fixture.context.redis, ['publish_watermark'], async (run) => {
+      if (++writes > 10) throw new Error('expected no more writes');
+      return run();
+    });
+    await a.publishWatermark();
+    stopIntercepting();
+    expect(writes).toBe(1);
   });
 
   test('whose subscriptions NATS refuses leaves the list, and publishes again when NATS accepts them', async () => {

@@ -179,6 +179,8 @@ export class IngestWatermark {
         return;
       }
       await this.#member.join(result.generation);
+      // The process stops, so it joins no more.
+      if (intake.generation !== result.generation) return;
     }
   }
 
