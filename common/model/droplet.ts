@@ -45,6 +45,11 @@ export interface Instance {
    * last heartbeat is that time.
    */
   lastListedMs?: number;
+  /**
+   * When another DEA first listed the instance, with an index or version by which it is not surplus. Absent once its own DEA has listed it
+   * anew.
+   */
+  contestedMs?: number;
 }
 
 /** Trace of the heartbeat that last changed the record. Written by `ingest`, only with tracing. No decision depends on it. */

@@ -20,7 +20,11 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
     holds: 'only if no pass listed the droplet: since when it has no desired state (ms)',
   },
   updated: { writer: 'ingest', holds: 'latest `droplet.updated` (ms)' },
-  instance: { writer: 'ingest', holds: 'instance guid -> the instance as last listed, encoded' },
+  instance: {
+    writer: 'ingest',
+    holds:
+      'instance guid -> the instance as last listed, encoded; contested (ms): another DEA lists it, too, at a slot that it would fill',
+  },
   fence: {
     writer: 'ingest',
     holds: 'DEA -> heartbeats of it received before then (ms) must not change this droplet',

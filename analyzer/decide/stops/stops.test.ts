@@ -132,6 +132,22 @@ describe('wrong_version', () => {
     expect(stops(leaving)).toEqual(['evacuation_complete old']);
   });
 
+  it('not while another DEA lists it as the live version, until its own has sent a heartbeat since', () => {
+    const contested = { ...old, dea: 'dea-2', contestedMs: NOW - 5 * SECOND };
+    const d = started(2, at(0), contested);
+    const heard = (agoS: number, isRestored?: true) =>
+      deas({
+        'dea-1': { lastHeartbeatMs: NOW },
+        'dea-2': { lastHeartbeatMs: NOW - agoS * SECOND, ...(isRestored && { isRestored }) },
+      });
+    expect(stops(d, { deas: heard(5) })).toEqual([]);
+    expect(evaluate(d, { deas: heard(5) }).requeueAtMs).toBeLessThanOrEqual(NOW + 5 * SECOND);
+    expect(stops(d, { deas: heard(4, true) })).toEqual([]);
+    expect(stops(d, { deas: heard(4) })).toEqual(['wrong_version old']);
+    const app = { ...d, desired: desired({ state: 'STOPPED' }) };
+    expect(stops(app, { deas: heard(5) })).toEqual(['stopped old', 'stopped i0']);
+  });
+
   it('the last RUNNING one of the live version waits until the other versions are gone', () => {
     const d = started(0, at(0), old);
     expect(stops(d)).toEqual(['wrong_version old']);

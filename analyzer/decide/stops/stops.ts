@@ -9,6 +9,7 @@ import { listenedAfterMs } from '../../../common/policy/fleet/listening-time.ts'
 import { operatorHoldOnStop } from '../../../common/policy/fleet/operator-hold.ts';
 import { countRunning } from '../../../common/policy/slots/running-counts.ts';
 import {
+  contestedWait,
   duplicatesWait,
   extraAppDueMs,
   isStopPending,
@@ -49,7 +50,7 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
     next.set(instance.guid, recordStop(draft, found));
     draft.requeueAt(snapshot.nowMs + snapshot.settings.dropletLostMs);
   }
-  if (duplicatesWait(snapshot))
+  if (duplicatesWait(snapshot) || contestedWait(snapshot))
     draft.requeueAt(snapshot.nowMs + Math.min(5000, heartbeatPollMs(snapshot.settings)));
   requeueAtExtraApp(draft);
   return sameAs(before, next) ? before : next;

@@ -95,6 +95,21 @@ export function otherVersionsStopping(
   return count;
 }
 
+/**
+ * Whether another DEA lists the instance, too, with an index or version by which it is not surplus, and its own has sent no heartbeat
+ * since. If Redis had lost the record, the first to list it again may have made it up (policy: an instance belongs to the DEA that lists it).
+ */
+function isContested({ dea, contestedMs }: Instance, deas: Deas): boolean {
+  if (contestedMs === undefined) return false;
+  const { lastHeartbeatMs = 0, isRestored } = deas.get(dea) ?? {};
+  return isRestored === true || lastHeartbeatMs <= contestedMs;
+}
+
+/** Whether a surplus instance is contested: its stop waits until its DEA has sent a heartbeat or is late. */
+export function contestedWait({ droplet, deas }: Snapshot): boolean {
+  return droplet.instances.some((instance) => isListed(instance) && isContested(instance, deas));
+}
+
 /** Whether a wanted slot has copies that must be listed in more heartbeats before one of them may be stopped. */
 export function duplicatesWait({ droplet, live, deas }: Snapshot): boolean {
   for (const [index, copies] of live) {
@@ -118,6 +133,7 @@ function surplusReason(
     return dueMs !== undefined && nowMs >= dueMs && missedByPass(droplet, holds) ? 'extra_app' : undefined;
   }
   if (desired.state === 'STOPPED') return 'stopped';
+  if (isContested(instance, deas)) return undefined;
   const isCurrent = instance.version === desired.version;
   // Its DEA may have given it the new version and a new guid.
   if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, deas, holds))
@@ -174,6 +190,7 @@ function duplicateToStop(
   const copies = live.filter(isListed);
   if (copies.length < 2 || !knownLongEnough(copies, snapshot.deas)) return undefined;
   if (copies.some((copy) => copy !== rechecked && pending.has(copy.guid))) return undefined;
+  if (copies.some((copy) => isContested(copy, snapshot.deas))) return undefined;
   return copies.sort((a, b) => byRightToStay(snapshot, a, b)).at(-1);
 }
 

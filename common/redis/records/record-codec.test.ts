@@ -122,6 +122,9 @@ describe('encoded values', () => {
       stateTimestampS: 1398000000.5,
     };
     expect(encodeHeartbeatEntry(i, i.dea)).toBe('2 RUNNING on dea-7 version v1 since 1398000000.5');
+    expect(encodeInstance({ ...i, firstListedMs: 17, contestedMs: 19, lastListedMs: 18 })).toBe(
+      '2 RUNNING on dea-7 version v1 since 1398000000.5 first 17 contested 19 last 18',
+    );
     expect(encodeInstance({ ...i, firstListedMs: 17, lastListedMs: 18 })).toBe(
       '2 RUNNING on dea-7 version v1 since 1398000000.5 first 17 last 18',
     );

@@ -44,13 +44,15 @@ export function encodeHeartbeatEntry(
   return `${index} ${encodeURIComponent(state)} on ${encodeURIComponent(dea)} version ${encodeURIComponent(version)} since ${stateTimestampS}`;
 }
 
-/** `2 RUNNING on <dea> version <v> since <state_timestamp> first <ms>[ last <ms>]` */
+/** `2 RUNNING on <dea> version <v> since <state_timestamp> first <ms>[ contested <ms>][ last <ms>]` */
 export function encodeInstance(i: Instance): string {
+  const contested = i.contestedMs === undefined ? '' : ` contested ${i.contestedMs}`;
   const last = i.lastListedMs === undefined ? '' : ` last ${i.lastListedMs}`;
-  return `${encodeHeartbeatEntry(i, i.dea)} first ${i.firstListedMs}${last}`;
+  return `${encodeHeartbeatEntry(i, i.dea)} first ${i.firstListedMs}${contested}${last}`;
 }
 
-const INSTANCE = /^(\S+) (\S+) on (\S+) version (\S+) since (\S+) first (\S+)(?: last (\S+))?$/;
+const INSTANCE =
+  /^(\S+) (\S+) on (\S+) version (\S+) since (\S+) first (\S+)(?: contested (\S+))?(?: last (\S+))?$/;
 
 /** @throws RecordError when the text is not in the format of `encodeInstance` */
 export function decodeInstance(guid: string, text: string): Instance {
@@ -66,7 +68,8 @@ export function decodeInstance(guid: string, text: string): Instance {
     dea: decodeId(field, text, parts[3]),
     firstListedMs: decodeNumber(field, text, parts[6]),
   };
-  if (parts[7] !== undefined) instance.lastListedMs = decodeNumber(field, text, parts[7]);
+  if (parts[7] !== undefined) instance.contestedMs = decodeNumber(field, text, parts[7]);
+  if (parts[8] !== undefined) instance.lastListedMs = decodeNumber(field, text, parts[8]);
   return instance;
 }
 

@@ -66,7 +66,8 @@ function decodeListed(value: string, space: number): RunningInstance | undefined
   if (on < 0 || version < 0 || since < 0 || first < 0) return undefined;
   const last = value.indexOf(LAST, first);
   const index = Number(value.slice(0, space));
-  const firstListedMs = Number(value.slice(first + FIRST.length, last < 0 ? undefined : last));
+  const firstEnds = value.indexOf(SPACE, first + FIRST.length);
+  const firstListedMs = Number(value.slice(first + FIRST.length, firstEnds < 0 ? undefined : firstEnds));
   const lastListedMs = last < 0 ? undefined : Number(value.slice(last + LAST.length));
   if (!Number.isInteger(index) || !Number.isFinite(firstListedMs + (lastListedMs ?? 0))) return undefined;
   return {

@@ -195,6 +195,29 @@ describe.each(['single', 'cluster'] as const)('%s: an instance belongs to the DE
     },
   );
 
+  test('of a surplus instance the first claim to fill a slot is kept with it, until its own DEA lists it anew', async () => {
+    await wanted('x', 2);
+    await fixture.receive('first', entry('x', 'x-0', { version: 'v0' }), entry('x', 'x-1', { index: 1 }));
+    const contestedMs = await fixture.receive('second', entry('x'));
+    expect(await fixture.instance('x', 'x-0')).toMatchObject({ dea: 'first', version: 'v0', contestedMs });
+    const { rev } = await fixture.droplet('x');
+    clock().advance(1000);
+    await fixture.receive('second', entry('x'));
+    expect(await fixture.instance('x', 'x-0')).toMatchObject({ contestedMs });
+    expect((await fixture.droplet('x')).rev).toBe(rev);
+    await fixture.receive('first', entry('x', 'x-0', { version: 'v0', state: 'STARTING' }));
+    expect(await fixture.instance('x', 'x-0')).not.toHaveProperty('contestedMs');
+    expect(await fixture.instance('x', 'x-1')).toHaveProperty('lastListedMs');
+  });
+
+  test('a claim to a slot that is filled, or not wanted, is not kept', async () => {
+    await wanted('x', 1);
+    await fixture.receive('real', entry('x'), entry('x', 'x-1', { version: 'v0' }));
+    await fixture.receive('liar', entry('x', 'x-1'), entry('x', 'x-0', { index: 5 }));
+    for (const guid of ['x-0', 'x-1'])
+      expect(await fixture.instance('x', guid)).not.toHaveProperty('contestedMs');
+  });
+
   test('one guid twice in a heartbeat keeps the first version and index', async () => {
     await fixture.receive('dea', entry('x'), entry('x', 'x-0', { index: 3 }));
     expect(await instancesOf('x')).toEqual([expect.objectContaining({ index: 0 })]);

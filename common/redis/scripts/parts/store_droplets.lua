@@ -119,6 +119,11 @@ local function store_droplets(first_key, first_arg)
               reason = 'identity'
             elseif reason == 'identity_of_other' and not fills_slot_alone(field, desired, gone, known, exits) then
               reason = 'owner'
+              if not string.find(old, ' contested ', 1, true) and not string.find(old, ' last %d+$') then
+                known[field] = old .. ' contested ' .. at
+                set[#set + 1] = field
+                set[#set + 1] = known[field]
+              end
             end
           elseif not has_room(encoded) then
             reason = 'surplus'

@@ -42,6 +42,12 @@ export const FLEET: Area = {
       to: 'return lastHeartbeatMs < lastListedMs;',
     },
     {
+      name: 'an instance that another DEA contests is stopped as the record has it',
+      file: 'slots/surplus.ts',
+      from: 'return isRestored === true || lastHeartbeatMs <= contestedMs;',
+      to: 'return false;',
+    },
+    {
       name: 'a time that was brought back counts as a heartbeat that lists nothing',
       file: 'fleet/liveness.ts',
       from: 'return isRestored === true || lastHeartbeatMs',
