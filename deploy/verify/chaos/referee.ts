@@ -91,9 +91,9 @@ export class Referee {
 
   /**
    * @param id header `Nats-Msg-Id`
-   * @param reason header `HM-Reason`; empty on a server without headers
+   * @param reason header `HM-Reason`; undefined on a server without headers, so it may be any
    */
-  start(request: StartRequest, id: string, reason = 'missing'): Verdict {
+  start(request: StartRequest, id: string, reason: string | undefined): Verdict {
     const { droplet, version, indices } = request;
     const repeated = this.#sentTwice(id);
     const desired = this.#truth.desired(droplet);
