@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Keys } from '../../../common/redis/keys.ts';
 import { metricValue } from '../../../common/testing/context.ts';
 import { createIntake, entry, useIntake } from '../../../deploy/verify/fixtures/heartbeats.ts';
 
@@ -94,16 +95,20 @@ describe('while heartbeats stay equal', () => {
   });
 });
 
-test.each([
-  ['', false],
-  [', and the index with it,', true],
+test.each<[string, (keys: Keys) => string[]]>([
+  ['', () => []],
+  [', and the index with it,', (keys) => [keys.indexOf('x'), keys.indexOf('y')]],
+  [', and the heartbeat times,', (keys) => [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat]],
+  [
+    ', heartbeat times and digests,',
+    (keys) => [keys.deasLastHeartbeat, keys.deasPreviousHeartbeat, keys.deasDigest],
+  ],
 ])(
-  'an instance that left the list while the list was lost%s is marked as no longer listed',
-  async (_, isIndexLost) => {
+  'an instance that left the list while the list%s was lost is marked as no longer listed',
+  async (_, alsoLost) => {
     const { client, keys } = redis();
     await fixture.receive('dea-1', entry('x'), entry('y'));
-    await client.del(keys.deaList('dea-1'));
-    if (isIndexLost) await client.del(keys.indexOf('x'), keys.indexOf('y'));
+    await client.del(keys.deaList('dea-1'), ...alsoLost(keys));
     fixture.context.clock.advance(PERIOD_MS);
     await fixture.receive('dea-1', entry('y'));
     expect(await repairs('list')).toBe(1);

@@ -62,6 +62,7 @@ export async function beginHeartbeat(
       keys.deaList(dea),
       keys.deasShutdown,
       keys.failover,
+      keys.deasCount,
     ],
     [receivedMs, dea, list, Math.floor(earliestMs), MAX_DEAS, verifyEveryMs({ dropletLostMs })],
   );

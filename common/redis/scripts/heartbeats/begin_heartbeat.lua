@@ -6,6 +6,7 @@
 --   4 list hash of the DEA
 --   5 shutdown hash
 --   6 failover hash
+--   7 running instances hash
 -- ARGV
 --   1 when it was received (ms)
 --   2 DEA
@@ -63,7 +64,9 @@ local is_suspect = data_epoch and data_epoch ~= list_epoch
 local is_digest_missing = last and not digest and not pending and not is_suspect
 -- An empty digest has expired.
 local is_verified = last and (not digest or digest == '' or suspects or is_verified_between(dea, last, at, tonumber(ARGV[6])))
-if last and not list and not pending then
+-- Any other trace of an earlier heartbeat shows that there was a list.
+local was_stored = last or digest or redis.call('HEXISTS', KEYS[7], dea) == 1
+if was_stored and not list and not pending then
   list_lost = at
   redis.call('HSET', KEYS[4], 'list_lost', at)
 end
