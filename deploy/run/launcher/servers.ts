@@ -43,6 +43,8 @@ export interface NatsOptions extends Common {
   dir?: string;
   /** More of its configuration than address and name; not together with a password. */
   configFile?: string;
+  /** `server_name` in `configFile`. Without it the name is in the arguments, and the server takes no new configuration while it runs. */
+  serverName?: string;
 }
 
 /** Another program may take a free port before the server binds it. Then the next try uses another port. */
@@ -93,13 +95,14 @@ export async function startNatsServer(options: NatsOptions = {}): Promise<Server
     dir === undefined || password === undefined
       ? options.configFile
       : writeLogin(dir, 'nats', `authorization { user: hm, password: "${password}" }\n`);
-  const name = `health-manager-${randomBytes(8).toString('hex')}`;
+  const name = options.serverName ?? `health-manager-${randomBytes(8).toString('hex')}`;
+  const named = options.serverName === undefined ? ['--server_name', name] : [];
   return start('nats-server', options, {
     command: (port) => [
       program,
       [
         ...(configFile === undefined ? [] : ['-c', configFile]),
-        ...['--addr', '127.0.0.1', '--port', `${port}`, '--server_name', name],
+        ...['--addr', '127.0.0.1', '--port', `${port}`, ...named],
       ],
     ],
     url: (port) => `nats://${password === undefined ? '' : `hm:${password}@`}127.0.0.1:${port}`,

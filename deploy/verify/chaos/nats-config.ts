@@ -11,11 +11,14 @@ export interface NatsLimits {
 /** The login of the cloud. A connection without a login is one of the health manager. */
 export const CLOUD_LOGIN = { user: 'cloud', pass: 'cloud' } as const;
 
+export const SERVER_NAME = 'chaos';
+
 export function writeNatsConfig(file: string, { denied, withoutHeaders }: NatsLimits): void {
   const deny = denied.map((subject) => `"${subject}"`).join(', ');
   writeFileSync(
     file,
     [
+      `server_name: ${SERVER_NAME}`,
       ...(withoutHeaders ? ['no_header_support: true'] : []),
       'no_auth_user: hm',
       'authorization { users: [',

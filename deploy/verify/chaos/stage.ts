@@ -2,6 +2,7 @@ import {
   createWriteStream,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -18,7 +19,7 @@ import { Lifecycle } from '../../../common/runtime/lifecycle/lifecycle.ts';
 import type { ProcessName } from '../../run/launcher/child.ts';
 import { type Server, startNatsServer, startRedisServer } from '../../run/launcher/servers.ts';
 import { type ProcessCopy, startCopy } from './copies.ts';
-import { CLOUD_LOGIN, type NatsLimits, writeNatsConfig } from './nats-config.ts';
+import { CLOUD_LOGIN, type NatsLimits, SERVER_NAME, writeNatsConfig } from './nats-config.ts';
 import { TcpProxy } from './proxy.ts';
 import { INTERVALS, MASS_DELETE, MASS_LOSS, SLICES } from './settings.ts';
 
@@ -42,6 +43,8 @@ export interface Stage {
   nats: RestartableServer;
   /** What NATS denies and lacks. `denied` applies at once, `withoutHeaders` from the next start. */
   limitNats(limits: Partial<NatsLimits>): void;
+  /** @throws Error when NATS has refused a configuration */
+  checkNatsLimits(): void;
   /** Whether messages have headers. */
   hasHeaders(): boolean;
   /** The disk of the log file takes no more lines, or takes them again. */
@@ -114,7 +117,7 @@ async function start(lifecycle: Lifecycle, counts: Copies, logsTo: 'file' | 'std
   let natsLimits: NatsLimits = { denied: [], withoutHeaders: false };
   writeNatsConfig(natsConfig, natsLimits);
   const startedNats = await startRestartable(lifecycle, 'nats-server', (port) =>
-    startNatsServer({ dir, port, configFile: natsConfig }),
+    startNatsServer({ dir, port, configFile: natsConfig, serverName: SERVER_NAME }),
   );
   const reloadNats = () => {
     const pid = startedNats.pid();
@@ -169,6 +172,11 @@ async function start(lifecycle: Lifecycle, counts: Copies, logsTo: 'file' | 'std
       natsLimits = { ...natsLimits, ...limits };
       writeNatsConfig(natsConfig, natsLimits);
       if (limits.denied !== undefined) reloadNats();
+    },
+    checkNatsLimits() {
+      const refused = /^.*Failed to reload.*$/m.exec(readFileSync(join(dir, 'nats-server.log'), 'utf8'));
+      if (refused !== null)
+        throw new Error(`nats-server: expected that it takes its configuration, found ${refused[0]}`);
     },
     hasHeaders: () => !natsLimits.withoutHeaders,
     controller: undefined as unknown as TcpProxy,

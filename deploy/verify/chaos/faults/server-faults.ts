@@ -127,6 +127,7 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
           const isUnheard = denied.includes(SUBJECTS.heartbeat);
           stage.limitNats({ denied });
           await delay(DENIED_WITHIN_MS);
+          stage.checkNatsLimits();
           // Of two such faults at once the first one ends both.
           if (isUnheard) undisturbed.unheardSince('denied');
           await delay(ms);
