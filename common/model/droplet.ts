@@ -156,6 +156,8 @@ export interface Droplet {
   updatedMs?: number;
   /** When a pass brought the version of `desired`, if another was known before, or instances long before. */
   versionSinceMs?: number;
+  /** Redis had lost the record: when it was begun anew. */
+  rebuiltMs?: number;
   /** Start of the latest pass that wrote the droplet's entry. Later than `updatedMs`: `update_required` is over. */
   listedMs?: number;
   instances: Instance[];

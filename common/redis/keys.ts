@@ -130,6 +130,7 @@ export const FIELD = {
   gone: 'gone',
   listed: 'listed',
   versionSince: 'version_since',
+  rebuilt: 'rebuilt',
   undesired: 'undesired',
   updated: 'updated',
   instance: 'instance:',

@@ -15,6 +15,10 @@ export const FIELD_NOTES: Readonly<Record<keyof typeof FIELD, { writer: string; 
     writer: 'sync',
     holds: 'only if the live version changed: when a pass brought it (ms)',
   },
+  rebuilt: {
+    writer: 'ingest, sync',
+    holds: 'only if Redis had lost the record: when it was begun anew (ms)',
+  },
   undesired: {
     writer: 'analyzer',
     holds: 'only if no pass listed the droplet: since when it has no desired state (ms)',

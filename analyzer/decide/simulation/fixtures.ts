@@ -39,6 +39,7 @@ export function reload(droplet: Droplet): Droplet {
     [FIELD.gone, droplet.goneMs],
     [FIELD.listed, droplet.listedMs],
     [FIELD.versionSince, droplet.versionSinceMs],
+    [FIELD.rebuilt, droplet.rebuiltMs],
     [FIELD.undesired, droplet.undesiredMs],
     [FIELD.updated, droplet.updatedMs],
     [FIELD.handled, handledExits],

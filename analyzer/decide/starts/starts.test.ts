@@ -169,6 +169,13 @@ describe('crashed', () => {
     ['a crash of a wanted instance', crash(), {}, ['crashed 0 low']],
     ['also in the grace period', { ...crash(), firstSeenMs: NOW - SECOND }, {}, ['crashed 0 low']],
     ['of an instance that no heartbeat listed', droplet({ exits: [exit('x')] }), {}, ['crashed 0 low']],
+    [
+      'not while a record that was begun anew may lack instances',
+      { ...crash(), firstSeenMs: NOW - LOST + 1, rebuiltMs: NOW - LOST + 1 },
+      {},
+      [],
+    ],
+    ['once every DEA was heard again', { ...crash(), rebuiltMs: NOW - LOST }, {}, ['crashed 0 low']],
     ['while another copy is live', { ...crash(), instances: [instance('a'), instance('b')] }, {}, []],
     ['of a STOPPED app', { ...crash(), desired: desired({ state: 'STOPPED' }) }, {}, []],
     ['of an app that is not staged', { ...crash(), desired: desired({ packageState: 'PENDING' }) }, {}, []],

@@ -26,8 +26,8 @@ function isUpdateUnread(droplet: Droplet, holds: Holds): boolean {
 }
 
 /**
- * Why a start waits: a hold, or `evaluating`, for the second or so after a loss in which it is not known yet whether `mass_loss`
- * will be raised. That is no hold, so it is not shown as one.
+ * Why a start waits: a hold, or `evaluating`. That is for the second or so after a loss in which it is not known yet whether `mass_loss`
+ * will be raised, and while a record that was begun anew may lack instances. That is no hold, so it is not shown as one.
  */
 export type StartWait = HoldName | 'evaluating';
 
@@ -48,7 +48,16 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
   if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
   if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';
+  if (mayLackInstances(snapshot)) return 'evaluating';
   return silent.some((instance) => mayBeMassLoss(snapshot, instance)) ? 'evaluating' : undefined;
+}
+
+/**
+ * Whether not every DEA may have listed its instances since Redis lost the record. Missing instances have the grace period; an exit
+ * that begins the record may be of a slot that another DEA has filled long since.
+ */
+function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Snapshot): boolean {
+  return rebuiltMs !== undefined && nowMs < rebuiltMs + settings.dropletLostMs;
 }
 
 /**

@@ -163,6 +163,9 @@ function setField(droplet: Droplet, field: string, value: string): void {
     case FIELD.versionSince:
       droplet.versionSinceMs = decodeNumber(field, value, value);
       return;
+    case FIELD.rebuilt:
+      droplet.rebuiltMs = decodeNumber(field, value, value);
+      return;
     case FIELD.undesired:
       droplet.undesiredMs = decodeNumber(field, value, value);
       return;

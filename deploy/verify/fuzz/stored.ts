@@ -57,6 +57,7 @@ const VALUES: Record<keyof typeof FIELD, Arbitrary<string>> = {
   gone: time.map(String),
   listed: time.map(String),
   versionSince: time.map(String),
+  rebuilt: time.map(String),
   undesired: time.map(String),
   updated: time.map(String),
   instance: fc

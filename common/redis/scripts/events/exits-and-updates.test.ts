@@ -33,6 +33,18 @@ describe('store_exit', () => {
     expect(await dueAt()).toBe(1000);
   });
 
+  test('a record that is lost, which its index entry shows, is marked as begun anew', async () => {
+    await store('CRASHED', 1);
+    await redis().client.del(redis().keys.droplet('x'));
+    await store('CRASHED', 1000);
+    expect(await record()).toMatchObject({ seen: '1000', rebuilt: '1000' });
+    await store('CRASHED', 2000, 'j');
+    expect(await record()).toMatchObject({ seen: '1000', rebuilt: '1000' });
+    await redis().client.del(redis().keys.droplet('x'));
+    await storeUpdate(redis(), { droplet: 'x', nowMs: 3000 });
+    expect(await record()).toMatchObject({ seen: '3000', rebuilt: '3000' });
+  });
+
   test('exits are numbered, and the other fields of a known droplet stay', async () => {
     await put({ rev: 5, seen: 1, handled: 3, exits: 3, 'instance:i': 'encoded' });
     expect(await store('CRASHED', 1000, 'i')).toBe('stored');

@@ -11,7 +11,10 @@
 --   The latest time stays. Repeatable.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('HSET', KEYS[1], 'seen', ARGV[2])
-  redis.call('HSET', KEYS[3], ARGV[1], '')
+  -- A record that is lost leaves its index entry.
+  if redis.call('HSETNX', KEYS[3], ARGV[1], '') == 0 then
+    redis.call('HSET', KEYS[1], 'rebuilt', ARGV[2])
+  end
 end
 local known = redis.call('HGET', KEYS[1], 'updated')
 if not known or tonumber(known) < tonumber(ARGV[2]) then

@@ -13,7 +13,10 @@ local function record_exit()
   end
   if redis.call('EXISTS', hash) == 0 then
     redis.call('HSET', hash, 'seen', now)
-    redis.call('HSET', index, droplet, '')
+    -- A record that is lost leaves its index entry.
+    if redis.call('HSETNX', index, droplet, '') == 0 then
+      redis.call('HSET', hash, 'rebuilt', now)
+    end
   end
   local n = redis.call('HINCRBY', hash, 'exits', 1)
   redis.call('HSET', hash, field, encoded .. ' n ' .. n)

@@ -169,6 +169,9 @@ local function store_droplets(first_key, first_arg)
       if #set > 0 or (has_fence and #stored == 0) or is_incomplete then
         if not seen then
           redis.call('HSET', key, 'seen', rebuilt_at ~= '' and rebuilt_at or at)
+          if rebuilt_at ~= '' then
+            redis.call('HSET', key, 'rebuilt', rebuilt_at)
+          end
           redis.call('HSET', index, id, '')
         end
         if is_incomplete or (is_verified and is_missing) then

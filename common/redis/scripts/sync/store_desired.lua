@@ -93,11 +93,17 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
     redis.call('ZADD', KEYS[1], now, id)
   elseif is_new and differs then
     redis.call('HSET', key, 'seen', now, 'desired', desired, 'rev', 1)
+    if must_exist then
+      redis.call('HSET', key, 'rebuilt', now)
+    end
     redis.call('ZADD', KEYS[1], now, id)
     changed = changed + 1
   elseif differs or old_gone or set_listed or is_incomplete then
     if not old[1] or were_lost then
       redis.call('HSET', key, 'seen', now)
+      if must_exist then
+        redis.call('HSET', key, 'rebuilt', now)
+      end
     end
     if differs then
       redis.call('HSET', key, 'desired', desired)

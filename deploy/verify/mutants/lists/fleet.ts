@@ -48,6 +48,12 @@ export const FLEET: Area = {
       to: 'return false;',
     },
     {
+      name: 'an exit that begins a record anew starts at once',
+      file: 'fleet/holds.ts',
+      from: "if (mayLackInstances(snapshot)) return 'evaluating';",
+      to: '',
+    },
+    {
       name: 'a time that was brought back counts as a heartbeat that lists nothing',
       file: 'fleet/liveness.ts',
       from: 'return isRestored === true || lastHeartbeatMs',
