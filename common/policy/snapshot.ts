@@ -67,7 +67,7 @@ export function takeSnapshot(
   return {
     ...{ droplet, deas, holds, nowMs, settings, lostBeforeMs, effectiveStates, live, evacuating, exits },
     unknownVersionSinceMs,
-    versionGraceEndsMs: versionGraceEndsMs(droplet, deas, holds, lostBeforeMs, nowMs),
+    versionGraceEndsMs: versionGraceEndsMs(droplet, { deas, holds, settings }, lostBeforeMs, nowMs),
   };
 }
 

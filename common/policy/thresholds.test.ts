@@ -14,6 +14,7 @@ describe('thresholds of droplet_lost', () => {
       heartbeatPeriodMs: 10_000,
       watermarkGapMs: 10_000,
       leftOutMs: 10_000,
+      renameTakesMs: 2_500,
       evaluationGapMs: 10_000,
       evaluationSettlesMs: 10_000,
       massLossEndsMs: 10_000,

@@ -18,6 +18,9 @@ export const overdueAfterMs = ({ dropletLostMs }: Settings): number => dropletLo
 /** An instance that the latest heartbeats left out for no longer is still on its DEA: they may not have been full lists. */
 export const leftOutMs = heartbeatPeriodMs;
 
+/** How long after a pass has brought a new version its DEAs may still rename their instances: they hear of it by another way. */
+export const renameTakesMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 12;
+
 /** A DEA silent for longer is late. `mass_loss` is raised by the share of late DEAs. */
 export const lateAfterMs = ({ dropletLostMs }: Settings): number => (dropletLostMs * 2) / 3;
 
@@ -132,6 +135,11 @@ const RELATIONS: readonly [holds: string, smallerMs: Threshold, largerMs: Thresh
     'what Redis has lost is built again in time',
     (settings) => verifyEveryMs(settings) + allWholeEveryMs(settings) + heartbeatPeriodMs(settings),
     rebuiltWithinMs,
+  ],
+  [
+    'every DEA has sent a heartbeat after it renamed its instances before the grace period of a new version ends',
+    (settings) => renameTakesMs(settings) + heartbeatPeriodMs(settings),
+    lost,
   ],
   ['a full pass is due before the turn of what it builds again', fullPassEveryMs, verifyEveryMs],
 ];

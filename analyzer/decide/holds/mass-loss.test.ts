@@ -104,6 +104,16 @@ describe('which hold covers what', () => {
     expect(answers(d, { massLossEvaluated: { sinceMs: 0, untilMs } }, lost)).toEqual(waits);
   });
 
+  it('mass_loss: a time that was brought back is no heartbeat that leaves an instance out', () => {
+    const d = droplet({ instances: [instance('a', { lastListedMs: NOW - 2 * LOST })] });
+    const on = { massLossDeas: new Set(['dea-1']) };
+    const heard = { lastHeartbeatMs: NOW - LOST - 5 };
+    expect(answers(d, on, deas({ 'dea-1': heard }))).toEqual(['start missing']);
+    expect(answers(d, on, deas({ 'dea-1': { ...heard, isRestored: true } }))).toEqual([
+      'held missing mass_loss',
+    ]);
+  });
+
   it.each<[string, number | undefined, { instances?: Instance[] }, string]>([
     ['without a watermark', undefined, {}, 'held missing actual_not_fresh'],
     ['with a watermark just before the loss', NOW - 5, {}, 'held missing actual_not_fresh'],

@@ -33,23 +33,24 @@ describe('a version that has just become live without a droplet.updated', () => 
       [],
     ],
     ['it sent one in the millisecond of the pass', renamed(), { deas: silent(5000) }, []],
+    ['it sent one before it can have heard of the new version', renamed(), { deas: silent(2500) }, []],
     [
       'it has sent one, which still lists the old version',
       renamed(),
-      { deas: silent(4999) },
+      { deas: silent(2499) },
       ['missing 0 normal'],
     ],
     [
       'its heartbeat is not stored yet: only its time is',
       renamed(),
-      { deas: silent(3000), holds: { heartbeatWatermarkMs: NOW - 3001 } },
+      { deas: silent(1000), holds: { heartbeatWatermarkMs: NOW - 1001 } },
       [],
     ],
     [
       'the heartbeat before is stored',
       renamed({ dea: 'dea-2' }),
       {
-        deas: deas({ 'dea-2': { lastHeartbeatMs: NOW, previousHeartbeatMs: NOW - 4000 } }),
+        deas: deas({ 'dea-2': { lastHeartbeatMs: NOW, previousHeartbeatMs: NOW - 2000 } }),
         holds: { heartbeatWatermarkMs: NOW - 1 },
       },
       ['missing 0 normal'],
@@ -57,7 +58,7 @@ describe('a version that has just become live without a droplet.updated', () => 
     [
       'what it listed may be lost with an ingestor',
       renamed(),
-      { deas: silent(3000), holds: { lossPossibleUntilMs: NOW - 2000 } },
+      { deas: silent(1500), holds: { lossPossibleUntilMs: NOW - 1000 } },
       [],
     ],
     [

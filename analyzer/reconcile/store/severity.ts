@@ -28,13 +28,8 @@ export function severityOf(
   if (slots.size === 0 && stops.size === 0 && isQuiet(decided)) return 0;
   const wanted = wantedIndices(droplet);
   const live = liveIndices(droplet, deas, lostBeforeMs, settings);
-  const newVersionEndsMs = versionGraceEndsMs(
-    droplet,
-    deas,
-    { heartbeatWatermarkMs: nowMs },
-    lostBeforeMs,
-    nowMs,
-  );
+  const heard = { deas, holds: { heartbeatWatermarkMs: nowMs }, settings };
+  const newVersionEndsMs = versionGraceEndsMs(droplet, heard, lostBeforeMs, nowMs);
   const grace = { droplet, settings, versionGraceEndsMs: newVersionEndsMs };
   let missing = 0;
   let isExpected = false;

@@ -77,11 +77,11 @@ function mayLackLateDeas({ droplet, holds, settings }: Snapshot): boolean {
  * missing start also those of another version whose DEA has been silent since this one became live: it may have renamed them.
  */
 function silentAt(snapshot: Snapshot, index: number, reason: StartReason): Instance[] {
-  const { droplet, deas, holds, settings, exits } = snapshot;
+  const { droplet, deas, settings, exits } = snapshot;
   return droplet.instances.filter((instance) => {
     if (instance.index !== index || !isLiveState(instance.state)) return false;
     const isCurrent = instance.version === droplet.desired?.version;
-    if (!isCurrent && !(reason === 'missing' && mayBeRenamed(droplet, instance, deas, holds))) return false;
+    if (!isCurrent && !(reason === 'missing' && mayBeRenamed(droplet, instance, snapshot))) return false;
     const heartbeatMs = heartbeatOfItsDeaMs(instance, deas, settings);
     if (heartbeatMs === undefined) return false;
     const exit = exits.get(instance.guid);

@@ -136,7 +136,7 @@ function surplusReason(
   if (isContested(instance, deas)) return undefined;
   const isCurrent = instance.version === desired.version;
   // Its DEA may have given it the new version and a new guid.
-  if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, deas, holds))
+  if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, snapshot))
     return undefined;
   if (state === 'EVACUATING') {
     const isOver =

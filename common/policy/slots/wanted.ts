@@ -2,6 +2,7 @@
 import type { Droplet, Holds, Instance } from '../../model/droplet.ts';
 import { type Deas, isListed } from '../fleet/liveness.ts';
 import type { PolicySettings } from '../settings.ts';
+import { renameTakesMs } from '../thresholds.ts';
 
 /** The wire has indices 0..65535, so no slot beyond can ever be filled. */
 const MAX_INDICES = 65_536;
@@ -47,33 +48,35 @@ function indicesOf({ desired }: Droplet): number {
  */
 export function versionGraceEndsMs(
   droplet: Droplet,
-  deas: Deas,
-  stored: StoredHeartbeats,
+  heard: Heard,
   lostBeforeMs: number,
   nowMs: number,
 ): number {
   const { versionSinceMs, instances } = droplet;
   if (versionSinceMs === undefined || versionSinceMs < lostBeforeMs) return 0;
-  if (!instances.some((instance) => mayBeRenamed(droplet, instance, deas, stored))) return 0;
+  if (!instances.some((instance) => mayBeRenamed(droplet, instance, heard))) return 0;
   return nowMs + (versionSinceMs - lostBeforeMs) + 1;
 }
 
-/** Up to when heartbeats are stored, and up to when some of them may be lost. */
-type StoredHeartbeats = Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'>;
+/** What was heard of the DEAs: up to when heartbeats are stored, and up to when some of them may be lost. */
+interface Heard {
+  deas: Deas;
+  holds: Pick<Holds, 'heartbeatWatermarkMs' | 'lossPossibleUntilMs'>;
+  settings: Pick<PolicySettings, 'dropletLostMs'>;
+}
 
 /**
- * Whether no heartbeat is stored that the DEA which lists the instance has sent since the droplet's version became live. The time
- * of a heartbeat is stored before what it lists, so it counts only up to the watermark.
+ * Whether no heartbeat is stored that the DEA which lists the instance has sent since it may have renamed it to the version that became
+ * live. The time of a heartbeat is stored before what it lists, so it counts only up to the watermark.
  */
 export function mayBeRenamed(
   { versionSinceMs }: Droplet,
   instance: Instance,
-  deas: Deas,
-  { heartbeatWatermarkMs = 0, lossPossibleUntilMs = 0 }: StoredHeartbeats,
+  { deas, holds: { heartbeatWatermarkMs = 0, lossPossibleUntilMs = 0 }, settings }: Heard,
 ): boolean {
   if (versionSinceMs === undefined || !isListed(instance) || instance.firstListedMs > versionSinceMs)
     return false;
-  const sinceMs = Math.max(versionSinceMs, lossPossibleUntilMs);
+  const sinceMs = Math.max(versionSinceMs + renameTakesMs(settings), lossPossibleUntilMs);
   const { lastHeartbeatMs = 0, isRestored, previousHeartbeatMs = 0 } = deas.get(instance.dea) ?? {};
   return ![isRestored === true ? 0 : lastHeartbeatMs, previousHeartbeatMs].some(
     (ms) => ms > sinceMs && ms <= heartbeatWatermarkMs,

@@ -3,6 +3,7 @@ import { useRedis } from '../../../testing/context.ts';
 import { deploymentTime } from './deployment-time.ts';
 import { publishWatermark, type Watermark } from './publish-watermark.ts';
 import { readFleetFacts } from './read-fleet-facts.ts';
+import { removeMistyped } from './remove-mistyped.ts';
 
 const of = useRedis();
 const redis = () => of.context.redis;
@@ -273,6 +274,13 @@ describe('publish_watermark', () => {
       expect(await publish(3000, 'b', { generation: 5 })).toMatchObject({ generation: 5, sinceMs: 3000 });
     });
   });
+});
+
+test('a key that has the right type by now is not removed', async () => {
+  await redis().client.hset('key', 'field', 'value');
+  expect(await removeMistyped(redis(), 'key', 'hash')).toBe(false);
+  expect(await removeMistyped(redis(), 'key', 'zset')).toBe(true);
+  expect(await removeMistyped(redis(), 'key', 'zset')).toBe(false);
 });
 
 test('time is that of Redis', async () => {

@@ -80,7 +80,7 @@ export const SLOTS: Area = {
     {
       name: 'an instance that may be renamed is of a wrong version',
       file: 'slots/surplus.ts',
-      from: 'if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, deas, holds))\n    return undefined;',
+      from: 'if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, snapshot))\n    return undefined;',
       to: '',
     },
     {
