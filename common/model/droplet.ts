@@ -179,7 +179,7 @@ export interface Droplet {
 
 export interface DeaLiveness {
   lastHeartbeatMs: number;
-  /** Redis had lost its times: it counts as silent since `lastHeartbeatMs`, but no heartbeat was received then. */
+  /** Redis had lost its times: it counts as silent since `lastHeartbeatMs`, but at most one heartbeat was received since the loss. */
   isRestored?: true;
   /** The heartbeat before the last one; absent after the first. */
   previousHeartbeatMs?: number;

@@ -114,6 +114,15 @@ describe('which hold covers what', () => {
     ]);
   });
 
+  it('a single heartbeat that follows a silence leaves an instance out, and does not end it', () => {
+    const d = droplet({ instances: [instance('a', { lastListedMs: NOW - 2 * LOST })] });
+    const heard = (agoMs: number, previousAgoMs: number) =>
+      deas({ 'dea-1': { lastHeartbeatMs: NOW - agoMs, previousHeartbeatMs: NOW - previousAgoMs } });
+    expect(answers(d, {}, heard(SECOND, 2 * LOST))).toEqual([]);
+    expect(answers(d, {}, heard(LOST + 1, 2 * LOST))).toEqual(['start missing']);
+    expect(answers(d, {}, heard(SECOND, 2 * LOST - 1))).toEqual(['start missing']);
+  });
+
   it.each<[string, number | undefined, { instances?: Instance[] }, string]>([
     ['without a watermark', undefined, {}, 'held missing actual_not_fresh'],
     ['with a watermark just before the loss', NOW - 5, {}, 'held missing actual_not_fresh'],

@@ -53,13 +53,17 @@ export function heartbeatOfItsDeaMs(
   return dea !== undefined && isLeftOut(instance, dea, settings) ? dea.lastHeartbeatMs : undefined;
 }
 
-/** Whether only the latest heartbeats of the instance's DEA left it out, as far as is known. */
+/**
+ * Whether only the latest heartbeats of the instance's DEA left it out, as far as is known: those within a heartbeat period, or a single
+ * one that followed a silence.
+ */
 export function isLeftOut(
   { lastListedMs }: Instance,
-  { lastHeartbeatMs, isRestored }: DeaLiveness,
+  { lastHeartbeatMs, isRestored, previousHeartbeatMs }: DeaLiveness,
   settings: PolicySettings,
 ): boolean {
   if (lastListedMs === undefined) return false;
+  if (previousHeartbeatMs !== undefined && previousHeartbeatMs <= lastListedMs) return true;
   return isRestored === true || lastHeartbeatMs - lastListedMs <= leftOutMs(settings);
 }
 

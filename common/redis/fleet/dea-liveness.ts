@@ -9,7 +9,9 @@ export function decodeLiveness(last: string, previous?: string | null): DeaLiven
   const previousMs = previous == null ? undefined : Number(previous);
   return {
     lastHeartbeatMs,
-    ...(lastHeartbeatMs !== Number(last) && { isRestored: true }),
-    ...(Number.isInteger(previousMs) && { previousHeartbeatMs: previousMs as number }),
+    ...((isRestored(Number(last)) || isRestored(previousMs)) && { isRestored: true }),
+    ...(previousMs !== undefined && !isRestored(previousMs) && { previousHeartbeatMs: previousMs }),
   };
 }
+
+const isRestored = (ms: number | undefined): boolean => ms !== undefined && !Number.isInteger(ms);

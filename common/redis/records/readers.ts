@@ -64,19 +64,19 @@ export async function readDeas(
   droplets: Iterable<Droplet>,
 ): Promise<Map<string, DeaLiveness>> {
   const all = new Set<string>();
-  const ofSeveral = new Set<string>();
+  const withPrevious = new Set<string>();
   for (const { instances } of droplets) {
-    for (const { dea } of instances) {
+    for (const { dea, lastListedMs } of instances) {
       all.add(dea);
-      if (instances.length > 1) ofSeveral.add(dea);
+      if (instances.length > 1 || lastListedMs !== undefined) withPrevious.add(dea);
     }
   }
   if (all.size === 0) return new Map();
   // Those whose previous heartbeat is read come first, so both replies have them at the same places.
-  const deas = [...ofSeveral, ...[...all].filter((dea) => !ofSeveral.has(dea))];
+  const deas = [...withPrevious, ...[...all].filter((dea) => !withPrevious.has(dea))];
   const [last, previous] = await Promise.all([
     client.zmscore(keys.deasLastHeartbeat, ...deas),
-    ofSeveral.size === 0 ? [] : client.zmscore(keys.deasPreviousHeartbeat, ...ofSeveral),
+    withPrevious.size === 0 ? [] : client.zmscore(keys.deasPreviousHeartbeat, ...withPrevious),
   ]);
   const liveness = new Map<string, DeaLiveness>();
   deas.forEach((dea, at) => {

@@ -9,14 +9,14 @@
 -- Returns a list of two:
 --   1 the records, as read_droplets.lua returns them
 --   2 for each DEA that is known: DEA, last heartbeat (ms), previous heartbeat (ms, or nil). The previous one is read only
---     for DEAs of a droplet with several instances.
+--     for DEAs of a droplet with several instances, or with one that they list no more.
 -- include read_record
 local function decode(encoded)
   return (string.gsub(encoded, '%%(%x%x)', function(digits)
     return string.char(tonumber(digits, 16))
   end))
 end
--- DEA -> whether one of its droplets has several instances
+-- DEA -> whether one of its droplets has several instances, or one that it lists no more
 local deas = {}
 local function note_deas(fields)
   local only
@@ -24,7 +24,9 @@ local function note_deas(fields)
     local encoded = string.sub(fields[f], 1, 9) == 'instance:' and string.match(fields[f + 1], ' on (%S+) ')
     if encoded then
       local dea = decode(encoded)
-      if only == nil then
+      if string.find(fields[f + 1], ' last %d+$') then
+        only, deas[dea] = only or dea, true
+      elseif only == nil then
         only = dea
         deas[dea] = deas[dea] or false
       else
