@@ -1,5 +1,6 @@
 import type { Counter } from 'prom-client';
 import { allWholeEveryMs } from '../../../common/policy/thresholds.ts';
+import { markFullSyncRequested } from '../../../common/queues/sync-request.ts';
 import type { Clock } from '../../../common/redis/clock.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { dropletOfLine, linesOf } from '../../../common/redis/fleet/dea-list.ts';
@@ -64,12 +65,25 @@ export class DeaVerifier {
     reportRepair(this.#reporter, 'record', records);
     if (isIncomplete) this.#expireAll();
     reportRepair(this.#reporter, 'index', [], indexEntries);
+    if (indexEntries > 0) this.#requestFullPass();
     if (isDigestMissing) reportRepair(this.#reporter, 'digest', [dea]);
     if (!isListLost) return;
     reportRepair(this.#reporter, 'list', [dea]);
     this.#relisted.add(dea);
     this.#search ??= this.#findUnlisted().finally(() => {
       this.#search = undefined;
+    });
+  }
+
+  /** Only a full pass finds the records of droplets that are gone, which nobody lists. */
+  #requestFullPass(): void {
+    const { redis, clock, dropletLostMs, limited } = this.#options;
+    void markFullSyncRequested(redis, clock, { dropletLostMs }).catch((error: unknown) => {
+      limited.warn(
+        'full pass',
+        { event: 'heartbeats_not_verified', err: error },
+        'full pass not requested; the next repair requests one',
+      );
     });
   }
 

@@ -23,6 +23,7 @@
  * The hold `mass_delete` is decided before any droplet is marked. The pass counts as complete after all are marked.
  */
 
+import { markFullSyncRequested } from '../../../common/queues/sync-request.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { readSyncState, type SyncState } from '../../../common/redis/fleet/sync-state.ts';
 import { reportRepair } from '../../../common/redis/records/repairs.ts';
@@ -77,8 +78,13 @@ async function isFullRequested(redis: RedisConnections, state: SyncState): Promi
   return fullRequestedMs !== undefined && fullRequestedMs >= fullBegunMs;
 }
 
-function reportLostRecords({ metrics, limited }: PassDeps, ids: readonly string[]): void {
+/** More may be lost than what the controller lists: a full pass finds all records, also those of droplets that are gone. */
+async function reportLostRecords(
+  { metrics, limited, redis, clock, policy }: PassDeps,
+  ids: readonly string[],
+): Promise<void> {
   reportRepair({ repairs: metrics.repairs, limited }, 'record', ids);
+  await markFullSyncRequested(redis, clock, policy);
 }
 
 /** Reports a pass that did not complete. @returns how it ended */

@@ -41,6 +41,20 @@ describe('while the pages stay as they are', () => {
     expect(await repairs('record')).toBe(1);
   });
 
+  test('the record of an app that is gone is in the index again, as soon as another one of the index was', async () => {
+    const { client, keys } = redis();
+    fixture.cc.delete('app-4');
+    await fixture.sync.pass();
+    const isIndexed = async (id: string) => (await client.hexists(keys.indexOf(id), id)) === 1;
+    await client.hdel(keys.indexOf('app-4'), 'app-4');
+    await client.hdel(keys.indexOf('app-5'), 'app-5');
+    await client.zrem(keys.due(keys.sliceOf('app-4')), 'app-4');
+    expect(await healed(() => isIndexed('app-4'))).toBe(true);
+    expect(await isIndexed('app-5')).toBe(true);
+    expect(await client.zscore(keys.due(keys.sliceOf('app-4')), 'app-4')).not.toBeNull();
+    expect((await fixture.droplet('app-4')).goneMs).toBeDefined();
+  });
+
   test.each([
     ['edited', 'STOPPED 7x STAGED version old 1M updated 1'],
     ['edited into nonsense', 'nonsense'],

@@ -24,7 +24,10 @@ export async function markGone(
   const calls = chunksByGroup(ids, DROPLETS_PER_CALL, keys.sliceOf).map(({ group, items }) =>
     scripts.run(
       'mark_gone',
-      [keys.due(group), keys.passOf(group), keys.decisions(group), ...items.map(keys.droplet)],
+      [
+        ...[keys.due(group), keys.passOf(group), keys.decisions(group)],
+        ...items.flatMap((id) => [keys.droplet(id), keys.indexOf(id)]),
+      ],
       [nowMs, listedMs, pass, LOG_LENGTH, ...items],
     ),
   );

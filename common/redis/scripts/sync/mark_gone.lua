@@ -5,6 +5,7 @@
 --   3 decision log of the slice
 --   then for each droplet:
 --   1 droplet hash
+--   2 piece of the index
 -- ARGV
 --   1 now (ms)
 --   2 when they were last listed (ms)
@@ -16,14 +17,15 @@
 -- Guarantees
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer removes it.
 --   Repeatable: the first time stays.
+--   A record that has lost its index entry gets it back: no heartbeat and no page brings that of a droplet that is gone.
 -- include is_unwritable
 -- include append_to_log
 if redis.call('GET', KEYS[2]) ~= ARGV[3] then
   return 'superseded'
 end
 local changed = 0
-for k = 4, #KEYS do
-  local hash, id = KEYS[k], ARGV[k + 1]
+for k = 4, #KEYS, 2 do
+  local hash, index, id = KEYS[k], KEYS[k + 1], ARGV[(k - 4) / 2 + 5]
   local old = redis.pcall('HMGET', hash, 'desired', 'listed', 'rev')
   local was_listed = old[1] or old[2]
   if is_unwritable(old, old[3]) then
@@ -34,6 +36,9 @@ for k = 4, #KEYS do
     local entry = { atMs = tonumber(ARGV[1]), droplet = id, kind = 'gone', listedMs = tonumber(ARGV[2]) }
     append_to_log(KEYS[3], ARGV[4], cjson.encode(entry))
     changed = changed + 1
+  end
+  if was_listed and redis.call('HSETNX', index, id, '') == 1 then
+    redis.call('ZADD', KEYS[1], ARGV[1], id)
   end
 end
 return changed

@@ -31,7 +31,7 @@ const MAX_REMEMBERED_MISSING = 100_000;
 export class PageWriter {
   readonly #writer: FencedWriter;
   readonly #pagesPerBatch: number;
-  readonly #onLost: (ids: readonly string[]) => void;
+  readonly #onLost: (ids: readonly string[]) => Promise<void>;
   #batch: ChangedPage[] = [];
   #batchChanges = 0;
   /** The last page of the previous batch: a droplet that moved from one page to the next is not missing. */
@@ -45,7 +45,7 @@ export class PageWriter {
   constructor(
     writer: FencedWriter,
     pagesPerBatch = MAX_BATCH_PAGES,
-    onLost: (ids: readonly string[]) => void = () => undefined,
+    onLost: (ids: readonly string[]) => Promise<void> = async () => undefined,
   ) {
     this.#writer = writer;
     this.#onLost = onLost;
@@ -93,7 +93,7 @@ export class PageWriter {
     const unchanged = new Set(pages.flatMap((page) => [...page.unchanged]));
     const { changed, repaired } = await this.#writer.storeDesired(encoded, unchanged, knownOf(pages));
     this.changed += changed;
-    if (repaired.length > 0) this.#onLost(repaired);
+    if (repaired.length > 0) await this.#onLost(repaired);
 
     const missing = this.#missingAfter(pages);
     const found = this.#foundOn(pages);
