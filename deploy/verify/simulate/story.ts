@@ -3,6 +3,7 @@ import { storyOf } from '../../../common/explain/explain.ts';
 import { factsOf } from '../../../common/explain/facts.ts';
 import { readLog } from '../../../common/explain/log/read-log.ts';
 import { timesOf } from '../../../common/explain/wording.ts';
+import { typedQueueKeys } from '../../../common/queues/queue-keys.ts';
 import type { Keys } from '../../../common/redis/keys.ts';
 import { INTERVALS } from '../chaos/settings.ts';
 import { withRedis } from './world/observer.ts';
@@ -60,6 +61,27 @@ async function storedFleet(redis: Redis, keys: Keys): Promise<string[]> {
     lines.push(`  ${key}`, ...fieldsOf(await redis.hgetall(key)));
   for (const key of [keys.deasLastHeartbeat, keys.deasLost])
     lines.push(`  ${key} ${(await redis.zrange(key, '0', '-1', 'WITHSCORES')).join(' ')}`);
+  return [...lines, ...(await storedJobs(redis, keys))];
+}
+
+/** What waits in the queues, and all jobs of the cron and sync queues, which are few. */
+async function storedJobs(redis: Redis, keys: Keys): Promise<string[]> {
+  const lines: string[] = [];
+  for (const [key, type] of typedQueueKeys(keys.queuePrefix)) {
+    const held =
+      type === 'list'
+        ? await redis.lrange(key, '0', '19')
+        : type === 'zset'
+          ? await redis.zrange(key, '0', '19', 'WITHSCORES')
+          : [];
+    if (held.length > 0) lines.push(`  ${key} ${held.join(' ')}`);
+  }
+  for (const queue of ['cron', 'sync']) {
+    const found = await redis.keys(`${keys.queuePrefix}:${queue}:*`);
+    for (const key of found.sort())
+      if ((await redis.hexists(key, 'timestamp').catch(() => 0)) === 1)
+        lines.push(`  ${key}`, ...fieldsOf(await redis.hgetall(key)));
+  }
   return lines;
 }
 
