@@ -81,6 +81,8 @@ export class Copy {
     const host = new Host(this.name);
     this.#host = host;
     host.wallOffsetMs = this.#wallOffsetMs;
+    // A fault that stopped the process before does not resume this one.
+    this.pauses = 0;
     this.#isReady = false;
     const lifecycle = new Lifecycle();
     this.#lifecycle = lifecycle;
