@@ -116,7 +116,6 @@ export async function startIngest(context: ProcessContext): Promise<Ingest> {
   messages.consume(heartbeatBus, {
     subject: SUBJECTS.shutdown,
     parse: parseShutdown,
-    optional: true,
     accepted: () => metrics.shutdowns.inc(),
     key: ({ dea }) => dea,
     prepare: ({ dea }) => {

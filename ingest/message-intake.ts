@@ -1,5 +1,5 @@
 import type { Attributes } from '@opentelemetry/api';
-import { type DeploymentName, queueGroup } from '../common/messages/subjects.ts';
+import { type DeploymentName, queueGroup, SUBJECTS } from '../common/messages/subjects.ts';
 import type { Parsed } from '../common/messages/validation.ts';
 import type { Bus, BusSubscription } from '../common/nats/bus.ts';
 import type { CounterName, FleetCounters } from '../common/redis/fleet/counters.ts';
@@ -25,8 +25,6 @@ export interface MessageKind<T> {
    * @returns stores the message; called again when Redis takes no writes for now
    */
   prepare(message: T): () => Promise<unknown>;
-  /** The deployment works without these messages, so a refused subscription does not stop it. */
-  optional?: true;
 }
 
 /** What a waiting message needs in memory besides its payload (bytes). */
@@ -44,7 +42,6 @@ interface Source {
   bus: Bus;
   subject: string;
   handle(data: Uint8Array): void;
-  isOptional: boolean;
 }
 
 /**
@@ -56,7 +53,7 @@ export class MessageIntake {
   readonly #sources: Source[] = [];
   readonly #buffer: MessageBuffer;
   #generation: number | undefined;
-  #subscriptions: { isOptional: boolean; subscription: BusSubscription }[] = [];
+  #subscriptions: { subject: string; subscription: BusSubscription }[] = [];
   #changing: Promise<void> = Promise.resolve();
   #hasEnded = false;
 
@@ -68,7 +65,7 @@ export class MessageIntake {
 
   /** Parses and stores every message of a kind. A message of another partition is ignored. */
   consume<T>(bus: Bus, kind: MessageKind<T>): void {
-    const { subject, trace, received, optional = false } = kind;
+    const { subject, trace, received } = kind;
     const handle = (data: Uint8Array) => {
       const parsed = kind.parse(data);
       if ('reject' in parsed) return this.reject(subject, parsed.reject);
@@ -83,7 +80,7 @@ export class MessageIntake {
         store: trace === undefined ? store : () => traced(trace.span, trace.attributes(message), store),
       });
     };
-    this.#add(bus, subject, received, handle, optional);
+    this.#add(bus, subject, received, handle);
   }
 
   /** Hands the payload of every message to `handle`. */
@@ -93,7 +90,7 @@ export class MessageIntake {
     received: CounterName | undefined,
     handle: (data: Uint8Array) => void,
   ): void {
-    this.#add(bus, subject, received, handle, false);
+    this.#add(bus, subject, received, handle);
   }
 
   /** Counts and logs a rejected message, or rejected entries of one. */
@@ -111,9 +108,14 @@ export class MessageIntake {
     return this.#generation;
   }
 
-  /** NATS refuses a subscription that the deployment needs. Known after a flush that began after the join. */
+  /**
+   * NATS refuses the subscription to heartbeats. Known after a flush that began after the join. Of other subjects the heartbeats go on, also
+   * to a process that stands still, so it stays on the list of ingestors.
+   */
   get isRefused(): boolean {
-    return this.#subscriptions.some(({ isOptional, subscription }) => !isOptional && subscription.isRefused);
+    return this.#subscriptions.some(
+      ({ subject, subscription }) => subject === SUBJECTS.heartbeat && subscription.isRefused,
+    );
   }
 
   /**
@@ -127,8 +129,8 @@ export class MessageIntake {
       if (generation === this.#generation || this.#hasEnded) return;
       const before = this.#subscriptions;
       const queue = queueGroup(this.#options.deployment, 'ingest', generation);
-      this.#subscriptions = this.#sources.map(({ bus, subject, handle, isOptional }) => ({
-        isOptional,
+      this.#subscriptions = this.#sources.map(({ bus, subject, handle }) => ({
+        subject,
         subscription: bus.subscribe(subject, { queue }, ({ data }) => handle(data)),
       }));
       this.#generation = generation;
@@ -166,13 +168,12 @@ export class MessageIntake {
     subject: string,
     received: CounterName | undefined,
     handle: (data: Uint8Array) => void,
-    isOptional: boolean,
   ): void {
     const counted = (data: Uint8Array) => {
       if (received !== undefined) this.#options.counters.increment(received);
       handle(data);
     };
-    this.#sources.push({ bus, subject, handle: counted, isOptional });
+    this.#sources.push({ bus, subject, handle: counted });
   }
 
   #buses(): Bus[] {

@@ -216,7 +216,7 @@ describe('an ingestor', () => {
     expect(writes).toBe(1);
   });
 
-  test('whose subscriptions NATS refuses leaves the list, and publishes again when NATS accepts them', async () => {
+  test('whose subscription to heartbeats NATS refuses leaves the list, and publishes again when NATS accepts them', async () => {
     const a = fixture.create('a');
     await a.start();
     fixture.bus.published.length = 0;

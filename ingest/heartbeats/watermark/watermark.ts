@@ -53,8 +53,8 @@ const MAX_ANSWER_MS = 1_000;
  *
  * Every 250 ms, after a successful NATS round trip, each ingestor writes a watermark to Redis: every heartbeat delivered
  * before this time is stored. A DEA counts as silent only up to the lowest watermark of all ingestors. An ingestor whose
- * backlog is older than a gap writes none, because it holds heartbeats of DEAs that appear silent. One whose subscriptions
- * NATS refuses receives nothing, so it leaves the list.
+ * backlog is older than a gap writes none, because it holds heartbeats of DEAs that appear silent. One whose subscription to
+ * heartbeats NATS refuses receives none, so it leaves the list.
  *
  * An ingestor that stands still may still be subscribed: a stopped process swallows its share of the heartbeats. NATS may soon
  * report that its subject has no subscriber. Then it was killed, lost only what it held in memory, and is removed from the
