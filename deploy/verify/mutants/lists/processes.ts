@@ -25,6 +25,12 @@ export const INGEST: Area = {
       to: 'this.#member.redisAsked();',
     },
     {
+      name: 'an ingestor that is refused another subject than heartbeats leaves the list',
+      file: 'message-intake.ts',
+      from: '({ subject, subscription }) => subject === SUBJECTS.heartbeat && subscription.isRefused,',
+      to: '({ subscription }) => subscription.isRefused,',
+    },
+    {
       name: 'an ingestor whose subscription is refused publishes a watermark',
       file: 'watermark.ts',
       from: 'if (intake.isRefused) {',
@@ -182,12 +188,6 @@ export const DELIVERY: Area = {
       file: 'queues/lost-jobs.ts',
       from: "new Set(['unknown', 'failed', 'completed'])",
       to: "new Set(['unknown'])",
-    },
-    {
-      name: 'a key of the right type is removed, too',
-      file: 'fleet/remove_mistyped.lua',
-      from: "if found == ARGV[1] or found == 'none' then",
-      to: "if found == 'none' then",
     },
     {
       name: 'an index entry without a record is removed before a full pass',

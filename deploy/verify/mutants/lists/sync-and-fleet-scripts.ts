@@ -93,6 +93,12 @@ export const FLEET_SCRIPTS: Area = {
   ],
   mutants: [
     {
+      name: 'a key of the right type is removed, too',
+      file: 'fleet/remove_mistyped.lua',
+      from: "if found == ARGV[1] or found == 'none' then",
+      to: "if found == 'none' then",
+    },
+    {
       name: 'a watermark of an older generation is stored',
       file: 'publish_watermark.lua',
       from: "if joined == '' or generation and tonumber(joined) < tonumber(generation) then",
