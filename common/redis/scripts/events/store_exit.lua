@@ -15,5 +15,6 @@
 --   An announced evacuation is not yet an end: an exit with another reason replaces it.
 --   An instance whose exit no longer stands may run again (its DEA resumed it), so a new exit is stored.
 --   Repeatable.
+-- include begin_record
 -- include record_exit
 return record_exit()

@@ -9,6 +9,7 @@
 --   then field and value of the event, ...
 -- Returns 'stored', or 'known' if that instance's exit is known: no event is appended then.
 -- Guarantees: those of store_exit.lua.
+-- include begin_record
 -- include record_exit
 local result = record_exit()
 if result == 'stored' then

@@ -9,13 +9,8 @@
 -- Returns 'stored'.
 -- Guarantees
 --   The latest time stays. Repeatable.
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'seen', ARGV[2])
-  -- A record that is lost leaves its index entry.
-  if redis.call('HSETNX', KEYS[3], ARGV[1], '') == 0 then
-    redis.call('HSET', KEYS[1], 'rebuilt', ARGV[2])
-  end
-end
+-- include begin_record
+begin_record(KEYS[1], KEYS[3], ARGV[1], ARGV[2])
 local known = redis.call('HGET', KEYS[1], 'updated')
 if not known or tonumber(known) < tonumber(ARGV[2]) then
   redis.call('HSET', KEYS[1], 'updated', ARGV[2])

@@ -11,13 +11,7 @@ local function record_exit()
       return 'known'
     end
   end
-  if redis.call('EXISTS', hash) == 0 then
-    redis.call('HSET', hash, 'seen', now)
-    -- A record that is lost leaves its index entry.
-    if redis.call('HSETNX', index, droplet, '') == 0 then
-      redis.call('HSET', hash, 'rebuilt', now)
-    end
-  end
+  begin_record(hash, index, droplet, now)
   local n = redis.call('HINCRBY', hash, 'exits', 1)
   redis.call('HSET', hash, field, encoded .. ' n ' .. n)
   redis.call('HINCRBY', hash, 'rev', 1)
