@@ -179,7 +179,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{sync}:page:<n>',
     type: 'hash',
     holds:
-      'the n-th bulk page: sha1, token of the next one, count, rejected, entries (digests and ids, compressed)',
+      'the n-th bulk page: sha1, token of the next one, count, rejected, ids (their digest), entries (digests and ids, compressed)',
     writer: 'sync',
     readers: 'sync',
     life: 'until a complete pass has fewer pages',

@@ -26,6 +26,8 @@ export interface BulkApiFaults {
   token?: string;
   /** After the last app the list begins again, and its token advances. */
   repeatList?: boolean;
+  /** Only this share of the apps is listed, again and again, until there are as many pages as with all. */
+  repeatedShare?: number;
   /** Every page has new apps, and its token advances. */
   endless?: boolean;
 }

@@ -64,11 +64,13 @@ export class SimulatedController extends BulkApiServer {
       if (position > after) listed.push(entry);
       if (listed.length === batchSize) break;
     }
-    if (this.faults.repeatList) {
+    const { repeatList, repeatedShare = 1 } = this.faults;
+    if (repeatList || repeatedShare < 1) {
       const all = [...this.#apps];
-      const pages = Math.max(1, Math.ceil(all.length / batchSize));
+      const pages = Math.max(1, Math.ceil((all.length * repeatedShare) / batchSize));
       const from = (page % pages) * batchSize;
-      return pageText(all.slice(from, from + batchSize), JSON.stringify({ page: page + 1 }));
+      const isOver = !repeatList && page * batchSize >= all.length;
+      return pageText(isOver ? [] : all.slice(from, from + batchSize), JSON.stringify({ page: page + 1 }));
     }
     if (this.faults.endless) return endlessPage(page, batchSize);
     if (listed.length === 0 && this.faults.lastPage !== undefined) return this.faults.lastPage;

@@ -47,6 +47,8 @@ export interface PassContext {
 export interface Progress {
   pages: number;
   listed: number;
+  /** Those listed, without pages that name the same droplets as an earlier one. */
+  distinct: number;
   rejected: number;
   changedPages: number;
   /** Every entry of every page so far was written. */

@@ -50,7 +50,7 @@ export async function runPass(deps: PassDeps, signal: AbortSignal): Promise<Pass
   const state = await readSyncState(redis);
   const { rewrite, dataEpoch, rewrittenAtEpoch } = state;
   const writer = await FencedWriter.begin(deps);
-  const progress: Progress = { pages: 0, listed: 0, rejected: 0, changedPages: 0, isFull: true };
+  const progress: Progress = { pages: 0, listed: 0, distinct: 0, rejected: 0, changedPages: 0, isFull: true };
   let outcome: PassOutcome;
   try {
     const isDataLost = await writer.fence(() => writer.report({ rewrite: 1 }));

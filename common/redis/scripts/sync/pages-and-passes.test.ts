@@ -51,6 +51,7 @@ describe('store_pages', () => {
     token: `token ${name}`,
     count: 2,
     rejected: 0,
+    ids: `ids ${name}`,
     entries: Buffer.from(`entries ${name}`),
   });
 
@@ -64,6 +65,7 @@ describe('store_pages', () => {
       token: 'token b',
       count: '2',
       rejected: '0',
+      ids: 'ids b',
       entries: 'entries b',
     });
     const second = { pass: '1', pages: [page(1, 'a2')], removed: [2], missing: ['z'], found: ['x'] };

@@ -8,6 +8,8 @@ export interface StoredPage {
   token: string;
   count: number;
   rejected: number;
+  /** Digest of the ids. */
+  ids: string;
   /** Digests and ids, compressed. */
   entries: Buffer;
 }
@@ -39,11 +41,12 @@ export async function storePages(
     ],
     [
       ...[pass, pages.length, missing.length],
-      ...pages.flatMap(({ sha1, token, count, rejected, entries }) => [
+      ...pages.flatMap(({ sha1, token, count, rejected, ids, entries }) => [
         sha1,
         token,
         count,
         rejected,
+        ids,
         entries,
       ]),
       ...missing,

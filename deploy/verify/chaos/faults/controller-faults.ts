@@ -74,6 +74,20 @@ export const CONTROLLER_FAULTS: Record<string, FaultKind> = {
       };
     },
   },
+  'controller lists a part again and again': {
+    weight: 1.5,
+    draw: (random) => {
+      const ms = random.between(4_000, 12_000);
+      return {
+        what: `for ${formatSeconds(ms)}`,
+        run: async ({ controller }) => {
+          controller.bulkApiFaults.repeatedShare = 0.2;
+          await delay(ms);
+          delete controller.bulkApiFaults.repeatedShare;
+        },
+      };
+    },
+  },
   'no room for a tenth of the slots': {
     weight: 2,
     draw: (random) => {

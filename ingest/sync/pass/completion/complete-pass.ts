@@ -102,7 +102,7 @@ async function decideMassDelete({
   if (isReleased) before = releaseMassDelete(before);
   const after = massDeleteAfterPass(
     before,
-    await distinctlyListed(redis, progress.listed, before.accepted ?? 0),
+    await distinctlyListed(redis, progress.distinct, before.accepted ?? 0),
     totals.get('live_droplets') ?? 0,
     clock.nowMs(),
     policy,
@@ -115,8 +115,8 @@ async function decideMassDelete({
 }
 
 /**
- * How many apps the pass has listed, at most. A list that begins again names apps more than once, and so large a baseline would
- * raise `mass_delete` at the next pass. Every listed app has a record, so what exceeds the accepted number is compared with them.
+ * How many apps the pass has listed, at most. A list that begins again in the middle of a page names apps more than once, and
+ * so large a baseline would raise `mass_delete` at the next pass. Every listed app has a record, so what exceeds the accepted number is compared with them.
  */
 async function distinctlyListed(redis: RedisConnections, listed: number, accepted: number): Promise<number> {
   if (listed <= accepted) return listed;

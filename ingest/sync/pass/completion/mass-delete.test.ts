@@ -48,6 +48,31 @@ describe('the hold mass_delete', () => {
     expect(await massDelete()).toBe(false);
   });
 
+  test.each([0.3, 0.45])(
+    'is raised by a list that names %f of the droplets again and again, and ends',
+    async (share) => {
+      fixture.put(60);
+      await fixture.sync.pass();
+      fixture.cc.faults.repeatedShare = share;
+      expect(await fixture.sync.pass()).toBe('complete');
+      expect(await massDelete()).toBe(true);
+      await fixture.sync.pass();
+      expect(await massDelete()).toBe(true);
+      delete fixture.cc.faults.repeatedShare;
+      await fixture.sync.pass();
+      expect(await massDelete()).toBe(false);
+      expect(await fixture.goneIds(ids(60))).toEqual([]);
+    },
+  );
+
+  test('is not raised by a list in another order', async () => {
+    fixture.put(60);
+    await fixture.sync.pass();
+    for (const id of ids(20)) fixture.cc.move(id);
+    await fixture.sync.pass();
+    expect(await massDelete()).toBe(false);
+  });
+
   test('ends after its time, and the droplets listed then are accepted', async () => {
     fixture.put(20);
     await fixture.sync.pass();

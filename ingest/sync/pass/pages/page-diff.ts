@@ -1,6 +1,6 @@
 import { type BulkPage, parseBulkEntry } from '../../../../common/messages/bulk.ts';
 import { encodeDesired } from '../../../../common/redis/records/record-codec.ts';
-import { entryDigest, INVALID, type PageEntries } from './page-store.ts';
+import { entryDigest, INVALID, idsDigest, type PageEntries } from './page-store.ts';
 import type { ChangedPage } from './page-writer.ts';
 
 /** A page whose body differs from the stored one of the same number. */
@@ -50,7 +50,7 @@ export function diffPage(
   }
   return {
     number,
-    head: { sha1, token, count: entries.size, rejected: invalid },
+    head: { sha1, token, count: entries.size, rejected: invalid, ids: idsDigest(entries.keys()) },
     entries,
     old,
     encoded,

@@ -12,6 +12,8 @@ export interface PageHead {
   count: number;
   /** Invalid entries. */
   rejected: number;
+  /** Digest of the ids: two pages that have the same name the same droplets. Empty if a former version stored the page. */
+  ids: string;
 }
 
 /** Digest of each entry, by droplet id. */
@@ -30,6 +32,11 @@ export function entryDigest(encoded: string): string {
 
 export function pageDigest(body: Buffer): string {
   return hash('sha1', body, 'hex');
+}
+
+/** The digest of the ids of a page. */
+export function idsDigest(ids: Iterable<string>): string {
+  return hash('sha1', [...ids].join('\n'), 'base64url');
 }
 
 /** One line an entry (digest, id), compressed. Ids have no line breaks. */
@@ -60,12 +67,12 @@ export function decodeEntries(blob: Buffer): PageEntries | undefined {
 /** The stored head of page `number`; undefined if there is none. */
 export async function readHead(redis: RedisConnections, number: number): Promise<PageHead | undefined> {
   const key = redis.keys.syncPage(number);
-  const [[sha1, token, count, rejected], hasEntries] = await Promise.all([
-    redis.client.hmget(key, 'sha1', 'token', 'count', 'rejected'),
+  const [[sha1, token, count, rejected, ids], hasEntries] = await Promise.all([
+    redis.client.hmget(key, 'sha1', 'token', 'count', 'rejected', 'ids'),
     redis.client.hexists(key, 'entries'),
   ]);
   if (!sha1 || !token || !count || !rejected || hasEntries === 0) return undefined;
-  return { sha1, token, count: Number(count), rejected: Number(rejected) };
+  return { sha1, token, count: Number(count), rejected: Number(rejected), ids: ids ?? '' };
 }
 
 /** The stored entries of page `number`; undefined if there is no such page, `unreadable` if it is in another format. */

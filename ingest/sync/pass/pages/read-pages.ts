@@ -23,6 +23,7 @@ export async function readPages(pass: PassContext): Promise<void> {
   const { deps, writer, pages, progress } = pass;
   const { clock, metrics, maxApps } = deps;
   const tokens = new Set<string>();
+  const idsSeen = new Set<string>();
   let reportedMs = clock.nowMs();
   const deadlineMs = reportedMs + MAX_PASS_MINUTES * 60_000;
   for (let token = '{}'; ; ) {
@@ -57,6 +58,8 @@ export async function readPages(pass: PassContext): Promise<void> {
       progress.isFull = false;
     }
     progress.listed += head.count;
+    if (head.ids === '' || !idsSeen.has(head.ids)) progress.distinct += head.count;
+    idsSeen.add(head.ids);
     progress.rejected += head.rejected;
     metrics.pages.inc({ kind: 'page' in page ? 'changed' : 'equal' });
     progress.pages = number + 1;
