@@ -31,6 +31,7 @@ const NO_GROUP = /^(NOGROUP|UNBLOCKED) /;
 
 const Entry = Compile(
   Type.Object({
+    /** `update` comes from an ingestor of a former version. */
     kind: Type.Enum(['exit', 'update']),
     droplet: Type.String({ minLength: 1 }),
     /** Not checked: an event is handled with or without a valid trace. */
@@ -52,7 +53,7 @@ interface Options {
 }
 
 /**
- * Consumes the streams of exits and updates. All analyzers form one consumer group, so each event goes to one of them.
+ * Consumes the streams of exits. All analyzers form one consumer group, so each event goes to one of them.
  * It is acknowledged when its effect is stored. Events that a dead analyzer had read are claimed by another one.
  *
  * An event only names a droplet. If two analyzers reconcile a droplet at once, the record's revision lets only one of

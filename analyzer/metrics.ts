@@ -28,7 +28,7 @@ export function analyzerMetrics(registry: Registry): AnalyzerMetrics {
   return {
     events: new Counter({
       name: 'hm_events_total',
-      help: 'Exits and updates read from the event streams',
+      help: 'Exits read from the event streams (and updates, of ingestors of a former version)',
       labelNames: ['kind'],
       registers: [registry],
     }),

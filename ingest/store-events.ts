@@ -12,9 +12,6 @@ import { ATTRIBUTES, setSpanAttributes, traceFields } from '../common/tracing/tr
 /** Approximate length to which streams are trimmed. A trimmed event is not lost: its droplet is in the due list too. */
 const STREAM_LENGTH = 10_000;
 
-/** An event in a stream carries its kind and a droplet; the analyzer reads all else from the record. */
-export type EventKind = 'exit' | 'update';
-
 /**
  * Stores the exit of an instance and adds an event for the analyzers.
  *
@@ -39,28 +36,31 @@ export async function storeExit(
   const result = redis.isCluster
     ? await storeExitRecord(redis, exit)
     : await storeExitWithEvent(redis, exit, {
-        event: eventFields('exit', droplet),
+        event: eventFields(droplet),
         streamLength: STREAM_LENGTH,
       });
   const isNew = result === 'stored';
   setSpanAttributes({ [ATTRIBUTES.isNew]: isNew });
-  if (isNew && redis.isCluster) await addEvent(redis, 'exit', droplet);
+  if (isNew && redis.isCluster) await addEvent(redis, droplet);
   return isNew;
 }
 
-/** Stores that the controller changed a droplet and adds an event for the analyzers. */
+/**
+ * Stores that the controller changed a droplet, which is due then. It adds no event: what can be decided waits for the bulk sync
+ * that the update asks for, and thousands of updates at once would delay the crashes behind them.
+ */
 export async function storeUpdate(redis: RedisConnections, clock: Clock, droplet: string): Promise<void> {
   await storeUpdateRecord(redis, { droplet, nowMs: clock.nowMs() });
-  await addEvent(redis, 'update', droplet);
 }
 
-async function addEvent({ client, keys }: RedisConnections, kind: EventKind, droplet: string): Promise<void> {
+async function addEvent({ client, keys }: RedisConnections, droplet: string): Promise<void> {
   const stream = keys.events(keys.sliceOf(droplet));
-  await client.xadd(stream, 'MAXLEN', '~', STREAM_LENGTH, '*', ...eventFields(kind, droplet));
+  await client.xadd(stream, 'MAXLEN', '~', STREAM_LENGTH, '*', ...eventFields(droplet));
 }
 
-function eventFields(kind: EventKind, droplet: string): string[] {
-  return ['kind', kind, 'droplet', droplet, ...traceFields()];
+/** An event names its droplet; the analyzer reads all else from the record. */
+function eventFields(droplet: string): string[] {
+  return ['kind', 'exit', 'droplet', droplet, ...traceFields()];
 }
 
 /**

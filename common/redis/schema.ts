@@ -136,7 +136,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
   {
     key: '<prefix>:{events-<n>}:events',
     type: 'stream',
-    holds: 'droplets that had an exit or an update: kind, droplet; traceparent while ingest traces',
+    holds: 'droplets that had an exit: kind, droplet; traceparent while ingest traces',
     writer: 'ingest',
     readers: 'analyzer (group "analyzers")',
     life: 'trimmed',
