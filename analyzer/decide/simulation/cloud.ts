@@ -231,7 +231,6 @@ export class Cloud {
     this.#passMs = this.nowMs;
     const before = this.holds.lastPassBegunMs;
     this.holds.lastPassBegunMs = this.nowMs;
-    this.holds.lastFullPassBegunMs = this.nowMs;
     // The simulated passes write every entry.
     this.holds.lastFullPassBegunMs = this.nowMs;
     this.#lastPass = this.isListed ? this.desired : undefined;
