@@ -65,13 +65,17 @@ describe('while heartbeats stay equal', () => {
     expect(await healed('dea-1', list, isRunning)).toBe(true);
   });
 
-  test('a deleted index entry is written again; nothing becomes due and no revision changes', async () => {
+  test('a deleted index entry is written again, and a full pass is requested; nothing becomes due and no revision changes', async () => {
     const { client, keys } = redis();
     await client.hdel(keys.indexOf('x'), 'x');
     await client.del(keys.due(keys.sliceOf('x')));
     const isIndexed = async () => (await client.hexists(keys.indexOf('x'), 'x')) === 1;
     expect(await healed('dea-1', list, isIndexed)).toBe(true);
     expect(await repairs('index')).toBe(1);
+    // It finds the entries of apps that are gone, too, which no heartbeat names.
+    await expect
+      .poll(async () => Number(await client.hget(keys.syncState, 'full_requested')))
+      .toBe(fixture.context.clock.nowMs());
     expect((await fixture.droplet('x')).rev).toBe(1);
     expect(await fixture.dueMs('x')).toBeUndefined();
   });
