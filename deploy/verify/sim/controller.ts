@@ -65,18 +65,31 @@ export class SimulatedController extends BulkApiServer {
       if (listed.length === batchSize) break;
     }
     const { repeatList, repeatedShare = 1 } = this.faults;
-    if (repeatList || repeatedShare < 1) {
-      const all = [...this.#apps];
-      const pages = Math.max(1, Math.ceil((all.length * repeatedShare) / batchSize));
-      const from = (page % pages) * batchSize;
-      const isOver = !repeatList && page * batchSize >= all.length;
-      return pageText(isOver ? [] : all.slice(from, from + batchSize), JSON.stringify({ page: page + 1 }));
-    }
+    if (repeatList) return this.#pageAgainAndAgain(page, batchSize);
+    if (repeatedShare < 1) return this.#pageOfShare(repeatedShare, page, batchSize);
     if (this.faults.endless) return endlessPage(page, batchSize);
     if (listed.length === 0 && this.faults.lastPage !== undefined) return this.faults.lastPage;
     const last = this.faults.pagesByCount ? after + listed.length : (listed.at(-1)?.[1].order ?? after);
     const token = this.faults.repeatFirstToken ? { id: batchSize, page: 1 } : { id: last, page: page + 1 };
     return pageText(listed, this.faults.token ?? JSON.stringify(token));
+  }
+
+  /** The list begins again after its last app, also in the middle of a page. */
+  #pageAgainAndAgain(page: number, batchSize: number): string {
+    const all = [...this.#apps];
+    const count = Math.min(batchSize, all.length);
+    const places = Array.from({ length: count }, (_, n) => (page * batchSize + n) % all.length);
+    const listed = places.flatMap((place) => (all[place] ? [all[place]] : []));
+    return pageText(listed, JSON.stringify({ page: page + 1 }));
+  }
+
+  /** The first pages, with a share of the apps, come again until there are as many pages as with all. */
+  #pageOfShare(share: number, page: number, batchSize: number): string {
+    const all = [...this.#apps];
+    const pages = Math.max(1, Math.ceil((all.length * share) / batchSize));
+    const from = (page % pages) * batchSize;
+    const isOver = page * batchSize >= all.length;
+    return pageText(isOver ? [] : all.slice(from, from + batchSize), JSON.stringify({ page: page + 1 }));
   }
 }
 
