@@ -72,6 +72,19 @@ describe.each(lies)('made-up DEAs that list %s', (_, listOf) => {
   });
 });
 
+test.each([1, 100])(
+  'real DEAs whose last heartbeat listed only one instance, of %i others that nobody wants, are late',
+  async (others) => {
+    await wanted(...APPS);
+    const strangers = Array.from({ length: others }, (_, n) => entry(`stranger-${n}`));
+    for (const app of APPS) await fixture.receive(`dea-of-${app}`, entry(app), ...strangers);
+    advance(5_000);
+    for (const app of APPS) await fixture.receive(`dea-of-${app}`, entry('stranger-0'));
+    advance(LOST_MS - 1);
+    expect(await lateDeas()).toEqual(allReal);
+  },
+);
+
 describe.each(['list and count', 'list', 'count'])('DEAs of which Redis has lost the %s', (lost) => {
   const lose = async () => {
     const { client, keys } = fixture.context.redis;

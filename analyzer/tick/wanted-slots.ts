@@ -6,7 +6,7 @@ import type { PolicySettings } from '../../common/policy/settings.ts';
 import { isWanted } from '../../common/policy/slots/wanted.ts';
 import { lateAfterMs } from '../../common/policy/thresholds.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
-import { storedDroplets } from '../../common/redis/fleet/dea-list.ts';
+import { delistedDroplets, storedDroplets } from '../../common/redis/fleet/dea-list.ts';
 import { readDroplets } from '../../common/redis/scripts/droplets/reads/read-droplets.ts';
 
 /** Droplets in one read. Usually the first droplet has an instance that has not exited. */
@@ -15,7 +15,8 @@ const DROPLETS_PER_READ = 20;
 const MAX_DROPLETS_READ = 1000;
 
 /**
- * Whether an instance on the DEA holds a wanted slot and has not exited since the DEA's last heartbeat.
+ * Whether an instance on the DEA holds a wanted slot and has not exited since the DEA's last heartbeat. Its latest heartbeat may have
+ * left the instance out.
  *
  * Of several instances at a slot the one listed first holds it, unless its DEA was late when the next one was listed. So a DEA that
  * makes up instances at slots that are filled holds none. (When ingest stores a heartbeat it counts in the same way, without the heartbeats of others.)
@@ -30,14 +31,20 @@ export async function holdsWantedSlot(
 ): Promise<boolean | undefined> {
   const stored = await storedDroplets(redis, dea.guid);
   if (stored === undefined) return undefined;
-  const droplets = [...stored].slice(0, MAX_DROPLETS_READ);
-  for (let at = 0; at < droplets.length; at += DROPLETS_PER_READ) {
-    for (const droplet of await readDroplets(redis, droplets.slice(at, at + DROPLETS_PER_READ))) {
-      if (droplet === undefined || droplet instanceof Error) continue;
-      if (holdsSlotOf(droplet, dea, lastHeartbeatOf, settings)) return true;
+  const holdsOneOf = async (ids: readonly string[]): Promise<boolean> => {
+    for (let at = 0; at < ids.length; at += DROPLETS_PER_READ) {
+      for (const droplet of await readDroplets(redis, ids.slice(at, at + DROPLETS_PER_READ))) {
+        if (droplet === undefined || droplet instanceof Error) continue;
+        if (holdsSlotOf(droplet, dea, lastHeartbeatOf, settings)) return true;
+      }
     }
-  }
-  return false;
+    return false;
+  };
+  const listed = [...stored].slice(0, MAX_DROPLETS_READ);
+  return (
+    (await holdsOneOf(listed)) ||
+    holdsOneOf((await delistedDroplets(redis, dea.guid)).slice(0, MAX_DROPLETS_READ))
+  );
 }
 
 function holdsSlotOf(

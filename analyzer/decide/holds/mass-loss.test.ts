@@ -60,6 +60,14 @@ describe('which hold covers what', () => {
     expect(answers(d, on)).toEqual([kind === 'held' ? 'held missing mass_loss' : 'start missing']);
   });
 
+  it('mass_loss: a lost record begun anew may lack the late DEAs instances, also of an app that was just scaled', () => {
+    const begunMs = NOW - 2 * LOST;
+    const scaled = desired({ updatedAtS: begunMs / 1000 - 1 });
+    const d = droplet({ firstSeenMs: begunMs, rebuiltMs: begunMs, desired: scaled });
+    const on = { massLossDeas: new Set(['dea-1']), massLossSinceMs: NOW - LOST };
+    expect(answers(d, on)).toEqual(['held missing mass_loss']);
+  });
+
   it.each<[string, Parameters<typeof instance>[1], string]>([
     ['RUNNING', {}, 'held missing mass_loss'],
     ['STARTING', { state: 'STARTING' }, 'held missing mass_loss'],

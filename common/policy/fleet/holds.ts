@@ -62,13 +62,16 @@ function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Snapshot)
 
 /**
  * Whether the record of an older app was begun anew, because Redis had lost it, when the DEAs that `mass_loss` counts were no longer
- * heard: it lacks their instances.
+ * heard: it lacks their instances. An app that its owner has just scaled has a new time, too, so a record that is marked is always of
+ * an older one.
  */
 function mayLackLateDeas({ droplet, holds, settings }: Snapshot): boolean {
   const { massLossSinceMs, listeningGaps } = holds;
-  const { desired, firstSeenMs } = droplet;
+  const { desired, firstSeenMs, rebuiltMs } = droplet;
   if (massLossSinceMs === undefined || desired === undefined) return false;
-  if (desired.updatedAtS * 1000 > firstSeenMs - settings.dropletLostMs) return false;
+  const isNewApp =
+    rebuiltMs === undefined && desired.updatedAtS * 1000 > firstSeenMs - settings.dropletLostMs;
+  if (isNewApp) return false;
   return listeningTimeMs(firstSeenMs, massLossSinceMs, listeningGaps) <= settings.dropletLostMs;
 }
 

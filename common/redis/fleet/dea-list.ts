@@ -22,7 +22,13 @@ export async function listedDroplets(redis: RedisConnections, dea: string): Prom
   return (await storedDroplets(redis, dea)) ?? new Set();
 }
 
-/** The same; undefined if Redis has lost the list, or never had one. */
+/** The droplets that the DEA ceased to list lately: its latest heartbeat may only have left them out. */
+export async function delistedDroplets({ client, keys }: RedisConnections, dea: string): Promise<string[]> {
+  const delisted = await client.hget(keys.deaList(dea), 'delisted');
+  return [...(delisted ?? '').matchAll(/^\d+ (.+)$/gm)].map(([, droplet]) => droplet as string);
+}
+
+/** As `listedDroplets`; undefined if Redis has lost the list, or never had one. */
 export async function storedDroplets(
   { client, keys }: RedisConnections,
   dea: string,

@@ -46,11 +46,19 @@ export async function tellStories(world: World, problems: readonly string[]): Pr
   return lines;
 }
 
+/** The history may end while a key has another type: that fault is told by the history. */
+function read<T>(reply: Promise<T>, otherType: T): Promise<T> {
+  return reply.catch((error: unknown) => {
+    if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return otherType;
+    throw error;
+  });
+}
+
 async function stored(redis: Redis, keys: Keys, droplet: string): Promise<string[]> {
   const [record, index, due] = await Promise.all([
-    redis.hgetall(keys.droplet(droplet)),
-    redis.hget(keys.indexOf(droplet), droplet),
-    redis.zscore(keys.due(keys.sliceOf(droplet)), droplet),
+    read(redis.hgetall(keys.droplet(droplet)), {}),
+    read(redis.hget(keys.indexOf(droplet), droplet), null),
+    read(redis.zscore(keys.due(keys.sliceOf(droplet)), droplet), null),
   ]);
   return [`  index ${index === null ? 'without it' : 'with it'}, due ${due}`, ...fieldsOf(record)];
 }
@@ -58,9 +66,9 @@ async function stored(redis: Redis, keys: Keys, droplet: string): Promise<string
 async function storedFleet(redis: Redis, keys: Keys): Promise<string[]> {
   const lines: string[] = [];
   for (const key of [keys.holds, keys.listening, keys.syncState, keys.scan])
-    lines.push(`  ${key}`, ...fieldsOf(await redis.hgetall(key)));
+    lines.push(`  ${key}`, ...fieldsOf(await read(redis.hgetall(key), {})));
   for (const key of [keys.deasLastHeartbeat, keys.deasLost])
-    lines.push(`  ${key} ${(await redis.zrange(key, '0', '-1', 'WITHSCORES')).join(' ')}`);
+    lines.push(`  ${key} ${(await read(redis.zrange(key, '0', '-1', 'WITHSCORES'), [])).join(' ')}`);
   return [...lines, ...(await storedJobs(redis, keys))];
 }
 

@@ -107,7 +107,7 @@ interface Plan {
   /** One script can store all of it and end the heartbeat. */
   isOneCall: boolean;
   /** What is stored of the DEA at the end, as far as it is known now. */
-  end: { running: number; wanted: number; unwanted: readonly string[] };
+  end: { running: number; wanted: number; unwanted: readonly string[]; delisted: readonly string[] };
 }
 
 function planWrites(
@@ -136,6 +136,7 @@ function planWrites(
     traceparent: traceparent(),
   };
   const written = countInstances(droplets);
+  const delisted = [...touched].filter((droplet) => droplets.get(droplet)?.length === 0);
   const isOneCall =
     touched.size > 0 &&
     touched.size <= DROPLETS_PER_CALL &&
@@ -150,7 +151,7 @@ function planWrites(
     droplets,
     surplus,
     isOneCall,
-    end: { running: countRunning(heartbeat), wanted, unwanted },
+    end: { running: countRunning(heartbeat), wanted, unwanted, delisted },
   };
 }
 
@@ -161,15 +162,13 @@ async function finish(
 ): Promise<void> {
   const { heartbeat, digest, stored } = of;
   const { atMs, dataEpoch } = of.begun;
-  const { diff, droplets, end } = of.plan;
+  const { droplets, end } = of.plan;
   const { claims, refusals } = stored;
   const isRefused =
     stored.lost.length > 0 || claims.length > 0 || refusals.some(({ reason }) => reason !== 'too_many_ended');
-  const delisted =
-    dataEpoch === undefined ? [] : [...diff.touched].filter((droplet) => droplets.get(droplet)?.length === 0);
   const written = countInstances(droplets) - countInstancesOf(heartbeat, stored.unwanted);
   await finishHeartbeat(redis, {
-    ...{ dea: heartbeat.dea, atMs, running: end.running, dataEpoch, delisted },
+    ...{ dea: heartbeat.dea, atMs, running: end.running, dataEpoch, delisted: end.delisted },
     digest: isRefused ? '' : digest,
     wanted: end.wanted + written,
     unwanted: [...end.unwanted, ...stored.unwanted],

@@ -18,7 +18,7 @@ export interface FinishedHeartbeat {
   misfits?: readonly string[];
   /** As `beginHeartbeat` gave it. */
   dataEpoch?: string | undefined;
-  /** In a cluster: droplets that were written and that it does not list. */
+  /** Droplets that it ceased to list. */
   delisted?: readonly string[];
 }
 

@@ -23,7 +23,8 @@ export async function storeWholeHeartbeat(
     running,
     wanted = 0,
     unwanted = [],
-  }: Pick<FinishedHeartbeat, 'digest' | 'running' | 'wanted' | 'unwanted'>,
+    delisted = [],
+  }: Pick<FinishedHeartbeat, 'digest' | 'running' | 'wanted' | 'unwanted' | 'delisted'>,
 ): Promise<StoredDroplets | 'superseded'> {
   const names = [
     keys.deasDigest,
@@ -33,7 +34,7 @@ export async function storeWholeHeartbeat(
     keys.deasWanted,
   ];
   const args = headOf(heartbeat);
-  args.push(digest, running, wanted, linesText(unwanted));
+  args.push(digest, running, wanted, linesText(unwanted), linesText(delisted));
   addDroplets(keys, heartbeat, droplets, names, args);
   const reply = await scripts.run('store_whole_heartbeat', names, args);
   return reply === 'superseded' ? reply : decodeStoredDroplets(reply);

@@ -15,6 +15,7 @@
 --   12 how many running instances it lists
 --   13 how many instances it lists of those other droplets of which the DEA holds a wanted slot
 --   14 those of its other droplets of which it holds none, a line each
+--   15 droplets that it ceased to list, a line each
 --   then for each droplet as in store_heartbeat_droplets.lua
 -- Returns as store_heartbeat_droplets.lua; 'superseded' if it has ended or a newer heartbeat has begun: nothing is written
 --   then. If something was rejected or is lost the heartbeat is not ended.
@@ -27,7 +28,7 @@ local list = unfinished_list(KEYS[2], ARGV[1])
 if not list then
   return 'superseded'
 end
-local result, wanted = store_droplets(6, 15)
+local result, wanted = store_droplets(6, 16)
 if #result[5] + #result[6] > 0 then
   return result
 end
@@ -47,7 +48,7 @@ end_heartbeat(
     unwanted = unwanted,
     misfits = '',
     data_epoch = '',
-    delisted = '',
+    delisted = ARGV[15],
   }
 )
 return result

@@ -1,7 +1,8 @@
 -- Ends what begin_heartbeat.lua began: shared by finish_heartbeat.lua and store_whole_heartbeat.lua.
 --
--- 'delisted' keeps the droplets that the DEA ceased to list, for as long as their last write may turn out to be lost. A master
--- that is cut off takes writes for cluster-node-timeout (15 s), and its fall takes some seconds to be noticed.
+-- 'delisted' keeps the droplets that the DEA ceased to list: the latest heartbeat may only have left them out, and in a cluster their
+-- last write may turn out to be lost. A master that is cut off takes writes for cluster-node-timeout (15 s), and its fall takes some
+-- seconds to be noticed.
 local DELISTED_KEPT_MS = 120000
 
 -- The list of the heartbeat begun at that time; nothing if it has ended or a newer one has begun.
@@ -45,7 +46,7 @@ end
 -- keys: digests, list, running_counts, failover, wanted_counts
 -- heartbeat: list (from unfinished_list), at, dea, digest ('': something was rejected), running; wanted: how many instances it
 -- lists of droplets of which the DEA holds a wanted slot; unwanted: the other droplets, a line each; misfits: droplets whose
--- instances the record did not take, a line each, or ''; data_epoch, delisted: '' outside a cluster
+-- instances the record did not take, a line each, or ''; delisted: droplets that it ceased to list; data_epoch: '' outside a cluster
 local function end_heartbeat(keys, heartbeat)
   local list = heartbeat.misfits == '' and heartbeat.list or without_fingerprints(heartbeat.list, heartbeat.misfits)
   redis.call('HSET', keys.list, 'list', list)
@@ -53,8 +54,8 @@ local function end_heartbeat(keys, heartbeat)
   if heartbeat.unwanted ~= '' then
     redis.call('HSET', keys.list, 'unwanted', heartbeat.unwanted)
   end
+  keep_delisted(keys.list, heartbeat.list, heartbeat.at, heartbeat.delisted)
   if heartbeat.data_epoch ~= '' then
-    keep_delisted(keys.list, heartbeat.list, heartbeat.at, heartbeat.delisted)
     redis.call('HSET', keys.list, 'data_epoch', heartbeat.data_epoch)
   end
   -- Without a digest the next heartbeat is stored whole: so it is if data may have been lost since this one began. With an empty

@@ -10,13 +10,15 @@ const TAKEN_OVER_WITHIN_MS = 2 * INTERVALS.droplet_lost * 1000;
 /** BullMQ gives the jobs of a process that stands still to others after their locks and a check (queues.ts). */
 const STALLED_JOB_TAKEN_OVER_MS = 15_000;
 
-/** Ends a copy by a signal and waits until its supervisor has started it again. */
+/** Ends a copy by a signal and waits until its supervisor has started it again. Meanwhile no other fault freezes it: it would never end. */
 async function endCopy(copy: ProcessCopy, by: NodeJS.Signals): Promise<void> {
   const before = copy.pid();
+  copy.pauses++;
   signal(before, by);
   signal(before, 'SIGCONT');
   while (copy.pid() === before && before !== undefined) await delay(20);
   await copy.ready();
+  copy.pauses--;
 }
 
 async function pauseCopy(copy: ProcessCopy, ms: number): Promise<void> {

@@ -14,8 +14,14 @@ export const HOLDS: Area = {
     {
       name: 'mass_loss holds back new apps',
       file: 'policy/fleet/holds.ts',
-      from: 'if (desired.updatedAtS * 1000 > firstSeenMs - settings.dropletLostMs) return false;',
+      from: 'if (isNewApp) return false;',
       to: '',
+    },
+    {
+      name: 'a lost record of an app that was just scaled counts as new',
+      file: 'policy/fleet/holds.ts',
+      from: 'rebuiltMs === undefined && desired',
+      to: 'desired',
     },
     {
       name: 'update_required holds back nothing',

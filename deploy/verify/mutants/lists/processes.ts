@@ -190,6 +190,12 @@ export const DELIVERY: Area = {
       to: "new Set(['unknown'])",
     },
     {
+      name: 'what the latest heartbeat of a late DEA left out counts for nothing',
+      file: 'wanted-slots.ts',
+      from: '(await delistedDroplets(redis, dea.guid))',
+      to: '[]',
+    },
+    {
       name: 'an index entry without a record is removed before a full pass',
       file: 'repairs/lost-records.ts',
       from: '} else if (fullPassBegunMs > notedMs) {',
