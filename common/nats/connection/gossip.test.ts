@@ -10,6 +10,7 @@ import { freePort } from '../../testing/redis/server.ts';
 import type { Bus } from '../bus.ts';
 import { knownServers } from './client-internals.ts';
 import { connectBus } from './connect.ts';
+import { ReconnectOrder } from './reconnect-order.ts';
 
 /** The servers of a cluster give their clients each other's addresses. Here one advertises an address that cannot be reached. */
 let lifecycle: Lifecycle;
@@ -127,3 +128,8 @@ test('a server that was only advertised is used when the configured one is gone'
     },
   );
 }, 60_000);
+
+test('a server that drops the connection before the order knows it is not dialed without a pause', () => {
+  // The client compares the wait only with the time of a former dial, so the first one is at once all the same.
+  expect(new ReconnectOrder().delayMs()).toBeGreaterThanOrEqual(250);
+});

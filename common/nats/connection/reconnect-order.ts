@@ -41,7 +41,8 @@ export class ReconnectOrder {
 
   /** The client calls it before each dial. @returns the wait before that (ms) */
   delayMs(): number {
-    if (this.#connection === undefined) return NOW;
+    // Servers that were never dialed are dialed at once. One that drops the connection before this knows it is not dialed without a pause.
+    if (this.#connection === undefined) return retryWaitMs();
     // The client leaves the socket of a failed dial open.
     socketOf(this.#connection)?.destroy();
     const known = knownServers(this.#connection);
