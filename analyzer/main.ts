@@ -40,6 +40,7 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
   const { settings, log, clock, lifecycle, redis } = context;
   const { policy, auditRate } = settings;
   const metrics = analyzerMetrics(context.metrics);
+  await watchKeyTypes({ redis, log, metrics, lifecycle, policy });
   const enqueuer = new Enqueuer({
     redis,
     clock,
@@ -73,7 +74,6 @@ export async function startAnalyzer(context: ProcessContext): Promise<Analyzer> 
       context.work.done();
     },
   });
-  watchKeyTypes({ redis, log, metrics, lifecycle, policy });
   await startCron({ redis, clock, log, lifecycle, policy, tick: () => tick.run() });
   return { tick: () => tick.run() };
 }

@@ -51,8 +51,11 @@ async function removeWrong(redis: RedisConnections, typed: readonly TypedKey[]):
   return removed;
 }
 
-/** Checks now and then, until the process stops. */
-export function watchKeyTypes({
+/**
+ * Checks at once, and now and then until the process stops. At once because an analyzer cannot start its cron while a key of it has
+ * another type, and without an analyzer nothing would end that.
+ */
+export async function watchKeyTypes({
   log,
   lifecycle,
   policy,
@@ -61,7 +64,7 @@ export function watchKeyTypes({
   log: Logger;
   lifecycle: Lifecycle;
   policy: { dropletLostMs: number };
-}): void {
+}): Promise<void> {
   const limited = createRateLimit(log);
   const check = async () => {
     try {
@@ -73,6 +76,7 @@ export function watchKeyTypes({
       );
     }
   };
+  await check();
   const task = new PeriodicTask(keyTypesEveryMs(policy), check);
   lifecycle.onStop('types of keys', () => task.cancel());
 }

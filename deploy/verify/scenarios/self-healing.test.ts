@@ -121,3 +121,13 @@ test.each<[what: string, lose: () => Promise<void>]>([
   },
   240_000,
 );
+
+test('analyzers that start while a key of their cron has another type remove it and work', async () => {
+  const { client, keys } = deployment.observer;
+  await deployment.processes.stop('analyzer');
+  await client.set(`${keys.queuePrefix}:cron:repeat`, 'by hand');
+  await deployment.processes.start('analyzer');
+  const [guid] = deployment.dea('dea-1').guidsOf('quiet');
+  await endInstance(deployment, guid, 'CRASHED');
+  expect(deployment.takeSent('quiet')).toEqual(['start quiet/0 (crashed)']);
+});

@@ -22,8 +22,13 @@ export async function tellStories(world: World, problems: readonly string[]): Pr
   const lines: string[] = [];
   for (const droplet of [...droplets].slice(0, DROPLETS)) {
     const { keys } = world;
-    const log = await withRedis(world, (redis) => readLog({ client: redis as never, keys }, droplet, LINES));
-    const facts = factsOf(log.entries, undefined);
+    const entries = await withRedis(world, (redis) =>
+      read(
+        readLog({ client: redis as never, keys }, droplet, LINES).then((log) => log.entries),
+        [],
+      ),
+    );
+    const facts = factsOf(entries, undefined);
     const options = { times, flappingTimeoutMs: INTERVALS.flapping_timeout * 1000 };
     lines.push(`app ${droplet}, as the health manager explains it:`);
     for (const { atMs, text } of storyOf(facts, undefined, options))
@@ -78,9 +83,9 @@ async function storedJobs(redis: Redis, keys: Keys): Promise<string[]> {
   for (const [key, type] of typedQueueKeys(keys.queuePrefix)) {
     const held =
       type === 'list'
-        ? await redis.lrange(key, '0', '19')
+        ? await read(redis.lrange(key, '0', '19'), ['of another type'])
         : type === 'zset'
-          ? await redis.zrange(key, '0', '19', 'WITHSCORES')
+          ? await read(redis.zrange(key, '0', '19', 'WITHSCORES'), ['of another type'])
           : [];
     if (held.length > 0) lines.push(`  ${key} ${held.join(' ')}`);
   }
@@ -88,7 +93,7 @@ async function storedJobs(redis: Redis, keys: Keys): Promise<string[]> {
     const found = await redis.keys(`${keys.queuePrefix}:${queue}:*`);
     for (const key of found.sort())
       if ((await redis.hexists(key, 'timestamp').catch(() => 0)) === 1)
-        lines.push(`  ${key}`, ...fieldsOf(await redis.hgetall(key)));
+        lines.push(`  ${key}`, ...fieldsOf(await read(redis.hgetall(key), {})));
   }
   return lines;
 }

@@ -161,6 +161,7 @@ test('after a failover both holds stay on until everything is stored again', asy
     );
     return { desiredUnavailable, actualNotFresh };
   };
+  await client.hset(keys.listening, 'generation', 0);
   const listen = async (forMs: number) => {
     for (let ms = 0; ms <= forMs; ms += 5_000) {
       const nowMs = clock.nowMs();

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { useRedis } from '../../../testing/context.ts';
 import { deploymentTime } from './deployment-time.ts';
 import { publishWatermark, type Watermark } from './publish-watermark.ts';
@@ -27,6 +27,9 @@ describe('publish_watermark', () => {
       gone: [],
       ...more,
     });
+  // An ingestor asks for the generation before it joins one.
+  const begin = () => publish(0, 'first', { generation: undefined });
+  beforeEach(begin);
   const sinceMs = async (nowMs: number, ingestor = 'a') => (await publish(nowMs, ingestor)).sinceMs;
   const mayBeLost = async (nowMs: number, ingestor = 'a') => (await publish(nowMs, ingestor)).mayBeLost;
   const result = (since: number, lost: boolean, ...removed: string[]) => ({
@@ -150,7 +153,8 @@ describe('publish_watermark', () => {
   test('after a loss of data the streak begins anew', async () => {
     await sinceMs(1000);
     await redis().client.flushall();
-    expect(await sinceMs(2000)).toBe(2000);
+    expect((await publish(2000, 'a', { generation: 1 })).generation).toBe(2);
+    expect((await publish(2000, 'a', { generation: 2 })).sinceMs).toBe(2000);
   });
 
   describe('gaps', () => {
@@ -267,11 +271,19 @@ describe('publish_watermark', () => {
       expect(await publish(1001 + 2 * GAP, 'a', { mayTakeOver: true })).toMatchObject({ generation: 1 });
     });
 
-    test('the generation that an ingestor remembers counts when Redis lost it', async () => {
+    test('when Redis lost the generation, the next one begins, for an ingestor that stands still may be lost with it', async () => {
+      await redis().client.hset(redis().keys.listening, 'generation', 5);
       await publish(1000, 'a', { generation: 5 });
       expect(await publish(2000, 'b')).toMatchObject({ generation: 5 });
       await redis().client.flushall();
-      expect(await publish(3000, 'b', { generation: 5 })).toMatchObject({ generation: 5, sinceMs: 3000 });
+      // One that has just started knows none.
+      expect(await publish(3000, 'new', { generation: undefined })).toMatchObject({ generation: 0 });
+      for (const ingestor of ['a', 'b'])
+        expect(await publish(3000, ingestor, { generation: 5 })).toEqual({
+          ...{ generation: 6, mayBeLost: false, removed: [], takenOver: [] },
+        });
+      expect(await publish(3100, 'b', { generation: 6 })).toMatchObject({ generation: 6, sinceMs: 3100 });
+      expect(await publish(3200, 'new', { generation: 0 })).toMatchObject({ generation: 6 });
     });
   });
 });

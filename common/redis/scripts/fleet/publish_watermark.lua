@@ -93,13 +93,14 @@ end
 
 local generation = stored[4] and is_count(stored[4]) and stored[4] or nil
 local joined = ARGV[8]
-if joined == '' or generation and tonumber(joined) < tonumber(generation) then
-  return { generation or '0', false, false, {}, {} }
+if not generation or joined ~= '' and tonumber(joined) > tonumber(generation) then
+  -- The first one ever is 0. Or Redis lost it, and may have lost an ingestor that stands still with it: none of the list would be
+  -- taken over from. So the generation after the latest that any ingestor remembers begins.
+  generation = joined == '' and '0' or text(tonumber(joined) + 1)
+  redis.call('HSET', KEYS[1], 'generation', generation)
 end
-if not generation or tonumber(joined) > tonumber(generation) then
-  -- Redis lost it: the latest that any ingestor remembers counts.
-  generation = joined
-  redis.call('HSET', KEYS[1], 'generation', joined)
+if joined == '' or tonumber(joined) < tonumber(generation) then
+  return { generation, false, false, {}, {} }
 end
 
 local taken_over = {}

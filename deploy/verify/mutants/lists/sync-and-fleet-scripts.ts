@@ -101,7 +101,7 @@ export const FLEET_SCRIPTS: Area = {
     {
       name: 'a watermark of an older generation is stored',
       file: 'publish_watermark.lua',
-      from: "if joined == '' or generation and tonumber(joined) < tonumber(generation) then",
+      from: "if joined == '' or tonumber(joined) < tonumber(generation) then",
       to: "if joined == '' then",
     },
     {
