@@ -222,9 +222,13 @@ describe('a start', () => {
   test('beside a start that arrived late is excused, if the sender of that start was stopped', () => {
     releasedMs = nowMs - 300;
     expect(start(0).verdict).toBe('right');
+    // Another connection is released after that.
+    releasedMs = nowMs + 200;
     nowMs += 250;
     expect(start(0).verdict).toBe('unknowable');
     releasedMs -= 1_000;
+    nowMs += 250;
+    expect(start(0).verdict).toBe('unknowable');
     nowMs += 250;
     expect(start(0).verdict).toBe('wrong');
     nowMs += 1_000;

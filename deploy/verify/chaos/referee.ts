@@ -82,7 +82,7 @@ export class Referee {
   readonly #times: Times;
   readonly #ids = new Set<string>();
   /** When the latest start of each slot arrived. */
-  readonly #starts = new Map<string, number>();
+  readonly #starts = new Map<string, { atMs: number; isLate: boolean }>();
 
   constructor(truth: GroundTruth, times: Times) {
     this.#truth = truth;
@@ -244,8 +244,9 @@ export class Referee {
   #onItsWay(key: string, slot: readonly TrueInstance[]): Verdict | undefined {
     const { undisturbed } = this.#truth;
     const nowMs = this.#truth.nowMs();
-    const beforeMs = this.#starts.get(key);
-    this.#starts.set(key, nowMs);
+    const isLate = this.#isLate(nowMs);
+    const { atMs: beforeMs, isLate: wasLate } = this.#starts.get(key) ?? {};
+    this.#starts.set(key, { atMs: nowMs, isLate });
     if (beforeMs === undefined || beforeMs < undisturbed.dataLostMsOf(key.split(' ')[0] as string))
       return undefined;
     const wasUndisturbed = undisturbed.sinceMs <= beforeMs - KNOWN_WITHIN_MS;
@@ -258,7 +259,7 @@ export class Referee {
       ({ endedMs, state }) => (endedMs ?? 0) > processedSinceMs || state === 'EVACUATING',
     );
     if (over) return undefined;
-    return this.#isLate(beforeMs) || this.#isLate(nowMs)
+    return wasLate || isLate
       ? {
           verdict: 'unknowable',
           why: 'this start or the one before it arrived late, because its sender was stopped',
