@@ -148,6 +148,16 @@ describe('wrong_version', () => {
     expect(stops(app, { deas: heard(5) })).toEqual(['stopped old', 'stopped i0']);
   });
 
+  it('not while a record that was begun anew may lack what their own DEAs list', () => {
+    const d = started(2, at(0), old);
+    const begun = (agoMs: number) => ({ ...d, rebuiltMs: NOW - agoMs });
+    expect(stops(begun(LOST - 1))).toEqual([]);
+    expect(evaluate(begun(LOST - 1)).requeueAtMs).toBe(NOW + 1);
+    expect(stops(begun(LOST))).toEqual(['wrong_version old']);
+    const app = { ...begun(1), desired: desired({ state: 'STOPPED' }) };
+    expect(stops(app)).toEqual(['stopped old', 'stopped i0']);
+  });
+
   it('the last RUNNING one of the live version waits until the other versions are gone', () => {
     const d = started(0, at(0), old);
     expect(stops(d)).toEqual(['wrong_version old']);

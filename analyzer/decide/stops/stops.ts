@@ -4,7 +4,7 @@ import { decisionId } from '../../../common/model/decision-id.ts';
 import type { PendingStop } from '../../../common/model/droplet.ts';
 import type { HoldName } from '../../../common/model/reasons.ts';
 import { acceptsStop } from '../../../common/policy/admission.ts';
-import { holdOnStop } from '../../../common/policy/fleet/holds.ts';
+import { holdOnStop, mayLackInstances } from '../../../common/policy/fleet/holds.ts';
 import { listenedAfterMs } from '../../../common/policy/fleet/listening-time.ts';
 import { operatorHoldOnStop } from '../../../common/policy/fleet/operator-hold.ts';
 import { countRunning } from '../../../common/policy/slots/running-counts.ts';
@@ -52,6 +52,9 @@ export function decideStops(draft: DecisionDraft): ReadonlyMap<string, PendingSt
   }
   if (duplicatesWait(snapshot) || contestedWait(snapshot))
     draft.requeueAt(snapshot.nowMs + Math.min(5000, heartbeatPollMs(snapshot.settings)));
+  const { rebuiltMs } = snapshot.droplet;
+  if (rebuiltMs !== undefined && mayLackInstances(snapshot))
+    draft.requeueAt(rebuiltMs + snapshot.settings.dropletLostMs);
   requeueAtExtraApp(draft);
   return sameAs(before, next) ? before : next;
 }

@@ -54,9 +54,10 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
 
 /**
  * Whether not every DEA may have listed its instances since Redis lost the record. Missing instances have the grace period; an exit
- * that begins the record may be of a slot that another DEA has filled long since.
+ * that begins the record may be of a slot that another DEA has filled long since; and the first DEA to list an instance may have made
+ * it up.
  */
-function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Snapshot): boolean {
+export function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Snapshot): boolean {
   return rebuiltMs !== undefined && nowMs < rebuiltMs + settings.dropletLostMs;
 }
 

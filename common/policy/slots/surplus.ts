@@ -1,6 +1,7 @@
 /** Surplus: which running instances should be stopped, and why. */
 import type { Instance, PendingStop } from '../../model/droplet.ts';
 import type { StopReason } from '../../model/reasons.ts';
+import { mayLackInstances } from '../fleet/holds.ts';
 import { type Deas, type EffectiveState, isListed } from '../fleet/liveness.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { isDesired, isWanted, mayBeRenamed, missedByPass, notDesiredSinceMs } from './wanted.ts';
@@ -133,7 +134,7 @@ function surplusReason(
     return dueMs !== undefined && nowMs >= dueMs && missedByPass(droplet, holds) ? 'extra_app' : undefined;
   }
   if (desired.state === 'STOPPED') return 'stopped';
-  if (isContested(instance, deas)) return undefined;
+  if (mayLackInstances(snapshot) || isContested(instance, deas)) return undefined;
   const isCurrent = instance.version === desired.version;
   // Its DEA may have given it the new version and a new guid.
   if (!isCurrent && snapshot.versionGraceEndsMs > 0 && mayBeRenamed(droplet, instance, snapshot))
@@ -190,7 +191,7 @@ function duplicateToStop(
   const copies = live.filter(isListed);
   if (copies.length < 2 || !knownLongEnough(copies, snapshot.deas)) return undefined;
   if (copies.some((copy) => copy !== rechecked && pending.has(copy.guid))) return undefined;
-  if (copies.some((copy) => isContested(copy, snapshot.deas))) return undefined;
+  if (mayLackInstances(snapshot) || copies.some((copy) => isContested(copy, snapshot.deas))) return undefined;
   return copies.sort((a, b) => byRightToStay(snapshot, a, b)).at(-1);
 }
 

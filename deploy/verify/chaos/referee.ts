@@ -170,8 +170,10 @@ export class Referee {
       (endedMs !== undefined || nowMs - stopAcceptedMs <= this.#times.dropletLostMs)
     )
       return false;
-    if (lastRunningMs === undefined || lastRunningMs < undisturbed.dataLostMsOf(droplet)) return false;
+    if (lastRunningMs === undefined) return false;
+    // It runs, so nothing is harmed. What Redis evicts may be another app's, so the health manager may know it yet.
     if (endedMs === undefined) return true;
+    if (lastRunningMs < undisturbed.dataLostMsOf(droplet)) return false;
     if (exitSentMs !== undefined && this.#isKnownUndisturbed(exitSentMs)) return false;
     return nowMs - lastRunningMs <= this.#times.dropletLostMs + SLACK_MS;
   }

@@ -18,6 +18,12 @@ export const HOLDS: Area = {
       to: '',
     },
     {
+      name: 'what the first DEA lists of a lost record is believed at once',
+      file: 'slots/surplus.ts',
+      from: 'if (mayLackInstances(snapshot) || isContested(instance, deas)) return undefined;',
+      to: 'if (isContested(instance, deas)) return undefined;',
+    },
+    {
       name: 'a lost record of an app that was just scaled counts as new',
       file: 'policy/fleet/holds.ts',
       from: 'rebuiltMs === undefined && desired',
