@@ -92,7 +92,7 @@ test.each([
   ['5', '99999999999999'],
 ])('an edited streak, since %s until %s, begins anew', async (since, until) => {
   const { keys } = redis();
-  await client().hset(keys.listening, { since, until });
+  await client().hset(keys.listening, { since, until, generation: 0 });
   await publishWatermark(redis(), {
     ingestor: 'me',
     nowMs: 100_000,
