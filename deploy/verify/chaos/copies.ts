@@ -17,7 +17,7 @@ export interface ProcessCopy {
   clockFile: string;
   /** Undefined while it is not running. */
   pid(): number | undefined;
-  /** How many faults keep it stopped (SIGSTOP) now. */
+  /** How many faults keep it stopped (SIGSTOP), or wait for its end, now. */
   pauses: number;
   /** When its stalled connection to NATS was last released while the process was stopped (ms, monotonic). */
   releasedMs: number;

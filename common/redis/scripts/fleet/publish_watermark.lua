@@ -94,8 +94,8 @@ end
 local generation = stored[4] and is_count(stored[4]) and stored[4] or nil
 local joined = ARGV[8]
 if not generation or joined ~= '' and tonumber(joined) > tonumber(generation) then
-  -- The first one ever is 0. Or Redis lost it, and may have lost an ingestor that stands still with it: none of the list would be
-  -- taken over from. So the generation after the latest that any ingestor remembers begins.
+  -- The first one ever is 0. Or Redis lost it, and with it maybe the list of ingestors. Nobody takes over from an ingestor that stands
+  -- still and is not listed, so the generation after the latest that any ingestor remembers begins.
   generation = joined == '' and '0' or text(tonumber(joined) + 1)
   redis.call('HSET', KEYS[1], 'generation', generation)
 end

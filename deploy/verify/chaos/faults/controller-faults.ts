@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import type { BulkApiFaults } from '../../sim/bulk-api.ts';
 import type { ProxyMode } from '../proxy.ts';
 import { type FaultKind, formatSeconds, setMode } from './fault.ts';
 
@@ -16,6 +17,24 @@ const NONSENSE: Record<string, string> = {
 
 function reply(status: string, body: string, type = 'application/json'): string {
   return `HTTP/1.1 ${status}\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`;
+}
+
+/** The bulk API has this fault for some seconds. */
+function bulkApiFault(fault: BulkApiFaults): FaultKind {
+  return {
+    weight: 1.5,
+    draw: (random) => {
+      const ms = random.between(4_000, 12_000);
+      return {
+        what: `for ${formatSeconds(ms)}`,
+        run: async ({ controller }) => {
+          Object.assign(controller.bulkApiFaults, fault);
+          await delay(ms);
+          for (const name of Object.keys(fault)) delete controller.bulkApiFaults[name as keyof BulkApiFaults];
+        },
+      };
+    },
+  };
 }
 
 /** Faults of the controller and its bulk API. */
@@ -46,48 +65,9 @@ export const CONTROLLER_FAULTS: Record<string, FaultKind> = {
       };
     },
   },
-  'controller replies in gzip': {
-    weight: 1.5,
-    draw: (random) => {
-      const ms = random.between(4_000, 12_000);
-      return {
-        what: `for ${formatSeconds(ms)}`,
-        run: async ({ controller }) => {
-          controller.bulkApiFaults.encoding = { name: 'gzip', encode: gzipSync };
-          await delay(ms);
-          delete controller.bulkApiFaults.encoding;
-        },
-      };
-    },
-  },
-  'controller lists pages without end': {
-    weight: 1.5,
-    draw: (random) => {
-      const ms = random.between(4_000, 12_000);
-      return {
-        what: `for ${formatSeconds(ms)}`,
-        run: async ({ controller }) => {
-          controller.bulkApiFaults.repeatList = true;
-          await delay(ms);
-          delete controller.bulkApiFaults.repeatList;
-        },
-      };
-    },
-  },
-  'controller lists a part again and again': {
-    weight: 1.5,
-    draw: (random) => {
-      const ms = random.between(4_000, 12_000);
-      return {
-        what: `for ${formatSeconds(ms)}`,
-        run: async ({ controller }) => {
-          controller.bulkApiFaults.repeatedShare = 0.2;
-          await delay(ms);
-          delete controller.bulkApiFaults.repeatedShare;
-        },
-      };
-    },
-  },
+  'controller replies in gzip': bulkApiFault({ encoding: { name: 'gzip', encode: gzipSync } }),
+  'controller lists pages without end': bulkApiFault({ repeatList: true }),
+  'controller lists a part again and again': bulkApiFault({ repeatedShare: 0.2 }),
   'no room for a tenth of the slots': {
     weight: 2,
     draw: (random) => {
