@@ -9,6 +9,8 @@ describe('thresholds of droplet_lost', () => {
     const settings = { dropletLostMs: 30_000 };
     const values = Object.entries(functions).map(([name, threshold]) => [name, threshold(settings)]);
     expect(Object.fromEntries(values)).toEqual({
+      receivedTogetherMs: 1_000,
+      unfinishedWaitMs: 5_000,
       heartbeatPollMs: 5_000,
       longestTickMs: 7_500,
       heartbeatPeriodMs: 10_000,

@@ -9,6 +9,12 @@ type Settings = Pick<PolicySettings, 'dropletLostMs'>;
 /** A live DEA sends a heartbeat at least this often: every 10 s where `droplet_lost` is 30 s. */
 export const heartbeatPeriodMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 3;
 
+/** Heartbeats of a DEA that were received less than this apart are no two full lists, and have no order if two ingestors got them. */
+export const receivedTogetherMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 30;
+
+/** A heartbeat waits no longer for another ingestor that stores one of the same DEA: that ingestor has ended or stands still. */
+export const unfinishedWaitMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 6;
+
 /** Half a heartbeat period: how soon to reconcile again when the next heartbeat decides. */
 export const heartbeatPollMs = ({ dropletLostMs }: Settings): number => dropletLostMs / 6;
 

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { parseHeartbeat } from '../../common/messages/incoming/incoming.ts';
 import { peekDeaId } from '../../common/messages/incoming/peek-dea-id.ts';
 import type { DedicatedConnection } from '../../common/nats/connection/connect.ts';
-import { heartbeatPeriodMs, rebuiltWithinMs } from '../../common/policy/thresholds.ts';
+import { heartbeatPeriodMs, rebuiltWithinMs, unfinishedWaitMs } from '../../common/policy/thresholds.ts';
 import type { Clock } from '../../common/redis/clock.ts';
 import { isTemporary } from '../../common/redis/connection/connection-error.ts';
 import type { RedisConnections } from '../../common/redis/connection/connections.ts';
@@ -12,6 +12,7 @@ import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/
 import type { IngestMetrics } from '../metrics.ts';
 import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
 import { ClaimRetries } from './claims/claim-retries.ts';
+import { Patience } from './patience.ts';
 import { type HeartbeatOutcome, type RawHeartbeat, replacing } from './raw-heartbeat.ts';
 import { RefusalReports } from './refusal-reports.ts';
 import { parseAndStore } from './storing/parse-and-store.ts';
@@ -39,6 +40,8 @@ export const HEARTBEATS: DedicatedConnection = { name: 'heartbeats', readEveryMs
 const COLLECT_MS = 20;
 /** Wait before heartbeats that Redis refused are stored again (ms). */
 const RETRY_MS = 500;
+/** Wait before it is asked again whether another ingestor has finished a heartbeat of the same DEA (ms). Most take some ms. */
+const ASK_AGAIN_MS = 50;
 /** Timers and the clock of Redis do not run alike: a retry that comes too early would find the owner not yet late. */
 const RETRY_MARGIN_MS = 100;
 
@@ -59,8 +62,13 @@ export class HeartbeatIntake {
   #batch = new Map<string, QueuedHeartbeat>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
-  /** DEAs whose heartbeats Redis refuses, and since when (ms). */
-  readonly #refusedSinceMs = new Map<string, number>();
+  /**
+   * Redis may refuse a heartbeat because somebody gave a key another type, which is mended soon; until then it waits, because a DEA that
+   * is heard must not count as silent. What Redis never takes must not hold back the watermark for ever.
+   */
+  readonly #refused: Patience;
+  /** For another ingestor that stores a heartbeat of the same DEA. */
+  readonly #unfinished: Patience;
   #givenUp = 0;
   /** The oldest `backlogSinceMs` of the batch that is being stored. */
   #storingSinceMs: number | undefined;
@@ -68,6 +76,9 @@ export class HeartbeatIntake {
   constructor(options: Options) {
     this.#options = options;
     this.#limited = createRateLimit(options.log);
+    const nowMs = () => options.clock.nowMs();
+    this.#refused = new Patience(nowMs, rebuiltWithinMs(options));
+    this.#unfinished = new Patience(nowMs, unfinishedWaitMs(options));
     this.#verifier = new DeaVerifier({ ...options, limited: this.#limited });
     const repaired = this.#verifier.report.bind(this.#verifier);
     const lost = new LostRecords(options);
@@ -75,24 +86,9 @@ export class HeartbeatIntake {
     const refusals = new RefusalReports({ ...options, limited: this.#limited });
     const refused = refusals.report.bind(refusals);
     this.#changed = new ChangedHeartbeatQueue(
-      async (dea, raw) => {
-        try {
-          await this.#parseAndStore({ ...options, repaired, refused, beforeRebuild }, dea, raw);
-          this.#refusedSinceMs.delete(dea);
-          return 'done';
-        } catch (error) {
-          this.#logNotStored(error, { dea });
-          if (isTemporary(error) || !this.#isRefusedForGood(dea)) {
-            await delay(RETRY_MS);
-            return 'again';
-          }
-          this.#givenUp++;
-          raw.settle?.('not_stored');
-          return 'done';
-        }
-      },
+      (dea, raw) => this.#store({ ...options, repaired, refused, beforeRebuild }, dea, raw),
       undefined,
-      { nowMs: () => options.clock.nowMs(), afterMs: heartbeatPeriodMs(options) },
+      { nowMs, afterMs: heartbeatPeriodMs(options) },
     );
   }
 
@@ -136,17 +132,6 @@ export class HeartbeatIntake {
   /** How many heartbeats were given up, because memory was used up or Redis refused them for too long. */
   get lostHeartbeats(): number {
     return this.#changed.expired + this.#givenUp;
-  }
-
-  /**
-   * Redis may refuse a heartbeat because somebody gave a key another type, which is mended soon; until then it waits, because a DEA that
-   * is heard must not count as silent. What Redis never takes must not hold back the watermark for ever.
-   */
-  #isRefusedForGood(dea: string): boolean {
-    const nowMs = this.#options.clock.nowMs();
-    const sinceMs = this.#refusedSinceMs.get(dea) ?? nowMs;
-    this.#refusedSinceMs.set(dea, sinceMs);
-    return nowMs - sinceMs > rebuiltWithinMs(this.#options);
   }
 
   /** Resolves when every heartbeat taken is stored. */
@@ -232,16 +217,47 @@ export class HeartbeatIntake {
     if (this.#changed.enqueue(dea, heartbeat)) this.#options.metrics.heartbeatsCoalesced.inc();
   }
 
+  /** Stores a changed heartbeat. Never rejects. */
+  async #store(
+    options: Parameters<typeof parseAndStore>[0],
+    dea: string,
+    raw: RawHeartbeat,
+  ): Promise<'done' | 'again'> {
+    try {
+      raw.mayWait ??= true;
+      if (raw.mayWait) raw.mayWait = this.#unfinished.waits(dea);
+      const result = await this.#parseAndStore(options, dea, raw);
+      this.#refused.end(dea);
+      if (result === 'unfinished') {
+        await delay(ASK_AGAIN_MS);
+        return 'again';
+      }
+      this.#unfinished.end(dea);
+      return 'done';
+    } catch (error) {
+      this.#logNotStored(error, { dea });
+      if (isTemporary(error) || this.#refused.waits(dea)) {
+        await delay(RETRY_MS);
+        return 'again';
+      }
+      this.#givenUp++;
+      raw.settle?.('not_stored');
+      return 'done';
+    }
+  }
+
   /** Also plans one retry of claims that are rejected. The retry may run beside a newer heartbeat, as those of two ingestors may. */
   async #parseAndStore(
     options: Parameters<typeof parseAndStore>[0],
     dea: string,
     raw: RawHeartbeat,
-  ): Promise<void> {
-    const { outcome, retryAtMs } = await parseAndStore(options, dea, raw);
+  ): Promise<'done' | 'unfinished'> {
+    const result = await parseAndStore(options, dea, raw);
+    if (result === 'unfinished') return result;
+    const { outcome, retryAtMs } = result;
     raw.settle?.(outcome);
     const { clock } = this.#options;
-    if (retryAtMs === undefined || raw.retriedMs !== undefined || this.#changed.has(dea)) return;
+    if (retryAtMs === undefined || raw.retriedMs !== undefined || this.#changed.has(dea)) return 'done';
     const { settle: _, ...settled } = raw;
     const retry = () => {
       const retriedMs = clock.nowMs();
@@ -251,6 +267,7 @@ export class HeartbeatIntake {
     };
     const afterMs = retryAtMs - clock.nowMs();
     if (afterMs > 0) this.#retries.plan(dea, raw.bytes.length, afterMs + RETRY_MARGIN_MS, retry);
+    return 'done';
   }
 
   #logNotStored(error: unknown, fields: { dea: string } | { deas: number }): void {

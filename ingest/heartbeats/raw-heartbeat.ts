@@ -8,6 +8,8 @@ export interface RawHeartbeat {
   earliestMs: number;
   /** When its claims are retried (epoch ms); absent at first. */
   retriedMs?: number;
+  /** Whether it waits while another ingestor stores a heartbeat of the same DEA that was received at about the same time. */
+  mayWait?: boolean;
   /** Called once, by a sender that waits for it. */
   settle?: (outcome: HeartbeatOutcome) => void;
 }

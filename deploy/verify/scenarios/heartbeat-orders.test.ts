@@ -32,6 +32,8 @@ import { storeExit } from '../../../ingest/store-events.ts';
  *   equals A, B or the one before them, and `writing` names both lists.
  * - A dies unfinished, B finishes and clears `writing`, C writes its difference, and only then A's writes arrive: they find
  *   the fence that B left, because B wrote every droplet that A could write.
+ * - A and B were received at about the same time, so they have no order, and one may list a single instance only. The one that
+ *   is begun second waits until the first is finished, and is stored after it. What either lists is seen.
  * - An exit has a field of its own that no heartbeat writes. It ends the instance whenever it arrives.
  * - A commit of an analyzer applies only to the revision that was read, and never stores an instance that is listed.
  */
@@ -288,6 +290,34 @@ test.each<Lie>(['as it is', 'at another index', 'with another version'])(
       const inFlight = [{ list: X_TWICE, stopsAfter: 4 }];
       await run({ slices: 1, base: X, inFlight, newest: X, reconciles: 'x', lie, late: 'in order' }, choose);
     });
+  },
+);
+
+test.each([1, 2])(
+  'two heartbeats that were received at about the same time, in every order, with %d slices',
+  async (slices) => {
+    const apart = await exploreInterleavings(async (choose) => {
+      const redis = freshRedis(slices);
+      const heartbeats = [X_TWICE, { z0: 'RUNNING' }].map((list, at) => {
+        const receivedMs = 11_000 + at;
+        const raw = { digest: digestOf(list), receivedMs, earliestMs: receivedMs, mayWait: true };
+        return (on: RedisConnections) => storeChangedHeartbeat(on, LOST, heartbeat(list), raw);
+      });
+      const steps = new Steps(redis);
+      const stored = heartbeats.map((task, at) => steps.task(`heartbeat ${at}`, task));
+      for (;;) {
+        const ready = await steps.ready();
+        if (ready.length === 0) break;
+        await steps.take(ready[ready.length === 1 ? 0 : choose(ready.length)] as (typeof ready)[number]);
+      }
+      for (const [at, task] of heartbeats.entries())
+        if ((await stored[at]) === 'unfinished') expect(await task(redis)).toMatchObject({ stale: false });
+      const seen = (
+        await Promise.all(['x', 'z'].map((id) => redis.client.hkeys(redis.keys.droplet(id))))
+      ).flat();
+      for (const instance of ['x0', 'x1', 'z0']) expect(seen.join(' ')).toContain(instance);
+    });
+    expect(apart).toBeGreaterThan(5);
   },
 );
 

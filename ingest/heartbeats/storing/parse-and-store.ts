@@ -26,13 +26,14 @@ interface Options {
 /**
  * Parses a changed heartbeat of `dea`, stores it in a span of its own, and counts the result.
  *
- * @returns what became of it; when its claims may apply (epoch ms), unless the DEA sends another heartbeat before
+ * @returns what became of it; when its claims may apply (epoch ms), unless the DEA sends another heartbeat before; unfinished if it
+ * must wait for another ingestor
  */
 export async function parseAndStore(
   options: Options,
   dea: string,
   raw: RawHeartbeat,
-): Promise<{ outcome: HeartbeatOutcome; retryAtMs?: number }> {
+): Promise<{ outcome: HeartbeatOutcome; retryAtMs?: number } | 'unfinished'> {
   const { ccPartition, rejected, redis, dropletLostMs, metrics } = options;
   const parsed = parseHeartbeat(raw.bytes, ccPartition);
   if (!('ok' in parsed)) {
@@ -40,21 +41,20 @@ export async function parseAndStore(
     return { outcome: 'invalid' };
   }
   const heartbeat = parsed.ok;
+  const result = await traced(SPANS.heartbeat, { [ATTRIBUTES.dea]: heartbeat.dea }, async () => {
+    const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw, options.beforeRebuild);
+    if (stored === 'unfinished') return stored;
+    if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
+    const { claims } = stored;
+    if (claims.length > 0 || stored.refusals.length > 0)
+      options.refused(heartbeat.dea, claims, stored.refusals);
+    setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
+    return stored;
+  });
+  if (result === 'unfinished') return result;
   for (const { reason, count } of heartbeat.rejected)
     rejected(reason, { dea: heartbeat.dea, entries: count });
-  const { droplets, stale, isEqual, retryAtMs, refusals } = await traced(
-    SPANS.heartbeat,
-    { [ATTRIBUTES.dea]: heartbeat.dea },
-    async () => {
-      const stored = await storeChangedHeartbeat(redis, dropletLostMs, heartbeat, raw, options.beforeRebuild);
-      if (stored.repaired !== NOTHING_REPAIRED) options.repaired(heartbeat.dea, stored.repaired);
-      const { claims } = stored;
-      if (claims.length > 0 || stored.refusals.length > 0)
-        options.refused(heartbeat.dea, claims, stored.refusals);
-      setSpanAttributes({ [ATTRIBUTES.droplets]: stored.droplets, [ATTRIBUTES.stale]: stored.stale });
-      return stored;
-    },
-  );
+  const { droplets, stale, isEqual, retryAtMs, refusals } = result;
   if (stale) metrics.heartbeatsCoalesced.inc();
   else if (isEqual) metrics.heartbeatsVerified.inc();
   else metrics.heartbeatsChanged.inc();

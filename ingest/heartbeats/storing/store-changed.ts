@@ -44,6 +44,8 @@ import { NOTHING_STORED, type StoredHeartbeat, storedHeartbeat } from './stored-
  *
  * What Redis has lost of earlier heartbeats is found in the same way: at the turn of the DEA (`verifyEveryMs`), and whenever its
  * digest is missing every droplet is written again, which changes only what is not as it should be.
+ *
+ * @returns unfinished if it must wait (`mayWait`); then nothing was stored
  */
 export async function storeChangedHeartbeat(
   redis: RedisConnections,
@@ -51,14 +53,16 @@ export async function storeChangedHeartbeat(
   heartbeat: Heartbeat,
   raw: Omit<RawHeartbeat, 'bytes'>,
   beforeRebuild: BeforeRebuild = async () => undefined,
-): Promise<StoredHeartbeat> {
+): Promise<StoredHeartbeat | 'unfinished'> {
   const lines = heartbeat.entries.map(lineOf);
   const begun = await begin(redis, { dea: heartbeat.dea, lines, raw, dropletLostMs });
   if (begun === 'full')
     return { ...NOTHING_STORED, refusals: [{ reason: 'too_many_deas', droplet: '', count: 1 }] };
   if (begun === 'stale') return { ...NOTHING_STORED, stale: true };
+  if (begun === 'unfinished') return begun;
   // If Redis refuses what follows, this heartbeat begins again. With its old time it would be older than its own beginning.
   raw.receivedMs = begun.atMs;
+  raw.mayWait = false;
 
   const plan = planWrites(heartbeat, lines, begun, dropletLostMs);
   const { diff, droplets } = plan;
@@ -88,11 +92,13 @@ export async function storeChangedHeartbeat(
 async function begin(
   redis: RedisConnections,
   at: { dea: string; lines: readonly string[]; raw: Omit<RawHeartbeat, 'bytes'>; dropletLostMs: number },
-): Promise<BegunHeartbeat | 'full' | 'stale'> {
+): Promise<BegunHeartbeat | 'full' | 'stale' | 'unfinished'> {
   const { dea, lines, dropletLostMs } = at;
-  const { receivedMs, earliestMs } = at.raw;
+  const { receivedMs, earliestMs, retriedMs, mayWait = false } = at.raw;
   const list = lines.map((line) => `${line}\n`).join('');
-  const tryToBegin = () => beginHeartbeat(redis, { dea, list, receivedMs, earliestMs, dropletLostMs });
+  const isRepeated = retriedMs !== undefined;
+  const heartbeat = { dea, list, receivedMs, earliestMs, isRepeated, mayWait, dropletLostMs };
+  const tryToBegin = () => beginHeartbeat(redis, heartbeat);
   const begun = await tryToBegin();
   return begun === 'full' && (await expireSpareDea(redis)) ? tryToBegin() : begun;
 }

@@ -1,4 +1,4 @@
-import { verifyEveryMs } from '../../../policy/thresholds.ts';
+import { receivedTogetherMs, verifyEveryMs } from '../../../policy/thresholds.ts';
 import type { ScriptAccess } from '../scripts.ts';
 
 /** What a heartbeat that was begun has to write. */
@@ -41,7 +41,10 @@ export const MAX_DEAS = 50_000;
  * @param dropletLostMs gives how often the DEA is verified
  * @param earliestMs when it may have been delivered to this process at the earliest (ms)
  * @param list a line for each instance it lists, each ended by a newline (see dea-list.ts)
- * @returns stale if a newer heartbeat has begun or was received; full if the DEA is new and too many are known
+ * @param isRepeated it was stored before: any newer one makes it stale
+ * @param mayWait it can be begun later, if another one that was received at about the same time is not finished
+ * @returns stale if a newer heartbeat has begun or was received; full if the DEA is new and too many are known; unfinished if it must
+ * wait
  */
 export async function beginHeartbeat(
   { scripts, keys }: ScriptAccess,
@@ -51,8 +54,18 @@ export async function beginHeartbeat(
     earliestMs,
     list,
     dropletLostMs,
-  }: { dea: string; receivedMs: number; earliestMs: number; list: string; dropletLostMs: number },
-): Promise<BegunHeartbeat | 'stale' | 'full'> {
+    isRepeated = false,
+    mayWait = false,
+  }: {
+    dea: string;
+    receivedMs: number;
+    earliestMs: number;
+    list: string;
+    dropletLostMs: number;
+    isRepeated?: boolean;
+    mayWait?: boolean;
+  },
+): Promise<BegunHeartbeat | 'stale' | 'full' | 'unfinished'> {
   const reply = await scripts.run(
     'begin_heartbeat',
     [
@@ -64,9 +77,13 @@ export async function beginHeartbeat(
       keys.failover,
       keys.deasCount,
     ],
-    [receivedMs, dea, list, Math.floor(earliestMs), MAX_DEAS, verifyEveryMs({ dropletLostMs })],
+    [
+      ...[receivedMs, dea, list, Math.floor(earliestMs), MAX_DEAS, verifyEveryMs({ dropletLostMs })],
+      isRepeated ? 0 : receivedTogetherMs({ dropletLostMs }),
+      mayWait ? 1 : 0,
+    ],
   );
-  if (reply === 'stale' || reply === 'full') return reply;
+  if (reply === 'stale' || reply === 'full' || reply === 'unfinished') return reply;
   const [at, storedList, incompleteList, previous, hasUnfinished, isSuspect, dataEpoch, ...verification] =
     reply as [
       at: string,

@@ -14,9 +14,11 @@
 --   4 the earliest time at which it may have been delivered (ms)
 --   5 the most DEAs that may be known: beyond it a new one is not stored
 --   6 how often each DEA is verified (ms)
--- Returns 'stale' if a newer one has begun, or an equal one was received later; 'full' if too many DEAs are known. Otherwise a
--- list:
---   1 its time (ms): a millisecond later than given, if another one was received in the same millisecond
+--   7 heartbeats of a DEA that were received less than this apart have no order (ms)
+--   8 1 if it may wait for an unfinished one
+-- Returns 'stale' if a newer one has begun, or an equal one was received later; 'full' if too many DEAs are known; 'unfinished' if it
+-- must wait. Otherwise a list:
+--   1 its time (ms): as given, or a millisecond after the other one with which it has no order
 --   2 stored list, or nil
 --   3 a line for each droplet whose record may be incomplete: those of unfinished heartbeats, and the suspects (see verifier.ts);
 --     where data may have been lost, also those that the DEA ceased to list lately
@@ -31,6 +33,9 @@
 --   12 instances that others took over while it was silent, a line each: droplet <tab> guid; or nil
 -- Guarantees
 --   The digest is removed until the heartbeat is finished. If the ingestor dies before, an equal heartbeat is stored as a whole.
+--   Some DEAs send a heartbeat with a single new instance just after the full list. Two ingestors that store both know neither which
+--   was first nor what the other lists, so neither is dropped and neither takes the place of the other: what only one of them
+--   lists would never have been seen.
 --   'unfinished' keeps every droplet that unfinished heartbeats may have written; the next heartbeat writes all of them.
 -- include verify_period
 local at, dea = ARGV[1], ARGV[2]
@@ -44,16 +49,16 @@ local stored = redis.call('HMGET', KEYS[4], 'at', 'list', 'next', 'unfinished', 
 local stored_at, list, pending, unfinished, list_epoch, delisted, suspects, list_lost, unwanted, released =
   stored[1], stored[2], stored[3], stored[4], stored[5], stored[6], stored[7], stored[8], stored[9], stored[10]
 local data_epoch = redis.call('HGET', KEYS[6], 'data_epoch')
-if stored_at then
-  if tonumber(at) < tonumber(stored_at) then
-    return 'stale'
-  elseif tonumber(at) == tonumber(stored_at) then
-    at = string.format('%.0f', tonumber(at) + 1)
-  end
-end
 local last = redis.call('ZSCORE', KEYS[1], dea)
-if last and tonumber(at) < tonumber(last) then
+local newest = math.max(tonumber(stored_at or 0) or 0, tonumber(last or 0))
+local later_ms = tonumber(at) - newest
+local has_no_order = math.abs(later_ms) < tonumber(ARGV[7])
+if later_ms < 0 and not has_no_order then
   return 'stale'
+elseif pending and has_no_order and ARGV[8] == '1' then
+  return 'unfinished'
+elseif later_ms <= 0 then
+  at = string.format('%.0f', math.floor(newest) + 1)
 end
 if not last and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[5]) then
   return 'full'

@@ -162,7 +162,7 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     await begin(1000, 'a', line('x'));
     await finish(1000, 'a', 'A');
     await touch(['a', 'A', 11_000]);
-    expect(await begin(10_999, 'a', line('y'))).toBe('stale');
+    expect(await begin(10_000, 'a', line('y'))).toBe('stale');
     expect(await heartbeatsOf('a')).toEqual([11_000, 1000]);
     expect(await touch(['a', 'A', 12_000])).toEqual([]);
   });
@@ -179,7 +179,7 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     const { client, keys } = redis();
     await begin(2000, 'a', line('x'));
     const before = await client.hgetall(keys.deaList('a'));
-    expect(await begin(1999, 'a', line('y'))).toBe('stale');
+    expect(await begin(1000, 'a', line('y'))).toBe('stale');
     expect(await client.hgetall(keys.deaList('a'))).toEqual(before);
     expect(await heartbeatsOf('a')).toEqual([2000, undefined]);
   });
@@ -189,6 +189,28 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     expect((await begun(2000, 'a', line('y'))).atMs).toBe(2001);
     expect(await finish(2000, 'a')).toBe('superseded');
     expect(await finish(2001, 'a')).toBe('finished');
+  });
+
+  test('one that was received just before another gets a time after it, and none that is stored again', async () => {
+    await begin(2000, 'a', line('x'));
+    await finish(2000, 'a');
+    await touch(['a', 'digest', 2500]);
+    const older = { dea: 'a', receivedMs: 1999, earliestMs: 1999, list: line('y'), dropletLostMs: LOST };
+    expect(await beginHeartbeat(redis(), { ...older, isRepeated: true })).toBe('stale');
+    expect(await beginHeartbeat(redis(), older)).toMatchObject({ atMs: 2501, previousHeartbeatMs: 2500 });
+  });
+
+  test('one that may wait does so only for an unfinished one that was received at about the same time', async () => {
+    const { client, keys } = redis();
+    await begin(2000, 'a', line('x'));
+    const before = await client.hgetall(keys.deaList('a'));
+    const later = { dea: 'a', earliestMs: 2000, list: line('y'), dropletLostMs: LOST, mayWait: true };
+    for (const receivedMs of [1001, 2000, 2999])
+      expect(await beginHeartbeat(redis(), { ...later, receivedMs })).toBe('unfinished');
+    expect(await client.hgetall(keys.deaList('a'))).toEqual(before);
+    expect(await beginHeartbeat(redis(), { ...later, receivedMs: 3000 })).toMatchObject({ atMs: 3000 });
+    await finish(3000, 'a');
+    expect(await beginHeartbeat(redis(), { ...later, receivedMs: 3001 })).toMatchObject({ atMs: 3001 });
   });
 
   test('a heartbeat does not finish after a newer one has begun', async () => {

@@ -75,7 +75,7 @@ export const INGEST: Area = {
     {
       name: 'a heartbeat that Redis refuses is dropped',
       file: 'heartbeats/intake.ts',
-      from: 'if (isTemporary(error) || !this.#isRefusedForGood(dea)) {',
+      from: 'if (isTemporary(error) || this.#refused.waits(dea)) {',
       to: 'if (isTemporary(error)) {',
     },
     {

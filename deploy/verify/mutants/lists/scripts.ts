@@ -69,8 +69,26 @@ export const SCRIPTS: Area = {
     {
       name: 'an older heartbeat overwrites a newer one',
       file: 'begin_heartbeat.lua',
-      from: "if tonumber(at) < tonumber(stored_at) then\n    return 'stale'",
-      to: "if false then\n    return 'stale'",
+      from: "if later_ms < 0 and not has_no_order then\n  return 'stale'",
+      to: "if false then\n  return 'stale'",
+    },
+    {
+      name: 'a heartbeat supersedes one that another ingestor received at the same time and is storing',
+      file: 'begin_heartbeat.lua',
+      from: "elseif pending and has_no_order and ARGV[8] == '1' then",
+      to: 'elseif false then',
+    },
+    {
+      name: 'a full list is dropped because a heartbeat with one instance was received just after it',
+      file: 'begin_heartbeat.lua',
+      from: 'if later_ms < 0 and not has_no_order then',
+      to: 'if later_ms < 0 then',
+    },
+    {
+      name: 'a heartbeat whose claims are tried again counts as newer than one that followed it',
+      file: 'begin-heartbeat.ts',
+      from: 'isRepeated ? 0 : receivedTogetherMs({ dropletLostMs })',
+      to: 'receivedTogetherMs({ dropletLostMs })',
     },
     {
       name: 'a heartbeat keeps the digest while it is stored',
