@@ -35,8 +35,12 @@ async function findFaults(redis: Redis, world: World): Promise<string[]> {
     if (!records.has(droplet)) found.push(`${droplet}: index entry without record`);
   for (const droplet of records) {
     const reply = (await redis.call('HGETALL', keys.droplet(droplet))) as string[];
-    const record = decodeDroplet(droplet, reply);
+    const record = readable(droplet, reply);
     if (record === undefined) continue;
+    if (record instanceof Error) {
+      found.push(`${droplet}: ${record.message}`);
+      continue;
+    }
     const waiting = [...record.slots].filter(([, slot]) => slot.start !== undefined).map(([index]) => index);
     if (waiting.length + record.stops.size === 0) continue;
     if ((await redis.zscore(keys.due(keys.sliceOf(droplet)), droplet)) === null)
@@ -64,4 +68,12 @@ async function findFaults(redis: Redis, world: World): Promise<string[]> {
   const size = await redis.dbsize();
   if (size > most) found.push(`${size} keys, expected at most ${most}`);
   return found;
+}
+
+function readable(droplet: string, reply: string[]) {
+  try {
+    return decodeDroplet(droplet, reply);
+  } catch (error) {
+    return error as Error;
+  }
 }
