@@ -41,6 +41,8 @@ export interface RunOptions {
 const REST_MS = 6_000;
 /** What data faults deleted is whole again within this time after the last of them; it is checked this often. */
 const CHECK_EVERY_MS = 6_000;
+/** Losses of one droplet that are found one after the other. */
+const MOST_LOSSES = 3;
 /** A fault takes at most this long; then something of the simulation itself waits for ever. */
 const FAULT_ENDS_WITHIN_MS = 400_000;
 
@@ -109,17 +111,29 @@ async function runEpisode(world: World, episode: Episode, result: RunResult): Pr
   }
   result.slowestRecoveryMs = Math.max(result.slowestRecoveryMs, machine.time.nowMs - recoveryBeganMs);
   await machine.runUntil(machine.time.nowMs + REST_MS);
-  const wholeByMs = recoveryBeganMs + Math.max(0, ...kinds.map((kind) => kind.recoversWithinMs ?? 0));
-  for (const fault of await faultsAtRest(world, wholeByMs)) cloud.ledger.fail(`at rest: ${fault}`);
+  const allowedMs = Math.max(0, ...kinds.map((kind) => kind.recoversWithinMs ?? 0));
+  for (const fault of await faultsAtRest(world, recoveryBeganMs, allowedMs))
+    cloud.ledger.fail(`at rest: ${fault}`);
 }
 
-/** What is not as it should be at rest, and stays so until `wholeByMs` (policy: self-healing). */
-async function faultsAtRest(world: World, wholeByMs: number): Promise<string[]> {
+/**
+ * What is not as it should be at rest for longer than allowed (policy: self-healing). Two losses of one droplet may be found one after
+ * the other: an edited record that has lost its index entry is read, and removed, when it is in the index again. So each has its time,
+ * from the recovery or from when it was first seen.
+ */
+async function faultsAtRest(world: World, recoveryBeganMs: number, allowedMs: number): Promise<string[]> {
   const { machine } = world;
+  const wholeByMs = new Map<string, number>();
+  let sinceMs = recoveryBeganMs;
   for (;;) {
     const found = await findFaultsAtRest(world);
-    if (found.length === 0 || machine.time.nowMs > wholeByMs) return found;
-    await machine.runUntil(machine.time.nowMs + CHECK_EVERY_MS);
+    for (const fault of found) if (!wholeByMs.has(fault)) wholeByMs.set(fault, sinceMs + allowedMs);
+    const { nowMs } = machine.time;
+    const late = found.filter((fault) => nowMs > (wholeByMs.get(fault) as number));
+    if (found.length === 0 || late.length > 0) return late;
+    if (nowMs > recoveryBeganMs + MOST_LOSSES * allowedMs) return found;
+    await machine.runUntil(nowMs + CHECK_EVERY_MS);
+    sinceMs = allowedMs === 0 ? recoveryBeganMs : nowMs;
   }
 }
 
