@@ -121,6 +121,17 @@ test('a DEA that replaced a lost one counts, although the lost instance is still
   expect(await lateDeas()).toEqual(expect.arrayContaining(APPS.map((app) => `next-of-${app}`)));
 });
 
+test('a DEA that replaced one which is evacuated counts, although the evacuated instance is still listed', async () => {
+  await wanted(...APPS);
+  await hearReal();
+  advance(1);
+  for (const app of APPS)
+    await fixture.receive(`dea-of-${app}`, entry(app, `${app}-0`, { state: 'EVACUATING' }));
+  for (const app of APPS) await fixture.receive(`next-of-${app}`, entry(app, `second-of-${app}`));
+  advance(LOST_MS - 1000);
+  expect(await lateDeas()).toEqual(expect.arrayContaining(APPS.map((app) => `next-of-${app}`)));
+});
+
 test('DEAs whose instances have all ended do not raise mass_loss by falling silent together', async () => {
   await wanted(...APPS);
   await hearReal();

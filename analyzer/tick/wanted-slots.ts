@@ -1,5 +1,5 @@
 import type { DeaLiveness, Droplet, Instance } from '../../common/model/droplet.ts';
-import { isActiveState } from '../../common/model/instance-states.ts';
+import { isActiveState, isLiveState } from '../../common/model/instance-states.ts';
 import { exitsByInstance, isExitInForce, isLeftOut, isListed } from '../../common/policy/fleet/liveness.ts';
 import type { DeaFacts } from '../../common/policy/fleet/mass-loss.ts';
 import type { PolicySettings } from '../../common/policy/settings.ts';
@@ -56,7 +56,9 @@ function holdsSlotOf(
   const exits = exitsByInstance(droplet.exits);
   const isAtWantedSlot = ({ state, version, index }: Instance) =>
     isActiveState(state) && version === droplet.desired?.version && isWanted(droplet, index);
+  // An evacuated instance holds its slot no more: it is replaced.
   const isEarlier = (other: Instance, than: Instance) =>
+    isLiveState(other.state) &&
     other.index === than.index &&
     other.dea !== dea.guid &&
     other.firstListedMs < than.firstListedMs &&

@@ -66,6 +66,18 @@ describe('which hold covers what', () => {
     ],
     ['desired_unavailable: not duplicates', duplicates(), { desiredUnavailable: true }, ['stop duplicate']],
 
+    [
+      'actual_not_fresh: an evacuation while all records are new, for it may be replaced long since',
+      { ...evacuating(), firstSeenMs: NOW - LOST },
+      { actualNotFresh: true },
+      ['held evacuated actual_not_fresh'],
+    ],
+    [
+      'actual_not_fresh: a crash while all records are new is acted on',
+      { ...crashed(), firstSeenMs: NOW - LOST },
+      { actualNotFresh: true },
+      ['start crashed'],
+    ],
     ['actual_not_fresh: missing', missing(), { actualNotFresh: true }, ['held missing actual_not_fresh']],
     ['actual_not_fresh: a crash is acted on', crashed(), { actualNotFresh: true }, ['start crashed']],
     [

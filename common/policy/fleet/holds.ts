@@ -33,7 +33,7 @@ export type StartWait = HoldName | 'evaluating';
 
 /**
  * The hold that covers this start, if any. A crash or an evacuation is a message about one instance and is acted on under every
- * hold but `operator`; only after a `droplet.updated` it waits for the next pass.
+ * hold but `operator`; only after a `droplet.updated` it waits for the next pass, and an evacuation while all data is new.
  *
  * The slot may have another instance that is presumed lost only because its DEA is silent. Then the start relies on that
  * silence, whatever its reason, so the holds on silence cover it.
@@ -46,6 +46,7 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
   const silent = silentAt(snapshot, index, reason);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
+  if (reason === 'evacuated' && mayBeReplaced(snapshot)) return 'actual_not_fresh';
   if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
   if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';
   if (mayLackInstances(snapshot)) return 'evaluating';
@@ -59,6 +60,15 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
  */
 export function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Snapshot): boolean {
   return rebuiltMs !== undefined && nowMs < rebuiltMs + settings.dropletLostMs;
+}
+
+/**
+ * Whether an evacuated instance may have been replaced before Redis lost all it held. The record was begun since, and not every DEA has
+ * listed its instances yet. The evacuated one is listed, and its exit comes, until its DEA has ended. (A crash is an event of its slot.)
+ */
+function mayBeReplaced({ droplet, holds, nowMs, settings }: Snapshot): boolean {
+  if (!holds.actualNotFresh) return false;
+  return listeningTimeMs(droplet.firstSeenMs, nowMs, holds.listeningGaps) <= settings.dropletLostMs;
 }
 
 /**

@@ -83,6 +83,18 @@ describe('bounds', () => {
     expect(await instancesOf('x')).toHaveLength(1);
   });
 
+  test('a DEA that replaced an evacuated instance holds its slot', async () => {
+    const { client, keys } = fixture.context.redis;
+    await wanted('x', 1);
+    await fixture.receive('evacuated', entry('x'));
+    clock().advance(1);
+    await fixture.receive('evacuated', entry('x', 'x-0', { state: 'EVACUATING' }));
+    expect(await client.hget(keys.deasWanted, 'evacuated')).toBe('1');
+    clock().advance(1);
+    await fixture.receive('next', entry('x', 'x-1'));
+    expect(await client.hget(keys.deasWanted, 'next')).toBe('1');
+  });
+
   test('a new DEA takes the place of the longest silent one that holds no wanted slot', async () => {
     const { client, keys } = fixture.context.redis;
     await wanted('x', 1);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { publishWatermark } from '../../../common/redis/scripts/fleet/publish-watermark.ts';
 import { GAP_MS, useWatermark } from '../../../deploy/verify/fixtures/watermark.ts';
 
 const fixture = useWatermark();
@@ -118,6 +119,37 @@ describe('an ingestor whose watermark stands still', () => {
     expect(fixture.generationOf('stopped')).toBe(1);
     expect(await fixture.ingestors()).toEqual(['a', 'b', 'stopped']);
     expect(await fixture.streak()).toMatchObject({ since: `${takenOverMs}` });
+  });
+
+  test.each([
+    ['is taken over from, if it answers', true, 1],
+    ['is removed, if it does not', false, 0],
+  ])('before its first watermark, but has joined the queue group, %s', async (_, answers, generation) => {
+    const a = fixture.create('a');
+    await a.start();
+    const { redis, clock } = fixture.context;
+    const joinedMs = clock.nowMs();
+    // What an ingestor writes before it joins. From here on it stands still.
+    const stopped = { ingestor: 'stopped', host: 'some-host', pid: 42, nowMs: joinedMs, gapMs: GAP_MS };
+    const nothing = {
+      silenceMs: GAP_MS / 2,
+      keepGapsMs: GAP_MS,
+      mayHaveLost: false,
+      mayTakeOver: false,
+      gone: [],
+    };
+    expect(await publishWatermark(redis, { ...stopped, ...nothing })).toMatchObject({ generation: 0 });
+    if (answers) fixture.bus.answering.add('healthmanager.ingestor.stopped');
+    fixture.bus.published.length = 0;
+    while (clock.nowMs() < joinedMs + GAP_MS + 250) {
+      clock.advance(250);
+      await a.publishWatermark();
+    }
+    expect(fixture.generationOf('a')).toBe(generation);
+    expect(await redis.client.hkeys(redis.keys.ingestors)).toEqual(['a']);
+    expect(fixture.bus.published).toEqual(['healthmanager.start']);
+    const gaps = answers ? `${joinedMs} ${clock.nowMs()}` : null;
+    expect(await redis.client.hget(redis.keys.listening, 'gaps')).toBe(gaps);
   });
 
   test('is not taken over from by one that has been silent itself', async () => {

@@ -69,11 +69,15 @@ export class Peers {
     if (joined !== this.#generation) this.#others = new Map();
     this.#generation = joined;
     // In this order: one that a takeover has removed from the list is then known by the generation.
-    const [list, generation] = await Promise.all([
+    const [list, published, generation] = await Promise.all([
       redis.client.zrange(redis.keys.watermarks, '0', '-1', 'WITHSCORES'),
+      redis.client.call('HGETALL', redis.keys.ingestors) as Promise<string[]>,
       redis.client.hget(redis.keys.listening, 'generation'),
     ]);
-    const listed = new Map(pairsOf(list).map(([other, atMs]) => [other, Number(atMs)]));
+    // One that is about to join has published no watermark.
+    const joining = pairsOf(published).map(([other, about]) => [other, Number.parseInt(about, 10)] as const);
+    const watermarks = pairsOf(list).map(([other, atMs]) => [other, Number(atMs)] as const);
+    const listed = new Map([...joining, ...watermarks]);
     const isTakenOver = generation !== null && generation !== `${joined}`;
     const others = new Map([...(isTakenOver ? [] : this.#others), ...listed]);
     others.delete(id);

@@ -59,7 +59,8 @@ const MAX_ANSWER_MS = 1_000;
  * An ingestor that stands still may still be subscribed: a stopped process swallows its share of the heartbeats. NATS may soon
  * report that its subject has no subscriber. Then it was killed, lost only what it held in memory, and is removed from the
  * list. Otherwise, after a gap, the others take over: they join the queue group of a new generation, which the silent one
- * is not in. When it comes back it joins that generation before it publishes a watermark. Redis can lose the list with its
+ * is not in. When it comes back it joins that generation before it publishes a watermark. It is on the list before it joins, since it
+ * may stand still again before its first watermark. Redis can lose the list with its
  * data, so each ingestor remembers the others.
  *
  * A heartbeat can also be lost without a gap: when all ingestors restart, when one is killed, or when one loses NATS. Its

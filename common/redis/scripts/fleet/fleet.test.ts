@@ -28,7 +28,10 @@ describe('publish_watermark', () => {
       ...more,
     });
   // An ingestor asks for the generation before it joins one.
-  const begin = () => publish(0, 'first', { generation: undefined });
+  const begin = async () => {
+    await publish(0, 'first', { generation: undefined });
+    await redis().client.del(redis().keys.ingestors);
+  };
   beforeEach(begin);
   const sinceMs = async (nowMs: number, ingestor = 'a') => (await publish(nowMs, ingestor)).sinceMs;
   const mayBeLost = async (nowMs: number, ingestor = 'a') => (await publish(nowMs, ingestor)).mayBeLost;

@@ -19,7 +19,8 @@
 --   1 if heartbeats sent before now may be lost or nil, {each ingestor that was removed}, {id, host and pid of each ingestor
 --   that was taken over from}}.
 -- Guarantees
---   A watermark of an older generation is not stored: its ingestor must join the current one first.
+--   A watermark of an older generation is not stored: its ingestor must join the current one first. It is on the list before it joins,
+--   so that the others take over from it if it stands still before its first watermark: it would swallow its share unnoticed.
 --   An ingestor that has published nothing for longer than a gap is taken off the list, and the generation grows by one. All
 --   others then join the group of that generation, so the silent one no longer receives a share of the messages alone.
 --   A gap begins `since` anew and is added to `gaps`. It is a silence of all ingestors, or of one that never signed off, also if
@@ -100,18 +101,30 @@ if not generation or joined ~= '' and tonumber(joined) > tonumber(generation) th
   redis.call('HSET', KEYS[1], 'generation', generation)
 end
 if joined == '' or tonumber(joined) < tonumber(generation) then
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[1] .. ' ' .. ARGV[9])
   return { generation, false, false, {}, {} }
 end
 
 local taken_over = {}
 if ARGV[10] == '1' then
+  local peers, watermarks, about_of = {}, {}, {}
   local listed = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
   for i = 1, #listed, 2 do
-    local peer, watermark = listed[i], listed[i + 1]
-    local about = peer ~= ARGV[2] and redis.call('HGET', KEYS[3], peer) or ''
-    local published = time(string.match(about, '^(%d+) ')) or tonumber(watermark)
+    peers[#peers + 1] = listed[i]
+    watermarks[listed[i]] = tonumber(listed[i + 1])
+  end
+  listed = redis.call('HGETALL', KEYS[3])
+  for i = 1, #listed, 2 do
+    if not watermarks[listed[i]] then
+      peers[#peers + 1] = listed[i]
+    end
+    about_of[listed[i]] = listed[i + 1]
+  end
+  for _, peer in ipairs(peers) do
+    local about = about_of[peer] or ''
+    local published = time(string.match(about, '^(%d+) ')) or watermarks[peer] or 0
     if peer ~= ARGV[2] and now - published > gap then
-      note_gap(math.min(tonumber(watermark), published))
+      note_gap(math.min(watermarks[peer] or published, published))
       redis.call('ZREM', KEYS[2], peer)
       redis.call('HDEL', KEYS[3], peer)
       taken_over[#taken_over + 1] = peer
@@ -130,7 +143,8 @@ end
 note_silence(redis.call('ZSCORE', KEYS[2], ARGV[2]))
 local removed = {}
 for a = 11, #ARGV do
-  local watermark = redis.call('ZSCORE', KEYS[2], ARGV[a])
+  local about = redis.call('HGET', KEYS[3], ARGV[a])
+  local watermark = redis.call('ZSCORE', KEYS[2], ARGV[a]) or about and time(string.match(about, '^(%d+) '))
   redis.call('HDEL', KEYS[3], ARGV[a])
   if watermark then
     note_silence(watermark)

@@ -2,26 +2,30 @@
 
 -- Instances of a droplet beyond those that are wanted three times over. An app may be scaled up before a pass lists it.
 local SPARE_INSTANCES = 500
+local LIVE = { STARTING = true, RUNNING = true }
 local ACTIVE = { STARTING = true, RUNNING = true, EVACUATING = true }
 local ENTRY = '^(%S+) (%S+) on (%S+) version (%S+) since '
 
--- The slots of a droplet that the controller wants, and the instance that holds each: of several, the one listed first.
+-- The slots of a droplet that the controller wants, and the instance that holds each: of several, the one listed first, but none
+-- that is evacuated if there is another one: that one has replaced it.
 -- known: instances by field, as stored; exits: guids with an exit. Returns nothing if no slot is wanted.
 local function holders_of(desired, gone, known, exits)
   local count, version = string.match((not gone and desired) or '', '^STARTED (%d+)x STAGED version (%S+) ')
   if not count then
     return nil
   end
-  local slots = { count = tonumber(count), version = version, field = {}, first = {} }
+  local slots = { count = tonumber(count), version = version, field = {} }
+  local first_of, is_live = {}, {}
   for field, value in pairs(known) do
     local index, state, _, of_version = string.match(value, ENTRY)
     if of_version == version and ACTIVE[state] and not exits[string.sub(field, 10)] then
       local is_listed = not string.find(value, ' last %d+$')
       local first = tonumber(string.match(value, ' first (%d+)'))
       if is_listed and first and tonumber(index) < slots.count then
-        local best = slots.first[index]
-        if not best or first < best or (first == best and field < slots.field[index]) then
-          slots.first[index], slots.field[index] = first, field
+        local best, live = first_of[index], LIVE[state] or false
+        local is_earlier = not best or first < best or (first == best and field < slots.field[index])
+        if not best or live and not is_live[index] or is_earlier and live == is_live[index] then
+          first_of[index], is_live[index], slots.field[index] = first, live, field
         end
       end
     end

@@ -6,6 +6,12 @@ export const HOLDS: Area = {
   tests: ['common/policy', 'analyzer/decide', 'ingest/heartbeats/claims'],
   mutants: [
     {
+      name: 'an evacuated instance is replaced although all data is new',
+      file: 'policy/fleet/holds.ts',
+      from: "if (reason === 'evacuated' && mayBeReplaced(snapshot)) return 'actual_not_fresh';",
+      to: '',
+    },
+    {
       name: 'a record that was begun anew after its DEAs were last heard is started under mass_loss',
       file: 'policy/fleet/holds.ts',
       from: "if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';",

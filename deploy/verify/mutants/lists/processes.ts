@@ -190,6 +190,12 @@ export const DELIVERY: Area = {
       to: "new Set(['unknown'])",
     },
     {
+      name: 'an evacuated instance holds the slot of the one that replaced it',
+      file: 'wanted-slots.ts',
+      from: 'isLiveState(other.state) &&',
+      to: '',
+    },
+    {
       name: 'what the latest heartbeat of a late DEA left out counts for nothing',
       file: 'wanted-slots.ts',
       from: '(await delistedDroplets(redis, dea.guid))',

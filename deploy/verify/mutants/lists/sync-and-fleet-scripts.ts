@@ -113,8 +113,14 @@ export const FLEET_SCRIPTS: Area = {
     {
       name: 'an ingestor with a backlog is taken over from',
       file: 'publish_watermark.lua',
-      from: "local published = time(string.match(about, '^(%d+) ')) or tonumber(watermark)",
-      to: 'local published = tonumber(watermark)',
+      from: "local published = time(string.match(about, '^(%d+) ')) or watermarks[peer] or 0",
+      to: 'local published = watermarks[peer] or 0',
+    },
+    {
+      name: 'an ingestor that stands still before its first watermark is not taken over from',
+      file: 'publish_watermark.lua',
+      from: 'if not watermarks[listed[i]] then',
+      to: 'if false then',
     },
     {
       name: 'a takeover loses no heartbeat',
