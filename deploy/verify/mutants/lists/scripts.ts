@@ -201,8 +201,14 @@ export const SCRIPTS: Area = {
     {
       name: 'a made-up copy holds a slot that is held',
       file: 'accept_instances.lua',
-      from: 'if not best or first < best or',
-      to: 'if not best or first > best or',
+      from: 'local is_earlier = not best or first < best or',
+      to: 'local is_earlier = not best or first > best or',
+    },
+    {
+      name: 'the DEA of an evacuated instance holds the slot, not that of the one which replaced it',
+      file: 'accept_instances.lua',
+      from: 'if not best or live and not is_live[index] or is_earlier and live == is_live[index] then',
+      to: 'if is_earlier then',
     },
     {
       name: 'an equal heartbeat after a long silence is not stored whole',

@@ -125,7 +125,7 @@ export const FLEET_SCRIPTS: Area = {
     {
       name: 'a takeover loses no heartbeat',
       file: 'publish_watermark.lua',
-      from: 'note_gap(math.min(tonumber(watermark), published))',
+      from: 'note_gap(math.min(watermarks[peer] or published, published))',
       to: '',
     },
     {
