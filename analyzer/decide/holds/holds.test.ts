@@ -73,6 +73,28 @@ describe('which hold covers what', () => {
       ['held evacuated actual_not_fresh'],
     ],
     [
+      'actual_not_fresh: so the DEA_SHUTDOWN of an instance that no heartbeat has listed since',
+      droplet({ firstSeenMs: NOW - LOST, exits: [exit('a', { reason: 'DEA_SHUTDOWN' })] }),
+      { actualNotFresh: true },
+      ['held evacuated actual_not_fresh'],
+    ],
+    [
+      'actual_not_fresh: an evacuation that begins while all records are new is acted on',
+      droplet({ firstSeenMs: NOW - LOST, exits: [exit('a', { reason: 'DEA_EVACUATION' })] }),
+      { actualNotFresh: true },
+      ['start evacuated'],
+    ],
+    [
+      'actual_not_fresh: so is the end of an instance that was listed as RUNNING',
+      droplet({
+        firstSeenMs: NOW - LOST,
+        instances: [instance('a')],
+        exits: [exit('a', { reason: 'DEA_SHUTDOWN' })],
+      }),
+      { actualNotFresh: true },
+      ['start evacuated'],
+    ],
+    [
       'actual_not_fresh: a crash while all records are new is acted on',
       { ...crashed(), firstSeenMs: NOW - LOST },
       { actualNotFresh: true },

@@ -1,5 +1,5 @@
 /** Which hold covers which decision of a droplet. The files beside this one turn the holds on and off. */
-import type { Droplet, Holds, Instance } from '../../model/droplet.ts';
+import type { Droplet, Exit, Holds, Instance } from '../../model/droplet.ts';
 import { isLiveState } from '../../model/instance-states.ts';
 import type { HoldName, StartReason, StopReason } from '../../model/reasons.ts';
 import type { PolicySettings } from '../settings.ts';
@@ -46,7 +46,7 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
   const silent = silentAt(snapshot, index, reason);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
-  if (reason === 'evacuated' && mayBeReplaced(snapshot)) return 'actual_not_fresh';
+  if (reason === 'evacuated' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';
   if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
   if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';
   if (mayLackInstances(snapshot)) return 'evaluating';
@@ -63,11 +63,16 @@ export function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Sn
 }
 
 /**
- * Whether an evacuated instance may have been replaced before Redis lost all it held. The record was begun since, and not every DEA has
- * listed its instances yet. The evacuated one is listed, and its exit comes, until its DEA has ended. (A crash is an event of its slot.)
+ * Whether an evacuated instance may have been replaced before Redis lost all it held: the record was begun since, and not every DEA has
+ * listed its instances yet. The evacuated one is listed as EVACUATING until its DEA ends, and then comes a DEA_SHUTDOWN for it.
  */
-function mayBeReplaced({ droplet, holds, nowMs, settings }: Snapshot): boolean {
+function mayBeReplaced({ droplet, holds, nowMs, settings }: Snapshot, index: number): boolean {
   if (!holds.actualNotFresh) return false;
+  const isLive = ({ instance }: Exit) =>
+    droplet.instances.some(({ guid, state }) => guid === instance && isLiveState(state));
+  const begins = (exit: Exit) =>
+    exit.reason === 'DEA_EVACUATION' || (exit.reason === 'DEA_SHUTDOWN' && isLive(exit));
+  if (droplet.exits.some((exit) => exit.index === index && begins(exit))) return false;
   return listeningTimeMs(droplet.firstSeenMs, nowMs, holds.listeningGaps) <= settings.dropletLostMs;
 }
 

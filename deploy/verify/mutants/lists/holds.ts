@@ -8,7 +8,7 @@ export const HOLDS: Area = {
     {
       name: 'an evacuated instance is replaced although all data is new',
       file: 'policy/fleet/holds.ts',
-      from: "if (reason === 'evacuated' && mayBeReplaced(snapshot)) return 'actual_not_fresh';",
+      from: "if (reason === 'evacuated' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';",
       to: '',
     },
     {
