@@ -95,6 +95,18 @@ describe('which hold covers what', () => {
       ['start evacuated'],
     ],
     [
+      'actual_not_fresh: surplus instances while all records are new, for another DEA may have made them up',
+      { ...extraIndex(), firstSeenMs: NOW - LOST },
+      { actualNotFresh: true },
+      ['held extra_index actual_not_fresh'],
+    ],
+    [
+      'actual_not_fresh: extra_index of an older record',
+      extraIndex(),
+      { actualNotFresh: true },
+      ['stop extra_index'],
+    ],
+    [
       'actual_not_fresh: a crash while all records are new is acted on',
       { ...crashed(), firstSeenMs: NOW - LOST },
       { actualNotFresh: true },

@@ -66,13 +66,19 @@ export function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Sn
  * Whether an evacuated instance may have been replaced before Redis lost all it held: the record was begun since, and not every DEA has
  * listed its instances yet. The evacuated one is listed as EVACUATING until its DEA ends, and then comes a DEA_SHUTDOWN for it.
  */
-function mayBeReplaced({ droplet, holds, nowMs, settings }: Snapshot, index: number): boolean {
-  if (!holds.actualNotFresh) return false;
+function mayBeReplaced(snapshot: Snapshot, index: number): boolean {
+  if (!isNewData(snapshot)) return false;
+  const { droplet } = snapshot;
   const isLive = ({ instance }: Exit) =>
     droplet.instances.some(({ guid, state }) => guid === instance && isLiveState(state));
   const begins = (exit: Exit) =>
     exit.reason === 'DEA_EVACUATION' || (exit.reason === 'DEA_SHUTDOWN' && isLive(exit));
-  if (droplet.exits.some((exit) => exit.index === index && begins(exit))) return false;
+  return !droplet.exits.some((exit) => exit.index === index && begins(exit));
+}
+
+/** Whether the record was begun before every DEA had been heard for `droplet_lost`: at the first start, or Redis was emptied. */
+function isNewData({ droplet, holds, nowMs, settings }: Snapshot): boolean {
+  if (!holds.actualNotFresh) return false;
   return listeningTimeMs(droplet.firstSeenMs, nowMs, holds.listeningGaps) <= settings.dropletLostMs;
 }
 
@@ -187,6 +193,9 @@ export function isLossEstablished(
   return !isLossUnconfirmed(lastHeartbeatMs, holds, settings);
 }
 
+/** Reasons by which an instance is surplus for its version, index or state. */
+const BY_IDENTITY: ReadonlySet<StopReason> = new Set(['wrong_version', 'extra_index', 'evacuation_complete']);
+
 /** The hold that covers this stop, if any. */
 export function holdOnStop(
   snapshot: Snapshot,
@@ -198,5 +207,7 @@ export function holdOnStop(
   if (operatorHoldOnStop(snapshot, instance) !== undefined) return 'operator';
   if (reason === 'duplicate') return holds.actualNotFresh ? 'actual_not_fresh' : undefined;
   if (holds.desiredUnavailable) return 'desired_unavailable';
+  // The first DEA to list the instance may have made up its version or index, and its own was not heard yet.
+  if (BY_IDENTITY.has(reason) && isNewData(snapshot)) return 'actual_not_fresh';
   return reason === 'extra_app' && holds.massDelete ? 'mass_delete' : undefined;
 }

@@ -308,6 +308,9 @@ describe('a stop', () => {
     const [victim, other] = [run(0), run(0)];
     other.endedMs = nowMs - 200;
     expect(stop(victim.guid, { v: 3 }).verdict).toBe('right');
+    // Redis may have lost something, but not of this app.
+    undisturbed.dataLostMs = nowMs;
+    expect(stop(victim.guid, { v: 3 }).verdict).toBe('right');
     other.exitSentMs = nowMs;
     nowMs += 2_000;
     expect(stop(victim.guid, { v: 3 }).verdict).toBe('wrong');

@@ -162,8 +162,7 @@ export class Referee {
    * Whether the health manager may count on this instance: no stop of it was accepted, though its DEA may just have died.
    * An instance that still runs `droplet_lost` after an accepted stop never got it, because its DEA was disconnected.
    */
-  #staysRunning({ droplet, endedMs, exitSentMs, lastRunningMs, stopAcceptedMs }: TrueInstance): boolean {
-    const { undisturbed } = this.#truth;
+  #staysRunning({ endedMs, exitSentMs, lastRunningMs, stopAcceptedMs }: TrueInstance): boolean {
     const nowMs = this.#truth.nowMs();
     if (
       stopAcceptedMs !== undefined &&
@@ -171,9 +170,8 @@ export class Referee {
     )
       return false;
     if (lastRunningMs === undefined) return false;
-    // It runs, so nothing is harmed. What Redis evicts may be another app's, so the health manager may know it yet.
+    // What Redis has lost since may be another app's, so the health manager may know the instance yet.
     if (endedMs === undefined) return true;
-    if (lastRunningMs < undisturbed.dataLostMsOf(droplet)) return false;
     if (exitSentMs !== undefined && this.#isKnownUndisturbed(exitSentMs)) return false;
     return nowMs - lastRunningMs <= this.#times.dropletLostMs + SLACK_MS;
   }

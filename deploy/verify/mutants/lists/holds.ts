@@ -6,6 +6,12 @@ export const HOLDS: Area = {
   tests: ['common/policy', 'analyzer/decide', 'ingest/heartbeats/claims'],
   mutants: [
     {
+      name: 'an instance is stopped for its version or index although all data is new',
+      file: 'policy/fleet/holds.ts',
+      from: "if (BY_IDENTITY.has(reason) && isNewData(snapshot)) return 'actual_not_fresh';",
+      to: '',
+    },
+    {
       name: 'an evacuated instance is replaced although all data is new',
       file: 'policy/fleet/holds.ts',
       from: "if (reason === 'evacuated' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';",
