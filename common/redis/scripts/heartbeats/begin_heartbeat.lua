@@ -35,7 +35,7 @@
 --   The digest is removed until the heartbeat is finished. If the ingestor dies before, an equal heartbeat is stored as a whole.
 --   Some DEAs send a heartbeat with a single new instance just after the full list. Two ingestors that store both know neither which
 --   was first nor what the other lists, so neither is dropped and neither takes the place of the other: what only one of them
---   lists would never have been seen.
+--   lists would never have been seen. (Of equal lists nothing is lost; it may be this heartbeat, whose first reply was lost.)
 --   'unfinished' keeps every droplet that unfinished heartbeats may have written; the next heartbeat writes all of them.
 -- include verify_period
 local at, dea = ARGV[1], ARGV[2]
@@ -55,7 +55,7 @@ local later_ms = tonumber(at) - newest
 local has_no_order = math.abs(later_ms) < tonumber(ARGV[7])
 if later_ms < 0 and not has_no_order then
   return 'stale'
-elseif pending and has_no_order and ARGV[8] == '1' then
+elseif pending and pending ~= ARGV[3] and has_no_order and ARGV[8] == '1' then
   return 'unfinished'
 elseif later_ms <= 0 then
   at = string.format('%.0f', math.floor(newest) + 1)

@@ -208,9 +208,15 @@ describe('begin_heartbeat and finish_heartbeat', () => {
     for (const receivedMs of [1001, 2000, 2999])
       expect(await beginHeartbeat(redis(), { ...later, receivedMs })).toBe('unfinished');
     expect(await client.hgetall(keys.deaList('a'))).toEqual(before);
-    expect(await beginHeartbeat(redis(), { ...later, receivedMs: 3000 })).toMatchObject({ atMs: 3000 });
-    await finish(3000, 'a');
+    expect(
+      await beginHeartbeat(redis(), { ...later, list: `${line('x')}\n`, receivedMs: 2000 }),
+    ).toMatchObject({
+      atMs: 2001,
+      hasUnfinished: true,
+    });
     expect(await beginHeartbeat(redis(), { ...later, receivedMs: 3001 })).toMatchObject({ atMs: 3001 });
+    await finish(3001, 'a');
+    expect(await beginHeartbeat(redis(), { ...later, receivedMs: 3002 })).toMatchObject({ atMs: 3002 });
   });
 
   test('a heartbeat does not finish after a newer one has begun', async () => {

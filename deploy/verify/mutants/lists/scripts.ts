@@ -75,7 +75,7 @@ export const SCRIPTS: Area = {
     {
       name: 'a heartbeat supersedes one that another ingestor received at the same time and is storing',
       file: 'begin_heartbeat.lua',
-      from: "elseif pending and has_no_order and ARGV[8] == '1' then",
+      from: "elseif pending and pending ~= ARGV[3] and has_no_order and ARGV[8] == '1' then",
       to: 'elseif false then',
     },
     {
