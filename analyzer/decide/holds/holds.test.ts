@@ -107,6 +107,12 @@ describe('which hold covers what', () => {
       ['stop extra_index'],
     ],
     [
+      'actual_not_fresh: a crash from before all records were new, for it may be stored a second time',
+      droplet({ firstSeenMs: NOW - LOST, exits: [exit('a', { atMs: NOW - LOST - 1 })] }),
+      { actualNotFresh: true },
+      ['held crashed actual_not_fresh'],
+    ],
+    [
       'actual_not_fresh: a crash while all records are new is acted on',
       { ...crashed(), firstSeenMs: NOW - LOST },
       { actualNotFresh: true },

@@ -33,7 +33,7 @@ export type StartWait = HoldName | 'evaluating';
 
 /**
  * The hold that covers this start, if any. A crash or an evacuation is a message about one instance and is acted on under every
- * hold but `operator`; only after a `droplet.updated` it waits for the next pass, and an evacuation while all data is new.
+ * hold but `operator`; only after a `droplet.updated` it waits for the next pass, and while all data is new on what happened before.
  *
  * The slot may have another instance that is presumed lost only because its DEA is silent. Then the start relies on that
  * silence, whatever its reason, so the holds on silence cover it.
@@ -46,7 +46,7 @@ export function holdOnStart(snapshot: Snapshot, reason: StartReason, index: numb
   const silent = silentAt(snapshot, index, reason);
   if (holds.actualNotFresh && (reason === 'missing' || silent.length > 0)) return 'actual_not_fresh';
   if (silent.some((instance) => mayHaveUnstoredHeartbeat(snapshot, instance))) return 'actual_not_fresh';
-  if (reason === 'evacuated' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';
+  if (reason !== 'missing' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';
   if (silent.some((instance) => isMassLoss(snapshot, instance))) return 'mass_loss';
   if (reason === 'missing' && mayLackLateDeas(snapshot)) return 'mass_loss';
   if (mayLackInstances(snapshot)) return 'evaluating';
@@ -63,17 +63,19 @@ export function mayLackInstances({ droplet: { rebuiltMs }, nowMs, settings }: Sn
 }
 
 /**
- * Whether an evacuated instance may have been replaced before Redis lost all it held: the record was begun since, and not every DEA has
- * listed its instances yet. The evacuated one is listed as EVACUATING until its DEA ends, and then comes a DEA_SHUTDOWN for it.
+ * Whether the slot may have been filled again before Redis lost all it held: the record was begun since, and not every DEA has listed its
+ * instances yet. An exit that was received before that may be stored a second time, by an ingestor that never had the answer to the
+ * first. An evacuated instance is listed as EVACUATING until its DEA ends, and then comes a DEA_SHUTDOWN for it.
  */
 function mayBeReplaced(snapshot: Snapshot, index: number): boolean {
   if (!isNewData(snapshot)) return false;
-  const { droplet } = snapshot;
+  const { exits, instances, firstSeenMs } = snapshot.droplet;
   const isLive = ({ instance }: Exit) =>
-    droplet.instances.some(({ guid, state }) => guid === instance && isLiveState(state));
-  const begins = (exit: Exit) =>
-    exit.reason === 'DEA_EVACUATION' || (exit.reason === 'DEA_SHUTDOWN' && isLive(exit));
-  return !droplet.exits.some((exit) => exit.index === index && begins(exit));
+    instances.some(({ guid, state }) => guid === instance && isLiveState(state));
+  return !exits.some(
+    (exit) =>
+      exit.index === index && exit.atMs > firstSeenMs && (exit.reason !== 'DEA_SHUTDOWN' || isLive(exit)),
+  );
 }
 
 /** Whether the record was begun before every DEA had been heard for `droplet_lost`: at the first start, or Redis was emptied. */

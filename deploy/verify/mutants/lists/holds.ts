@@ -12,9 +12,9 @@ export const HOLDS: Area = {
       to: '',
     },
     {
-      name: 'an evacuated instance is replaced although all data is new',
+      name: 'what ended before all data was lost is started again',
       file: 'policy/fleet/holds.ts',
-      from: "if (reason === 'evacuated' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';",
+      from: "if (reason !== 'missing' && mayBeReplaced(snapshot, index)) return 'actual_not_fresh';",
       to: '',
     },
     {
