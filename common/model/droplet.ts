@@ -198,6 +198,8 @@ export interface Holds {
   actualNotFresh: boolean;
   /** Oldest first. In these times a DEA's silence does not grow. Absent if there was no gap lately. */
   listeningGaps?: readonly ListeningGap[];
+  /** When ingestors began to listen since Redis holds this data. Absent if none did. */
+  listeningBegunMs?: number;
   /** Every ingestor has stored every heartbeat delivered before this time. Absent if no ingestor has written a watermark. */
   heartbeatWatermarkMs?: number;
   /** Heartbeats sent before this time may be lost, with a connection or a process. Absent if no loss is known. */

@@ -145,7 +145,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:listening',
     type: 'hash',
     holds:
-      'since, until (ms): ingestors have listened without a gap from then to then; gaps: when no ingestor could receive every heartbeat (begin and end of each in ms, separated by spaces, oldest first); loss_possible_until (ms): heartbeats sent before then may be lost; generation: the generation of the queue group that every ingestor must join, and joined: the one that has published a watermark; taken_over (id, host and pid of the ingestor whose share of the messages the others took over last) and taken_over_at (ms)',
+      'begun (ms): when the first watermark was stored; since, until (ms): ingestors have listened without a gap from then to then; gaps: when no ingestor could receive every heartbeat (begin and end of each in ms, separated by spaces, oldest first); loss_possible_until (ms): heartbeats sent before then may be lost; generation: the generation of the queue group that every ingestor must join, and joined: the one that has published a watermark; taken_over (id, host and pid of the ingestor whose share of the messages the others took over last) and taken_over_at (ms)',
     writer: 'ingest',
     readers: 'analyzer, nudger, reporter',
     life: 'for ever',

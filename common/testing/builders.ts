@@ -130,6 +130,7 @@ export function holds(over: Partial<Holds> = {}): Holds {
   return {
     desiredUnavailable: false,
     actualNotFresh: false,
+    listeningBegunMs: 0,
     massLossDeas: new Set(),
     heartbeatWatermarkMs: NOW,
     massLossEvaluated: { sinceMs: 0, untilMs: NOW },

@@ -113,6 +113,18 @@ describe('which hold covers what', () => {
       ['held crashed actual_not_fresh'],
     ],
     [
+      'actual_not_fresh: that crash if nobody listens since, however long ago the record began',
+      droplet({ firstSeenMs: NOW - 3 * LOST, exits: [exit('a', { atMs: NOW - 3 * LOST - 1 })] }),
+      { actualNotFresh: true, listeningBegunMs: undefined as never },
+      ['held crashed actual_not_fresh'],
+    ],
+    [
+      'actual_not_fresh: that crash if DEAs are heard for less than droplet_lost',
+      droplet({ firstSeenMs: NOW - 3 * LOST, exits: [exit('a', { atMs: NOW - 3 * LOST - 1 })] }),
+      { actualNotFresh: true, listeningBegunMs: NOW - LOST },
+      ['held crashed actual_not_fresh'],
+    ],
+    [
       'actual_not_fresh: a crash while all records are new is acted on',
       { ...crashed(), firstSeenMs: NOW - LOST },
       { actualNotFresh: true },

@@ -80,8 +80,10 @@ function mayBeReplaced(snapshot: Snapshot, index: number): boolean {
 
 /** Whether the record was begun before every DEA had been heard for `droplet_lost`: at the first start, or Redis was emptied. */
 function isNewData({ droplet, holds, nowMs, settings }: Snapshot): boolean {
-  if (!holds.actualNotFresh) return false;
-  return listeningTimeMs(droplet.firstSeenMs, nowMs, holds.listeningGaps) <= settings.dropletLostMs;
+  const { actualNotFresh, listeningGaps, listeningBegunMs = nowMs } = holds;
+  if (!actualNotFresh) return false;
+  const fromMs = Math.max(droplet.firstSeenMs, listeningBegunMs);
+  return listeningTimeMs(fromMs, nowMs, listeningGaps) <= settings.dropletLostMs;
 }
 
 /**

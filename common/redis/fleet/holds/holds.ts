@@ -32,7 +32,14 @@ export async function readHolds(
 
 /** The holds that follow from the facts. */
 export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySettings): Holds {
-  const { listening, lowestWatermarkMs, pass, desiredStateSuspect = false, fullPassBegunMs } = facts;
+  const {
+    listening,
+    lowestWatermarkMs,
+    pass,
+    desiredStateSuspect = false,
+    fullPassBegunMs,
+    listeningBegunMs,
+  } = facts;
   // An ingestor that falls silent without signing off may still be subscribed, and receive messages that it does not store.
   const hasSilentIngestor =
     lowestWatermarkMs !== undefined && nowMs - lowestWatermarkMs > watermarkGapMs(settings);
@@ -44,6 +51,7 @@ export function holdsFrom(facts: FleetFacts, nowMs: number, settings: PolicySett
     desiredUnavailable: desiredStateSuspect || isDesiredUnavailable(succeededMs, nowMs, settings),
     actualNotFresh: hasSilentIngestor || isActualNotFresh(listened, nowMs, settings),
     ...silenceHoldsFrom(facts, nowMs, settings),
+    ...(listeningBegunMs !== undefined && Number.isFinite(listeningBegunMs) && { listeningBegunMs }),
     massDelete: massDelete.sinceMs !== undefined,
     ...(pass === undefined || succeededMs === undefined ? {} : { lastPassBegunMs: pass.begunMs }),
     ...(fullPassBegunMs !== undefined &&

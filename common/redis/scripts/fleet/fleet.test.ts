@@ -49,6 +49,7 @@ describe('publish_watermark', () => {
     expect(await sinceMs(1000)).toBe(1000);
     expect(await sinceMs(1000 + GAP)).toBe(1000);
     expect(await state()).toEqual({
+      begun: '1000',
       since: '1000',
       until: `${1000 + GAP}`,
       loss_possible_until: `${1000 + GAP}`,

@@ -35,7 +35,7 @@ local now, gap = tonumber(ARGV[1]), tonumber(ARGV[3])
 local function time(text)
   return text and is_count(text) and tonumber(text) <= now + gap and tonumber(text) or nil
 end
-local stored = redis.call('HMGET', KEYS[1], 'since', 'until', 'gaps', 'generation', 'joined', 'taken_over_at')
+local stored = redis.call('HMGET', KEYS[1], 'since', 'until', 'gaps', 'generation', 'joined', 'taken_over_at', 'begun')
 local since, last = time(stored[1]), time(stored[2])
 
 local function text(ms)
@@ -179,6 +179,9 @@ if may_be_lost then
 end
 if not last or now > last then
   redis.call('HSET', KEYS[1], 'until', ARGV[1])
+end
+if not time(stored[7]) then
+  redis.call('HSET', KEYS[1], 'begun', ARGV[1])
 end
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[2])
 return { generation, redis.call('HGET', KEYS[1], 'since'), may_be_lost and 1 or false, removed, {} }

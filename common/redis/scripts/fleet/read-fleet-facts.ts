@@ -8,6 +8,8 @@ import { decodeHostAndPid, type TakenOver } from './publish-watermark.ts';
 export interface FleetFacts {
   /** Ingestors have listened without a gap, from then to then; absent if none ever did. */
   listening?: { sinceMs: number; untilMs: number };
+  /** When the first watermark was stored since Redis holds this data. */
+  listeningBegunMs?: number;
   /** When no ingestor could receive every heartbeat; oldest first, without overlaps. Absent if there was no gap lately. */
   listeningGaps?: readonly ListeningGap[];
   /** The ingestor that was last taken over from, because it stood still. */
@@ -54,11 +56,12 @@ export async function readFleetFacts({
     Values,
     string[],
   ];
-  const [since, until, lossPossibleUntil, gaps, takenOver, takenOverAt] = listening;
+  const [since, until, lossPossibleUntil, gaps, takenOver, takenOverAt, begun] = listening;
   const [completed, succeeded, fullBegun] = sync;
   const [massLoss, massDelete, evaluated] = holds;
   const facts: FleetFacts = {};
   if (since && until) facts.listening = { sinceMs: Number(since), untilMs: Number(until) };
+  if (begun) facts.listeningBegunMs = Number(begun);
   const listeningGaps = decodeGaps(gaps ?? '');
   if (listeningGaps.length > 0) facts.listeningGaps = listeningGaps;
   if (takenOver && takenOverAt) facts.takenOver = decodeTakenOver(takenOver, takenOverAt);

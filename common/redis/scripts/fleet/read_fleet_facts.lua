@@ -8,7 +8,7 @@
 --   5 failover hash
 --   6 operator holds hash
 -- Returns a list, with nil for what there is not:
---   1 {since, until, loss_possible_until, gaps, taken_over, taken_over_at} of the listening hash
+--   1 {since, until, loss_possible_until, gaps, taken_over, taken_over_at, begun} of the listening hash
 --   2 lowest watermark
 --   3 {completed, succeeded, full_begun} of the state of the sync
 --   4 1 if data may have been lost since the latest pass that wrote everything began
@@ -17,7 +17,7 @@
 local lowest = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 local data_epoch = redis.call('HGET', KEYS[5], 'data_epoch')
 return {
-  redis.call('HMGET', KEYS[1], 'since', 'until', 'loss_possible_until', 'gaps', 'taken_over', 'taken_over_at'),
+  redis.call('HMGET', KEYS[1], 'since', 'until', 'loss_possible_until', 'gaps', 'taken_over', 'taken_over_at', 'begun'),
   lowest[2] or false,
   redis.call('HMGET', KEYS[3], 'completed', 'succeeded', 'full_begun'),
   data_epoch and data_epoch ~= redis.call('HGET', KEYS[3], 'rewritten_at_epoch') and 1,
