@@ -1,5 +1,5 @@
 /** What of the decision log is shown; each change is a new address. */
-import { useState } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import { LOG_KINDS } from '../../../common/model/decision-log.ts';
 import { EXIT_REASONS, HOLD_NAMES, START_REASONS, STOP_REASONS } from '../../../common/model/reasons.ts';
 import { type DecisionsQuery, hrefOfDecisions } from '../route.ts';
@@ -97,15 +97,24 @@ function isAge(since: string): boolean {
   return AGES.some(([age]) => age === since);
 }
 
+/** What is being typed. The page is read again every few seconds, which must not take it back. */
+function useDraft(value: string) {
+  const [draft, setDraft] = useState(value);
+  useEffect(() => setDraft(value), [value]);
+  return [draft, setDraft] as const;
+}
+
 /** A part of a guid; taken over with Enter, or when the field is left. */
 function Guid({ name, value, open }: { name: string; value: string; open: (value: string) => void }) {
+  const [draft, setDraft] = useDraft(value);
   return (
     <label>
       {name}{' '}
       <input
         name={name}
-        value={value}
+        value={draft}
         placeholder="a part of the guid"
+        onInput={(event) => setDraft(event.currentTarget.value)}
         onChange={(event) => open(event.currentTarget.value.trim())}
       />
     </label>
@@ -118,13 +127,15 @@ function Moment({ name, value, open }: { name: string; value: string; open: (val
   const shown = Number.isNaN(ms)
     ? ''
     : new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
+  const [draft, setDraft] = useDraft(shown);
   return (
     <label>
       {name}{' '}
       <input
         type="datetime-local"
         step={1}
-        value={shown}
+        value={draft}
+        onInput={(event) => setDraft(event.currentTarget.value)}
         onChange={(event) => {
           const at = new Date(event.currentTarget.value);
           open(Number.isNaN(at.getTime()) ? '' : at.toISOString());

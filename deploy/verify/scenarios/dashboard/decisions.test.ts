@@ -24,6 +24,10 @@ test('the decisions page: filters in its address, pause, files, and a title that
   await page.locator('.filter select').first().selectOption('sent');
   await eventually(() => lines.count()).toBeLessThan(all);
   await page.locator('.filter input').first().fill('MAI');
+  // What is typed stays while the page is read again.
+  await page.waitForResponse(/api\/decisions/);
+  await page.waitForResponse(/api\/decisions/);
+  expect(await page.locator('.filter input').first().inputValue()).toBe('MAI');
   await page.locator('.filter input').first().press('Enter');
   await eventually(() => lines.allInnerTexts()).toEqual([
     expect.stringMatching(/mail\s*index 0: start sent/),
