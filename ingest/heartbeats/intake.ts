@@ -224,8 +224,7 @@ export class HeartbeatIntake {
     raw: RawHeartbeat,
   ): Promise<'done' | 'again'> {
     try {
-      raw.mayWait ??= true;
-      if (raw.mayWait) raw.mayWait = this.#unfinished.waits(dea);
+      raw.mayWait = raw.mayWait !== false && this.#unfinished.waits(dea);
       const result = await this.#parseAndStore(options, dea, raw);
       this.#refused.end(dea);
       if (result === 'unfinished') {

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { decodeDroplet } from '../../../common/redis/records/record-codec.ts';
+import { decodeReadDroplet } from '../../../common/redis/scripts/droplets/reads/read-droplets.ts';
 import { withRedis } from './world/observer.ts';
 import type { World } from './world/world.ts';
 
@@ -35,7 +35,7 @@ async function findFaults(redis: Redis, world: World): Promise<string[]> {
     if (!records.has(droplet)) found.push(`${droplet}: index entry without record`);
   for (const droplet of records) {
     const reply = (await redis.call('HGETALL', keys.droplet(droplet))) as string[];
-    const record = readable(droplet, reply);
+    const record = decodeReadDroplet(droplet, reply.join('\n'));
     if (record === undefined) continue;
     if (record instanceof Error) {
       found.push(`${droplet}: ${record.message}`);
@@ -68,12 +68,4 @@ async function findFaults(redis: Redis, world: World): Promise<string[]> {
   const size = await redis.dbsize();
   if (size > most) found.push(`${size} keys, expected at most ${most}`);
   return found;
-}
-
-function readable(droplet: string, reply: string[]) {
-  try {
-    return decodeDroplet(droplet, reply);
-  } catch (error) {
-    return error as Error;
-  }
 }
