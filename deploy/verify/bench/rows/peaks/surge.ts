@@ -19,8 +19,11 @@ const SYNC_S = { desired_state_update: 3_600, desired_state_lost: 10_800 };
 const WARM_UP_CRASHES = 100;
 const COMPARED_WITHIN_S = 180;
 
-/** The target is two. Updates that a slow machine receives only after a pass began need another pass; far more would be a fault. */
-const MOST_PASSES = 5;
+/**
+ * Share of the updates that may begin a pass. Updates that come after a pass began need another one, and a pass over a small
+ * fleet is so short that several follow one another while the updates come. As many passes as updates would be a fault.
+ */
+const MOST_PASSES = 0.05;
 
 /** SURGE: `droplet.updated` for many apps within a second: few passes, soon quiet, and crashes are restarted meanwhile. */
 export const surge: RowGroup = {
@@ -28,6 +31,7 @@ export const surge: RowGroup = {
   async run({ scale, signal, profile, cluster, progress, heartbeatMs, windowS }) {
     const of = FLEET * scale;
     const count = of * UPDATED;
+    const mostPasses = Math.ceil(count * MOST_PASSES);
     const stage = await startStage({ droplets: of, profile, config: { intervals: SYNC_S }, cluster }, signal);
     const { cloud } = stage;
     try {
@@ -99,9 +103,7 @@ export const surge: RowGroup = {
             { starts, stops, missing, repeated, unexpected },
             { starts: expected, stops: 0, missing: 0, repeated: 0, unexpected: 0 },
           ),
-          ...(made >= 1 && made <= MOST_PASSES
-            ? []
-            : [`passes: expected 1 to ${MOST_PASSES}, found ${made}`]),
+          ...(made >= 1 && made <= mostPasses ? [] : [`passes: expected 1 to ${mostPasses}, found ${made}`]),
           ...different,
         ],
       };
