@@ -128,7 +128,7 @@ export const SCHEMA: readonly SchemaEntry[] = [
     key: '<prefix>:{fleet}:deas:list:<dea>',
     type: 'hash',
     holds:
-      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms), unwanted (droplets of which it holds no wanted slot, a line each); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); list_lost (ms): the list was lost, and records may name the DEA although it lists their instances no more; suspects: such droplets, a line each, for its next heartbeat; of a DEA without a heartbeat only shutdown (ms), for droplet_lost: its dea.shutdown was handled before its first heartbeat; delisted (droplets that it ceased to list in the two minutes before, a line each: when (ms), droplet); in a cluster also data_epoch',
+      'what the latest heartbeat listed: list (a line for each instance: fingerprint, droplet), at (ms), unwanted (droplets of which it holds no wanted slot, a line each, or * if that is so of all); while a heartbeat is being stored also next (its list) and unfinished (lines of heartbeats that were never finished); list_lost (ms): the list was lost, and records may name the DEA although it lists their instances no more; suspects: such droplets, a line each, for its next heartbeat; of a DEA without a heartbeat only shutdown (ms), for droplet_lost: its dea.shutdown was handled before its first heartbeat; delisted (droplets that it ceased to list in the two minutes before, a line each: when (ms), droplet); in a cluster also data_epoch',
     writer: 'ingest',
     readers: 'ingest, analyzer, reporter',
     life: 'as last_heartbeat',

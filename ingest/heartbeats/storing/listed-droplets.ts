@@ -32,6 +32,10 @@ export function countInstances(droplets: ListedDroplets): number {
   return instances;
 }
 
+export function dropletsOf({ entries }: Heartbeat): string[] {
+  return [...new Set(entries.map(({ droplet }) => droplet))];
+}
+
 /** How many instances of these droplets the heartbeat lists. */
 export function countInstancesOf({ entries }: Heartbeat, droplets: readonly string[]): number {
   if (droplets.length === 0) return 0;

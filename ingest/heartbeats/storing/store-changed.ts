@@ -2,6 +2,7 @@ import type { Heartbeat } from '../../../common/messages/incoming/incoming.ts';
 import type { RedisConnections } from '../../../common/redis/connection/connections.ts';
 import { linesOf } from '../../../common/redis/fleet/dea-list.ts';
 import {
+  ALL_DROPLETS,
   type BegunHeartbeat,
   beginHeartbeat,
 } from '../../../common/redis/scripts/heartbeats/begin-heartbeat.ts';
@@ -22,7 +23,13 @@ import type { RawHeartbeat } from '../raw-heartbeat.ts';
 import { type BeforeRebuild, rebuildLost } from '../verification/lost-records.ts';
 import { expireSpareDea, maxDropletsInPiece } from './bounds.ts';
 import { diffLists, type ListDiff, lineOf } from './list-diff.ts';
-import { countInstances, countInstancesOf, countRunning, listedDroplets } from './listed-droplets.ts';
+import {
+  countInstances,
+  countInstancesOf,
+  countRunning,
+  dropletsOf,
+  listedDroplets,
+} from './listed-droplets.ts';
 import { NOTHING_STORED, type StoredHeartbeat, storedHeartbeat } from './stored-heartbeat.ts';
 
 /**
@@ -149,7 +156,8 @@ function planWrites(
     surplus.length === 0 &&
     written <= INSTANCES_PER_CALL;
   // Of the droplets that are not written, it holds the slots that it held before.
-  const unwanted = linesOf(begun.unwantedList).filter((droplet) => !touched.has(droplet));
+  const before = begun.unwantedList === ALL_DROPLETS ? dropletsOf(heartbeat) : linesOf(begun.unwantedList);
+  const unwanted = before.filter((droplet) => !touched.has(droplet));
   const wanted = heartbeat.entries.length - written - countInstancesOf(heartbeat, unwanted);
   return {
     diff,

@@ -1,6 +1,9 @@
 import { receivedTogetherMs, verifyEveryMs } from '../../../policy/thresholds.ts';
 import type { ScriptAccess } from '../scripts.ts';
 
+/** As the list of unwanted droplets: every droplet of the DEA is one. */
+export const ALL_DROPLETS = '*';
+
 /** What a heartbeat that was begun has to write. */
 export interface BegunHeartbeat {
   /** Time of the heartbeat: unique among those of its DEA. */
@@ -23,7 +26,7 @@ export interface BegunHeartbeat {
   isListLost: boolean;
   /** There should be a digest of the DEA's last heartbeat, and is none. */
   isDigestMissing: boolean;
-  /** A line for each droplet of which the DEA holds no wanted slot, as of the last write of each. */
+  /** A line for each droplet of which the DEA holds no wanted slot, as of the last write of each; or `ALL_DROPLETS`. */
   unwantedList: string;
   /** A line for each instance that another DEA took over while this one was silent (`lineOfInstance`). */
   releasedList: string;

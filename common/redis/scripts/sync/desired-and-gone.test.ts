@@ -130,12 +130,19 @@ describe('version_since', () => {
     expect(await since()).toBe('3500');
   });
 
-  test('is set by the first pass that lists a droplet whose record is old', async () => {
+  test('is set by the first pass that lists a droplet whose record is old and has an instance of another version', async () => {
     await fence(1);
-    await storeUpdate(redis(), { droplet: 'x', nowMs: 1000 });
-    await storeUpdate(redis(), { droplet: 'y', nowMs: 1001 });
-    await desire({ x: encoded('v1'), y: encoded('v1') }, { nowMs: 21_001 });
-    expect([await since('x'), await since('y')]).toEqual(['21001', undefined]);
+    const begin = async (droplet: string, nowMs: number, version: string) => {
+      await storeUpdate(redis(), { droplet, nowMs });
+      const instance = `0 RUNNING on a version ${version} since 1 first ${nowMs}`;
+      await redis().client.hset(redis().keys.droplet(droplet), 'instance:i', instance);
+    };
+    await begin('old', 1000, 'v0');
+    await begin('young', 1001, 'v0');
+    await begin('same', 1000, 'v1');
+    const listed = ['old', 'young', 'same'];
+    await desire(Object.fromEntries(listed.map((id) => [id, encoded('v1')])), { nowMs: 21_001 });
+    expect(await Promise.all(listed.map(since))).toEqual(['21001', undefined, undefined]);
   });
 });
 

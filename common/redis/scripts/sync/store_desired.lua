@@ -23,7 +23,8 @@
 --   A record that somebody edited so that it cannot be written is left alone and is due, so that the analyzer removes it; the
 --   others are written.
 --   'version_since' is set when another version becomes the live one. The first pass that lists a droplet sets it, too, if the
---   record is so old that its grace period may end before all DEAs have sent their next heartbeat.
+--   record is so old that its grace period may end before all DEAs have sent their next heartbeat, and an instance of another
+--   version may be renamed until then.
 --   Repeatable. An older pass never overwrites a newer one, however late its writes are.
 -- include is_unwritable
 -- include append_to_log
@@ -55,11 +56,21 @@ end
 local function version_of(encoded)
   return string.match(encoded, ' version (%S+) ')
 end
-local function is_new_version(seen, old, new)
+local function has_instance_of_another_version(key, version)
+  local fields = redis.call('HGETALL', key)
+  for f = 1, #fields, 2 do
+    if string.sub(fields[f], 1, 9) == 'instance:' and version_of(fields[f + 1]) ~= version then
+      return true
+    end
+  end
+  return false
+end
+local function is_new_version(key, seen, old, new)
   if old then
     return version_of(old) ~= version_of(new)
   end
   return tonumber(now) - (tonumber(seen or '') or tonumber(now)) > old_record
+    and has_instance_of_another_version(key, version_of(new))
 end
 for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
   local key = KEYS[k]
@@ -107,7 +118,7 @@ for id, desired in string.gmatch(ARGV[5], '([^\n]*)\n([^\n]*)\n') do
     end
     if differs then
       redis.call('HSET', key, 'desired', desired)
-      if is_new_version(old[1], old_desired, desired) then
+      if is_new_version(key, old[1], old_desired, desired) then
         redis.call('HSET', key, 'version_since', now)
       end
       -- Neither a first desired state nor a change of `updated` alone is logged.
