@@ -6,6 +6,8 @@ import type { World } from './world/world.ts';
 /** Jobs of these queues end when the cloud is as it should be. */
 const QUEUES = ['starts', 'stops', 'slices', 'sync'] as const;
 const LISTS = ['wait', 'active', 'prioritized'] as const;
+/** A job whose worker stood still is taken again by the second check for such jobs (every five seconds), and then handled. */
+const STALLED_JOB_MS = 15_000;
 /** Keys at rest: some for the deployment, for each slice, queue and kept job, and for each app and DEA. */
 const KEYS_FOR_DEPLOYMENT = 900;
 const KEYS_FOR_EACH = 3;
@@ -19,6 +21,13 @@ const KEYS_FOR_EACH = 3;
 export function findFaultsAtRest(world: World): Promise<string[]> {
   return withRedis(world, (redis) => findFaults(redis, world));
 }
+
+/** How long such a fault may last after a recovery (ms), if it needs no time of its own. */
+export function mayLastMs(fault: string): number {
+  return fault.startsWith(JOB_LEFT) ? STALLED_JOB_MS : 0;
+}
+
+const JOB_LEFT = 'queue ';
 
 async function findFaults(redis: Redis, world: World): Promise<string[]> {
   const { keys } = world;
@@ -54,7 +63,7 @@ async function findFaults(redis: Redis, world: World): Promise<string[]> {
       const count = list === 'prioritized' ? await redis.zcard(key) : await redis.llen(key);
       // The tick and the audit go on.
       if (count > (queue === 'slices' || queue === 'sync' ? 2 : 0))
-        found.push(`queue ${queue}: ${count} ${list}`);
+        found.push(`${JOB_LEFT}${queue}: ${count} ${list}`);
     }
   }
   for (const stream of keys.eventStreams) {

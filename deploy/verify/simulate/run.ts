@@ -1,6 +1,6 @@
 import { triggerEvent } from '../chaos/events.ts';
 import { Random } from '../chaos/random.ts';
-import { findFaultsAtRest } from './at-rest.ts';
+import { findFaultsAtRest, mayLastMs } from './at-rest.ts';
 import { FAULTS } from './faults/faults.ts';
 import type { Episode, Item } from './history.ts';
 import { catchCrashes } from './world/crashes.ts';
@@ -127,11 +127,13 @@ async function faultsAtRest(world: World, recoveryBeganMs: number, allowedMs: nu
   let sinceMs = recoveryBeganMs;
   for (;;) {
     const found = await findFaultsAtRest(world);
-    for (const fault of found) if (!wholeByMs.has(fault)) wholeByMs.set(fault, sinceMs + allowedMs);
+    for (const fault of found)
+      if (!wholeByMs.has(fault)) wholeByMs.set(fault, sinceMs + Math.max(allowedMs, mayLastMs(fault)));
     const { nowMs } = machine.time;
     const late = found.filter((fault) => nowMs > (wholeByMs.get(fault) as number));
     if (found.length === 0 || late.length > 0) return late;
-    if (nowMs > recoveryBeganMs + MOST_LOSSES * allowedMs) return found;
+    const longestMs = MOST_LOSSES * Math.max(allowedMs, ...found.map(mayLastMs));
+    if (nowMs > recoveryBeganMs + longestMs) return found;
     await machine.runUntil(nowMs + CHECK_EVERY_MS);
     sinceMs = allowedMs === 0 ? recoveryBeganMs : nowMs;
   }
