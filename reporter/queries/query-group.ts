@@ -14,7 +14,7 @@ interface Options {
 }
 
 /** How often the reporter checks that it can read Redis, and how long an answer may take (ms). */
-const CHECK_EVERY_MS = 250;
+const CHECK_EVERY_MS = 500;
 const PATIENCE_MS = 1_000;
 
 /**

@@ -145,6 +145,18 @@ export const SCRIPTS: Area = {
       to: 'else',
     },
     {
+      name: 'verification passes over what a record has beside the instance',
+      file: 'store_droplets.lua',
+      from: "redis.call('HLEN', key) == 4",
+      to: 'true',
+    },
+    {
+      name: 'verification counts every instance as the holder of a slot',
+      file: 'store_droplets.lua',
+      from: 'return true, ACTIVE[state] and is_wanted(index, version, desired, nil)',
+      to: 'return true, true',
+    },
+    {
       name: 'a lost record is built again before all DEAs are stored whole',
       file: 'store_droplets.lua',
       from: "local is_lost = is_missing and rebuilt_at == '' and",

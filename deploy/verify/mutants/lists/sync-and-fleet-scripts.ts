@@ -60,6 +60,12 @@ export const SYNC_SCRIPTS: Area = {
       to: '',
     },
     {
+      name: 'a first listing ignores instances of another version',
+      file: 'store_desired.lua',
+      from: 'and has_instance_of_another_version(key, version_of(new))',
+      to: 'and false',
+    },
+    {
       name: 'a pass that began before the update ends it',
       file: 'store_desired.lua',
       from: 'local ends_update = updated and updated < tonumber(begun) and not',
