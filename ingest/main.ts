@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { setFlagsFromString } from 'node:v8';
 import { parseExited, parseShutdown, parseUpdated } from '../common/messages/incoming/incoming.ts';
 import { SUBJECTS } from '../common/messages/subjects.ts';
 import { deaExpiryMs } from '../common/policy/thresholds.ts';
@@ -7,6 +6,7 @@ import type { ProcessContext, ProcessDefinition } from '../common/process.ts';
 import { openQueue } from '../common/queues/queues.ts';
 import { requestSync } from '../common/queues/sync-request.ts';
 import { FleetCounters } from '../common/redis/fleet/counters.ts';
+import { collectLessOften } from '../common/runtime/heap-growth.ts';
 import { DRAIN_TIMEOUT_MS } from '../common/runtime/lifecycle/lifecycle.ts';
 import { ATTRIBUTES, SPANS } from '../common/tracing/tracing.ts';
 import { HeartbeatServer } from './heartbeat-api/server.ts';
@@ -26,17 +26,11 @@ export interface Ingest {
   heartbeatPort?: number;
 }
 
-/**
- * NATS packets live outside V8's heap. After a burst of them V8 leaves the heap so little room that it collects all of it
- * three times a second, for half of this process's CPU time. With 200 the heap may grow to three times its live size.
- */
-const HEAP_GROWTH = '--heap-growing-percent=200';
-
 /** Writes what DEAs and the controller send over NATS to Redis: heartbeats, exits, updates and shutdowns. */
 export const ingest: ProcessDefinition = {
   name: 'ingest',
   start: async (context) => {
-    setFlagsFromString(HEAP_GROWTH);
+    collectLessOften();
     await startIngest(context);
   },
 };

@@ -4,6 +4,7 @@ import type { ProcessContext, ProcessDefinition } from '../../common/process.ts'
 import { openQueue, openWorker } from '../../common/queues/queues.ts';
 import { requestDueSync } from '../../common/queues/sync-request.ts';
 import { readSyncState } from '../../common/redis/fleet/sync-state.ts';
+import { collectLessOften } from '../../common/runtime/heap-growth.ts';
 import { createRateLimit } from '../../common/runtime/log/log.ts';
 import { logSecretProblem } from '../../common/runtime/secrets/rotating-secret.ts';
 import { tlsConnector } from '../../common/runtime/secrets/tls.ts';
@@ -25,6 +26,7 @@ export interface Sync {
 export const sync: ProcessDefinition = {
   name: 'sync',
   start: async (context) => {
+    collectLessOften();
     await startSync(context);
   },
 };
