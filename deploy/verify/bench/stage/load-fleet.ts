@@ -73,12 +73,26 @@ export async function waitUntilNothingDue(stage: Stage): Promise<void> {
   const { client, keys } = stage.redis;
   const slices = Array.from({ length: keys.slices }, (_, slice) => slice);
   await until('nothing due', BROUGHT_UP_WITHIN_S, async () => {
-    const [seconds] = await client.time();
-    const due = await Promise.all(
-      slices.map((slice) => client.zcount(keys.due(slice), '-inf', (Number(seconds) + 2) * 1000)),
-    );
+    const soonMs = await inTwoSeconds(stage);
+    const due = await Promise.all(slices.map((slice) => client.zcount(keys.due(slice), '-inf', soonMs)));
     return due.every((count) => count === 0);
   });
+}
+
+/** Waits until none of these droplets is due within two seconds, whatever else is. */
+export async function waitUntilNoneDue(stage: Stage, droplets: readonly string[]): Promise<void> {
+  const { client, keys } = stage.redis;
+  await until('none of the droplets due', BROUGHT_UP_WITHIN_S, async () => {
+    const soonMs = await inTwoSeconds(stage);
+    const due = await Promise.all(droplets.map((id) => client.zscore(keys.due(keys.sliceOf(id)), id)));
+    return due.every((ms) => ms === null || Number(ms) > soonMs);
+  });
+}
+
+/** Redis's time in two seconds (ms). */
+async function inTwoSeconds({ redis }: Stage): Promise<number> {
+  const [seconds] = await redis.client.time();
+  return (Number(seconds) + 2) * 1000;
 }
 
 /** Waits for the first audit of every droplet, which runs ten times as fast as later ones. */
