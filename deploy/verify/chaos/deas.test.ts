@@ -52,3 +52,24 @@ test('an instance that a single-instance heartbeat reports is known to run, befo
   expect(instance).toMatchObject({ state: 'RUNNING', lastRunningMs: expect.any(Number) });
   expect(instance.lastListedMs).toBeUndefined();
 });
+
+test('what a lost heartbeat listed was last listed by the one before, and nothing if that was the first', () => {
+  const dea = deas.add();
+  const first = deas.run(dea, 'app', 'v', 0);
+  vi.advanceTimersByTime(10_000);
+  const { lastHeartbeatMs: beforeMs, listed } = dea;
+  const steadySinceMs = first.steadySinceMs;
+  const second = deas.run(dea, 'app', 'v', 1);
+  vi.advanceTimersByTime(HEARTBEAT_MS);
+  expect([dea.lastHeartbeatMs, first.lastListedMs, second.lastListedMs]).toEqual(
+    Array(3).fill((beforeMs as number) + HEARTBEAT_MS),
+  );
+
+  deas.heartbeatLost(dea.id, 1); // it was not a full list
+  expect(first.lastListedMs).not.toBe(beforeMs);
+  deas.heartbeatLost(dea.id, listed.size);
+  expect([dea.lastHeartbeatMs, first.lastListedMs, first.steadySinceMs]).toEqual([
+    ...[beforeMs, beforeMs, steadySinceMs],
+  ]);
+  expect([second.lastListedMs, second.steadySinceMs]).toEqual([undefined, undefined]);
+});

@@ -59,7 +59,10 @@ export class ChaosDea extends SimulatedDea<TrueInstance> {
   /** It sends a heartbeat with a single instance when that is RUNNING, as DEAs until 2013. */
   sendsSingle = false;
   nextHeartbeatMs: number;
+  /** When it sent its last heartbeat that was not lost. */
   lastHeartbeatMs?: number;
+  /** The same of the one before. */
+  previousHeartbeatMs?: number;
 
   constructor(options: DeaOptions, nextHeartbeatMs: number) {
     super(options);
@@ -218,6 +221,29 @@ export class Deas {
     this.#note('dea_reconnected', dea);
   }
 
+  /**
+   * The last heartbeat of the DEA reached no ingestor: what it listed is as if it had not been sent.
+   *
+   * @param entries how many instances it listed; one that was not a full list does not count anyway
+   */
+  heartbeatLost(id: string, entries: number): void {
+    const dea = [...this.all].find((other) => other.id === id);
+    if (dea?.lastHeartbeatMs === undefined || entries < dea.listed.size) return;
+    const { lastHeartbeatMs: lostMs, previousHeartbeatMs: beforeMs } = dea;
+    for (const instance of dea.listed.values()) {
+      if (instance.lastListedMs !== lostMs) continue;
+      const isFirst = instance.steadySinceMs === lostMs || beforeMs === undefined;
+      if (isFirst) delete instance.steadySinceMs;
+      if (isFirst) delete instance.lastListedMs;
+      else instance.lastListedMs = beforeMs;
+      if (instance.lastRunningMs !== lostMs) continue;
+      if (isFirst) delete instance.lastRunningMs;
+      else instance.lastRunningMs = beforeMs;
+    }
+    if (beforeMs === undefined) delete dea.lastHeartbeatMs;
+    else dea.lastHeartbeatMs = beforeMs;
+  }
+
   /** Runs `work` after `ms`, unless the cloud has stopped by then. */
   later(ms: number, work: () => void): void {
     const timer = setTimeout(() => {
@@ -248,6 +274,7 @@ export class Deas {
       ? nowMs - this.#options.dropletLostMs + SILENCE_SLACK_MS
       : Number.NEGATIVE_INFINITY;
     dea.silentSinceDisconnect = false;
+    if (dea.lastHeartbeatMs !== undefined) dea.previousHeartbeatMs = dea.lastHeartbeatMs;
     dea.lastHeartbeatMs = nowMs;
     this.#note('heartbeat', dea);
     for (const instance of dea.listed.values()) {

@@ -1,4 +1,5 @@
 import { SUBJECTS } from '../../../../common/messages/subjects.ts';
+import type { Deas } from '../../chaos/deas.ts';
 import { REBUILT_WITHIN_MS } from '../../chaos/faults/fault.ts';
 import { DENIABLE, REFUSALS, SUBSCRIBED_AGAIN_MS } from '../../chaos/faults/refusals.ts';
 import { endLies } from '../../chaos/lies.ts';
@@ -116,11 +117,14 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
   },
   'messages lost': {
     weight: 3,
-    run: async ({ machine }, random) => {
+    run: async ({ machine, cloud }, random) => {
       const subject: string = random.pick(LOSABLE);
       const share = random.between(0.05, 1);
-      machine.nats.faultOf = (message) =>
-        message.subject === subject && random.chance(share) ? 'lost' : undefined;
+      machine.nats.faultOf = (message) => {
+        if (message.subject !== subject || !random.chance(share)) return undefined;
+        if (subject === SUBJECTS.heartbeat) noteLost(cloud.deas, message.payload);
+        return 'lost';
+      };
       await delay(random.between(...LOSSES_MS));
       machine.nats.faultOf = () => undefined;
     },
@@ -177,3 +181,8 @@ export const SERVER_FAULTS: Record<string, FaultKind> = {
     },
   },
 };
+
+function noteLost(deas: Deas, payload: Buffer): void {
+  const { dea, droplets } = JSON.parse(payload.toString()) as { dea: string; droplets: unknown[] };
+  deas.heartbeatLost(dea, droplets.length);
+}
