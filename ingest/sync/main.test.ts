@@ -7,7 +7,7 @@ import { ManualClock, recordOf, type TestContext, testContext } from '../../comm
 import { startNats, type TestNats } from '../../common/testing/nats/server.ts';
 import { startTestRedis, type TestRedis } from '../../common/testing/redis/server.ts';
 import { SimulatedController } from '../../deploy/verify/sim/controller.ts';
-import { type Sync, startSync } from './main.ts';
+import { checkEveryMs, type Sync, startSync } from './main.ts';
 import type { PassOutcome } from './pass/pass.ts';
 
 let redis: TestRedis;
@@ -106,6 +106,13 @@ function holdPage(): { reached: Promise<void>; release(): void } {
   });
   return { reached, release: () => release() };
 }
+
+test.each([100, 1_000, 2_000, 5_000, 10_000, 30_000, 3_600_000])(
+  'a pass every %i ms comes a tenth of that or 0.2 s late at most, even if its job is lost',
+  (periodMs) => {
+    expect(checkEveryMs(periodMs)).toBeLessThanOrEqual(Math.max(periodMs / 10, 200));
+  },
+);
 
 describe('the sync process', () => {
   test('begins with a pass, with credentials requested over NATS', async () => {

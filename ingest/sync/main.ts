@@ -44,7 +44,7 @@ export interface SyncOptions {
  * How often to check whether a pass is due (ms). A BullMQ job starts a requested pass sooner; this check finds a lost job. A
  * tenth of a short period, because a check just before the pass is due would double the period.
  */
-function checkEveryMs(syncPeriodMs: number): number {
+export function checkEveryMs(syncPeriodMs: number): number {
   return Math.min(1000, Math.max(50, syncPeriodMs / 10));
 }
 /** An aborted pass may take this long to report it. */
