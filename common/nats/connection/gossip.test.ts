@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { NatsConnection } from 'nats';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Health } from '../../runtime/health.ts';
@@ -132,4 +133,21 @@ test('a server that was only advertised is used when the configured one is gone'
 test('a server that drops the connection before the order knows it is not dialed without a pause', () => {
   // The client compares the wait only with the time of a former dial, so the first one is at once all the same.
   expect(new ReconnectOrder().delayMs()).toBeGreaterThanOrEqual(250);
+});
+
+test('a part of a millisecond before the next round is a wait: the client adds it to the time of day, where it would be nothing', () => {
+  const server = { src: 'a:4222', listen: 'a:4222', gossiped: false, lastConnect: 0 };
+  const protocol = { servers: { servers: [server] }, options: {} };
+  const order = new ReconnectOrder();
+  order.attach({ protocol } as unknown as NatsConnection, ['a:4222']);
+  const nowMs = vi.spyOn(performance, 'now').mockReturnValue(1_000);
+  vi.spyOn(Math, 'random').mockReturnValue(0);
+  try {
+    expect(order.delayMs()).toBe(Number.NEGATIVE_INFINITY); // the first round begins
+    nowMs.mockReturnValue(1_249.999_95);
+    const dialedMs = 1_796_000_000_000;
+    expect(dialedMs + order.delayMs()).toBeGreaterThan(dialedMs);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });

@@ -54,7 +54,7 @@ export class ReconnectOrder {
       if (leftMs > 0) {
         // The client waits for as long as it has not dialed its first server.
         first.lastConnect = Date.now();
-        return leftMs;
+        return Math.ceil(leftMs);
       }
       this.#round = this.#newRound(known);
       this.#nextRoundMs = performance.now() + retryWaitMs();

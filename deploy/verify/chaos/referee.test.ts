@@ -209,6 +209,14 @@ describe('a start', () => {
     expect(start(1).verdict).toBe('unknowable');
   });
 
+  test('of an instance that was renamed, and whose DEA was silent for droplet_lost since, is excused until it is reported again', () => {
+    const instance = run(0, { sinceMs: 9_000 });
+    Object.assign(instance, { renamedMs: nowMs - 8_000, steadySinceMs: nowMs - 100 });
+    expect(start(0).verdict).toBe('unknowable');
+    instance.renamedMs = nowMs - 5_900;
+    expect(start(0, 'd-again').verdict).toBe('wrong');
+  });
+
   test('while another start is on its way is wrong, unless the instance of that start has ended', () => {
     expect(start(0).verdict).toBe('right');
     nowMs += 2_500;

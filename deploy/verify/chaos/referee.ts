@@ -69,7 +69,7 @@ const SLACK_MS = 1_000;
  * - Silence is the time since the last heartbeat without the time in which NATS was away or refused the subscription, because no
  *   ingestor can listen then.
  * - An instance that its DEA renamed in place (a route was mapped) is known at once, if no fault was on before: the new
- *   version has a grace period until its DEA's next heartbeat.
+ *   version has a grace period until its DEA's next heartbeat, for `droplet_lost` at most.
  * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
  *   the connection is released, and another nudger may have sent a start by then.
  * - A change without a `droplet.updated` is known after the next pass.
@@ -193,7 +193,8 @@ export class Referee {
       if (silent < massLoss.minimumDeas || silent < massLoss.fraction * counted) return false;
       if (silentMs > massLoss.holdMs) return false;
     }
-    if (renamedMs !== undefined && undisturbed.sinceMs <= renamedMs - KNOWN_WITHIN_MS) return true;
+    const isInGrace = renamedMs !== undefined && nowMs - renamedMs <= dropletLostMs;
+    if (isInGrace && undisturbed.sinceMs <= renamedMs - KNOWN_WITHIN_MS) return true;
     const sinceMs = Math.max(steadySinceMs, dataLostMs);
     return this.#isKnownUndisturbed(sinceMs) || nowMs - sinceMs > dropletLostMs + SLACK_MS;
   }
