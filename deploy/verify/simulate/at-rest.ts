@@ -6,6 +6,8 @@ import type { World } from './world/world.ts';
 /** Jobs of these queues end when the cloud is as it should be. */
 const QUEUES = ['starts', 'stops', 'slices', 'sync'] as const;
 const LISTS = ['wait', 'active', 'prioritized'] as const;
+/** How a fault about a job begins. */
+const JOB_LEFT = 'queue ';
 /** A job whose worker stood still is taken again by the second check for such jobs (every five seconds), and then handled. */
 const STALLED_JOB_MS = 15_000;
 /** Keys at rest: some for the deployment, for each slice, queue and kept job, and for each app and DEA. */
@@ -26,8 +28,6 @@ export function findFaultsAtRest(world: World): Promise<string[]> {
 export function mayLastMs(fault: string): number {
   return fault.startsWith(JOB_LEFT) ? STALLED_JOB_MS : 0;
 }
-
-const JOB_LEFT = 'queue ';
 
 async function findFaults(redis: Redis, world: World): Promise<string[]> {
   const { keys } = world;

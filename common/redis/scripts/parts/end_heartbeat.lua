@@ -45,8 +45,9 @@ end
 
 -- keys: digests, list, running_counts, failover, wanted_counts
 -- heartbeat: list (from unfinished_list), at, dea, digest ('': something was rejected), running; wanted: how many instances it
--- lists of droplets of which the DEA holds a wanted slot; unwanted: the other droplets, a line each (stored as '*' if it holds no slot at all); misfits: droplets whose
--- instances the record did not take, a line each, or ''; delisted: droplets that it ceased to list; data_epoch: '' outside a cluster
+-- lists of droplets of which the DEA holds a wanted slot; unwanted: the other droplets, a line each (stored as '*' if it holds no
+-- wanted slot at all: see ALL_DROPLETS in begin-heartbeat.ts); misfits: droplets whose instances the record did not take, a line
+-- each, or ''; delisted: droplets that it ceased to list; data_epoch: '' outside a cluster
 local function end_heartbeat(keys, heartbeat)
   local list = heartbeat.misfits == '' and heartbeat.list or without_fingerprints(heartbeat.list, heartbeat.misfits)
   redis.call('HSET', keys.list, 'list', list)
