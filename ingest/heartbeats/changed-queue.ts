@@ -52,9 +52,14 @@ export class ChangedHeartbeatQueue {
     this.#expiry = expiry;
   }
 
-  /** Whether this DEA has a ticket. */
+  /** Whether a heartbeat of this DEA waits. */
   has(dea: string): boolean {
     return this.#tickets.has(dea);
+  }
+
+  /** Whether a heartbeat of this DEA waits or is being stored. */
+  isBusyWith(dea: string): boolean {
+    return this.#tickets.has(dea) || this.#storing.has(dea);
   }
 
   /**

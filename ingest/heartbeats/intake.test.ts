@@ -153,6 +153,38 @@ describe('a heartbeat', () => {
     expect(listed.map(({ guid }) => guid)).toEqual(['new']);
   });
 
+  test.each([
+    ['waits for Redis', ['begin_heartbeat']],
+    ['is compared with the first', ['touch_deas', 'begin_heartbeat']],
+  ] as const)('that equals the first of two is stored after the second, which %s', async (_, held) => {
+    const { context, intake } = fixture;
+    await fixture.receive('dea-1', entry('x', 'first'));
+    const releases: (() => void)[] = [];
+    const restore = interceptScripts(context.redis, held, async (run) => {
+      await new Promise<void>((resolve) => releases.push(resolve));
+      return run();
+    });
+    context.clock.advance(500);
+    intake.take(heartbeatBytes('dea-1', [entry('x', 'second')]));
+    await expect.poll(() => releases.length).toBe(1);
+    context.clock.advance(500);
+    intake.take(heartbeatBytes('dea-1', [entry('x', 'first')]));
+    const idle = intake.idle();
+    if (held.length === 2) {
+      releases.shift()?.();
+      await expect.poll(() => releases.length).toBeGreaterThan(0);
+    }
+    // The last may have been compared with the first, and found equal.
+    for (let i = 0; i < 3; i++) await context.redis.client.ping();
+    restore();
+    for (const release of releases.reverse()) release();
+    await idle;
+    const listed = (await fixture.droplet('x')).instances.filter(
+      ({ lastListedMs }) => lastListedMs === undefined,
+    );
+    expect(listed.map(({ guid }) => guid)).toEqual(['first']);
+  });
+
   test('is stored soon after it arrives, without a call of idle()', async () => {
     fixture.intake.take(heartbeatBytes('dea-1', [entry('x')]));
     await expect.poll(() => fixture.lastHeartbeatMs('dea-1')).toBe(fixture.context.clock.nowMs());

@@ -111,7 +111,7 @@ export class HeartbeatIntake {
     this.#retries.cancel(dea);
     const times = { receivedMs, earliestMs, backlogSinceMs: earliestMs };
     const heartbeat = { bytes, digest: digestOf(bytes), ...times, ...(settle && { settle }) };
-    if (this.#changed.has(dea)) {
+    if (this.#changed.isBusyWith(dea)) {
       this.#enqueueChanged(dea, heartbeat);
       return;
     }
@@ -154,9 +154,8 @@ export class HeartbeatIntake {
   #storeBatch(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const batch = this.#batch;
+    const batch = this.#takeBatch();
     if (batch.size === 0) return;
-    this.#batch = new Map();
     const [first] = batch.values();
     this.#storingSinceMs = first?.backlogSinceMs;
     this.#storing = this.#touchEqual(batch)
@@ -170,6 +169,21 @@ export class HeartbeatIntake {
         this.#storingSinceMs = undefined;
         if (this.#batch.size > 0) this.#storeBatch();
       });
+  }
+
+  /**
+   * The heartbeats to compare with the previous ones of their DEAs. One whose previous one is not stored yet would be compared with
+   * the one before: if it equals that, the previous one would be stored as the last. So it is stored after it.
+   */
+  #takeBatch(): Map<string, QueuedHeartbeat> {
+    const batch = this.#batch;
+    this.#batch = new Map();
+    for (const [dea, heartbeat] of batch) {
+      if (!this.#changed.isBusyWith(dea)) continue;
+      batch.delete(dea);
+      this.#enqueueChanged(dea, heartbeat);
+    }
+    return batch;
   }
 
   /** Stores the times of equal heartbeats, and queues the changed ones. */
