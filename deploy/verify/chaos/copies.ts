@@ -5,6 +5,7 @@ import { hmProgram } from '../../run/hm-program.ts';
 import { type ProcessName, startChild } from '../../run/launcher/child.ts';
 import { type Supervisor, supervise } from '../../run/launcher/supervise.ts';
 import type { TcpProxy } from './proxy.ts';
+import { NEVER_RELEASED, type Release } from './referee.ts';
 
 /** One copy of a process of the health manager, with its own proxy to each server. */
 export interface ProcessCopy {
@@ -19,8 +20,8 @@ export interface ProcessCopy {
   pid(): number | undefined;
   /** How many faults keep it stopped (SIGSTOP), or wait for its end, now. */
   pauses: number;
-  /** When its stalled connection to NATS was last released while the process was stopped (ms, monotonic). */
-  releasedMs: number;
+  /** The last release of its stalled connection to NATS. */
+  lastRelease: Release;
   /** Resolves when it is ready; at once if it is. */
   ready(): Promise<void>;
   /** Stops it in order and starts a successor, as in an upgrade. Resolves when the successor is ready. */
@@ -64,7 +65,7 @@ export function startCopy(options: Options): { copy: ProcessCopy; stop(): Promis
   let current = superviseCopy(options, errors);
   const copy: ProcessCopy = {
     ...{ name, process: what, redis, nats, clockFile, errors },
-    ...{ pauses: 0, releasedMs: Number.NEGATIVE_INFINITY },
+    ...{ pauses: 0, lastRelease: NEVER_RELEASED },
     pid: () => current.supervisor.pid(),
     ready: () => current.ready(),
     async replace(order) {

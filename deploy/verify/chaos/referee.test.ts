@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../../demo/controller/apps.ts';
 import type { DesiredApp } from './controller.ts';
 import { ChaosDea, type TrueInstance } from './deas.ts';
-import { Referee } from './referee.ts';
+import { NEVER_RELEASED, Referee, type Release } from './referee.ts';
 import { Undisturbed } from './undisturbed.ts';
 
 const TIMES = {
@@ -20,7 +20,7 @@ let desired: DesiredApp;
 /** How many of ten DEAs have been silent since their last heartbeat at that time. */
 let silent: { deas: number; lastHeartbeatMs: number };
 let counted: number;
-let releasedMs: number;
+let lastRelease: Release;
 let referee: Referee;
 let sent: number;
 
@@ -33,14 +33,14 @@ beforeEach(() => {
   instances = [];
   silent = { deas: 0, lastHeartbeatMs: 0 };
   counted = 10;
-  releasedMs = Number.NEGATIVE_INFINITY;
+  lastRelease = NEVER_RELEASED;
   sent = 0;
   referee = new Referee(
     {
       desired: () => desired,
       instances: () => instances,
       silentSince: (ms) => ({ silent: silent.lastHeartbeatMs <= ms ? silent.deas : 0, counted }),
-      releasedMs: () => releasedMs,
+      lastRelease: () => lastRelease,
       undisturbed,
       nowMs: () => nowMs,
     },
@@ -73,6 +73,10 @@ const stop = (guid: string, running: Record<string, number>, version = 'v', id =
     id,
   );
 
+/** A connection of a stopped nudger is released. */
+const release = (releasedMs: number) => {
+  lastRelease = { stalledMs: releasedMs - 1_000, releasedMs };
+};
 const disconnect = () => {
   dea.connected = false;
   dea.silentSinceDisconnect = true;
@@ -228,20 +232,31 @@ describe('a start', () => {
   });
 
   test('beside a start that arrived late is excused, if the sender of that start was stopped', () => {
-    releasedMs = nowMs - 300;
+    release(nowMs - 300);
     expect(start(0).verdict).toBe('right');
     // Another connection is released after that.
-    releasedMs = nowMs + 200;
+    release(nowMs + 200);
     nowMs += 250;
     expect(start(0).verdict).toBe('unknowable');
-    releasedMs -= 1_000;
+    release(lastRelease.releasedMs - 1_000);
     nowMs += 250;
     expect(start(0).verdict).toBe('unknowable');
     nowMs += 250;
     expect(start(0).verdict).toBe('wrong');
     nowMs += 1_000;
-    releasedMs = nowMs - 5;
+    release(nowMs - 5);
     expect(start(0).verdict).toBe('unknowable');
+  });
+
+  test.each([
+    ['excused if its instance was not known when that was stalled', 10_000, 5, 'unknowable'],
+    ['wrong if its instance was known when that was stalled', 1_900, 5, 'wrong'],
+    ['wrong if that was released long before', 10_000, 1_500, 'wrong'],
+  ] as const)('that was on a stalled connection is %s', (_, stalledForMs, releasedForMs, verdict) => {
+    undisturbed.disturb();
+    run(0, { sinceMs: 9_000 });
+    lastRelease = { stalledMs: nowMs - stalledForMs, releasedMs: nowMs - releasedForMs };
+    expect(start(0).verdict).toBe(verdict);
   });
 
   test('that is sent twice is wrong', () => {

@@ -20,11 +20,22 @@ export interface GroundTruth {
    * or before.
    */
   silentSince(ms: number): { silent: number; counted: number };
-  /** When the stalled connection of a stopped process was last released, so that its messages arrived late (ms). */
-  releasedMs(): number;
+  /** The last release of a connection on which messages waited, so that they arrived late. */
+  lastRelease(): Release;
   undisturbed: Undisturbed;
   nowMs(): number;
 }
+
+/** A connection to NATS was stalled and released, and its process was stopped or killed meanwhile (ms, monotonic). */
+export interface Release {
+  stalledMs: number;
+  releasedMs: number;
+}
+
+export const NEVER_RELEASED: Release = {
+  stalledMs: Number.NEGATIVE_INFINITY,
+  releasedMs: Number.NEGATIVE_INFINITY,
+};
 
 export interface Times {
   dropletLostMs: number;
@@ -70,8 +81,9 @@ const SLACK_MS = 1_000;
  *   ingestor can listen then.
  * - An instance that its DEA renamed in place (a route was mapped) is known at once, if no fault was on before: the new
  *   version has a grace period until its DEA's next heartbeat, for `droplet_lost` at most.
- * - A nudger abandons a stalled connection together with the start on it. A stopped nudger cannot: its start arrives when
- *   the connection is released, and another nudger may have sent a start by then.
+ * - A nudger abandons a stalled connection together with the start on it. A stopped or killed nudger cannot: its start arrives
+ *   when the connection is released. Another nudger may have sent a start by then, and an instance that was not known when the
+ *   connection was stalled may have been reported since.
  * - A change without a `droplet.updated` is known after the next pass.
  * - A change of an app is known `desired_state_lost` (and slack) later under any fault: a sync pass has read it by then, or
  *   the hold `desired_unavailable` is on. That hold covers only missing starts, and stops. For other starts only the time
@@ -113,7 +125,9 @@ export class Referee {
     );
     if (running.length === 0) return { verdict: 'right' };
     const known = running.find((instance) => this.#isKnown(instance));
-    if (known !== undefined) return wrong(`${known.guid} is ${known.state} at index ${index}`);
+    if (known !== undefined && this.#wasKnownWhenSent(known))
+      return wrong(`${known.guid} is ${known.state} at index ${index}`);
+    if (known !== undefined) return { verdict: 'unknowable', why: ARRIVED_LATE };
     return { verdict: 'unknowable', why: this.#whyUnknowable(running[0] as TrueInstance) };
   }
 
@@ -199,6 +213,14 @@ export class Referee {
     return this.#isKnownUndisturbed(sinceMs) || nowMs - sinceMs > dropletLostMs + SLACK_MS;
   }
 
+  /** A start that arrives late may have been sent when its connection was stalled. */
+  #wasKnownWhenSent({ steadySinceMs = 0 }: TrueInstance): boolean {
+    const { stalledMs } = this.#truth.lastRelease();
+    return (
+      !this.#isLate(this.#truth.nowMs()) || stalledMs - steadySinceMs > this.#times.dropletLostMs + SLACK_MS
+    );
+  }
+
   /** Why a running instance cannot be known; few different texts, because the ledger counts them. */
   #whyUnknowable({ dea, droplet, steadySinceMs, lastListedMs }: TrueInstance): string {
     if (steadySinceMs === undefined || lastListedMs === undefined)
@@ -263,16 +285,18 @@ export class Referee {
     return wasLate || isLate
       ? {
           verdict: 'unknowable',
-          why: 'this start or the one before it arrived late, because its sender was stopped',
+          why: ARRIVED_LATE,
         }
       : wrong(`a start of ${Math.round(nowMs - beforeMs)} ms before is on its way`);
   }
 
   /** Whether a message that arrived then may have been on a stalled connection. */
   #isLate(arrivedMs: number): boolean {
-    const sinceMs = arrivedMs - this.#truth.releasedMs();
+    const sinceMs = arrivedMs - this.#truth.lastRelease().releasedMs;
     return sinceMs >= 0 && sinceMs < SLACK_MS;
   }
 }
+
+const ARRIVED_LATE = 'this start or the one before it arrived late, because its sender was stopped or killed';
 
 const wrong = (why: string): Verdict => ({ verdict: 'wrong', why });

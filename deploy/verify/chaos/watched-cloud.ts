@@ -7,7 +7,7 @@ import type { Fault } from './faults/fault.ts';
 import { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import { differences } from './recovery.ts';
-import { Referee, type Verdict } from './referee.ts';
+import { Referee, type Release, type Verdict } from './referee.ts';
 import { APPS, DEAS, HEARTBEAT_MS, INTERVALS, MASS_LOSS, MAX_INSTANCES } from './settings.ts';
 import type { Stage } from './stage.ts';
 import { Undisturbed } from './undisturbed.ts';
@@ -23,7 +23,7 @@ const RECOVERED_FOR_MS = 500;
 /** What the cloud needs of its surroundings. */
 export interface CloudStage extends Pick<Stage, 'bus' | 'connected'> {
   truth: Pick<Stage['truth'], 'info'>;
-  copies: readonly { releasedMs: number }[];
+  copies: readonly { name: string; lastRelease: Release }[];
 }
 
 interface Options {
@@ -152,7 +152,11 @@ export class WatchedCloud {
           );
           return { silent: silent.length, counted: counted.length };
         },
-        releasedMs: () => Math.max(...this.#stage.copies.map((copy) => copy.releasedMs)),
+        lastRelease: () =>
+          this.#stage.copies
+            .filter(({ name }) => name.startsWith('nudger'))
+            .map((nudger) => nudger.lastRelease)
+            .reduce((last, release) => (release.releasedMs > last.releasedMs ? release : last)),
         undisturbed: this.undisturbed,
         nowMs: () => performance.now(),
       },

@@ -46,13 +46,16 @@ export const NETWORK_FAULTS: Record<string, FaultKind> = {
         what: `${names.join(', ')} to ${server}, for ${formatSeconds(ms)}`,
         run: async (target) => {
           const stalled = names.map((name) => copyOf(target, name));
+          const stalledMs = performance.now();
           await setMode(
             stalled.map((copy) => copy[server]),
             { kind: 'stalled' },
             ms,
           );
           if (server === 'redis') return;
-          for (const copy of stalled) if (copy.pauses > 0) copy.releasedMs = performance.now();
+          // What a killed process had sent is lost: the proxy drops it.
+          for (const copy of stalled)
+            if (copy.pauses > 0) copy.lastRelease = { stalledMs, releasedMs: performance.now() };
         },
       };
     },

@@ -91,6 +91,18 @@ export const INGEST: Area = {
       to: '',
     },
     {
+      name: 'a heartbeat is compared with the one before that which is being stored',
+      file: 'changed-queue.ts',
+      from: 'return this.#tickets.has(dea) || this.#storing.has(dea);',
+      to: 'return this.#tickets.has(dea);',
+    },
+    {
+      name: 'a heartbeat is compared with the one before that which was compared with it',
+      file: 'heartbeats/intake.ts',
+      from: 'if (!this.#changed.isBusyWith(dea)) continue;',
+      to: 'if (this.#batch !== undefined) continue;',
+    },
+    {
       name: 'a heartbeat that lists less replaces a fuller one',
       file: 'changed-queue.ts',
       from: 'return bytes.length >= older.bytes.length || countInstances(bytes) >= countInstances(older.bytes);',

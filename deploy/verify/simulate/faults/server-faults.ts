@@ -17,10 +17,12 @@ async function holdLinks(
   ms: number,
 ): Promise<void> {
   const held = copies.map((copy) => ({ copy, host: copy.host }));
+  const stalledMs = machine.time.nowMs;
   for (const { host } of held) machine.network.setLink(host, port, 'held');
   await delay(ms);
   for (const { copy, host } of held) {
-    copy.releasedMs = machine.time.nowMs;
+    if (copy.pauses > 0 || copy.host !== host)
+      copy.lastRelease = { stalledMs, releasedMs: machine.time.nowMs };
     machine.network.setLink(host, port, 'open');
   }
 }

@@ -147,7 +147,10 @@ export class VirtualSocket extends Socket {
     this.host.within(() => process.nextTick(() => this.emit('close', error !== null)));
   }
 
-  /** Nothing arrives any more, and the far end is told. What was written before still leaves, unless the host is dead. */
+  /**
+   * Nothing arrives any more, and the far end is told. On a held link what a killed process wrote before still leaves when the link is
+   * released, as from the system's buffers; a process that closes its connection there abandons it.
+   */
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;

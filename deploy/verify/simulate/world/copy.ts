@@ -14,6 +14,7 @@ import { createRegistry } from '../../../../common/runtime/metrics.ts';
 import { startIngest } from '../../../../ingest/main.ts';
 import { startSync } from '../../../../ingest/sync/main.ts';
 import { startNudger } from '../../../../nudger/main.ts';
+import { NEVER_RELEASED, type Release } from '../../chaos/referee.ts';
 import { Host } from '../machine/host.ts';
 
 export type CopyKind = 'ingest' | 'sync' | 'analyzer' | 'nudger';
@@ -46,8 +47,8 @@ export class Copy {
   readonly name: string;
   /** Its latest log lines, also of the processes before. */
   readonly lines: Record<string, unknown>[] = [];
-  /** When it was last resumed, or its connection to NATS was (ms, monotonic). */
-  releasedMs = Number.NEGATIVE_INFINITY;
+  /** When it was last resumed, or its connection to NATS was. */
+  lastRelease: Release = NEVER_RELEASED;
   /** How many faults keep it stopped. */
   pauses = 0;
   readonly #options: Options;
@@ -125,7 +126,8 @@ export class Copy {
   resume(): void {
     this.pauses = Math.max(0, this.pauses - 1);
     if (this.pauses > 0) return;
-    this.releasedMs = this.#options.monotonicMs();
+    const nowMs = this.#options.monotonicMs();
+    this.lastRelease = { stalledMs: nowMs, releasedMs: nowMs };
     this.#host.resume();
   }
 
