@@ -1,4 +1,5 @@
-import { type RawHeartbeat, replacing } from './raw-heartbeat.ts';
+import type { RawHeartbeat } from './raw-heartbeat.ts';
+import { giveUp, withNewer } from './waiting.ts';
 
 /** A heartbeat that waits to be stored. */
 export interface QueuedHeartbeat extends RawHeartbeat {
@@ -13,8 +14,6 @@ type StoreHeartbeat = (dea: string, heartbeat: RawHeartbeat) => Promise<unknown>
 const MAX_STORING = 32;
 /** Memory for queued heartbeats: 2,800 of a hundred instances. About 200 of them are stored a second. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
-/** Heartbeats of one DEA that wait. */
-const MAX_OF_DEA = 3;
 
 /**
  * The queue of changed heartbeats. Equal heartbeats do not wait behind them. After a cold start every heartbeat is a
@@ -65,20 +64,19 @@ export class ChangedHeartbeatQueue {
   /**
    * Queues a heartbeat, in the place of those of the same DEA that wait and list no more.
    *
-   * @returns whether it replaced one
+   * @returns how many it replaced
    */
-  enqueue(dea: string, { backlogSinceMs, ...received }: QueuedHeartbeat): boolean {
+  enqueue(dea: string, { backlogSinceMs, ...received }: QueuedHeartbeat): number {
     // A copy, because the received bytes keep the whole network packet in memory.
     const heartbeat: RawHeartbeat = { ...received, bytes: new Uint8Array(received.bytes) };
-    const waiting = this.#heartbeats.get(dea);
-    const { kept, replaced } = replacedBy(heartbeat, waiting ?? []);
-    const isReplaced = this.#tickets.has(dea) && (waiting === undefined || replaced.length > 0);
-    this.#put(dea, [...kept, replacing(heartbeat, replaced)], backlogSinceMs);
-    return isReplaced;
+    const before = this.#heartbeats.get(dea);
+    const isInPlaceOfGivenUp = before === undefined && this.#tickets.has(dea);
+    const { waiting, replaced } = withNewer(before ?? [], heartbeat);
+    this.#put(dea, waiting, backlogSinceMs);
+    return isInPlaceOfGivenUp ? 1 : replaced;
   }
 
   #put(dea: string, heartbeats: RawHeartbeat[], backlogSinceMs: number): void {
-    if (heartbeats.length > MAX_OF_DEA) giveUp(heartbeats.splice(1, heartbeats.length - MAX_OF_DEA));
     const ticket = this.#tickets.get(dea) ?? { number: this.#issued++, backlogSinceMs };
     this.#tickets.set(dea, ticket);
     // By position, not by free memory: otherwise, of DEAs that report in turn, always the same ones would find memory free.
@@ -124,10 +122,9 @@ export class ChangedHeartbeatQueue {
       giveUp(heartbeats); // for want of memory
       return;
     }
-    const [fullest, ...others] = newer ?? [];
-    const { kept, replaced } = fullest ? replacedBy(fullest, heartbeats) : { kept: heartbeats, replaced: [] };
-    const rest = fullest ? [replacing(fullest, replaced), ...others] : [];
-    this.#put(dea, [...kept, ...rest], backlogSinceMs);
+    let waiting = heartbeats;
+    for (const heartbeat of newer ?? []) ({ waiting } = withNewer(waiting, heartbeat));
+    this.#put(dea, waiting, backlogSinceMs);
   }
 
   /** Returns the heartbeats that must be stored later, in their order. */
@@ -181,35 +178,3 @@ interface Ticket {
   number: number;
   backlogSinceMs: number;
 }
-
-/** Which of the older heartbeats need not be stored before the newer one. */
-function replacedBy(
-  newer: RawHeartbeat,
-  older: readonly RawHeartbeat[],
-): { kept: RawHeartbeat[]; replaced: RawHeartbeat[] } {
-  const [kept, replaced]: [RawHeartbeat[], RawHeartbeat[]] = [[], []];
-  for (const heartbeat of older) (listsAtLeastAsMuch(newer, heartbeat) ? replaced : kept).push(heartbeat);
-  return { kept, replaced };
-}
-
-function giveUp(heartbeats: readonly RawHeartbeat[]): void {
-  for (const { settle } of heartbeats) settle?.('not_stored');
-}
-
-/** Whether the heartbeat lists at least as many instances as an older one. It is not parsed: this runs for each that waits. */
-export function listsAtLeastAsMuch(
-  { bytes }: Pick<RawHeartbeat, 'bytes'>,
-  older: Pick<RawHeartbeat, 'bytes'>,
-): boolean {
-  return bytes.length >= older.bytes.length || countInstances(bytes) >= countInstances(older.bytes);
-}
-
-function countInstances(bytes: Uint8Array): number {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let count = 0;
-  for (let at = text.indexOf(KEY); at >= 0; at = text.indexOf(KEY, at + KEY.length)) count++;
-  return count;
-}
-
-/** Each entry of a heartbeat has this key once. */
-const KEY = '"instance"';

@@ -10,14 +10,15 @@ import type { RedisConnections } from '../../common/redis/connection/connections
 import { touchDeas } from '../../common/redis/scripts/deas/touch-deas.ts';
 import { createRateLimit, type Logger, type RateLimitedLog } from '../../common/runtime/log/log.ts';
 import type { IngestMetrics } from '../metrics.ts';
-import { ChangedHeartbeatQueue, listsAtLeastAsMuch, type QueuedHeartbeat } from './changed-queue.ts';
+import { ChangedHeartbeatQueue, type QueuedHeartbeat } from './changed-queue.ts';
 import { ClaimRetries } from './claims/claim-retries.ts';
 import { Patience } from './patience.ts';
-import { type HeartbeatOutcome, type RawHeartbeat, replacing } from './raw-heartbeat.ts';
+import type { HeartbeatOutcome, RawHeartbeat } from './raw-heartbeat.ts';
 import { RefusalReports } from './refusal-reports.ts';
 import { parseAndStore } from './storing/parse-and-store.ts';
 import { LostRecords } from './verification/lost-records.ts';
 import { DeaVerifier } from './verification/verifier.ts';
+import { withNewer } from './waiting.ts';
 
 interface Options {
   redis: RedisConnections;
@@ -58,8 +59,8 @@ export class HeartbeatIntake {
   readonly #changed: ChangedHeartbeatQueue;
   readonly #verifier: DeaVerifier;
   readonly #retries = new ClaimRetries();
-  /** The next batch, in order of `backlogSinceMs`: a replaced heartbeat keeps its place in the map. */
-  #batch = new Map<string, QueuedHeartbeat>();
+  /** The next batch: of each DEA oldest first, and the DEAs in the order of their oldest `backlogSinceMs`. */
+  #batch = new Map<string, QueuedHeartbeat[]>();
   #timer: NodeJS.Timeout | undefined;
   #storing: Promise<void> | undefined;
   /**
@@ -111,7 +112,7 @@ export class HeartbeatIntake {
     this.#retries.cancel(dea);
     const times = { receivedMs, earliestMs, backlogSinceMs: earliestMs };
     const heartbeat = { bytes, digest: digestOf(bytes), ...times, ...(settle && { settle }) };
-    if (this.#changed.isBusyWith(dea)) {
+    if (this.#changed.isBusyWith(dea) && !this.#batch.has(dea)) {
       this.#enqueueChanged(dea, heartbeat);
       return;
     }
@@ -125,7 +126,7 @@ export class HeartbeatIntake {
   backlogAgeMs(): number {
     const nowMs = this.#options.clock.nowMs();
     const [first] = this.#batch.values();
-    const sinceMs = this.#storingSinceMs ?? first?.backlogSinceMs ?? nowMs;
+    const sinceMs = this.#storingSinceMs ?? first?.[0]?.backlogSinceMs ?? nowMs;
     return nowMs - Math.min(sinceMs, this.#changed.backlogSinceMs() ?? nowMs);
   }
 
@@ -172,17 +173,19 @@ export class HeartbeatIntake {
   }
 
   /**
-   * The heartbeats to compare with the previous ones of their DEAs. One whose previous one is not stored yet would be compared with
-   * the one before: if it equals that, the previous one would be stored as the last. So it is stored after it.
+   * The heartbeats to compare with the previous ones of their DEAs. The others are stored whole: several of one DEA in their order, and one
+   * whose previous one is not stored yet after it. Such a one would be compared with the one before; if it equals that, the previous
+   * one would be stored as the last.
    */
   #takeBatch(): Map<string, QueuedHeartbeat> {
-    const batch = this.#batch;
-    this.#batch = new Map();
-    for (const [dea, heartbeat] of batch) {
-      if (!this.#changed.isBusyWith(dea)) continue;
-      batch.delete(dea);
-      this.#enqueueChanged(dea, heartbeat);
+    const batch = new Map<string, QueuedHeartbeat>();
+    for (const [dea, heartbeats] of this.#batch) {
+      const [first] = heartbeats;
+      if (first !== undefined && heartbeats.length === 1 && !this.#changed.isBusyWith(dea))
+        batch.set(dea, first);
+      else for (const heartbeat of heartbeats) this.#enqueueChanged(dea, heartbeat);
     }
+    this.#batch = new Map();
     return batch;
   }
 
@@ -209,26 +212,21 @@ export class HeartbeatIntake {
   /** These heartbeats are stored with the next batch. A newer one of the same DEA takes the place, and is overdue for as long. */
   #putBack(batch: ReadonlyMap<string, QueuedHeartbeat>): void {
     const newer = this.#batch;
-    this.#batch = new Map(batch);
-    for (const [dea, heartbeat] of newer) this.#addToBatch(dea, heartbeat);
+    this.#batch = new Map([...batch].map(([dea, heartbeat]) => [dea, [heartbeat]]));
+    for (const [dea, heartbeats] of newer)
+      for (const heartbeat of heartbeats) this.#addToBatch(dea, heartbeat);
   }
 
-  /** Adds a heartbeat in the place of an older one of its DEA. One that lists less is stored after it. */
   #addToBatch(dea: string, heartbeat: QueuedHeartbeat): void {
-    const older = this.#batch.get(dea);
-    if (older !== undefined && !listsAtLeastAsMuch(heartbeat, older)) {
-      this.#batch.delete(dea);
-      this.#enqueueChanged(dea, older);
-      this.#enqueueChanged(dea, heartbeat);
-      return;
-    }
-    if (older !== undefined) this.#options.metrics.heartbeatsCoalesced.inc();
-    const backlogSinceMs = older?.backlogSinceMs ?? heartbeat.backlogSinceMs;
-    this.#batch.set(dea, { ...(older ? replacing(heartbeat, [older]) : heartbeat), backlogSinceMs });
+    const before = this.#batch.get(dea) ?? [];
+    const backlogSinceMs = before[0]?.backlogSinceMs ?? heartbeat.backlogSinceMs;
+    const { waiting, replaced } = withNewer(before, { ...heartbeat, backlogSinceMs });
+    this.#options.metrics.heartbeatsCoalesced.inc(replaced);
+    this.#batch.set(dea, waiting);
   }
 
   #enqueueChanged(dea: string, heartbeat: QueuedHeartbeat): void {
-    if (this.#changed.enqueue(dea, heartbeat)) this.#options.metrics.heartbeatsCoalesced.inc();
+    this.#options.metrics.heartbeatsCoalesced.inc(this.#changed.enqueue(dea, heartbeat));
   }
 
   /** Stores a changed heartbeat. Never rejects. */

@@ -99,12 +99,18 @@ export const INGEST: Area = {
     {
       name: 'a heartbeat is compared with the one before that which was compared with it',
       file: 'heartbeats/intake.ts',
-      from: 'if (!this.#changed.isBusyWith(dea)) continue;',
-      to: 'if (this.#batch !== undefined) continue;',
+      from: 'heartbeats.length === 1 && !this.#changed.isBusyWith(dea)',
+      to: 'heartbeats.length === 1',
+    },
+    {
+      name: 'a heartbeat overtakes one that waits to be compared',
+      file: 'heartbeats/intake.ts',
+      from: 'if (this.#changed.isBusyWith(dea) && !this.#batch.has(dea)) {',
+      to: 'if (this.#changed.isBusyWith(dea)) {',
     },
     {
       name: 'a heartbeat that lists less replaces a fuller one',
-      file: 'changed-queue.ts',
+      file: 'heartbeats/waiting.ts',
       from: 'return bytes.length >= older.bytes.length || countInstances(bytes) >= countInstances(older.bytes);',
       to: 'return bytes.length >= 0 || older.bytes.length >= 0;',
     },

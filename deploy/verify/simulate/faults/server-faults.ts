@@ -21,8 +21,7 @@ async function holdLinks(
   for (const { host } of held) machine.network.setLink(host, port, 'held');
   await delay(ms);
   for (const { copy, host } of held) {
-    if (copy.pauses > 0 || copy.host !== host)
-      copy.lastRelease = { stalledMs, releasedMs: machine.time.nowMs };
+    copy.lastRelease = { stalledMs, releasedMs: machine.time.nowMs };
     machine.network.setLink(host, port, 'open');
   }
 }
