@@ -26,7 +26,7 @@ export interface GroundTruth {
   nowMs(): number;
 }
 
-/** A connection to NATS was stalled and released, and its process was stopped or killed meanwhile (ms, monotonic). */
+/** A connection to NATS was stalled and released (ms, monotonic). */
 export interface Release {
   stalledMs: number;
   releasedMs: number;
@@ -81,9 +81,9 @@ const SLACK_MS = 1_000;
  *   ingestor can listen then.
  * - An instance that its DEA renamed in place (a route was mapped) is known at once, if no fault was on before: the new
  *   version has a grace period until its DEA's next heartbeat, for `droplet_lost` at most.
- * - A nudger abandons a stalled connection together with the start on it. A stopped or killed nudger cannot: its start arrives
- *   when the connection is released. Another nudger may have sent a start by then, and an instance that was not known when the
- *   connection was stalled may have been reported since.
+ * - A nudger abandons a stalled connection together with the start on it, after a time. A stopped or killed nudger cannot: its
+ *   start arrives when the connection is released. By then Redis may have lost its data, another nudger may have sent a start,
+ *   and an instance may have been reported that was not known when the connection was stalled.
  * - A change without a `droplet.updated` is known after the next pass.
  * - A change of an app is known `desired_state_lost` (and slack) later under any fault: a sync pass has read it by then, or
  *   the hold `desired_unavailable` is on. That hold covers only missing starts, and stops. For other starts only the time
@@ -297,6 +297,6 @@ export class Referee {
   }
 }
 
-const ARRIVED_LATE = 'this start or the one before it arrived late, because its sender was stopped or killed';
+const ARRIVED_LATE = 'this start or the one before it arrived late, because its connection was stalled';
 
 const wrong = (why: string): Verdict => ({ verdict: 'wrong', why });
